@@ -1,0 +1,48 @@
+"""rctl: set any limit on any VE, live and safely.
+
+    import rctl
+
+    with rctl.open("web1") as ve:
+        ve.memory.max = "2G"                # one limit, one transaction
+        with ve.adjust() as a:              # many limits, one transaction
+            a.memory.max = "3G"
+            a.cpu.max = 1.5
+        print(ve.memory.current, ve.sample().pressure)
+
+Importing this does nothing but name things; each is loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .adjust.engine import Account, Options
+    from .api import VE, adjust, open  # noqa: A004 (as in os.open: always used as rctl.open)
+    from .errors import RctlError
+    from .limits import Limits
+    from .sample import Sample
+    from .units import MAX
+
+__all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "adjust", "open"]
+
+_HOMES = {
+    "Account": ".adjust.engine",
+    "Options": ".adjust.engine",
+    "VE": ".api",
+    "adjust": ".api",
+    "open": ".api",
+    "RctlError": ".errors",
+    "Limits": ".limits",
+    "Sample": ".sample",
+    "MAX": ".units",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rctl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

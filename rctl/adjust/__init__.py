@@ -1,0 +1,1 @@
+"""The live-adjust engine: read, plan, lock, journal, write and read back, roll back exactly, recover after a crash."""

@@ -1,0 +1,49 @@
+"""Which controllers must be enabled, where, before a file that a limit needs exists. Top-down, on demand, no others."""
+
+from __future__ import annotations
+
+from ..cgroupfs.cgroup import SUBTREE_CONTROL
+from ..cgroupfs.tree import Tree, enabled
+from ..controllers.core import CONTROLLERS
+from ..errors import NotAvailableError
+from ..formats import File
+from .plan import Enable
+
+
+def missing(tree: Tree, path: str, file: File) -> list[Enable]:
+    """The steps after which ``file`` exists in the cgroup ``path``, parents first.
+
+    Raises NotAvailableError, with the reason and the remedy, when no step could bring it about.
+    """
+    name = file.controller
+    if not name or path == "/":
+        raise NotAvailableError(_absent(file, path))
+    if name not in enabled(tree.root, CONTROLLERS):
+        raise NotAvailableError(
+            f"{file.name}: the {name} controller is not available on this host: it is missing from the root's "
+            f"cgroup.controllers. Enable it in the kernel (CONFIG, cgroup_disable=) or unmount it from cgroup v1"
+        )
+    parts = path.strip("/").split("/")[:-1]
+    ancestors = ["/", *("/" + "/".join(parts[: i + 1]) for i in range(len(parts)))]
+    found = []
+    for ancestor in ancestors:
+        with tree.walk(ancestor) as here:
+            if name not in enabled(here, SUBTREE_CONTROL):
+                found.append(Enable(ancestor, (name,)))
+    if not found:
+        raise NotAvailableError(_absent(file, path))
+    return found
+
+
+def merged(steps: list[Enable]) -> tuple[Enable, ...]:
+    """One step for each cgroup, parents first."""
+    wanted: dict[str, set[str]] = {}
+    for step in steps:
+        wanted.setdefault(step.path, set()).update(step.controllers)
+    ordered = sorted(wanted.items(), key=lambda item: (0 if item[0] == "/" else item[0].count("/"), item[0]))
+    return tuple(Enable(path, tuple(sorted(names))) for path, names in ordered)
+
+
+def _absent(file: File, path: str) -> str:
+    since = f" (it came with Linux {file.since})" if file.since else ""
+    return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot a newer kernel"

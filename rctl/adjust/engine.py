@@ -1,0 +1,219 @@
+"""One adjustment: many limits of many VEs, all or nothing.
+
+Lock, read, plan, journal, then step by step write and read back; roll back on any failure; close the journal. The lock
+comes before the read, so what was planned is still true when it is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import Texts, raise_file_limit
+from ..cgroupfs.tree import Tree
+from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError
+from ..formats import Write
+from ..host import Host
+from ..limits import Limits, file_named, writes
+from . import expand, plan, single_writer
+from .apply import Event, Progress, quiet, run
+from .enable import merged, missing
+from .journal import Journal, Record, new_id
+from .lock import Locks
+from .recover import recover
+from .state import State, default_state, make
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to adjust. ``deadline``: seconds for shrinking memory. ``wait``: seconds to wait for other adjustments.
+
+    ``force``: let the kernel kill when memory is lowered below what is in use, and let an undo overwrite later changes.
+    ``command``: what the history calls it. ``undoes``: the id of the adjustment that this one takes back.
+    """
+
+    deadline: float = 10.0
+    wait: float = 30.0
+    force: bool = False
+    dry_run: bool = False
+    command: str = ""
+    undoes: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What happened to one VE. ``status``: changed, unchanged, planned (dry run), rolled back or not reached."""
+
+    name: str
+    path: str
+    status: str
+    steps: tuple[plan.Step, ...] = ()
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What an adjustment did to each VE. ``id`` names it in the history; ``None``: nothing was written."""
+
+    id: str | None
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """Entries wished for one VE. ``expected``: entries by (file, key) that must still be there, or the wish is void."""
+
+    name: str
+    writes: tuple[Write, ...]
+    expected: dict[tuple[str, str], str] = {}
+    ino: int | None = None
+
+
+def adjust(
+    tree: Tree,
+    limits: Mapping[str, Limits],
+    host: Host,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    progress: Progress = quiet,
+    state: State | None = None,
+) -> Account:
+    """Set limits of VEs, by name, as one transaction. Returns the account of every VE.
+
+    Raises RctlError; nothing is changed then, and ``error.account`` tells how far each VE came. RollbackError alone
+    means that something could not be put back.
+    """
+    promises = expand.Promises(tree) if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()) else None
+    wishes = []
+    same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case
+    for name, asked in limits.items():
+        if promises:
+            with tree.open_ve(name) as ve:
+                asked = expand.vcpus(asked, ve, host, promises)
+        if id(asked) not in same or promises:
+            same[id(asked)] = writes(expand.disks(asked), host)
+        wishes.append(Wish(name, same[id(asked)]))
+    return transact(tree, wishes, host.boot_id, options, progress, state)
+
+
+def transact(
+    tree: Tree,
+    wishes: Sequence[Wish],
+    boot_id: str,
+    options: Options,
+    progress: Progress = quiet,
+    state: State | None = None,
+) -> Account:
+    """The engine's core: make these entries so, or change nothing. See ``adjust``."""
+    state = state or default_state()
+    raise_file_limit(len(wishes) * (1 + max((len(wish.writes) for wish in wishes), default=0)))
+    with ExitStack() as stack:
+        stack.callback(_close, opened := [])
+        notes: list[str] = []
+        if not options.dry_run:
+            make(state)
+            notes += recover(tree, boot_id, state, options.deadline)
+        for wish in wishes:
+            opened.append(tree.open_ve(wish.name))
+        _check(tree, wishes, opened)
+        if not options.dry_run:
+            locks = stack.enter_context(Locks(state, options.wait))
+            locks.take((ve.ino, ve.path) for ve in opened)
+        changes, enables = _look(tree, wishes, opened, options)
+        try:
+            steps = plan.steps(changes, enables, options.force)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
+        if options.dry_run or not steps:
+            return Account(None, _outcomes(names, steps, "planned"), tuple(notes))
+        cgroups = {ve.path: ve for ve in opened}
+        for step in enables:
+            if step.path not in cgroups:
+                cgroups[step.path] = stack.enter_context(tree.walk(step.path))
+                locks.take([(cgroups[step.path].ino, step.path)])
+        inodes = {step.path: cgroups[step.path].ino for step in steps}
+        record = Record(new_id(), time.time(), boot_id, options.command, inodes, steps, options.undoes)
+        notes += _run(Journal(state, record), cgroups, names, options, progress)
+        return Account(record.id, _outcomes(names, steps, "changed"), tuple(notes))
+
+
+def _run(
+    journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str], options: Options, progress: Progress
+) -> list[str]:
+    """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
+    steps = journal.record.steps
+    progress(Event("journal", 0, len(steps)))
+    try:
+        notes = run(steps, cgroups, options.deadline, progress)
+    except BaseException as error:
+        in_doubt = isinstance(error, RollbackError)
+        if isinstance(error, RctlError):
+            status = "in doubt" if in_doubt else "rolled back"
+            error.account = Account(None, _outcomes(names, steps, status))
+        if in_doubt:
+            journal.abandon()
+        else:
+            journal.close(done=False)
+        raise
+    journal.close(done=True)
+    progress(Event("close", len(steps), len(steps)))
+    return notes
+
+
+def _close(opened: Iterable[Cgroup]) -> None:
+    for ve in opened:
+        ve.close()
+
+
+def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
+    """Every VE is the one that is meant, and rctl's to write."""
+    systemd = single_writer.applies()
+    for wish, ve in zip(wishes, opened, strict=True):
+        if wish.ino is not None and ve.ino != wish.ino:
+            raise GoneError(f"{ve.path}: is another VE of the same name by now (the old one was removed). See rctl ls")
+        if systemd:
+            single_writer.check(tree, ve)
+
+
+def _look(
+    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
+) -> tuple[list[plan.Change], tuple[plan.Enable, ...]]:
+    """Read what is there, and find the controllers that must be enabled first.
+
+    Files are opened for writing here, so that a missing privilege shows before anything is changed.
+    """
+    changes: list[plan.Change] = []
+    enables: list[plan.Enable] = []
+    for wish, ve in zip(wishes, opened, strict=True):
+        texts = Texts(ve)
+        for write in wish.writes:
+            try:
+                texts[write.file.name] = ve.edit(write.file.name)
+            except NotAvailableError:
+                texts[write.file.name] = None
+                if not write.if_there:
+                    enables += missing(tree, ve.path, write.file)
+        if wish.expected and not options.force:
+            _check_unchanged(ve, wish, texts)
+        changes.append(plan.Change(ve.path, wish.writes, texts))
+    return changes, merged(enables)
+
+
+def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
+    for (name, key), entry in wish.expected.items():
+        now = file_named(name).entry(texts[name], key)
+        if now != entry:
+            raise RctlError(
+                f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
+                "Look at it with rctl show, or overwrite it with --force"
+            )
+
+
+def _outcomes(names: Mapping[str, str], steps: Sequence[plan.Step], status: str) -> tuple[Outcome, ...]:
+    by_path: dict[str, list[plan.Step]] = {path: [] for path in names}
+    for step in steps:
+        by_path.setdefault(step.path, []).append(step)
+    return tuple(
+        Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
+        for path, own in by_path.items()
+    )

@@ -1,0 +1,55 @@
+"""Locks on VEs: one byte of one file for each cgroup inode, held by open file description (F_OFD_SETLK in fcntl(2)).
+
+They vanish with the process that held them, whatever ended it, and need no file of their own for each VE.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Iterable
+from typing import Self
+
+from ..errors import BusyError
+from .state import State
+
+_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
+
+
+class Locks:
+    """Holds the locks of some VEs. Use as a context manager."""
+
+    def __init__(self, state: State, wait: float = 30.0) -> None:
+        """``wait``: seconds in all to wait for others."""
+        self._fd = os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._deadline = time.monotonic() + wait
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def take(self, cgroups: Iterable[tuple[int, str]]) -> None:
+        """Lock cgroups, given as (inode, path); always in the same order, so that nobody waits in a circle.
+
+        Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
+        """
+        for ino, path in sorted(cgroups):
+            pause = 0.001
+            while not self._try(ino):
+                if time.monotonic() > self._deadline:
+                    raise BusyError(
+                        f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
+                    )
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+
+    def _try(self, ino: int) -> bool:
+        try:
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, ino, 1, 0))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True

@@ -1,0 +1,67 @@
+"""Reclaim memory of a VE until its use is below a goal, without ever letting the kernel kill.
+
+``memory.reclaim`` takes a bounded amount each time, so the caller is never stuck in the kernel for long; between steps
+the VE's own memory pressure decides the pace. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+
+from ..cgroupfs.cgroup import Cgroup
+from ..errors import KernelError, ShrinkError
+from ..formats import pressure
+from ..units import human_size
+
+_STEP = 32 << 20  # bytes for one memory.reclaim
+_PAUSE = 0.02  # seconds
+_STALLED = 0.5  # of the time between two looks: reclaim makes the VE wait, so give it a rest
+
+
+def reclaim(cgroup: Cgroup, goal: int, deadline: float, tell: Callable[[int], None]) -> None:
+    """Bring ``memory.current`` to at most ``goal`` bytes within ``deadline`` seconds. ``tell`` hears each new use.
+
+    Without ``memory.reclaim`` (before 5.19) the ``memory.high`` that the plan has set does the work.
+    Raises ShrinkError with how far it got.
+    """
+    end = time.monotonic() + deadline
+    first = usage = _usage(cgroup)
+    able = cgroup.has("memory.reclaim")
+    while usage > goal:
+        if time.monotonic() >= end:
+            raise ShrinkError(
+                f"memory.max: cannot set {human_size(goal)} on {cgroup.path}: {human_size(usage)} in use "
+                f"(from {human_size(first)}) and not reclaimable within {deadline:g} s. "
+                "Free memory in the VE, add swap, raise --deadline, or use --force (the kernel may then kill)"
+            )
+        before, stalled = time.monotonic(), _stalled(cgroup)
+        if not able or not _reclaim(cgroup, min(usage - goal, _STEP)):
+            time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
+        took = time.monotonic() - before
+        if (_stalled(cgroup) - stalled) / 1e6 > _STALLED * took:
+            time.sleep(min(took, max(0.0, end - time.monotonic())))
+        usage = _usage(cgroup)
+        tell(usage)
+
+
+def _usage(cgroup: Cgroup) -> int:
+    return int(cgroup.read("memory.current"))
+
+
+def _stalled(cgroup: Cgroup) -> int:
+    """Microseconds in which all of the VE waited for memory; 0 where PSI is off."""
+    lines = pressure(cgroup.read_if_there("memory.pressure") or "")
+    return lines["full"].total if "full" in lines else 0
+
+
+def _reclaim(cgroup: Cgroup, size: int) -> bool:
+    """Ask for ``size`` bytes; False when the kernel fell short."""
+    try:
+        cgroup.write("memory.reclaim", str(size))
+    except KernelError as error:
+        if error.errno in (errno.EAGAIN, errno.EINTR, errno.EBUSY):
+            return False
+        raise
+    return True

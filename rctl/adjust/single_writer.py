@@ -1,0 +1,50 @@
+"""systemd's single-writer rule: a cgroup has one manager. https://systemd.io/CGROUP_DELEGATION/
+
+On a host that systemd runs, rctl writes only below a delegated unit. A unit's own limits belong to systemd, which puts
+its values back at the next daemon-reload.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..errors import NotAvailableError
+
+BOOTED = "/run/systemd/system"  # sd_booted(3)
+_MARKS = ("trusted.delegate", "user.delegate")
+
+
+def applies() -> bool:
+    """Whether systemd runs this host."""
+    return os.path.isdir(BOOTED)
+
+
+def check(tree: Tree, ve: Cgroup) -> None:
+    """Raises NotAvailableError when ``ve`` is systemd's to manage, on a host where the rule applies."""
+    parts = ve.path.strip("/").split("/")[:-1]
+    for depth in range(len(parts), 0, -1):
+        with tree.walk("/" + "/".join(parts[:depth])) as above:
+            if delegated(above):
+                return
+    unit = ve.path.rpartition("/")[2]
+    if unit.endswith((".service", ".scope", ".slice")):
+        raise NotAvailableError(
+            f"{ve.path}: belongs to systemd, which would undo the change. Use: systemctl set-property {unit} NAME=VALUE"
+        )
+    raise NotAvailableError(
+        f"{ve.path}: lies outside any delegated unit on a host that systemd runs. "
+        "Set RCTL_TREE to a cgroup below a unit with Delegate=yes; see rctl doctor"
+    )
+
+
+def delegated(cgroup: Cgroup) -> bool:
+    """Whether systemd has marked the cgroup as delegated."""
+    for mark in _MARKS:
+        try:
+            if os.getxattr(cgroup.fd, mark) == b"1":
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,180 @@
+"""What the engine costs over the bare system calls: 10 limits on one VE, and one limit on many VEs.
+
+The bare loop is what a careful script does for the same entries: open, read, close, open, write, close, open, read
+back, close, by path relative to the cgroup mount, in plain ``os`` calls. The engine does the same reads and writes, and
+locks, plans, journals, verifies and keeps the history besides. Both change the same files to the same values in turn, in
+one process, and the median of the ratios pair by pair is what counts; absolute times mean nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from shutil import which
+
+import msgspec
+
+from ..adjust.engine import Options, Wish, transact
+from ..adjust.state import State
+from ..cgroupfs.tree import Tree
+from ..errors import RctlError
+from ..formats import Write
+from ..host import Host
+from ..limits import decode, nest, writes
+from ..ve import bare
+
+TEN = (
+    {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
+     "cpu.max": 1.5, "cpu.burst": "10ms", "cpu.weight": 200, "pids.max": 500, "io.weight": 200},
+    {"memory.max": "2G", "memory.high": "1800M", "memory.low": "32M", "memory.swap.max": "256M", "memory.oom.group": 0,
+     "cpu.max": 0.5, "cpu.burst": "5ms", "cpu.weight": 100, "pids.max": 300, "io.weight": 100},
+)  # fmt: skip
+ONE = ({"pids.max": 500}, {"pids.max": 300})
+CLAIMS = {"10 limits, 1 VE": 2.0, "1 limit, many VEs": 1.5}
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One comparison. Times in microseconds, medians; ``ratio`` is the median of the ratios of pairs."""
+
+    name: str
+    bare_us: float
+    engine_us: float
+    ratio: float
+    low: float
+    high: float
+    at_most: float
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Another tool doing one adjustment as a process; ``ratio`` is its time over ``rctl set``'s, both as processes."""
+
+    name: str
+    us: float
+    ratio: float
+
+
+class Result(msgspec.Struct, frozen=True):
+    """Everything that one run measured."""
+
+    rounds: int
+    ves: int
+    cases: tuple[Case, ...]
+    peers: tuple[Peer, ...]
+
+
+def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]) -> Result:
+    """Make VEs of the benchmark's own, measure, remove them. Raises RctlError where limits cannot be set."""
+    names = [f"bench-{os.getpid()}-{i}" for i in range(ves)]
+    try:
+        tell(f"making {ves} VEs")
+        for name in names:
+            bare.make(tree, name).close()
+        one = _case("10 limits, 1 VE", tree, host, state, names[:1], TEN, rounds * 10, tell)
+        many = _case("1 limit, many VEs", tree, host, state, names, ONE, rounds, tell)
+        return Result(rounds, ves, (one, many), tuple(_peers(tree, names[0], tell)))
+    finally:
+        tell("removing the VEs")
+        for name in names:
+            if bare.exists(tree, name):
+                bare.remove(tree, name, kill=True)
+
+
+def _case(
+    name: str, tree: Tree, host: Host, state: State, ves: Sequence[str], values: Sequence[dict[str, object]],
+    rounds: int, tell: Callable[[str], None],
+) -> Case:  # fmt: skip
+    plans = [writes(decode(nest(v), host), host) for v in values]
+    root = _mount_of(tree)
+    boot_id = host.boot_id
+
+    def engine(wanted: tuple[Write, ...]) -> float:
+        wishes = [Wish(ve, wanted) for ve in ves]
+        begin = time.perf_counter()
+        transact(tree, wishes, boot_id, Options(command="bench"), state=state)
+        return time.perf_counter() - begin
+
+    engine(plans[1])  # enables the controllers, and makes both start from the same values
+    known = _entries(tree, ves[0], plans)
+    pairs = []
+    for number in range(rounds):
+        tell(f"{name}: round {number + 1} of {rounds}")
+        first, second = engine, lambda wanted: _bare(root, [tree.path(ve) for ve in ves], known[wanted])
+        if number % 2:
+            bare_time, engine_time = second(plans[0]), first(plans[1])
+        else:
+            engine_time, bare_time = first(plans[0]), second(plans[1])
+        pairs.append((bare_time, engine_time))
+    ratios = sorted(e / b for b, e in pairs)
+    return Case(
+        name,
+        statistics.median(b for b, _ in pairs) * 1e6,
+        statistics.median(e for _, e in pairs) * 1e6,
+        statistics.median(ratios),
+        ratios[0],
+        ratios[-1],
+        CLAIMS[name],
+    )
+
+
+def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[tuple[str, str]]]:
+    """The very texts that the engine writes, by plan."""
+    with tree.open_ve(ve) as cgroup:
+        return {
+            wanted: [
+                (w.file.name, w.file.line(w.file.merge(w.file.entry(cgroup.read(w.file.name), w.key), w.wanted), w.key))
+                for w in wanted
+            ]
+            for wanted in plans
+        }
+
+
+def _bare(root: int, paths: Sequence[str], texts: Sequence[tuple[str, str]]) -> float:
+    begin = time.perf_counter()
+    for path in paths:
+        for name, text in texts:
+            file = f"{path[1:]}/{name}"
+            _read(root, file)
+            fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
+            os.write(fd, text.encode())
+            os.close(fd)
+            _read(root, file)
+    return time.perf_counter() - begin
+
+
+def _read(root: int, file: str) -> bytes:
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
+    data = b""
+    while chunk := os.read(fd, 4096):
+        data += chunk
+    os.close(fd)
+    return data
+
+
+def _mount_of(tree: Tree) -> int:
+    return tree.root.fd
+
+
+def _peers(tree: Tree, ve: str, tell: Callable[[str], None]) -> list[Peer]:
+    """The same one limit, as a process of its own: rctl beside the tools that are there."""
+    path = tree.path(ve)
+    commands = {"rctl set": ["rctl", "set", ve, "pids.max={}"]}
+    if which("cgset"):
+        commands["cgset"] = ["cgset", "-r", "pids.max={}", path.strip("/")]
+    times = {}
+    for name, command in commands.items():
+        tell(f"{name}, as a process")
+        try:
+            times[name] = statistics.median(_process(command, str(100 + i)) for i in range(9))
+        except (OSError, subprocess.SubprocessError, RctlError) as error:
+            tell(f"{name}: left out: {error}")
+    own = times.get("rctl set")
+    return [Peer(name, us, us / own) for name, us in times.items()] if own else []
+
+
+def _process(command: Sequence[str], value: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run([part.format(value) for part in command], check=True, capture_output=True)
+    return (time.perf_counter() - begin) * 1e6

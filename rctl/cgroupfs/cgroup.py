@@ -1,0 +1,203 @@
+"""A handle on one cgroup: a directory descriptor, and reads and writes relative to it.
+
+A cgroup's identity is its inode: a removed one answers ENODEV or ENOENT for ever, even when its name is made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Self
+
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_NOFOLLOW | os.O_CLOEXEC
+_PAGE = 4096
+_CHUNK = 1 << 16
+
+
+class Cgroup:
+    """One cgroup, held open. Use as a context manager, or ``close()`` it.
+
+    ``path`` is the absolute cgroup path (``/`` is the root of the mount), for people and for the journal only.
+    """
+
+    __slots__ = ("_edits", "fd", "ino", "path")
+
+    def __init__(self, path: str, fd: int) -> None:
+        """Take over an open directory descriptor. Tests may hand in a plain directory; see ``Tree`` for real ones."""
+        self.path = path
+        self.fd = fd
+        self.ino = os.fstat(fd).st_ino
+        self._edits: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all descriptors. The cgroup itself stays."""
+        for fd in (*self._edits.values(), self.fd):
+            if fd >= 0:
+                os.close(fd)
+        self._edits.clear()
+        self.fd = -1
+
+    @property
+    def depth(self) -> int:
+        """How many levels below the root of the mount."""
+        return 0 if self.path == "/" else self.path.count("/")
+
+    def child(self, name: str) -> Cgroup:
+        """Open the cgroup ``name`` directly below. Raises NotFoundError, GoneError."""
+        path = f"{self.path.rstrip('/')}/{name}"
+        try:
+            return Cgroup(path, os.open(name, _DIRECTORY, dir_fd=self.fd))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise NotFoundError(f"{path}: there is no such cgroup. See rctl ls") from None
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise NotFoundError(f"{path}: that is a file or a link, not a cgroup. See rctl ls") from None
+            raise KernelError(path, name, "", error.errno or 0) from error
+
+    def children(self) -> list[str]:
+        """Names of the cgroups directly below, sorted."""
+        try:
+            with os.scandir(self.fd) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError as error:
+            raise self._translated("", "", error) from error
+
+    def parent_text(self, name: str) -> str:
+        """The whole text of an interface file of the parent."""
+        try:
+            fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
+        except OSError as error:
+            raise self._translated(name, "", error) from error
+        with Cgroup(self.path.rpartition("/")[0] or "/", fd) as parent:
+            return parent.read(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the interface file is there."""
+        return os.access(name, os.F_OK, dir_fd=self.fd, follow_symlinks=False)
+
+    def read(self, name: str) -> str:
+        """The whole text of an interface file. Raises GoneError, NotAvailableError, KernelError."""
+        if name in self._edits:
+            return self.edit(name)
+        try:
+            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self.fd)
+            try:
+                return _read_all(fd).decode("utf-8", "replace")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._translated(name, "", error) from error
+
+    def read_if_there(self, name: str) -> str | None:
+        """As read; ``None`` when this kernel, or this cgroup, has no such file."""
+        try:
+            return self.read(name)
+        except NotAvailableError:
+            return None
+        except KernelError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                return None
+            raise
+
+    def edit(self, name: str) -> str:
+        """As read, of a limit's file, which stays open for the writes and reads to come until ``close()``."""
+        fd = self._edits.get(name)
+        try:
+            if fd is None:
+                fd = self._edits[name] = os.open(name, os.O_RDWR | _FILE, dir_fd=self.fd)
+            # A limit's file is one seq_file record, which one read gives whole when the buffer is larger than it.
+            data = os.pread(fd, _PAGE, 0)
+            return (data if len(data) < _PAGE else _read_all(fd)).decode("utf-8", "replace")
+        except OSError as error:
+            raise self._translated(name, "", error) from error
+
+    def write(self, name: str, text: str) -> None:
+        """Write ``text`` in one write(2). Raises GoneError, NotAvailableError, KernelError."""
+        try:
+            fd = self._edits.get(name)
+            if fd is not None:
+                os.write(fd, text.encode())
+                return
+            fd = os.open(name, os.O_WRONLY | _FILE, dir_fd=self.fd)
+            try:
+                os.write(fd, text.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._translated(name, text, error) from error
+
+    def make(self, name: str) -> Cgroup:
+        """Make a cgroup directly below and open it. Raises BusyError when the name is taken."""
+        try:
+            os.mkdir(name, 0o755, dir_fd=self.fd)
+        except FileExistsError:
+            raise BusyError(f"{self.path.rstrip('/')}/{name}: exists already. Choose another name") from None
+        except OSError as error:
+            raise self._translated(name, "mkdir", error) from error
+        return self.child(name)
+
+    def remove(self, name: str) -> None:
+        """Remove the empty cgroup ``name`` directly below. Raises BusyError while it holds processes or children."""
+        try:
+            os.rmdir(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise BusyError(
+                    f"{self.path.rstrip('/')}/{name}: still has processes or child cgroups. Stop them, or use --kill"
+                ) from None
+            raise self._translated(name, "rmdir", error) from error
+
+    # cgroupspy's descriptors (cgroupfs.interfaces) call these two.
+    def get_property(self, filename: bytes | str) -> str:
+        """The text of a file, for cgroupspy's descriptors."""
+        return self.read(filename.decode() if isinstance(filename, bytes) else filename)
+
+    def set_property(self, filename: bytes | str, value: object) -> None:
+        """Write a file, for cgroupspy's descriptors."""
+        self.write(filename.decode() if isinstance(filename, bytes) else filename, str(value))
+
+    def _translated(self, name: str, text: str, error: OSError) -> Exception:
+        """The one place that knows what the kernel's errno means for a cgroup."""
+        number = error.errno or 0
+        if number == errno.ENODEV and name != "io.max":
+            return self.gone()
+        if number in (errno.ENOENT, errno.ENODEV) and not self.alive():
+            return self.gone()
+        if number == errno.ENOENT and name != SUBTREE_CONTROL:
+            return NotAvailableError(
+                f"{name}: not there on {self.path}: this kernel lacks it, or its controller is not enabled. "
+                "See rctl doctor"
+            )
+        return KernelError(self.path, name, text, number)
+
+    def alive(self) -> bool:
+        """Whether the cgroup still exists."""
+        return self.fd >= 0 and self.has("cgroup.procs")
+
+    def gone(self) -> GoneError:
+        """The error that says that it does not."""
+        return GoneError(f"{self.path}: the cgroup was removed meanwhile. See rctl ls")
+
+
+SUBTREE_CONTROL = "cgroup.subtree_control"
+
+
+def _read_all(fd: int) -> bytes:
+    """Read until empty: a short read is not the end of a file of many records (cgroup.procs)."""
+    parts: list[bytes] = []
+    size = 0
+    while data := os.pread(fd, _CHUNK, size):
+        parts.append(data)
+        size += len(data)
+    return b"".join(parts)

@@ -1,0 +1,147 @@
+"""From what a person calls a disk to the ``MAJOR:MINOR`` that ``io.max`` takes, and back to a name.
+
+``io.max`` answers ENODEV to partitions, so the way always ends at whole disks: down through partitions, LVM, dm-crypt,
+md and overlay (https://docs.kernel.org/admin-guide/abi-testing.html: /sys/dev/block, slaves).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat as modes
+from collections.abc import Callable
+
+from ..errors import UsageError
+
+Path = str | os.PathLike[str]
+Stat = Callable[[str], os.stat_result]
+
+_NUMBER = re.compile(r"[0-9]{1,4}:[0-9]{1,7}", re.ASCII)
+_REMEDY = "Name a disk (vda, /dev/vda, 8:0), or a file on one; lsblk lists them"
+_LAYERS = 4
+
+
+def resolve(name: str, sys: Path = "/sys", mountinfo: Path = "/proc/self/mountinfo", stat: Stat = os.stat) -> str:
+    """The ``MAJOR:MINOR`` of the whole disk that a name means.
+
+    ``name``: a kernel name (``vda``), a device node or a link to one, the path of any file or directory, or a number.
+    A number is taken at its word, so that ``9:0`` limits an array and not its members; only a partition's stands for
+    its disk. Raises UsageError for what is no disk, has none beneath, or has several.
+    """
+    if _NUMBER.fullmatch(name):
+        if not os.path.exists(_link(name, sys)):
+            raise UsageError(f"{name}: there is no block device of this number. {_REMEDY}")
+        return _whole(name, sys)
+    devices = _at(name, sys, mountinfo, stat) if "/" in name else [_named(name, sys)]
+    disks = {disk for device in devices for disk in _disks(device, sys)}
+    if len(disks) > 1:
+        names = ", ".join(sorted(disk_name(disk, sys) for disk in disks))
+        raise UsageError(f"{name!r}: lies on several disks: {names}. Name one of them")
+    return disks.pop()
+
+
+def disk_name(major_minor: str, sys: Path = "/sys") -> str:
+    """The kernel's name of a device (``vda``); the number itself when there is no such device (any more)."""
+    return _kernel_name(major_minor, sys).replace("!", "/")
+
+
+def _link(device: str, sys: Path) -> str:
+    return os.path.join(sys, "dev", "block", device)
+
+
+def _kernel_name(device: str, sys: Path) -> str:
+    known = _NUMBER.fullmatch(device) and os.path.exists(_link(device, sys))
+    return os.path.basename(os.path.realpath(_link(device, sys))) if known else device
+
+
+def _named(name: str, sys: Path) -> str:
+    number = _read(os.path.join(sys, "class", "block", name, "dev")) if name not in ("", ".", "..") else None
+    if number is None:
+        raise UsageError(f"{name!r}: there is no block device of this name. {_REMEDY}")
+    return number
+
+
+def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
+    """The device that a path is, or the devices of the file system that it lies on."""
+    path, kind = name, ""
+    for _ in range(_LAYERS):
+        try:
+            found = stat(path)
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{name!r}: cannot look at {path!r}: {cause}. {_REMEDY}") from None
+        if modes.S_ISCHR(found.st_mode):
+            raise UsageError(f"{name!r}: is a character device, not a disk. {_REMEDY}")
+        node = modes.S_ISBLK(found.st_mode)
+        number = found.st_rdev if node else found.st_dev
+        device = f"{os.major(number)}:{os.minor(number)}"
+        if os.path.exists(_link(device, sys)):
+            return [device] if node and path == name else _members(device, sys)
+        if node:
+            raise UsageError(f"{name!r}: there is no device {device} behind {path!r}. {_REMEDY}")
+        kind, path = _below(os.path.realpath(path), mountinfo)
+        if not path:
+            break
+    raise UsageError(f"{name!r}: lies on {kind}, which shows no disk here. {_REMEDY}")
+
+
+def _below(path: str, mountinfo: Path) -> tuple[str, str]:
+    """A path's file system, and where that keeps its data: the writable layer of an overlay, the device of others.
+
+    The mount is the one with the longest mount point, the latest of equals (proc(5)). No place: it has no disk.
+    """
+    best, fields = "", ["an unknown file system", "", ""]
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            left, _, right = line.partition(" - ")
+            point = _unescaped(left.split(" ")[4])
+            if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
+                best, fields = point, right.split()
+    kind, place, options = fields
+    if kind == "overlay":
+        layers = dict(pair.partition("=")[::2] for pair in options.split(","))
+        place = layers.get("upperdir") or layers.get("lowerdir", "").split(":")[0]
+    return kind, _unescaped(place) if place.startswith("/" if kind == "overlay" else "/dev/") else ""
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _members(device: str, sys: Path) -> list[str]:
+    """All devices of the btrfs that the device belongs to; else the device alone."""
+    name, systems = _kernel_name(device, sys), os.path.join(sys, "fs", "btrfs")
+    for folder in (os.path.join(systems, entry, "devices") for entry in _names(systems)):
+        if name in (members := _names(folder)):
+            return [number for m in members if (number := _read(os.path.join(folder, m, "dev")))] or [device]
+    return [device]
+
+
+def _whole(device: str, sys: Path) -> str:
+    """A partition's disk; of everything else the device itself."""
+    link = _link(device, sys)
+    part = os.path.exists(os.path.join(link, "partition"))
+    return (_read(os.path.join(os.path.realpath(link), os.pardir, "dev")) if part else None) or device
+
+
+def _disks(device: str, sys: Path) -> list[str]:
+    """The whole disks that a device lies on."""
+    disk = _whole(device, sys)
+    folder = os.path.join(_link(disk, sys), "slaves")
+    below = [number for name in _names(folder) if (number := _read(os.path.join(folder, name, "dev")))]
+    return [found for number in below for found in _disks(number, sys)] or [disk]
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,52 @@
+"""File texts of one cgroup on demand, the host's own files, and room for many open descriptors."""
+
+from __future__ import annotations
+
+import mmap
+import resource
+
+from ..errors import NotAvailableError
+from ..host import Host
+from .cgroup import Cgroup
+
+
+class Texts(dict[str, str | None]):
+    """The texts of a cgroup's files by name, read when first asked for; ``None`` for one that is not there."""
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        super().__init__()
+        self._cgroup = cgroup
+
+    def __missing__(self, name: str) -> str | None:
+        try:
+            text: str | None = self._cgroup.read(name)
+        except NotAvailableError:
+            text = None
+        self[name] = text
+        return text
+
+
+def this_host() -> Host:
+    """The host that rctl runs on."""
+
+    def read(path: str) -> str:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+
+    return Host(read, mmap.PAGESIZE)
+
+
+def raise_file_limit(descriptors: int) -> None:
+    """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it."""
+    if descriptors < 256:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = descriptors + 256
+    if soft >= wanted:
+        return
+    if wanted > hard:
+        raise NotAvailableError(
+            f"open files: {wanted} needed for one transaction over so many VEs, and the hard limit is {hard}. "
+            "Raise it (ulimit -Hn) or adjust fewer VEs at once"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,179 @@
+"""Where VEs live: the cgroup2 mount, the place in it that is rctl's, and the way from a name to a cgroup.
+
+A *managed* VE is named ``web1`` and lies at ``<path><prefix>web1``. By default that is ``/rctl-web1``, directly below
+the root, because every level of depth costs each context switch. ``RCTL_TREE=/some/cgroup`` keeps VEs below a cgroup of
+your own (a delegated one, say), as ``/some/cgroup/web1``. A *foreign* VE is named by its path, such as
+``/system.slice/nginx.service``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable
+from typing import Self
+
+from ..errors import NotAvailableError, NotFoundError, UsageError
+from .cgroup import _DIRECTORY, Cgroup
+
+PREFIX = "rctl-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+_PATTERN = frozenset("*?[")
+
+
+class Tree:
+    """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
+
+    __slots__ = ("base", "prefix", "root")
+
+    def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX) -> None:
+        """``root`` is the mount's root. Tests may hand in a plain directory's handle."""
+        self.root = root
+        self.base = base
+        self.prefix = prefix
+
+    @classmethod
+    def open(cls, place: str | None = None) -> Self:
+        """Open this host's cgroup2 mount. ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself.
+
+        Raises NotAvailableError where no cgroup2 is mounted, UsageError for a bad ``RCTL_TREE``.
+        """
+        place = place or os.environ.get("RCTL_TREE") or "/"
+        check_path(place, "RCTL_TREE")
+        mount = cgroup2_mount()
+        root = Cgroup("/", os.open(mount, _DIRECTORY))
+        return cls(root) if place == "/" else cls(root, place.rstrip("/"), "")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.root.close()
+
+    def path(self, name: str) -> str:
+        """The cgroup path of a VE's name. Raises UsageError for names that could leave the tree."""
+        if name.startswith("/"):
+            return check_path(name, "VE")
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{name[:64]!r}: not a VE's name. "
+                "Use letters, digits and _.@+-, at most 64, or a cgroup path with a leading /"
+            )
+        return f"{self.base.rstrip('/')}/{self.prefix}{name}"
+
+    def name(self, path: str) -> str:
+        """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
+        head, _, tail = path.rpartition("/")
+        if (head or "/") == self.base and tail.startswith(self.prefix) and _NAME.fullmatch(tail[len(self.prefix) :]):
+            return tail[len(self.prefix) :]
+        return path
+
+    def open_ve(self, name: str) -> Cgroup:
+        """Open a VE by name or path. Raises NotFoundError, UsageError."""
+        return self.walk(self.path(name))
+
+    def walk(self, path: str) -> Cgroup:
+        """Open a cgroup path component by component, following no link and leaving no mount."""
+        here = self.root
+        for part in filter(None, path.split("/")):
+            try:
+                below = here.child(part)
+            except NotFoundError as error:
+                raise NotFoundError(str(error).replace(here.path.rstrip("/") + "/" + part, path, 1)) from None
+            finally:
+                if here is not self.root:
+                    here.close()
+            here = below
+        return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
+
+    def names(self) -> list[str]:
+        """Names of the managed VEs, sorted; empty when rctl's place does not exist yet."""
+        try:
+            with self.walk(self.base) as base:
+                found = [self.name(f"{self.base.rstrip('/')}/{child}") for child in base.children()]
+        except NotFoundError:
+            return []
+        return [name for name in found if not name.startswith("/")]
+
+    def match(self, patterns: Iterable[str]) -> list[str]:
+        """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in order given.
+
+        Raises NotFoundError for a pattern that matches nothing.
+        """
+        found: dict[str, None] = {}
+        for pattern in patterns:
+            if not _PATTERN.intersection(pattern):
+                found[self.name(self.path(pattern))] = None
+                continue
+            matches = self._below(pattern) if pattern.startswith("/") else fnmatch.filter(self.names(), pattern)
+            if not matches:
+                raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls")
+            found.update(dict.fromkeys(matches))
+        return list(found)
+
+    def _below(self, pattern: str) -> list[str]:
+        """Paths that match, one component at a time; ``*`` does not cross a slash."""
+        paths = [""]
+        for part in pattern.strip("/").split("/"):
+            found: list[str] = []
+            for path in paths:
+                try:
+                    with self.walk(path or "/") as here:
+                        found += [f"{path}/{child}" for child in fnmatch.filter(here.children(), part)]
+                except NotFoundError:
+                    continue
+            paths = found
+        return paths
+
+
+def check_path(path: str, what: str) -> str:
+    """A cgroup path in normal form (one leading slash). Raises UsageError for what could leave the tree."""
+    parts = path.strip("/").split("/") if path.strip("/") else []
+    bad = (
+        not path.startswith("/")
+        or len(path) > 4000
+        or any(part in ("", ".", "..") or len(part) > 255 or not part.isprintable() for part in parts)
+    )
+    if bad:
+        raise UsageError(f"{what} {path[:80]!r}: not a cgroup path. Write it like /system.slice/nginx.service")
+    return "/" + "/".join(parts)
+
+
+def cgroup2_mount(mountinfo: str = "/proc/self/mountinfo") -> str:
+    """Where cgroup2 is mounted, the first such mount (proc(5)). The kernel's own word that it is cgroup2.
+
+    Raises NotAvailableError when there is none.
+    """
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            left, _, right = line.partition(" - ")
+            if right.startswith("cgroup2 "):
+                point = left.split(" ")[4]
+                return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
+    raise NotAvailableError(
+        "cgroup2: not mounted on this host. "
+        "Boot with systemd.unified_cgroup_hierarchy=1, or mount -t cgroup2 none /sys/fs/cgroup"
+    )
+
+
+def enabled(cgroup: Cgroup, file: str) -> frozenset[str]:
+    """Controllers named in ``cgroup.controllers`` or ``cgroup.subtree_control``."""
+    return frozenset(cgroup.read(file).split())
+
+
+def remove_soon(parent: Cgroup, name: str, seconds: float = 5.0) -> None:
+    """rmdir(2), tried again while the kernel is still taking dead processes apart. Raises BusyError at the deadline."""
+    import time
+
+    from ..errors import BusyError
+
+    deadline, pause = time.monotonic() + seconds, 0.001
+    while True:
+        try:
+            return parent.remove(name)
+        except BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 0.1)

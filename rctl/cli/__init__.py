@@ -1,0 +1,47 @@
+"""The command line: one verb, or one small group, a file. It holds no logic of its own.
+
+Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status. Errors are one line on standard error."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_status())
+
+
+def _status() -> int:
+    from ..errors import RctlError
+
+    try:
+        from .app import app
+
+        return int(app(standalone_mode=False) or 0)
+    except RctlError as error:
+        from .output import report_failure
+
+        report_failure(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write("rctl: interrupted; what had been changed was put back\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
+            raise
+        text = " ".join(str(error.format_message()).split()) or "no verb given"
+        sys.stderr.write(f"rctl: {text.rstrip('.')}. See rctl --help\n")
+        return 2
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

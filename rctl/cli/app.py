@@ -1,0 +1,51 @@
+"""All verbs in one table. Each verb's file imports what it needs when it runs, so that starting costs little."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import bare, bench, doctor, ls, past, schema, set, show, spec  # noqa: A004
+
+app = typer.Typer(
+    name="rctl",
+    help="Set any limit on any VE, live and safely.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from ..version import __version__
+
+        typer.echo(f"rctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("doctor")(doctor.doctor)
+app.command("ls")(ls.ls)
+app.command("show")(show.show)
+app.command("set")(set.set_limits)
+app.command("apply")(spec.apply)
+app.command("diff")(spec.diff)
+app.command("undo")(past.undo)
+app.command("history")(past.history)
+app.command("recover")(past.recover)
+app.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(bare.run)
+app.command("attach")(bare.attach)
+app.command("rm")(bare.rm)
+app.command("schema")(schema.schema)
+app.add_typer(bench.app, name="bench")

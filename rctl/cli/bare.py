@@ -1,0 +1,93 @@
+"""``rctl run``, ``attach`` and ``rm``: bare VEs, a cgroup and limits around ordinary processes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .flags import DeadlineText, Json, Name, Names, asked, command_line, seconds, takes_limits
+
+
+@takes_limits
+def run(
+    name: Name,
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run, after --")],
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", "-l", help="Any limit: memory.high=1G. May be given again")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return at once; print the process id")] = False,
+    remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
+    deadline: DeadlineText = "10s",
+    flags: Any = None,
+) -> None:
+    """Run a command in a VE, made for it when it is not there.
+
+    rctl becomes the command, so nothing stays in between; the VE stays until rctl rm, unless --rm.
+    """
+    from ..adjust.engine import Options
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from ..limits import decode
+    from ..ve import bare
+    from ..ve import command as commands
+
+    host = this_host()
+    limits = decode(asked(limit or [], flags), host)
+    options = Options(seconds(deadline), command=command_line())
+    with Tree.open() as tree:
+        bare.managed_path(tree, name)
+        program = commands.find(command)
+        bare.apply(tree, {name: limits}, host, options)
+        with tree.open_ve(name) as ve:
+            status = commands.run(ve, program, command, detach=detach, wait=remove)
+        if remove and not detach:
+            bare.remove(tree, name, kill=True)
+    if detach:
+        typer.echo(status)
+    elif status:
+        raise typer.Exit(status)
+
+
+def attach(
+    name: Name,
+    pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, help="Process ids")],
+) -> None:
+    """Move running processes into a VE, made for them when it is not there. All of them, or none.
+
+    Memory that they hold already stays charged to where it was.
+    """
+    from ..cgroupfs.tree import Tree
+    from ..ve import bare
+
+    with Tree.open() as tree, bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
+        bare.attach(ve, pids)
+    typer.echo(f"{name}: attached {' '.join(map(str, pids))}")
+
+
+def rm(
+    names: Names,
+    kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
+    json: Json = False,
+) -> None:
+    """Remove VEs. One that has processes is left alone, unless --kill."""
+    from ..cgroupfs.tree import Tree
+    from ..errors import RctlError
+    from ..ve import bare
+    from .output import as_json, say, warn
+
+    done: dict[str, str] = {}
+    with Tree.open() as tree:
+        matched = tree.match(names)
+        for name in matched:
+            bare.managed_path(tree, name)
+        for name in matched:
+            try:
+                killed = bare.remove(tree, name, kill)
+                done[name] = f"removed, {killed} process(es) killed" if killed else "removed"
+            except RctlError as error:
+                done[name] = "left alone"
+                warn(str(error))
+    say(as_json(done) if json else "\n".join(f"{name}: {what}" for name, what in done.items()))
+    if "left alone" in done.values():
+        raise typer.Exit(1)

@@ -1,0 +1,141 @@
+"""Flags that several verbs share: limits by name, and how to adjust.
+
+Limits are given as ``memory.max=2G`` (every limit, by the kernel's name) or, for the usual ones, as a flag.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+
+LIMIT_FLAGS = {
+    "memory": ("memory.max", "Most memory: 2G, 512MiB, 50%, max"),
+    "memory_high": ("memory.high", "Throttle above this much memory"),
+    "memory_low": ("memory.low", "Protect this much memory, best effort"),
+    "memory_min": ("memory.min", "Protect this much memory, always"),
+    "swap": ("memory.swap.max", "Most swap, not counting memory: 1G, 0, max"),
+    "cpus": ("cpu.max", "CPU time as a number of CPUs: 1.5, 150%, max"),
+    "cpu_weight": ("cpu.weight", "Share of the CPUs: 1 to 10000, or idle"),
+    "vcpus": ("vcpus", "Whole CPUs that the VE sees: 2"),
+    "cpuset": ("cpuset.cpus", "CPUs by number: 0-3,8"),
+    "mems": ("cpuset.mems", "Memory nodes by number: 0"),
+    "pids": ("pids.max", "Most processes and threads"),
+    "io_weight": ("io.weight", "Share of the disks: 1 to 10000"),
+    "io_max": ("io.max", "By disk: 'vda rbps=20MB/s wiops=500'. May be given again"),
+}
+
+
+def _option(name: str, text: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", help=text)
+    kind: Any = Annotated[list[str] | None, option] if name == "io_max" else Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def takes_limits(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb, whose last parameter is ``flags``, one option for each of LIMIT_FLAGS."""
+    signature = inspect.signature(verb, eval_str=True)
+    own = [p for name, p in signature.parameters.items() if name != "flags"]
+    added = [_option(name, text) for name, (_, text) in LIMIT_FLAGS.items()]
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+    def wrapped(**given: Any) -> Any:
+        flags = {name: given.pop(name) for name in LIMIT_FLAGS}
+        return verb(**given, flags=flags)
+
+    wrapped.__doc__ = verb.__doc__
+    wrapped.__name__ = verb.__name__
+    wrapped.__signature__ = signature.replace(parameters=[*keyword, *added])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in (*keyword, *added)}
+    return wrapped
+
+
+def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
+    """Plain nested data from ``KEY=VALUE`` words and flags. Raises UsageError, naming the word."""
+    from ..limits import nest
+
+    pairs: dict[str, Any] = {}
+    disks: list[str] = []
+    for word in assignments:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r}: not a limit. Write KEY=VALUE, such as memory.max=2G")
+        if key == "io.max":
+            disks.append(value)
+        elif key in pairs:
+            raise UsageError(f"{key}: given twice. Give it once")
+        else:
+            pairs[key] = value
+    for name, value in flags.items():
+        key = LIMIT_FLAGS[name][0]
+        if value is None:
+            continue
+        if key == "io.max":
+            disks += value
+        elif key in pairs:
+            raise UsageError(f"{key}: given twice, once as --{name.replace('_', '-')}. Give it once")
+        else:
+            pairs[key] = value
+    nested = nest(pairs)
+    for line in disks:
+        _merge_disk(nested, nest({"io.max": line}))
+    return nested
+
+
+def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:
+    disks = nested.setdefault("io", {}).setdefault("max", {})
+    for disk, rates in more["io"]["max"].items():
+        if twice := disks.get(disk, {}).keys() & rates.keys():
+            raise UsageError(f"io.max: {disk}: {sorted(twice)[0]} given twice. Give it once")
+        disks.setdefault(disk, {}).update(rates)
+
+
+def complete_ve(incomplete: str) -> list[str]:
+    """Names of VEs for the shell's completion; none where they cannot be read."""
+    from ..cgroupfs.tree import Tree
+    from ..errors import RctlError
+
+    try:
+        with Tree.open() as tree:
+            return [name for name in tree.names() if name.startswith(incomplete)]
+    except (RctlError, OSError):
+        return []
+
+
+def complete_limit(incomplete: str) -> list[str]:
+    """Keys of limits for the shell's completion."""
+    from ..spec import keys
+
+    return [f"{key}=" for key in keys() if key.startswith(incomplete)]
+
+
+Names = Annotated[
+    list[str], typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns", autocompletion=complete_ve)
+]
+Name = Annotated[str, typer.Argument(help="The VE's name", autocompletion=complete_ve)]
+Json = Annotated[bool, typer.Option("--json", help="JSON for programs")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
+Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]
+DeadlineText = Annotated[str, typer.Option("--deadline", help="Longest to wait for memory to be freed: 10s, 2min")]
+
+
+def seconds(text: str) -> float:
+    """A deadline in seconds. Raises UsageError."""
+    from ..units import Deadline
+
+    try:
+        return Deadline.parse(text).seconds
+    except ValueError as error:
+        raise UsageError(f"--deadline: {error}") from None
+
+
+def command_line() -> str:
+    """What was typed, for the history."""
+    import shlex
+    import sys
+
+    return shlex.join(["rctl", *sys.argv[1:]])

@@ -1,0 +1,82 @@
+"""``rctl ls``: many VEs at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .flags import Json, complete_ve
+
+if TYPE_CHECKING:
+    from ..cgroupfs.tree import Tree
+    from ..sample.overview import Row
+
+HEAD = ("NAME", "STATE", "PROCS", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
+
+
+def ls(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns", autocompletion=complete_ve),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Foreign cgroups with processes, too; patterns then match whole paths")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List VEs: use, limits and memory pressure (per cent of the last 10 s in which some task waited for memory)."""
+    from ..cgroupfs.tree import Tree
+    from ..sample.overview import rows
+    from .output import as_json, columns, say, warn
+
+    with Tree.open() as tree:
+        found = list(rows(tree, _names(tree, patterns or [], everything), patterns or ()))
+    if json:
+        say(as_json(found))
+    elif found:
+        columns(HEAD, [cells(row) for row in found], right=frozenset(range(2, len(HEAD))))
+    else:
+        warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
+
+
+def _names(tree: Tree, patterns: list[str], everything: bool) -> list[str]:
+    if not everything:
+        return tree.match(patterns) if patterns else tree.names()
+    import fnmatch
+
+    from ..errors import NotFoundError
+    from ..sample.population import foreign
+
+    known = [*tree.names(), *foreign(tree)]
+    chosen = [name for name in known if not patterns or any(fnmatch.fnmatch(name, p) for p in patterns)]
+    if patterns and not chosen:
+        raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
+    return chosen
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row for people: ``-`` for what the host does not tell."""
+    from ..units import human_size
+
+    percent = "-" if row.memory_percent is None else f"{row.memory_percent:.0f}%"
+    pressure = "-" if row.memory_pressure is None else f"{row.memory_pressure:.1f}%"
+    return (
+        row.name,
+        row.state,
+        str(row.processes),
+        _number(row.cpus),
+        human_size(row.memory),
+        human_size(row.memory_max),
+        percent,
+        human_size(row.swap),
+        _number(row.pids),
+        _number(row.pids_max),
+        pressure,
+    )
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,66 @@
+"""``rctl set``: change limits of running VEs, all or nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .flags import (
+    DeadlineText,
+    DryRun,
+    Force,
+    Json,
+    asked,
+    command_line,
+    complete_limit,
+    complete_ve,
+    seconds,
+    takes_limits,
+)
+
+
+def _complete(incomplete: str) -> list[str]:
+    return complete_ve(incomplete) + complete_limit(incomplete)
+
+
+@takes_limits
+def set_limits(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VE... [KEY=VALUE...]",
+            help="VEs (names, /paths, patterns), then limits: memory.max=2G cpu.max=1.5",
+            autocompletion=_complete,
+        ),
+    ],
+    dry_run: DryRun = False,
+    json: Json = False,
+    deadline: DeadlineText = "10s",
+    force: Force = False,
+    flags: Any = None,
+) -> None:
+    """Change limits of running VEs, all or nothing.
+
+    Each limit is KEY=VALUE with the kernel's name (memory.max=2G, cpu.max=1.5, "io.max=vda wbps=20MB/s") or a flag.
+    Memory below what is in use is reclaimed first, never killed for, unless --force.
+    """
+    from ..adjust.engine import Options, adjust
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from ..errors import UsageError
+    from ..limits import decode
+    from .output import progress, report
+
+    names = [word for word in words if "=" not in word]
+    wanted = asked([word for word in words if "=" in word], flags)
+    if not names:
+        raise UsageError("set: no VE given. Write: rctl set NAME memory.max=2G")
+    if not wanted:
+        raise UsageError("set: no limit given. Write: rctl set NAME memory.max=2G")
+    host = this_host()
+    limits = decode(wanted, host)
+    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
+    with Tree.open() as tree:
+        account = adjust(tree, dict.fromkeys(tree.match(names), limits), host, options, progress)
+    report(account, json=json)

@@ -1,0 +1,37 @@
+"""``rctl show``: all about some VEs, for people or as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .flags import Json, Names, seconds
+
+
+def show(
+    names: Names,
+    json: Json = False,
+    interval: Annotated[
+        str | None, typer.Option("--interval", "-i", help="Watch for so long, and show the rates too: 1s, 500ms")
+    ] = None,
+) -> None:
+    """Show limits, use, pressure, the room left, and which limit on the way up to the host binds."""
+    from ..cgroupfs.devices import disk_name
+    from ..cgroupfs.tree import Tree
+    from ..errors import UsageError
+    from ..sample.levels import host_file
+    from ..sample.sections import lines
+    from ..sample.view import views
+    from .output import as_json, say
+
+    span = None if interval is None else seconds(interval)
+    if span is not None and not 0.01 <= span <= 3600:
+        raise UsageError(f"--interval: {interval!r} is out of range 10ms..1h. Write it like 1s")
+    with Tree.open() as tree:
+        found = views(tree, tree.match(names), host_file, span)
+    if json:
+        say(as_json([view.exact() for view in found]))
+        return
+    for number, view in enumerate(found):
+        say(("\n" if number else "") + "\n".join(lines(view, disk_name)))

@@ -1,0 +1,70 @@
+"""``rctl apply`` and ``rctl diff``: a TOML spec of many VEs, of which only the differences are written."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+Prune = Annotated[bool, typer.Option("--prune", help="Also remove VEs that the spec does not name (empty ones only)")]
+
+
+def apply(
+    file: File,
+    prune: Prune = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    deadline: DeadlineText = "10s",
+    force: Force = False,
+) -> None:
+    """Make VEs as a spec says: missing ones are made, only differences are written, all or nothing."""
+    from ..adjust.engine import Options
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from ..spec import load
+    from ..ve import many
+    from .output import as_json, progress, report, say
+
+    host = this_host()
+    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
+    with Tree.open() as tree:
+        result = many.apply(tree, load(file, host), host, options, prune=prune, progress=progress)
+    if json:
+        say(as_json(result))
+        return
+    for name in result.made:
+        say(f"{name}: made")
+    report(result.account, json=False)
+    for name in result.removed:
+        say(f"{name}: removed")
+
+
+def diff(
+    file: File,
+    prune: Prune = False,
+    json: Json = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when anything differs")] = False,
+) -> None:
+    """Show what apply would change, and change nothing."""
+    from ..adjust.engine import Options
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from ..spec import load
+    from ..ve import many
+    from .output import as_json, say
+
+    host = this_host()
+    with Tree.open() as tree:
+        result = many.apply(tree, load(file, host), host, Options(dry_run=True), prune=prune)
+    lines = [f"+ {name}" for name in result.made]
+    lines += [f"~ {step.describe()}" for outcome in result.account.outcomes for step in outcome.steps]
+    lines += [f"- {name}" for name in result.removed]
+    if json:
+        say(as_json(result))
+    elif lines:
+        say("\n".join(lines))
+    if lines and exit_code:
+        raise typer.Exit(1)

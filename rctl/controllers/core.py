@@ -1,0 +1,74 @@
+"""The cgroup itself: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files
+
+5.2 brought freeze, 5.14 kill. Verbatim files are checked here too: the way to limits that have no name yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..formats import File, Whole, Write, flat_keyed
+from ..host import Host
+
+PROCS, SUBTREE, CONTROLLERS, EVENTS, STAT, KILL = (
+    f"cgroup.{name}" for name in ("procs", "subtree_control", "controllers", "events", "stat", "kill")
+)
+FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
+FILES = (FREEZE,)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
+_STRUCTURE = {PROCS, SUBTREE, KILL, "cgroup.threads", "cgroup.type"}
+_ACTIONS = {"memory.reclaim"}
+
+
+class CoreStat(msgspec.Struct, frozen=True):
+    """Whether processes live in it or below, whether it is frozen, and how many cgroups are below it."""
+
+    populated: bool
+    frozen: bool
+    descendants: int = 0
+
+
+def writes(files: dict[str, str], known: Callable[[str], File], host: Host) -> tuple[Write, ...]:
+    """Verbatim files, each as the ``known`` file of that name takes it; what has no name is read back as it stands.
+
+    Raises ValueError for what is no interface file's name, moves processes, or does not fit on one line.
+    """
+    return tuple(_write(name, value, known, host.page_size) for name, value in files.items())
+
+
+def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
+    if not _NAME.fullmatch(name) or len(name) > 128:
+        raise ValueError(f'files: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
+    if name in _STRUCTURE:
+        raise ValueError(f"files: {name} is not a limit. Use rctl attach, run or rm")
+    if name in _ACTIONS:
+        raise ValueError(f"files: {name} acts once and holds nothing. Use memory.max or memory.high")
+    if not value.isprintable() or not value.strip() or len(value) > 4095:
+        raise ValueError(f"files: the value for {name} must be one line of printable text")
+    file = known(name)
+    try:
+        key, wanted = file.wish(value.strip(), page)
+    except ValueError as error:
+        raise ValueError(f"files: {name}: {error}") from None
+    return Write(file, wanted, key=key, disturbs=file.disturbs, exact=not isinstance(file, Whole))
+
+
+def verbatim(name: str) -> File:
+    """A file that rctl has no name for; its controller is the first part of its name."""
+    return Whole(name, "" if name.startswith("cgroup.") else name.partition(".")[0], default="")
+
+
+def parse(texts: dict[str, str]) -> CoreStat:
+    """From file texts by name."""
+    events = flat_keyed(texts.get(EVENTS, ""))
+    below = flat_keyed(texts.get(STAT, "")).get("nr_descendants", 0)
+    return CoreStat(bool(events.get("populated")), bool(events.get("frozen")), below)
+
+
+def enable_text(controllers: Iterable[str], sign: str = "+") -> str:
+    """What to write to ``cgroup.subtree_control``: ``+cpu +memory``."""
+    return " ".join(f"{sign}{name}" for name in sorted(controllers))

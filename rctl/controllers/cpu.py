@@ -1,0 +1,123 @@
+"""CPU time: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+
+4.15 brought max, weight; 5.14 max.burst; 5.15 idle.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..formats import File, Write, flat_keyed
+from ..host import Host
+from ..units import MAX as NO_LIMIT
+from ..units import Amount, Cpus, CpuWeight, Duration, Period, Quota, amount
+
+MICRO = 10**6
+MIN_QUOTA = 1000  # kernel/sched/core.c, min_cfs_quota_period
+
+
+class CpuMax(File, frozen=True):
+    """``cpu.max``: ``QUOTA PERIOD`` in microseconds.
+
+    Wanted is ``cpus=N period=N``, either may be missing: a new period alone keeps the number of CPUs, a new number of
+    CPUs keeps the period. Or it is in the kernel's own form, where the period may be missing.
+    """
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        quota, *period = text.split()
+        if len(period) > 1:
+            raise ValueError(f"{text[:64]!r} is not understood. Write it like '50000 100000' (microseconds)")
+        return "", " ".join([str(Quota.parse(quota)), *(str(Period.parse(p)) for p in period)])
+
+    def merge(self, old: str, wanted: str) -> str:
+        old_quota, _, old_period = old.partition(" ")
+        if "=" not in wanted:
+            return wanted if " " in wanted else f"{wanted} {old_period}"
+        parts = dict(pair.split("=") for pair in wanted.split())
+        period = int(parts.get("period", old_period))
+        if "cpus" in parts:
+            cpus = amount(parts["cpus"])
+            quota = cpus if cpus is NO_LIMIT else _quota(cpus, MICRO, period)
+        else:
+            kept = amount(old_quota)
+            quota = kept if kept is NO_LIMIT else _quota(kept, int(old_period), period)
+        return f"{quota} {period}"
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        cpus = cpus_of(entry)
+        return (float("inf") if cpus is None else cpus,)
+
+
+def _quota(part: int, of: int, period: int) -> int:
+    """``part / of`` CPUs as a quota of ``period``."""
+    quota = part * period // of
+    if quota < MIN_QUOTA:
+        raise ValueError(
+            f"cpu.max: {part / of:g} CPUs of a {period} us period is {quota} us, and the kernel's least is "
+            f"{MIN_QUOTA}. Raise cpu.period (up to 1s) or cpu.max"
+        )
+    return quota
+
+
+def cpus_of(entry: str) -> float | None:
+    """CPUs that a ``cpu.max`` entry allows; ``None`` for no limit."""
+    quota, _, period = entry.partition(" ")
+    return None if quota == "max" else int(quota) / int(period)
+
+
+class CpuWeightFile(File, frozen=True):
+    """``cpu.weight``, which reads 0 while ``cpu.idle`` is 1, and then takes no value."""
+
+    def settable(self, entry: str) -> bool:
+        return entry != "0"
+
+
+MAX = CpuMax("cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us")
+BURST = File("cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us")
+WEIGHT = CpuWeightFile("cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight")
+IDLE = File("cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,))
+FILES = (MAX, BURST, WEIGHT, IDLE)
+
+
+class Cpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``max``: CPUs' worth of time (1.5). ``period``, ``burst``: microseconds. ``weight``: 1..10000 or idle."""
+
+    max: Cpus | UnsetType = UNSET
+    period: Period | UnsetType = UNSET
+    burst: Duration | UnsetType = UNSET
+    weight: CpuWeight | UnsetType = UNSET
+
+
+class CpuStat(msgspec.Struct, frozen=True):
+    """``stat`` as in ``cpu.stat`` (microseconds, counts); ``max`` in CPUs, ``None``: no limit; ``weight`` 0: idle."""
+
+    stat: dict[str, int]
+    max: float | None = None
+    weight: Amount | None = None
+
+
+def writes(limits: Cpu, host: Host) -> tuple[Write, ...]:
+    """The entries that these limits ask for. A weight also ends ``cpu.idle``, and ``idle`` disturbs the weight."""
+    found: list[Write] = []
+    parts = [f"cpus={limits.max.amount}"] if limits.max is not UNSET else []
+    if limits.period is not UNSET:
+        parts.append(f"period={limits.period}")
+    if parts:
+        found.append(Write(MAX, " ".join(parts)))
+    if limits.burst is not UNSET:
+        found.append(Write(BURST, str(limits.burst)))
+    if limits.weight is not UNSET:
+        if limits.weight.amount == 0:
+            found.append(Write(IDLE, "1", disturbs=IDLE.disturbs))
+        else:
+            found += [Write(IDLE, "0", disturbs=IDLE.disturbs, if_there=True), Write(WEIGHT, str(limits.weight))]
+    return tuple(found)
+
+
+def parse(texts: dict[str, str]) -> CpuStat | None:
+    """From file texts by name; ``cpu.stat`` is there even where the controller is not enabled."""
+    if "cpu.stat" not in texts:
+        return None
+    weight = amount(texts["cpu.weight"]) if "cpu.weight" in texts else None
+    return CpuStat(flat_keyed(texts["cpu.stat"]), cpus_of(texts.get("cpu.max", "max").strip()), weight)

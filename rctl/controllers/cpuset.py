@@ -1,0 +1,90 @@
+"""Which CPUs and memory nodes: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
+
+5.0 brought all three files. ``vcpus`` is rctl's own: a whole number of CPUs, which it turns into a list here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..formats import File, Write
+from ..host import Host
+from ..units import Ranges
+
+
+class RangesFile(File, frozen=True):
+    """A list of numbers; it allows as much as it has members, and an empty one allows what the parent has."""
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        return "", str(Ranges.parse(text))
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return (float(len(Ranges.parse(entry).numbers)) if entry else float("inf"),)
+
+
+CPUS = RangesFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
+MEMS = RangesFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
+PARTITION = File("cpuset.cpus.partition", "cpuset", default="member", since="5.0", rank=4)
+FILES = (CPUS, MEMS, PARTITION)
+
+
+class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``cpus``, ``mems``: lists (``0-3,8``), empty for the parent's. ``partition``: the kernel's three words."""
+
+    cpus: Ranges | UnsetType = UNSET
+    mems: Ranges | UnsetType = UNSET
+    partition: Literal["member", "root", "isolated"] | UnsetType = UNSET
+
+
+class CpusetStat(msgspec.Struct, frozen=True):
+    """What is set, and what is in effect after the parents and CPU hotplug."""
+
+    cpus: Ranges
+    cpus_effective: Ranges
+    mems_effective: Ranges
+
+
+def writes(limits: Cpuset, host: Host) -> tuple[Write, ...]:
+    """The entries that these limits ask for."""
+    wanted = ((CPUS, limits.cpus), (MEMS, limits.mems), (PARTITION, limits.partition))
+    return tuple(Write(file, str(value)) for file, value in wanted if value is not UNSET)
+
+
+def parse(texts: dict[str, str]) -> CpusetStat | None:
+    """From file texts by name; ``None`` where the controller is not enabled."""
+    names = ("cpuset.cpus", "cpuset.cpus.effective", "cpuset.mems.effective")
+    if not all(name in texts for name in names):
+        return None
+    return CpusetStat(*(Ranges.parse(texts[name]) for name in names))
+
+
+def pick(
+    count: int, nodes: Mapping[int, tuple[int, ...]], promised: Mapping[int, int], held: Iterable[int] = ()
+) -> Ranges:
+    """Choose ``count`` CPUs: first those already ``held``, then packed on as few nodes as can be, least promised first.
+
+    ``nodes``: the online CPUs of each node. ``promised``: to how many other VEs each CPU is promised (missing: none).
+    The same input gives the same answer. Raises ValueError when the host has fewer CPUs online.
+    """
+    online = {cpu for cpus in nodes.values() for cpu in cpus}
+    if count > len(online):
+        raise ValueError(f"vcpus: {count} asked for, and this host has {len(online)} CPUs online. Ask for fewer")
+    kept = set(held) & online
+
+    def load(cpu: int) -> tuple[bool, int, int]:
+        return (cpu not in kept, promised.get(cpu, 0), cpu)
+
+    def node_order(item: tuple[int, tuple[int, ...]]) -> tuple[int, int, float, int]:
+        number, cpus = item
+        mean = sum(promised.get(c, 0) for c in sorted(cpus, key=load)[:count]) / max(1, min(count, len(cpus)))
+        fits = 0 if len(cpus) >= count else 1
+        return (-len(kept.intersection(cpus)), fits, mean if not fits else -len(cpus), number)
+
+    chosen: list[int] = []
+    for _, cpus in sorted(nodes.items(), key=node_order):
+        chosen += sorted(cpus, key=load)[: count - len(chosen)]
+    return Ranges(tuple(chosen))

@@ -1,0 +1,50 @@
+"""Huge pages: https://docs.kernel.org/admin-guide/cgroup-v2.html#hugetlb-interface-files
+
+5.6 brought them to cgroup v2. The page size is part of the file's name, as the kernel spells it: ``hugetlb.2MB.max``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..formats import File, Write, floor_page
+from ..host import Host
+from ..units import Amount, Size, amount
+
+_PAGE = re.compile(r"([1-9][0-9]{0,3})([KMG])B", re.ASCII)
+
+Hugetlb = dict[str, Size]
+"""Limits in bytes by page size (``2MB``, ``1GB``)."""
+
+
+class HugePages(File, frozen=True):
+    """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        return "", self.floor(Size.parse(text).amount)
+
+    def floor(self, size: Amount) -> str:
+        """The size as the kernel will print it."""
+        number, letter = _PAGE.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
+        return floor_page(size, int(number) * 1024 ** ("KMG".index(letter) + 1))
+
+
+def file(page: str) -> HugePages:
+    """The file that limits pages of this size. Raises ValueError on what is no page size."""
+    if not _PAGE.fullmatch(page):
+        raise ValueError(f"hugetlb: {page!r} is no page size. Write it as the kernel does: 2MB or 1GB")
+    return HugePages(f"hugetlb.{page}.max", "hugetlb", since="5.6", unit="bytes")
+
+
+def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:
+    """The entries that these limits ask for, rounded down to whole huge pages as the kernel does."""
+    return tuple(Write(target := file(page), target.floor(size.amount)) for page, size in limits.items())
+
+
+def parse(texts: dict[str, str]) -> dict[str, tuple[int, Amount]]:
+    """Use and limit in bytes by page size."""
+    return {
+        name[len("hugetlb.") : -len(".current")]: (int(text), amount(texts.get(name[: -len("current")] + "max", "max")))
+        for name, text in texts.items()
+        if name.startswith("hugetlb.") and name.endswith(".current") and ".rsvd." not in name
+    }

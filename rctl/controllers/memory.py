@@ -1,0 +1,99 @@
+"""Memory: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+
+4.5 brought max, high, low, min (4.18), swap.max; 4.19 oom.group; 5.8 swap.high; 5.19 zswap.max, peak, reclaim.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..formats import File, Write, flat_keyed, floor_page
+from ..host import Host
+from ..units import Amount, Flag, Size, amount
+
+MAX = File("memory.max", "memory", rank=2, unit="bytes")
+HIGH = File("memory.high", "memory", rank=1, unit="bytes")
+LOW = File("memory.low", "memory", default="0", unit="bytes")
+MIN = File("memory.min", "memory", default="0", since="4.18", unit="bytes")
+SWAP_MAX = File("memory.swap.max", "memory", rank=3, unit="bytes")
+SWAP_HIGH = File("memory.swap.high", "memory", since="5.8", rank=3, unit="bytes")
+ZSWAP_MAX = File("memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes")
+OOM_GROUP = File("memory.oom.group", "memory", default="0", since="4.19", unit="flag")
+FILES = (MAX, HIGH, LOW, MIN, SWAP_MAX, SWAP_HIGH, ZSWAP_MAX, OOM_GROUP)
+
+
+class Swap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Swap alone, not memory plus swap (as cgroup v1 and OCI count it)."""
+
+    max: Size | UnsetType = UNSET
+    high: Size | UnsetType = UNSET
+
+
+class Zswap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Compressed swap held in memory."""
+
+    max: Size | UnsetType = UNSET
+
+
+class Oom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``group``: kill the whole VE, or one process, when memory runs out."""
+
+    group: Flag | UnsetType = UNSET
+
+
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits in bytes. ``max`` is hard, ``high`` throttles, ``low`` and ``min`` protect. Unset: left as it is."""
+
+    max: Size | UnsetType = UNSET
+    high: Size | UnsetType = UNSET
+    low: Size | UnsetType = UNSET
+    min: Size | UnsetType = UNSET
+    swap: Swap = Swap()
+    zswap: Zswap = Zswap()
+    oom: Oom = Oom()
+
+
+class MemoryStat(msgspec.Struct, frozen=True):
+    """Use in bytes; ``events`` and ``stat`` as the kernel names them. ``None``: this kernel does not tell."""
+
+    current: int
+    max: Amount
+    high: Amount
+    swap_current: int | None = None
+    swap_max: Amount | None = None
+    peak: int | None = None
+    events: dict[str, int] = {}
+    stat: dict[str, int] = {}
+
+
+def writes(limits: Memory, host: Host) -> tuple[Write, ...]:
+    """The entries that these limits ask for, sizes rounded down to pages as the kernel does."""
+    wanted = (
+        (MAX, limits.max),
+        (HIGH, limits.high),
+        (LOW, limits.low),
+        (MIN, limits.min),
+        (SWAP_MAX, limits.swap.max),
+        (SWAP_HIGH, limits.swap.high),
+        (ZSWAP_MAX, limits.zswap.max),
+    )
+    sizes = tuple(Write(f, floor_page(v.amount, host.page_size)) for f, v in wanted if v is not UNSET)
+    group = limits.oom.group
+    return sizes if group is UNSET else (*sizes, Write(OOM_GROUP, str(group)))
+
+
+def parse(texts: dict[str, str]) -> MemoryStat | None:
+    """From file texts by name; ``None`` where the controller is not enabled."""
+    if "memory.current" not in texts:
+        return None
+    return MemoryStat(
+        current=int(texts["memory.current"]),
+        max=amount(texts.get("memory.max", "max")),
+        high=amount(texts.get("memory.high", "max")),
+        swap_current=int(texts["memory.swap.current"]) if "memory.swap.current" in texts else None,
+        swap_max=amount(texts["memory.swap.max"]) if "memory.swap.max" in texts else None,
+        peak=int(texts["memory.peak"]) if "memory.peak" in texts else None,
+        events=flat_keyed(texts.get("memory.events", "")),
+        stat=flat_keyed(texts.get("memory.stat", "")),
+    )

@@ -1,0 +1,44 @@
+"""Processes and threads: https://docs.kernel.org/admin-guide/cgroup-v2.html#pid
+
+4.5 brought max and current, 6.1 peak.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..formats import File, Write, flat_keyed
+from ..host import Host
+from ..units import Amount, amount
+from ..units import Pids as Number
+
+MAX = File("pids.max", "pids", unit="count")
+FILES = (MAX,)
+
+
+class Pids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``max``: most processes and threads at once; forks beyond it fail with EAGAIN."""
+
+    max: Number | UnsetType = UNSET
+
+
+class PidsStat(msgspec.Struct, frozen=True):
+    """``current`` counts threads too. ``refused``: forks that failed at the limit."""
+
+    current: int
+    max: Amount
+    refused: int = 0
+
+
+def writes(limits: Pids, host: Host) -> tuple[Write, ...]:
+    """The entry that this limit asks for."""
+    return () if limits.max is UNSET else (Write(MAX, str(limits.max)),)
+
+
+def parse(texts: dict[str, str]) -> PidsStat | None:
+    """From file texts by name; ``None`` where the controller is not enabled."""
+    if "pids.current" not in texts:
+        return None
+    refused = flat_keyed(texts.get("pids.events", "")).get("max", 0)
+    return PidsStat(int(texts["pids.current"]), amount(texts.get("pids.max", "max")), refused)

@@ -1,0 +1,94 @@
+"""Every error that rctl raises, on one page.
+
+Each message is one line: the thing, the cause, the remedy. ``exit_status`` is what the command line ends with:
+1 when the work failed and nothing was changed, 2 when rctl was used wrongly.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+
+class RctlError(Exception):
+    """Base of all errors that rctl raises on purpose.
+
+    ``account`` is what an adjustment that failed did to each VE (``rctl.Account``), ``None`` where none had begun.
+    """
+
+    exit_status = 1
+    account: Any = None
+
+
+class UsageError(RctlError):
+    """A name, value, flag or spec that cannot be right on any host."""
+
+    exit_status = 2
+
+
+class NotFoundError(RctlError):
+    """There is no such VE."""
+
+
+class GoneError(RctlError):
+    """The VE was removed while rctl held it (the kernel answers ENODEV or ENOENT)."""
+
+
+class NotAvailableError(RctlError):
+    """This host lacks a controller, a file or a privilege that the limit needs."""
+
+
+class KernelError(RctlError):
+    """The kernel refused a read or a write.
+
+    ``errno`` is the kernel's answer; ``file`` the name inside the cgroup; ``value`` what was written, or ``""``.
+    """
+
+    def __init__(self, path: str, file: str, value: str, number: int) -> None:
+        self.path, self.file, self.value, self.errno = path, file, value, number
+        name = errno.errorcode.get(number, str(number))
+        what = f"cannot write {value.strip()!r}" if value else "cannot read"
+        remedy = _REMEDIES.get((file, number)) or _REMEDIES.get(("", number), os.strerror(number))
+        super().__init__(f"{file}: {what} on {path}: {name}: {remedy}")
+
+
+class ShrinkError(RctlError):
+    """Memory could not be shrunk below what is in use within the deadline; the old limit stands."""
+
+
+class BusyError(RctlError):
+    """Another adjustment holds the VE, or the VE still has processes or children."""
+
+
+class RollbackError(RctlError):
+    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``."""
+
+
+_REMEDIES = {
+    ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
+    ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
+    ("", errno.EROFS): "the cgroup file system is mounted read-only. Run outside the container, or remount it",
+    ("", errno.EINVAL): "the kernel does not take this value",
+    ("", errno.ERANGE): "the value is out of the kernel's range",
+    ("", errno.EBUSY): "in use: a VE with processes cannot have children with controllers. Move the processes first",
+    ("", errno.ENOENT): "the controller is not enabled in the parent's cgroup.subtree_control",
+    ("", errno.ENODEV): "the device does not exist, or is a partition; io limits take whole disks",
+    ("", errno.EOPNOTSUPP): "this kernel or device does not support it",
+    ("cpu.max", errno.EINVAL): "period must be 1ms to 1s, quota at least 1ms and not below cpu.max.burst",
+    ("cpu.max.burst", errno.EINVAL): "burst must not exceed the quota in cpu.max. Raise cpu.max or lower burst",
+    (
+        "cpu.weight",
+        errno.EINVAL,
+    ): "the VE is idle (cpu.idle is 1) or the weight is no number. Set cpu.weight, not cpu.idle",
+    ("cpuset.cpus", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one online CPU",
+    ("cpuset.cpus", errno.EBUSY): "children still use those CPUs. Change the children first",
+    ("cpuset.cpus", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
+    ("cpuset.mems", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one node",
+    ("cgroup.procs", errno.ESRCH): "there is no such process",
+    ("cgroup.procs", errno.EINVAL): "kernel threads cannot be moved",
+    (
+        "cgroup.procs",
+        errno.EBUSY,
+    ): "this cgroup has controllers enabled for children, so it takes no processes. Use a child",
+}

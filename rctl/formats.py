@@ -1,0 +1,182 @@
+"""The kernel's interface files as data, and their text formats as pure functions.
+
+Formats are named as in the "Format" section of https://docs.kernel.org/admin-guide/cgroup-v2.html.
+
+A *file* holds one or more *entries*: most hold one (key ``""``), ``io.max`` one a device, ``io.weight`` a default and
+one a device. All that rctl plans, writes, verifies and undoes is an entry in its normal form: the text that the
+kernel itself prints for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import msgspec
+
+from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, amount, as_float
+
+_KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag, "us": Duration, "weight": Weight}
+_DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+
+
+class File(msgspec.Struct, frozen=True):
+    """An interface file that holds one value.
+
+    ``default`` is the entry of a new cgroup, in normal form. ``controller`` must be enabled in the parent's
+    ``cgroup.subtree_control`` for the file to exist; ``""``: core, always there. ``since`` is the mainline kernel that
+    brought it (information only: files are probed for). ``rank`` orders files of one VE that are lowered together.
+    ``unit`` says what the number is. ``disturbs`` names files that the kernel changes when this one is written.
+    """
+
+    name: str
+    controller: str
+    default: str = "max"
+    since: str = "4.5"
+    rank: int = 0
+    unit: str = ""
+    disturbs: tuple[File, ...] = ()
+
+    def entry(self, text: str | None, key: str = "") -> str:
+        """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""
+        return self.default if text is None else text.strip()
+
+    def line(self, entry: str, key: str = "") -> str:
+        """The text to write so that the file then holds ``entry``. A lone newline clears: 0 bytes do nothing."""
+        return (entry or "\n") if not key else f"{key} {entry}"
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        """Key and wanted entry for text that a person wrote for the file, rounded as the kernel does.
+
+        Raises ValueError for what the kernel would not take.
+        """
+        kind = _KINDS.get(self.unit)
+        value = kind.parse(text) if kind else text
+        return "", floor_page(value.amount, page) if isinstance(value, Size) else str(value)
+
+    def merge(self, old: str, wanted: str) -> str:
+        """The new entry when ``wanted``, which may be a part of an entry, is set where ``old`` was."""
+        return wanted
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        """What the entry allows, as numbers that compare; empty where more and less mean nothing."""
+        try:
+            return (as_float(amount(entry)),)
+        except ValueError:
+            return ()
+
+    def settable(self, entry: str) -> bool:
+        """False for what the kernel shows but does not take, such as the weight 0 of an idle cgroup."""
+        return True
+
+    def lowers(self, old: str, new: str) -> bool:
+        """Whether going from ``old`` to ``new`` takes away anything."""
+        return any(b < a for a, b in zip(self.levels(old), self.levels(new), strict=False))
+
+
+class Nested(File, frozen=True):
+    """Nested keyed: a line of ``KEY SUB=VALUE SUB=VALUE`` per device; no line is the same as the default."""
+
+    def entry(self, text: str | None, key: str = "") -> str:
+        return next((rest for head, _, rest in _lines(text or "") if head == key), self.default)
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        key, _, rest = text.partition(" ")
+        if not _DEVICE.fullmatch(key):
+            raise ValueError(f"{key[:64]!r} is not MAJOR:MINOR")
+        return key, rest.strip()
+
+    def merge(self, old: str, wanted: str) -> str:
+        pairs = {name: value for pair in (old + " " + wanted).split() for name, _, value in [pair.partition("=")]}
+        return " ".join(f"{name}={value}" for name, value in pairs.items())
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return tuple(as_float(amount(pair.partition("=")[2])) for pair in entry.split())
+
+
+class Keyed(File, frozen=True):
+    """Flat keyed with a ``default`` line (``io.weight``). A device without a line of its own reads ``default``."""
+
+    def entry(self, text: str | None, key: str = "default") -> str:
+        absent = self.default if key == "default" else "default"
+        return next((rest for head, _, rest in _lines(text or "") if head == key), absent)
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        key, _, value = text.rpartition(" ")
+        key = key.strip() or "default"
+        if key != "default" and not _DEVICE.fullmatch(key):
+            raise ValueError(f"{key[:64]!r} is neither MAJOR:MINOR nor 'default'")
+        cleared = key != "default" and value == "default"
+        return key, value if cleared else str(Weight.parse(value))
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return ()
+
+
+class Whole(File, frozen=True):
+    """A file that rctl has no name for: verbatim text, compared as it stands."""
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return ()
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One wish for one entry of one file: what a controller asks for.
+
+    ``wanted`` may be a part of the entry (see ``File.merge``). ``disturbs`` names files that the kernel changes as a
+    side effect, so that undoing puts them back too. ``exact`` is false where the kernel may print the value in
+    another form than it was written (verbatim files). ``if_there``: nothing to do on a kernel without the file.
+    """
+
+    file: File
+    wanted: str
+    key: str = ""
+    disturbs: tuple[File, ...] = ()
+    exact: bool = True
+    if_there: bool = False
+
+
+def _lines(text: str) -> list[tuple[str, str, str]]:
+    return [line.strip().partition(" ") for line in text.splitlines()]
+
+
+def flat_keyed(text: str) -> dict[str, int]:
+    """``memory.stat``, ``cpu.stat``, ``*.events``: a name and an integer a line. Other lines are left out."""
+    return {name: int(value) for name, _, value in _lines(text) if value.isdecimal()}
+
+
+def nested_keyed(text: str) -> dict[str, dict[str, str]]:
+    """``io.stat``, ``io.max``: ``KEY SUB=VALUE ...`` a line."""
+    return {
+        head: dict(pair.split("=", 1) for pair in rest.split() if "=" in pair) for head, _, rest in _lines(text) if head
+    }
+
+
+class Pressure(msgspec.Struct, frozen=True):
+    """One line of a pressure file. Averages in per cent over 10, 60 and 300 s; ``total`` in microseconds."""
+
+    avg10: float
+    avg60: float
+    avg300: float
+    total: int
+
+    types: ClassVar[tuple[str, ...]] = ("some", "full")
+
+
+def pressure(text: str) -> dict[str, Pressure]:
+    """``*.pressure``: the lines ``some`` and ``full`` that are there (https://docs.kernel.org/accounting/psi.html)."""
+    found = {kind: pairs for kind, pairs in nested_keyed(text).items() if kind in Pressure.types}
+    try:
+        return {
+            kind: Pressure(float(p["avg10"]), float(p["avg60"]), float(p["avg300"]), int(p["total"]))
+            for kind, p in found.items()
+        }
+    except KeyError as missing:
+        raise ValueError(f"a pressure line lacks {missing}") from None
+
+
+def floor_page(size: Amount, page: int) -> str:
+    """A size as the kernel will print it: rounded down to pages; at and above LONG_MAX rounded down, ``max``."""
+    if size is MAX or size >= (1 << 63) // page * page - page:
+        return "max"
+    return str(size // page * page)

@@ -1,0 +1,50 @@
+"""What controllers need to know of the host: pages, memory, CPUs, nodes. Parsing is here; the reading is given.
+
+Nothing is read before it is asked for, and each thing once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from .units import Ranges
+
+Reader = Callable[[str], str]
+
+
+class Host:
+    """Facts of one host. ``read`` gives the text of a file by absolute path and raises OSError when it is not there."""
+
+    def __init__(self, read: Reader, page_size: int = 4096) -> None:
+        self._read = read
+        self.page_size = page_size
+
+    @cached_property
+    def memory(self) -> int:
+        """Bytes of RAM (``MemTotal`` in proc(5) meminfo)."""
+        for line in self._read("/proc/meminfo").splitlines():
+            if line.startswith("MemTotal:"):
+                return int(line.split()[1]) * 1024
+        raise ValueError("/proc/meminfo has no MemTotal")
+
+    @cached_property
+    def cpus(self) -> tuple[int, ...]:
+        """Numbers of the CPUs that are online."""
+        return Ranges.parse(self._read("/sys/devices/system/cpu/online")).numbers
+
+    @cached_property
+    def nodes(self) -> Mapping[int, tuple[int, ...]]:
+        """The online CPUs of each NUMA node; one node 0 where the kernel has no NUMA."""
+        try:
+            numbers = Ranges.parse(self._read("/sys/devices/system/node/online")).numbers
+            lists = {n: self._read(f"/sys/devices/system/node/node{n}/cpulist") for n in numbers}
+        except OSError:
+            return {0: self.cpus}
+        online = set(self.cpus)
+        return {n: tuple(c for c in Ranges.parse(text).numbers if c in online) for n, text in lists.items()}
+
+    @cached_property
+    def boot_id(self) -> str:
+        """Changes at each boot; cgroups do not outlive it."""
+        return self._read("/proc/sys/kernel/random/boot_id").strip()

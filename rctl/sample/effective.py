@@ -1,0 +1,102 @@
+"""What binds a VE: for each limit the tightest on the way up to the host, where it stands, and how much room is left.
+
+A limit holds for a cgroup and all below it, so the VE's own is only one of several
+(https://docs.kernel.org/admin-guide/cgroup-v2.html#limits). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..controllers.cpu import cpus_of
+from ..units import MAX, Amount, Ranges, amount, as_float
+from .levels import HOST, Level
+
+LIMITS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
+_CPUSET = "cpuset.cpus.effective"
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The tightest limit and the path of the cgroup that sets it, or ``host``; ``""`` where nothing binds.
+
+    ``limit``: bytes or a count; CPUs for ``cpu.max``; the list itself for ``cpuset.cpus``. ``file``: whose value it is.
+    """
+
+    limit: Amount | float | Ranges
+    source: str
+    file: str
+
+
+class Room(msgspec.Struct, frozen=True):
+    """How much more the VE can take before the first limit on the way up: ``left``, and as ``percent`` of that limit.
+
+    Others may use it up too when ``source`` is not the VE itself.
+    """
+
+    left: int
+    percent: float
+    source: str
+
+
+def effective(levels: Sequence[Level]) -> dict[str, Bound]:
+    """The bounds, by limit. ``levels``: the VE first, the host last. Of equals, the one nearest to the VE."""
+    cpus = _cpu_list(levels)
+    found = {"cpu.max": _cpu_time(levels, cpus)}
+    if cpus:
+        found["cpuset.cpus"] = cpus
+    for name in (*LIMITS, *_huge(levels)):
+        stated = [(amount(level.texts[name]), level.path) for level in levels if name in level.texts]
+        limit, source = min(stated, key=lambda pair: as_float(pair[0]), default=(MAX, ""))
+        found[name] = Bound(limit, "" if limit is MAX else source, name)
+    return found
+
+
+def headroom(levels: Sequence[Level]) -> dict[str, Room]:
+    """The room, by limit; a limit is left out where no level both limits and counts."""
+    rooms = {}
+    for name in ("memory.max", "memory.swap.max", "pids.max", *_huge(levels)):
+        found = [room for level in levels if (room := _room(level, name))]
+        if found:
+            rooms[name] = min(found, key=lambda room: room.left)
+    return rooms
+
+
+def _room(level: Level, name: str) -> Room | None:
+    limit = amount(level.texts.get(name, "max"))
+    use = level.texts.get(name.removesuffix("max") + "current")
+    if limit is MAX or use is None:
+        return None
+    left = max(0, limit - int(use))
+    return Room(left, 100 * left / limit if limit else 0.0, level.path)
+
+
+def _huge(levels: Sequence[Level]) -> list[str]:
+    """The limits of huge pages that the VE itself has."""
+    return [name for name in levels[0].texts if name.startswith("hugetlb.") and name.endswith(".max")]
+
+
+def _cpu_list(levels: Sequence[Level]) -> Bound | None:
+    """The kernel works it out itself; it comes from the highest level from which on down nothing changes."""
+    lists = [(Ranges.parse(level.texts[_CPUSET]), level.path) for level in levels if _CPUSET in level.texts]
+    if not lists:
+        return None
+    source = ""
+    for numbers, path in lists:
+        if numbers != lists[0][0]:
+            break
+        source = path
+    return Bound(lists[0][0], HOST if source == "/" else source, "cpuset.cpus")
+
+
+def _cpu_time(levels: Sequence[Level], cpus: Bound | None) -> Bound:
+    """CPUs' worth of time; a VE cannot use more than the CPUs on its list."""
+    caps = [
+        Bound(cap, level.path, "cpu.max")
+        for level in levels
+        if (cap := cpus_of(level.texts.get("cpu.max", "max").strip())) is not None
+    ]
+    if cpus and isinstance(cpus.limit, Ranges):
+        caps.append(Bound(float(len(cpus.limit.numbers)), cpus.source, "cpuset.cpus"))
+    return min(caps, key=lambda bound: float(bound.limit), default=Bound(MAX, "", "cpu.max"))  # type: ignore[arg-type]

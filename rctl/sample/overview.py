@@ -1,0 +1,77 @@
+"""Many VEs at a glance, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+import msgspec
+
+from ..cgroupfs.tree import Tree
+from ..errors import GoneError, NotFoundError
+from ..units import MAX, Amount
+from .population import processes
+from .reading import Sample, glance
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One VE. ``None``: its controller is not enabled, or this kernel does not tell; ``max``: no limit of its own.
+
+    ``cpus`` is the cap in CPUs, memory and swap are in bytes, ``memory_percent`` is of the VE's own limit,
+    ``memory_pressure`` the per cent of the last 10 s in which some task waited for memory.
+    """
+
+    name: str
+    path: str
+    state: str
+    processes: int
+    cpus: Amount | float | None
+    memory: int | None
+    memory_max: Amount | None
+    memory_percent: float | None
+    swap: int | None
+    swap_max: Amount | None
+    pids: int | None
+    pids_max: Amount | None
+    memory_pressure: float | None
+
+
+def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Iterator[Row]:
+    """A row for each VE by name or path. One that went meanwhile is left out.
+
+    Raises NotFoundError for a missing one among ``named``: those that a person asked for by name.
+    """
+    for name in names:
+        try:
+            with tree.open_ve(name) as ve:
+                yield row(glance(ve, name), processes(ve))
+        except GoneError:
+            continue
+        except NotFoundError:
+            if name in named:
+                raise
+
+
+def row(sample: Sample, inhabitants: int) -> Row:
+    """The row of one sample. Pure."""
+    memory, pids, cpu = sample.memory, sample.pids, sample.cpu
+    some = sample.pressure.get("memory", {}).get("some")
+    capped = cpu is not None and cpu.weight is not None
+    return Row(
+        name=sample.name,
+        path=sample.path,
+        state=sample.state,
+        processes=inhabitants,
+        cpus=(MAX if cpu.max is None else cpu.max) if cpu and capped else None,
+        memory=memory.current if memory else None,
+        memory_max=memory.max if memory else None,
+        memory_percent=_percent(memory.current, memory.max) if memory else None,
+        swap=memory.swap_current if memory else None,
+        swap_max=memory.swap_max if memory else None,
+        pids=pids.current if pids else None,
+        pids_max=pids.max if pids else None,
+        memory_pressure=some.avg10 if some else None,
+    )
+
+
+def _percent(use: int, limit: Amount) -> float | None:
+    return None if limit is MAX or limit == 0 else round(100 * use / limit, 1)

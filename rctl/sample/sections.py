@@ -1,0 +1,137 @@
+"""A View as lines for people: limits, use, pressure, headroom, what is in effect, rates. Pure but for disks' names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ..controllers import cpu, io
+from ..formats import File, Pressure
+from ..units import MAX, human_rate, human_size
+from .effective import Bound, Room
+from .levels import HOST
+from .limits import changed
+from .rates import Rates
+from .reading import Sample
+from .view import View
+
+DiskName = Callable[[str], str]
+_WIDTH = 18
+
+
+def lines(view: View, disk: DiskName) -> Iterator[str]:
+    """The lines. ``disk`` gives the name of a device by ``MAJOR:MINOR``."""
+    sample = view.sample
+    count = "1 process" if view.processes == 1 else f"{view.processes} processes"
+    place = "" if sample.name == sample.path else f"  {sample.path}"
+    yield f"{sample.name}{place}  {sample.state}, {count}"
+    own = [(f"{file.name} {disk(key)}".strip(), _entry(file, entry)) for file, key, entry in changed(view.limits)]
+    yield from _section("limits", own or [("none of its own", "")])
+    yield from _section("usage", _usage(sample, disk))
+    yield from _pressure(sample.pressure)
+    yield from _section("headroom", ((name, _room(name, room)) for name, room in view.headroom.items()))
+    bounds = ((name, _bound(name, bound)) for name, bound in view.effective.items())
+    yield from _section("effective (the tightest on the way up)", bounds)
+    if view.rates:
+        yield from _section(f"rates over {view.rates.seconds:.3g} s", _rates(view.rates, disk))
+
+
+def _section(title: str, pairs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Iterator[str]:
+    yield title
+    for label, value in pairs:
+        yield f"  {label:{_WIDTH}} {value}".rstrip()
+
+
+def _entry(file: File, entry: str) -> str:
+    """A limit's entry with units."""
+    if file is cpu.MAX:
+        quota, _, period = entry.partition(" ")
+        cpus = cpu.cpus_of(entry)
+        return f"max (period {period} us)" if cpus is None else f"{cpus:.6g} CPUs ({quota} us of each {period} us)"
+    if file is io.MAX:
+        pairs = (pair.partition("=") for pair in entry.split())
+        return ", ".join(f"{name} {human_rate(int(value))}" for name, _, value in pairs if value != "max")
+    if file.unit == "bytes" and entry.isdecimal():
+        return human_size(int(entry))
+    return f"{entry} us" if file.unit == "us" else entry
+
+
+def _usage(sample: Sample, disk: DiskName) -> Iterator[tuple[str, str]]:
+    if memory := sample.memory:
+        kinds = [name for name in ("anon", "file", "kernel") if name in memory.stat]
+        parts = [f"{name} {human_size(memory.stat[name])}" for name in kinds]
+        peak = "" if memory.peak is None else f", peak {human_size(memory.peak)}"
+        yield "memory", f"{human_size(memory.current)}{peak}" + (f" ({', '.join(parts)})" if parts else "")
+        if memory.swap_current is not None:
+            yield "swap", human_size(memory.swap_current)
+        if happened := [f"{name} {count}" for name, count in memory.events.items() if count]:
+            yield "memory events", ", ".join(happened)
+    if sample.cpu:
+        yield from _cpu_use(sample.cpu.stat)
+    if pids := sample.pids:
+        refused = f", {pids.refused} forks refused" if pids.refused else ""
+        yield "processes, threads", f"{pids.current}{refused}"
+    for device, stat in (sample.io.stat if sample.io else {}).items():
+        if stat:
+            read, wrote = (f"{human_size(stat.get(f'{w}bytes', 0))} in {stat.get(f'{w}ios', 0)}" for w in "rw")
+            yield f"disk {disk(device)}", f"read {read}, wrote {wrote}"
+    for page, (use, _) in sample.hugetlb.items():
+        if use:
+            yield f"huge pages {page}", human_size(use)
+
+
+def _cpu_use(stat: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    used, user, system = (_span(stat.get(f"{key}_usec", 0)) for key in ("usage", "user", "system"))
+    yield "CPU time", f"{used} (user {user}, system {system})"
+    if stat.get("nr_throttled"):
+        waited = _span(stat.get("throttled_usec", 0))
+        yield "CPU throttled", f"{waited} in {stat['nr_throttled']} of {stat.get('nr_periods', 0)} periods"
+
+
+def _span(microseconds: int) -> str:
+    return f"{microseconds / 10**6:.6g} s"
+
+
+def _pressure(found: Mapping[str, Mapping[str, Pressure]]) -> Iterator[str]:
+    if not found:
+        yield "pressure: this kernel does not tell. See rctl doctor"
+        return
+    heads = (_three(f"{line} 10s", "60s", "300s") for line in Pressure.types)
+    yield f"{'pressure, %':{_WIDTH + 2}} {'   '.join(heads)}"
+    for kind, kinds in found.items():
+        means = ((p.avg10, p.avg60, p.avg300) if (p := kinds.get(line)) else None for line in Pressure.types)
+        cells = (_three(*(f"{mean:.2f}" for mean in three)) if three else _three("-", "-", "-") for three in means)
+        yield f"  {kind:{_WIDTH}} {'   '.join(cells)}"
+
+
+def _three(first: str, second: str, third: str) -> str:
+    return f"{first:>8} {second:>6} {third:>6}"
+
+
+def _room(name: str, room: Room) -> str:
+    left = str(room.left) if name == "pids.max" else human_size(room.left)
+    where = "what the host has free" if room.source == HOST else f"the limit of {room.source}"
+    return f"{left} ({room.percent:.0f}%) to {where}"
+
+
+def _bound(name: str, bound: Bound) -> str:
+    if bound.limit is MAX:
+        return "max (nothing binds)"
+    unit = ""
+    value = str(bound.limit)
+    if name == "cpu.max":
+        value, unit = f"{bound.limit:.6g}", " CPUs"
+    elif name != "pids.max" and isinstance(bound.limit, int):
+        value = human_size(bound.limit)
+    via = "" if bound.file == name or bound.source == HOST else f" ({bound.file})"
+    return f"{value}{unit} from {bound.source}{via}"
+
+
+def _rates(rates: Rates, disk: DiskName) -> Iterator[tuple[str, str]]:
+    if rates.cpus is not None:
+        held = f", {rates.throttled:.3g} more held back" if rates.throttled else ""
+        yield "CPU", f"{rates.cpus:.3g} CPUs{held}"
+    for device, rate in rates.io.items():
+        read, wrote = (human_rate(round(value)) for value in (rate.rbps, rate.wbps))
+        yield f"disk {disk(device)}", f"read {read} in {rate.riops:.3g}/s, wrote {wrote} in {rate.wiops:.3g}/s"
+    for kind, shares in rates.pressure.items():
+        yield f"pressure {kind}", ", ".join(f"{line} {share:.3g}%" for line, share in shares.items())

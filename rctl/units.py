@@ -1,0 +1,389 @@
+"""Quantities with units: text that people write, exact integers inside, text that the kernel reads.
+
+The only place that knows the word ``max``. Every quantity is immutable, compares with its own kind, and has
+``amount`` (an ``int``, or ``MAX`` where no limit is meant), ``str()`` (the kernel's text) and ``parse()``.
+
+Suffixes: with an ``i`` (``KiB``) 1024, with a ``B`` alone (``KB``) 1000; a bare letter is 1024 for sizes, as the
+kernel and systemd read it, and 1000 for rates, as systemd.resource-control(5) reads it.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Any, ClassVar, Final, Literal, Self
+
+
+class Max(enum.Enum):
+    """The type of ``MAX``: no limit. Greater than every number."""
+
+    MAX = "max"
+
+    def __str__(self) -> str:
+        return "max"
+
+    def __repr__(self) -> str:
+        return "MAX"
+
+
+MAX: Final = Max.MAX
+Amount = int | Literal[Max.MAX]
+
+_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+U64_MAX: Final = (1 << 64) - 1
+
+
+def _scaled(whole: str, fraction: str | None, factor: int) -> int:
+    """``whole.fraction * factor``, exact, rounded down."""
+    digits = fraction or ""
+    return int(whole + digits) * factor // int(10 ** len(digits))
+
+
+def _split(text: str) -> tuple[str, str | None, str]:
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None or len(text) > 64 or not text.isascii():
+        raise ValueError(f"{text[:64]!r} is not a number with a unit")
+    return match[1], match[2], match[3].strip()
+
+
+class Quantity:
+    """Base of all quantities; see the module's docstring."""
+
+    __slots__ = ("amount",)
+    amount: Amount
+    examples: ClassVar[str] = ""
+    low: ClassVar[int] = 0
+    high: ClassVar[int] = U64_MAX
+    takes_max: ClassVar[bool] = True
+
+    def __init__(self, amount: Amount) -> None:
+        if amount is MAX:
+            if not self.takes_max:
+                raise ValueError(f"'max' is not possible here. Write it like {self.examples}")
+        elif not self.low <= amount <= self.high:
+            value, low, high = map(self._text, (amount, self.low, self.high))
+            raise ValueError(f"{value} is out of range {low}..{high}. Write it like {self.examples}")
+        self.amount = amount
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """Read what a person wrote. ``whole`` is what ``100%`` means, ``None`` where per cent means nothing.
+
+        Raises ValueError with the reason and an example.
+        """
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            raise ValueError(f"{text!r} is no quantity. Write it like {cls.examples}")
+        plain = str(text).strip()
+        if plain == "max":
+            return cls(MAX)
+        try:
+            number, fraction, unit = _split(plain)
+            amount = cls._amount(number, fraction, unit, whole)
+        except (KeyError, ValueError) as cause:
+            detail = f": {cause}" if isinstance(cause, ValueError) and "is not a number" not in str(cause) else ""
+            raise ValueError(f"{plain[:64]!r} is not understood{detail}. Write it like {cls.examples}") from None
+        return cls(amount)
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        if unit or (fraction or "0").strip("0"):
+            raise ValueError("a whole number without a unit is needed")
+        return int(number)
+
+    @staticmethod
+    def _text(amount: int) -> str:
+        return str(amount)
+
+    def __str__(self) -> str:
+        return "max" if self.amount is MAX else self._text(self.amount)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.amount!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.amount == self.amount
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.amount))
+
+
+def as_float(amount: Amount) -> float:
+    """The amount as a float, ``MAX`` as infinity; for comparing and for Prometheus."""
+    return float("inf") if amount is MAX else float(amount)
+
+
+def amount(text: str) -> Amount:
+    """A kernel file's single value: a number, or ``max``. Raises ValueError on anything else.
+
+    A counter that the kernel adds up from many CPUs may dip below zero for a moment: that is 0.
+    """
+    text = text.strip()
+    return MAX if text == "max" else max(0, int(text))
+
+
+class Size(Quantity):
+    """Bytes. ``50%`` is of the host's memory."""
+
+    __slots__ = ()
+    examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
+    high = (1 << 63) - 1
+    _base: ClassVar[int] = 1024
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        if unit == "%":
+            return _percent(number, fraction, whole)
+        return _scaled(number, fraction, cls._factor(unit))
+
+    @classmethod
+    def _factor(cls, unit: str) -> int:
+        upper = unit.upper()
+        if upper.endswith("IB"):
+            return int(1024 ** _POWERS[upper[:-2]]) if len(upper) > 2 else _reject(unit)
+        if upper.endswith("B") and len(upper) > 1:
+            return int(1000 ** _POWERS[upper[:-1]])
+        return int(cls._base ** _POWERS["" if upper == "B" else upper])
+
+
+class Rate(Size):
+    """Bytes per second. A bare letter is a power of 1000; ``/s`` may follow."""
+
+    __slots__ = ()
+    examples = "20MB/s, 5M, 10MiB/s, 1048576 or max"
+    low = 2  # the kernel answers EINVAL to 1 and ERANGE to 0
+    high = U64_MAX - 1
+    _base = 1000
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        return _scaled(number, fraction, cls._factor(unit.removesuffix("/s").strip()))
+
+
+class Ops(Rate):
+    """Operations per second."""
+
+    __slots__ = ()
+    examples = "5000/s, 5k/s, 120 or max"
+    high = (1 << 32) - 2  # one more is the kernel's "max"
+
+    @classmethod
+    def _factor(cls, unit: str) -> int:
+        return int(1000 ** _POWERS[unit.upper()])
+
+
+class Cpus(Quantity):
+    """A number of CPUs' worth of time, counted in millionths of a CPU. ``150%`` is of one CPU."""
+
+    __slots__ = ()
+    examples = "1.5, 150%, 500m or max"
+    low = 1
+    high = 10**6 * 10**6
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        return _scaled(number, fraction, {"": 10**6, "%": 10**4, "m": 10**3}[unit])
+
+    @staticmethod
+    def _text(amount: int) -> str:
+        whole, fraction = divmod(amount, 10**6)
+        return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
+
+
+class Duration(Quantity):
+    """Time in microseconds, the kernel's unit; a bare number is microseconds."""
+
+    __slots__ = ()
+    examples = "100ms, 20000us, 0.5s or 20000 (microseconds)"
+    takes_max = False
+    _units: ClassVar[dict[str, int]] = {"": 1, "us": 1, "ms": 10**3, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        return _scaled(number, fraction, cls._units[unit])
+
+
+class Deadline(Duration):
+    """Time to wait; a bare number is seconds."""
+
+    __slots__ = ()
+    examples = "10, 10s, 500ms or 2min"
+    _units: ClassVar[dict[str, int]] = {**Duration._units, "": 10**6}
+
+    @property
+    def seconds(self) -> float:
+        """The same in seconds."""
+        return as_float(self.amount) / 10**6
+
+
+class Period(Duration):
+    """``cpu.max``'s period: 1 ms to 1 s (kernel/sched/core.c)."""
+
+    __slots__ = ()
+    examples = "100ms or 100000 (microseconds), 1ms to 1s"
+    low = 1000
+    high = 10**6
+
+
+class Quota(Duration):
+    """``cpu.max``'s quota in microseconds: at least 1 ms, at most the kernel's MAX_BW (kernel/sched/core.c)."""
+
+    __slots__ = ()
+    examples = "50000 (microseconds, at least 1000) or max"
+    low = 1000
+    high = (1 << 44) - 1
+    takes_max = True
+
+
+class Weight(Quantity):
+    """A share of what is contended for: 1..10000, 100 by default."""
+
+    __slots__ = ()
+    examples = "100 (1 to 10000)"
+    low = 1
+    high = 10000
+    takes_max = False
+
+
+class CpuWeight(Weight):
+    """As Weight; ``idle`` (an amount of 0 here) runs only when nothing else wants the CPU."""
+
+    __slots__ = ()
+    examples = "100 (1 to 10000) or idle"
+    low = 0
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse, and ``idle``."""
+        if isinstance(text, str) and text.strip() == "idle":
+            return cls(0)
+        weight = super().parse(text)
+        if weight.amount == 0:
+            raise ValueError(f"0 is out of range 1..10000. Write it like {cls.examples}")
+        return weight
+
+
+class Count(Quantity):
+    """A whole number of things."""
+
+    __slots__ = ()
+    examples = "500 or max"
+
+
+class Pids(Count):
+    """Processes and threads, up to the kernel's PID_MAX_LIMIT."""
+
+    __slots__ = ()
+    high = 4194304
+
+
+class Vcpus(Count):
+    """A whole number of CPUs that a VE sees; ``max`` is all of the host's."""
+
+    __slots__ = ()
+    examples = "2 or max"
+    low = 1
+    high = 8192
+
+
+class Flag(Quantity):
+    """Yes or no, as 1 or 0."""
+
+    __slots__ = ()
+    examples = "1, 0, true or false"
+    high = 1
+    takes_max = False
+
+    @classmethod
+    def parse(cls, text: Any, *, whole: int | None = None) -> Self:
+        """True, false, 1, 0, and the usual words."""
+        words = {"1": 1, "true": 1, "yes": 1, "on": 1, "0": 0, "false": 0, "no": 0, "off": 0}
+        try:
+            return cls(words[str(text).strip().lower()])
+        except KeyError:
+            raise ValueError(f"{str(text)[:64]!r} is neither yes nor no. Write it like {cls.examples}") from None
+
+
+class Ranges:
+    """A set of CPU or node numbers, as ``0-3,8``. ``numbers`` is sorted; empty means "as the parent"."""
+
+    __slots__ = ("numbers",)
+    examples: ClassVar[str] = "0-3,8 (or an empty text: as the parent)"
+    numbers: tuple[int, ...]
+
+    def __init__(self, numbers: tuple[int, ...] = ()) -> None:
+        self.numbers = tuple(sorted(set(numbers)))
+
+    @classmethod
+    def parse(cls, text: Any) -> Self:
+        """Read the kernel's list format, or a list of integers. Raises ValueError."""
+        if isinstance(text, int) and not isinstance(text, bool):
+            text = str(text)
+        if isinstance(text, list) and all(type(n) is int for n in text):
+            text = ",".join(map(str, text))
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is no list of numbers. Write it like {cls.examples}")
+        numbers: set[int] = set()
+        for part in filter(None, re.split(r"[,\s]*,[,\s]*|\s+", text.strip())):
+            match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part, re.ASCII)
+            if match is None or int(match[2] or match[1]) < int(match[1]):
+                raise ValueError(f"{text[:64]!r} is no list of numbers. Write it like {cls.examples}")
+            numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        return cls(tuple(numbers))
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        start = previous = None
+        for number in (*self.numbers, None):
+            if start is None:
+                start = number
+            elif previous is not None and number != previous + 1:
+                parts.append(f"{start}-{previous}" if previous != start else f"{start}")
+                start = number
+            previous = number
+        return ",".join(parts)
+
+    def __repr__(self) -> str:
+        return f"Ranges({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.numbers == self.numbers
+
+    def __hash__(self) -> int:
+        return hash(self.numbers)
+
+
+def _percent(number: str, fraction: str | None, whole: int | None) -> int:
+    if whole is None:
+        raise ValueError("a percentage has nothing to be of here")
+    percent = _scaled(number, fraction, 10**6)
+    if percent > 100 * 10**6:
+        raise ValueError("more than 100%")
+    return percent * whole // (100 * 10**6)
+
+
+def _reject(unit: str) -> int:
+    raise KeyError(unit)
+
+
+def human_size(amount: Amount | float | None, suffix: str = "") -> str:
+    """Bytes for people: ``1.5G``; ``max`` for no limit, ``-`` for unknown (``None``)."""
+    return _human(amount, 1024, suffix)
+
+
+def human_rate(amount: Amount | float | None) -> str:
+    """Bytes per second for people, in powers of 1000: ``20M/s``."""
+    return _human(amount, 1000, "/s")
+
+
+def _human(amount: Amount | float | None, base: int, suffix: str) -> str:
+    if amount is None:
+        return "-"
+    if amount is MAX:
+        return "max"
+    value = float(amount)
+    for power in "", "K", "M", "G", "T", "P":
+        if abs(value) < base or power == "P":
+            return f"{value:.4g}{power}{suffix}" if power else f"{value:g}{suffix}"
+        value /= base
+    raise AssertionError("not reached")

@@ -1,0 +1,74 @@
+"""A whole spec at once: make what is missing, adjust what differs, remove what is not named (when asked to)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..adjust.apply import Progress, quiet
+from ..adjust.engine import Account, Options, Outcome, adjust
+from ..adjust.plan import Set
+from ..cgroupfs.tree import Tree
+from ..errors import BusyError
+from ..host import Host
+from ..limits import Limits, writes
+from ..spec import Spec
+from . import bare
+
+
+class Result(msgspec.Struct, frozen=True):
+    """VEs made and removed, by name, and the account of every VE that the spec names."""
+
+    made: tuple[str, ...]
+    account: Account
+    removed: tuple[str, ...] = ()
+
+
+def apply(
+    tree: Tree, spec: Spec, host: Host, options: Options, *, prune: bool = False, progress: Progress = quiet
+) -> Result:
+    """Make the host as the spec says, or as ``options.dry_run`` says, tell what that would take.
+
+    Raises BusyError before any change when ``prune`` meets a VE with processes.
+    """
+    surplus = _surplus(tree, spec) if prune else []
+    if options.dry_run:
+        return _dry(tree, spec.ve, surplus, host, options)
+    made, account = bare.apply(tree, spec.ve, host, options, progress)
+    for name in surplus:
+        bare.remove(tree, name)
+    return Result(tuple(made), account, tuple(surplus))
+
+
+def _surplus(tree: Tree, spec: Spec) -> list[str]:
+    named = {tree.name(tree.path(name)) for name in spec.ve}
+    surplus = [name for name in tree.names() if name not in named]
+    for name in surplus:
+        with tree.open_ve(name) as ve:
+            if inside := bare.processes(ve):
+                raise BusyError(
+                    f"{name}: not in the spec, and has {len(inside)} process(es). Stop them, or rctl rm --kill {name}"
+                )
+    return surplus
+
+
+def _dry(tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, options: Options) -> Result:
+    """The plan for VEs that exist, and for the others the limits that they would be made with."""
+    present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
+    account = adjust(tree, present, host, options)
+    new = [_fresh(tree, name, asked, host) for name, asked in limits.items() if name not in present]
+    outcomes = (*account.outcomes, *new)
+    made = tuple(name for name in limits if name not in present)
+    return Result(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus))
+
+
+def _fresh(tree: Tree, name: str, asked: Limits, host: Host) -> Outcome:
+    from ..adjust.expand import Promises, disks, vcpus_of_new
+
+    path = bare.managed_path(tree, name)
+    asked = vcpus_of_new(disks(asked), path, host, Promises(tree))
+    steps = tuple(
+        Set(path, w.file.name, old, new, w.key)
+        for w in writes(asked, host)
+        if (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
+    )
+    return Outcome(name, path, "planned", steps)

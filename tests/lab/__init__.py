@@ -1,0 +1,51 @@
+"""The lab: a disposable virtual machine with a complete cgroup v2 kernel, and the checkout in it.
+
+The command finds in its environment LAB=1, LAB_KERNEL (as `6.1`), LAB_DISKS (`/dev/vdd /dev/vde`: the first is
+mounted, the others raw), LAB_MOUNT (an ext4 file system on the first disk) and LAB_RESULT (a folder that outlives the
+guest, when one is asked for). It runs as root, in a copy of the checkout: what it writes there is gone at the end.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab import accel, guest
+from tests.lab.base import LabError
+from tests.lab.kernel import choose, prepare
+
+__all__ = ["LabError", "run"]
+
+
+def run(
+    command: Sequence[str],
+    *,
+    memory: str = "2G",
+    cpus: int = 2,
+    disks: Sequence[str] = ("256M", "256M"),
+    zram: str | None = "512M",
+    icount: bool = False,
+    result: Path | None = None,
+    deadline: float = 600,
+    kernel: str | None = None,
+    stream: bool = True,
+) -> int:
+    """Run the command as root in a fresh guest and return its exit status.
+
+    Args:
+        command: the program and its arguments.
+        memory: of the guest, as `2G`.
+        cpus: of the guest; the instruction clock always has one.
+        disks: sizes of the scratch disks, as `256M`; the first carries the ext4 file system at $LAB_MOUNT.
+        zram: size of the swap, uncompressed; None for no swap.
+        icount: run on QEMU's instruction clock, where times repeat to 0.1 %, slowly and without KVM.
+        result: a folder of this machine that the guest may write to, at $LAB_RESULT; made when missing.
+        deadline: seconds, boot included, after which the guest is killed.
+        kernel: 5.10, 6.1, 6.12 or 7; None for $LAB_KERNEL, else 6.1.
+        stream: pass the output on as it comes; without, it is dropped.
+
+    Raises:
+        LabError: the lab cannot start, or the guest did not end in time.
+    """
+    unpacked = prepare(choose(kernel))
+    fast = not icount and accel.kvm(unpacked)
+    machine = guest.Machine(unpacked, fast, memory, cpus, tuple(disks), zram, icount)
+    return guest.run(machine, command, result=result, deadline=deadline, stream=stream)

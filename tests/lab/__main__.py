@@ -1,0 +1,105 @@
+"""The lab from a shell: `python -m tests.lab run -- COMMAND`; `--help` lists the rest."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import lab
+from tests.lab import accel, disks
+from tests.lab.base import REPO, LabError
+from tests.lab.kernel import SUITES, choose, find, prepare
+
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(REPO))
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the arguments say; returns the exit status, 125 when the lab itself fails."""
+    options, rest = _parser().parse_known_args(arguments)
+    try:
+        if options.what == "run":
+            return _run(options, rest)
+        if rest and options.what != "kernel-tests":
+            raise LabError(f"{rest[0]}: not an option of {options.what}. See: python -m tests.lab --help")
+        return {"status": _status, "prepare": _prepare, "kernel-tests": _kernel_tests}[options.what](options, rest)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 125
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=lab.__doc__, allow_abbrev=False)
+    what = parser.add_subparsers(dest="what", required=True)
+    run = what.add_parser("run", help="run a command in a fresh guest", allow_abbrev=False)
+    run.add_argument("--memory", default="2G", help="of the guest (default %(default)s)")
+    run.add_argument("--cpus", type=int, default=2)
+    run.add_argument("--disk", action="append", metavar="SIZE", help="a scratch disk, repeatable (default 256M twice)")
+    run.add_argument("--zram", default="512M", metavar="SIZE", help="swap; 0 for none (default %(default)s)")
+    run.add_argument("--icount", action="store_true", help="the instruction clock: one CPU, repeatable times, slow")
+    run.add_argument("--result", type=Path, metavar="DIR", help="a folder the guest may write to, at $LAB_RESULT")
+    run.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
+    run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
+    what.add_parser("status", help="say what is ready, change nothing")
+    what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
+    what.add_parser("kernel-tests", help="run tests/kernel; the arguments are pytest's", add_help=False)
+    return parser
+
+
+def _run(options: argparse.Namespace, command: list[str]) -> int:
+    if command[:1] == ["--"]:
+        command = command[1:]
+    if not command:
+        raise LabError("no command. Write it after --: python -m tests.lab run -- uname -r")
+    return lab.run(
+        command,
+        memory=options.memory,
+        cpus=options.cpus,
+        disks=("256M", "256M") if options.disk is None else options.disk,
+        zram=None if options.zram == "0" else options.zram,
+        icount=options.icount,
+        result=options.result,
+        deadline=options.deadline,
+        kernel=options.kernel,
+    )
+
+
+def _status(_options: argparse.Namespace, _rest: list[str]) -> int:
+    packages = subprocess.run([REPO / "tests/lab/packages", "--check"], capture_output=True, text=True, check=False)
+    print(f"packages: {packages.stdout.strip() or 'all installed'}")
+    print(f".venv: {'present' if disks.PYTHON.exists() else 'missing, make it: make setup'}")
+    for name in SUITES:
+        kernel = find(name)
+        chosen = " (chosen)" if name == choose() else ""
+        print(f"kernel {name}{chosen}: {kernel.release if kernel else 'not fetched yet'}")
+    kernel = find(choose())
+    answer = accel.known(kernel) if kernel and not packages.returncode else None
+    print(f"KVM: {'not tried yet' if answer is None else 'works' if answer else 'does not work here: emulation'}")
+    return 0
+
+
+def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
+    kernel = prepare(choose(options.kernel))
+    disks.venv()
+    disks.stdlib()
+    accel.kvm(kernel)
+    return 0
+
+
+def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:
+    if os.environ.get("RCTL_TESTS") == "host":
+        path = f"{disks.VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            [sys.executable, *PYTEST, "tests/kernel", *arguments],
+            cwd=REPO,
+            env=os.environ | {"PATH": path},
+            check=False,
+        )
+        return done.returncode
+    return lab.run(["python", *PYTEST, "tests/kernel", *arguments], deadline=1800)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""The guest's disks: read-only images of Python and of the checkout, and empty ones to work on.
+
+Images are squashfs without compression: under emulation the guest's time is dear, the host's disk is cheap.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from tests.lab.base import HOME, REPO, LabError, lock, size, tool
+
+VENV = REPO / ".venv"
+PYTHON = VENV / "bin" / "python"
+NOT_IN_GUEST = {
+    "venv": (
+        "bin/ruff",
+        "bin/mypy*",
+        "lib/*/site-packages/mypy*",
+        "lib/*/site-packages/pip",
+        "lib/*/site-packages/virtme*",
+    ),
+    "stdlib": ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*"),
+}
+PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
+NOT_IN_CHECKOUT = shutil.ignore_patterns(".git", ".venv", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist")
+
+
+def venv() -> Path:
+    """The image of the virtual environment, made anew only when a file in it changed.
+
+    Raises:
+        LabError: there is no virtual environment.
+    """
+    if not PYTHON.exists():
+        raise LabError(f"{VENV.name}: no virtual environment. Make it: make setup")
+    return _cached("venv", VENV)
+
+
+def stdlib() -> Path:
+    """The image of the interpreter's standard library."""
+    return _cached("stdlib", library())
+
+
+def library() -> Path:
+    """The folder of the standard library that the virtual environment uses."""
+    code = "import sysconfig; print(sysconfig.get_path('stdlib'))"
+    return Path(tool(PYTHON, "-c", code, hint="Make the virtual environment anew: make clean setup").strip())
+
+
+def checkout(work: Path) -> Path:
+    """An image of the checkout as it is now, compiled for the guest, in the folder `work`."""
+    stage, image = work / "checkout", work / "checkout.sqfs"
+    shutil.copytree(REPO, stage, ignore=NOT_IN_CHECKOUT, symlinks=True)
+    (stage / ".venv").mkdir()
+    (stage / ".lab").mkdir()
+    # The staged times are those of the copy, so the guest must not compare: unchecked.
+    flags = ["-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", str(stage), "-p", str(REPO)]
+    folders = [stage / name for name in ("rctl", "tests", "examples", "exporters") if (stage / name).exists()]
+    tool(PYTHON, "-m", "compileall", *flags, *folders, hint="Mend the file that it names.")
+    _squash(stage, image)
+    shutil.rmtree(stage)
+    return image
+
+
+def scratch(work: Path, number: int, text: str) -> Path:
+    """An empty disk of the size `text` (as `256M`); number 0 carries an ext4 file system, the others are raw."""
+    image = work / f"scratch{number}.raw"
+    with image.open("wb") as file:
+        file.truncate(size(text))
+    if number == 0:
+        tool("mkfs.ext4", "-q", "-F", "-m", "0", image, hint="Give the disk 16M or more.")
+    return image
+
+
+def _cached(name: str, source: Path) -> Path:
+    """The image of `source`, named after the state of its files."""
+    folder = HOME / "disks"
+    folder.mkdir(parents=True, exist_ok=True)
+    image = folder / f"{name}-{_state(source)}.sqfs"
+    with lock("disks"):
+        if not image.exists():
+            # A guest that still runs keeps the old image's inode.
+            for old in folder.glob(f"{name}-*"):
+                old.unlink()
+            part = folder / f"{name}.part"
+            part.unlink(missing_ok=True)
+            _squash(source, part, *NOT_IN_GUEST[name])
+            part.rename(image)
+    return image
+
+
+def _squash(source: Path, image: Path, *excluded: str) -> None:
+    exclude = ["-wildcards", "-e", *excluded] if excluded else []
+    tool("mksquashfs", source, image, *PLAIN, *exclude, hint="Is the disk full?")
+
+
+def _state(source: Path) -> str:
+    """A digest of every file's name, size and time of change."""
+    digest = hashlib.sha256(str(source).encode())
+    for folder, folders, files in os.walk(source):
+        folders.sort()
+        for file in sorted(files):
+            status = os.lstat(os.path.join(folder, file))
+            digest.update(f"{folder}/{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,258 @@
+"""From keys and texts to limits, and what a person reads when one is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from rctl.errors import UsageError
+from rctl.host import Host
+from rctl.limits import Limits, decode, nest, writes
+from rctl.units import MAX, Ranges
+
+MACHINE = {
+    "/proc/meminfo": "MemTotal:        2048 kB\nMemFree:         1024 kB\n",
+    "/sys/devices/system/cpu/online": "0-3\n",
+    "/sys/devices/system/node/online": "0-1\n",
+    "/sys/devices/system/node/node0/cpulist": "0-1\n",
+    "/sys/devices/system/node/node1/cpulist": "2-5\n",
+    "/proc/sys/kernel/random/boot_id": "b007\n",
+}
+
+
+def host(files: dict[str, str] = MACHINE) -> Host:
+    """A host that has these files."""
+
+    def read(path: str) -> str:
+        try:
+            return files[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    return Host(read)
+
+
+def refusal(data: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        decode(data, host())
+    return str(caught.value)
+
+
+# The host
+
+
+def test_a_host_knows_its_memory_its_cpus_and_its_nodes() -> None:
+    this = host()
+    assert this.memory == 2 << 20
+    assert this.cpus == (0, 1, 2, 3)
+    assert this.boot_id == "b007"
+
+
+def test_only_cpus_that_are_online_belong_to_a_node() -> None:
+    assert host().nodes == {0: (0, 1), 1: (2, 3)}
+
+
+def test_a_host_without_numa_is_one_node() -> None:
+    assert host({"/sys/devices/system/cpu/online": "0,2\n"}).nodes == {0: (0, 2)}
+
+
+def test_memory_that_is_not_told_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="no MemTotal"):
+        _ = host({"/proc/meminfo": ""}).memory
+
+
+# Three states
+
+
+def test_what_is_not_given_is_kept() -> None:
+    limits = decode({"memory": {"max": "1G"}}, host())
+    assert limits.memory.high is UNSET
+    assert limits.cpu.max is UNSET
+    assert [write.file.name for write in writes(limits, host())] == ["memory.max"]
+
+
+def test_zero_is_a_value_and_max_is_no_limit() -> None:
+    limits = decode({"memory": {"max": 0, "high": "max"}, "pids": {"max": 0}}, host())
+    assert limits.memory.max.amount == 0
+    assert limits.memory.high.amount is MAX
+    assert limits.pids.max.amount == 0
+
+
+def test_an_empty_list_is_a_value() -> None:
+    assert decode({"cpuset": {"cpus": ""}}, host()).cpuset.cpus == Ranges(())
+
+
+@pytest.mark.parametrize("key", ["memory.max", "cpu.max", "cpuset.cpus", "pids.max", "io.weight", "vcpus"])
+def test_nothing_is_not_a_value(key: str) -> None:
+    assert refusal(nest({key: None})).startswith(f"{key}: None is no ")
+
+
+def test_a_percentage_is_of_the_hosts_memory() -> None:
+    assert decode({"memory": {"max": "50%"}}, host()).memory.max.amount == 1 << 20
+
+
+def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
+    assert decode({"memory": {"max": "1M"}, "cpu": {"max": "50%"}}, host({})).cpu.max.amount == 500000
+
+
+# Errors name the key
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"memory": {"max": "abc"}}, "memory.max: 'abc' is not understood. Write it like 2G,"),
+        ({"memory": {"swap": {"max": "-1"}}}, "memory.swap.max: '-1' is not understood."),
+        ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is neither yes nor no."),
+        ({"memory": {"max": "200%"}}, "memory.max: '200%' is not understood: more than 100%."),
+        ({"cpu": {"max": 0}}, "cpu.max: 0 is out of range 0.000001..1000000. Write it like 1.5,"),
+        ({"cpu": {"period": "2s"}}, "cpu.period: 2000000 is out of range 1000..1000000."),
+        ({"cpu": {"weight": 0}}, "cpu.weight: 0 is out of range 1..10000."),
+        ({"cpu": {"weight": "max"}}, "cpu.weight: 'max' is not possible here."),
+        ({"cpuset": {"cpus": "3-1"}}, "cpuset.cpus: '3-1' is no list of numbers."),
+        ({"cpuset": {"partition": "rooot"}}, "cpuset.partition: Invalid enum value 'rooot'"),
+        ({"pids": {"max": True}}, "pids.max: True is no quantity."),
+        ({"io": {"weight": 10001}}, "io.weight: 10001 is out of range 1..10000."),
+        ({"io": {"max": {"vda": {"rbps": 1}}}}, "io.max[...].rbps: 1 is out of range 2.."),
+        ({"hugetlb": {"2MB": "x"}}, "hugetlb[...]: 'x' is not understood."),
+        ({"vcpus": 0}, "vcpus: 0 is out of range 1.."),
+        ({"memory": {"maximum": 1}}, "memory: Object contains unknown field `maximum`"),
+        ({"mem": {}}, "Object contains unknown field `mem`"),
+        ({"memory": 5}, "memory: Expected `object`, got `int`"),
+        ({"files": {"misc.max": None}}, "files[...]: Expected `int | str`, got `null`"),
+        ([], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_limit_that_is_wrong_is_named_by_its_key(data: Any, message: str) -> None:
+    assert refusal(data).startswith(message)
+
+
+def test_an_unknown_page_size_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"hugetlb: '2M' is no page size"):
+        writes(decode({"hugetlb": {"2M": 0}}, host()), host())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("memory.max", "abc", "files: memory.max: 'abc' is not understood"),
+        ("cpu.max", "1", "files: cpu.max: 1 is out of range 1000.."),
+        ("io.max", "vda rbps=5", "files: io.max: 'vda' is not MAJOR:MINOR"),
+        ("../x", "1", "files: '../x' is no interface file's name"),
+        ("cgroup.procs", 1, "files: cgroup.procs is not a limit"),
+        ("hugetlb.2M.max", 1, "hugetlb: '2M' is no page size"),
+    ],
+)
+def test_a_verbatim_file_that_is_wrong_is_named(name: str, value: str | int, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        writes(decode({"files": {name: value}}, host()), host())
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("limits", "files"),
+    [
+        ({"memory": {"max": "1G"}}, {"memory.max": "2G"}),
+        ({"cpu": {"weight": "idle"}}, {"cpu.idle": 0}),
+        ({"io": {"max": {"8:0": {"rbps": 5}}}}, {"io.max": "8:0 wbps=5"}),
+        ({"io": {"weight": 5}}, {"io.weight": "5"}),
+        ({"hugetlb": {"2MB": 0}}, {"hugetlb.2MB.max": 0}),
+    ],
+)
+def test_a_limit_and_its_file_together_are_refused(limits: dict[str, Any], files: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is asked for twice"):
+        writes(decode({**limits, "files": files}, host()), host())
+
+
+def test_a_limit_and_a_file_on_another_device_go_together() -> None:
+    limits = decode({"io": {"max": {"8:0": {"rbps": 5}}}, "files": {"io.max": "8:16 rbps=5"}}, host())
+    assert [write.key for write in writes(limits, host())] == ["8:0", "8:16"]
+
+
+TREES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+    lambda below: st.one_of(
+        st.lists(below, max_size=3),
+        st.dictionaries(
+            st.sampled_from("memory cpu cpuset io pids max high swap weight cpus vda files hugetlb".split(" ")),
+            below,
+            max_size=3,
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+def answer(data: object) -> Limits | str:
+    """The limits, or what a person reads instead."""
+    try:
+        limits: Limits = decode(data, host())
+        writes(limits, host())
+    except UsageError as error:
+        return str(error)
+    return limits
+
+
+@given(TREES)
+def test_any_data_is_limits_or_a_usage_error_with_a_reason(data: object) -> None:
+    assert answer(data)
+
+
+# Keys with dots
+
+
+@pytest.mark.parametrize(
+    ("pairs", "nested"),
+    [
+        ({}, {}),
+        ({"vcpus": 2}, {"vcpus": 2}),
+        ({"memory.max": "2G"}, {"memory": {"max": "2G"}}),
+        (
+            {"memory.max": "2G", "memory.swap.max": 0, "cpu.max": 1},
+            {"memory": {"max": "2G", "swap": {"max": 0}}, "cpu": {"max": 1}},
+        ),
+        ({"files.memory.max": "1G"}, {"files": {"memory.max": "1G"}}),
+        ({"hugetlb.2MB.max": 0}, {"hugetlb": {"2MB": 0}}),
+        ({"hugetlb.2MB": 0}, {"hugetlb": {"2MB": 0}}),
+        ({"io.max": "vda rbps=1M wiops=max"}, {"io": {"max": {"vda": {"rbps": "1M", "wiops": "max"}}}}),
+        ({"io.max": "/srv/a.b rbps=1M"}, {"io": {"max": {"/srv/a.b": {"rbps": "1M"}}}}),
+        ({"io.max": "vda rbps=5", "io.max.vda.wbps": 6}, {"io": {"max": {"vda": {"rbps": "5", "wbps": 6}}}}),
+        ({"io.max.vda.wbps": 6, "io.max": "vda rbps=5"}, {"io": {"max": {"vda": {"wbps": 6, "rbps": "5"}}}}),
+        ({"io.max": {"vda": {"rbps": 5}}}, {"io": {"max": {"vda": {"rbps": 5}}}}),
+    ],
+)
+def test_keys_with_dots_become_nested(pairs: dict[str, Any], nested: dict[str, Any]) -> None:
+    assert nest(pairs) == nested
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ({"io.max.vda.rbps": 5, "io.max": "vda rbps=6"}, "io.max: given twice"),
+        ({"hugetlb.2MB": 5, "hugetlb.2MB.max": 6}, "hugetlb.2MB.max: given twice"),
+        ({"memory": 5, "memory.max": 6}, "memory.max: clashes with another limit"),
+        ({"memory.max": 6, "memory": 5}, "memory: given twice"),
+        ({"io.max.vda": "x", "io.max": "vda rbps=6"}, "io.max: clashes with another limit"),
+        ({"io.max": "vda rbps=5 rbps=6"}, "io.max: 'vda rbps=5 rbps=6' is not understood. Write it like"),
+        ({"io.max": "vda"}, "io.max: 'vda' is not understood"),
+        ({"io.max": ""}, "io.max: '' is not understood"),
+        ({"io.max": "vda rbps"}, "io.max: 'vda rbps' is not understood"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(pairs: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        nest(pairs)
+    assert str(caught.value).startswith(message)
+
+
+@given(st.dictionaries(st.from_regex(r"(memory|cpu|io|files|hugetlb|max|vda|\.){1,5}", fullmatch=True), st.text()))
+def test_any_keys_are_nested_or_a_usage_error(pairs: dict[str, str]) -> None:
+    try:
+        nested: object = nest(pairs)
+    except UsageError as error:
+        nested = str(error)
+    assert nested or not pairs

@@ -1,0 +1,455 @@
+"""What people write for sizes, rates, CPUs, times and lists, and what rctl understands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rctl.units import (
+    MAX,
+    U64_MAX,
+    Count,
+    Cpus,
+    CpuWeight,
+    Deadline,
+    Duration,
+    Flag,
+    Ops,
+    Period,
+    Pids,
+    Quantity,
+    Quota,
+    Ranges,
+    Rate,
+    Size,
+    Vcpus,
+    Weight,
+    amount,
+    as_float,
+    human_rate,
+    human_size,
+)
+
+KINDS: list[type[Quantity]] = [
+    Size,
+    Rate,
+    Ops,
+    Cpus,
+    Duration,
+    Deadline,
+    Period,
+    Quota,
+    Weight,
+    CpuWeight,
+    Count,
+    Pids,
+    Vcpus,
+    Flag,
+]
+PLAIN = [kind for kind in KINDS if kind not in (Cpus, CpuWeight, Deadline)]
+"""Kinds whose kernel text is also what a person may write."""
+
+
+def amounts(kind: type[Quantity]) -> st.SearchStrategy[int]:
+    """Any amount that the kind can hold."""
+    return st.integers(kind.low, kind.high)
+
+
+def any_of(kinds: list[type[Quantity]]) -> st.SearchStrategy[Quantity]:
+    """Any quantity of any of the kinds."""
+    return st.sampled_from(kinds).flatmap(lambda kind: amounts(kind).map(kind))
+
+
+# Max
+
+
+def test_max_is_greater_than_every_number_and_prints_as_the_kernel_does() -> None:
+    assert as_float(MAX) > as_float(U64_MAX)
+    assert str(MAX) == "max"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.takes_max])
+def test_max_means_no_limit(kind: type[Quantity]) -> None:
+    assert kind.parse(" max ").amount is MAX
+    assert str(kind(MAX)) == "max"
+
+
+@pytest.mark.parametrize("kind", [Weight, CpuWeight, Period, Duration, Deadline, Flag])
+def test_max_is_refused_where_it_means_nothing(kind: type[Quantity]) -> None:
+    with pytest.raises(ValueError, match="Write it like"):
+        kind.parse("max")
+
+
+@pytest.mark.parametrize("text", ["Max", "MAX", "infinity", "unlimited", "-1"])
+def test_no_other_word_means_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Write it like .* or max"):
+        Size.parse(text)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("2K", 2048),
+        ("2k", 2048),
+        ("512M", 512 << 20),
+        ("2G", 2 << 30),
+        ("1T", 1 << 40),
+        ("1P", 1 << 50),
+        ("1E", 1 << 60),
+        ("1B", 1),
+        ("1KiB", 1024),
+        ("1mib", 1 << 20),
+        ("1KB", 1000),
+        ("1GB", 10**9),
+        ("1.5G", 3 << 29),
+        ("0.5K", 512),
+        ("1.0", 1),
+        ("1.9", 1),
+        ("3. K", 3072),
+        (" 2 G ", 2 << 30),
+        ("0.1G", 107374182),
+        (4096, 4096),
+        (1.5, 1),
+    ],
+)
+def test_sizes_count_in_1024_unless_a_b_alone_says_1000(text: str | int | float, amount: int) -> None:
+    assert Size.parse(text).amount == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["", "G", "-1", "1X", "1iB", "1 2", "1,5G", "1e9", "0x10", "1_000", "१", "1Kıb", "1GG"]
+)
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not understood.*Write it like 2G"):
+        Size.parse(text)
+
+
+def test_a_size_that_the_kernel_cannot_hold_is_out_of_range() -> None:
+    assert Size.parse(2**63 - 1).amount == 2**63 - 1
+    with pytest.raises(ValueError, match="out of range"):
+        Size.parse("8E")
+
+
+@pytest.mark.parametrize(("text", "amount"), [("50%", 500), ("100%", 1000), ("0%", 0), ("12.5%", 125), ("0.1 %", 1)])
+def test_a_percentage_is_of_the_whole(text: str, amount: int) -> None:
+    assert Size.parse(text, whole=1000).amount == amount
+
+
+def test_a_percentage_above_100_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than 100%"):
+        Size.parse("100.1%", whole=1000)
+
+
+@pytest.mark.parametrize("kind", [Size, Rate, Ops, Pids])
+def test_a_percentage_of_nothing_is_refused(kind: type[Quantity]) -> None:
+    with pytest.raises(ValueError, match="is not understood"):
+        kind.parse("50%")
+
+
+@given(st.integers(0, 100), st.integers(0, 2**50))
+def test_a_percentage_never_gives_more_than_its_part(percent: int, whole: int) -> None:
+    part = as_float(Size.parse(f"{percent}%", whole=whole).amount)
+    assert part * 100 <= percent * whole < (part + 1) * 100
+
+
+@given(st.integers(0, 9999), st.integers(0, 999), st.sampled_from("KMGT"))
+def test_a_decimal_fraction_is_exact_and_rounds_down(whole: int, thousandths: int, unit: str) -> None:
+    factor = 1024 ** ("KMGT".index(unit) + 1)
+    expected = (whole * 1000 + thousandths) * factor // 1000
+    assert Size.parse(f"{whole}.{thousandths:03d}{unit}").amount == expected
+
+
+# Rates
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("20MB/s", 20 * 10**6),
+        ("5M", 5 * 10**6),
+        ("5M/s", 5 * 10**6),
+        ("10MiB/s", 10 << 20),
+        ("10 MiB /s", 10 << 20),
+        ("1.5K", 1500),
+        ("1048576", 1048576),
+        ("2", 2),
+        ("100/s", 100),
+    ],
+)
+def test_rates_count_in_1000_unless_an_i_says_1024(text: str, amount: int) -> None:
+    assert Rate.parse(text).amount == amount
+
+
+@pytest.mark.parametrize(("text", "amount"), [("5000/s", 5000), ("5k/s", 5000), ("120", 120), ("1.5K", 1500)])
+def test_operations_count_in_1000(text: str, amount: int) -> None:
+    assert Ops.parse(text).amount == amount
+
+
+@pytest.mark.parametrize("text", ["5kB", "5KiB/s", "5B", "50%"])
+def test_operations_are_not_bytes(text: str) -> None:
+    with pytest.raises(ValueError, match="is not understood"):
+        Ops.parse(text)
+
+
+@pytest.mark.parametrize("kind", [Rate, Ops])
+@pytest.mark.parametrize("text", ["0", "1"])
+def test_a_rate_that_the_kernel_refuses_is_refused_with_the_way_to_clear_it(kind: type[Quantity], text: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range 2\.\..*or max"):
+        kind.parse(text)
+
+
+@pytest.mark.parametrize(("kind", "most"), [(Rate, 2**64 - 2), (Ops, 2**32 - 2)])
+def test_a_rate_that_the_kernel_prints_as_max_is_out_of_range(kind: type[Quantity], most: int) -> None:
+    assert kind.parse(str(most)).amount == most
+    with pytest.raises(ValueError, match="out of range"):
+        kind.parse(str(most + 1))
+
+
+# CPUs
+
+
+@pytest.mark.parametrize(
+    ("text", "millionths"),
+    [("1.5", 1500000), ("150%", 1500000), ("1500m", 1500000), (2, 2000000), (0.5, 500000), ("0.000001", 1)],
+)
+def test_cpus_are_counted_in_millionths(text: str | int | float, millionths: int) -> None:
+    assert Cpus.parse(text).amount == millionths
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("150%", "1.5"), ("12.345678", "12.345678"), ("10", "10"), ("1m", "0.001"), ("1000000", "1000000")],
+)
+def test_cpus_are_shown_as_a_plain_number(text: str, shown: str) -> None:
+    assert str(Cpus.parse(text)) == shown
+
+
+def test_no_cpu_at_all_is_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"0 is out of range 0\.000001\.\.1000000"):
+        Cpus.parse(0)
+
+
+@given(amounts(Cpus).map(Cpus))
+def test_cpus_read_back_as_they_were_written(cpus: Cpus) -> None:
+    assert Cpus.parse(str(cpus)) == cpus
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("text", "micro"),
+    [("100ms", 100000), ("20000us", 20000), ("0.5s", 500000), ("20000", 20000), ("2min", 120 * 10**6), ("0", 0)],
+)
+def test_a_duration_without_a_unit_is_microseconds(text: str, micro: int) -> None:
+    assert Duration.parse(text).amount == micro
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10", 10), (10, 10), (0.5, 0.5), ("500ms", 0.5), ("2min", 120)])
+def test_a_deadline_without_a_unit_is_seconds(text: str | int | float, seconds: float) -> None:
+    assert Deadline.parse(text).seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["999us", "1000001", "2s", "0"])
+def test_a_period_lies_between_1_ms_and_1_s(text: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range 1000\.\.1000000"):
+        Period.parse(text)
+
+
+@pytest.mark.parametrize("text", ["999", str(1 << 44)])
+def test_a_quota_lies_within_what_the_scheduler_can_count(text: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range 1000\.\."):
+        Quota.parse(text)
+
+
+# Weights, counts, flags
+
+
+@pytest.mark.parametrize("kind", [Weight, CpuWeight])
+@pytest.mark.parametrize("text", ["0", "10001", "1.5", "-1", "abc", "50%", "default 50"])
+def test_a_weight_is_a_whole_number_from_1_to_10000(kind: type[Quantity], text: str) -> None:
+    assert kind.parse("1").amount == 1
+    assert kind.parse("10000").amount == 10000
+    with pytest.raises(ValueError, match="Write it like 100"):
+        kind.parse(text)
+
+
+def test_a_cpu_weight_may_be_idle_and_other_weights_may_not() -> None:
+    assert CpuWeight.parse("idle").amount == 0
+    with pytest.raises(ValueError, match="is not understood"):
+        Weight.parse("idle")
+
+
+def test_zero_processes_is_a_limit() -> None:
+    assert Pids.parse("0").amount == 0
+
+
+def test_as_many_processes_as_the_kernel_can_number() -> None:
+    assert Pids.parse(4194304).amount == 4194304
+    with pytest.raises(ValueError, match="out of range"):
+        Pids.parse(4194305)
+
+
+def test_a_ve_sees_at_least_one_cpu() -> None:
+    assert Vcpus.parse(1).amount == 1
+    with pytest.raises(ValueError, match="out of range"):
+        Vcpus.parse(0)
+
+
+@pytest.mark.parametrize("text", ["1", "true", "yes", "on", "TRUE", True, 1])
+def test_words_for_yes(text: object) -> None:
+    assert str(Flag.parse(text)) == "1"
+
+
+@pytest.mark.parametrize("text", ["0", "false", "no", "off", " Off ", False, 0])
+def test_words_for_no(text: object) -> None:
+    assert str(Flag.parse(text)) == "0"
+
+
+@pytest.mark.parametrize("text", ["2", "abc", "", None, 1.0, [], -1])
+def test_everything_else_is_neither_yes_nor_no(text: object) -> None:
+    with pytest.raises(ValueError, match="neither yes nor no"):
+        Flag.parse(text)
+
+
+# All quantities
+
+
+@given(any_of(PLAIN))
+def test_the_kernels_text_reads_back_as_the_same_quantity(quantity: Quantity) -> None:
+    again = type(quantity).parse(str(quantity))
+    assert again == quantity
+    assert hash(again) == hash(quantity)
+    assert str(again) == str(quantity)
+
+
+def read_or_refused(kind: type[Quantity] | type[Ranges], text: str | int | float) -> bool:
+    """Whether the text is understood. Lets every other error than ValueError through."""
+    try:
+        kind.parse(text)
+    except ValueError as error:
+        return not str(error)
+    return True
+
+
+@given(st.sampled_from(KINDS), st.one_of(st.text(), st.integers(), st.floats()))
+@example(Size, "9" * 5000)
+@example(Size, 10**5000)
+@example(Size, "1." + "0" * 5000)
+@example(Cpus, "²")
+def test_any_text_is_a_quantity_or_a_value_error_with_a_reason(kind: type[Quantity], text: str | int | float) -> None:
+    read_or_refused(kind, text)
+
+
+@given(st.sampled_from(KINDS), st.from_regex(r"[0-9]{0,20}\.?[0-9]{0,20} ?[KMGTPEiBmush%/]{0,4}", fullmatch=True))
+def test_what_looks_like_a_quantity_is_one_or_a_value_error(kind: type[Quantity], text: str) -> None:
+    read_or_refused(kind, text)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Flag])
+@pytest.mark.parametrize("thing", [None, True, [], {}, b"1"])
+def test_only_text_and_numbers_are_quantities(kind: type[Quantity], thing: object) -> None:
+    with pytest.raises(ValueError, match=r"is no quantity\. Write it like"):
+        kind.parse(thing)  # type: ignore[arg-type]
+
+
+def test_quantities_of_different_kinds_are_never_equal() -> None:
+    assert Size(5) != Rate(5)
+    assert Size(5) != 5
+    assert repr(Size(5)) == "Size(5)"
+    assert repr(Size(MAX)) == "Size(MAX)"
+
+
+# The kernel's single values
+
+
+@pytest.mark.parametrize(("text", "value"), [("2048\n", 2048), ("max\n", MAX), ("0", 0), ("-12345", 0)])
+def test_a_kernel_value_is_a_number_or_max(text: str, value: object) -> None:
+    assert amount(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "some", "1.5", "1 2", "MAX"])
+def test_what_is_no_kernel_value_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        amount(text)
+
+
+# Lists of CPUs and nodes
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "normal"),
+    [
+        ("0", (0,), "0"),
+        ("0-3,8", (0, 1, 2, 3, 8), "0-3,8"),
+        ("0,1", (0, 1), "0-1"),
+        ("3,1,2,1-2", (1, 2, 3), "1-3"),
+        ("1, 2, 1-2", (1, 2), "1-2"),
+        ("1 2", (1, 2), "1-2"),
+        ("0-1\n", (0, 1), "0-1"),
+        ("5-5", (5,), "5"),
+        ("", (), ""),
+        (" ", (), ""),
+        (3, (3,), "3"),
+        ([0, 1, 4], (0, 1, 4), "0-1,4"),
+        ([], (), ""),
+    ],
+)
+def test_lists_have_one_normal_form(text: object, numbers: tuple[int, ...], normal: str) -> None:
+    assert Ranges.parse(text).numbers == numbers
+    assert str(Ranges.parse(text)) == normal
+
+
+@pytest.mark.parametrize(
+    "text", ["-", "1-", "-3", "3-1", "1 - 2", "a", "all", "0-3:2/4", "123456", -1, [-1], None, True]
+)
+def test_what_is_no_list_is_refused_with_an_example(text: object) -> None:
+    with pytest.raises(ValueError, match=r"is no list of numbers\. Write it like 0-3,8"):
+        Ranges.parse(text)
+
+
+@given(st.frozensets(st.integers(0, 99999), max_size=50))
+def test_a_list_reads_back_as_it_was_written(numbers: frozenset[int]) -> None:
+    ranges = Ranges(tuple(numbers))
+    assert Ranges.parse(str(ranges)) == ranges
+    assert set(ranges.numbers) == numbers
+    assert hash(Ranges.parse(str(ranges))) == hash(ranges)
+
+
+@given(st.text(alphabet="0123456789,- \n", max_size=12))
+def test_the_normal_form_of_a_list_is_its_own_normal_form(text: str) -> None:
+    if read_or_refused(Ranges, text):
+        normal = str(Ranges.parse(text))
+        assert str(Ranges.parse(normal)) == normal
+
+
+@given(st.text())
+def test_any_text_is_a_list_or_a_value_error(text: str) -> None:
+    read_or_refused(Ranges, text)
+
+
+def test_a_list_shows_itself() -> None:
+    assert repr(Ranges((2, 0, 1))) == "Ranges('0-2')"
+    assert Ranges((1,)) != (1,)
+
+
+# For people
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), (MAX, "max"), (0, "0"), (1023, "1023"), (1536, "1.5K"), (2 << 30, "2G"), (3 << 60, "3072P")],
+)
+def test_sizes_for_people(value: int | None, shown: str) -> None:
+    assert human_size(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(20_000_000, "20M/s"), (999, "999/s"), (MAX, "max"), (None, "-")])
+def test_rates_for_people(value: int | None, shown: str) -> None:
+    assert human_rate(value) == shown
