@@ -140,7 +140,7 @@ class _Limited:
         self.io, self.pids = Io(owner), Pids(owner)
 
     def ask(self, key: str, value: Any) -> None:
-        """Ask for one limit by its key, such as ``memory.max``, ``vcpus``, ``hugetlb.2MB`` or ``files.cgroup.pressure``."""
+        """Ask for one limit by its key: ``memory.max``, ``vcpus``, ``hugetlb.2MB``, ``files.cgroup.pressure``."""
         raise NotImplementedError
 
 

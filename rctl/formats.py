@@ -20,13 +20,15 @@ _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag,
 _DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 
 
-class File(msgspec.Struct, frozen=True):
+class File(msgspec.Struct, frozen=True, eq=False):
     """An interface file that holds one value.
 
     ``default`` is the entry of a new cgroup, in normal form. ``controller`` must be enabled in the parent's
     ``cgroup.subtree_control`` for the file to exist; ``""``: core, always there. ``since`` is the mainline kernel that
     brought it (information only: files are probed for). ``rank`` orders files of one VE that are lowered together.
-    ``unit`` says what the number is. ``disturbs`` names files that the kernel changes when this one is written.
+    ``unit`` says what the number is. ``disturbs`` names files that the kernel changes as
+    a side effect of writing this one, so that undoing puts them back too. Each file has one ``File``: they compare by
+    identity.
     """
 
     name: str
@@ -123,15 +125,13 @@ class Whole(File, frozen=True):
 class Write(msgspec.Struct, frozen=True):
     """One wish for one entry of one file: what a controller asks for.
 
-    ``wanted`` may be a part of the entry (see ``File.merge``). ``disturbs`` names files that the kernel changes as a
-    side effect, so that undoing puts them back too. ``exact`` is false where the kernel may print the value in
-    another form than it was written (verbatim files). ``if_there``: nothing to do on a kernel without the file.
+    ``wanted`` may be a part of the entry (see ``File.merge``). ``exact`` is false where the kernel may print the value
+    in another form than it was written (verbatim files). ``if_there``: nothing to do on a kernel without the file.
     """
 
     file: File
     wanted: str
     key: str = ""
-    disturbs: tuple[File, ...] = ()
     exact: bool = True
     if_there: bool = False
 

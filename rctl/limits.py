@@ -5,6 +5,7 @@ Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,14 +65,35 @@ def decode(data: Any, host: Host, kind: type[Any] = Limits) -> Any:
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        raise UsageError(_readable(str(error))) from None
+        raise UsageError(_readable(str(error), kind)) from None
 
 
-def _readable(message: str) -> str:
+def _readable(message: str, kind: type[Any]) -> str:
     """msgspec's ``reason - at `$.a.b``` as ``a.b: reason``."""
     reason, _, path = message.partition(" - at `$")
     where = path.rstrip("`").removeprefix(".")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
+        key = f"{where}.{unknown[1]}".removeprefix(".")
+        return f"{key[:80]!r}: there is no such limit{_nearest(key) if kind is Limits else '.'} See rctl schema"
     return f"{where}: {reason}" if where else reason
+
+
+def keys(kind: type[msgspec.Struct] = Limits, before: str = "") -> list[str]:
+    """Every limit's key, dotted; ``io.max``, ``hugetlb`` and ``files`` take a further part of the user's own."""
+    found: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found += keys(field.type, f"{before}{field.name}.")
+        else:
+            found.append(before + field.name)
+    return found
+
+
+def _nearest(key: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, keys(), 1)
+    return f". Did you mean {near[0]}?" if near else "."
 
 
 def writes(limits: Limits, host: Host) -> tuple[Write, ...]:

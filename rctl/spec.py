@@ -9,7 +9,7 @@ io.max."/var/lib" = { wbps = "20MB/s" }
 from __future__ import annotations
 
 import tomllib
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -64,15 +64,3 @@ def _schema_of(kind: type) -> dict[str, Any]:
         first = (kind.__doc__ or "").strip().splitlines()[0]
         return {"type": types, "description": f"{first} For example {kind.examples}"}
     raise NotImplementedError(kind)
-
-
-def keys(kind: type[msgspec.Struct] = Limits, before: str = "") -> list[str]:
-    """Every limit's key, dotted; ``io.max``, ``hugetlb`` and ``files`` take a further part of the user's own."""
-    found: list[str] = []
-    for field in msgspec.structs.fields(kind):
-        inner = [
-            t for t in (field.type, *get_args(field.type)) if isinstance(t, type) and issubclass(t, msgspec.Struct)
-        ]
-        nested = inner and not get_args(field.type)
-        found += keys(inner[0], f"{before}{field.name}.") if nested else [before + field.name]
-    return found

@@ -19,7 +19,7 @@ from .shrink import reclaim
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Progress: ``what`` is one of journal, step, reclaim, rollback, close; ``done`` of ``total``; ``text`` for people."""
+    """Progress. ``what``: journal, step, reclaim, rollback or close; ``done`` of ``total``; ``text`` for people."""
 
     what: str
     done: int = 0
@@ -61,7 +61,10 @@ def quiet(event: Event) -> None:
 
 
 def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet) -> list[str]:
-    """Put back what was there before ``done``, newest first. Returns what could not be put back; a VE that is gone needs nothing."""
+    """Put back what was there before ``done``, newest first; a VE that is gone needs nothing.
+
+    Returns what could not be put back.
+    """
     left: list[str] = []
     for number, step in enumerate(reversed(done), 1):
         try:

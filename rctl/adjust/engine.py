@@ -107,13 +107,13 @@ def transact(
     state = state or default_state()
     raise_file_limit(len(wishes) * (1 + max((len(wish.writes) for wish in wishes), default=0)))
     with ExitStack() as stack:
-        stack.callback(_close, opened := [])
+        opened: list[Cgroup] = []
+        stack.callback(_close, opened)
         notes: list[str] = []
         if not options.dry_run:
             make(state)
             notes += recover(tree, boot_id, state, options.deadline)
-        for wish in wishes:
-            opened.append(tree.open_ve(wish.name))
+        opened.extend(tree.open_ve(wish.name) for wish in wishes)
         _check(tree, wishes, opened)
         if not options.dry_run:
             locks = stack.enter_context(Locks(state, options.wait))

@@ -18,7 +18,7 @@ from ..units import MAX, Cpus, Ranges
 
 
 def disks(limits: Limits) -> Limits:
-    """``io.max`` keys as ``MAJOR:MINOR`` of whole disks. Raises UsageError for what lies on no disk, or one disk named twice."""
+    """``io.max`` keys as ``MAJOR:MINOR`` of whole disks. Raises UsageError."""
     if not limits.io.max:
         return limits
     found: dict[str, io.DeviceMax] = {}

@@ -21,7 +21,7 @@ from ..units import MAX, amount, human_size
 
 
 class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
-    """Write one entry of one file. ``old`` and ``new`` are in normal form; ``disturbed`` are entries it changes besides."""
+    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: entries it changes besides."""
 
     path: str
     file: str
@@ -117,7 +117,7 @@ def _differences(change: Change) -> _Found:
             continue
         old, new, lowers = _compare(write, text)
         if old != new:
-            disturbed = tuple((f.name, f.entry(change.texts[f.name])) for f in write.disturbs)
+            disturbed = tuple((f.name, f.entry(change.texts[f.name])) for f in file.disturbs)
             found[file.name, key] = (
                 Set(change.path, file.name, old, new, key, write.exact, disturbed),
                 file.rank,

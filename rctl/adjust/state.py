@@ -65,6 +65,6 @@ def make(state: State) -> State:
             facts = _made(folder)
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
             raise NotAvailableError(
-                f"{folder}: must be a folder that only its owner (you) can write. Set RCTL_STATE to a folder of your own"
+                f"{folder}: must be a folder that only you can write. Set RCTL_STATE to a folder of your own"
             )
     return state

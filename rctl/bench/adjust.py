@@ -2,8 +2,8 @@
 
 The bare loop is what a careful script does for the same entries: open, read, close, open, write, close, open, read
 back, close, by path relative to the cgroup mount, in plain ``os`` calls. The engine does the same reads and writes, and
-locks, plans, journals, verifies and keeps the history besides. Both change the same files to the same values in turn, in
-one process, and the median of the ratios pair by pair is what counts; absolute times mean nothing elsewhere.
+locks, plans, journals, verifies and keeps the history besides. Both change the same files to the same values in turn,
+in one process, and the median of the ratios pair by pair is what counts; absolute times mean nothing elsewhere.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from ..host import Host
 from ..limits import decode, nest, writes
 from ..ve import bare
 
-TEN = (
+TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
      "cpu.max": 1.5, "cpu.burst": "10ms", "cpu.weight": 200, "pids.max": 500, "io.weight": 200},
     {"memory.max": "2G", "memory.high": "1800M", "memory.low": "32M", "memory.swap.max": "256M", "memory.oom.group": 0,
      "cpu.max": 0.5, "cpu.burst": "5ms", "cpu.weight": 100, "pids.max": 300, "io.weight": 100},
 )  # fmt: skip
-ONE = ({"pids.max": 500}, {"pids.max": 300})
+ONE: tuple[dict[str, object], ...] = ({"pids.max": 500}, {"pids.max": 300})
 CLAIMS = {"10 limits, 1 VE": 2.0, "1 limit, many VEs": 1.5}
 
 
@@ -87,7 +87,6 @@ def _case(
     rounds: int, tell: Callable[[str], None],
 ) -> Case:  # fmt: skip
     plans = [writes(decode(nest(v), host), host) for v in values]
-    root = _mount_of(tree)
     boot_id = host.boot_id
 
     def engine(wanted: tuple[Write, ...]) -> float:
@@ -98,14 +97,18 @@ def _case(
 
     engine(plans[1])  # enables the controllers, and makes both start from the same values
     known = _entries(tree, ves[0], plans)
+    paths = [tree.path(ve) for ve in ves]
+
+    def bare_loop(wanted: tuple[Write, ...]) -> float:
+        return _bare(tree.root.fd, paths, known[wanted])
+
     pairs = []
     for number in range(rounds):
         tell(f"{name}: round {number + 1} of {rounds}")
-        first, second = engine, lambda wanted: _bare(root, [tree.path(ve) for ve in ves], known[wanted])
         if number % 2:
-            bare_time, engine_time = second(plans[0]), first(plans[1])
+            bare_time, engine_time = bare_loop(plans[0]), engine(plans[1])
         else:
-            engine_time, bare_time = first(plans[0]), second(plans[1])
+            engine_time, bare_time = engine(plans[0]), bare_loop(plans[1])
         pairs.append((bare_time, engine_time))
     ratios = sorted(e / b for b, e in pairs)
     return Case(
@@ -151,10 +154,6 @@ def _read(root: int, file: str) -> bytes:
         data += chunk
     os.close(fd)
     return data
-
-
-def _mount_of(tree: Tree) -> int:
-    return tree.root.fd
 
 
 def _peers(tree: Tree, ve: str, tell: Callable[[str], None]) -> list[Peer]:

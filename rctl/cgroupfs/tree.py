@@ -71,7 +71,13 @@ class Tree:
 
     def open_ve(self, name: str) -> Cgroup:
         """Open a VE by name or path. Raises NotFoundError, UsageError."""
-        return self.walk(self.path(name))
+        path = self.path(name)
+        try:
+            return self.walk(path)
+        except NotFoundError as error:
+            if name == path:
+                raise
+            raise NotFoundError(f"{name}: there is no such VE ({str(error).split(':')[0]}). See rctl ls") from None
 
     def walk(self, path: str) -> Cgroup:
         """Open a cgroup path component by component, following no link and leaving no mount."""

@@ -1,0 +1,47 @@
+"""``rctl doctor``: what this host can do for rctl, and how to mend what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from .flags import Json
+
+if TYPE_CHECKING:
+    from ..doctor import Check
+
+
+def doctor(json: Json = False) -> None:
+    """Check this host: what works, what is missing, how to mend it. Changes nothing. Status 1: limits cannot be set."""
+    from ..cgroupfs.tree import Tree
+    from ..doctor import diagnose, usable
+    from ..errors import NotAvailableError
+    from .output import as_json, say
+
+    try:
+        with Tree.open() as tree:
+            checks = diagnose(tree)
+    except NotAvailableError:
+        checks = diagnose(None)
+    if json:
+        say(as_json(checks))
+    else:
+        for line in lines(checks):
+            say(line)
+        failed = sum(check.state == "fail" for check in checks)
+        say(f"\n{failed} to mend before limits can be set here." if failed else "\nLimits can be set here.")
+    if not usable(checks):
+        raise typer.Exit(1)
+
+
+def lines(checks: Sequence[Check]) -> Iterator[str]:
+    """The checks for people; a remedy that several share is told once."""
+    width = max(len(check.name) for check in checks)
+    told: set[str] = set()
+    for check in checks:
+        yield f"{check.state:4}  {check.name:{width}}  {check.found}"
+        if check.remedy:
+            yield f"{'':{width + 8}}-> {'as above' if check.remedy in told else check.remedy}"
+        told.add(check.remedy)

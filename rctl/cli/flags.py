@@ -108,7 +108,7 @@ def complete_ve(incomplete: str) -> list[str]:
 
 def complete_limit(incomplete: str) -> list[str]:
     """Keys of limits for the shell's completion."""
-    from ..spec import keys
+    from ..limits import keys
 
     return [f"{key}=" for key in keys() if key.startswith(incomplete)]
 

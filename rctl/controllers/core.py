@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -54,9 +55,10 @@ def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Wr
         key, wanted = file.wish(value.strip(), page)
     except ValueError as error:
         raise ValueError(f"files: {name}: {error}") from None
-    return Write(file, wanted, key=key, disturbs=file.disturbs, exact=not isinstance(file, Whole))
+    return Write(file, wanted, key=key, exact=not isinstance(file, Whole))
 
 
+@lru_cache
 def verbatim(name: str) -> File:
     """A file that rctl has no name for; its controller is the first part of its name."""
     return Whole(name, "" if name.startswith("cgroup.") else name.partition(".")[0], default="")

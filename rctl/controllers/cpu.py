@@ -109,9 +109,9 @@ def writes(limits: Cpu, host: Host) -> tuple[Write, ...]:
         found.append(Write(BURST, str(limits.burst)))
     if limits.weight is not UNSET:
         if limits.weight.amount == 0:
-            found.append(Write(IDLE, "1", disturbs=IDLE.disturbs))
+            found.append(Write(IDLE, "1"))
         else:
-            found += [Write(IDLE, "0", disturbs=IDLE.disturbs, if_there=True), Write(WEIGHT, str(limits.weight))]
+            found += [Write(IDLE, "0", if_there=True), Write(WEIGHT, str(limits.weight))]
     return tuple(found)
 
 

@@ -85,6 +85,8 @@ def pick(
         return (-len(kept.intersection(cpus)), fits, mean if not fits else -len(cpus), number)
 
     chosen: list[int] = []
-    for _, cpus in sorted(nodes.items(), key=node_order):
-        chosen += sorted(cpus, key=load)[: count - len(chosen)]
+    order = sorted(nodes.items(), key=node_order)
+    for wanted in kept, online - kept:
+        for _, cpus in order:
+            chosen += sorted(wanted.intersection(cpus), key=load)[: count - len(chosen)]
     return Ranges(tuple(chosen))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..formats import File, Write, floor_page
 from ..host import Host
@@ -29,6 +30,7 @@ class HugePages(File, frozen=True):
         return floor_page(size, int(number) * 1024 ** ("KMG".index(letter) + 1))
 
 
+@lru_cache
 def file(page: str) -> HugePages:
     """The file that limits pages of this size. Raises ValueError on what is no page size."""
     if not _PAGE.fullmatch(page):

@@ -25,8 +25,8 @@ class Rates(msgspec.Struct, frozen=True):
     """Means over ``seconds``.
 
     ``cpus``: CPUs used; ``throttled``: seconds of waiting for ``cpu.max`` per second, summed over the VE's CPUs;
-    ``None`` where the kernel does not tell. ``io``: by ``MAJOR:MINOR``, devices in use only. ``pressure``: per cent of the time
-    in which some, or all (full), tasks waited, by resource.
+    ``None`` where the kernel does not tell. ``io``: by ``MAJOR:MINOR``, devices in use only.
+    ``pressure``: per cent of the time in which some, or all (full), tasks waited, by resource.
     """
 
     seconds: float

@@ -21,7 +21,7 @@ from .reading import Sample, read
 
 
 class View(msgspec.Struct, frozen=True):
-    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: ``None``, not asked for."""
+    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: if asked for."""
 
     sample: Sample
     processes: int

@@ -141,7 +141,7 @@ def _mirror() -> str:
 def _packages(options: list[str]) -> list[str]:
     """The packages that the suite's newest kernel consists of."""
     tree = tool("apt-cache", *options, "depends", "--recurse", "--important", "linux-image-amd64", hint=HINT)
-    names = set(re.findall(r"^linux-(?:image|binary|modules)-\d\S*$", tree, re.MULTILINE))
+    names = set(re.findall(r"^linux-(?:image|base|binary|modules)-\d\S*$", tree, re.MULTILINE))
     if not names:
         raise LabError(f"linux-image-amd64: the mirror offers none. {HINT}")
     return sorted(names)

@@ -111,7 +111,7 @@ def test_a_weight_does_without_idle_on_kernels_that_lack_it() -> None:
 
 @pytest.mark.parametrize("limits", [{"cpu": {"weight": "idle"}}, {"cpu": {"weight": 5}}, {"files": {"cpu.idle": "1"}}])
 def test_switching_idle_disturbs_the_weight(limits: dict[str, Any]) -> None:
-    assert ask(limits)[0].disturbs == (cpu.WEIGHT,)
+    assert ask(limits)[0].file.disturbs == (cpu.WEIGHT,)
 
 
 def test_cpu_is_read_in_cpus() -> None:

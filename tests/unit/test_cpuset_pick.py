@@ -60,10 +60,10 @@ def test_the_same_question_has_the_same_answer_in_whatever_order_it_is_put(
 
 @given(machines())
 def test_shrinking_keeps_what_is_held(machine: tuple[Nodes, dict[int, int], set[int], int]) -> None:
-    nodes, promised, _, count = machine
-    before = numbers(pick(count, nodes, promised))
-    for fewer in range(1, count + 1):
-        assert numbers(pick(fewer, nodes, promised, before)) <= before
+    nodes, promised, held, _ = machine
+    kept = held & {cpu for members in nodes.values() for cpu in members}
+    for fewer in range(1, len(kept) + 1):
+        assert numbers(pick(fewer, nodes, promised, held)) <= kept
 
 
 @given(machines())
@@ -117,6 +117,10 @@ def test_the_node_with_less_promised_comes_first() -> None:
 
 def test_a_node_that_fits_comes_before_an_idle_one_that_does_not() -> None:
     assert str(pick(3, {0: (0, 1), 1: (2, 3, 4)}, {2: 5, 3: 5, 4: 5})) == "2-4"
+
+
+def test_shrinking_leaves_the_node_where_the_ve_has_least() -> None:
+    assert str(pick(2, TWO_NODES, {}, held=[3, 6, 7])) == "6-7"
 
 
 def test_growing_stays_on_the_node_that_the_ve_is_on() -> None:

@@ -178,7 +178,9 @@ TREES = st.recursive(
     lambda below: st.one_of(
         st.lists(below, max_size=3),
         st.dictionaries(
-            st.sampled_from("memory cpu cpuset io pids max high swap weight cpus vda files hugetlb".split(" ")),
+            st.sampled_from(
+                ["memory", "cpu", "cpuset", "io", "pids", "files", "hugetlb", "max", "swap", "weight", "vda"]
+            ),
             below,
             max_size=3,
         ),

@@ -1,0 +1,99 @@
+"""Which controllers cgroup v2 has here, who holds the others, and which interface files this kernel offers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal, NamedTuple
+
+from .check import Check
+from .mounts import NO_V1
+
+NEEDED_BY = {
+    "memory": "memory.*",
+    "cpu": "cpu.*, vcpus",
+    "cpuset": "cpuset.*, vcpus",
+    "io": "io.*",
+    "pids": "pids.max",
+    "hugetlb": "hugetlb.*",
+}
+_V1_NAMES = {"io": "blkio"}
+_RARE = ("hugetlb",)
+
+
+class File(NamedTuple):
+    """An interface file worth knowing of, its controller, the Linux that brought it, what is lost without it."""
+
+    name: str
+    controller: str
+    since: str
+    without: str
+
+
+FILES = (
+    File("cgroup.kill", "", "5.14", "VEs are killed process by process"),
+    File("memory.high", "memory", "4.5", "memory cannot be throttled, only killed for"),
+    File("memory.reclaim", "memory", "5.19", "memory shrinks only as far as memory.high presses it"),
+    File("memory.peak", "memory", "5.19", "the most memory ever used is not shown"),
+    File("memory.swap.max", "memory", "4.5", "swap cannot be limited (swapaccount=0 on the command line?)"),
+    File("memory.zswap.max", "memory", "5.19", "compressed swap cannot be limited"),
+    File("cpu.max.burst", "cpu", "5.14", "cpu.burst cannot be set"),
+    File("cpu.idle", "cpu", "5.15", "cpu.weight=idle cannot be set"),
+)
+
+
+class Place(NamedTuple):
+    """rctl's cgroup. ``controllers``: what it can hand on. ``handed_down``: whether rctl may write the root's files."""
+
+    path: str
+    controllers: Collection[str]
+    handed_down: bool
+
+
+def controllers(root: Collection[str], place: Place, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
+    """One check a controller. ``root``: those of the mount's root."""
+    return [_controller(name, root, place, v1, proc_cgroups) for name in NEEDED_BY]
+
+
+def _controller(name: str, root: Collection[str], place: Place, v1: Mapping[str, str], proc_cgroups: str) -> Check:
+    needed = f"needed by {NEEDED_BY[name]}"
+    bad: Literal["warn", "fail"] = "warn" if name in _RARE else "fail"
+    old = _V1_NAMES.get(name, name)
+    title = f"controller {name}"
+    if name in place.controllers:
+        return Check(title, "ok", "available")
+    if name in root and place.handed_down:
+        return Check(title, "ok", f"available; rctl hands it down to {place.path} when a limit needs it")
+    if name in root:
+        remedy = (
+            f"As root: echo +{name} > cgroup.subtree_control in each cgroup above {place.path} (systemd: Delegate=yes)"
+        )
+        return Check(title, bad, f"not handed down to {place.path}; {needed}", remedy)
+    if old in v1:
+        return Check(title, bad, f"held by cgroup v1{' at ' + v1[old] if v1[old] else ''}; {needed}", NO_V1)
+    if _disabled(old, proc_cgroups):
+        remedy = f"Take cgroup_disable={name} off the kernel's command line (Raspberry Pi: add cgroup_enable={name})"
+        return Check(title, bad, f"switched off at boot; {needed}", remedy)
+    remedy = "Use a kernel that is built with it, or have the container's manager hand it down"
+    return Check(title, bad, f"not there; {needed}", remedy)
+
+
+def _disabled(name: str, proc_cgroups: str) -> bool:
+    rows = (line.split() for line in proc_cgroups.splitlines())
+    return any(len(row) == 4 and row[0] == name and row[3] == "0" for row in rows)
+
+
+def files(found: Mapping[str, bool | None]) -> list[Check]:
+    """One check for all files that are there, one for those that nobody could look at, one for each that is missing.
+
+    ``found``: ``None`` where no cgroup has the controller enabled.
+    """
+    there = [file.name for file in FILES if found.get(file.name)]
+    unknown = [file.name for file in FILES if found.get(file.name) is None]
+    missing = [file for file in FILES if found.get(file.name) is False]
+    checks = [Check("kernel files", "ok", ", ".join(there))] if there else []
+    if unknown:
+        checks.append(Check("kernel files", "info", f"not known until a VE has them: {', '.join(unknown)}"))
+    return checks + [
+        Check(f"file {file.name}", "warn", f"missing: {file.without}", f"Boot Linux {file.since} or newer")
+        for file in missing
+    ]

@@ -1,0 +1,81 @@
+"""All checks, in the order in which one mends a host."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from ..adjust.single_writer import BOOTED
+from ..adjust.state import State, default_state
+from ..cgroupfs.cgroup import SUBTREE_CONTROL, Cgroup
+from ..cgroupfs.tree import Tree, enabled
+from ..controllers.core import CONTROLLERS
+from ..errors import NotFoundError
+from ..sample.population import own_processes
+from . import controllers, disks, host, mounts, own, probe, rights
+from .check import Check
+from .machine import Machine
+
+
+def diagnose(tree: Tree | None, machine: Machine | None = None, state: State | None = None) -> list[Check]:
+    """All checks. ``tree``: the cgroup2 mount, ``None``: there is none. ``machine``, ``state``: unset, this host's."""
+    machine = machine or Machine()
+    state = state or default_state()
+    found = mounts.cgroup_mounts(machine.read("/proc/self/mountinfo") or "")
+    v1 = mounts.held_by_v1(found, machine.read("/proc/cgroups") or "")
+    checks = [mounts.mounted(found, v1)]
+    if tree:
+        checks += _tree_checks(tree, machine, found, v1)
+    return checks + _host_checks(machine, tree) + [own.state_folder(state), own.journals(state)]
+
+
+def _tree_checks(tree: Tree, machine: Machine, found: list[mounts.Mount], v1: dict[str, str]) -> list[Check]:
+    """What can be said of the tree and of rctl's place in it."""
+    try:
+        with tree.walk(tree.base) as place:
+            return [*_place_checks(tree, place, machine, found, v1), *controllers.files(probe.kernel_files(tree))]
+    except NotFoundError:
+        return [rights.missing_place(tree.base)]
+
+
+def _place_checks(
+    tree: Tree, place: Cgroup, machine: Machine, found: list[mounts.Mount], v1: dict[str, str]
+) -> list[Check]:
+    point = next((mount.point for mount in found if mount.kind == "cgroup2"), "/sys/fs/cgroup")
+    path, uid = place.path, os.geteuid()
+    real_root = path == "/" and not place.has("cgroup.events")
+    inner = rights.inner_processes(path, own_processes(place), real_root, enabled(place, SUBTREE_CONTROL))
+    mine = controllers.Place(path, enabled(place, CONTROLLERS), probe.may_write(tree.root)[SUBTREE_CONTROL])
+    return [
+        rights.write(path, probe.may_write(place), uid),
+        rights.systemd(machine.has_folder(BOOTED), path, probe.is_delegated(tree, path), uid, point),
+        *([inner] if inner else []),
+        *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
+    ]
+
+
+def _host_checks(machine: Machine, tree: Tree | None) -> list[Check]:
+    def read(path: str) -> str:
+        return machine.read(path) or ""
+
+    pools = {name: read(f"/sys/kernel/mm/hugepages/{name}/nr_hugepages") for name in _huge(machine)}
+    io = tree is not None and "io" in enabled(tree.root, CONTROLLERS)
+    qos = tree.root.read_if_there("io.cost.qos") if tree else None
+    return [
+        host.pressure({kind: machine.read(f"/proc/pressure/{kind}") for kind in ("cpu", "memory", "io")}),
+        host.swap(read("/proc/swaps")),
+        host.zswap(machine.read("/sys/module/zswap/parameters/enabled")),
+        host.huge_pages(pools),
+        *disks.checks(disks.find(machine, qos), io),
+        host.size(
+            read("/proc/sys/kernel/osrelease").strip(),
+            read("/proc/meminfo"),
+            read("/sys/devices/system/cpu/online"),
+            read("/sys/devices/system/node/online"),
+        ),
+        host.open_files(*resource.getrlimit(resource.RLIMIT_NOFILE)),
+    ]
+
+
+def _huge(machine: Machine) -> list[str]:
+    return machine.names("/sys/kernel/mm/hugepages")

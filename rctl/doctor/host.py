@@ -1,0 +1,67 @@
+"""Facts of the host beside cgroups: pressure, swap, huge pages, size, open files. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..units import Ranges, human_size
+from .check import Check
+
+
+def pressure(texts: Mapping[str, str | None]) -> Check:
+    """``texts``: /proc/pressure/* by resource; ``None`` where it cannot be read."""
+    there = [kind for kind, text in texts.items() if text]
+    if {"cpu", "memory", "io"} <= set(there):
+        return Check("pressure (PSI)", "ok", ", ".join(there))
+    remedy = "Boot with psi=1, or a kernel with CONFIG_PSI"
+    return Check("pressure (PSI)", "warn", "off: waiting for CPU, memory and disks is not measured", remedy)
+
+
+def swap(swaps: str) -> Check:
+    """From proc(5) swaps."""
+    rows = [line.split() for line in swaps.splitlines()[1:] if line.strip()]
+    if not rows:
+        remedy = "Add swap or zram: VEs at memory.high then slow down instead of stalling"
+        return Check("swap", "warn", "none: memory.swap.max limits nothing, and only files can be reclaimed", remedy)
+    return Check("swap", "ok", ", ".join(f"{row[0]} {human_size(int(row[2]) * 1024)}" for row in rows))
+
+
+def zswap(enabled: str | None) -> Check:
+    """From /sys/module/zswap/parameters/enabled; ``None``: not in this kernel."""
+    if enabled is None:
+        return Check("zswap", "info", "not in this kernel")
+    if enabled.strip() in ("Y", "1"):
+        return Check("zswap", "ok", "on")
+    return Check("zswap", "info", "off", "To compress swap in memory: echo 1 > /sys/module/zswap/parameters/enabled")
+
+
+def huge_pages(pools: Mapping[str, str]) -> Check:
+    """``pools``: text of nr_hugepages by folder name (``hugepages-2048kB``)."""
+    sizes = [(int(match[1]), text.strip()) for name, text in pools.items() if (match := re.search(r"-(\d+)kB$", name))]
+    if not sizes:
+        return Check("huge pages", "info", "none in this kernel")
+    return Check(
+        "huge pages", "info", ", ".join(f"{human_size(kib * 1024)}B: {n} reserved" for kib, n in sorted(sizes))
+    )
+
+
+def size(kernel: str, meminfo: str, cpus: str, nodes: str) -> Check:
+    """Kernel release (for information: rctl probes for files, and never compares versions), RAM, CPUs, NUMA nodes."""
+    total = re.search(r"^MemTotal:\s+(\d+)", meminfo, re.MULTILINE)
+    ram = human_size(int(total[1]) * 1024) if total else "?"
+    online, numa = (len(Ranges.parse(text.strip()).numbers) for text in (cpus, nodes or "0"))
+    return Check(
+        "host", "info", f"Linux {kernel}, {ram} RAM, {online} CPUs, {numa} NUMA node{'s' if numa != 1 else ''}"
+    )
+
+
+def open_files(soft: int, hard: int) -> Check:
+    """One adjustment holds some ten files a VE open (``adjust.engine``), and raises the soft limit itself."""
+    room = "any number of" if hard < 0 else f"about {max(0, hard - 256) // 10}"
+    what = f"{soft} (at most {hard if hard >= 0 else 'unlimited'}): {room} VEs in one adjustment"
+    if 0 <= hard < 4096:
+        return Check(
+            "open files", "warn", what, "Raise the hard limit: ulimit -Hn 65536, or LimitNOFILE= of the service"
+        )
+    return Check("open files", "ok", what)

@@ -1,0 +1,31 @@
+"""The host's own files, for the doctor; a test hands in a folder that looks like one."""
+
+from __future__ import annotations
+
+import os
+
+
+class Machine:
+    """``root``: the folder that holds /proc, /sys and /run; unset: this host."""
+
+    def __init__(self, root: str = "") -> None:
+        self.root = root
+
+    def read(self, path: str) -> str | None:
+        """A file's text; ``None`` when it is not there or may not be read (PSI that is off answers EOPNOTSUPP)."""
+        try:
+            with open(self.root + path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder, sorted; nothing when it cannot be listed."""
+        try:
+            return sorted(os.listdir(self.root + folder))
+        except OSError:
+            return []
+
+    def has_folder(self, path: str) -> bool:
+        """Whether the folder is there."""
+        return os.path.isdir(self.root + path)

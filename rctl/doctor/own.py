@@ -1,0 +1,63 @@
+"""rctl's own folders: where locks, journals and the history lie, and adjustments that a crash left open."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..adjust.journal import Journal, left_open
+from ..adjust.state import State
+from ..errors import RctlError
+from .check import Check
+
+_REMEDY = "Set RCTL_STATE to a folder of your own"
+
+
+def state_folder(state: State) -> Check:
+    """Whether the folders can be used, or made: the rules of ``adjust.state.make``, without making them."""
+    for folder in (state.run, state.journals, state.keep):
+        if problem := _problem(folder):
+            return Check("state folder", "fail", problem, _REMEDY)
+    return Check("state folder", "ok", f"{state.run} and {state.keep}")
+
+
+def _problem(folder: str) -> str:
+    try:
+        facts = os.stat(folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return _cannot_make(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    if not stat.S_ISDIR(facts.st_mode):
+        return f"{folder}: is no folder"
+    if facts.st_uid != os.geteuid():
+        return f"{folder}: belongs to user {facts.st_uid}"
+    return f"{folder}: others may write in it" if facts.st_mode & 0o022 else ""
+
+
+def _cannot_make(folder: str) -> str:
+    above = os.path.dirname(folder)
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+        return ""
+    return f"{folder}: cannot be made, {above} is not writable"
+
+
+def journals(state: State) -> Check:
+    """Adjustments whose process is gone. One that is still running is none of them."""
+    try:
+        crashed = [name.removesuffix(".json") for name in left_open(state) if _abandoned(state, name)]
+    except (RctlError, OSError) as error:
+        return Check("journals", "warn", f"{state.journals}: {error}", "Look at it, or run rctl doctor as its owner")
+    if crashed:
+        return Check("journals", "warn", f"left open by a crash: {', '.join(crashed)}", "Run: rctl recover")
+    return Check("journals", "ok", "none left open")
+
+
+def _abandoned(state: State, name: str) -> bool:
+    journal = Journal.adopt(state, name)
+    if journal is None:
+        return False
+    journal.abandon()
+    return True

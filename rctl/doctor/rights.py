@@ -1,0 +1,61 @@
+"""Whether the caller may make VEs in rctl's place, and whether systemd lets it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from .check import Check
+
+NEEDED = (".", "cgroup.procs", "cgroup.subtree_control")
+
+
+def missing_place(path: str) -> Check:
+    """``RCTL_TREE`` names a cgroup that is not there."""
+    return Check("place", "fail", f"RCTL_TREE={path}: no such cgroup", "Make it, or start the unit that it belongs to")
+
+
+def write(path: str, may: Mapping[str, bool], uid: int) -> Check:
+    """``may``: whether the caller may write each of NEEDED in rctl's place."""
+    refused = [name for name in NEEDED if not may.get(name)]
+    if not refused:
+        return Check("permission", "ok", f"may make VEs in {path} as {'root' if uid == 0 else f'user {uid}'}")
+    what = ", ".join("the directory" if name == "." else name for name in refused)
+    if uid == 0:
+        remedy = "Run outside the container, or with a writable /sys/fs/cgroup"
+    else:
+        remedy = (
+            "Run as root, or own a delegated cgroup: chown its directory, cgroup.procs, cgroup.threads and "
+            "cgroup.subtree_control to you, and set RCTL_TREE to its path"
+        )
+    return Check("permission", "fail", f"user {uid} may not write in {path}: {what}", remedy)
+
+
+def inner_processes(path: str, count: int, real_root: bool, enabled: Collection[str]) -> Check | None:
+    """A cgroup that is not the real root and holds processes cannot hand controllers to children (EBUSY)."""
+    if not count or real_root or enabled:
+        return None
+    remedy = f"Move them into a child first: mkdir a cgroup below {path} and write each pid to its cgroup.procs"
+    return Check("processes", "fail", f"{count} live in {path} itself, so its children get no controllers", remedy)
+
+
+def systemd(booted: bool, path: str, delegated: bool, uid: int, mount: str) -> Check:
+    """systemd's single-writer rule (https://systemd.io/CGROUP_DELEGATION/). ``booted``: as sd_booted(3)."""
+    if not booted:
+        return Check("systemd", "ok", f"does not run this host; VEs live in {path}")
+    if delegated:
+        return Check("systemd", "ok", f"runs this host and has delegated {path}")
+    return Check("systemd", "fail", f"runs this host and has not delegated {path}", delegation(uid, mount))
+
+
+def delegation(uid: int, mount: str) -> str:
+    """The commands that make a delegated unit for rctl and point rctl to it.
+
+    The unit's own process moves into a child, for a cgroup with processes cannot have limited children; ``0`` is the
+    writer itself (``$$`` would be expanded by systemd). ``_keeper`` is no VE's name.
+    """
+    above = "" if uid == 0 else f"/user.slice/user-{uid}.slice/user@{uid}.service"
+    path = f"{above}/rctl.service"
+    keeper = f"{mount}{path}/_keeper"
+    script = f"mkdir -p {keeper} && echo 0 >{keeper}/cgroup.procs && exec sleep infinity"
+    user = "" if uid == 0 else "--user "
+    return f"systemd-run {user}--unit=rctl --slice=-.slice -p Delegate=yes sh -c '{script}'; export RCTL_TREE={path}"
