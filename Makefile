@@ -49,7 +49,7 @@ test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 	    LAB_KERNEL=$$kernel $(BIN)/python -m tests.lab kernel-tests $(ARGS) || exit; done
 
 bench: setup ## Measure rctl on the lab's instruction clock
-	@$(BIN)/python -m tests.lab run --icount --cpus 1 -- python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.lab run --icount -- rctl bench $(ARGS)
 
 clean: ## Remove all that these targets made in the checkout (system packages stay)
 	rm -rf .venv .lab .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

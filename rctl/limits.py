@@ -6,7 +6,8 @@ Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a va
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -65,7 +66,35 @@ def decode(data: Any, host: Host, kind: type[Any] = Limits) -> Any:
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        raise UsageError(_readable(str(error), kind)) from None
+        message = str(error)
+    while (key := _blamed(data, message, kind, hook)) is not None:
+        message = message.replace("[...]", f".{key}", 1)
+    raise UsageError(_readable(message, kind))
+
+
+def _blamed(data: Any, message: str, kind: type[Any], hook: Callable[[type[Any], Any], Any]) -> str | None:
+    """Which key the first ``[...]`` in an error's path stands for: the one whose entry alone is refused too."""
+    path, found, _ = message.partition(" - at `$")[2].partition("[...]")
+    if not found:
+        return None
+    for key in _at(data, path):
+        narrowed = deepcopy(data)
+        place = _at(narrowed, path)
+        for other in set(place) - {key}:
+            del place[other]
+        try:
+            msgspec.convert(narrowed, kind, dec_hook=hook)
+        except msgspec.ValidationError:
+            return str(key)
+    return "?"
+
+
+def _at(data: Any, path: str) -> Any:
+    """Follow a dotted path. Keys may hold dots themselves, so each step takes the longest key that fits."""
+    while path := path.removeprefix("."):
+        key = max((k for k in data if path == k or path.startswith(k + ".")), key=len)
+        data, path = data[key], path[len(key) :]
+    return data
 
 
 def _readable(message: str, kind: type[Any]) -> str:

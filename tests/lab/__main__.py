@@ -17,13 +17,13 @@ PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; returns the exit status, 125 when the lab itself fails."""
-    options, rest = _parser().parse_known_args(arguments)
+    # What follows is the command's, or pytest's, even where it looks like an option of ours.
+    stop = arguments.index("--") if "--" in arguments else len(arguments)
+    stop = 1 if arguments[:1] == ["kernel-tests"] else stop
+    options, rest = _parser().parse_args(arguments[:stop]), arguments[stop:]
+    does = {"run": _run, "status": _status, "prepare": _prepare, "kernel-tests": _kernel_tests}
     try:
-        if options.what == "run":
-            return _run(options, rest)
-        if rest and options.what != "kernel-tests":
-            raise LabError(f"{rest[0]}: not an option of {options.what}. See: python -m tests.lab --help")
-        return {"status": _status, "prepare": _prepare, "kernel-tests": _kernel_tests}[options.what](options, rest)
+        return does[options.what](options, rest)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 125

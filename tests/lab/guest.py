@@ -16,13 +16,13 @@ from tests.lab.process import Ended, watch
 
 BOOT = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr norandmaps nowatchdog"
 """Mitigations and randomised addresses only cost time here: QEMU translates code anew for every address."""
+TIED = ("setpriv", "--pdeathsig", "KILL")
+"""Even a killed lab leaves no guest behind."""
 HARDWARE = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35")
 EMULATED = ("-accel", "tcg", "-cpu", "qemu64,+rdrand")
 """QEMU's plainest CPU runs Python 1.6 times as fast as `max`, whose vector state is dear to emulate."""
 COUNTED = ("-icount", "shift=1,sleep=off")
 """QEMU's instruction clock: 2 ns an instruction, so that times repeat to 0.1 %."""
-FAILED = 125
-"""The lab's own exit status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def run(
     Raises:
         LabError: the guest did not start, or did not end within the deadline; the console log's tail is printed.
     """
-    console = HOME / "console.log"
     with _folder() as work:
+        console = work / "console"
         images = {"venv": disks.venv(), "stdlib": disks.stdlib(), "checkout": disks.checkout(work)}
         scratch = {f"scratch{n}": disks.scratch(work, n, text) for n, text in enumerate(machine.disks)}
         initramfs = _initramfs(work, machine, command, result)
@@ -59,15 +59,15 @@ def run(
         words += [*_share("root", Path("/"), ",readonly=on"), *(_share("result", result, "") if result else [])]
         ended = watch(words, deadline, sys.stdout.buffer if stream else None)
         status = _status(work / "status")
-    if status is None and not quiet:
-        _show_tail(console)
+        if status is None and not quiet:
+            _show_tail(console)
     return _checked(status, ended, machine, deadline)
 
 
 def _qemu(machine: Machine, initramfs: Path) -> list[str]:
     counted = machine.icount
     processor = EMULATED if counted or not machine.kvm else ("-accel", "kvm", "-cpu", "host")
-    words = ["qemu-system-x86_64", *HARDWARE, *processor, *(COUNTED if counted else ())]
+    words = [*TIED, "qemu-system-x86_64", *HARDWARE, *processor, *(COUNTED if counted else ())]
     words += ["-m", machine.memory, "-smp", "1" if counted else str(machine.cpus)]
     return [*words, "-kernel", str(machine.kernel.image), "-initrd", str(initramfs), "-append", BOOT]
 
@@ -75,7 +75,12 @@ def _qemu(machine: Machine, initramfs: Path) -> list[str]:
 def _ports(console: Path, status: Path) -> Iterator[str]:
     """The kernel's console, the command's output, and its exit status."""
     yield from ("-serial", f"file:{_quoted(console)}", "-device", "virtio-serial-pci")
-    yield from ("-chardev", "file,id=output,path=/dev/stdout", "-device", "virtserialport,chardev=output,name=lab.output")
+    yield from (
+        "-chardev",
+        "file,id=output,path=/dev/stdout",
+        "-device",
+        "virtserialport,chardev=output,name=lab.output",
+    )
     yield from ("-chardev", f"file,id=status,path={_quoted(status)}")
     yield from ("-device", "virtserialport,chardev=status,name=lab.status")
 
@@ -132,9 +137,11 @@ def _folder() -> Iterator[Path]:
 
 
 def _show_tail(console: Path) -> None:
+    """Print the console's last lines, and keep all of it as .lab/console.log."""
     sys.stdout.flush()
-    tail = console.read_text(errors="replace").splitlines()[-20:]
-    print("\n".join(["lab: the console's last lines:", *tail]), file=sys.stderr)
+    text = console.read_text(errors="replace") if console.exists() else ""
+    (HOME / "console.log").write_text(text)
+    print("\n".join(["lab: the console's last lines:", *text.splitlines()[-20:]]), file=sys.stderr)
 
 
 def _status(file: Path) -> int | None:

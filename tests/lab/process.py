@@ -5,6 +5,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -76,14 +77,16 @@ def _wait(child: subprocess.Popen[bytes], until: float) -> int | None:
 @contextmanager
 def _ending(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """End the child's whole group on the way out, whatever the way."""
-    before = signal.signal(signal.SIGTERM, _exit)
+    handles = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _exit) if handles else None
     try:
         yield
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        signal.signal(signal.SIGTERM, before)
+        if handles:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _exit(number: int, _frame: object) -> NoReturn:

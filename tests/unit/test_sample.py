@@ -1,0 +1,288 @@
+"""From kernel files to a Sample, and what follows from it. Fake directories prove the parsing only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import GoneError, NotFoundError
+from rctl.sample import Sample, read
+from rctl.sample.effective import Bound, Room, effective, headroom
+from rctl.sample.levels import Level, host, way_up
+from rctl.sample.limits import changed, values
+from rctl.sample.overview import rows
+from rctl.sample.population import foreign, processes
+from rctl.sample.rates import DeviceRates, rates
+from rctl.units import MAX, Ranges
+
+CORE = {"cgroup.procs": "", "cgroup.events": "populated 1\nfrozen 0\n", "cgroup.stat": "nr_descendants 0\n"}
+WEB = CORE | {
+    "cgroup.procs": "10\n11\n",
+    "cpu.stat": "usage_usec 5000000\nuser_usec 4000000\nsystem_usec 1000000\n",
+    "cpu.max": "150000 100000\n",
+    "cpu.weight": "100\n",
+    "memory.current": "104857600\n",
+    "memory.max": "209715200\n",
+    "memory.high": "max\n",
+    "memory.swap.current": "0\n",
+    "memory.swap.max": "max\n",
+    "memory.stat": "anon 52428800\nfile 41943040\n",
+    "memory.pressure": "some avg10=1.50 avg60=0.00 avg300=0.00 total=1000\n",
+    "io.stat": "8:0 rbytes=4096 wbytes=0 rios=1 wios=0\n",
+    "io.max": "8:0 rbps=1048576 wbps=max riops=max wiops=max\n",
+    "pids.current": "12\n",
+    "pids.max": "max\n",
+    "hugetlb.2MB.current": "2097152\n",
+    "hugetlb.2MB.max": "4194304\n",
+    "hugetlb.2MB.rsvd.max": "max\n",
+}
+
+
+def cgroup_folder(folder: Path, texts: Mapping[str, str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def opened(folder: Path, path: str = "/x") -> Cgroup:
+    return Cgroup(path, os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def sample_of(folder: Path, texts: Mapping[str, str], name: str = "web1") -> Sample:
+    with opened(cgroup_folder(folder, texts)) as ve:
+        return read(ve, name)
+
+
+class TestSample:
+    def test_it_reads_every_controller_that_is_there(self, tmp_path: Path) -> None:
+        sample = sample_of(tmp_path, WEB)
+        assert (sample.name, sample.path, sample.state) == ("web1", "/x", "running")
+        assert sample.cpu and (sample.cpu.max, sample.cpu.stat["usage_usec"]) == (1.5, 5_000_000)
+        assert sample.memory and (sample.memory.current, sample.memory.high) == (104857600, MAX)
+        assert sample.memory.peak is None
+        assert sample.io and sample.io.stat["8:0"]["rbytes"] == 4096
+        assert sample.hugetlb == {"2MB": (2097152, 4194304)}
+        assert sample.pressure["memory"]["some"].avg10 == 1.5
+
+    def test_a_controller_that_is_not_enabled_is_none(self, tmp_path: Path) -> None:
+        sample = sample_of(tmp_path, CORE)
+        assert (sample.memory, sample.io, sample.pids, sample.cpuset, sample.cpu) == (None,) * 5
+        assert sample.pressure == {}
+
+    @pytest.mark.parametrize(
+        ("events", "state"),
+        [
+            ("populated 0\nfrozen 0\n", "empty"),
+            ("populated 1\nfrozen 0\n", "running"),
+            ("populated 1\nfrozen 1\n", "frozen"),
+        ],
+    )
+    def test_its_state_is_the_kernels_word(self, tmp_path: Path, events: str, state: str) -> None:
+        assert sample_of(tmp_path, CORE | {"cgroup.events": events}).state == state
+
+    def test_a_removed_ve_is_gone(self, tmp_path: Path) -> None:
+        folder = cgroup_folder(tmp_path / "ve", WEB)
+        with opened(folder) as ve:
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+            with pytest.raises(GoneError, match="removed"):
+                read(ve, "web1")
+
+    def test_the_root_is_never_empty(self, tmp_path: Path) -> None:
+        with opened(cgroup_folder(tmp_path, {"cgroup.procs": "1\n"}), "/") as root:
+            assert read(root, "/").state == "running"
+
+
+class TestRates:
+    def two(self, folder: Path, later: Mapping[str, str], seconds: float) -> tuple[Sample, Sample]:
+        from msgspec.structs import replace
+
+        before = sample_of(folder / "a", WEB)
+        return before, replace(sample_of(folder / "b", WEB | later), time=before.time + seconds)
+
+    def test_counters_become_means_over_the_span(self, tmp_path: Path) -> None:
+        later = {
+            "cpu.stat": "usage_usec 8000000\n",
+            "io.stat": "8:0 rbytes=8192 wbytes=2000 rios=3 wios=2\n8:16 rbytes=200 wbytes=0 rios=2 wios=0\n",
+            "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=501000\n",
+        }
+        found = rates(*self.two(tmp_path, later, 2.0))
+        assert found.cpus == pytest.approx(1.5)
+        assert found.throttled is None
+        assert found.io == {"8:0": DeviceRates(2048, 1000, 1, 1), "8:16": DeviceRates(100, 0, 1, 0)}
+        assert found.pressure["memory"]["some"] == pytest.approx(25.0)
+
+    def test_a_counter_that_began_anew_has_not_grown(self, tmp_path: Path) -> None:
+        found = rates(*self.two(tmp_path, {"cpu.stat": "usage_usec 5\n"}, 1.0))
+        assert found.cpus == 0
+
+    def test_a_clock_that_was_set_back_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="clock"):
+            rates(*self.two(tmp_path, {}, -1.0))
+
+
+HOST = Level("host", {"memory.max": "1000", "memory.current": "300", "pids.max": "500", "cpuset.cpus.effective": "0-3"})
+
+
+class TestEffective:
+    def test_the_tightest_limit_on_the_way_up_wins_and_is_named(self) -> None:
+        ve = Level("/team/a", {"memory.max": "800", "memory.high": "max", "pids.max": "max", "cpu.max": "max 100000"})
+        team = Level(
+            "/team", {"memory.max": "600", "memory.high": "500", "pids.max": "max", "cpu.max": "150000 100000"}
+        )
+        found = effective((ve, team, HOST))
+        assert found["memory.max"] == Bound(600, "/team", "memory.max")
+        assert found["memory.high"] == Bound(500, "/team", "memory.high")
+        assert found["pids.max"] == Bound(500, "host", "pids.max")
+        assert found["cpu.max"] == Bound(1.5, "/team", "cpu.max")
+
+    def test_without_any_limit_nothing_binds_but_the_host(self) -> None:
+        found = effective((Level("/a", {"memory.max": "max", "memory.high": "max"}), HOST))
+        assert found["memory.max"] == Bound(1000, "host", "memory.max")
+        assert found["memory.high"] == Bound(MAX, "", "memory.high")
+        assert found["cpu.max"] == Bound(4.0, "host", "cpuset.cpus")
+
+    def test_the_ve_is_named_when_its_limit_equals_the_hosts(self) -> None:
+        assert effective((Level("/a", {"memory.max": "1000"}), HOST))["memory.max"].source == "/a"
+
+    def test_zero_is_a_limit(self) -> None:
+        level = Level("/a", {"memory.swap.max": "0", "memory.swap.current": "0"})
+        assert effective((level, HOST))["memory.swap.max"] == Bound(0, "/a", "memory.swap.max")
+        assert headroom((level, HOST))["memory.swap.max"] == Room(0, 0.0, "/a")
+
+    def test_a_cpu_list_comes_from_where_it_became_shorter(self) -> None:
+        levels = (
+            Level("/t/a", {"cpuset.cpus.effective": "0-1"}),
+            Level("/t", {"cpuset.cpus.effective": "0-1"}),
+            Level("/", {"cpuset.cpus.effective": "0-3"}),
+            HOST,
+        )
+        found = effective(levels)
+        assert found["cpuset.cpus"] == Bound(Ranges((0, 1)), "/t", "cpuset.cpus")
+        assert found["cpu.max"] == Bound(2.0, "/t", "cpuset.cpus")
+        assert effective(levels[2:])["cpuset.cpus"].source == "host"
+
+    def test_headroom_counts_what_the_neighbours_use(self) -> None:
+        ve = Level("/team/a", {"memory.max": "800", "memory.current": "100"})
+        team = Level("/team", {"memory.max": "1000", "memory.current": "950"})
+        assert headroom((ve, team, HOST))["memory.max"] == Room(50, 5.0, "/team")
+
+    def test_headroom_is_never_negative(self) -> None:
+        assert headroom((Level("/a", {"pids.max": "5", "pids.current": "9"}),))["pids.max"] == Room(0, 0.0, "/a")
+
+    @given(st.lists(st.none() | st.integers(0, 2**62), min_size=1, max_size=6))
+    def test_no_level_is_tighter_than_the_effective_one(self, limits: list[int | None]) -> None:
+        levels = [Level(f"/{i}", {"memory.max": "max" if n is None else str(n)}) for i, n in enumerate(limits)]
+        bound = effective(levels)["memory.max"]
+        numbers = [n for n in limits if n is not None]
+        assert bound.limit == (min(numbers) if numbers else MAX)
+        assert bound.source == (f"/{limits.index(min(numbers))}" if numbers else "")
+
+
+class TestLevels:
+    def test_the_host_speaks_the_language_of_cgroups(self) -> None:
+        files = {
+            "/proc/meminfo": "MemTotal: 1000 kB\nMemAvailable: 400 kB\nSwapTotal: 10 kB\nSwapFree: 10 kB\n",
+            "/proc/sys/kernel/pid_max": "4194304\n",
+            "/proc/sys/kernel/threads-max": "15000\n",
+            "/proc/loadavg": "0.00 0.00 0.00 1/123 4567\n",
+            "/sys/devices/system/cpu/online": "0-1\n",
+        }
+        assert host(files.get).texts == {
+            "memory.max": "1024000",
+            "memory.current": "614400",
+            "memory.swap.max": "10240",
+            "memory.swap.current": "0",
+            "pids.max": "15000",
+            "pids.current": "123",
+            "cpuset.cpus.effective": "0-1",
+        }
+
+    def test_a_host_that_tells_nothing_binds_nothing(self) -> None:
+        assert host(lambda path: None).texts == {}
+
+    def test_the_way_goes_from_the_ve_to_the_host(self, tmp_path: Path) -> None:
+        cgroup_folder(tmp_path / "t" / "a", CORE | {"memory.max": "7\n"})
+        with Tree(opened(tmp_path, "/")) as tree:
+            assert [level.path for level in way_up(tree, "/t/a", lambda path: None)] == ["/t/a", "/t", "/", "host"]
+
+
+class TestLimits:
+    def test_values_are_exact(self) -> None:
+        texts = {
+            "memory.max": "max\n",
+            "memory.low": "0\n",
+            "cpu.max": "max 100000\n",
+            "cpuset.cpus": "3\n",
+            "io.max": "8:0 rbps=1048576 wbps=max riops=max wiops=max\n",
+            "io.weight": "default 100\n8:0 50\n",
+            "hugetlb.2MB.max": "4194304\n",
+        }
+        assert values(texts) == {
+            "memory.max": MAX,
+            "memory.low": 0,
+            "cpu.max": {"quota": MAX, "period": 100000},
+            "cpuset.cpus": "3",
+            "io.max": {"8:0": {"rbps": 1048576, "wbps": MAX, "riops": MAX, "wiops": MAX}},
+            "io.weight": {"default": 100, "8:0": 50},
+            "hugetlb.2MB.max": 4194304,
+        }
+
+    def test_only_what_was_set_is_shown(self) -> None:
+        texts = {
+            "memory.max": "max\n",
+            "memory.low": "4096\n",
+            "io.weight": "default 100\n8:0 50\n",
+            "cpuset.cpus": "\n",
+        }
+        assert [(file.name, key, entry) for file, key, entry in changed(texts)] == [
+            ("memory.low", "", "4096"),
+            ("io.weight", "8:0", "50"),
+        ]
+
+
+class TestPopulation:
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Tree:
+        cgroup_folder(tmp_path, {"cgroup.procs": "1\n2\n"})
+        cgroup_folder(tmp_path / "rctl-web1", WEB)
+        cgroup_folder(tmp_path / "rctl-web1" / "inner", CORE | {"cgroup.procs": "12\n"})
+        cgroup_folder(tmp_path / "rctl-db1", CORE | {"cgroup.events": "populated 0\n"})
+        cgroup_folder(tmp_path / "system.slice", CORE)
+        cgroup_folder(tmp_path / "system.slice" / "nginx.service", CORE | {"cgroup.procs": "20\n"})
+        return Tree(opened(tmp_path, "/"))
+
+    def test_processes_below_count(self, tree: Tree) -> None:
+        with tree.open_ve("web1") as ve:
+            assert processes(ve) == 3
+
+    def test_foreign_cgroups_are_those_with_processes_that_are_not_managed(self, tree: Tree) -> None:
+        assert foreign(tree) == ["/system.slice/nginx.service"]
+
+    def test_a_row_tells_use_and_limit(self, tree: Tree) -> None:
+        web = next(rows(tree, ["web1"]))
+        assert (web.processes, web.cpus, web.memory_percent, web.pids_max, web.memory_pressure) == (
+            3,
+            1.5,
+            50.0,
+            MAX,
+            1.5,
+        )
+
+    def test_a_row_tells_unknown_from_unlimited(self, tree: Tree) -> None:
+        db = next(rows(tree, ["db1"]))
+        assert (db.state, db.cpus, db.memory, db.memory_max, db.pids_max) == ("empty", None, None, None, None)
+
+    def test_a_ve_that_went_is_left_out_unless_it_was_asked_for_by_name(self, tree: Tree) -> None:
+        assert [row.name for row in rows(tree, ["web1", "gone"])] == ["web1"]
+        with pytest.raises(NotFoundError):
+            list(rows(tree, ["gone"], named=["gone"]))
