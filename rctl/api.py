@@ -8,143 +8,16 @@ from typing import Any, Self
 
 from .adjust.engine import Account, Options
 from .adjust.engine import adjust as run_adjust
-from .cgroupfs.cgroup import Cgroup
 from .cgroupfs.files import this_host
-from .cgroupfs.interfaces import (
-    AmountFile,
-    CpuMaxFile,
-    CpuPeriodFile,
-    DefaultFile,
-    FlagFile,
-    FlatKeyedFile,
-    NestedKeyedFile,
-    PressureFile,
-    RangesFile,
-    TextFile,
-)
 from .cgroupfs.tree import Tree
 from .errors import UsageError
+from .groups import Limited
 from .limits import Limits, decode, nest
 from .sample import Sample
 from .sample import read as read_sample
 
-_KEYS = {"cpu.max.burst": "cpu.burst", "cpuset.cpus.partition": "cpuset.partition"}
 
-
-class _Group:
-    """Files of one resource. Reads come from the kernel; what is set goes to the owner as a limit."""
-
-    def __init__(self, owner: VE | Adjustment) -> None:
-        self._owner = owner
-
-    def get_property(self, filename: bytes) -> str:
-        """The text of a file, for the descriptors."""
-        return self._owner.cgroup.read(filename.decode())
-
-    def set_property(self, filename: bytes, value: Any) -> None:
-        """A limit as it was given, from the descriptors."""
-        name = filename.decode()
-        self._owner.ask(_KEYS.get(name, name), value)
-
-
-class _Period(CpuPeriodFile):
-    def __set__(self, instance: Any, value: Any) -> None:
-        if value is None:
-            raise UsageError("cpu.period: None means nothing here. Give a time, such as 100ms")
-        instance._owner.ask("cpu.period", value)
-
-
-class Swap(_Group):
-    """Swap, in bytes."""
-
-    max = AmountFile("memory.swap.max")
-    high = AmountFile("memory.swap.high")
-    current = AmountFile("memory.swap.current", readonly=True)
-
-
-class Zswap(_Group):
-    """Compressed swap, in bytes."""
-
-    max = AmountFile("memory.zswap.max")
-    current = AmountFile("memory.zswap.current", readonly=True)
-
-
-class Oom(_Group):
-    """What dies when memory runs out."""
-
-    group = FlagFile("memory.oom.group")
-
-
-class Memory(_Group):
-    """Memory, in bytes."""
-
-    max = AmountFile("memory.max")
-    high = AmountFile("memory.high")
-    low = AmountFile("memory.low")
-    min = AmountFile("memory.min")
-    current = AmountFile("memory.current", readonly=True)
-    peak = AmountFile("memory.peak", readonly=True)
-    events = FlatKeyedFile("memory.events", readonly=True)
-    stat = FlatKeyedFile("memory.stat", readonly=True)
-    pressure = PressureFile("memory.pressure", readonly=True)
-
-    def __init__(self, owner: VE | Adjustment) -> None:
-        super().__init__(owner)
-        self.swap, self.zswap, self.oom = Swap(owner), Zswap(owner), Oom(owner)
-
-
-class Cpu(_Group):
-    """CPU time: ``max`` in CPUs, ``period`` and ``burst`` in microseconds."""
-
-    max = CpuMaxFile("cpu.max")
-    period = _Period("cpu.max")
-    burst = AmountFile("cpu.max.burst")
-    weight = AmountFile("cpu.weight")
-    stat = FlatKeyedFile("cpu.stat", readonly=True)
-    pressure = PressureFile("cpu.pressure", readonly=True)
-
-
-class Cpuset(_Group):
-    """Which CPUs and nodes."""
-
-    cpus = RangesFile("cpuset.cpus")
-    mems = RangesFile("cpuset.mems")
-    partition = TextFile("cpuset.cpus.partition")
-    cpus_effective = RangesFile("cpuset.cpus.effective", readonly=True)
-    mems_effective = RangesFile("cpuset.mems.effective", readonly=True)
-
-
-class Io(_Group):
-    """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR."""
-
-    weight = DefaultFile("io.weight")
-    max = NestedKeyedFile("io.max")
-    stat = NestedKeyedFile("io.stat", readonly=True)
-    pressure = PressureFile("io.pressure", readonly=True)
-
-
-class Pids(_Group):
-    """Processes and threads."""
-
-    max = AmountFile("pids.max")
-    current = AmountFile("pids.current", readonly=True)
-
-
-class _Limited:
-    """The groups, for whatever has a cgroup and takes limits."""
-
-    cgroup: Cgroup
-
-    def _group(self, owner: Any) -> None:
-        self.memory, self.cpu, self.cpuset = Memory(owner), Cpu(owner), Cpuset(owner)
-        self.io, self.pids = Io(owner), Pids(owner)
-
-    def ask(self, key: str, value: Any) -> None:
-        """Ask for one limit by its key: ``memory.max``, ``vcpus``, ``hugetlb.2MB``, ``files.cgroup.pressure``."""
-        raise NotImplementedError
-
-
-class VE(_Limited):
+class VE(Limited):
     """One VE, held open. Setting an attribute is a transaction of its own. Use as a context manager, or ``close()``."""
 
     def __init__(self, tree: Tree, name: str, options: Options) -> None:
@@ -152,7 +25,6 @@ class VE(_Limited):
         self.options = options
         self._tree = tree
         self.cgroup = tree.open_ve(name)
-        self._group(self)
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +45,7 @@ class VE(_Limited):
         """Set limits, by dotted key or as ``Limits``, as one transaction. Raises RctlError; nothing is changed then."""
         host = this_host()
         wanted = limits if isinstance(limits, Limits) else decode(nest(_plain(limits)), host)
-        return run_adjust(self._tree, {self.name: wanted}, host, self.options)
+        return run_adjust(self._tree, {self.name: wanted}, host, self.options, inodes={self.name: self.cgroup.ino})
 
     @contextmanager
     def adjust(self) -> Iterator[Adjustment]:
@@ -186,14 +58,13 @@ class VE(_Limited):
         return read_sample(self.cgroup, self.name)
 
 
-class Adjustment(_Limited):
+class Adjustment(Limited):
     """The target of an ``adjust()`` block: reads are of the kernel, what is set is collected."""
 
     def __init__(self, ve: VE) -> None:
         self.ve = ve
         self.cgroup = ve.cgroup
         self.asked: dict[str, Any] = {}
-        self._group(self)
 
     def ask(self, key: str, value: Any) -> None:
         """Collect one limit by its key."""
@@ -212,7 +83,8 @@ def adjust(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjustment,
     yield targets
     host = this_host()
     limits = {target.ve.name: decode(nest(_plain(target.asked)), host) for target in targets if target.asked}
-    run_adjust(ves[0]._tree, limits, host, options)
+    inodes = {ve.name: ve.cgroup.ino for ve in ves}
+    run_adjust(ves[0]._tree, limits, host, options, inodes=inodes)
 
 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)

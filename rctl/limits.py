@@ -66,17 +66,17 @@ def decode(data: Any, host: Host, kind: type[Any] = Limits) -> Any:
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        message = str(error)
-    while (key := _blamed(data, message, kind, hook)) is not None:
-        message = message.replace("[...]", f".{key}", 1)
-    raise UsageError(_readable(message, kind))
+        reason, at, path = str(error).rpartition(" - at `$")
+    if not at:
+        raise UsageError(_readable(path, "", kind))
+    where, *rest = path.rstrip("`").split("[...]")
+    for part in rest:
+        where += f".{_blamed(data, where, kind, hook)}{part}"
+    raise UsageError(_readable(reason, where.removeprefix("."), kind))
 
 
-def _blamed(data: Any, message: str, kind: type[Any], hook: Callable[[type[Any], Any], Any]) -> str | None:
-    """Which key the first ``[...]`` in an error's path stands for: the one whose entry alone is refused too."""
-    path, found, _ = message.partition(" - at `$")[2].partition("[...]")
-    if not found:
-        return None
+def _blamed(data: Any, path: str, kind: type[Any], hook: Callable[[type[Any], Any], Any]) -> str:
+    """Which key the ``[...]`` after ``path`` in an error stands for: the one whose entry alone is refused too."""
     for key in _at(data, path):
         narrowed = deepcopy(data)
         place = _at(narrowed, path)
@@ -97,10 +97,8 @@ def _at(data: Any, path: str) -> Any:
     return data
 
 
-def _readable(message: str, kind: type[Any]) -> str:
-    """msgspec's ``reason - at `$.a.b``` as ``a.b: reason``."""
-    reason, _, path = message.partition(" - at `$")
-    where = path.rstrip("`").removeprefix(".")
+def _readable(reason: str, where: str, kind: type[Any]) -> str:
+    """msgspec's reason and the key that it is about as ``key: reason``."""
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
         key = f"{where}.{unknown[1]}".removeprefix(".")
         return f"{key[:80]!r}: there is no such limit{_nearest(key) if kind is Limits else '.'} See rctl schema"

@@ -21,6 +21,7 @@ from ..host import Host
 from ..limits import Limits, file_named, writes
 from . import expand, plan, single_writer
 from .apply import Event, Progress, quiet, run
+from .caveats import caveats
 from .enable import merged, missing
 from .journal import Journal, Record, new_id
 from .lock import Locks
@@ -76,8 +77,11 @@ def adjust(
     options: Options = Options(),  # noqa: B008 (frozen)
     progress: Progress = quiet,
     state: State | None = None,
+    inodes: Mapping[str, int] | None = None,
 ) -> Account:
     """Set limits of VEs, by name, as one transaction. Returns the account of every VE.
+
+    ``inodes``: which cgroups are meant, by name; unset: whichever have the names now.
 
     Raises RctlError; nothing is changed then, and ``error.account`` tells how far each VE came. RollbackError alone
     means that something could not be put back.
@@ -91,7 +95,7 @@ def adjust(
                 asked = expand.vcpus(asked, ve, host, promises)
         if id(asked) not in same or promises:
             same[id(asked)] = writes(expand.disks(asked), host)
-        wishes.append(Wish(name, same[id(asked)]))
+        wishes.append(Wish(name, same[id(asked)], ino=(inodes or {}).get(name)))
     return transact(tree, wishes, host.boot_id, options, progress, state)
 
 
@@ -133,12 +137,17 @@ def transact(
                 locks.take([(cgroups[step.path].ino, step.path)])
         inodes = {step.path: cgroups[step.path].ino for step in steps}
         record = Record(new_id(), time.time(), boot_id, options.command, inodes, steps, options.undoes)
-        notes += _run(Journal(state, record), cgroups, names, options, progress)
+        notes += _run(tree, Journal(state, record), cgroups, names, options, progress)
         return Account(record.id, _outcomes(names, steps, "changed"), tuple(notes))
 
 
 def _run(
-    journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str], options: Options, progress: Progress
+    tree: Tree,
+    journal: Journal,
+    cgroups: Mapping[str, Cgroup],
+    names: Mapping[str, str],
+    options: Options,
+    progress: Progress,
 ) -> list[str]:
     """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
     steps = journal.record.steps
@@ -156,6 +165,7 @@ def _run(
             journal.close(done=False)
         raise
     journal.close(done=True)
+    notes += caveats(tree, steps, cgroups)
     progress(Event("close", len(steps), len(steps)))
     return notes
 

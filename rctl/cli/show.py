@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import Json, Names, seconds
+from .flags import Json, Names
 
 
 def show(
@@ -19,15 +19,12 @@ def show(
     """Show limits, use, pressure, the room left, and which limit on the way up to the host binds."""
     from ..cgroupfs.devices import disk_name
     from ..cgroupfs.tree import Tree
-    from ..errors import UsageError
     from ..sample.levels import host_file
     from ..sample.sections import lines
     from ..sample.view import views
     from .output import as_json, say
 
-    span = None if interval is None else seconds(interval)
-    if span is not None and not 0.01 <= span <= 3600:
-        raise UsageError(f"--interval: {interval!r} is out of range 10ms..1h. Write it like 1s")
+    span = None if interval is None else _seconds(interval)
     with Tree.open() as tree:
         found = views(tree, tree.match(names), host_file, span)
     if json:
@@ -35,3 +32,17 @@ def show(
         return
     for number, view in enumerate(found):
         say(("\n" if number else "") + "\n".join(lines(view, disk_name)))
+
+
+def _seconds(text: str) -> float:
+    """An interval in seconds. Raises UsageError."""
+    from ..errors import UsageError
+    from ..units import Deadline
+
+    try:
+        span = Deadline.parse(text).seconds
+    except ValueError as error:
+        raise UsageError(f"--interval: {error}") from None
+    if not 0.01 <= span <= 3600:
+        raise UsageError(f"--interval: {text!r} is out of range 10ms..1h. Write it like 1s")
+    return span

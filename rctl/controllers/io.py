@@ -30,7 +30,8 @@ class IoMax(Nested, frozen=True):
 KEYS = ("rbps", "wbps", "riops", "wiops")
 MAX = IoMax("io.max", "io", default="rbps=max wbps=max riops=max wiops=max", unit="rates")
 WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
-FILES: tuple[File, ...] = (MAX, WEIGHT)
+BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight")
+FILES: tuple[File, ...] = (MAX, WEIGHT, BFQ_WEIGHT)
 
 _DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 
@@ -45,7 +46,7 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``weight``: 1..10000, in effect only under iocost or BFQ. ``max``: limits by device."""
+    """``weight``: 1..10000, in effect only under iocost or BFQ (also set there). ``max``: limits by device."""
 
     weight: Weight | UnsetType = UNSET
     max: dict[str, DeviceMax] = {}
@@ -63,7 +64,10 @@ def writes(limits: Io, host: Host) -> tuple[Write, ...]:
 
     Raises ValueError on a device that is not resolved.
     """
-    found = [] if limits.weight is UNSET else [Write(WEIGHT, str(limits.weight), key="default")]
+    found: list[Write] = []
+    if limits.weight is not UNSET:
+        found.append(Write(WEIGHT, str(limits.weight), key="default"))
+        found.append(Write(BFQ_WEIGHT, str(bfq_weight(int(str(limits.weight)))), key="default", if_there=True))
     for device, rates in limits.max.items():
         if not _DEVICE.fullmatch(device):
             raise ValueError(f"io.max: {device!r} is not MAJOR:MINOR")
@@ -71,6 +75,11 @@ def writes(limits: Io, host: Host) -> tuple[Write, ...]:
         if pairs:
             found.append(Write(MAX, " ".join(pairs), key=device))
     return tuple(found)
+
+
+def bfq_weight(weight: int) -> int:
+    """BFQ's own scale ends at 1000: what is above 100 is pressed into 100..1000, as systemd does (BFQ_WEIGHT)."""
+    return weight if weight <= 100 else 100 + (weight - 100) * (1000 - 100) // (10000 - 100)
 
 
 def parse(texts: dict[str, str]) -> IoStat | None:

@@ -31,26 +31,28 @@ def diagnose(tree: Tree | None, machine: Machine | None = None, state: State | N
 
 def _tree_checks(tree: Tree, machine: Machine, found: list[mounts.Mount], v1: dict[str, str]) -> list[Check]:
     """What can be said of the tree and of rctl's place in it."""
+    point = next((mount.point for mount in found if mount.kind == "cgroup2"), "/sys/fs/cgroup")
     try:
         with tree.walk(tree.base) as place:
-            return [*_place_checks(tree, place, machine, found, v1), *controllers.files(probe.kernel_files(tree))]
+            checks, own_controllers = _place_checks(tree, place, machine, point), enabled(place, CONTROLLERS)
     except NotFoundError:
-        return [rights.missing_place(tree.base)]
+        checks, own_controllers = [rights.missing_place(tree.base)], frozenset()
+    mine = controllers.Place(tree.base, own_controllers, probe.may_write(tree.root)[SUBTREE_CONTROL])
+    return [
+        *checks,
+        *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
+        *controllers.files(probe.kernel_files(tree)),
+    ]
 
 
-def _place_checks(
-    tree: Tree, place: Cgroup, machine: Machine, found: list[mounts.Mount], v1: dict[str, str]
-) -> list[Check]:
-    point = next((mount.point for mount in found if mount.kind == "cgroup2"), "/sys/fs/cgroup")
+def _place_checks(tree: Tree, place: Cgroup, machine: Machine, mount: str) -> list[Check]:
     path, uid = place.path, os.geteuid()
     real_root = path == "/" and not place.has("cgroup.events")
     inner = rights.inner_processes(path, own_processes(place), real_root, enabled(place, SUBTREE_CONTROL))
-    mine = controllers.Place(path, enabled(place, CONTROLLERS), probe.may_write(tree.root)[SUBTREE_CONTROL])
     return [
         rights.write(path, probe.may_write(place), uid),
-        rights.systemd(machine.has_folder(BOOTED), path, probe.is_delegated(tree, path), uid, point),
+        rights.systemd(machine.has_folder(BOOTED), path, probe.is_delegated(tree, path), uid, mount),
         *([inner] if inner else []),
-        *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
     ]
 
 

@@ -1,5 +1,6 @@
 """One disposable guest: its command line, its run, its end."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -126,10 +127,13 @@ def _initramfs(work: Path, machine: Machine, command: Sequence[str], result: Pat
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for this run alone, gone at its end."""
+    """A folder for this run alone, gone at its end; those of runs that were killed go at the next."""
     runs = HOME / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=runs))
+    for left in runs.iterdir():
+        if not Path("/proc", left.name.partition("-")[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
     try:
         yield work
     finally:

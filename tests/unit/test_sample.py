@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -65,10 +65,13 @@ class TestSample:
     def test_it_reads_every_controller_that_is_there(self, tmp_path: Path) -> None:
         sample = sample_of(tmp_path, WEB)
         assert (sample.name, sample.path, sample.state) == ("web1", "/x", "running")
-        assert sample.cpu and (sample.cpu.max, sample.cpu.stat["usage_usec"]) == (1.5, 5_000_000)
-        assert sample.memory and (sample.memory.current, sample.memory.high) == (104857600, MAX)
+        assert sample.cpu
+        assert (sample.cpu.max, sample.cpu.stat["usage_usec"]) == (1.5, 5_000_000)
+        assert sample.memory
+        assert (sample.memory.current, sample.memory.high) == (104857600, MAX)
         assert sample.memory.peak is None
-        assert sample.io and sample.io.stat["8:0"]["rbytes"] == 4096
+        assert sample.io
+        assert sample.io.stat["8:0"]["rbytes"] == 4096
         assert sample.hugetlb == {"2MB": (2097152, 4194304)}
         assert sample.pressure["memory"]["some"].avg10 == 1.5
 
@@ -211,7 +214,8 @@ class TestLevels:
         assert host(lambda path: None).texts == {}
 
     def test_the_way_goes_from_the_ve_to_the_host(self, tmp_path: Path) -> None:
-        cgroup_folder(tmp_path / "t" / "a", CORE | {"memory.max": "7\n"})
+        for folder in (tmp_path, tmp_path / "t", tmp_path / "t" / "a"):
+            cgroup_folder(folder, CORE)
         with Tree(opened(tmp_path, "/")) as tree:
             assert [level.path for level in way_up(tree, "/t/a", lambda path: None)] == ["/t/a", "/t", "/", "host"]
 
@@ -252,14 +256,15 @@ class TestLimits:
 
 class TestPopulation:
     @pytest.fixture
-    def tree(self, tmp_path: Path) -> Tree:
+    def tree(self, tmp_path: Path) -> Iterator[Tree]:
         cgroup_folder(tmp_path, {"cgroup.procs": "1\n2\n"})
         cgroup_folder(tmp_path / "rctl-web1", WEB)
         cgroup_folder(tmp_path / "rctl-web1" / "inner", CORE | {"cgroup.procs": "12\n"})
         cgroup_folder(tmp_path / "rctl-db1", CORE | {"cgroup.events": "populated 0\n"})
         cgroup_folder(tmp_path / "system.slice", CORE)
         cgroup_folder(tmp_path / "system.slice" / "nginx.service", CORE | {"cgroup.procs": "20\n"})
-        return Tree(opened(tmp_path, "/"))
+        with Tree(opened(tmp_path, "/")) as tree:
+            yield tree
 
     def test_processes_below_count(self, tree: Tree) -> None:
         with tree.open_ve("web1") as ve:

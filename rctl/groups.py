@@ -1,0 +1,215 @@
+"""Attributes of a VE, grouped by resource: reads come from the kernel, what is set becomes a limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .cgroupfs.cgroup import Cgroup
+from .cgroupfs.interfaces import (
+    AmountFile,
+    CpuMaxFile,
+    CpuPeriodFile,
+    DefaultFile,
+    FlagFile,
+    FlatKeyedFile,
+    NestedKeyedFile,
+    PressureFile,
+    RangesFile,
+    TextFile,
+)
+from .errors import UsageError
+from .units import Ranges
+
+_KEYS = {"cpu.max.burst": "cpu.burst", "cpuset.cpus.partition": "cpuset.partition"}
+
+
+class _Group:
+    """Files of one resource. Reads come from the kernel; what is set goes to the owner as a limit.
+
+    Without a ``__dict__``: setting a name that is none of the limits raises AttributeError instead of being lost.
+    """
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Limited) -> None:
+        self._owner = owner
+
+    def get_property(self, filename: bytes) -> str:
+        """The text of a file, for the descriptors."""
+        return self._owner.cgroup.read(filename.decode())
+
+    def set_property(self, filename: bytes, value: Any) -> None:
+        """A limit as it was given, from the descriptors."""
+        name = filename.decode()
+        self._owner.ask(_KEYS.get(name, name), value)
+
+
+class _Period(CpuPeriodFile):
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is None:
+            raise UsageError("cpu.period: None means nothing here. Give a time, such as 100ms")
+        instance._owner.ask("cpu.period", value)
+
+
+class Swap(_Group):
+    """Swap, in bytes."""
+
+    __slots__ = ()
+    max = AmountFile("memory.swap.max")
+    high = AmountFile("memory.swap.high")
+    current = AmountFile("memory.swap.current", readonly=True)
+
+
+class Zswap(_Group):
+    """Compressed swap, in bytes."""
+
+    __slots__ = ()
+    max = AmountFile("memory.zswap.max")
+    current = AmountFile("memory.zswap.current", readonly=True)
+
+
+class Oom(_Group):
+    """What dies when memory runs out."""
+
+    __slots__ = ()
+    group = FlagFile("memory.oom.group")
+
+
+class Memory(_Group):
+    """Memory, in bytes."""
+
+    __slots__ = ()
+    max = AmountFile("memory.max")
+    high = AmountFile("memory.high")
+    low = AmountFile("memory.low")
+    min = AmountFile("memory.min")
+    current = AmountFile("memory.current", readonly=True)
+    peak = AmountFile("memory.peak", readonly=True)
+    events = FlatKeyedFile("memory.events", readonly=True)
+    stat = FlatKeyedFile("memory.stat", readonly=True)
+    pressure = PressureFile("memory.pressure", readonly=True)
+
+    @property
+    def swap(self) -> Swap:
+        """Swap, apart from memory."""
+        return Swap(self._owner)
+
+    @property
+    def zswap(self) -> Zswap:
+        """Compressed swap."""
+        return Zswap(self._owner)
+
+    @property
+    def oom(self) -> Oom:
+        """What dies when memory runs out."""
+        return Oom(self._owner)
+
+
+class Cpu(_Group):
+    """CPU time: ``max`` in CPUs, ``period`` and ``burst`` in microseconds."""
+
+    __slots__ = ()
+    max = CpuMaxFile("cpu.max")
+    period = _Period("cpu.max")
+    burst = AmountFile("cpu.max.burst")
+    weight = AmountFile("cpu.weight")
+    stat = FlatKeyedFile("cpu.stat", readonly=True)
+    pressure = PressureFile("cpu.pressure", readonly=True)
+
+
+class Cpuset(_Group):
+    """Which CPUs and nodes."""
+
+    __slots__ = ()
+    cpus = RangesFile("cpuset.cpus")
+    mems = RangesFile("cpuset.mems")
+    partition = TextFile("cpuset.cpus.partition")
+    cpus_effective = RangesFile("cpuset.cpus.effective", readonly=True)
+    mems_effective = RangesFile("cpuset.mems.effective", readonly=True)
+
+
+class Io(_Group):
+    """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR."""
+
+    __slots__ = ()
+    weight = DefaultFile("io.weight")
+    max = NestedKeyedFile("io.max")
+    stat = NestedKeyedFile("io.stat", readonly=True)
+    pressure = PressureFile("io.pressure", readonly=True)
+
+
+class Pids(_Group):
+    """Processes and threads."""
+
+    __slots__ = ()
+    max = AmountFile("pids.max")
+    current = AmountFile("pids.current", readonly=True)
+
+
+class _Keyed:
+    """Limits whose last part is the user's: ``ve.hugetlb["2MB"] = "1G"``, ``ve.files["cgroup.pressure"] = 0``."""
+
+    __slots__ = ("_file", "_owner", "_prefix")
+
+    def __init__(self, owner: Limited, prefix: str, file: str) -> None:
+        self._owner, self._prefix, self._file = owner, prefix, file
+
+    def __getitem__(self, key: str) -> str:
+        return self._owner.cgroup.read(self._file.format(key)).strip()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._owner.ask(f"{self._prefix}.{key}", value)
+
+
+class Limited:
+    """The groups, for whatever has a cgroup and takes limits."""
+
+    cgroup: Cgroup
+
+    @property
+    def memory(self) -> Memory:
+        """Memory and swap, in bytes."""
+        return Memory(self)
+
+    @property
+    def cpu(self) -> Cpu:
+        """CPU time."""
+        return Cpu(self)
+
+    @property
+    def cpuset(self) -> Cpuset:
+        """Which CPUs and memory nodes."""
+        return Cpuset(self)
+
+    @property
+    def io(self) -> Io:
+        """Disks."""
+        return Io(self)
+
+    @property
+    def pids(self) -> Pids:
+        """Processes and threads."""
+        return Pids(self)
+
+    @property
+    def hugetlb(self) -> _Keyed:
+        """Huge pages, by page size as the kernel spells it: ``ve.hugetlb["2MB"]``."""
+        return _Keyed(self, "hugetlb", "hugetlb.{}.max")
+
+    @property
+    def files(self) -> _Keyed:
+        """Any interface file, verbatim."""
+        return _Keyed(self, "files", "{}")
+
+    @property
+    def vcpus(self) -> int:
+        """How many CPUs the VE sees. Setting it picks that many, and caps it to them."""
+        return len(Ranges.parse(self.cgroup.read("cpuset.cpus.effective")).numbers)
+
+    @vcpus.setter
+    def vcpus(self, value: Any) -> None:
+        self.ask("vcpus", value)
+
+    def ask(self, key: str, value: Any) -> None:
+        """Ask for one limit by its key: ``memory.max``, ``vcpus``, ``hugetlb.2MB``, ``files.cgroup.pressure``."""
+        raise NotImplementedError
