@@ -18,7 +18,7 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 .venv/stamp: pyproject.toml constraints.txt | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "setup: $(PYTHON) is older than 3.11 or missing. Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "setup: creating .venv"
+	@echo "setup: installing into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	    { echo "setup: $(PYTHON) has no venv module. Install it: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -49,7 +49,7 @@ test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 	    LAB_KERNEL=$$kernel $(BIN)/python -m tests.lab kernel-tests $(ARGS) || exit; done
 
 bench: setup ## Measure rctl on the lab's instruction clock
-	@$(BIN)/python -m tests.lab run --icount -- rctl bench $(ARGS)
+	@$(BIN)/python -m tests.lab run --icount -- rctl bench adjust $(ARGS)
 
 clean: ## Remove all that these targets made in the checkout (system packages stay)
 	rm -rf .venv .lab .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

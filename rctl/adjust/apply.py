@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from ..cgroupfs.cgroup import SUBTREE_CONTROL, Cgroup
+from ..cgroupfs.tree import enabled
 from ..controllers import memory
 from ..controllers.core import enable_text
 from ..errors import GoneError, KernelError, NotAvailableError, RctlError, RollbackError
@@ -46,8 +47,10 @@ def run(plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progr
             if progress is not quiet:
                 progress(Event("step", number, len(plan), step.describe()))
     except BaseException as failure:
-        with _undisturbed():
-            left = roll_back(done, cgroups, deadline, progress)
+        left: list[str] | None = None
+        while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
+            with suppress(KeyboardInterrupt), undisturbed():
+                left = roll_back(done, cgroups, deadline, progress)
         if left:
             raise RollbackError(
                 f"{_short(failure)}; and not put back: {'; '.join(left)}. Run rctl recover"
@@ -71,9 +74,10 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
             _put_back(step, cgroups[step.path], deadline)
         except GoneError:
             continue
-        except RctlError as error:
-            left.append(str(error))
-        progress(Event("rollback", number, len(done), step.describe()))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other steps are to be put back too)
+            left.append(_short(error))
+        with suppress(Exception):  # a terminal that went away
+            progress(Event("rollback", number, len(done), step.describe()))
     return left
 
 
@@ -127,8 +131,11 @@ def _kills(cgroup: Cgroup) -> int:
 
 def _put_back(step: Step, cgroup: Cgroup, deadline: float) -> None:
     if isinstance(step, Enable):
+        on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+        if not on:
+            return
         try:
-            cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers, "-"))
+            cgroup.write(SUBTREE_CONTROL, enable_text(on, "-"))
         except KernelError as error:
             if error.errno != errno.EBUSY:  # a child has come to use it meanwhile: then it stays
                 raise
@@ -153,8 +160,8 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM while what was there is put back."""
+def undisturbed() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM while what was there is put back, or what was done is told."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

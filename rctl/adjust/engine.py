@@ -15,6 +15,7 @@ import msgspec
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts, raise_file_limit
 from ..cgroupfs.tree import Tree
+from ..controllers import core, cpuset
 from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError
 from ..formats import Write
 from ..host import Host
@@ -122,7 +123,7 @@ def transact(
         if not options.dry_run:
             locks = stack.enter_context(Locks(state, options.wait))
             locks.take((ve.ino, ve.path) for ve in opened)
-        changes, enables = _look(tree, wishes, opened, options)
+        changes, enables = _look(tree, wishes, opened, options, notes)
         try:
             steps = plan.steps(changes, enables, options.force)
         except ValueError as error:
@@ -186,9 +187,9 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
 
 
 def _look(
-    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
+    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options, notes: list[str]
 ) -> tuple[list[plan.Change], tuple[plan.Enable, ...]]:
-    """Read what is there, and find the controllers that must be enabled first.
+    """Read what is there, and find the controllers that must be enabled first. Adds to the notes for people.
 
     Files are opened for writing here, so that a missing privilege shows before anything is changed.
     """
@@ -205,8 +206,22 @@ def _look(
                     enables += missing(tree, ve.path, write.file)
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
-        changes.append(plan.Change(ve.path, wish.writes, texts))
+        wanted = tuple(_with_tasks(write, ve, texts, notes) if not write.wanted else write for write in wish.writes)
+        changes.append(plan.Change(ve.path, wanted, texts))
     return changes, merged(enables)
+
+
+def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
+    """A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): all that the parent has allows the same.
+
+    Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
+    """
+    emptied = isinstance(write.file, cpuset.RangesFile) and (texts[write.file.name] or "").strip()
+    if not emptied or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
+        return write
+    all_of_parent = ve.parent_text(f"{write.file.name}.effective").strip()
+    notes.append(f"{ve.path}: {write.file.name}: {all_of_parent}, all of the parent's: with tasks it cannot be emptied")
+    return msgspec.structs.replace(write, wanted=all_of_parent)
 
 
 def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:

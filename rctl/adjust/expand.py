@@ -56,7 +56,7 @@ def vcpus(limits: Limits, ve: Cgroup, host: Host, promises: Promises) -> Limits:
     if limits.vcpus is UNSET:
         return limits
     held = _held(ve)
-    return _expanded(limits, ve.path, host, promises, held, _own_cap(ve, held))
+    return _expanded(limits, ve.path, host, promises, held, _own_cap(ve, len(held.numbers or host.cpus)))
 
 
 def vcpus_of_new(limits: Limits, path: str, host: Host, promises: Promises) -> Limits:
@@ -92,12 +92,12 @@ def _held(ve: Cgroup) -> Ranges:
     return Ranges.parse((ve.read_if_there(cpuset.CPUS.name) or "").strip())
 
 
-def _own_cap(ve: Cgroup, held: Ranges) -> Cpus:
-    """The cap that somebody set on purpose: one that is lower than the CPUs the VE has; else no limit."""
+def _own_cap(ve: Cgroup, cpus: int) -> Cpus:
+    """The cap that somebody set on purpose: one that is lower than the ``cpus`` that the VE has; else no limit."""
     try:
         cap = cpu.cpus_of(ve.read(cpu.MAX.name).strip())
     except NotAvailableError:
         return Cpus(MAX)
-    if cap is None or cap >= (len(held.numbers) or cap):
+    if cap is None or cap >= cpus:
         return Cpus(MAX)
     return Cpus(round(cap * cpu.MICRO))

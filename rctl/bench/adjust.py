@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from shutil import which
 
 import msgspec
 
 from ..adjust.engine import Options, Wish, transact
 from ..adjust.state import State
 from ..cgroupfs.tree import Tree
-from ..errors import RctlError
 from ..formats import Write
 from ..host import Host
 from ..limits import decode, nest, writes
 from ..ve import bare
+from . import peers
 
 TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
@@ -48,21 +46,13 @@ class Case(msgspec.Struct, frozen=True):
     at_most: float
 
 
-class Peer(msgspec.Struct, frozen=True):
-    """Another tool doing one adjustment as a process; ``ratio`` is its time over ``rctl set``'s, both as processes."""
-
-    name: str
-    us: float
-    ratio: float
-
-
 class Result(msgspec.Struct, frozen=True):
     """Everything that one run measured."""
 
     rounds: int
     ves: int
     cases: tuple[Case, ...]
-    peers: tuple[Peer, ...]
+    peers: tuple[peers.Peer, ...]
 
 
 def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]) -> Result:
@@ -74,7 +64,7 @@ def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell
             bare.make(tree, name).close()
         one = _case("10 limits, 1 VE", tree, host, state, names[:1], TEN, rounds * 10, tell)
         many = _case("1 limit, many VEs", tree, host, state, names, ONE, rounds, tell)
-        return Result(rounds, ves, (one, many), tuple(_peers(tree, names[0], tell)))
+        return Result(rounds, ves, (one, many), peers.measure(names[0], tree.path(names[0]), state.keep, tell))
     finally:
         tell("removing the VEs")
         for name in names:
@@ -129,6 +119,7 @@ def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tu
             wanted: [
                 (w.file.name, w.file.line(w.file.merge(w.file.entry(cgroup.read(w.file.name), w.key), w.wanted), w.key))
                 for w in wanted
+                if cgroup.has(w.file.name)
             ]
             for wanted in plans
         }
@@ -154,26 +145,3 @@ def _read(root: int, file: str) -> bytes:
         data += chunk
     os.close(fd)
     return data
-
-
-def _peers(tree: Tree, ve: str, tell: Callable[[str], None]) -> list[Peer]:
-    """The same one limit, as a process of its own: rctl beside the tools that are there."""
-    path = tree.path(ve)
-    commands = {"rctl set": ["rctl", "set", ve, "pids.max={}"]}
-    if which("cgset"):
-        commands["cgset"] = ["cgset", "-r", "pids.max={}", path.strip("/")]
-    times = {}
-    for name, command in commands.items():
-        tell(f"{name}, as a process")
-        try:
-            times[name] = statistics.median(_process(command, str(100 + i)) for i in range(9))
-        except (OSError, subprocess.SubprocessError, RctlError) as error:
-            tell(f"{name}: left out: {error}")
-    own = times.get("rctl set")
-    return [Peer(name, us, us / own) for name, us in times.items()] if own else []
-
-
-def _process(command: Sequence[str], value: str) -> float:
-    begin = time.perf_counter()
-    subprocess.run([part.format(value) for part in command], check=True, capture_output=True)
-    return (time.perf_counter() - begin) * 1e6

@@ -23,7 +23,7 @@ def _status() -> int:
     try:
         from .app import app
 
-        return int(app(standalone_mode=False) or 0)
+        return int(app(sys.argv[1:] or ["--help"], prog_name="rctl", standalone_mode=False) or 0)
     except RctlError as error:
         from .output import report_failure
 

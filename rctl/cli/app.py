@@ -11,7 +11,6 @@ from . import bare, bench, doctor, ls, past, schema, set, show, spec  # noqa: A0
 app = typer.Typer(
     name="rctl",
     help="Set any limit on any VE, live and safely.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

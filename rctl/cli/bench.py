@@ -8,9 +8,7 @@ import typer
 
 from .flags import Json
 
-app = typer.Typer(
-    help="Measure what rctl costs, as ratios within one run.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Measure what rctl costs, as ratios within one run.", rich_markup_mode=None)
 
 
 @app.callback()

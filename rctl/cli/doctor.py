@@ -41,7 +41,8 @@ def lines(checks: Sequence[Check]) -> Iterator[str]:
     width = max(len(check.name) for check in checks)
     told: set[str] = set()
     for check in checks:
-        yield f"{check.state:4}  {check.name:{width}}  {check.found}"
-        if check.remedy:
-            yield f"{'':{width + 8}}-> {'as above' if check.remedy in told else check.remedy}"
-        told.add(check.remedy)
+        again = check.remedy in told
+        yield f"{check.state:4}  {check.name:{width}}  {check.found}{' (mend as above)' if again else ''}"
+        if check.remedy and not again:
+            yield f"{'':{width + 8}}-> {check.remedy}"
+            told.add(check.remedy)

@@ -1,6 +1,6 @@
 """Which policy shares each disk by weight; without one, ``io.weight`` is taken and does nothing.
 
-iocost obeys ``io.weight``, BFQ only ``io.bfq.weight``
+iocost obeys ``io.weight``, BFQ only ``io.bfq.weight``; ``controllers.io`` sets both
 (https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files, block/bfq-cgroup.c).
 """
 
@@ -52,10 +52,9 @@ def _check(disk: Disk, io: bool) -> Check:
     if disk.iocost:
         return Check(title, "ok", f"{what}; iocost shares it by io.weight")
     if disk.scheduler == "bfq":
-        found = f"{what}; BFQ shares it, but obeys io.bfq.weight (1 to 1000), not io.weight"
-        return Check(title, "warn", found, "Set files.io.bfq.weight=N, or turn on iocost instead of BFQ")
+        return Check(title, "ok", f"{what}; BFQ shares it by io.bfq.weight, which rctl sets with io.weight")
     if disk.iocost is None:
-        remedy = f"modprobe bfq; echo bfq > /sys/block/{disk.name}/queue/scheduler; then set files.io.bfq.weight=N"
+        remedy = "For weights: modprobe bfq; echo bfq > /sys/block/DISK/queue/scheduler (io.max needs nothing)"
     else:
-        remedy = f'For weights: echo "{disk.number} enable=1" > io.cost.qos in the cgroup2 root (io.max needs nothing)'
+        remedy = 'For weights: echo "MAJOR:MINOR enable=1" > io.cost.qos in the cgroup2 root (io.max needs nothing)'
     return Check(title, "warn", f"{what}; io.weight has no effect", remedy)

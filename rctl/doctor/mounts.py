@@ -51,7 +51,7 @@ def mounted(mounts: list[Mount], v1: dict[str, str]) -> Check:
     if unified is None:
         remedy = f"{NO_V1}; or mount it: mount -t cgroup2 none /sys/fs/cgroup"
         return Check("cgroup2", "fail", "not mounted", remedy)
-    options = ", ".join(sorted(unified.options & {"ro", "nsdelegate", "memory_recursiveprot", "favordynmods"}))
+    options = ", ".join(sorted(unified.options & {"nsdelegate", "memory_recursiveprot", "favordynmods"}))
     what = f"mounted at {unified.point}" + (f" ({options})" if options else "")
     if "ro" in unified.options:
         remedy = "Run outside the container, or with a writable /sys/fs/cgroup"

@@ -12,7 +12,7 @@ import msgspec
 
 from ..controllers.cpu import cpus_of
 from ..units import MAX, Amount, Ranges, amount, as_float
-from .levels import HOST, Level
+from .levels import Level
 
 LIMITS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
 _CPUSET = "cpuset.cpus.effective"
@@ -87,7 +87,7 @@ def _cpu_list(levels: Sequence[Level]) -> Bound | None:
         if numbers != lists[0][0]:
             break
         source = path
-    return Bound(lists[0][0], HOST if source == "/" else source, "cpuset.cpus")
+    return Bound(lists[0][0], source, "cpuset.cpus")
 
 
 def _cpu_time(levels: Sequence[Level], cpus: Bound | None) -> Bound:

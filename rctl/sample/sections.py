@@ -119,7 +119,7 @@ def _bound(name: str, bound: Bound) -> str:
     unit = ""
     value = str(bound.limit)
     if name == "cpu.max":
-        value, unit = f"{bound.limit:.6g}", " CPUs"
+        value, unit = f"{bound.limit:.6g}", " CPU" if bound.limit == 1 else " CPUs"
     elif name != "pids.max" and isinstance(bound.limit, int):
         value = human_size(bound.limit)
     via = "" if bound.file == name or bound.source == HOST else f" ({bound.file})"

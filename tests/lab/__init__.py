@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab import accel, guest
+from tests.lab import disks as images
 from tests.lab.base import LabError
 from tests.lab.kernel import choose, prepare
 
@@ -45,6 +46,7 @@ def run(
     Raises:
         LabError: the lab cannot start, or the guest did not end in time.
     """
+    images.venv()  # first, since without it all else is in vain
     unpacked = prepare(choose(kernel))
     fast = not icount and accel.kvm(unpacked)
     machine = guest.Machine(unpacked, fast, memory, cpus, tuple(disks), zram, icount)

@@ -81,8 +81,8 @@ def _status(_options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
-    kernel = prepare(choose(options.kernel))
     disks.venv()
+    kernel = prepare(choose(options.kernel))
     disks.stdlib()
     accel.kvm(kernel)
     return 0

@@ -151,7 +151,7 @@ class TestDisks:
         ("scheduler", "iocost", "state", "found"),
         [
             ("none", True, "ok", "iocost shares it by io.weight"),
-            ("bfq", False, "warn", "BFQ shares it, but obeys io.bfq.weight (1 to 1000), not io.weight"),
+            ("bfq", False, "ok", "BFQ shares it by io.bfq.weight, which rctl sets with io.weight"),
             ("none", False, "warn", "io.weight has no effect"),
             ("none", None, "warn", "io.weight has no effect"),
         ],
@@ -236,6 +236,5 @@ class TestWhole:
         assert list(lines(checks)) == [
             "fail  one    is bad",
             "             -> Mend it",
-            "fail  three  too",
-            "             -> as above",
+            "fail  three  too (mend as above)",
         ]

@@ -110,7 +110,7 @@ class TestRates:
         from msgspec.structs import replace
 
         before = sample_of(folder / "a", WEB)
-        return before, replace(sample_of(folder / "b", WEB | later), time=before.time + seconds)
+        return before, replace(sample_of(folder / "b", {**WEB, **later}), time=before.time + seconds)
 
     def test_counters_become_means_over_the_span(self, tmp_path: Path) -> None:
         later = {

@@ -1,0 +1,131 @@
+"""A VE as the tests hold it, and the promise that every refused adjustment keeps."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.adjust.apply import Event, Progress, quiet
+from rctl.adjust.engine import Account, Options, adjust
+from rctl.adjust.journal import left_open
+from rctl.adjust.state import default_state
+from rctl.cgroupfs.files import this_host
+from rctl.cgroupfs.tree import Tree, cgroup2_mount
+from rctl.errors import NotAvailableError, RctlError
+from rctl.limits import FILES, Limits, decode, nest
+
+MOUNT = Path(cgroup2_mount())
+
+
+def limits(wanted: Mapping[str, Any]) -> Limits:
+    """Limits as the command line reads them, from `{"memory.max": "2G"}`."""
+    found: Limits = decode(nest(wanted), this_host())
+    return found
+
+
+def counter(text: str, name: str) -> int:
+    """The number behind a name in a flat keyed text; 0 when it is not there."""
+    return next((int(line.split()[1]) for line in text.splitlines() if line.split()[0] == name), 0)
+
+
+class Ve:
+    """A VE by name (or a cgroup by path): its directory, its files, and how to set its limits."""
+
+    def __init__(self, tree: Tree, name: str) -> None:
+        self.tree, self.name = tree, name
+        self.path = tree.path(name)
+        self.dir = MOUNT / self.path.strip("/")
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def text(self, file: str) -> str:
+        """What the kernel shows in a file."""
+        return (self.dir / file).read_text().strip()
+
+    def number(self, file: str) -> int:
+        """A file's only number."""
+        return int(self.text(file))
+
+    def count(self, file: str, name: str) -> int:
+        """One counter of a flat keyed file."""
+        return counter(self.text(file), name)
+
+    def has(self, file: str) -> bool:
+        """Whether the file is there now."""
+        return (self.dir / file).exists()
+
+    def set(self, wanted: Mapping[str, Any], progress: Progress = quiet, **options: Any) -> Account:
+        """Adjust this VE through the engine."""
+        return set_all(self.tree, {self: wanted}, progress, **options)
+
+    def able(self, file: str) -> bool:
+        """Whether this kernel has the file, which shows once the controller is enabled for the VE."""
+        controller = file.partition(".")[0]
+        if controller != "cgroup":
+            (self.dir.parent / "cgroup.subtree_control").write_text(f"+{controller}")
+        return self.has(file)
+
+    def snapshot(self) -> dict[str, str]:
+        """The text of everything that can be set, and the controllers that the parent gives."""
+        names = [file.name for file in FILES if self.has(file.name)]
+        names += [path.name for path in self.dir.glob("hugetlb.*.max")]
+        return {name: self.text(name) for name in names} | {"parent": " ".join(sorted(enabled(self.dir.parent)))}
+
+
+def enabled(cgroup: Path) -> list[str]:
+    """The controllers that a cgroup enables for its children."""
+    return (cgroup / "cgroup.subtree_control").read_text().split()
+
+
+def set_all(
+    tree: Tree, wanted: Mapping[Ve, Mapping[str, Any]], progress: Progress = quiet, **options: Any
+) -> Account:
+    """One adjustment of several VEs."""
+    host = this_host()
+    asked = {ve.name: decode(nest(pairs), host) for ve, pairs in wanted.items()}
+    return adjust(tree, asked, host, Options(**options), progress)
+
+
+def lacks(ve: Ve, file: str, wanted: Mapping[str, Any]) -> bool:
+    """Whether this kernel has no such file; then the wish, which needs it, must be refused for just that reason."""
+    if ve.able(file):
+        return False
+    with refused(NotAvailableError, f"^{re.escape(file)}: this kernel has no such file on {ve.path}", ve):
+        ve.set(wanted)
+    return True
+
+
+@contextmanager
+def refused(kind: type[RctlError], match: str, *ves: Ve) -> Iterator[pytest.ExceptionInfo[RctlError]]:
+    """What runs inside fails with a one-line error, leaves the VEs exactly as they were, and no journal open."""
+    before = [ve.snapshot() for ve in ves]
+    with pytest.raises(kind, match=match) as caught:
+        yield caught
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    assert [ve.snapshot() for ve in ves] == before
+    assert no_journal()
+
+
+def no_journal() -> bool:
+    """Whether nothing is left in the folder of open journals, half-written ones included."""
+    folder = default_state().journals
+    return not left_open(default_state()) and not (os.path.isdir(folder) and os.listdir(folder))
+
+
+class Recorder:
+    """Progress that remembers the events, and calls `then` at event number `at` (from 1)."""
+
+    def __init__(self, at: int = 0, then: Any = None) -> None:
+        self.at, self.then = at, then
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.events) == self.at:
+            self.then()

@@ -1,0 +1,154 @@
+"""Which CPUs and memory nodes: lists, partitions, and the whole CPUs that `vcpus` stands for."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust.engine import Options
+from rctl.adjust.undo import undo
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import KernelError, RctlError, UsageError
+from rctl.host import Host
+from rctl.units import Ranges
+from tests.kernel.helpers import Ve, limits, refused
+from tests.kernel.workload import sleeper, until
+
+
+@pytest.fixture(autouse=True)
+def _two_cpus(host: Host) -> None:
+    if len(host.cpus) < 2:
+        pytest.skip("needs two CPUs; the lab has them")
+
+
+def nproc(ve: Ve) -> int:
+    """What a program inside the VE takes for the number of CPUs."""
+    procs = ve.dir / "cgroup.procs"
+    done = subprocess.run(
+        ["nproc"], preexec_fn=lambda: procs.write_text("0"), capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def beyond() -> int:
+    """The number of a CPU that this machine cannot have."""
+    possible = Path("/sys/devices/system/cpu/possible").read_text()
+    return Ranges.parse(possible).numbers[-1] + 5
+
+
+def test_cpus_move_the_processes(ve: Ve, host: Host) -> None:
+    worker = sleeper(ve.dir)
+    ve.set({"cpuset.cpus": host.cpus[1]})
+    assert ve.text("cpuset.cpus") == str(host.cpus[1])
+    assert os.sched_getaffinity(worker.pid) == {host.cpus[1]}
+    ve.set({"cpuset.cpus": f"{host.cpus[0]},{host.cpus[1]}"})
+    assert os.sched_getaffinity(worker.pid) == set(host.cpus[:2])
+
+
+def test_mems_are_written_and_read_back(ve: Ve) -> None:
+    ve.set({"cpuset.mems": 0})
+    assert (ve.text("cpuset.mems"), ve.text("cpuset.mems.effective")) == ("0", "0")
+    ve.set({"cpuset.mems": ""})
+    assert ve.text("cpuset.mems") == ""
+
+
+def test_vcpus_are_what_programs_inside_see(ve: Ve) -> None:
+    seen = []
+    for count in (2, 1, 2):
+        ve.set({"vcpus": count})
+        seen.append((nproc(ve), ve.text("cpu.max")))
+    assert seen == [(2, "200000 100000"), (1, "100000 100000"), (2, "200000 100000")]
+
+
+def test_vcpus_keep_a_lower_cap(ve: Ve) -> None:
+    ve.set({"vcpus": 2, "cpu.max": 0.5})
+    ve.set({"vcpus": 1})
+    assert ve.text("cpu.max") == "50000 100000"
+
+
+def test_vcpus_max_is_every_cpu_without_a_cap(ve: Ve, host: Host) -> None:
+    ve.set({"vcpus": 1})
+    ve.set({"vcpus": "max"})
+    assert Ranges.parse(ve.text("cpuset.cpus")).numbers == host.cpus
+    assert ve.text("cpu.max") == "max 100000"
+
+
+def test_vcpus_go_to_the_least_promised_cpus(make_ve: Callable[[str], Ve], host: Host) -> None:
+    ves = [make_ve(f"web{number}") for number in range(2 * len(host.cpus))]
+    for ve in ves:
+        ve.set({"vcpus": 1})
+    taken = [int(ve.text("cpuset.cpus")) for ve in ves]
+    assert {cpu: taken.count(cpu) for cpu in host.cpus} == dict.fromkeys(host.cpus, 2)
+
+
+def test_more_vcpus_than_cpus_are_refused(ve: Ve, host: Host) -> None:
+    with refused(UsageError, f"this host has {len(host.cpus)} CPUs online", ve):
+        ve.set({"vcpus": len(host.cpus) + 1, "pids.max": 10})
+
+
+def test_a_cpu_that_cannot_be_is_refused(ve: Ve) -> None:
+    ve.set({"cpuset.cpus": 0, "memory.max": "100M"})
+    with refused(KernelError, "cpuset.cpus: .* ERANGE: there is no such CPU", ve):
+        ve.set({"cpuset.cpus": beyond(), "memory.max": "50M", "cpu.max": 0.5})
+
+
+def test_list_emptied_with_tasks_becomes_all_of_the_parents(ve: Ve, tree: Tree, host: Host) -> None:
+    """The kernel answers ENOSPC to an empty list then; the parent's list allows the same."""
+    ve.set({"cpuset.cpus": 0})
+    worker = sleeper(ve.dir)
+    account = ve.set({"cpuset.cpus": ""})
+    assert Ranges.parse(ve.text("cpuset.cpus")).numbers == host.cpus
+    assert "with tasks it cannot be emptied" in account.notes[0]
+    assert os.sched_getaffinity(worker.pid) == set(host.cpus)
+    undo(tree, host, Options(), None)
+    assert ve.text("cpuset.cpus") == "0"
+
+
+def test_undo_of_the_first_list_of_a_ve_with_tasks(ve: Ve, tree: Tree, host: Host) -> None:
+    worker = sleeper(ve.dir)
+    ve.set({"cpuset.cpus": 0})
+    undo(tree, host, Options(), None)
+    assert os.sched_getaffinity(worker.pid) == set(host.cpus)
+
+
+def test_setting_an_emptied_list_again_writes_nothing(ve: Ve) -> None:
+    ve.set({"cpuset.cpus": 0})
+    sleeper(ve.dir)
+    ve.set({"cpuset.cpus": ""})
+    assert ve.set({"cpuset.cpus": ""}).id is None
+
+
+def test_partition_is_taken_or_refused_in_one_line(ve: Ve, host: Host) -> None:
+    wanted = {"cpuset.cpus": host.cpus[-1], "cpuset.partition": "root"}
+    before = ve.snapshot()
+    try:
+        ve.set(wanted)
+    except RctlError as error:
+        assert "\n" not in str(error)
+        assert "cpuset.cpus.partition" in str(error)
+        assert ve.snapshot() == before
+    else:
+        assert ve.text("cpuset.cpus.partition") == "root"
+        worker = sleeper(ve.dir)
+        assert os.sched_getaffinity(worker.pid) == {host.cpus[-1]}
+        worker.kill()
+        ve.set({"cpuset.partition": "member"})
+        assert ve.text("cpuset.cpus.partition") == "member"
+
+
+def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve, other: Ve) -> None:
+    """A cgroup whose parent is no partition cannot be one."""
+    ve.set({"pids.max": 100, "cpuset.cpus": "0-1"})
+    (ve.dir / "below").mkdir()
+    below = Ve(ve.tree, f"{ve.path}/below")
+    with pytest.raises(RctlError, match="cpuset.cpus.partition") as caught:
+        below.set({"cpuset.cpus": 1, "cpuset.partition": "root"})
+    assert "\n" not in str(caught.value)
+    assert not below.has("cpuset.cpus")
+    until(lambda: ve.text("cpuset.cpus") == "0-1", "the parent as before")
+
+
+def test_vcpus_given_by_text_and_list_is_refused() -> None:
+    assert limits({"vcpus": "2"}).vcpus == limits({"vcpus": 2}).vcpus
