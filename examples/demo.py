@@ -86,7 +86,7 @@ def play_in_lab(out: Printer) -> int:
         kernel = prepare(choose())
         disks.stdlib()
         disks.venv()
-        how = "with KVM" if accel.kvm(kernel) else "emulated, so all takes its time"
+        how = "with KVM" if accel.kvm(kernel) else "emulated: about a minute in all"
         out.stage(f"booting the lab (Linux {kernel.release}, 2 CPUs, 2 GB, {how})")
         begin = time.monotonic()
         status = lab.run(

@@ -11,40 +11,50 @@ HEAD = ("", "ASKED", "BEFORE", "MEASURED", "ERROR", "ALLOWED", "")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the closing table. ``error`` and ``low``..``high``, what is allowed, are fractions of ``asked``."""
+    """One line of the closing table. ``allowed``: the largest error, as a fraction of ``asked``.
+
+    ``at_most``: what was asked is a ceiling, and less is no error. ``before``: ``None`` where there is no such thing.
+    """
 
     what: str
     unit: str
     asked: float
-    before: float
+    before: float | None
     measured: float
-    low: float = 0.0
-    high: float = 0.0
+    allowed: float = 0.0
+    at_most: bool = False
 
     @property
     def error(self) -> float:
         """How far off, as a fraction of what was asked."""
-        return (self.measured - self.asked) / self.asked if self.asked else self.measured
+        off = self.measured - self.asked
+        return (max(0.0, off) if self.at_most else off) / (self.asked or 1.0)
 
     @property
     def good(self) -> bool:
         """Whether that is allowed."""
-        return self.low <= self.error <= self.high
+        return abs(self.error) <= self.allowed
 
     def cells(self) -> tuple[str, ...]:
         """As text, one a column of HEAD."""
-        figures = (f"{number(value)} {self.unit}".strip() for value in (self.asked, self.before, self.measured))
-        return (self.what, *figures, f"{100 * self.error:+.1f} %", self._allowed(), "ok" if self.good else "OFF")
+        asked = ("≤ " if self.at_most else "") + number(self.asked)
+        figures = (f"{text} {self.unit}".strip() for text in (asked, number(self.before), number(self.measured)))
+        allowed = f"{'+' if self.at_most else '±'}{100 * self.allowed:.0f} %" if self.allowed else "exact"
+        return (self.what, *figures, self._off(), allowed, "ok" if self.good else "OFF")
 
-    def _allowed(self) -> str:
-        if self.low == self.high == 0:
-            return "exact"
-        low, high = (f"{100 * value:+.0f}" for value in (self.low, self.high))
-        return f"±{high[1:]} %" if -self.low == self.high else f"{low}..{high} %"
+    def _off(self) -> str:
+        return f"{100 * self.error:+.1f} %" if self.error else "0"
+
+    def __str__(self) -> str:
+        what, asked, before, measured, off, *_ = self.cells()
+        change = measured if self.before is None else f"{before} -> {measured}"
+        return f"{what}: {change} (asked {asked}" + (f", off by {off})" if self.error else ")")
 
 
-def number(value: float) -> str:
-    """Three figures, whole numbers as such: 0.251, 5.02, 117, 2."""
+def number(value: float | None) -> str:
+    """Three figures, whole numbers as such: 0.251, 5.02, 117, 2; a dash for none."""
+    if value is None:
+        return "-"
     return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
 
 
@@ -89,5 +99,7 @@ class Printer:
         for at, row in enumerate(cells):
             aligned = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True))]
             line = "  " + "  ".join(aligned)
-            style = BOLD if at == 0 else GREEN if rows[at - 1].good else RED
-            self.line(self._styled(line.rstrip(), BOLD) if at == 0 else f"{line}  {self._styled(row[-1], style)}")
+            if at == 0:
+                self.line(self._styled(line, BOLD))
+            else:
+                self.line(f"{line}  {self._styled(row[-1], GREEN if rows[at - 1].good else RED)}")

@@ -14,18 +14,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo_print import Printer, Row, number
-from demo_stage import NAMES, DemoError, cli, measure, stage, until
+from demo_print import Printer, Row
+from demo_stage import NAMES, DemoError, Usage, cli, measure, stage, until
 from workloads import FILLED
 
 import rctl
 from rctl.cgroupfs.devices import disk_name, resolve
 
-WORKLOADS = Path(__file__).with_name("workloads.py")
+PYTHON = (sys.executable, "-I", "-S", str(Path(__file__).with_name("workloads.py")))
 SECONDS = 3.0  # of each measurement
 MB, MIB = 10**6, 1 << 20
 HOT, COLD = 64, 96  # MiB of memory that the filler uses all the time, and of file cache beside it
 REFUSED = {"memory.max": "40M", "pids.max": "30"}  # less memory than is in use all the time
+Limits = dict[str, tuple[str, ...]]
+"""Texts of some files, by VE."""
 
 
 def play(out: Printer) -> bool:
@@ -33,11 +35,9 @@ def play(out: Printer) -> bool:
     began = time.monotonic()
     with stage() as folder:
         show = Show(out, folder)
-        print('TIMING', 'x', time.monotonic()-began)
         with show:
-            print('TIMING', 'x', time.monotonic()-began)
             for act in show.acts:
-                t=time.monotonic(); act(); print('TIMING', act.__name__, round(time.monotonic()-t,1))
+                act()
         out.stage("removing the VEs")
     bad = [row for row in show.rows if not row.good]
     out.heading(f"Asked and measured, {time.monotonic() - began:.0f} s in all")
@@ -70,12 +70,12 @@ class Show(contextlib.ExitStack):
         for name in NAMES:
             self.ves[name] = self.enter_context(rctl.open(name, rctl.Options(deadline=30.0)))
         self.cpu, self.mem, self.disk = self.ves.values()
-        self.filler = self.mem.cgroup.read("cgroup.procs").split()
+        self.fillers = self._fillers()
         self.before = measure(self.ves, SECONDS, settle=0.5)
         self.out.command("rctl ls")
         self.out.output(self._rctl("ls", "demo-*"))
-        used = f"{self.before.cpus['demo-cpu']:.2f} CPUs, {self._memory():.0f} MiB"
-        self.out.result(f"in use: {used}, {self._written(self.before):.1f} MB/s written")
+        used = f"{_burnt(self.before):.2f} CPUs, {self._memory():.0f} MiB, {_written(self.before):.1f} MB/s written"
+        self.out.result(f"demo-cpu, demo-mem, demo-disk use {used}")
         return self
 
     def lose_vcpu(self) -> None:
@@ -83,7 +83,7 @@ class Show(contextlib.ExitStack):
         self.out.heading("A vCPU removed")
         had = self._nproc()
         self._set("demo-cpu", "vcpus=1")
-        self._row("vCPUs, one removed", "", 1, had, self._nproc())
+        self._row(Row("vCPUs (nproc), one removed", "", 1, had, self._nproc()))
         self.before = measure(self.ves, SECONDS, settle=0.5)
         self.out.result(f"demo-cpu now uses {self.before.cpus['demo-cpu']:.3f} CPUs")
 
@@ -92,35 +92,29 @@ class Show(contextlib.ExitStack):
         self.out.heading("CPU time: 1 CPU becomes 0.25")
         self.out.command('>>> rctl.open("demo-cpu").cpu.max = 0.25', "or: rctl set demo-cpu cpu.max=0.25")
         self.cpu.cpu.max = 0.25
-        used = measure(self.ves, SECONDS, settle=0.5)
-        self._row("CPU time", "CPUs", 0.25, self.before.cpus["demo-cpu"], used.cpus["demo-cpu"], -0.1, 0.1)
-        self.out.result(f"throttled {used.throttled['demo-cpu']} times in {used.seconds:.1f} s (nr_throttled)")
+        self._row(self._steady(lambda used: Row("CPU time", "CPUs", 0.25, _burnt(self.before), _burnt(used), 0.1)))
+        stat = self.cpu.cpu.stat
+        self.out.result(f"held back in {stat['nr_throttled']} of {stat['nr_periods']} periods so far (cpu.stat)")
 
     def less_memory(self) -> None:
         """Below what is in use, and nothing dies."""
         self.out.heading("Memory: the limit goes below what is in use")
-        used = self._memory()
-        begin = time.monotonic()
+        used, begin = self._memory(), time.monotonic()
         self.out.command('>>> rctl.open("demo-mem").memory.max = "120M"', "or: rctl set demo-mem memory.max=120M")
         self.mem.memory.max = "120M"
-        took = time.monotonic() - begin
-        turns = self.mem.cpu.stat["usage_usec"]
-        time.sleep(0.5)
-        self._row("memory", "MiB", 120, used, self._memory(), -0.4, 0.0)
-        self._row("killed for memory", "", 0, 0, self.mem.memory.events["oom_kill"])
-        alive = self.mem.cgroup.read("cgroup.procs").split() == self.filler
-        alive = alive and self.mem.cpu.stat["usage_usec"] > turns
-        self._row("filler alive, at work", "", 1, 1, float(alive))
-        self.out.result(f"reclaimed in {took:.1f} s; oom_kill 0; the same process goes on using its {HOT} MiB")
+        took, ran = time.monotonic() - begin, self.mem.cpu.stat["usage_usec"]
+        time.sleep(1.0)
+        self._row(Row("memory", "MiB", 120, used, self._memory(), at_most=True))
+        self.out.result(f"reclaimed in {took:.1f} s: file cache went, the {HOT} MiB that the filler uses stayed")
+        works = self._fillers() == self.fillers and self.mem.cpu.stat["usage_usec"] > ran
+        self._row(Row("memory: same process at work", "", 1, 1, float(works)))
 
     def slower_disk(self) -> None:
         """A limit in bytes per second."""
         self.out.heading("Disk: writes at 5 MB/s")
-        before = self._written(measure(self.ves, SECONDS / 2))
+        before = _written(measure(self.ves, SECONDS / 2))
         self._set("demo-disk", f"io.max={self.on} wbps=5MB/s")
-        self.out.result(f"io.max is {self.disk.cgroup.read('io.max').strip()}")
-        used = measure(self.ves, SECONDS, settle=1.0)
-        self._row("disk writes", "MB/s", 5, before, self._written(used), -0.1, 0.1)
+        self._row(self._steady(lambda used: Row("disk writes", "MB/s", 5, before, _written(used), 0.1)))
 
     def fewer_processes(self) -> None:
         """fork(2) answers EAGAIN at the limit."""
@@ -128,59 +122,56 @@ class Show(contextlib.ExitStack):
         others = len(self.disk.cgroup.read("cgroup.procs").split()) + 1  # and the one that forks
         before = others + self._fork(20)
         self._set("demo-disk", "pids.max=10")
-        self._row("processes", "", 10, before, others + self._fork(20))
+        self._row(Row("processes", "", 10, before, others + self._fork(20)))
         self.out.result(f"fork refused {self.disk.cgroup.read('pids.events').split()[1]} time(s) (pids.events)")
 
     def gain_vcpu(self) -> None:
         """The CPU comes back."""
-        self.out.heading("The vCPU back, and no other limit on CPU time")
+        self.out.heading("The vCPU back, and all of its time")
         had = self._nproc()
         self._set("demo-cpu", "vcpus=2", "cpu.max=max")
-        self._row("vCPUs, one added", "", 2, had, self._nproc())
+        self._row(Row("vCPUs (nproc), one added", "", 2, had, self._nproc()))
 
     def all_at_once(self) -> None:
         """One transaction over all three."""
         self.out.heading("Many VEs, one transaction")
-        self.before = measure(self.ves, SECONDS, settle=0.5)
-        self.uncapped = self._limits("cpu.max")
+        before, self.uncapped = measure(self.ves, SECONDS, settle=0.5), self._limits("cpu.max")
         self._set("demo-*", "cpu.max=0.5")
-        used = measure(self.ves, SECONDS, settle=0.5)
-        self._row("all capped: demo-cpu", "CPUs", 0.5, self.before.cpus["demo-cpu"], used.cpus["demo-cpu"], -0.1, 0.1)
-        others = max(used.cpus["demo-mem"], used.cpus["demo-disk"])
-        before = max(self.before.cpus["demo-mem"], self.before.cpus["demo-disk"])
-        self._row("all capped: the others", "CPUs", 0.5, before, others, -1.0, 0.1)
+        self._row(self._steady(lambda used: Row("all capped: busiest", "CPUs", 0.5, _most(before), _most(used), 0.1)))
+        capped = sum(values == ("50000 100000",) for values in self._limits("cpu.max").values())
+        self._row(Row("all capped: VEs", "", 3, 0, capped))
 
     def refused(self) -> None:
         """One of three cannot: none is changed."""
-        self.out.heading(f"A change that one VE cannot take: its {HOT} MiB are in use, and it has no swap")
+        self.out.heading(f"A change that one of three cannot take: it uses {HOT} MiB all the time and has no swap")
         before = self._limits(*REFUSED)
         words = ["set", "demo-*", *(f"{key}={value}" for key, value in REFUSED.items()), "--deadline", "2s"]
         self.out.command(shlex.join(["rctl", *words]))
         status, said = cli(*words)
         self.out.output(said)
         after = self._limits(*REFUSED)
-        self.out.line("  limits before " + _told(before))
-        self.out.line("  limits after  " + _told(after))
-        self._row("refused: exit status", "", 1, 0, status)
-        differ = sum(before[name] != after[name] for name in before)
-        self._row("refused: VEs changed", "", 0, 0, differ)
-        self._row("refused: killed", "", 0, 0, sum(ve.memory.events["oom_kill"] for ve in self.ves.values()))
+        for when, limits in ("before", before), ("after", after):
+            told = "   ".join(f"{name}: {' '.join(values)}" for name, values in limits.items())
+            self.out.line(f"  {' and '.join(REFUSED)} {when:6}  {told}")
+        self._row(Row("refused: exit status", "", 1, None, status))
+        self._row(Row("refused: VEs as before", "", 3, None, _same(before, after)))
 
     def undo(self) -> None:
         """Back to what was there before the last change that took effect."""
-        self.out.heading("Undo: the last change that took effect, on all three")
+        self.out.heading("Undo: takes back the last change that took effect, on all three")
         capped = self._limits("cpu.max")
         self.out.command("rctl undo")
         self.out.output(self._rctl("undo"))
-        back = self._limits("cpu.max")
-        self._row("undone, VEs as before", "", 3, _same(capped, self.uncapped), _same(back, self.uncapped))
-        used = measure(self.ves, SECONDS / 2, settle=0.5)
-        self.out.result(f"demo-cpu uses {used.cpus['demo-cpu']:.2f} CPUs again")
+        now = self._limits("cpu.max")
+        self._row(Row("undone: VEs as before", "", 3, _same(capped, self.uncapped), _same(now, self.uncapped)))
+        self.out.result(f"demo-cpu uses {_burnt(measure(self.ves, SECONDS / 2, settle=0.5)):.2f} CPUs again")
+        killed = sum(ve.memory.events["oom_kill"] for ve in self.ves.values())
+        self._row(Row("killed for memory, all along", "", 0, None, killed))
 
     def _run(self, name: str, limits: list[str], *workload: str) -> None:
         told = shlex.join(["rctl", "run", name, *limits, "-d", "--", "workloads.py", *workload])
         self.out.command(told.replace(self.folder, "FOLDER"))
-        self._rctl("run", name, *limits, "-d", "--", sys.executable, "-I", "-S", str(WORKLOADS), *workload)
+        self._rctl("run", name, *limits, "-d", "--", *PYTHON, *workload)
 
     def _set(self, *words: str) -> None:
         self.out.command(shlex.join(["rctl", "set", *words]))
@@ -193,37 +184,51 @@ class Show(contextlib.ExitStack):
         return said
 
     def _nproc(self) -> int:
-        said = self._rctl("run", "demo-cpu", "--", "nproc")
         self.out.command("rctl run demo-cpu -- nproc")
+        said = self._rctl("run", "demo-cpu", "--", "nproc")
         self.out.output(said)
         return int(said)
 
     def _fork(self, children: int) -> int:
-        said = self._rctl("run", "demo-disk", "--", sys.executable, "-I", "-S", str(WORKLOADS), "fork", str(children))
         self.out.command(f"rctl run demo-disk -- workloads.py fork {children}")
+        said = self._rctl("run", "demo-disk", "--", *PYTHON, "fork", str(children))
         self.out.output(f"{said} of {children} children started")
         return int(said)
 
+    def _steady(self, row: Callable[[Usage], Row]) -> Row:
+        """The row of a measurement. Where other work held up this machine it is taken again, and longer."""
+        for seconds in SECONDS, 2 * SECONDS:
+            found = row(measure(self.ves, seconds, settle=1.0))
+            if found.good:
+                return found
+            self.out.result(f"{found}; again, for longer: is this machine busy with other work?")
+        return row(measure(self.ves, 4 * SECONDS))
+
+    def _row(self, row: Row) -> None:
+        self.rows.append(row)
+        self.out.result(str(row))
+
     def _memory(self) -> float:
-        return int(self.mem.memory.current) / MIB
+        return int(self.mem.cgroup.read("memory.current")) / MIB
 
-    def _written(self, used: object) -> float:
-        return used.written["demo-disk"] / MB  # type: ignore[attr-defined]
+    def _fillers(self) -> list[str]:
+        return self.mem.cgroup.read("cgroup.procs").split()
 
-    def _limits(self, *files: str) -> dict[str, tuple[str, ...]]:
+    def _limits(self, *files: str) -> Limits:
         return {name: tuple(ve.cgroup.read(file).strip() for file in files) for name, ve in self.ves.items()}
 
-    def _row(
-        self, what: str, unit: str, asked: float, before: float, now: float, low: float = 0, high: float = 0
-    ) -> None:
-        row = Row(what, unit, asked, before, now, low, high)
-        self.rows.append(row)
-        self.out.result(f"{what}: {number(before)} -> {number(now)} {unit}".rstrip() + f" (asked {number(asked)})")
+
+def _burnt(used: Usage) -> float:
+    return used.cpus["demo-cpu"]
 
 
-def _told(limits: dict[str, tuple[str, ...]]) -> str:
-    return "   ".join(f"{name}: {' '.join(values)}" for name, values in limits.items())
+def _most(used: Usage) -> float:
+    return max(used.cpus.values())
 
 
-def _same(left: dict[str, tuple[str, ...]], right: dict[str, tuple[str, ...]]) -> int:
+def _written(used: Usage) -> float:
+    return used.written["demo-disk"] / MB
+
+
+def _same(left: Limits, right: Limits) -> int:
     return sum(left[name] == right[name] for name in left)

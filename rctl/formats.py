@@ -10,11 +10,12 @@ kernel itself prints for it.
 from __future__ import annotations
 
 import re
+from operator import lt
 from typing import ClassVar
 
 import msgspec
 
-from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, amount, as_float
+from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag, "us": Duration, "weight": Weight}
 _DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
@@ -63,7 +64,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     def levels(self, entry: str) -> tuple[float, ...]:
         """What the entry allows, as numbers that compare; empty where more and less mean nothing."""
         try:
-            return (as_float(amount(entry)),)
+            return (level(entry),)
         except ValueError:
             return ()
 
@@ -73,7 +74,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
     def lowers(self, old: str, new: str) -> bool:
         """Whether going from ``old`` to ``new`` takes away anything."""
-        return any(b < a for a, b in zip(self.levels(old), self.levels(new), strict=False))
+        return any(map(lt, self.levels(new), self.levels(old)))
 
 
 class Nested(File, frozen=True):
@@ -93,11 +94,16 @@ class Nested(File, frozen=True):
         return " ".join(f"{name}={value}" for name, value in pairs.items())
 
     def levels(self, entry: str) -> tuple[float, ...]:
-        return tuple(as_float(amount(pair.partition("=")[2])) for pair in entry.split())
+        return tuple(level(pair.partition("=")[2]) for pair in entry.split())
 
 
 class Keyed(File, frozen=True):
-    """Flat keyed with a ``default`` line (``io.weight``). A device without a line of its own reads ``default``."""
+    """Flat keyed with a ``default`` line (``io.weight``). A device without a line of its own reads ``default``.
+
+    ``most`` is the highest weight that the kernel takes.
+    """
+
+    most: int = Weight.high
 
     def entry(self, text: str | None, key: str = "default") -> str:
         absent = self.default if key == "default" else "default"
@@ -108,8 +114,12 @@ class Keyed(File, frozen=True):
         key = key.strip() or "default"
         if key != "default" and not _DEVICE.fullmatch(key):
             raise ValueError(f"{key[:64]!r} is neither MAJOR:MINOR nor 'default'")
-        cleared = key != "default" and value == "default"
-        return key, value if cleared else str(Weight.parse(value))
+        if key != "default" and value == "default":
+            return key, value
+        weight = Weight.parse(value)
+        if level(str(weight)) > self.most:
+            raise ValueError(f"{weight} is out of range 1..{self.most}")
+        return key, str(weight)
 
     def levels(self, entry: str) -> tuple[float, ...]:
         return ()

@@ -40,7 +40,7 @@ def load(path: str, host: Host) -> Spec:
         plain = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of more digits than Python reads
         raise UsageError(f"{path}: not TOML: {error}") from None
     try:
         spec: Spec = decode(plain, host, Spec)

@@ -113,6 +113,14 @@ def as_float(amount: Amount) -> float:
     return float("inf") if amount is MAX else float(amount)
 
 
+def level(text: str) -> float:
+    """A kernel file's single value as a number that compares: an exact integer, infinity for no limit.
+
+    Raises ValueError on anything else.
+    """
+    return float("inf") if text == "max" else int(text)
+
+
 def amount(text: str) -> Amount:
     """A kernel file's single value: a number, or ``max``. Raises ValueError on anything else.
 
@@ -151,7 +159,7 @@ class Rate(Size):
 
     __slots__ = ()
     examples = "20MB/s, 5M, 10MiB/s, 1048576 or max"
-    low = 2  # the kernel answers EINVAL to 1 and ERANGE to 0
+    low = 2  # the kernel answers ERANGE to 0, and before 7 EINVAL to 1
     high = U64_MAX - 1
     _base = 1000
 

@@ -43,7 +43,8 @@ def run(plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progr
     try:
         for number, step in enumerate(plan, 1):
             done.append(step)
-            notes += _run(step, cgroups[step.path], deadline, progress)
+            if said := _run(step, cgroups[step.path], deadline, progress):
+                notes += said
             if progress is not quiet:
                 progress(Event("step", number, len(plan), step.describe()))
     except BaseException as failure:
@@ -101,12 +102,12 @@ def _set(cgroup: Cgroup, step: Set) -> list[str]:
     file = file_named(step.file)
     kills = _kills(cgroup) if file is memory.MAX else 0
     try:
-        cgroup.write(step.file, file.line(step.new, step.key))
+        text = cgroup.exchange(step.file, file.line(step.new, step.key))
     except KernelError as error:
         if error.errno != errno.ENOSPC or step.new:
             raise
         return _widen(cgroup, step)
-    got = file.entry(cgroup.read(step.file), step.key)
+    got = file.entry(text, step.key)
     if got != step.new and (step.exact or got == step.old):
         raise RctlError(
             f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import cpuset, io
+from ..errors import RctlError
 from ..units import Ranges
 from .plan import Set, Step
 
@@ -16,7 +18,8 @@ def caveats(tree: Tree, steps: Sequence[Step], cgroups: Mapping[str, Cgroup]) ->
     found = []
     for step in steps:
         if isinstance(step, Set) and step.file in _ASKED:
-            found += _ASKED[step.file](tree, step, cgroups[step.path])
+            with suppress(RctlError):  # the limits stand; a VE that went meanwhile needs no word
+                found += _ASKED[step.file](tree, step, cgroups[step.path])
     return list(dict.fromkeys(found))
 
 

@@ -21,7 +21,7 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
 from . import expand, plan, single_writer
-from .apply import Event, Progress, quiet, run
+from .apply import Event, Progress, quiet, run, undisturbed
 from .caveats import caveats
 from .enable import merged, missing
 from .journal import Journal, Record, new_id
@@ -118,7 +118,7 @@ def transact(
         if not options.dry_run:
             make(state)
             notes += recover(tree, boot_id, state, options.deadline)
-        opened.extend(tree.open_ve(wish.name) for wish in wishes)
+        tree.open_ves([wish.name for wish in wishes], opened)
         _check(tree, wishes, opened)
         if not options.dry_run:
             locks = stack.enter_context(Locks(state, options.wait))
@@ -128,10 +128,10 @@ def transact(
             steps = plan.steps(changes, enables, options.force)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
+        cgroups = {ve.path: ve for ve in opened}
+        names = dict(zip(cgroups, (wish.name for wish in wishes), strict=True))
         if options.dry_run or not steps:
             return Account(None, _outcomes(names, steps, "planned"), tuple(notes))
-        cgroups = {ve.path: ve for ve in opened}
         for step in enables:
             if step.path not in cgroups:
                 cgroups[step.path] = stack.enter_context(tree.walk(step.path))
@@ -152,8 +152,8 @@ def _run(
 ) -> list[str]:
     """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
     steps = journal.record.steps
-    progress(Event("journal", 0, len(steps)))
     try:
+        progress(Event("journal", 0, len(steps)))
         notes = run(steps, cgroups, options.deadline, progress)
     except BaseException as error:
         in_doubt = isinstance(error, RollbackError)
@@ -165,7 +165,8 @@ def _run(
         else:
             journal.close(done=False)
         raise
-    journal.close(done=True)
+    with undisturbed():
+        notes += journal.close(done=True)
     notes += caveats(tree, steps, cgroups)
     progress(Event("close", len(steps), len(steps)))
     return notes
@@ -179,7 +180,10 @@ def _close(opened: Iterable[Cgroup]) -> None:
 def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
     """Every VE is the one that is meant, and rctl's to write."""
     systemd = single_writer.applies()
+    seen: dict[int, str] = {}
     for wish, ve in zip(wishes, opened, strict=True):
+        if (twin := seen.setdefault(ve.ino, wish.name)) != wish.name:
+            raise UsageError(f"{wish.name}: is the same VE as {twin}. Name it once")
         if wish.ino is not None and ve.ino != wish.ino:
             raise GoneError(f"{ve.path}: is another VE of the same name by now (the old one was removed). See rctl ls")
         if systemd:
@@ -197,31 +201,40 @@ def _look(
     enables: list[plan.Enable] = []
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        for write in wish.writes:
+        wanted, clears = wish.writes, False
+        for write in wanted:
+            name = write.file.name
             try:
-                texts[write.file.name] = ve.edit(write.file.name)
+                texts[name] = ve.edit(name)
             except NotAvailableError:
-                texts[write.file.name] = None
+                texts[name] = None
                 if not write.if_there:
                     enables += missing(tree, ve.path, write.file)
+            clears = clears or not write.wanted
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
-        wanted = tuple(_with_tasks(write, ve, texts, notes) if not write.wanted else write for write in wish.writes)
+        if clears:
+            wanted = tuple(write if write.wanted else _with_tasks(write, tree, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
     return changes, merged(enables)
 
 
-def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
-    """A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): all that the parent has allows the same.
+def _with_tasks(write: Write, tree: Tree, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
+    """A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): all that there are allows the same.
+
+    Not the parent's list, which may be about to change in the same adjustment; the kernel keeps the VE within it.
 
     Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
     """
-    emptied = isinstance(write.file, cpuset.RangesFile) and (texts[write.file.name] or "").strip()
-    if not emptied or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
+    now = (texts[write.file.name] or "").strip() if isinstance(write.file, cpuset.RangesFile) else ""
+    if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
         return write
-    all_of_parent = ve.parent_text(f"{write.file.name}.effective").strip()
-    notes.append(f"{ve.path}: {write.file.name}: {all_of_parent}, all of the parent's: with tasks it cannot be emptied")
-    return msgspec.structs.replace(write, wanted=all_of_parent)
+    everything = tree.root.read(f"{write.file.name}.effective").strip()
+    if now != everything:
+        notes.append(
+            f"{ve.path}: {write.file.name}: {everything}, which allows all of the parent's: under tasks it cannot be empty"
+        )
+    return msgspec.structs.replace(write, wanted=everything)
 
 
 def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Self
 
 import msgspec
@@ -48,17 +49,19 @@ class Journal:
         self._state = state
         self._path = f"{state.journals}/{record.id}.json"
         draft = f"{state.journals}/.{record.id}.{os.getpid()}"
-        self._fd = os.open(draft, _CREATE, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._fd = -1
         try:
+            self._fd = os.open(draft, _CREATE, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
             _write_all(self._fd, self._data)
             os.fsync(self._fd)
             os.rename(draft, self._path)
-        except OSError as error:
-            os.close(self._fd)
-            os.unlink(draft)
+            _sync_folder(state.journals)
+        except BaseException as error:
+            self._let_go(draft, self._path)
+            if not isinstance(error, OSError):
+                raise
             raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. Make room there") from None
-        _sync_folder(state.journals)
 
     @classmethod
     def adopt(cls, state: State, name: str) -> Self | None:
@@ -85,16 +88,35 @@ class Journal:
             raise RctlError(f"{path}: not a journal of rctl: {error}. Look at it, then remove it by hand") from None
         return journal
 
-    def close(self, *, done: bool) -> None:
-        """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell."""
-        if done:
-            _append(self._state, self._data)
-        os.unlink(self._path)
-        os.close(self._fd)
+    def close(self, *, done: bool) -> list[str]:
+        """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell.
+
+        Returns notes for people; what has ended does not fail any more.
+        """
+        notes: list[str] = []
+        try:
+            if done:
+                _append(self._state, self._data)
+        except OSError as error:
+            notes.append(f"{self._state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
+        self._let_go(self._path)
+        return notes
+
+    def told(self) -> bool:
+        """Whether the history has it already: the crash came after the end."""
+        return any(record.id == self.record.id for record in history(self._state))
 
     def abandon(self) -> None:
         """Leave the journal open on disk, for ``rctl recover``."""
-        os.close(self._fd)
+        self._let_go()
+
+    def _let_go(self, *paths: str) -> None:
+        for path in paths:
+            with suppress(OSError):
+                os.unlink(path)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
 
 def new_id() -> str:
@@ -111,12 +133,22 @@ def left_open(state: State) -> list[str]:
         return []
 
 
+def sweep(state: State) -> None:
+    """Remove half-written journals of processes that ended before they had changed anything."""
+    for name in os.listdir(state.journals):
+        if name[0] == "." and not os.path.exists(f"/proc/{name.rpartition('.')[2]}"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{state.journals}/{name}")
+
+
 def _append(state: State, line: bytes) -> None:
-    """Add a line to the history. A history grown over 16 MiB starts anew beside the old."""
+    """Add a line to the history. One that has grown over 16 MiB starts anew beside the old, which is still read."""
     fd = os.open(state.history, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        _write_all(fd, line + b"\n")
+        size = os.fstat(fd).st_size
+        torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
+        _write_all(fd, (b"\n" if torn else b"") + line + b"\n")
         if os.fstat(fd).st_size > _MOST_HISTORY:
             os.rename(state.history, state.history + ".1")
     finally:
@@ -126,15 +158,18 @@ def _append(state: State, line: bytes) -> None:
 def history(state: State) -> Iterator[Record]:
     """Finished adjustments, oldest first. A line that is no record (a disk that was full) is left out."""
     decoder = msgspec.json.Decoder(Record)
-    try:
-        with open(state.history, "rb") as lines:
-            for line in lines:
-                try:
-                    yield decoder.decode(line)
-                except msgspec.DecodeError:
-                    continue
-    except FileNotFoundError:
-        return
+    for path in (f"{state.history}.1", state.history):
+        try:
+            with open(path, "rb") as lines:
+                for line in lines:
+                    try:
+                        yield decoder.decode(line)
+                    except msgspec.DecodeError:
+                        continue
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise RctlError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Self
 
-from ..errors import BusyError
+from ..errors import BusyError, NotAvailableError
 from .state import State
 
-_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
+_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length (0: to the end), pid
+_MANY = 64
 
 
 class Locks:
@@ -23,7 +24,10 @@ class Locks:
 
     def __init__(self, state: State, wait: float = 30.0) -> None:
         """``wait``: seconds in all to wait for others."""
-        self._fd = os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise NotAvailableError(f"{state.locks}: cannot be opened: {error.strerror}. See RCTL_STATE") from None
         self._deadline = time.monotonic() + wait
 
     def __enter__(self) -> Self:
@@ -35,11 +39,14 @@ class Locks:
     def take(self, cgroups: Iterable[tuple[int, str]]) -> None:
         """Lock cgroups, given as (inode, path); always in the same order, so that nobody waits in a circle.
 
+        Very many are locked as one range, all inodes there are: the kernel searches a list for each single lock.
         Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
         """
-        for ino, path in sorted(cgroups):
+        wanted = sorted(cgroups)
+        ranges = [(ino, 1, path) for ino, path in wanted] if len(wanted) < _MANY else [(0, 0, "VEs")]
+        for start, length, path in ranges:
             pause = 0.001
-            while not self._try(ino):
+            while not self._try(start, length):
                 if time.monotonic() > self._deadline:
                     raise BusyError(
                         f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
@@ -47,9 +54,9 @@ class Locks:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
 
-    def _try(self, ino: int) -> bool:
+    def _try(self, start: int, length: int) -> bool:
         try:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, ino, 1, 0))
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, length, 0))
         except (BlockingIOError, PermissionError):
             return False
         return True

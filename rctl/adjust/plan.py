@@ -8,7 +8,6 @@ lowers burst before quota and cpuset before its partition, and raises the other 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from operator import itemgetter
 
 import msgspec
@@ -35,8 +34,7 @@ class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
     def describe(self) -> str:
         """One line for people."""
         entry = f"{self.file} {self.key}".strip()
-        unit = file_named(self.file).unit
-        old, new = shown(self.old, unit), shown(self.new, unit)
+        old, new = (shown(text, file_named(self.file).unit) for text in _parts_that_differ(self.old, self.new))
         return f"{self.path}: {entry}: {old} -> {new}" + (f"  ({self.why})" if self.why else "")
 
 
@@ -74,6 +72,14 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     texts: Mapping[str, str | None]
 
 
+def _parts_that_differ(old: str, new: str) -> tuple[str, str]:
+    """Of two entries with ``name=value`` pairs, the pairs that are not the same in both; else the whole entries."""
+    if "=" not in old or "=" not in new:
+        return old, new
+    a, b = old.split(), new.split()
+    return " ".join(x for x in a if x not in b), " ".join(x for x in b if x not in a)
+
+
 def shown(entry: str, unit: str) -> str:
     """An entry for people: sizes with units, an empty one as such."""
     if unit == "bytes" and entry.isdecimal():
@@ -87,78 +93,78 @@ def steps(changes: Iterable[Change], enables: Iterable[Enable] = (), force: bool
     ``force``: lower ``memory.max`` at once, even below what is in use (the kernel may then kill).
     Raises ValueError when a wish cannot be merged with what is there.
     """
-    lowering: list[tuple[int, int, tuple[Step, ...]]] = []
-    raising: list[tuple[int, int, tuple[Step, ...]]] = []
+    ordered: list[_Placed] = []
+    known: _Known = {}
     for change in changes:
-        depth = change.path.count("/")
-        found = _differences(change)
-        if not force and (memory.MAX.name, "") in found and (shrink := _shrink(change, found)):
-            lowering.append((-depth, memory.MAX.rank, shrink))
-        for step, rank, lowers in found.values():
-            if lowers:
-                lowering.append((-depth, rank, (step,)))
-            else:
-                raising.append((depth, -rank, (step,)))
-    groups = (*sorted(lowering, key=_ORDER), *sorted(raising, key=_ORDER))
-    return (*enables, *(step for group in groups for step in group[2]))
+        found = _differences(change, known)
+        if not force and memory.MAX.name in change.texts:
+            found = _gently(change, found)
+        ordered += found
+    ordered.sort(key=_ORDER)
+    return (*enables, *[step for _, step in ordered])
 
 
-_ORDER = itemgetter(0, 1)
-_Found = dict[tuple[str, str], tuple[Set, int, bool]]
-"""Steps by (file, key), each with its file's rank and whether it takes something away."""
+_Order = tuple[int, int, int]
+"""What comes first: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
+_Placed = tuple[_Order, Step]
+_ORDER = itemgetter(0)
+_Known = dict[tuple[int, str | None, int], tuple[str, str, _Order]]
+"""Old entry, new entry and order, by write (its identity), text and depth. Many VEs share them: each is found once."""
 
 
-def _differences(change: Change) -> _Found:
-    found: _Found = {}
+def _differences(change: Change, known: _Known) -> list[_Placed]:
+    found: list[_Placed] = []
+    path, texts = change.path, change.texts
+    depth = path.count("/")
     for write in change.writes:
-        file, key = write.file, write.key
-        text = change.texts[file.name]
+        file = write.file
+        text = texts[file.name]
         if text is None and write.if_there:
             continue
-        old, new, lowers = _compare(write, text)
+        case = known.get((id(write), text, depth))
+        if case is None:
+            case = known[id(write), text, depth] = _compare(write, text, depth)
+        old, new, order = case
         if old != new:
-            disturbed = tuple((f.name, f.entry(change.texts[f.name])) for f in file.disturbs)
-            found[file.name, key] = (
-                Set(change.path, file.name, old, new, key, write.exact, disturbed),
-                file.rank,
-                lowers,
-            )
+            disturbed = tuple((f.name, f.entry(texts[f.name])) for f in file.disturbs) if file.disturbs else ()
+            found.append((order, Set(path, file.name, old, new, write.key, write.exact, disturbed)))
     return found
 
 
-@lru_cache(maxsize=1024)
-def _compare(write: Write, text: str | None) -> tuple[str, str, bool]:
-    """Old entry, new entry, and whether that lowers it. Many VEs hold the same text, so this is worth remembering."""
-    old = write.file.entry(text, write.key)
-    new = write.file.merge(old, write.wanted)
-    return old, new, write.file.lowers(old, new)
+def _compare(write: Write, text: str | None, depth: int) -> tuple[str, str, _Order]:
+    file = write.file
+    old = file.entry(text, write.key)
+    new = file.merge(old, write.wanted)
+    return old, new, (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
 
 
-def _shrink(change: Change, found: _Found) -> tuple[Step, ...]:
-    """Take a ``memory.max`` below what is in use out of ``found``: ``memory.high`` holds it there, reclaim, set.
+def _gently(change: Change, found: list[_Placed]) -> list[_Placed]:
+    """Where ``memory.max`` goes below what is in use: ``memory.high`` holds the VE there, then reclaim, then set.
 
     Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` then already keeps the VE
-    to its new size. Empty when there is nothing to shrink.
+    to its new size.
     """
-    step, _, lowers = found[memory.MAX.name, ""]
-    if not lowers:
-        return ()
+    own = {step.file: step for _, step in found if isinstance(step, Set)}
+    step = own.get(memory.MAX.name)
+    if step is None or not memory.MAX.lowers(step.old, step.new):
+        return found
     usage, goal = int(change.texts["memory.current"] or 0), int(step.new)
     if usage <= goal:
-        return ()
-    del found[step.file, step.key]
-    wished, *_ = found.pop((memory.HIGH.name, ""), (None,))
-    swap, _, less_swap = found.get((memory.SWAP_MAX.name, ""), (None, 0, True))
-    if swap is not None and not less_swap:
-        del found[swap.file, swap.key]
+        return found
+    wished, swap = own.get(memory.HIGH.name), own.get(memory.SWAP_MAX.name)
+    gives = swap if swap is not None and not memory.SWAP_MAX.lowers(swap.old, swap.new) else None
     high = memory.HIGH.entry(change.texts[memory.HIGH.name])
     final = wished.new if wished else high
-    held = str(goal) if amount(high) is MAX or int(high) > goal else high
+    held = str(min([goal, *(int(size) for size in (high, final) if amount(size) is not MAX)]))
     why = "holds the VE back while memory is reclaimed"
-    return (
-        *((Set(change.path, memory.HIGH.name, high, held, why=why),) if held != high else ()),
-        *((swap,) if swap is not None and not less_swap else ()),
+    group: tuple[Step | None, ...] = (
+        Set(change.path, memory.HIGH.name, high, held, why=why) if held != high else None,
+        gives,
         Reclaim(change.path, goal, usage),
         step,
-        *((Set(change.path, memory.HIGH.name, held, final),) if final != held else ()),
+        Set(change.path, memory.HIGH.name, held, final) if final != held else None,
     )
+    taken = (step, wished, gives)
+    order = next(order for order, placed in found if placed is step)
+    rest = [(order, placed) for order, placed in found if not any(placed is one for one in taken)]
+    return [*((order, placed) for placed in group if placed is not None), *rest]

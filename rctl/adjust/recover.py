@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 from ..cgroupfs.cgroup import Cgroup
@@ -9,9 +10,9 @@ from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError, NotFoundError, RollbackError
 from ..limits import file_named
 from .apply import roll_back
-from .journal import Journal, Record, left_open
+from .journal import Journal, Record, left_open, sweep
 from .lock import Locks
-from .plan import Set, Step
+from .plan import Enable, Set, Step
 from .state import State
 
 
@@ -20,6 +21,7 @@ def recover(tree: Tree, boot_id: str, state: State, deadline: float) -> list[str
 
     Raises RollbackError when something cannot be put back; that journal then stays.
     """
+    sweep(state)
     told = []
     for name in reversed(left_open(state)):
         journal = Journal.adopt(state, name)
@@ -36,6 +38,9 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     if record.boot_id != boot_id:
         journal.close(done=False)
         return f"recovered {what}: nothing to do, its VEs went with the last boot"
+    if journal.told():
+        journal.close(done=False)
+        return f"recovered {what}: rolled forward, it had ended"
     with ExitStack() as stack:
         cgroups = _present(tree, record, stack)
         own = [step for step in record.steps if step.path in cgroups]
@@ -44,7 +49,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
             journal.close(done=True)
             return f"recovered {what}: rolled forward, all of it had been written"
         foreign = {key for key, step in finals.items() if not _ours(cgroups, own, step)}
-        left = roll_back([step for step in own if _key(step) not in foreign], cgroups, deadline)
+        left = roll_back(list(_ours_to_put_back(own, foreign)), cgroups, deadline)
         if left:
             journal.abandon()
             raise RollbackError(f"{what}: not put back: {'; '.join(left)}. Mend the cause and run rctl recover again")
@@ -75,6 +80,19 @@ def _key(step: Step) -> tuple[str, str, str]:
 def _finals(steps: list[Step]) -> dict[tuple[str, str, str], Set]:
     """The last step on each entry."""
     return {_key(step): step for step in steps if isinstance(step, Set)}
+
+
+def _ours_to_put_back(steps: list[Step], foreign: set[tuple[str, str, str]]) -> Iterator[Step]:
+    """All steps but those on foreign entries; controllers that such an entry needs stay enabled."""
+    for step in steps:
+        if isinstance(step, Enable):
+            below = step.path.rstrip("/") + "/"
+            used = {file_named(file).controller for path, file, _ in foreign if path.startswith(below)}
+            names = tuple(name for name in step.controllers if name not in used)
+            if names:
+                yield Enable(step.path, names)
+        elif _key(step) not in foreign:
+            yield step
 
 
 def _now(cgroups: dict[str, Cgroup], step: Set) -> str | None:

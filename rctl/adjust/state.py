@@ -61,7 +61,7 @@ def make(state: State) -> State:
     for folder in (state.keep, state.run, state.journals):
         try:
             facts = os.lstat(folder)
-        except FileNotFoundError:
+        except OSError:
             facts = _made(folder)
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
             raise NotAvailableError(

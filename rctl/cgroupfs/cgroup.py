@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from typing import Self
 
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
@@ -23,13 +24,13 @@ class Cgroup:
     ``path`` is the absolute cgroup path (``/`` is the root of the mount), for people and for the journal only.
     """
 
-    __slots__ = ("_edits", "fd", "ino", "path")
+    __slots__ = ("_edits", "_ino", "fd", "path")
 
     def __init__(self, path: str, fd: int) -> None:
         """Take over an open directory descriptor. Tests may hand in a plain directory; see ``Tree`` for real ones."""
         self.path = path
         self.fd = fd
-        self.ino = os.fstat(fd).st_ino
+        self._ino = 0
         self._edits: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -38,13 +39,31 @@ class Cgroup:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def ino(self) -> int:
+        """The inode number, by which the cgroup is known."""
+        if not self._ino:
+            self._ino = os.fstat(self.fd).st_ino
+        return self._ino
+
+    def learn_inodes(self, children: Mapping[str, Cgroup]) -> None:
+        """Take the inodes of many open children from one listing, which costs far less than an fstat(2) each.
+
+        A child that was removed and made again in between gets the wrong one; it answers ENODEV or ENOENT to whatever
+        is opened in it from then on, so that no harm comes of it.
+        """
+        with os.scandir(self.fd) as entries:
+            for entry in entries:
+                if entry.name in children:
+                    children[entry.name]._ino = entry.inode()
+
     def close(self) -> None:
         """Let go of all descriptors. The cgroup itself stays."""
-        for fd in (*self._edits.values(), self.fd):
-            if fd >= 0:
-                os.close(fd)
-        self._edits.clear()
-        self.fd = -1
+        while self._edits:
+            os.close(self._edits.popitem()[1])
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     @property
     def depth(self) -> int:
@@ -53,7 +72,7 @@ class Cgroup:
 
     def child(self, name: str) -> Cgroup:
         """Open the cgroup ``name`` directly below. Raises NotFoundError, GoneError."""
-        path = f"{self.path.rstrip('/')}/{name}"
+        path = f"/{name}" if self.path == "/" else f"{self.path}/{name}"
         try:
             return Cgroup(path, os.open(name, _DIRECTORY, dir_fd=self.fd))
         except OSError as error:
@@ -114,11 +133,21 @@ class Cgroup:
         try:
             if fd is None:
                 fd = self._edits[name] = os.open(name, os.O_RDWR | _FILE, dir_fd=self.fd)
-            # A limit's file is one seq_file record, which one read gives whole when the buffer is larger than it.
-            data = os.pread(fd, _PAGE, 0)
-            return (data if len(data) < _PAGE else _read_all(fd)).decode("utf-8", "replace")
+            return _read_one(fd).decode()
         except OSError as error:
             raise self._translated(name, "", error) from error
+
+    def exchange(self, name: str, text: str) -> str:
+        """Write ``text`` to a limit's file and read back what it holds then."""
+        fd = self._edits.get(name)
+        if fd is None:
+            self.write(name, text)
+            return self.read(name)
+        try:
+            os.write(fd, text.encode())
+            return _read_one(fd).decode()
+        except OSError as error:
+            raise self._translated(name, text, error) from error
 
     def write(self, name: str, text: str) -> None:
         """Write ``text`` in one write(2). Raises GoneError, NotAvailableError, KernelError."""
@@ -191,6 +220,12 @@ class Cgroup:
 
 
 SUBTREE_CONTROL = "cgroup.subtree_control"
+
+
+def _read_one(fd: int) -> bytes:
+    """A limit's file is one seq_file record, which one read gives whole when the buffer is larger than it."""
+    data = os.pread(fd, _PAGE, 0)
+    return data if len(data) < _PAGE else _read_all(fd)
 
 
 def _read_all(fd: int) -> bytes:

@@ -13,8 +13,9 @@ from .cgroup import Cgroup
 class Texts(dict[str, str | None]):
     """The texts of a cgroup's files by name, read when first asked for; ``None`` for one that is not there."""
 
+    __slots__ = ("_cgroup",)
+
     def __init__(self, cgroup: Cgroup) -> None:
-        super().__init__()
         self._cgroup = cgroup
 
     def __missing__(self, name: str) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from ..errors import NotAvailableError, NotFoundError, UsageError
@@ -19,19 +19,21 @@ from .cgroup import _DIRECTORY, Cgroup
 
 PREFIX = "rctl-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+_MANY = 64
 _PATTERN = frozenset("*?[")
 
 
 class Tree:
     """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
 
-    __slots__ = ("base", "prefix", "root")
+    __slots__ = ("_stem", "base", "prefix", "root")
 
     def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX) -> None:
         """``root`` is the mount's root. Tests may hand in a plain directory's handle."""
         self.root = root
         self.base = base
         self.prefix = prefix
+        self._stem = f"{base.rstrip('/')}/{prefix}"
 
     @classmethod
     def open(cls, place: str | None = None) -> Self:
@@ -53,14 +55,14 @@ class Tree:
 
     def path(self, name: str) -> str:
         """The cgroup path of a VE's name. Raises UsageError for names that could leave the tree."""
+        if _NAME.fullmatch(name):
+            return self._stem + name
         if name.startswith("/"):
             return check_path(name, "VE")
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"{name[:64]!r}: not a VE's name. "
-                "Use letters, digits and _.@+-, at most 64, or a cgroup path with a leading /"
-            )
-        return f"{self.base.rstrip('/')}/{self.prefix}{name}"
+        raise UsageError(
+            f"{name[:64]!r}: not a VE's name. "
+            "Use letters, digits and _.@+-, at most 64, or a cgroup path with a leading /"
+        )
 
     def name(self, path: str) -> str:
         """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
@@ -79,8 +81,16 @@ class Tree:
                 raise
             raise NotFoundError(f"{name}: there is no such VE ({str(error).split(':')[0]}). See rctl ls") from None
 
+    def open_ves(self, names: Sequence[str], opened: list[Cgroup]) -> None:
+        """Open many VEs; each goes to ``opened`` once it is open, for the caller to close. Raises as ``open_ve``."""
+        opened.extend(self.open_ve(name) for name in names)
+        if len(opened) >= _MANY and self.base == "/":
+            self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
+
     def walk(self, path: str) -> Cgroup:
         """Open a cgroup path component by component, following no link and leaving no mount."""
+        if path.rfind("/") == 0 and len(path) > 1:
+            return self.root.child(path[1:])
         here = self.root
         for part in filter(None, path.split("/")):
             try:

@@ -5,6 +5,7 @@ Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and exit with its status. Errors are one line on standard error."""
+    gc.disable()  # a verb ends before garbage matters, and looking for it costs more than keeping it
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_status())
 

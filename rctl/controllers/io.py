@@ -30,7 +30,7 @@ class IoMax(Nested, frozen=True):
 KEYS = ("rbps", "wbps", "riops", "wiops")
 MAX = IoMax("io.max", "io", default="rbps=max wbps=max riops=max wiops=max", unit="rates")
 WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
-BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight")
+BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
 FILES: tuple[File, ...] = (MAX, WEIGHT, BFQ_WEIGHT)
 
 _DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)

@@ -85,7 +85,7 @@ def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> 
     Raises NotFoundError; BusyError while it holds processes and ``kill`` is not given, or they outlive ``seconds``.
     """
     path = managed_path(tree, name)
-    with tree.walk(path) as ve:
+    with tree.open_ve(name) as ve:
         inside = processes(ve)
         if inside and not kill:
             raise BusyError(

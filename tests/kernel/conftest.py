@@ -35,7 +35,9 @@ def place() -> Iterator[Path]:
         return
     given = os.environ.get("RCTL_TREE", "").strip("/")
     if os.environ.get("RCTL_TESTS") != "host" or not given:
-        pytest.exit("tests/kernel: run `make test-kernel`, or give RCTL_TESTS=host and RCTL_TREE=/a/delegated/cgroup", 2)
+        pytest.exit(
+            "tests/kernel: run `make test-kernel`, or give RCTL_TESTS=host and RCTL_TREE=/a/delegated/cgroup", 2
+        )
     above = MOUNT / given
     before = enabled(above)
     own = above / f"rctl-tests-{os.getpid()}"

@@ -14,11 +14,9 @@ from tests.kernel.workload import MIB, Worker, filler, sleeper, until
 NO_SWAP = {"memory.swap.max": 0}
 
 
-@pytest.mark.parametrize(
-    "file",
-    ["memory.max", "memory.high", "memory.low", "memory.min", "memory.swap.max", "memory.swap.high", "memory.zswap.max"],
-)
-def test_size_is_written_and_read_back(ve: Ve, file: str) -> None:
+@pytest.mark.parametrize("name", ["max", "high", "low", "min", "swap.max", "swap.high", "zswap.max"])
+def test_size_is_written_and_read_back(ve: Ve, name: str) -> None:
+    file = f"memory.{name}"
     if lacks(ve, file, {file: "64M"}):
         return
     ve.set({file: "64M"})

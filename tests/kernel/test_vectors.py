@@ -41,6 +41,9 @@ ELSEWHERE: dict[str, str] = {}
 OTHER_KERNELS = {
     "kernel.write:memory.peak-001": {None},  # 6.12: any write resets it
     "kernel.write:cpuset.cpus-012": {errno.EINVAL},  # 5.10: "all" is no list
+    "kernel.write:io.max-006": {None},  # 7: one operation a second is a limit
+    "kernel.write:cpuset.cpus-014": {None},  # 7: emptied under tasks, which then use the parent's
+    "kernel.write:cpuset.mems-004": {None},  # 7: likewise
 }
 """Answers of kernels other than 6.1."""
 

@@ -215,8 +215,18 @@ class FakeKernel:
         del node.parent.children[path.rpartition("/")[2]]
 
     def limits(self) -> dict[tuple[str, str], str]:
-        """All that can be set, on every cgroup: what "the state" is in these tests."""
-        return {(node.path, name): value for node in self.root.family() for name, value in node.files.items()}
+        """All that can be set, on every cgroup: what "the state" is in these tests.
+
+        A list of CPUs that tasks run on cannot be emptied, so all that the parent has, or more, which allows the same,
+        is shown as empty.
+        """
+        found = {(node.path, name): value for node in self.root.family() for name, value in node.files.items()}
+        for node in self.root.family():
+            if node.parent and node.tasks and node.files.get("cpuset.cpus"):
+                all_of_parent = self._effective(node.parent, "cpuset.cpus", self.cpus)
+                if _numbers(node.files["cpuset.cpus"]) >= all_of_parent:
+                    found[node.path, "cpuset.cpus"] = ""
+        return found
 
     @property
     def kills(self) -> int:
@@ -537,8 +547,11 @@ class Calls:
 
     @contextmanager
     def scandir(self, fd: int) -> Iterator[list[Any]]:
-        names = sorted(self._at(fd).children)
-        yield [SimpleNamespace(name=name, is_dir=lambda follow_symlinks: True) for name in names]
+        children = sorted(self._at(fd).children.items())
+        yield [
+            SimpleNamespace(name=name, is_dir=lambda follow_symlinks: True, inode=lambda node=node: node.ino)
+            for name, node in children
+        ]
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         node, file = self._kernel.fds[fd]

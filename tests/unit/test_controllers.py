@@ -148,6 +148,7 @@ def test_io_limits_are_written_by_device_and_only_what_is_given() -> None:
     limits = {"max": {"8:0": {"rbps": "20MB/s", "wiops": 500}, "8:16": {"wbps": "max"}, "8:32": {}}, "weight": 50}
     assert asked({"io": limits}) == [
         "io.weight default = 50",
+        "io.bfq.weight default = 50",
         "io.max 8:0 = rbps=20000000 wiops=500",
         "io.max 8:16 = wbps=max",
     ]

@@ -77,6 +77,7 @@ def _plain(given: tuple[Wanted, Wanted]) -> tuple[FakeKernel, Wanted]:
     with state_folder() as state, kernel.installed() as tree:
         if before:
             run(tree, kernel, state, before)
+    kernel.wake()
     return kernel, wanted
 
 
@@ -126,20 +127,19 @@ def test_a_fault_at_any_operation_ends_in_exactly_the_old_or_exactly_the_new(nam
         with state_folder() as state, kernel.installed() as tree:
             make(state)
             kernel.faults = {number: fault}
-            failed = False
             try:
                 run(tree, kernel, state, trial.wanted)
-            except (RctlError, KeyboardInterrupt):
-                failed = True
+                expected = trial.new
+            except RctlError:
+                expected = trial.old
+            except KeyboardInterrupt:  # one that comes while the end is written down waits for that
+                expected = trial.new if list(history(state)) else trial.old
             at = kernel.operations[number]
-            assert kernel.limits() in ([trial.old] if failed and at.kind == "write" else [trial.old, trial.new]), at
-            assert left_open(state) == [] or "journal" in at.kind, at
+            assert kernel.limits() == expected, at
             assert kernel.kills == 0
-            assert settle(tree, state) in (trial_lines(0) + trial_lines(1))
-
-
-def trial_lines(count: int) -> list[list[str]]:
-    return [[]] if not count else [["rolled back"], ["rolled forward"]]
+            assert left_open(state) == [] or at.kind == "journal unlink", at
+            settle(tree, state)
+            assert kernel.limits() == expected, at
 
 
 def settle(tree: Tree, state: State) -> list[str]:
@@ -164,7 +164,9 @@ def test_a_second_fault_while_putting_back_leaves_a_journal_that_recover_settles
             with pytest.raises(RctlError) as caught:
                 run(tree, kernel, state, trial.wanted)
             done = number >= len(kernel.operations)
-            if isinstance(caught.value, RollbackError):
+            in_doubt = isinstance(caught.value, RollbackError)
+            assert kernel.limits() == trial.old or in_doubt
+            if in_doubt or left_open(state):  # the journal itself could not be removed
                 kernel.faults = {}
                 assert settle(tree, state) == ["rolled back"]
             assert kernel.limits() == trial.old
@@ -548,8 +550,7 @@ def test_the_kernel_in_memory_answers_as_the_real_one(vector: dict[str, Any]) ->
         answer = None
     except OSError as error:
         answer = errno.errorcode[error.errno or 0]
-    same = {"ENOTSUP": "EOPNOTSUPP"}
-    assert answer == same.get(vector["expect"]["errno"], vector["expect"]["errno"])
+    assert answer == vector["expect"]["errno"]
     if answer is None:
         held = vector["expect"]["readback"].replace("DEV", "8:0")
         assert kernel.get("/ve", file) == held.split(" burst=")[0]

@@ -10,14 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rctl.controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
-from rctl.formats import File, Whole, flat_keyed, floor_page, nested_keyed
+from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed
 from rctl.formats import pressure as parse_pressure
 from rctl.limits import FILES, file_named
 from rctl.units import MAX, Ops, Ranges
 
 PAGE = 4096
 NO_LIMIT = "rbps=max wbps=max riops=max wiops=max"
-SINGLE = [file for file in FILES if file.name not in ("io.max", "io.weight")]
+SINGLE = [file for file in FILES if not isinstance(file, Keyed | Nested)]
 
 
 def by_name(file: File) -> str:
@@ -29,7 +29,7 @@ def by_name(file: File) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=by_name)
 def test_the_default_is_what_a_file_reads_where_it_is_not_there_yet(file: File) -> None:
-    key = "default" if file is io.WEIGHT else ""
+    key = "default" if isinstance(file, Keyed) else ""
     assert file.entry(None, key) == file.default
 
 
@@ -160,6 +160,7 @@ def test_a_wish_is_in_the_form_that_the_kernel_prints(file: File, text: str, wis
         (io.WEIGHT, "8:0"),
         (io.WEIGHT, "default default"),
         (io.WEIGHT, "10001"),
+        (io.BFQ_WEIGHT, "1001"),
     ],
 )
 def test_a_wish_that_the_kernel_would_refuse_is_refused(file: File, text: str) -> None:

@@ -58,7 +58,7 @@ NAMED = {
     for name in (
         *(f"memory.{key}" for key in ("max", "high", "low", "min", "swap.max", "swap.high", "zswap.max", "oom.group")),
         *("cpu.max", "cpu.weight", "cpu.idle", "cpu.max.burst", "pids.max", "cpuset.cpus", "cpuset.mems"),
-        *("io.max", "io.weight", "cgroup.freeze", "cgroup.pressure"),
+        *("io.max", "io.weight", "io.bfq.weight", "cgroup.freeze", "cgroup.pressure"),
     )
 }
 """Files that rctl knows by name, by group."""
@@ -83,13 +83,13 @@ STRICTER = {
 """Taken by others, refused by rctl, because a person who writes it most likely means something else."""
 
 BEFORE = {
-    "kernel.write:io.max-022": {"io.max": f"{DEVICE} rbps=1048576 wbps=max riops=max wiops=max"},
+    "kernel.write:io.max-022": f"{DEVICE} rbps=1048576 wbps=max riops=max wiops=max",
 }
 
 TYPED = {
     group: name
     for group, name in NAMED.items()
-    if name not in ("cpu.max", "cpu.idle", "cgroup.freeze", "cgroup.pressure")
+    if name not in ("cpu.max", "cpu.idle", "io.bfq.weight", "cgroup.freeze", "cgroup.pressure")
 }
 """Files whose limit has the file's name and is written in the same way."""
 
@@ -103,8 +103,10 @@ def agrees(vector: Vector, name: str, key: str) -> None:
         with pytest.raises(UsageError):
             held(data)
     else:
-        readback = concrete(vector.expect["readback"]).removeprefix("default ")
-        assert held(data, BEFORE.get(vector.id))[name].removeprefix("default ") == readback
+        (write,) = (write for write in writes(decode(nest(data), HOST), HOST) if write.file.name == name)
+        before = write.file.entry(BEFORE.get(vector.id), write.key)
+        printed = write.file.entry(concrete(vector.expect["readback"]), write.key)
+        assert write.file.merge(before, write.wanted) == printed
 
 
 @vectors.parametrize(NAMED, without=ASKS_THE_MACHINE)
@@ -241,6 +243,12 @@ def test_the_limit_that_systemd_would_set(vector: Vector) -> None:
     assert {name: concrete(vector.expect["files"][name]) for name in after} == after
 
 
+@vectors.parametrize(["systemd.IOWeight->io.bfq.weight"])
+def test_the_weight_on_bfqs_own_scale(vector: Vector) -> None:
+    after = held({"io.weight": vector.input["IOWeight"]})
+    assert after["io.bfq.weight"] == f"default {vector.expect['io.bfq.weight']}"
+
+
 V1_FILES = {"memory.limit_in_bytes": "memory.max", "memory.soft_limit_in_bytes": "memory.high"}
 
 
@@ -277,7 +285,7 @@ RUN_HERE = {
     *SIZES,
     *OCI,
     *("cpuset list->byte mask", "parse psi", "parse io.stat", "parse uint file", "security.path"),
-    *("systemd.props->files", "libcgroup v1<->v2"),
+    *("systemd.props->files", "systemd.IOWeight->io.bfq.weight", "libcgroup v1<->v2"),
 }
 
 LATER = {
@@ -288,7 +296,6 @@ LATER = {
     "oci.blkio.weight->io.bfq.weight": "the OCI importer, on disks that BFQ serves",
     "oci.cpu.quota->systemd CPUQuotaPerSecUSec": "setting a systemd unit's limits through systemd, from OCI",
     "oci.unified->systemd props": "setting a systemd unit's limits through systemd, from OCI",
-    "systemd.IOWeight->io.bfq.weight": "the systemd importer, on disks that BFQ serves",
     "systemd.cpu period clamp": "the systemd importer: rctl refuses where systemd stretches",
     "systemd.percent": "the systemd importer: in rctl a bare number is a number of CPUs",
     "systemd.slice->path": "the systemd importer: from unit names to paths",

@@ -1,0 +1,22 @@
+"""The Python API: half a CPU and 256 MiB for every VE named, as one transaction; then a look at them.
+
+python examples/adjust.py web db batch
+"""
+
+import contextlib
+import sys
+
+import rctl
+from rctl.api import adjust
+
+with contextlib.ExitStack() as stack:
+    try:
+        ves = [stack.enter_context(rctl.open(name)) for name in sys.argv[1:]]
+        with adjust(*ves, options=rctl.Options(deadline=20.0)) as targets:
+            for target in targets:
+                target.cpu.max = 0.5
+                target.memory.max = "256M"  # below what is in use: reclaimed first, and nothing is killed
+    except rctl.RctlError as error:
+        sys.exit(f"{error}\nNothing was changed.")
+    for ve in ves:
+        print(f"{ve.name}: {ve.cpu.max} CPUs, {ve.memory.current} of {ve.memory.max} bytes, {ve.sample().state}")

@@ -1,0 +1,149 @@
+"""Bare VEs: made, filled, emptied and removed, by the engine's callers and by run, attach and rm."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust.engine import Options
+from rctl.cgroupfs.files import this_host
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import BusyError, KernelError, NotFoundError, UsageError
+from rctl.limits import decode, nest
+from rctl.ve import bare
+from tests.kernel.helpers import Ve, refused
+from tests.kernel.shell import rctl
+from tests.kernel.test_cli import fails
+from tests.kernel.workload import forker, sleeper, until
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended, waited for by its parent or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def home(pid: int) -> str:
+    """The process's cgroup path."""
+    return Path(f"/proc/{pid}/cgroup").read_text().strip().rpartition("0::")[2]
+
+
+def test_made_with_limits_or_not_at_all(tree: Tree) -> None:
+    host = this_host()
+    good, bad = (decode(nest(wanted), host) for wanted in ({"pids.max": 9}, {"files.cgroup.max.depth": "deep"}))
+    with refused(KernelError, "cgroup.max.depth"):
+        bare.apply(tree, {"a": good, "b": bad}, host, Options())
+    assert tree.names() == []
+    made, _ = bare.apply(tree, {"a": good}, host, Options())
+    assert made == ["a"]
+    assert Ve(tree, "a").text("pids.max") == "9"
+
+
+def test_a_name_is_taken_once(ve: Ve, tree: Tree) -> None:
+    with refused(BusyError, "exists already", ve):
+        bare.make(tree, "web1")
+
+
+def test_remove_leaves_one_with_processes_alone_unless_it_may_kill(ve: Ve, tree: Tree) -> None:
+    (ve.dir / "below").mkdir()
+    below = sleeper(ve.dir / "below")
+    worker = forker(ve.dir)
+    assert worker.ask("3") == "3 0"
+    with refused(BusyError, r"^web1: has 5 process\(es\)", ve):
+        bare.remove(tree, "web1")
+    assert bare.remove(tree, "web1", kill=True) == 5
+    assert not ve.dir.exists()
+    assert (worker.end(), below.end()) == (-signal.SIGKILL, -signal.SIGKILL)
+
+
+def test_frozen_ve_is_removed_too(ve: Ve, tree: Tree) -> None:
+    worker = sleeper(ve.dir)
+    ve.set({"files.cgroup.freeze": 1})
+    until(lambda: ve.count("cgroup.events", "frozen"), "frozen")
+    bare.remove(tree, "web1", kill=True)
+    assert worker.end() == -signal.SIGKILL
+
+
+def test_foreign_cgroups_are_not_removed(scratch: Path, tree: Tree) -> None:
+    with pytest.raises(UsageError, match="not a VE of rctl's own"):
+        bare.remove(tree, f"/{scratch.name}", kill=True)
+    assert scratch.exists()
+
+
+def test_attach_moves_all_or_none(ve: Ve, other: Ve, tree: Tree) -> None:
+    first, second = sleeper(other.dir), sleeper(other.dir)
+    with tree.open_ve("web1") as target:
+        with pytest.raises(NotFoundError, match="there is no such process"):
+            bare.attach(target, [first.pid, 2**22 - 1])
+        with pytest.raises(KernelError, match=r"cgroup\.procs"):
+            bare.attach(target, [first.pid, second.pid, 2])  # a kernel thread
+        assert (home(first.pid), home(second.pid)) == (other.path, other.path)
+        bare.attach(target, [first.pid, second.pid])
+    assert (home(first.pid), home(second.pid)) == (ve.path, ve.path)
+
+
+def test_attach_by_command_makes_the_ve_or_leaves_nothing(other: Ve, tree: Tree) -> None:
+    worker = sleeper(other.dir)
+    fails(rctl("attach", "new", str(worker.pid), "4194303"), 1, "4194303: there is no such process")
+    assert tree.names() == ["web2"]
+    done = rctl("attach", "new", str(worker.pid))
+    assert (done.status, done.out) == (0, f"new: attached {worker.pid}\n")
+    assert home(worker.pid) == Ve(tree, "new").path
+
+
+def test_run_becomes_the_command_inside_the_ve(tree: Tree) -> None:
+    done = rctl("run", "job", "--memory", "64M", "--pids", "20", "--", "cat", "/proc/self/cgroup")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.endswith(f"0::{Ve(tree, 'job').path}\n")
+    assert Ve(tree, "job").text("memory.max") == str(64 << 20)
+    assert rctl("run", "job", "--", "sh", "-c", "exit 7").status == 7
+
+
+def test_run_rm_removes_the_ve_and_passes_the_status_on(tree: Tree) -> None:
+    assert rctl("run", "--rm", "job", "-l", "pids.max=20", "--", "sh", "-c", "exit 7").status == 7
+    assert tree.names() == []
+    assert rctl("run", "--rm", "job", "--", "true").status == 0
+    assert tree.names() == []
+
+
+def test_run_detached_returns_at_once_with_the_process_id(tree: Tree) -> None:
+    begin = time.monotonic()
+    done = rctl("run", "--detach", "job", "--", "sleep", "1000")
+    assert time.monotonic() - begin < 20
+    pid = int(done.out)
+    procs = Ve(tree, "job").dir / "cgroup.procs"
+    until(lambda: procs.read_text() == f"{pid}\n", "the command inside the VE")
+    done = rctl("rm", "job")
+    assert (done.status, done.out) == (1, "job: left alone\n")
+    assert done.err.startswith("rctl: job: has 1 process(es)")
+    done = rctl("rm", "job", "--kill")
+    assert (done.status, done.out) == (0, "job: removed, 1 process(es) killed\n")
+    until(lambda: gone(pid), "the command's end")
+
+
+def test_run_that_cannot_have_its_limits_runs_nothing(tree: Tree, tmp_path: Path) -> None:
+    done = rctl("run", "job", "-l", "files.cgroup.max.depth=deep", "--", "touch", str(tmp_path / "ran"))
+    fails(done, 1, "cgroup.max.depth")
+    assert tree.names() == []
+    assert not (tmp_path / "ran").exists()
+
+
+def test_rm_takes_patterns_and_tells_of_each(ve: Ve, other: Ve, tree: Tree) -> None:
+    worker = sleeper(other.dir)
+    done = rctl("rm", "web*")
+    assert (done.status, done.out.splitlines()) == (1, ["web1: removed", "web2: left alone"])
+    assert tree.names() == ["web2"]
+    assert worker.alive
+    assert rctl("rm", "web1").err.startswith("rctl: web1: there is no such VE")
+
+
+def test_names_lists_only_managed_ves(ve: Ve, scratch: Path, tree: Tree, place: Path) -> None:
+    listed = tree.names()
+    assert "web1" in listed
+    if tree.prefix:
+        assert listed == ["web1"]
+    assert os.path.samefile(ve.dir.parent, place)

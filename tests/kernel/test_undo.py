@@ -1,0 +1,123 @@
+"""Undo restores exactly, once, gently, and never over what was changed since."""
+
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust.engine import Options
+from rctl.adjust.journal import history
+from rctl.adjust.state import State
+from rctl.adjust.undo import undo
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
+from rctl.host import Host
+from tests.kernel.helpers import Ve, refused, set_all
+from tests.kernel.workload import MIB, filler
+
+FIRST = {"memory.max": "200M", "memory.low": "10M", "cpu.max": 0.5, "cpu.weight": 50, "pids.max": 100, "io.weight": 40}
+SECOND = {"memory.max": "300M", "memory.high": "250M", "cpu.max": "max", "cpu.period": "50ms", "cpu.weight": 200}
+
+
+def test_every_adjustment_is_taken_back_in_turn(ve: Ve, other: Ve, tree: Tree, host: Host) -> None:
+    set_all(tree, {ve: {"memory.max": "max", "cpu.weight": 100, "pids.max": "max", "io.weight": 100}})
+    states = []
+    for wanted in (FIRST, SECOND, {"cpuset.cpus": 0, "pids.max": 7}):
+        states.append((ve.snapshot(), other.snapshot()))
+        set_all(tree, {ve: wanted, other: wanted})
+    for before in reversed(states):
+        account = undo(tree, host, Options(), None)
+        assert {outcome.status for outcome in account.outcomes} == {"changed"}
+        now = (ve.snapshot(), other.snapshot())
+        assert all(text == now[n][name] for n in (0, 1) for name, text in before[n].items() if name != "parent")
+
+
+def test_undo_of_idle_brings_back_the_weight(ve: Ve, tree: Tree, host: Host) -> None:
+    if not ve.able("cpu.idle"):
+        return  # refused here: test_cpu.py
+    ve.set({"cpu.weight": 300})
+    ve.set({"cpu.weight": "idle"})
+    undo(tree, host, Options(), None)
+    assert (ve.text("cpu.idle"), ve.text("cpu.weight")) == ("0", "300")
+
+
+def test_undo_of_a_weight_brings_back_idle(ve: Ve, tree: Tree, host: Host) -> None:
+    if not ve.able("cpu.idle"):
+        return
+    ve.set({"cpu.weight": "idle"})
+    ve.set({"cpu.weight": 300})
+    undo(tree, host, Options(), None)
+    assert (ve.text("cpu.idle"), ve.text("cpu.weight")) == ("1", "0")
+
+
+def test_undo_of_a_disk_limit_removes_its_line(ve: Ve, rawdisk: Path, tree: Tree, host: Host) -> None:
+    ve.set({"io.max": f"{rawdisk} rbps=1M"})
+    ve.set({"io.max": f"{rawdisk} wiops=10"})
+    undo(tree, host, Options(), None)
+    assert ve.text("io.max").endswith("rbps=1000000 wbps=max riops=max wiops=max")
+    undo(tree, host, Options(), None)
+    assert ve.text("io.max") == ""
+
+
+def test_nothing_is_taken_back_twice(ve: Ve, tree: Tree, host: Host, state: State) -> None:
+    ve.set(FIRST)
+    undo(tree, host, Options(), None)
+    with refused(NotFoundError, "nothing left to undo", ve):
+        undo(tree, host, Options(), None)
+    first = next(history(state)).id
+    with refused(NotFoundError, f"{first}: no such adjustment, or it was undone already", ve):
+        undo(tree, host, Options(), first)
+
+
+def test_change_since_is_not_overwritten_unless_forced(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 100, "cpu.weight": 50})
+    ve.set({"pids.max": 200, "cpu.weight": 70})
+    (ve.dir / "pids.max").write_text("300")
+    with refused(RctlError, f"^pids.max: on {ve.path} is 300 by now, and was 200 after that adjustment", ve):
+        undo(tree, host, Options(), None)
+    undo(tree, host, Options(force=True), None)
+    assert (ve.text("pids.max"), ve.text("cpu.weight")) == ("100", "50")
+
+
+def test_one_adjustment_by_its_id(ve: Ve, tree: Tree, host: Host) -> None:
+    account = ve.set({"pids.max": 100})
+    ve.set({"cpu.weight": 70})
+    undo(tree, host, Options(), account.id)
+    assert (ve.text("pids.max"), ve.text("cpu.weight")) == ("max", "70")
+
+
+@pytest.mark.usefixtures("swap")
+def test_undo_of_memory_shrinks_gently(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"memory.max": "30M"})
+    ve.set({"memory.max": "max"})
+    worker = filler(ve.dir, 60)
+    undo(tree, host, Options(deadline=30), None)
+    assert ve.number("memory.max") == 30 * MIB
+    assert ve.number("memory.current") <= 30 * MIB
+    assert ve.text("memory.high") == "max"
+    assert ve.count("memory.events", "oom_kill") == 0
+    assert worker.alive
+
+
+def test_undo_that_cannot_shrink_leaves_all_as_it_is(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"memory.max": "30M", "memory.swap.max": 0, "pids.max": 10})
+    ve.set({"memory.max": "max", "pids.max": 20})
+    worker = filler(ve.dir, 60)
+    with refused(ShrinkError, "cannot set 30M", ve):
+        undo(tree, host, Options(deadline=0.3), None)
+    assert worker.alive
+
+
+def test_undo_for_a_ve_made_again_is_refused(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 10})
+    ve.dir.rmdir()
+    ve.dir.mkdir()
+    with refused(GoneError, "another VE of the same name", ve):
+        undo(tree, host, Options(), None)
+
+
+def test_dry_undo_tells_and_changes_nothing(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 10})
+    before = ve.snapshot()
+    account = undo(tree, host, Options(dry_run=True), None)
+    assert [step.describe() for step in account.outcomes[0].steps] == [f"{ve.path}: pids.max: 10 -> max"]
+    assert ve.snapshot() == before

@@ -1,0 +1,95 @@
+"""Where locks, journals and the history lie, and which folders are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust.state import State, default_state, make
+from rctl.errors import NotAvailableError
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+
+
+def state(place: Path) -> State:
+    return State(f"{place}/run", f"{place}/keep")
+
+
+def refusal(place: Path) -> str:
+    with pytest.raises(NotAvailableError) as caught:
+        make(state(place))
+    assert str(caught.value).count("\n") == 0
+    assert "Set RCTL_STATE" in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_folders_are_made_for_the_owner_alone(tmp_path: Path) -> None:
+    make(state(tmp_path))
+    for folder in ("run", "run/journal", "keep"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
+def test_folders_that_are_there_already_are_taken_as_they_are(tmp_path: Path) -> None:
+    make(state(tmp_path))
+    (tmp_path / "keep" / "history.jsonl").write_text("kept")
+    make(state(tmp_path))
+    assert (tmp_path / "keep" / "history.jsonl").read_text() == "kept"
+
+
+@pytest.mark.parametrize("folder", ["keep", "run", "run/journal"])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o1777])
+def test_a_folder_that_others_can_write_is_refused(tmp_path: Path, folder: str, mode: int) -> None:
+    make(state(tmp_path))
+    (tmp_path / folder).chmod(mode)
+    assert f"{tmp_path / folder}: must be a folder that only you can write" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["keep", "run", "run/journal"])
+def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path: Path, folder: str) -> None:
+    make(state(tmp_path))
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (tmp_path / folder).rename(tmp_path / "moved")
+    (tmp_path / folder).symlink_to(tmp_path / "elsewhere")
+    assert str(tmp_path / folder) in refusal(tmp_path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    assert "run: must be a folder" in refusal(tmp_path)
+
+
+@ROOT
+def test_a_folder_of_another_owner_is_refused(tmp_path: Path) -> None:
+    make(state(tmp_path))
+    os.chown(tmp_path / "run", 12345, 12345)
+    assert "only you can write" in refusal(tmp_path)
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be made: " in refusal(tmp_path / "file")
+
+
+def test_rctl_state_puts_all_below_one_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCTL_STATE", "/srv/rctl")
+    found = default_state()
+    assert (found.locks, found.journals) == ("/srv/rctl/run/lock", "/srv/rctl/run/journal")
+    assert found.history == "/srv/rctl/history.jsonl"
+
+
+def test_root_has_the_systems_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RCTL_STATE", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_state() == State("/run/rctl", "/var/lib/rctl")
+
+
+def test_others_have_the_xdg_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RCTL_STATE", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/me/.state")
+    assert default_state() == State("/run/user/1000/rctl", "/home/me/.state/rctl")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert default_state().run == "/tmp/rctl-1000/rctl"
