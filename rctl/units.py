@@ -108,9 +108,9 @@ class Quantity:
         return hash((type(self), self.amount))
 
 
-def as_float(amount: Amount) -> float:
-    """The amount as a float, ``MAX`` as infinity; for comparing and for Prometheus."""
-    return float("inf") if amount is MAX else float(amount)
+def as_number(amount: Amount) -> float:
+    """The amount as a number that compares: the exact integer, or infinity for no limit."""
+    return float("inf") if amount is MAX else amount
 
 
 def level(text: str) -> float:
@@ -221,7 +221,7 @@ class Deadline(Duration):
     @property
     def seconds(self) -> float:
         """The same in seconds."""
-        return as_float(self.amount) / 10**6
+        return as_number(self.amount) / 10**6
 
 
 class Period(Duration):

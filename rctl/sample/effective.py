@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..controllers.cpu import cpus_of
-from ..units import MAX, Amount, Ranges, amount, as_float
+from ..units import MAX, Amount, Ranges, amount, as_number
 from .levels import Level
 
 LIMITS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
@@ -48,7 +48,7 @@ def effective(levels: Sequence[Level]) -> dict[str, Bound]:
         found["cpuset.cpus"] = cpus
     for name in (*LIMITS, *_huge(levels)):
         stated = [(amount(level.texts[name]), level.path) for level in levels if name in level.texts]
-        limit, source = min(stated, key=lambda pair: as_float(pair[0]), default=(MAX, ""))
+        limit, source = min(stated, key=lambda pair: as_number(pair[0]), default=(MAX, ""))
         found[name] = Bound(limit, "" if limit is MAX else source, name)
     return found
 

@@ -26,7 +26,7 @@ from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError, RollbackError, ShrinkError
 from rctl.limits import file_named
-from rctl.units import as_float
+from rctl.units import as_number
 from rctl.units import amount as amount_of
 from tests.unit.fake_kernel import BOOT, CRASH, INTERRUPT, Crash, FakeKernel, Operation, limits, state_folder
 
@@ -519,8 +519,8 @@ class Watch:
 
 def allowed(state: State_, path: str) -> float:
     """Memory and swap together; memory.high holds a VE as memory.max does."""
-    memory = min(as_float(amount_of(state[path, file])) for file in ("memory.max", "memory.high"))
-    return memory + as_float(amount_of(state[path, "memory.swap.max"]))
+    memory = min(as_number(amount_of(state[path, file])) for file in ("memory.max", "memory.high"))
+    return memory + as_number(amount_of(state[path, "memory.swap.max"]))
 
 
 # The kernel in memory is a fair one

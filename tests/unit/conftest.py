@@ -1,0 +1,6 @@
+"""Unit tests give the same answer every time: hypothesis draws from a fixed seed and no test is timed."""
+
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")

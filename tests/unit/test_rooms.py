@@ -1,0 +1,235 @@
+"""What each room may import: the table in ARCHITECTURE.md, which is the single source, against the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PACKAGE = TOP / "rctl"
+ENTRANCES = {"__init__", "__main__", "version"}
+"""Files beside the rooms: they name things, or start the command line."""
+
+HEAVY = {"cgroupspy", "prometheus_client", "psutil", "rich", "typer"}
+STANDARD = set(sys.stdlib_module_names) | {"msgspec"}
+
+
+class Import(NamedTuple):
+    """One import: which file, which line, which module, and whether it waits until a function runs."""
+
+    place: str
+    room: str
+    module: str
+    late: bool
+
+    @property
+    def inner(self) -> str:
+        """The room that is imported, or ``""`` for what is not rctl's."""
+        parts = self.module.split(".")
+        return (parts[1] if len(parts) > 1 else "__init__") if parts[0] == "rctl" else ""
+
+
+class Row(NamedTuple):
+    """What a room may import: rooms and libraries, and those of them that only a function may."""
+
+    allowed: frozenset[str]
+    late: frozenset[str]
+
+
+def table(text: str) -> dict[str, Row]:
+    """The rooms' rows of a page in Markdown."""
+    rows: dict[str, Row] = {}
+    lines = iter(text.splitlines())
+    head = next(line for line in lines if line.startswith("| room |") and "| may import |" in line)
+    column = [cell.strip() for cell in head.split("|")].index("may import")
+    next(lines)
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.split("|")]
+        words = [word.strip() for word in re.split(r"[,;]", cells[column]) if word.strip()]
+        late = frozenset(word.removesuffix(" (late)") for word in words if word.endswith(" (late)"))
+        rows[cells[1].strip("`")] = Row(frozenset(word.removesuffix(" (late)") for word in words), late)
+    for room, row in rows.items():
+        for word in row.allowed:
+            if match := re.fullmatch(r"everything but (\w+)", word):
+                rows[room] = Row(row.allowed - {word} | (set(rows) - {match[1], room}), row.late)
+    return rows
+
+
+ROWS = table((TOP / "ARCHITECTURE.md").read_text())
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """All imports of a file; those for type checkers alone do not count."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    tree = ast.parse(path.read_text())
+    skipped = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    late = {child for function in functions for child in ast.walk(function)}
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        for module in _modules(node, parts):
+            yield Import(f"{path.relative_to(TOP)}:{node.lineno}", parts[0], module, node in late)  # type: ignore[attr-defined]
+
+
+def _modules(node: ast.AST, parts: tuple[str, ...]) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    if not node.level:
+        return [node.module or ""]
+    package = ["rctl", *parts[:-1]]
+    base = ".".join(package[: len(package) - node.level + 1])
+    if node.module:
+        return [f"{base}.{node.module}"]
+    return [f"{base}.{alias.name}" for alias in node.names]
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+ALL = [found for file in FILES for found in imports(file)]
+ROOMS = sorted({file.relative_to(PACKAGE).with_suffix("").parts[0] for file in FILES} - ENTRANCES)
+
+
+def told(found: list[Import]) -> list[str]:
+    return [f"{one.place} imports {one.module}" for one in found]
+
+
+def test_every_room_has_a_row_and_every_row_a_room() -> None:
+    assert sorted(ROWS) == ROOMS
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_its_row_allows(room: str) -> None:
+    row = ROWS[room]
+    outside = [
+        one
+        for one in ALL
+        if one.room == room
+        and one.inner != room
+        and (one.inner or one.module.split(".")[0]) not in row.allowed
+        and one.module.split(".")[0] not in STANDARD
+        and one.inner not in ENTRANCES
+    ]
+    assert told(outside) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_is_to_be_late_is_inside_a_function(room: str) -> None:
+    early = [one for one in ALL if one.room == room and one.module.split(".")[0] in ROWS[room].late and not one.late]
+    assert told(early) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_row_allows_nothing_that_is_not_needed(room: str) -> None:
+    if room == "cli":
+        pytest.skip("its row is open: everything but one")
+    used = {one.inner or one.module.split(".")[0] for one in imports_with_types(room)}
+    assert sorted(ROWS[room].allowed - used) == []
+
+
+def imports_with_types(room: str) -> list[Import]:
+    files = [file for file in FILES if file.relative_to(PACKAGE).with_suffix("").parts[0] == room]
+    return [one for file in files for one in imports(file)]
+
+
+def test_nothing_imports_the_command_line() -> None:
+    outside = [one for one in ALL if one.inner == "cli" and one.room not in ("cli", "__main__")]
+    assert told(outside) == []
+
+
+def test_the_rooms_make_no_circle() -> None:
+    needs = {room: {one.inner for one in ALL if one.room == room} & set(ROOMS) - {room} for room in ROOMS}
+    while needs:
+        ready = [room for room, others in needs.items() if not others & set(needs)]
+        assert ready, f"these need one another: {needs}"
+        for room in ready:
+            del needs[room]
+
+
+@pytest.mark.parametrize("room", ["controllers", "formats", "limits", "units", "host", "errors"])
+def test_a_pure_room_does_no_io(room: str) -> None:
+    reaching = [one for one in ALL if one.room == room and one.module.split(".")[0] in IO]
+    if room == "errors":
+        reaching = [one for one in reaching if one.module != "os"]  # os.strerror alone; see below
+    assert told(reaching) == []
+    for file in FILES:
+        if file.relative_to(PACKAGE).with_suffix("").parts[0] == room:
+            used = {ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+            assert not {"open", "input", "print", "exec", "eval", "os.open", "os.read", "os.write"} & used, file
+
+
+IO = {"os", "io", "pathlib", "shutil", "socket", "subprocess", "tempfile", "glob", "mmap", "fcntl"}
+
+
+def test_only_the_kernel_room_opens_files_relative_to_a_cgroup() -> None:
+    places = [
+        f"{file.relative_to(TOP)}:{node.lineno}"
+        for file in FILES
+        if file.parent.name != "cgroupfs"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "dir_fd"
+    ]
+    assert places == []
+
+
+def test_only_the_kernel_room_knows_where_cgroup2_is_mounted() -> None:
+    places = [
+        f"{file.relative_to(TOP)}:{node.lineno}"
+        for file in FILES
+        if file.parent.name not in ("cgroupfs", "doctor")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/sys/fs/cgroup")
+    ]
+    assert places == []
+
+
+def loaded(statement: str) -> set[str]:
+    """The modules that a new Python has after a statement."""
+    command = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=TOP).stdout.split())
+
+
+@pytest.mark.parametrize("statement", ["import rctl.adjust.engine", "import rctl.ve.bare", "import rctl.sample"])
+def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
+    before = loaded("pass")
+    assert not (loaded(statement) - before) & HEAVY
+    assert loaded(statement) - before - STANDARD - {"rctl"} - {"_sysconfigdata__linux_x86_64-linux-gnu"} == set()
+
+
+def test_importing_rctl_itself_loads_nothing_but_names() -> None:
+    assert "msgspec" not in loaded("import rctl")
+
+
+def test_the_table_is_read_as_it_is_written() -> None:
+    page = "\n".join(
+        [
+            "| room | what it is | may import |",
+            "|---|---|---|",
+            "| `a` | first | |",
+            "| `b` | second | a; psutil (late) |",
+            "| `c` | last | everything but b; typer |",
+            "",
+            "| `d` | in no table | a |",
+        ]
+    )
+    assert table(page) == {
+        "a": Row(frozenset(), frozenset()),
+        "b": Row(frozenset({"a", "psutil"}), frozenset({"psutil"})),
+        "c": Row(frozenset({"a", "typer"}), frozenset()),
+    }

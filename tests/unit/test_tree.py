@@ -1,0 +1,223 @@
+"""Names, patterns and paths: which cgroup is meant, and that none outside the tree ever is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree, cgroup2_mount, check_path
+from rctl.errors import NotAvailableError, NotFoundError, UsageError
+from tests.unit.fake_kernel import FakeKernel
+
+BELOW = Tree(Cgroup("/", -1), "/some/cgroup", "")
+TOP = Tree(Cgroup("/", -1))
+
+
+@pytest.fixture
+def tree() -> Iterator[Tree]:
+    kernel = FakeKernel()
+    for path in ("/rctl-web1", "/rctl-web2", "/rctl-db", "/system.slice/nginx.service", "/system.slice/ssh.service"):
+        kernel.make(path)
+    kernel.make("/rctl-web1/app")
+    with kernel.installed() as tree:
+        yield tree
+
+
+# Names
+
+
+def test_a_managed_ve_lies_directly_below_the_root() -> None:
+    assert TOP.path("web1") == "/rctl-web1"
+
+
+def test_with_a_place_of_its_own_it_lies_there() -> None:
+    assert BELOW.path("web1") == "/some/cgroup/web1"
+
+
+def test_a_foreign_ve_is_named_by_its_path() -> None:
+    assert TOP.path("/system.slice/nginx.service") == "/system.slice/nginx.service"
+
+
+@pytest.mark.parametrize("tree", [TOP, BELOW])
+@pytest.mark.parametrize("name", ["web1", "a.b", "x@1", "A-b_c+d"])
+def test_a_name_and_its_path_are_one(tree: Tree, name: str) -> None:
+    assert tree.name(tree.path(name)) == name
+
+
+def test_a_path_that_is_not_rctls_is_its_own_name() -> None:
+    assert TOP.name("/system.slice/nginx.service") == "/system.slice/nginx.service"
+    assert TOP.name("/rctl-web1/app") == "/rctl-web1/app"
+
+
+BAD_NAMES = ["", ".", "..", "../x", "a/b", "a b", "-a", ".hidden", "a\n", "ä", "a" * 65, "a\0", "\udcff", "a\\b"]
+BAD_PATHS = ["/..", "/a/../b", "/a//b", "/./a", "/a\nb", "/a\0", "/" + "a" * 256, "/a" * 3000, "/\udcff"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_what_could_be_no_name_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="not a VE's name"):
+        TOP.path(name)
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_what_could_be_no_path_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="not a cgroup path"):
+        TOP.path(path)
+
+
+PIECES = st.sampled_from(["a", "..", ".", "/", "//", "rctl-", "\0", "\n", " ", "ä", "-", "web1", "\\", "*"])
+TRICKY = st.one_of(st.text(max_size=12), st.lists(PIECES, max_size=8).map("".join))
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=500)
+@given(TRICKY, st.sampled_from([TOP, BELOW]))
+def test_no_name_that_is_accepted_ever_leaves_the_tree(name: str, tree: Tree) -> None:
+    try:
+        path = tree.path(name)
+    except UsageError:
+        return
+    parts = path.split("/")
+    assert parts[0] == ""
+    assert path == "/" or not {"", ".", ".."} & set(parts[1:])
+    assert not any(ord(letter) < 32 for letter in path)
+    if not name.startswith("/"):
+        assert path == f"{tree.base.rstrip('/')}/{tree.prefix}{name}"
+        assert "/" not in name
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(TRICKY)
+def test_a_path_in_normal_form_stays_as_it_is(text: str) -> None:
+    try:
+        path = check_path(text, "VE")
+    except UsageError:
+        return
+    assert check_path(path, "VE") == path
+
+
+# Opening
+
+
+def test_a_ve_is_opened_by_name_or_by_path(tree: Tree) -> None:
+    with tree.open_ve("web1") as by_name, tree.open_ve("/rctl-web1") as by_path:
+        assert by_name.ino == by_path.ino
+
+
+def test_a_ve_that_is_not_there_is_named(tree: Tree) -> None:
+    with pytest.raises(NotFoundError, match="web9"):
+        tree.open_ve("web9")
+
+
+def test_the_root_can_be_opened(tree: Tree) -> None:
+    with tree.walk("/") as root:
+        assert root.path == "/"
+
+
+def test_a_file_is_no_ve(tree: Tree) -> None:
+    with pytest.raises(NotFoundError):
+        tree.open_ve("/cgroup.procs")
+
+
+def test_a_link_is_never_followed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "mount").mkdir()
+    (tmp_path / "mount" / "rctl-x").symlink_to(tmp_path / "out")
+    with Tree(Cgroup("/", os.open(tmp_path / "mount", os.O_RDONLY | os.O_DIRECTORY))) as real:
+        with pytest.raises(NotFoundError, match="link"):
+            real.walk("/rctl-x")
+
+
+# Patterns
+
+
+def test_the_managed_ves_are_listed_in_order(tree: Tree) -> None:
+    assert tree.names() == ["db", "web1", "web2"]
+
+
+def test_a_place_that_is_not_made_yet_has_no_ves(tree: Tree) -> None:
+    assert Tree(tree.root, "/nowhere", "").names() == []
+
+
+def test_a_pattern_takes_all_that_match(tree: Tree) -> None:
+    assert tree.match(["web*"]) == ["web1", "web2"]
+
+
+def test_a_pattern_of_a_path_does_not_cross_a_slash(tree: Tree) -> None:
+    assert tree.match(["/system.slice/*.service"]) == ["/system.slice/nginx.service", "/system.slice/ssh.service"]
+    assert "/rctl-web1/app" not in tree.match(["/*"])
+
+
+def test_each_ve_comes_once_in_the_order_given(tree: Tree) -> None:
+    assert tree.match(["web2", "web*", "/rctl-web1", "web2"]) == ["web2", "web1"]
+
+
+@pytest.mark.parametrize("pattern", ["nope*", "/nope/*", "[", "/../*", "/*/../*", "?"])
+def test_a_pattern_that_matches_nothing_is_named(tree: Tree, pattern: str) -> None:
+    with pytest.raises(NotFoundError, match="no VE matches"):
+        tree.match([pattern])
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(["/", "*", "..", ".", "?", "[a]", "rctl-web1", "app"]), max_size=6).map("".join))
+def test_no_pattern_ever_leaves_the_tree(pattern: str) -> None:
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1/app")
+    known = {node.path for node in kernel.root.family()}
+    with kernel.installed() as tree:
+        try:
+            found = tree.match([pattern])
+        except (NotFoundError, UsageError):
+            return
+        assert {tree.path(name) for name in found if "*" in pattern or "?" in pattern} <= known
+
+
+# The mount
+
+
+def mountinfo(tmp_path: Path, *lines: str) -> str:
+    place = tmp_path / "mountinfo"
+    place.write_text("".join(line + "\n" for line in lines))
+    return str(place)
+
+
+ROOT = "24 1 8:1 / / rw - ext4 /dev/vda1 rw"
+V1 = "33 32 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+
+
+def test_the_first_cgroup2_mount_is_taken(tmp_path: Path) -> None:
+    first = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+    again = "90 24 0:30 /x /mnt/cgroup rw - cgroup2 none rw"
+    assert cgroup2_mount(mountinfo(tmp_path, ROOT, first, again)) == "/sys/fs/cgroup"
+
+
+def test_a_hybrid_host_has_it_beside_v1(tmp_path: Path) -> None:
+    unified = "42 32 0:39 / /sys/fs/cgroup/unified rw shared:9 master:1 - cgroup2 cgroup2 rw"
+    assert cgroup2_mount(mountinfo(tmp_path, ROOT, V1, unified)) == "/sys/fs/cgroup/unified"
+
+
+def test_blanks_and_backslashes_in_the_mount_point_are_read_back(tmp_path: Path) -> None:
+    line = r"35 24 0:30 / /mnt/a\040b\011c\134d rw - cgroup2 none rw"
+    assert cgroup2_mount(mountinfo(tmp_path, line)) == "/mnt/a b\tc\\d"
+
+
+def test_a_mount_point_that_is_not_utf8_is_read_too(tmp_path: Path) -> None:
+    place = tmp_path / "mountinfo"
+    place.write_bytes(b"24 1 8:1 / /\xff rw - ext4 x rw\n35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw\n")
+    assert cgroup2_mount(str(place)) == "/sys/fs/cgroup"
+
+
+def test_without_cgroup2_the_remedy_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotAvailableError, match="not mounted on this host. Boot with systemd.unified_cgroup_hier"):
+        cgroup2_mount(mountinfo(tmp_path, ROOT, V1))
+
+
+def test_a_bad_place_of_rctls_own_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCTL_TREE", "../etc")
+    with pytest.raises(UsageError, match="RCTL_TREE '../etc'"):
+        Tree.open()
