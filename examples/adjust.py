@@ -7,12 +7,11 @@ import contextlib
 import sys
 
 import rctl
-from rctl.api import adjust
 
 with contextlib.ExitStack() as stack:
     try:
         ves = [stack.enter_context(rctl.open(name)) for name in sys.argv[1:]]
-        with adjust(*ves, options=rctl.Options(deadline=20.0)) as targets:
+        with rctl.transaction(*ves, options=rctl.Options(deadline=20.0)) as targets:
             for target in targets:
                 target.cpu.max = 0.5
                 target.memory.max = "256M"  # below what is in use: reclaimed first, and nothing is killed

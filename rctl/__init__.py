@@ -21,20 +21,20 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .adjust.engine import Account, Options
-    from .api import VE, adjust, open  # noqa: A004 (as in os.open: always used as rctl.open)
+    from .api import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
     from .errors import RctlError
     from .limits import Limits
     from .sample import Sample
     from .units import MAX
 
-__all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "adjust", "open"]
+__all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "open", "transaction"]
 
 _HOMES = {
     "Account": ".adjust.engine",
     "Options": ".adjust.engine",
     "VE": ".api",
-    "adjust": ".api",
     "open": ".api",
+    "transaction": ".api",
     "RctlError": ".errors",
     "Limits": ".limits",
     "Sample": ".sample",

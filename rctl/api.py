@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
-from .adjust.engine import Account, Options
-from .adjust.engine import adjust as run_adjust
+from .adjust.engine import Account, Options, adjust
 from .cgroupfs.files import this_host
 from .cgroupfs.tree import Tree
 from .errors import UsageError
@@ -45,12 +44,12 @@ class VE(Limited):
         """Set limits, by dotted key or as ``Limits``, as one transaction. Raises RctlError; nothing is changed then."""
         host = this_host()
         wanted = limits if isinstance(limits, Limits) else decode(nest(_plain(limits)), host)
-        return run_adjust(self._tree, {self.name: wanted}, host, self.options, inodes={self.name: self.cgroup.ino})
+        return adjust(self._tree, {self.name: wanted}, host, self.options, inodes={self.name: self.cgroup.ino})
 
     @contextmanager
     def adjust(self) -> Iterator[Adjustment]:
         """A block that is one transaction: what is set on its target happens at the end, all or nothing."""
-        with adjust(self, options=self.options) as targets:
+        with transaction(self, options=self.options) as targets:
             yield targets[0]
 
     def sample(self) -> Sample:
@@ -72,19 +71,19 @@ class Adjustment(Limited):
 
 
 @contextmanager
-def adjust(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjustment, ...]]:  # noqa: B008 (frozen)
+def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjustment, ...]]:  # noqa: B008 (frozen)
     """A block that adjusts several VEs as one transaction. Nothing happens when the block raises.
 
     Raises RctlError at the end of the block when the transaction fails; nothing is changed then.
     """
     if not ves:
-        raise UsageError("adjust: no VE given")
+        raise UsageError("transaction: no VE given")
     targets = tuple(Adjustment(ve) for ve in ves)
     yield targets
     host = this_host()
     limits = {target.ve.name: decode(nest(_plain(target.asked)), host) for target in targets if target.asked}
     inodes = {ve.name: ve.cgroup.ino for ve in ves}
-    run_adjust(ves[0]._tree, limits, host, options, inodes=inodes)
+    adjust(ves[0]._tree, limits, host, options, inodes=inodes)
 
 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)

@@ -93,7 +93,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
     def tell(usage: int) -> None:
         progress(Event("reclaim", min(span, max(0, step.usage - usage)), span, step.describe()))
 
-    reclaim(cgroup, step.goal, deadline, tell)
+    reclaim(cgroup, step.goal, deadline, step.usage, tell)
     return []
 
 
@@ -119,10 +119,13 @@ def _set(cgroup: Cgroup, step: Set) -> list[str]:
 
 
 def _widen(cgroup: Cgroup, step: Set) -> list[str]:
-    """A list with tasks on it cannot be emptied (ENOSPC): give it all that the parent has, which allows the same."""
-    all_of_parent = cgroup.parent_text(f"{step.file}.effective").strip()
-    cgroup.write(step.file, all_of_parent)
-    return [f"{cgroup.path}: {step.file} is {all_of_parent}, all of the parent's: with tasks it cannot be emptied"]
+    """A list with tasks on it cannot be emptied (ENOSPC): give it all that there are, which allows the same.
+
+    Not only what the parent has now: the VE is to follow the parent again when that changes.
+    """
+    everything = cgroup.root_text(f"{step.file}.effective").strip()
+    cgroup.write(step.file, everything)
+    return [f"{cgroup.path}: {step.file}: {everything}, all of the parent's or more: under tasks it cannot be empty"]
 
 
 def _kills(cgroup: Cgroup) -> int:
@@ -156,7 +159,7 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
         if now == old or not file.settable(old):
             continue
         if file is memory.MAX and old != "max":
-            reclaim(cgroup, int(old), deadline, lambda _: None)
+            reclaim(cgroup, int(old), deadline, int(cgroup.read("memory.current")), lambda _: None)
         _set(cgroup, Set(step.path, name, now, old, key, exact=step.exact))
 
 

@@ -232,7 +232,7 @@ def _with_tasks(write: Write, tree: Tree, ve: Cgroup, texts: Texts, notes: list[
     everything = tree.root.read(f"{write.file.name}.effective").strip()
     if now != everything:
         notes.append(
-            f"{ve.path}: {write.file.name}: {everything}, which allows all of the parent's: under tasks it cannot be empty"
+            f"{ve.path}: {write.file.name}: {everything}, all that the parent has: under tasks it cannot be empty"
         )
     return msgspec.structs.replace(write, wanted=everything)
 

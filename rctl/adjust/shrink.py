@@ -20,20 +20,22 @@ _PAUSE = 0.02  # seconds
 _STALLED = 0.5  # of the time between two looks: reclaim makes the VE wait, so give it a rest
 
 
-def reclaim(cgroup: Cgroup, goal: int, deadline: float, tell: Callable[[int], None]) -> None:
+def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callable[[int], None]) -> None:
     """Bring ``memory.current`` to at most ``goal`` bytes within ``deadline`` seconds. ``tell`` hears each new use.
+
+    ``first``: what was in use before anything was done about it, for the error.
 
     Without ``memory.reclaim`` (before 5.19) the ``memory.high`` that the plan has set does the work.
     Raises ShrinkError with how far it got.
     """
     end = time.monotonic() + deadline
-    first = usage = _usage(cgroup)
+    usage = _usage(cgroup)
     able = cgroup.has("memory.reclaim")
     while usage > goal:
         if time.monotonic() >= end:
             raise ShrinkError(
                 f"memory.max: cannot set {human_size(goal)} on {cgroup.path}: {human_size(usage)} in use "
-                f"(from {human_size(first)}) and not reclaimable within {deadline:g} s. "
+                f"(of {human_size(first)} before) and not reclaimable within {deadline:g} s. "
                 "Free memory in the VE, add swap, raise --deadline, or use --force (the kernel may then kill)"
             )
         before, stalled = time.monotonic(), _stalled(cgroup)

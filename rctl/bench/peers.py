@@ -79,7 +79,7 @@ def _container() -> Iterator[str]:
     """A container of crun's that sleeps, on a root file system of bind mounts."""
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as bundle:
         roots = [root for root in _RUNTIME if os.path.isdir(root)]
-        for root in roots:
+        for root in (*roots, "/dev", "/proc", "/sys"):
             Path(f"{bundle}/rootfs{root}").mkdir(parents=True)
         mounts = [{"destination": r, "source": r, "type": "bind", "options": ["rbind", "ro"]} for r in roots]
         config = {
@@ -96,7 +96,11 @@ def _container() -> Iterator[str]:
         }
         Path(f"{bundle}/config.json").write_text(json.dumps(config))
         with open(f"{bundle}/log", "wb") as log:  # a detached container keeps what it was given as its output
-            subprocess.run(["crun", "run", "--detach", f"--bundle={bundle}", _NAME], check=True, stdout=log, stderr=log)
+            started = subprocess.run(
+                ["crun", "run", "--detach", f"--bundle={bundle}", _NAME], check=False, stdout=log, stderr=log
+            )
+        if started.returncode:
+            raise OSError(Path(f"{bundle}/log").read_text().strip())
         try:
             yield _NAME
         finally:

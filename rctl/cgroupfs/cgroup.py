@@ -90,14 +90,14 @@ class Cgroup:
         except OSError as error:
             raise self._translated("", "", error) from error
 
-    def parent_text(self, name: str) -> str:
-        """The whole text of an interface file of the parent."""
+    def root_text(self, name: str) -> str:
+        """The whole text of an interface file of the mount's root."""
         try:
-            fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
+            fd = os.open("/".join([".."] * self.depth) or ".", _DIRECTORY, dir_fd=self.fd)
         except OSError as error:
             raise self._translated(name, "", error) from error
-        with Cgroup(self.path.rpartition("/")[0] or "/", fd) as parent:
-            return parent.read(name)
+        with Cgroup("/", fd) as root:
+            return root.read(name)
 
     def has(self, name: str) -> bool:
         """Whether the interface file is there."""

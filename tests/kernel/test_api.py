@@ -3,9 +3,9 @@
 import pytest
 
 import rctl
+from rctl import transaction
 from rctl.adjust.journal import history
 from rctl.adjust.state import State
-from rctl.api import adjust
 from rctl.errors import GoneError, KernelError, NotFoundError, UsageError
 from tests.kernel.helpers import Ve, refused
 from tests.kernel.workload import MIB, sleeper
@@ -75,11 +75,11 @@ def test_exception_in_the_block_changes_nothing(ve: Ve) -> None:
 
 def test_refused_block_changes_nothing(ve: Ve, other: Ve) -> None:
     with rctl.open("web1") as first, rctl.open("web2") as second:
-        with refused(KernelError, "cgroup.max.depth", ve, other), adjust(first, second) as (one, two):
+        with refused(KernelError, "cgroup.max.depth", ve, other), transaction(first, second) as (one, two):
             one.pids.max = 10
             two.pids.max = 20
             two.ask("files.cgroup.max.depth", "deep")
-        with adjust(first, second) as (one, two):
+        with transaction(first, second) as (one, two):
             one.pids.max = 10
             two.pids.max = 20
     assert (ve.text("pids.max"), other.text("pids.max")) == ("10", "20")

@@ -524,8 +524,10 @@ class Calls:
         node = self._at(dir_fd)
         kernel.tick(Operation("open", node.path, name))
         if flags & os.O_DIRECTORY:
-            if name == ".." and node.parent and not node.removed:
-                return self._given(node.parent, None)
+            if set(name.split("/")) == {".."} and not node.removed:
+                for _ in name.split("/"):
+                    node = node.parent or node
+                return self._given(node, None)
             if name in node.children and not node.removed:
                 return self._given(node.children[name], None)
             raise OSError(errno.ENOTDIR if kernel.has(node, name) else errno.ENOENT, name)

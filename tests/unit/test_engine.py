@@ -125,7 +125,7 @@ def test_a_weight_wakes_an_idle_ve(bench: Bench) -> None:
     assert bench.kernel.get("/rctl-web1", "cpu.weight") == "300"
 
 
-def test_a_cpu_list_with_tasks_on_it_is_widened_to_all_of_the_parents_for_it_cannot_be_emptied(bench: Bench) -> None:
+def test_a_cpu_list_with_tasks_on_it_is_widened_to_all_cpus_for_it_cannot_be_emptied(bench: Bench) -> None:
     bench.adjust({"web1": {"cpuset.cpus": "1"}})
     account = bench.adjust({"web1": {"cpuset.cpus": ""}})
     assert bench.kernel.get("/rctl-web1", "cpuset.cpus") == "0-3"
@@ -376,3 +376,12 @@ def test_a_journal_that_cannot_be_written_is_an_error_of_one_line_before_any_cha
     error = bench.refusal(RctlError, {"web1": {"memory.max": "2G"}})
     assert "nothing was changed" in str(error)
     assert "No space left" in str(error)
+
+
+def test_a_cpu_list_that_is_put_back_under_tasks_follows_the_parent_again(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web3/app", procs=(7,))
+    bench.adjust({"web3": {"cpuset.cpus": "0"}})
+    with pytest.raises(KernelError):
+        bench.adjust({"/rctl-web3/app": {"cpuset.cpus": "0", "cpu.max": 1, "cpu.burst": "500ms"}})
+    bench.adjust({"web3": {"cpuset.cpus": "0-2"}})
+    assert bench.kernel.get("/rctl-web3/app", "cpuset.cpus.effective") == "0-2"
