@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import KernelError, ShrinkError
 from ..formats import pressure
-from ..units import human_size
+from ..units import MAX, amount, human_size
 
 _STEP = 32 << 20  # bytes for one memory.reclaim
 _PAUSE = 0.02  # seconds
@@ -25,7 +25,7 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
 
     ``first``: what was in use before anything was done about it, for the error.
 
-    Without ``memory.reclaim`` (before 5.19) the ``memory.high`` that the plan has set does the work.
+    Without ``memory.reclaim`` (before 5.19) writing ``memory.high`` does the work: each write reclaims anew.
     Raises ShrinkError with how far it got.
     """
     end = time.monotonic() + deadline
@@ -39,13 +39,28 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
                 "Free memory in the VE, add swap, raise --deadline, or use --force (the kernel may then kill)"
             )
         before, stalled = time.monotonic(), _stalled(cgroup)
-        if not able or not _reclaim(cgroup, min(usage - goal, _STEP)):
+        if not (_reclaim(cgroup, min(usage - goal, _STEP)) if able else _by_high(cgroup, goal)):
             time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
         took = time.monotonic() - before
         if (_stalled(cgroup) - stalled) / 1e6 > _STALLED * took:
             time.sleep(min(took, max(0.0, end - time.monotonic())))
         usage = _usage(cgroup)
         tell(usage)
+
+
+def _by_high(cgroup: Cgroup, goal: int) -> bool:
+    """Write ``memory.high``, at most the goal for that moment; False when nothing was freed.
+
+    The kernel reclaims down to it within the write, and not again until the VE grows: swap that was given, or memory
+    that was let go, after the plan had set it would otherwise change nothing.
+    """
+    before, high = _usage(cgroup), cgroup.read("memory.high").strip()
+    above = amount(high) is MAX or int(high) > goal
+    try:
+        cgroup.write("memory.high", str(goal) if above else high)
+    finally:
+        cgroup.write("memory.high", high)
+    return _usage(cgroup) < before
 
 
 def _usage(cgroup: Cgroup) -> int:

@@ -51,7 +51,7 @@ def run(
 
 def attach(
     name: Name,
-    pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, help="Process ids")],
+    pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
 ) -> None:
     """Move running processes into a VE, made for them when it is not there. All of them, or none.
 

@@ -18,7 +18,7 @@ def find(command: Sequence[str]) -> str:
     """The program's path, looked up before anything is made. Raises UsageError."""
     program = shutil.which(command[0])
     if program is None:
-        raise UsageError(f"{command[0]}: no such program in PATH. Give its path")
+        raise UsageError(f"{command[0] or repr('')}: no such program in PATH. Give its path")
     return program
 
 

@@ -13,7 +13,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, KernelError, NotFoundError, UsageError
 from rctl.limits import decode, nest
 from rctl.ve import bare
-from tests.kernel.helpers import Ve, refused
+from tests.kernel.helpers import MOUNT, Ve, refused
 from tests.kernel.shell import rctl
 from tests.kernel.test_cli import fails
 from tests.kernel.workload import forker, sleeper, until
@@ -69,9 +69,11 @@ def test_frozen_ve_is_removed_too(ve: Ve, tree: Tree) -> None:
 
 
 def test_foreign_cgroups_are_not_removed(scratch: Path, tree: Tree) -> None:
+    foreign = scratch / "below"
+    foreign.mkdir()
     with pytest.raises(UsageError, match="not a VE of rctl's own"):
-        bare.remove(tree, f"/{scratch.name}", kill=True)
-    assert scratch.exists()
+        bare.remove(tree, f"/{foreign.relative_to(MOUNT)}", kill=True)
+    assert foreign.exists()
 
 
 def test_attach_moves_all_or_none(ve: Ve, other: Ve, tree: Tree) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -183,14 +185,15 @@ def test_file_that_this_kernel_lacks_is_one_line(ve: Ve) -> None:
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, place: Path) -> dict[str, str]:
+def nobody(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a user without rights, whose state is a folder of their own."""
     if os.geteuid():
         pytest.skip("only root can become somebody else")
     own = Path(f"/tmp/rctl-test-nobody-{tmp_path.name}")
     own.mkdir()
     os.chown(own, NOBODY, NOBODY)
-    return {"RCTL_STATE": str(own / "state")}
+    yield {"RCTL_STATE": str(own / "state")}
+    shutil.rmtree(own)
 
 
 def test_user_without_rights_is_told_in_one_line(ve: Ve, nobody: dict[str, str]) -> None:

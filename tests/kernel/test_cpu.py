@@ -97,7 +97,8 @@ def test_idle_yields_to_everybody_else(ve: Ve, other: Ve) -> None:
     if lacks(ve, "cpu.idle", {"cpu.weight": "idle"}):
         return
     set_all(ve.tree, {ve: {"cpu.weight": "idle", "cpuset.cpus": 0}, other: {"cpu.weight": 100, "cpuset.cpus": 0}})
-    assert (ve.text("cpu.idle"), ve.text("cpu.weight")) == ("1", "0")
+    assert ve.text("cpu.idle") == "1"
+    assert ve.text("cpu.weight") in ("0", "1")  # 1 by 7.2
     burner(ve.dir)
     burner(other.dir)
     with cpu_used(ve, other) as used:

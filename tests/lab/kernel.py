@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import boot
 from tests.lab.base import HOME, LabError, lock, tool
 
 DEFAULT = "6.1"
@@ -18,21 +17,12 @@ HINT = "Check the network, or name a mirror: LAB_MIRROR=URL"
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """An unpacked kernel: its name in the lab, its release, its folder."""
+    """An unpacked kernel: its name in the lab, its release, its folder, its image in that folder."""
 
     name: str
     release: str
     root: Path
-
-    @property
-    def image(self) -> Path:
-        """The uncompressed image."""
-        return self.root / "vmlinux"
-
-    @property
-    def early(self) -> Path:
-        """The folder of the modules for the initramfs; `order` in it lists them as they must be loaded."""
-        return self.root / "early"
+    image: Path
 
     @property
     def modules(self) -> Path:
@@ -56,7 +46,8 @@ def find(name: str) -> Kernel | None:
     """The unpacked kernel `name`, or None when it has not been fetched."""
     root = HOME / "kernels" / name
     releases = [path.parent.name for path in root.glob("lib/modules/*/modules.dep")]
-    return Kernel(name, releases[0], root) if releases else None
+    images = [*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")]
+    return Kernel(name, releases[0], root, images[0]) if releases and images else None
 
 
 def prepare(name: str) -> Kernel:
@@ -72,7 +63,7 @@ def prepare(name: str) -> Kernel:
             _fetch(name)
             kernel = find(name)
     if kernel is None:
-        raise LabError(f"kernel {name}: no modules in the package. Use another LAB_KERNEL, and report it")
+        raise LabError(f"kernel {name}: no image or no modules in the package. Use another LAB_KERNEL, and report it")
     return kernel
 
 
@@ -86,29 +77,21 @@ def _fetch(name: str) -> None:
     tool("apt-get", "download", "-qq", *options, *_packages(options), cwd=work, hint=HINT)
     for package in sorted(work.glob("*.deb")):
         tool("dpkg", "-x", package, work / "root", hint="Is the disk full?")
-    _make_bootable(work / "root")
-    (work / "root").rename(HOME / "kernels" / name)
+    _index(work / "root")
+    target = HOME / "kernels" / name
+    shutil.rmtree(target, ignore_errors=True)
+    (work / "root").rename(target)
     shutil.rmtree(work)
 
 
-def _make_bootable(root: Path) -> None:
-    packed = [*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")]
-    if not packed:
-        raise LabError("Debian's kernel package: no image in it. Use another LAB_KERNEL, and report it")
-    (root / "vmlinux").write_bytes(boot.uncompress(packed[0]))
-    packed[0].unlink()
-    if not (root / "lib" / "modules").exists():
-        (root / "lib").mkdir(exist_ok=True)
-        (root / "lib" / "modules").symlink_to("../usr/lib/modules")
-    release = next((root / "lib" / "modules").iterdir()).name
-    tool("depmod", "-b", root, release, hint="Is the disk full?")
-    early = root / "early"
-    early.mkdir()
-    names = []
-    for name, data in boot.drivers(root, release):
-        (early / name).write_bytes(data)
-        names.append(name)
-    (early / "order").write_text("".join(f"{name}\n" for name in names))
+def _index(root: Path) -> None:
+    """List the modules' dependencies, as installing the package would."""
+    modules = root / "lib" / "modules"
+    if not modules.exists():
+        modules.parent.mkdir(exist_ok=True)
+        modules.symlink_to("../usr/lib/modules")
+    for release in modules.iterdir():
+        tool("depmod", "-b", root, release.name, hint="Is the disk full?")
 
 
 def _own_lists(work: Path, suite: str) -> list[str]:

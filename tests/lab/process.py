@@ -1,51 +1,43 @@
 """A child process that is watched: its output passed on, its time limited, its whole group ended."""
 
-import io
 import os
 import selectors
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
 from tests.lab.base import LabError
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a watched process ended: its exit status, or None when the deadline ended it; its last words on stderr."""
-
-    status: int | None
-    complaint: str
-
-
-def watch(command: Sequence[str], deadline: float, output: BinaryIO | None) -> Ended:
-    """Run the command, its stdout passed on to `output` (None: dropped).
+def watch(
+    command: Sequence[str], deadline: float, output: BinaryIO | None, errors: BinaryIO, *, env: Mapping[str, str]
+) -> bool:
+    """Run the command, its stdout passed on to `output` (None: dropped), its stderr to `errors`.
 
     Nothing of it is left running afterwards: neither past `deadline` seconds, nor on Ctrl-C, nor on SIGTERM.
+
+    Returns:
+        Whether it ended before the deadline.
 
     Raises:
         LabError: the program is not installed.
     """
     until = time.monotonic() + deadline
-    errors = io.BytesIO()
+    pipe = subprocess.PIPE
     try:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=env, start_new_session=True
         )
     except FileNotFoundError:
         raise LabError(f"{command[0]}: not found. Install it: tests/lab/packages") from None
     with child, _ending(child):
         assert child.stdout is not None
         assert child.stderr is not None
-        on_time = _pass_on({child.stdout.fileno(): output, child.stderr.fileno(): errors}, until)
-        status = _wait(child, until) if on_time else None
-    words = errors.getvalue().decode(errors="replace").strip().splitlines()
-    return Ended(status, f": {words[-1]}" if words else "")
+        return _pass_on({child.stdout.fileno(): output, child.stderr.fileno(): errors}, until) and _ends(child, until)
 
 
 def _pass_on(pipes: dict[int, BinaryIO | None], until: float) -> bool:
@@ -67,11 +59,12 @@ def _pass_on(pipes: dict[int, BinaryIO | None], until: float) -> bool:
     return True
 
 
-def _wait(child: subprocess.Popen[bytes], until: float) -> int | None:
+def _ends(child: subprocess.Popen[bytes], until: float) -> bool:
     try:
-        return child.wait(max(0.1, until - time.monotonic()))
+        child.wait(max(0.1, until - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return None
+        return False
+    return True
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.fake_kernel import BOOT, CONTROLLERS, FakeKernel, Operation, limits, state_folder
 
 from rctl.adjust.apply import Event
 from rctl.adjust.engine import Account, Options, adjust
@@ -17,6 +16,7 @@ from rctl.adjust.journal import history, left_open
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, ShrinkError, UsageError
+from tests.unit.fake_kernel import BOOT, CONTROLLERS, FakeKernel, Operation, limits, state_folder
 
 M = 1 << 20
 G = 1 << 30
@@ -129,7 +129,7 @@ def test_a_cpu_list_with_tasks_on_it_is_widened_to_all_cpus_for_it_cannot_be_emp
     bench.adjust({"web1": {"cpuset.cpus": "1"}})
     account = bench.adjust({"web1": {"cpuset.cpus": ""}})
     assert bench.kernel.get("/rctl-web1", "cpuset.cpus") == "0-3"
-    assert "all of the parent's" in account.notes[0]
+    assert "under tasks it cannot be empty" in account.notes[0]
 
 
 # Controllers

@@ -44,9 +44,8 @@ def another_process(state: State) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_ve_that_another_process_holds_is_named_after_the_wait(state: State) -> None:
-    with another_process(state), Locks(state, wait=0) as locks:
-        with pytest.raises(BusyError) as caught:
-            locks.take([(7, "/rctl-web1")])
+    with another_process(state), Locks(state, wait=0) as locks, pytest.raises(BusyError) as caught:
+        locks.take([(7, "/rctl-web1")])
     assert str(caught.value).startswith("/rctl-web1: another adjustment holds it. Wait for it to end")
 
 

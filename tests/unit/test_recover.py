@@ -58,9 +58,7 @@ def test_half_of_an_adjustment_is_rolled_back(kernel: FakeKernel, tree: Tree, st
     assert kernel.get("/rctl-web1", "pids.max") == "max"
 
 
-def test_all_of_an_adjustment_is_rolled_forward_and_can_be_undone(
-    kernel: FakeKernel, tree: Tree, state: State
-) -> None:
+def test_all_of_an_adjustment_is_rolled_forward_and_can_be_undone(kernel: FakeKernel, tree: Tree, state: State) -> None:
     crashed(kernel, state, PIDS, LOW)
     kernel.put("/rctl-web1", "pids.max", "50")
     kernel.put("/rctl-web1", "memory.low", "4096")

@@ -1,4 +1,4 @@
-"""What each room may import: the table in ARCHITECTURE.md, which is the single source, against the imports themselves."""
+"""What each room may import: the table in ARCHITECTURE.md, the single source, against the imports themselves."""
 
 from __future__ import annotations
 
@@ -157,7 +157,9 @@ def test_a_pure_room_does_no_io(room: str) -> None:
     assert told(reaching) == []
     for file in FILES:
         if file.relative_to(PACKAGE).with_suffix("").parts[0] == room:
-            used = {ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+            used = {
+                ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+            }
             assert not {"open", "input", "print", "exec", "eval", "os.open", "os.read", "os.write"} & used, file
 
 
@@ -190,7 +192,11 @@ def test_only_the_kernel_room_knows_where_cgroup2_is_mounted() -> None:
 def loaded(statement: str) -> set[str]:
     """The modules that a new Python has after a statement."""
     command = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=TOP).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=TOP
+        ).stdout.split()
+    )
 
 
 @pytest.mark.parametrize("statement", ["import rctl.adjust.engine", "import rctl.ve.bare", "import rctl.sample"])

@@ -128,9 +128,9 @@ def test_a_link_is_never_followed(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "mount").mkdir()
     (tmp_path / "mount" / "rctl-x").symlink_to(tmp_path / "out")
-    with Tree(Cgroup("/", os.open(tmp_path / "mount", os.O_RDONLY | os.O_DIRECTORY))) as real:
-        with pytest.raises(NotFoundError, match="link"):
-            real.walk("/rctl-x")
+    root = Cgroup("/", os.open(tmp_path / "mount", os.O_RDONLY | os.O_DIRECTORY))
+    with Tree(root) as real, pytest.raises(NotFoundError, match="link"):
+        real.walk("/rctl-x")
 
 
 # Patterns
@@ -213,11 +213,11 @@ def test_a_mount_point_that_is_not_utf8_is_read_too(tmp_path: Path) -> None:
 
 
 def test_without_cgroup2_the_remedy_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NotAvailableError, match="not mounted on this host. Boot with systemd.unified_cgroup_hier"):
+    with pytest.raises(NotAvailableError, match=r"not mounted on this host\. Boot with systemd\."):
         cgroup2_mount(mountinfo(tmp_path, ROOT, V1))
 
 
 def test_a_bad_place_of_rctls_own_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RCTL_TREE", "../etc")
-    with pytest.raises(UsageError, match="RCTL_TREE '../etc'"):
+    with pytest.raises(UsageError, match=r"RCTL_TREE '\.\./etc'"):
         Tree.open()

@@ -1,0 +1,321 @@
+"""Bad input at every door of the command line: one line with the place, exit status 2, and nothing changed.
+
+A VE or a file that is not there is no bad input but a failure: the same line, and exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from rctl import cli
+from rctl.cgroupfs import devices
+from tests.unit.fake_kernel import FakeKernel, state_folder
+
+
+class Shell(NamedTuple):
+    """A place to type commands in."""
+
+    kernel: FakeKernel
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    capture: pytest.CaptureFixture[str]
+    state: str
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Exit status, standard output, standard error."""
+        self.monkeypatch.setattr("sys.argv", ["rctl", *words])
+        status = cli._status()
+        out, err = self.capture.readouterr()
+        return status, out, err
+
+    def refused(self, *words: str, status: int = 2) -> str:
+        """The one line of a command that must fail and change nothing."""
+        before = self.kernel.limits()
+        given, out, err = self.run(*words)
+        assert (given, out) == (status, ""), err
+        assert err.startswith("rctl: ")
+        assert err.endswith("\n")
+        assert len(err.splitlines()) == 1, err
+        assert "Traceback" not in err
+        assert self.kernel.limits() == before
+        assert not os.path.exists(f"{self.state}/history.jsonl")
+        return err
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1", procs=(101,))
+    kernel.make("/rctl-web2")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "resolve", _resolve)
+    monkeypatch.delenv("RCTL_TREE", raising=False)
+    with state_folder() as state, kernel.installed():
+        monkeypatch.setenv("RCTL_STATE", state.keep)
+        yield Shell(kernel, tmp_path, monkeypatch, capsys, state.keep)
+
+
+def _resolve(name: str, real: object = devices.resolve) -> str:
+    return "8:0" if name in ("sda", "8:0") else real(name)  # type: ignore[operator, no-any-return]
+
+
+# Flags and words: what is typed, and the place that the line must name
+
+WRONG = [
+    # no such verb, flag or argument
+    ("frobnicate", "frobnicate"),
+    ("set web1 --frob", "--frob"),
+    ("ls --frob", "--frob"),
+    ("show", "names"),
+    ("apply", "FILE"),
+    ("diff", "FILE"),
+    ("attach web1", "PID"),
+    ("run", "name"),
+    ("rm", "names"),
+    ("bench frob", "frob"),
+    ("schema x", "x"),
+    ("doctor x", "x"),
+    ("history x", "x"),
+    ("recover x", "x"),
+    # limits as words
+    ("set web1", "no limit given"),
+    ("set memory.max=1G", "no VE given"),
+    ("set web1 =1G", "'=1G'"),
+    ("set web1 memory.max=", "memory.max"),
+    ("set web1 memory.max=1Q", "memory.max"),
+    ("set web1 memory.max=-1", "memory.max"),
+    ("set web1 memory.max=1e9", "memory.max"),
+    ("set web1 memory.max=101%", "memory.max"),
+    ("set web1 memory.max=99999999999999999999", "memory.max"),
+    ("set web1 memory.max=1G memory.max=2G", "memory.max: given twice"),
+    ("set web1 memory.maxx=1G", "memory.maxx"),
+    ("set web1 frob=1", "frob"),
+    ("set web1 memory=1G", "memory"),
+    ("set web1 memory.max.x=1G", "memory.max"),
+    ("set web1 memory.oom.group=maybe", "memory.oom.group"),
+    ("set web1 cpu.max=0", "cpu.max"),
+    ("set web1 cpu.max=0.0001", "cpu.max"),
+    ("set web1 cpu.max=1.5.5", "cpu.max"),
+    ("set web1 cpu.weight=0", "cpu.weight"),
+    ("set web1 cpu.weight=10001", "cpu.weight"),
+    ("set web1 cpu.weight=max", "cpu.weight"),
+    ("set web1 cpu.period=2s", "cpu.period"),
+    ("set web1 cpu.burst=-1", "cpu.burst"),
+    ("set web1 cpuset.cpus=3-1", "cpuset.cpus"),
+    ("set web1 cpuset.cpus=a", "cpuset.cpus"),
+    ("set web1 cpuset.cpus=999999", "cpuset.cpus"),
+    ("set web1 cpuset.partition=gold", "cpuset.partition"),
+    ("set web1 vcpus=0", "vcpus"),
+    ("set web1 vcpus=1.5", "vcpus"),
+    ("set web1 vcpus=8192", "vcpus"),
+    ("set web1 vcpus=1 cpuset.cpus=0", "vcpus"),
+    ("set web1 pids.max=1.5", "pids.max"),
+    ("set web1 pids.max=4194305", "pids.max"),
+    ("set web1 hugetlb.3XB=1G", "hugetlb"),
+    ("set web1 hugetlb.2MB=x", "hugetlb.2MB"),
+    ("set web1 io.weight=0", "io.weight"),
+    ("set web1 files.x=1", "files: 'x'"),
+    ("set web1 files.../x=1", "files: '../x'"),
+    ("set web1 files.cgroup.procs=1", "cgroup.procs"),
+    ("set web1 files.cgroup.kill=1", "cgroup.kill"),
+    ("set web1 files.memory.reclaim=1", "memory.reclaim"),
+    ("set web1 files.memory.max=x", "files: memory.max"),
+    ("set web1 files.memory.max=1G memory.max=1G", "memory.max is asked for twice"),
+    # limits as flags
+    ("set web1 --memory 1Q", "memory.max"),
+    ("set web1 --memory", "--memory"),
+    ("set web1 memory.max=1G --memory 1G", "--memory"),
+    ("set web1 --cpus x", "cpu.max"),
+    ("set web1 --pids -5", "pids.max"),
+    ("set web1 --vcpus -1", "vcpus"),
+    ("run web9 --memory 1Q -- true", "memory.max"),
+    ("run web9 --limit memory.max -- true", "'memory.max'"),
+    ("run web9 -l memory.high=x -- true", "memory.high"),
+    # names
+    ("set ../x memory.max=1G", "'../x'"),
+    ("set a/b memory.max=1G", "'a/b'"),
+    ("set /../x memory.max=1G", "'/../x'"),
+    ("set /a//b memory.max=1G", "'/a//b'"),
+    ("set .hidden memory.max=1G", "'.hidden'"),
+    ("show a/b", "'a/b'"),
+    ("ls a/b", "'a/b'"),
+    ("rm ../x", "'../x'"),
+    ("rm /system.slice", "/system.slice"),
+    ("run ../x -- true", "'../x'"),
+    ("run /foreign -- true", "/foreign"),
+    ("run web9 -- no-such-program-here", "no-such-program-here"),
+    ("attach a/b 1", "'a/b'"),
+    # numbers
+    ("set web1 pids.max=5 --deadline x", "--deadline"),
+    ("set web1 pids.max=5 --deadline -1", "--deadline"),
+    ("apply f --deadline 5parsecs", "--deadline"),
+    ("undo --deadline x", "--deadline"),
+    ("recover --deadline x", "--deadline"),
+    ("run web9 --deadline x -- true", "--deadline"),
+    ("show web1 --interval 0", "--interval"),
+    ("show web1 --interval 2h", "--interval"),
+    ("show web1 --interval x", "--interval"),
+    ("undo --last 0", "--last"),
+    ("undo --last x", "--last"),
+    ("undo --last 1001", "--last"),
+    ("history --last 0", "--last"),
+    ("history --last -3", "--last"),
+    ("attach web1 x", "PID"),
+    ("attach web1 1.5", "PID"),
+    ("attach web1 99999999999999999999", "PID"),
+    ("attach web1 0", "PID"),
+    ("bench adjust --rounds 0", "--rounds"),
+    ("bench adjust --ves 99999", "--ves"),
+]
+
+
+@pytest.mark.parametrize(("typed", "place"), WRONG, ids=lambda text: text)
+def test_what_is_typed_wrong_is_named(shell: Shell, typed: str, place: str) -> None:
+    assert place.lower() in shell.refused(*typed.split(" ")).lower()
+
+
+ODD = [
+    (["set", "", "pids.max=5"], "''"),
+    (["set", "a b", "pids.max=5"], "'a b'"),
+    (["set", "web1\n", "pids.max=5"], "web1"),
+    (["set", "\udcff\udcfe", "pids.max=5"], "udcff"),
+    (["set", "web1", "pids.max=\udcff"], "pids.max"),
+    (["set", "web1", "pids.max=5\n6"], "pids.max"),
+    (["set", "web1", "memory.max=\x00"], "memory.max"),
+    (["set", "web1", "memory.max=" + "9" * 100000], "memory.max"),
+    (["set", "web1", "x" * 5000 + "=1"], "xxx"),
+    (["set", "x" * 5000, "pids.max=1"], "xxx"),
+    (["set", "/" + "x" * 5000, "pids.max=1"], "xxx"),
+    (["set", "web1", "io.max=sda"], "io.max"),
+    (["set", "web1", "io.max="], "io.max"),
+    (["set", "web1", "io.max=sda speed=5"], "io.max.sda.speed"),
+    (["set", "web1", "io.max=sda rbps=0"], "io.max.sda.rbps"),
+    (["set", "web1", "io.max=no-such-disk rbps=1M"], "no-such-disk"),
+    (["set", "web1", "io.max=sda rbps=1M", "io.max=sda rbps=2M"], "rbps given twice"),
+    (["set", "web1", "--io-max", "sda rbps=x"], "io.max.sda.rbps"),
+    (["set", "web1", "files.memory.max=1G\n2G"], "memory.max"),
+    (["set", "web1", "files.io.max=sda rbps=5M"], "io.max"),
+    (["run", "web9", "--", ""], "''"),
+]
+
+
+@pytest.mark.parametrize(("words", "place"), ODD, ids=lambda value: repr(value)[:50])
+def test_odd_texts_are_named_too(shell: Shell, words: list[str], place: str) -> None:
+    assert place in shell.refused(*words)
+
+
+def test_a_line_of_error_is_short_however_long_the_input(shell: Shell) -> None:
+    for words in (["set", "x" * 5000, "pids.max=1"], ["set", "web1", "pids.max=" + "9" * 5000]):
+        assert len(shell.refused(*words)) < 400
+
+
+# Files
+
+BAD_FILES = [
+    (b"\x7fELF\x02\x01\xff\xfe", "spec.toml: not UTF-8 text at byte 6"),
+    (b"[ve.web1\n", "spec.toml: not TOML: "),
+    (b"\x00", "spec.toml: not TOML: "),
+    (b"a = " + b"[" * 5000, "spec.toml: not TOML: "),
+    (b"", "spec.toml: "),
+    (b"[ve.web1]\npids.maxx = 5\n", "ve.web1.pids.maxx"),
+    (b"[ve.web1]\npids.max = -5\n", "spec.toml: ve.web1.pids.max: "),
+    (b"[ve.web1]\npids.max = " + b"9" * 5000 + b"\n", "spec.toml: "),
+    (b'[ve."a/b"]\npids.max = 5\n', "'a/b'"),
+    (b'[ve."/foreign"]\npids.max = 5\n', "/foreign"),
+    (b'[ve.web1]\npids.max = 5\n[ve."/rctl-web1"]\npids.max = 6\n', "/rctl-web1"),
+    (b"[ve.web1]\nvcpus = 4000\n", "vcpus"),
+    (b"[ve.web9]\nvcpus = 4000\n", "vcpus"),
+    (b"[ve.web1]\nio.max.no-such-disk.rbps = 5\n", "no-such-disk"),
+    (b'[ve.web1]\nfiles."cgroup.procs" = 5\n', "cgroup.procs"),
+]
+
+
+@pytest.mark.parametrize("verb", ["apply", "apply --dry-run", "diff"])
+@pytest.mark.parametrize(("content", "place"), BAD_FILES, ids=lambda value: repr(value)[:50])
+def test_a_bad_spec_is_named_with_its_place(shell: Shell, verb: str, content: bytes, place: str) -> None:
+    (shell.folder / "spec.toml").write_bytes(content)
+    assert place in shell.refused(*verb.split(), "spec.toml")
+    assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web2"}
+
+
+@pytest.mark.parametrize("verb", ["apply", "diff"])
+@pytest.mark.parametrize("path", ["nope.toml", ".", "/dev/zero", "nope/x.toml"])
+def test_a_spec_that_cannot_be_read_is_named(shell: Shell, verb: str, path: str) -> None:
+    assert f"rctl: {path}: " in shell.refused(verb, path)
+
+
+# The environment
+
+
+@pytest.mark.parametrize("verb", [["set", "web1", "pids.max=5"], ["ls"], ["show", "web1"], ["rm", "web2"], ["recover"]])
+def test_a_bad_place_of_rctls_own_is_named(shell: Shell, verb: list[str]) -> None:
+    shell.monkeypatch.setenv("RCTL_TREE", "relative/../path")
+    assert "RCTL_TREE 'relative/../path'" in shell.refused(*verb)
+
+
+# What is not there, or not to be had, is a failure
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ("set web9 pids.max=5", "web9"),
+        ("set nope* pids.max=5", "'nope*'"),
+        ("show web9", "web9"),
+        ("ls nope*", "'nope*'"),
+        ("attach web1 4194300", "4194300"),
+        ("undo", "nothing left to undo"),
+        ("undo 20200101-1", "20200101-1"),
+        ("set web1 files.nope.file=5", "nope"),
+        ("set web1 cpuset.cpus=99", "cpuset.cpus"),
+    ],
+)
+def test_a_failure_is_one_line_and_exit_status_1(shell: Shell, typed: str, place: str) -> None:
+    given, out, err = shell.run(*typed.split(" "))
+    assert (given, out) == (1, "")
+    assert place in err.splitlines()[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("verb", [["set", "web1", "pids.max=5"], ["recover"], ["undo"]])
+def test_a_state_folder_that_others_can_write_is_named(shell: Shell, verb: list[str]) -> None:
+    (shell.folder / "open").mkdir()
+    (shell.folder / "open").chmod(0o777)
+    (shell.folder / "open" / "history.jsonl").write_bytes(b"\xff\x00 no record\n")
+    shell.monkeypatch.setenv("RCTL_STATE", str(shell.folder / "open"))
+    status, out, err = shell.run(*verb)
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    if verb != ["undo"]:
+        assert f"{shell.folder}/open: must be a folder that only you can write" in err
+
+
+def test_binary_in_a_journal_is_named(shell: Shell) -> None:
+    os.makedirs(f"{shell.state}/run/journal", 0o700)
+    os.chmod(f"{shell.state}/run", 0o700)
+    Path(shell.state, "run", "journal", "x.json").write_bytes(b"\x00\xff")
+    for verb in (["recover"], ["set", "web1", "pids.max=5"]):
+        assert "x.json: not a journal of rctl" in shell.refused(*verb, status=1)
+
+
+def test_a_good_command_is_taken_after_all_this(shell: Shell) -> None:
+    status, out, err = shell.run("set", "web1", "pids.max=5", "--io-max", "sda rbps=1M")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "web1: changed"
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
+
+
+def test_without_a_verb_the_help_is_shown(shell: Shell) -> None:
+    status, out, err = shell.run()
+    assert (status, err) == (0, "")
+    assert "Usage" in out
+
+
+def test_a_ve_that_is_not_there_is_no_reason_to_leave_the_others(shell: Shell) -> None:
+    status, out, err = shell.run("rm", "web9", "web2")
+    assert (status, out) == (1, "web9: left alone\nweb2: removed\n")
+    assert "web9" in err
