@@ -123,19 +123,24 @@ def transact(
         if not options.dry_run:
             locks = stack.enter_context(Locks(state, options.wait))
             locks.take((ve.ino, ve.path) for ve in opened)
-        changes, enables = _look(tree, wishes, opened, options, notes)
+            locks.share(_parents(tree, opened))
+        cgroups = {ve.path: ve for ve in opened}
+        changes, enables, said = _look(tree, wishes, opened, options)
+        while not options.dry_run and (new := [step.path for step in enables if step.path not in cgroups]):
+            # Whoever enables controllers has that cgroup alone, for rolling back would take others' limits away.
+            cgroups |= {path: stack.enter_context(tree.walk(path)) for path in new}
+            locks.drop(cgroups[path].ino for path in new)
+            locks.take((cgroups[path].ino, path) for path in new)
+            _close_edits(opened)
+            changes, enables, said = _look(tree, wishes, opened, options)
+        notes += said
         try:
             steps = plan.steps(changes, enables, options.force)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        cgroups = {ve.path: ve for ve in opened}
-        names = dict(zip(cgroups, (wish.name for wish in wishes), strict=True))
+        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
         if options.dry_run or not steps:
             return Account(None, _outcomes(names, steps, "planned"), tuple(notes))
-        for step in enables:
-            if step.path not in cgroups:
-                cgroups[step.path] = stack.enter_context(tree.walk(step.path))
-                locks.take([(cgroups[step.path].ino, step.path)])
         inodes = {step.path: cgroups[step.path].ino for step in steps}
         record = Record(new_id(), time.time(), boot_id, options.command, inodes, steps, options.undoes)
         notes += _run(tree, Journal(state, record), cgroups, names, options, progress)
@@ -177,6 +182,23 @@ def _close(opened: Iterable[Cgroup]) -> None:
         ve.close()
 
 
+def _close_edits(opened: Iterable[Cgroup]) -> None:
+    for ve in opened:
+        ve.close_edits()
+
+
+def _parents(tree: Tree, opened: Iterable[Cgroup]) -> set[tuple[int, str]]:
+    """The cgroups right above, as (inode, path), without those that are among ``opened`` themselves."""
+    found: dict[str, int] = {"/": tree.root.ino}
+    own = {ve.path for ve in opened}
+    for ve in opened:
+        above = ve.path.rpartition("/")[0] or "/"
+        if above not in found:
+            with tree.walk(above) as parent:
+                found[above] = parent.ino
+    return {(ino, path) for path, ino in found.items() if path not in own}
+
+
 def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
     """Every VE is the one that is meant, and rctl's to write."""
     systemd = single_writer.applies()
@@ -191,14 +213,15 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
 
 
 def _look(
-    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options, notes: list[str]
-) -> tuple[list[plan.Change], tuple[plan.Enable, ...]]:
-    """Read what is there, and find the controllers that must be enabled first. Adds to the notes for people.
+    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
+) -> tuple[list[plan.Change], tuple[plan.Enable, ...], list[str]]:
+    """Read what is there, and find the controllers that must be enabled first. Returns notes for people too.
 
     Files are opened for writing here, so that a missing privilege shows before anything is changed.
     """
     changes: list[plan.Change] = []
     enables: list[plan.Enable] = []
+    notes: list[str] = []
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
         wanted, clears = wish.writes, False
@@ -216,7 +239,7 @@ def _look(
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, tree, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
-    return changes, merged(enables)
+    return changes, merged(enables), notes
 
 
 def _with_tasks(write: Write, tree: Tree, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:

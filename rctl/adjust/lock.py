@@ -29,6 +29,7 @@ class Locks:
         except OSError as error:
             raise NotAvailableError(f"{state.locks}: cannot be opened: {error.strerror}. See RCTL_STATE") from None
         self._deadline = time.monotonic() + wait
+        self._all = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,20 +44,33 @@ class Locks:
         Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
         """
         wanted = sorted(cgroups)
-        ranges = [(ino, 1, path) for ino, path in wanted] if len(wanted) < _MANY else [(0, 0, "VEs")]
-        for start, length, path in ranges:
-            pause = 0.001
-            while not self._try(start, length):
-                if time.monotonic() > self._deadline:
-                    raise BusyError(
-                        f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
-                    )
-                time.sleep(pause)
-                pause = min(2 * pause, 0.05)
+        self._all = self._all or len(wanted) >= _MANY
+        for start, length, path in [(0, 0, "VEs")] if self._all else [(ino, 1, path) for ino, path in wanted]:
+            self._wait(fcntl.F_WRLCK, start, length, path)
 
-    def _try(self, start: int, length: int) -> bool:
+    def share(self, cgroups: Iterable[tuple[int, str]]) -> None:
+        """Hold cgroups with others who share them, against those who ``take`` them. As ``take`` otherwise."""
+        for ino, path in [] if self._all else sorted(cgroups):
+            self._wait(fcntl.F_RDLCK, ino, 1, path)
+
+    def drop(self, inodes: Iterable[int]) -> None:
+        """Let go of single cgroups."""
+        for ino in () if self._all else inodes:
+            self._try(fcntl.F_UNLCK, ino, 1)
+
+    def _wait(self, kind: int, start: int, length: int, path: str) -> None:
+        pause = 0.001
+        while not self._try(kind, start, length):
+            if time.monotonic() > self._deadline:
+                raise BusyError(
+                    f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+
+    def _try(self, kind: int, start: int, length: int) -> bool:
         try:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, length, 0))
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0))
         except (BlockingIOError, PermissionError):
             return False
         return True

@@ -57,10 +57,14 @@ class Cgroup:
                 if entry.name in children:
                     children[entry.name]._ino = entry.inode()
 
-    def close(self) -> None:
-        """Let go of all descriptors. The cgroup itself stays."""
+    def close_edits(self) -> None:
+        """Close the limits' files that ``edit`` keeps open."""
         while self._edits:
             os.close(self._edits.popitem()[1])
+
+    def close(self) -> None:
+        """Let go of all descriptors. The cgroup itself stays."""
+        self.close_edits()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -32,7 +32,7 @@ def _status() -> int:
         report_failure(error)
         return error.exit_status
     except KeyboardInterrupt:
-        sys.stderr.write("rctl: interrupted; what had been changed was put back\n")
+        sys.stderr.write("rctl: interrupted; an adjustment under way was put back. See rctl history\n")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

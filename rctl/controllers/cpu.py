@@ -120,4 +120,6 @@ def parse(texts: dict[str, str]) -> CpuStat | None:
     if "cpu.stat" not in texts:
         return None
     weight = amount(texts["cpu.weight"]) if "cpu.weight" in texts else None
+    if texts.get("cpu.idle", "").strip() == "1":
+        weight = 0  # Linux 6.1 shows 0 by itself, 7 shows 1
     return CpuStat(flat_keyed(texts["cpu.stat"]), cpus_of(texts.get("cpu.max", "max").strip()), weight)

@@ -21,7 +21,7 @@ from ..units import Amount
 GLANCE = (
     core.EVENTS,
     core.STAT,
-    "cpu.stat", "cpu.max", "cpu.weight",
+    "cpu.stat", "cpu.max", "cpu.weight", "cpu.idle",
     "memory.current", "memory.max", "memory.high", "memory.swap.current", "memory.swap.max",
     "pids.current", "pids.max",
     "memory.pressure",
