@@ -48,7 +48,8 @@ test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 	@for kernel in $(KERNELS); do \
 	    LAB_KERNEL=$$kernel $(BIN)/python -m tests.lab kernel-tests $(ARGS) || exit; done
 
-bench: setup ## Measure rctl on the lab's instruction clock
+bench: setup ## Measure rctl on the lab's instruction clock, beside crun and cgset
+	@tests/lab/packages crun cgroup-tools
 	@$(BIN)/python -m tests.lab run --icount -- rctl bench adjust $(ARGS)
 
 clean: ## Remove all that these targets made in the checkout (system packages stay)

@@ -10,7 +10,7 @@ from tests.lab.base import HOME, LabError, lock, tool
 
 DEFAULT = "6.1"
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "bookworm-backports", "7": "sid"}
-FALLBACK_MIRROR = "https://deb.debian.org/debian"
+DEBOOTSTRAP = Path("/usr/sbin/debootstrap")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 HINT = "Check the network, or name a mirror: LAB_MIRROR=URL"
 
@@ -118,7 +118,15 @@ def _mirror() -> str:
         return mirror
     listed = tool("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", hint=HINT)
     found = re.search(r"^Debian Debian (\S+)$", listed, re.MULTILINE)
-    return found[1].rstrip("/") if found else FALLBACK_MIRROR
+    return found[1].rstrip("/") if found else _usual_mirror()
+
+
+def _usual_mirror() -> str:
+    """The mirror that debootstrap uses unless told otherwise, on a machine whose own archive is not Debian's."""
+    text = DEBOOTSTRAP.read_text() if DEBOOTSTRAP.exists() else ""
+    if found := re.search(r'^DEF_MIRROR="(.+)"$', text, re.MULTILINE):
+        return found[1]
+    raise LabError("no mirror of Debian known here. Run tests/lab/packages, or name one: LAB_MIRROR=URL")
 
 
 def _packages(options: list[str]) -> list[str]:
