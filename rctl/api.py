@@ -19,6 +19,8 @@ from .sample import read as read_sample
 class VE(Limited):
     """One VE, held open. Setting an attribute is a transaction of its own. Use as a context manager, or ``close()``."""
 
+    __slots__ = ("_tree", "cgroup", "name", "options")
+
     def __init__(self, tree: Tree, name: str, options: Options) -> None:
         self.name = name
         self.options = options
@@ -60,6 +62,8 @@ class VE(Limited):
 class Adjustment(Limited):
     """The target of an ``adjust()`` block: reads are of the kernel, what is set is collected."""
 
+    __slots__ = ("asked", "cgroup", "ve")
+
     def __init__(self, ve: VE) -> None:
         self.ve = ve
         self.cgroup = ve.cgroup
@@ -78,6 +82,9 @@ def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjust
     """
     if not ves:
         raise UsageError("transaction: no VE given")
+    for number, ve in enumerate(ves):
+        if ve.cgroup.ino in {other.cgroup.ino for other in ves[:number]}:
+            raise UsageError(f"transaction: {ve.name} given twice. Give each VE once")
     targets = tuple(Adjustment(ve) for ve in ves)
     yield targets
     host = this_host()
@@ -96,9 +103,8 @@ def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as
         raise
 
 
-def _plain(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as text or numbers, so that MAX and quantities read as what they print."""
-    return {
-        key: value if isinstance(value, str | int | float | dict | list) else str(value)
-        for key, value in limits.items()
-    }
+def _plain(value: Any) -> Any:
+    """Values as text or numbers, at every depth, so that MAX and quantities read as what they print."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value if isinstance(value, str | int | float | list) else str(value)

@@ -15,10 +15,12 @@ class RctlError(Exception):
     """Base of all errors that rctl raises on purpose.
 
     ``account`` is what an adjustment that failed did to each VE (``rctl.Account``), ``None`` where none had begun.
+    ``reached``: how many of its steps had been begun.
     """
 
     exit_status = 1
     account: Any = None
+    reached: int = 0
 
 
 class UsageError(RctlError):

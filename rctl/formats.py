@@ -15,10 +15,10 @@ from typing import ClassVar
 
 import msgspec
 
-from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, level
+from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, human_size, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag, "us": Duration, "weight": Weight}
-_DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 
 
 class File(msgspec.Struct, frozen=True, eq=False):
@@ -68,6 +68,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
         except ValueError:
             return ()
 
+    def holds(self, entry: str, wanted: str) -> bool:
+        """Whether ``entry``, which the kernel shows after ``wanted`` was written, is what was asked for."""
+        return entry == wanted
+
     def settable(self, entry: str) -> bool:
         """False for what the kernel shows but does not take, such as the weight 0 of an idle cgroup."""
         return True
@@ -85,7 +89,7 @@ class Nested(File, frozen=True):
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
         key, _, rest = text.partition(" ")
-        if not _DEVICE.fullmatch(key):
+        if not DEVICE.fullmatch(key):
             raise ValueError(f"{key[:64]!r} is not MAJOR:MINOR")
         return key, rest.strip()
 
@@ -112,7 +116,7 @@ class Keyed(File, frozen=True):
     def wish(self, text: str, page: int) -> tuple[str, str]:
         key, _, value = text.rpartition(" ")
         key = key.strip() or "default"
-        if key != "default" and not _DEVICE.fullmatch(key):
+        if key != "default" and not DEVICE.fullmatch(key):
             raise ValueError(f"{key[:64]!r} is neither MAJOR:MINOR nor 'default'")
         if key != "default" and value == "default":
             return key, value
@@ -185,8 +189,27 @@ def pressure(text: str) -> dict[str, Pressure]:
         raise ValueError(f"a pressure line lacks {missing}") from None
 
 
+def unescaped(text: str) -> str:
+    """A field of proc(5) mountinfo, in which the kernel writes blanks and backslashes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def size_write(file: File, size: Size, page: int) -> Write:
+    """The wish for a size, rounded down to pages as the kernel does. Raises ValueError that names the file."""
+    try:
+        return Write(file, floor_page(size.amount, page))
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
+
+
 def floor_page(size: Amount, page: int) -> str:
-    """A size as the kernel will print it: rounded down to pages; at and above LONG_MAX rounded down, ``max``."""
+    """A size as the kernel will print it: rounded down to pages; at and above LONG_MAX rounded down, ``max``.
+
+    Raises ValueError for less than one page, which would become 0: most likely its unit was forgotten.
+    """
+    if size is not MAX and 0 < size < page:
+        better = f"{size}M" if size < 1024 and size << 20 >= page else human_size(page)
+        raise ValueError(f"{size} bytes is less than one page ({page}). Write {better}?")
     if size is MAX or size >= (1 << 63) // page * page - page:
         return "max"
     return str(size // page * page)

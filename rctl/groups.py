@@ -162,8 +162,9 @@ class _Keyed:
 
 
 class Limited:
-    """The groups, for whatever has a cgroup and takes limits."""
+    """The groups, for whatever has a cgroup and takes limits. Without a ``__dict__``, as they."""
 
+    __slots__ = ()
     cgroup: Cgroup
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..cgroupfs.cgroup import SUBTREE_CONTROL
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotAvailableError
 from ..formats import File
+from . import single_writer
 from .plan import Enable
 
 
@@ -29,6 +29,11 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
     for ancestor in ancestors:
         with tree.walk(ancestor) as here:
             if name not in enabled(here, SUBTREE_CONTROL):
+                if single_writer.applies() and not single_writer.given_away(tree, ancestor):
+                    raise NotAvailableError(
+                        f"{file.name}: the {name} controller is not enabled in {ancestor}, which is systemd's to do. "
+                        f"Set Delegate=yes (or DelegateControllers={name}) on the unit above {path}"
+                    )
                 found.append(Enable(ancestor, (name,)))
     if not found:
         raise NotAvailableError(_absent(file, path))

@@ -7,7 +7,7 @@ comes before the read, so what was planned is still true when it is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -21,13 +21,18 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
 from . import expand, plan, single_writer
-from .apply import Event, Progress, quiet, run, undisturbed
+from .apply import run
 from .caveats import caveats
 from .enable import merged, missing
 from .journal import Journal, Record, new_id
-from .lock import Locks
-from .recover import recover
+from .lock import MANY, Locks
+from .progress import Event, Progress, quiet
+from .recover import recover_for
+from .rollback import undisturbed
 from .state import State, default_state, make
+
+_ALLOCATION = 0
+"""No inode has this number: the lock of whoever chooses CPUs."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -46,7 +51,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What happened to one VE. ``status``: changed, unchanged, planned (dry run), rolled back or not reached."""
+    """What happened to one VE. ``status``: changed, unchanged, planned, rolled back, not reached, or in doubt."""
 
     name: str
     path: str
@@ -87,16 +92,23 @@ def adjust(
     Raises RctlError; nothing is changed then, and ``error.account`` tells how far each VE came. RollbackError alone
     means that something could not be put back.
     """
-    promises = expand.Promises(tree) if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()) else None
-    wishes = []
+    inodes = inodes or {}
+    if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()):
+        plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
+
+        def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
+            promises = expand.Promises(tree)
+            return [
+                Wish(name, writes(expand.disks(expand.vcpus(asked, ve, host, promises)), host), ino=inodes.get(name))
+                for (name, asked), ve in zip(limits.items(), opened, strict=True)
+            ]
+
+        return transact(tree, plain, host.boot_id, options, progress, state, prepare)
     same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case
-    for name, asked in limits.items():
-        if promises:
-            with tree.open_ve(name) as ve:
-                asked = expand.vcpus(asked, ve, host, promises)
-        if id(asked) not in same or promises:
+    for asked in limits.values():
+        if id(asked) not in same:
             same[id(asked)] = writes(expand.disks(asked), host)
-        wishes.append(Wish(name, same[id(asked)], ino=(inodes or {}).get(name)))
+    wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(tree, wishes, host.boot_id, options, progress, state)
 
 
@@ -107,23 +119,27 @@ def transact(
     options: Options,
     progress: Progress = quiet,
     state: State | None = None,
+    prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None = None,
 ) -> Account:
-    """The engine's core: make these entries so, or change nothing. See ``adjust``."""
+    """The engine's core: make these entries so, or change nothing. See ``adjust``.
+
+    ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
+    """
     state = state or default_state()
     raise_file_limit(len(wishes) * (1 + max((len(wish.writes) for wish in wishes), default=0)))
     with ExitStack() as stack:
         opened: list[Cgroup] = []
         stack.callback(_close, opened)
         notes: list[str] = []
-        if not options.dry_run:
-            make(state)
-            notes += recover(tree, boot_id, state, options.deadline)
         tree.open_ves([wish.name for wish in wishes], opened)
         _check(tree, wishes, opened)
         if not options.dry_run:
-            locks = stack.enter_context(Locks(state, options.wait))
-            locks.take((ve.ino, ve.path) for ve in opened)
-            locks.share(_parents(tree, opened))
+            locks = stack.enter_context(Locks(make(state), options.wait))
+            if prepare is not None:
+                locks.take([(_ALLOCATION, "vcpus")])
+            notes += _lock(tree, boot_id, state, opened, locks, options)
+        if prepare is not None:
+            wishes = prepare(opened)
         cgroups = {ve.path: ve for ve in opened}
         changes, enables, said = _look(tree, wishes, opened, options)
         while not options.dry_run and (new := [step.path for step in enables if step.path not in cgroups]):
@@ -163,8 +179,9 @@ def _run(
     except BaseException as error:
         in_doubt = isinstance(error, RollbackError)
         if isinstance(error, RctlError):
-            status = "in doubt" if in_doubt else "rolled back"
-            error.account = Account(None, _outcomes(names, steps, status))
+            error.account = Account(
+                None, _failed(names, steps, error.reached, "in doubt" if in_doubt else "rolled back")
+            )
         if in_doubt:
             journal.abandon()
         else:
@@ -175,6 +192,19 @@ def _run(
     notes += caveats(tree, steps, cgroups)
     progress(Event("close", len(steps), len(steps)))
     return notes
+
+
+def _lock(
+    tree: Tree, boot_id: str, state: State, opened: Sequence[Cgroup], locks: Locks, options: Options
+) -> list[str]:
+    """Have the VEs alone and their parents shared, and settle what a crash left of them. Returns notes for people."""
+    alone = [(ve.ino, ve.path) for ve in opened]
+    shared = _parents(tree, opened) if len(opened) < MANY else set()
+    locks.take(alone, shared)
+    told = recover_for(tree, boot_id, state, options.deadline, locks, dict(alone), time.monotonic() + options.wait)
+    if told:
+        locks.take(alone, shared)
+    return told
 
 
 def _close(opened: Iterable[Cgroup]) -> None:
@@ -227,12 +257,14 @@ def _look(
         wanted, clears = wish.writes, False
         for write in wanted:
             name = write.file.name
+            if write.if_there and not ve.has(name):
+                texts[name] = None
+                continue
             try:
                 texts[name] = ve.edit(name)
             except NotAvailableError:
                 texts[name] = None
-                if not write.if_there:
-                    enables += missing(tree, ve.path, write.file)
+                enables += missing(tree, ve.path, write.file)
             clears = clears or not write.wanted
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
@@ -268,6 +300,17 @@ def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
                 f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
                 "Look at it with rctl show, or overwrite it with --force"
             )
+
+
+def _failed(names: Mapping[str, str], steps: Sequence[plan.Step], reached: int, status: str) -> tuple[Outcome, ...]:
+    """Outcomes where only the first ``reached`` steps had been begun."""
+    begun = {step.path for step in steps[:reached]}
+    return tuple(
+        msgspec.structs.replace(outcome, status="not reached")
+        if outcome.status == status and outcome.path not in begun
+        else outcome
+        for outcome in _outcomes(names, steps, status)
+    )
 
 
 def _outcomes(names: Mapping[str, str], steps: Sequence[plan.Step], status: str) -> tuple[Outcome, ...]:

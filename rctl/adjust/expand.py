@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET
@@ -11,10 +13,12 @@ from ..cgroupfs import devices
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import cpu, cpuset, io
-from ..errors import NotAvailableError, UsageError
+from ..errors import NotAvailableError, NotFoundError, UsageError
 from ..host import Host
 from ..limits import Limits
 from ..units import MAX, Cpus, Ranges
+
+EFFECTIVE = f"{cpuset.CPUS.name}.effective"
 
 
 def disks(limits: Limits) -> Limits:
@@ -31,9 +35,10 @@ def disks(limits: Limits) -> Limits:
 
 
 class Promises:
-    """How many VEs each CPU is promised to, counted once from the managed VEs' ``cpuset.cpus``."""
+    """How many VEs each CPU is promised to, counted once from the managed VEs' ``cpuset.cpus``; what a parent has."""
 
     def __init__(self, tree: Tree) -> None:
+        self._tree = tree
         self._lists: dict[str, Ranges] = {}
         for name in tree.names():
             with tree.open_ve(name) as ve:
@@ -47,37 +52,48 @@ class Promises:
         """For each CPU, how many VEs other than this one have it by name."""
         return Counter(cpu for other, cpus in self._lists.items() if other != path for cpu in cpus.numbers)
 
+    def in_effect_above(self, path: str) -> Ranges:
+        """The CPUs that the parent has in effect, as the nearest cgroup above with a cpuset tells; else empty."""
+        while path != "/":
+            path = path.rpartition("/")[0] or "/"
+            with suppress(NotFoundError), self._tree.walk(path) as above:
+                if (cpus := _ranges(above, EFFECTIVE)).numbers:
+                    return cpus
+        return Ranges()
+
 
 def vcpus(limits: Limits, ve: Cgroup, host: Host, promises: Promises) -> Limits:
     """``vcpus = N`` as a list of N CPUs and a cap of N CPUs; a lower cap, given or set before, stays.
 
-    Raises UsageError when the host has fewer CPUs, or when ``cpuset.cpus`` is given too.
+    Only CPUs that the parent has in effect are chosen, or that the VE's own partition took from it. Raises UsageError
+    when there are fewer, or when ``cpuset.cpus`` is given too.
     """
-    if limits.vcpus is UNSET:
-        return limits
-    held = _held(ve)
-    return _expanded(limits, ve.path, host, promises, held, _own_cap(ve, len(held.numbers or host.cpus)))
+    return _expanded(limits, ve.path, ve, host, promises)
 
 
 def vcpus_of_new(limits: Limits, path: str, host: Host, promises: Promises) -> Limits:
     """As ``vcpus``, for a VE that is yet to be made."""
-    return limits if limits.vcpus is UNSET else _expanded(limits, path, host, promises, Ranges(), Cpus(MAX))
+    return _expanded(limits, path, None, host, promises)
 
 
-def _expanded(limits: Limits, path: str, host: Host, promises: Promises, held: Ranges, own_cap: Cpus) -> Limits:
-    assert limits.vcpus is not UNSET
+def _expanded(limits: Limits, path: str, ve: Cgroup | None, host: Host, promises: Promises) -> Limits:
+    if limits.vcpus is UNSET:
+        return limits
     if limits.cpuset.cpus is not UNSET:
         raise UsageError("vcpus: given together with cpuset.cpus. Give one of them")
-    if limits.vcpus.amount is MAX:
-        chosen, cap = Ranges(host.cpus), Cpus(MAX)
+    count, held = limits.vcpus.amount, _held(ve)
+    nodes = _nodes(host, promises.in_effect_above(path), _ranges(ve, EFFECTIVE))
+    there = Ranges(tuple(cpu for cpus in nodes.values() for cpu in cpus))
+    have = len(there.numbers)
+    if count is MAX:
+        chosen, cap = there, Cpus(MAX)
+    elif count > have:
+        whose = "this host has" if have == len(host.cpus) else f"the parent of {path} has {there}:"
+        raise UsageError(f"vcpus: {count} asked for, and {whose} {have} CPUs online. Ask for fewer")
     else:
-        try:
-            chosen = cpuset.pick(limits.vcpus.amount, host.nodes, promises.to_others(path), held.numbers)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        cap = Cpus(limits.vcpus.amount * cpu.MICRO)
+        chosen, cap = cpuset.pick(count, nodes, promises.to_others(path), held.numbers), Cpus(count * cpu.MICRO)
     promises.set(path, chosen)
-    wanted = limits.cpu.max if limits.cpu.max is not UNSET else own_cap
+    wanted = limits.cpu.max if limits.cpu.max is not UNSET else _own_cap(ve, len(held.numbers) or have)
     if wanted.amount is not MAX and (cap.amount is MAX or wanted.amount < cap.amount):
         cap = wanted
     return msgspec.structs.replace(
@@ -88,12 +104,27 @@ def _expanded(limits: Limits, path: str, host: Host, promises: Promises, held: R
     )
 
 
-def _held(ve: Cgroup) -> Ranges:
-    return Ranges.parse((ve.read_if_there(cpuset.CPUS.name) or "").strip())
+def _nodes(host: Host, above: Ranges, own: Ranges) -> Mapping[int, tuple[int, ...]]:
+    """The CPUs to choose from by node: the parent's and the VE's ``own``; the host's where no parent tells."""
+    if not above.numbers:
+        return host.nodes
+    there = {*above.numbers, *own.numbers}
+    return {node: tuple(cpu for cpu in cpus if cpu in there) for node, cpus in host.nodes.items()}
 
 
-def _own_cap(ve: Cgroup, cpus: int) -> Cpus:
+def _held(ve: Cgroup | None) -> Ranges:
+    return _ranges(ve, cpuset.CPUS.name)
+
+
+def _ranges(cgroup: Cgroup | None, file: str) -> Ranges:
+    """A list; empty where the file is not there."""
+    return Ranges.parse((cgroup and cgroup.read_if_there(file)) or "")
+
+
+def _own_cap(ve: Cgroup | None, cpus: int) -> Cpus:
     """The cap that somebody set on purpose: one that is lower than the ``cpus`` that the VE has; else no limit."""
+    if ve is None:
+        return Cpus(MAX)
     try:
         cap = cpu.cpus_of(ve.read(cpu.MAX.name).strip())
     except NotAvailableError:

@@ -72,7 +72,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise RctlError(f"{path}: not a journal of rctl: {error.strerror}. Look at it, then remove it") from None
+            raise _foreign(path, str(error.strerror)) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(fd).st_nlink == 0:
@@ -84,10 +84,10 @@ class Journal:
         journal = cls.__new__(cls)
         journal._fd, journal._state, journal._path, journal._data = fd, state, path, data
         try:
-            journal.record = msgspec.json.decode(data, type=Record)
-        except msgspec.DecodeError as error:
+            journal.record = _decoded(path, data)
+        except RctlError:
             os.close(fd)
-            raise RctlError(f"{path}: not a journal of rctl: {error}. Look at it, then remove it by hand") from None
+            raise
         return journal
 
     def close(self, *, done: bool) -> list[str]:
@@ -135,6 +135,29 @@ def left_open(state: State) -> list[str]:
         return []
 
 
+def peek(state: State, name: str) -> Record | None:
+    """What a journal says, without taking it over; ``None`` when it has gone. Raises RctlError when it is none."""
+    path = f"{state.journals}/{name}"
+    try:
+        with open(path, "rb") as file:
+            return _decoded(path, file.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _foreign(path, str(error.strerror)) from None
+
+
+def _decoded(path: str, data: bytes) -> Record:
+    try:
+        return msgspec.json.decode(data, type=Record)
+    except msgspec.DecodeError as error:
+        raise _foreign(path, str(error)) from None
+
+
+def _foreign(path: str, reason: str) -> RctlError:
+    return RctlError(f"{path}: not a journal of rctl: {reason}. Look at it, then remove it by hand")
+
+
 def sweep(state: State) -> None:
     """Remove half-written journals of processes that ended before they had changed anything."""
     for name in os.listdir(state.journals):
@@ -148,10 +171,10 @@ def _append(state: State, line: bytes) -> None:
     fd = os.open(state.history, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        size = os.fstat(fd).st_size
+        size = os.lseek(fd, 0, os.SEEK_END)
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
         _write_all(fd, (b"\n" if torn else b"") + line + b"\n")
-        if os.fstat(fd).st_size > _MOST_HISTORY:
+        if size + len(line) > _MOST_HISTORY:
             os.rename(state.history, state.history + ".1")
     finally:
         os.close(fd)

@@ -16,7 +16,8 @@ from ..errors import BusyError, NotAvailableError
 from .state import State
 
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length (0: to the end), pid
-_MANY = 64
+MANY = 64
+"""So many cgroups are locked as one."""
 
 
 class Locks:
@@ -37,21 +38,26 @@ class Locks:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
-    def take(self, cgroups: Iterable[tuple[int, str]]) -> None:
-        """Lock cgroups, given as (inode, path); always in the same order, so that nobody waits in a circle.
+    def take(self, alone: Iterable[tuple[int, str]], shared: Iterable[tuple[int, str]] = ()) -> None:
+        """Lock cgroups, given as (inode, path), ``alone`` or ``shared`` with others who share.
 
-        Very many are locked as one range, all inodes there are: the kernel searches a list for each single lock.
-        Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
+        Always in the same order, so that nobody waits in a circle. Very many are locked as one range, all inodes there
+        are: the kernel searches a list for each single lock. Raises BusyError, naming the VE, when somebody holds one
+        for longer than the wait.
         """
-        wanted = sorted(cgroups)
-        self._all = self._all or len(wanted) >= _MANY
-        for start, length, path in [(0, 0, "VEs")] if self._all else [(ino, 1, path) for ino, path in wanted]:
-            self._wait(fcntl.F_WRLCK, start, length, path)
+        alone = list(alone)
+        self._all = self._all or len(alone) >= MANY
+        if self._all:
+            self._wait(fcntl.F_WRLCK, 0, 0, "VEs")
+            return
+        wanted = {ino: (fcntl.F_RDLCK, path) for ino, path in shared}
+        wanted |= {ino: (fcntl.F_WRLCK, path) for ino, path in alone}
+        for ino, (kind, path) in sorted(wanted.items()):
+            self._wait(kind, ino, 1, path)
 
-    def share(self, cgroups: Iterable[tuple[int, str]]) -> None:
-        """Hold cgroups with others who share them, against those who ``take`` them. As ``take`` otherwise."""
-        for ino, path in [] if self._all else sorted(cgroups):
-            self._wait(fcntl.F_RDLCK, ino, 1, path)
+    def take_now(self, alone: Iterable[tuple[int, str]]) -> bool:
+        """Lock cgroups without waiting; False when somebody holds one. Those taken before it stay taken."""
+        return self._all or all(self._try(fcntl.F_WRLCK, ino, 1) for ino, _ in sorted(alone))
 
     def drop(self, inodes: Iterable[int]) -> None:
         """Let go of single cgroups."""

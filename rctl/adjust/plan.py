@@ -20,7 +20,10 @@ from ..units import MAX, amount, human_size
 
 
 class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
-    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: entries it changes besides."""
+    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: entries it changes besides.
+
+    ``gentle``: should more memory be in use than the new limit allows, free it first, as ``Reclaim`` does.
+    """
 
     path: str
     file: str
@@ -30,6 +33,7 @@ class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
     exact: bool = True
     disturbed: tuple[tuple[str, str], ...] = ()
     why: str = ""
+    gentle: bool = False
 
     def describe(self) -> str:
         """One line for people."""
@@ -149,11 +153,14 @@ def _gently(change: Change, found: list[_Placed]) -> list[_Placed]:
     if step is None or not memory.MAX.lowers(step.old, step.new):
         return found
     usage, goal = int(change.texts["memory.current"] or 0), int(step.new)
+    high = memory.HIGH.entry(change.texts[memory.HIGH.name])
+    gentle = msgspec.structs.replace(step, gentle=True, disturbed=((memory.HIGH.name, high),))
+    found = [(order, gentle if placed is step else placed) for order, placed in found]
+    step = gentle
     if usage <= goal:
         return found
     wished, swap = own.get(memory.HIGH.name), own.get(memory.SWAP_MAX.name)
     gives = swap if swap is not None and not memory.SWAP_MAX.lowers(swap.old, swap.new) else None
-    high = memory.HIGH.entry(change.texts[memory.HIGH.name])
     final = wished.new if wished else high
     held = str(min([goal, *(int(size) for size in (high, final) if amount(size) is not MAX)]))
     why = "holds the VE back while memory is reclaimed"

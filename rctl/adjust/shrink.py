@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import KernelError, ShrinkError
 from ..formats import pressure
-from ..units import MAX, amount, human_size
+from ..units import MAX, amount, human_size, level
 
 _STEP = 32 << 20  # bytes for one memory.reclaim
 _PAUSE = 0.02  # seconds
@@ -46,6 +47,44 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
             time.sleep(min(took, max(0.0, end - time.monotonic())))
         usage = _usage(cgroup)
         tell(usage)
+
+
+def lower_high(cgroup: Cgroup, goal: int, deadline: float) -> None:
+    """Lower ``memory.high`` towards ``goal`` bytes, so far that one more write of it has little left to reclaim.
+
+    The kernel reclaims within the write, however long that takes: so never more than a step at once. Ends early at the
+    deadline (seconds), and when a step frees nothing.
+    """
+    end = time.monotonic() + deadline
+    high = level(cgroup.read("memory.high").strip())
+    usage = _usage(cgroup)
+    while (target := usage - _STEP) > goal and time.monotonic() < end:
+        if target < high:
+            cgroup.write("memory.high", str(target))
+        before, usage = usage, _usage(cgroup)
+        if usage >= before:
+            return
+
+
+@contextmanager
+def held(cgroup: Cgroup, goal: int, deadline: float) -> Iterator[None]:
+    """Within, at most ``goal`` bytes are in use and ``memory.high`` keeps it so; then it is as it was before.
+
+    Raises ShrinkError when that is not reached within ``deadline`` seconds.
+    """
+    usage = _usage(cgroup)
+    if usage <= goal:
+        yield
+        return
+    high = cgroup.read("memory.high").strip()
+    try:
+        if level(high) > goal:
+            lower_high(cgroup, goal, deadline)
+            cgroup.write("memory.high", str(goal))
+        reclaim(cgroup, goal, deadline, usage, lambda _: None)
+        yield
+    finally:
+        cgroup.write("memory.high", high)
 
 
 def _by_high(cgroup: Cgroup, goal: int) -> bool:

@@ -23,11 +23,8 @@ def applies() -> bool:
 
 def check(tree: Tree, ve: Cgroup) -> None:
     """Raises NotAvailableError when ``ve`` is systemd's to manage, on a host where the rule applies."""
-    parts = ve.path.strip("/").split("/")[:-1]
-    for depth in range(len(parts), 0, -1):
-        with tree.walk("/" + "/".join(parts[:depth])) as above:
-            if delegated(above):
-                return
+    if given_away(tree, ve.path.rpartition("/")[0]):
+        return
     unit = ve.path.rpartition("/")[2]
     if unit.endswith((".service", ".scope", ".slice")):
         raise NotAvailableError(
@@ -37,6 +34,16 @@ def check(tree: Tree, ve: Cgroup) -> None:
         f"{ve.path}: lies outside any delegated unit on a host that systemd runs. "
         "Set RCTL_TREE to a cgroup below a unit with Delegate=yes; see rctl doctor"
     )
+
+
+def given_away(tree: Tree, path: str) -> bool:
+    """Whether the cgroup is a delegated unit or lies below one."""
+    while path.strip("/"):
+        with tree.walk(path) as here:
+            if delegated(here):
+                return True
+        path = path.rpartition("/")[0]
+    return False
 
 
 def delegated(cgroup: Cgroup) -> bool:

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..errors import NotAvailableError
+from ..errors import NotAvailableError, UsageError
 
 
 class State(NamedTuple):
@@ -46,14 +46,20 @@ def _made(folder: str) -> os.stat_result:
 
 
 def default_state() -> State:
-    """``$RCTL_STATE``; else /run/rctl and /var/lib/rctl for root, the XDG folders for others."""
+    """``$RCTL_STATE``; else /run/rctl and /var/lib/rctl for root, the XDG folders for others.
+
+    Raises UsageError for a relative ``RCTL_STATE``.
+    """
     if place := os.environ.get("RCTL_STATE"):
+        if not os.path.isabs(place):
+            raise UsageError(f"RCTL_STATE {place[:80]!r}: must start with /, so that all of rctl finds the same locks")
         return State(f"{place}/run", place)
     if os.geteuid() == 0:
         return State("/run/rctl", "/var/lib/rctl")
-    run = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/rctl-{os.geteuid()}"  # noqa: S108 (owner and mode are checked)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    run = f"{runtime}/rctl" if runtime else f"/tmp/rctl-{os.geteuid()}"  # noqa: S108 (owner and mode are checked)
     keep = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return State(f"{run}/rctl", f"{keep}/rctl")
+    return State(run, f"{keep}/rctl")
 
 
 def make(state: State) -> State:

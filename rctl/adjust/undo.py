@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import msgspec
 
 from ..cgroupfs.tree import Tree
-from ..errors import NotFoundError, UsageError
+from ..errors import GoneError, NotFoundError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
-from .apply import Progress, quiet
 from .engine import Account, Options, Wish, transact
-from .journal import Record, history
+from .journal import Journal, Record, history, new_id
 from .plan import Set
+from .progress import Progress, quiet
 from .state import State, default_state
 
 
-def undoable(state: State) -> list[Record]:
-    """Adjustments that can still be taken back, newest first: neither undone already nor an undo themselves."""
+def undoable(state: State, tree: Tree | None = None) -> list[Record]:
+    """Adjustments that can still be taken back, newest first.
+
+    They are neither undone already nor an undo themselves, and a VE of theirs is still there. ``tree``: where VEs are
+    looked for; unset: this host's.
+    """
+    if tree is None:
+        with Tree.open() as tree:
+            return undoable(state, tree)
+    return [record for record in _standing(state) if _left(tree, record)]
+
+
+def _standing(state: State) -> list[Record]:
     records = list(history(state))
     undone = {record.undoes for record in records}
     return [r for r in reversed(records) if r.undoes is None and r.id not in undone]
@@ -28,19 +42,46 @@ def undo(
 ) -> Account:
     """Take back one adjustment: the one with the id ``wanted``, or the last one (``None``).
 
-    Raises NotFoundError when there is none, GoneError when its VE was removed, RctlError when a limit was changed
+    VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
+    already counts as undone, so that the next undo comes to the one before.
+
+    Raises NotFoundError when there is none, GoneError when all its VEs were removed, RctlError when a limit was changed
     since (``options.force`` overwrites it).
     """
     state = state or default_state()
-    candidates = undoable(state)
+    candidates = _standing(state) if wanted else undoable(state, tree)
     record = next((r for r in candidates if wanted in (None, r.id)), None)
     if record is None:
         what = f"{wanted}: no such adjustment, or it was undone already" if wanted else "undo: nothing left to undo"
         raise NotFoundError(f"{what}. See rctl history")
     if record.boot_id != host.boot_id:
         raise UsageError(f"{record.id}: is from before the last boot; its VEs are gone. Nothing to undo")
+    left = _left(tree, record)
+    if not left:
+        raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
-    return transact(tree, wishes(tree, record), host.boot_id, options, progress, state)
+    wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
+    account = transact(tree, wished, host.boot_id, options, progress, state)
+    notes = [f"{path}: was removed; there is nothing to undo there" for path in _paths(record) if path not in left]
+    if account.id is None and not options.dry_run:
+        empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
+        notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _paths(record: Record) -> list[str]:
+    """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
+    return list(dict.fromkeys(step.path for step in record.steps if isinstance(step, Set))) or list(record.inodes)
+
+
+def _left(tree: Tree, record: Record) -> set[str]:
+    """Which of them are still there, and not others of the same name."""
+    found = set()
+    for path in _paths(record):
+        with suppress(NotFoundError), tree.walk(path) as cgroup:
+            if cgroup.ino == record.inodes[path]:
+                found.add(path)
+    return found
 
 
 def wishes(tree: Tree, record: Record) -> list[Wish]:
@@ -61,8 +102,9 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
 
 
 def _writes(step: Set) -> list[Write]:
-    own = [Write(file_named(step.file), step.old, step.key, exact=step.exact)]
-    besides = [Write(file_named(name), old) for name, old in step.disturbed]
+    file = file_named(step.file)
+    own = [Write(file, step.old, step.key, exact=step.exact)]
+    besides = [Write(file_named(name), old) for name, old in step.disturbed if file_named(name) in file.disturbs]
     return [w for w in own + besides if w.file.settable(w.wanted)]
 
 

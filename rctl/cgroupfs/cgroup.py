@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
+from ..controllers.core import SUBTREE_CONTROL
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -191,23 +192,13 @@ class Cgroup:
                 ) from None
             raise self._translated(name, "rmdir", error) from error
 
-    # cgroupspy's descriptors (cgroupfs.interfaces) call these two.
-    def get_property(self, filename: bytes | str) -> str:
-        """The text of a file, for cgroupspy's descriptors."""
-        return self.read(filename.decode() if isinstance(filename, bytes) else filename)
-
-    def set_property(self, filename: bytes | str, value: object) -> None:
-        """Write a file, for cgroupspy's descriptors."""
-        self.write(filename.decode() if isinstance(filename, bytes) else filename, str(value))
-
     def _translated(self, name: str, text: str, error: OSError) -> Exception:
         """The one place that knows what the kernel's errno means for a cgroup."""
         number = error.errno or 0
-        if number == errno.ENODEV and name != "io.max":
-            return self.gone()
         if number in (errno.ENOENT, errno.ENODEV) and not self.alive():
             return self.gone()
-        if number == errno.ENOENT and name != SUBTREE_CONTROL:
+        disabled = number == errno.ENODEV and not name.startswith("io.")  # io's own ENODEV is about the disk
+        if disabled or (number == errno.ENOENT and name != SUBTREE_CONTROL):
             return NotAvailableError(
                 f"{name}: not there on {self.path}: this kernel lacks it, or its controller is not enabled. "
                 "See rctl doctor"
@@ -221,9 +212,6 @@ class Cgroup:
     def gone(self) -> GoneError:
         """The error that says that it does not."""
         return GoneError(f"{self.path}: the cgroup was removed meanwhile. See rctl ls")
-
-
-SUBTREE_CONTROL = "cgroup.subtree_control"
 
 
 def _read_one(fd: int) -> bytes:

@@ -12,6 +12,7 @@ import stat as modes
 from collections.abc import Callable
 
 from ..errors import UsageError
+from ..formats import unescaped
 
 Path = str | os.PathLike[str]
 Stat = Callable[[str], os.stat_result]
@@ -94,18 +95,14 @@ def _below(path: str, mountinfo: Path) -> tuple[str, str]:
     with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             left, _, right = line.partition(" - ")
-            point = _unescaped(left.split(" ")[4])
+            point = unescaped(left.split(" ")[4])
             if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
                 best, fields = point, right.split()
     kind, place, options = fields
     if kind == "overlay":
         layers = dict(pair.partition("=")[::2] for pair in options.split(","))
         place = layers.get("upperdir") or layers.get("lowerdir", "").split(":")[0]
-    return kind, _unescaped(place) if place.startswith("/" if kind == "overlay" else "/dev/") else ""
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+    return kind, unescaped(place) if place.startswith("/" if kind == "overlay" else "/dev/") else ""
 
 
 def _members(device: str, sys: Path) -> list[str]:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..formats import unescaped
 from .cgroup import _DIRECTORY, Cgroup
+
+Stat = Callable[[str], os.stat_result]
 
 PREFIX = "rctl-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
@@ -136,7 +139,8 @@ class Tree:
             for path in paths:
                 try:
                     with self.walk(path or "/") as here:
-                        found += [f"{path}/{child}" for child in fnmatch.filter(here.children(), part)]
+                        names = filter(str.isprintable, here.children())  # a delegated user may make others
+                        found += [f"{path}/{child}" for child in fnmatch.filter(names, part)]
                 except NotFoundError:
                     continue
             paths = found
@@ -156,21 +160,37 @@ def check_path(path: str, what: str) -> str:
     return "/" + "/".join(parts)
 
 
-def cgroup2_mount(mountinfo: str = "/proc/self/mountinfo") -> str:
-    """Where cgroup2 is mounted, the first such mount (proc(5)). The kernel's own word that it is cgroup2.
+def cgroup2_mount(mountinfo: str = "/proc/self/mountinfo", stat: Stat = os.stat) -> str:
+    """Where cgroup2 is mounted (proc(5)), the first such mount that nothing is mounted over.
 
+    The kernel's own word that it is cgroup2, and that what opens there is of the mount's own device.
     Raises NotAvailableError when there is none.
     """
+    covered = ""
     with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             left, _, right = line.partition(" - ")
             if right.startswith("cgroup2 "):
-                point = left.split(" ")[4]
-                return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
+                _, _, number, _, point, *_ = left.split(" ")
+                place = unescaped(point)
+                if _device(place, stat) == number:
+                    return place
+                covered = covered or place
+    if covered:
+        raise NotAvailableError(f"cgroup2: another file system is mounted over {covered}. Unmount it, see findmnt")
     raise NotAvailableError(
         "cgroup2: not mounted on this host. "
         "Boot with systemd.unified_cgroup_hierarchy=1, or mount -t cgroup2 none /sys/fs/cgroup"
     )
+
+
+def _device(place: str, stat: Stat) -> str:
+    """The ``MAJOR:MINOR`` of the file system that a path shows; empty for none."""
+    try:
+        number = stat(place).st_dev
+    except OSError:
+        return ""
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 def enabled(cgroup: Cgroup, file: str) -> frozenset[str]:

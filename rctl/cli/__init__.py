@@ -1,6 +1,6 @@
 """The command line: one verb, or one small group, a file. It holds no logic of its own.
 
-Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly.
+Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly; 128 + N ended by signal N.
 """
 
 from __future__ import annotations
@@ -12,10 +12,20 @@ from types import FrameType
 from typing import NoReturn
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asks rctl to end: what is under way is put back first."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_status = 128 + number
+
+
 def main() -> NoReturn:
     """Run the command line and exit with its status. Errors are one line on standard error."""
     gc.disable()  # a verb ends before garbage matters, and looking for it costs more than keeping it
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
+            signal.signal(number, _interrupt)
     sys.exit(_status())
 
 
@@ -25,15 +35,18 @@ def _status() -> int:
     try:
         from .app import app
 
-        return int(app(sys.argv[1:] or ["--help"], prog_name="rctl", standalone_mode=False) or 0)
+        ended = app(sys.argv[1:] or ["--help"], prog_name="rctl", standalone_mode=False)
+        if isinstance(ended, KeyboardInterrupt):
+            raise ended
+        return int(ended or 0)
     except RctlError as error:
         from .output import report_failure
 
         report_failure(error)
         return error.exit_status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         sys.stderr.write("rctl: interrupted; an adjustment under way was put back. See rctl history\n")
-        return 130
+        return getattr(stop, "exit_status", 130)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -45,5 +58,5 @@ def _status() -> int:
         return 2
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)

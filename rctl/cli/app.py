@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import bare, bench, doctor, ls, past, schema, set, show, spec  # noqa: A004
 
+
+class _Verbs(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """As Typer does, but hand an interruption back: Typer itself would end with 130 and a word to nobody."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            return stop
+
+
 app = typer.Typer(
     name="rctl",
+    cls=_Verbs,
     help="Set any limit on any VE, live and safely.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -16,35 +16,47 @@ def run(
     limit: Annotated[
         list[str] | None, typer.Option("--limit", "-l", help="Any limit: memory.high=1G. May be given again")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return at once; print the process id")] = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Return at once; print the process id. Output is kept only if it goes to a file"
+        ),
+    ] = False,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
     deadline: DeadlineText = "10s",
+    json: Json = False,
     flags: Any = None,
 ) -> None:
-    """Run a command in a VE, made for it when it is not there.
+    """Run a command in a VE, made for it when it is not there, and gone again when the command cannot start.
 
-    rctl becomes the command, so nothing stays in between; the VE stays until rctl rm, unless --rm.
+    rctl becomes the command, so nothing stays in between; the VE stays until rctl rm, unless --rm. Ends as the command
+    does, with 128 + N when signal N killed it. --json goes with --detach.
     """
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
+    from ..errors import UsageError
     from ..limits import decode
     from ..ve import bare
     from ..ve import command as commands
+    from .output import as_json, say
 
+    if json and not detach:
+        raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
     host = this_host()
     limits = decode(asked(limit or [], flags), host)
     options = Options(seconds(deadline), command=command_line())
     with Tree.open() as tree:
         bare.managed_path(tree, name)
         program = commands.find(command)
-        bare.apply(tree, {name: limits}, host, options)
-        with tree.open_ve(name) as ve:
-            status = commands.run(ve, program, command, detach=detach, wait=remove)
+        with bare.made_for(tree, [name]):
+            bare.apply(tree, {name: limits}, host, options)
+            with tree.open_ve(name) as ve:
+                status = commands.run(ve, program, command, detach=detach, wait=remove)
         if remove and not detach:
             bare.remove(tree, name, kill=True)
     if detach:
-        typer.echo(status)
+        say(as_json({"pid": status, "ve": name}) if json else str(status))
     elif status:
         raise typer.Exit(status)
 
@@ -52,6 +64,7 @@ def run(
 def attach(
     name: Name,
     pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
+    json: Json = False,
 ) -> None:
     """Move running processes into a VE, made for them when it is not there. All of them, or none.
 
@@ -59,10 +72,11 @@ def attach(
     """
     from ..cgroupfs.tree import Tree
     from ..ve import bare
+    from .output import as_json, say
 
     with Tree.open() as tree, bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
         bare.attach(ve, pids)
-    typer.echo(f"{name}: attached {' '.join(map(str, pids))}")
+    say(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
 
 
 def rm(
@@ -70,24 +84,28 @@ def rm(
     kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
     json: Json = False,
 ) -> None:
-    """Remove VEs. One that has processes is left alone, unless --kill."""
+    """Remove VEs. When one of them has processes, all are left alone, unless --kill.
+
+    Then one by one: one that is not there, or that is filled meanwhile, is told (status 1), the others are removed.
+    """
     from ..cgroupfs.tree import Tree
-    from ..errors import RctlError
+    from ..errors import GoneError, NotFoundError, RctlError
     from ..ve import bare
     from .output import as_json, say, warn
 
     done: dict[str, str] = {}
     with Tree.open() as tree:
         matched = tree.match(names)
-        for name in matched:
-            bare.managed_path(tree, name)
+        bare.check_removable(tree, matched, kill)
         for name in matched:
             try:
                 killed = bare.remove(tree, name, kill)
                 done[name] = f"removed, {killed} process(es) killed" if killed else "removed"
+            except (NotFoundError, GoneError):
+                done[name] = "not there"
             except RctlError as error:
                 done[name] = "left alone"
                 warn(str(error))
     say(as_json(done) if json else "\n".join(f"{name}: {what}" for name, what in done.items()))
-    if "left alone" in done.values():
+    if {"left alone", "not there"}.intersection(done.values()):
         raise typer.Exit(1)

@@ -123,14 +123,14 @@ Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel m
 DeadlineText = Annotated[str, typer.Option("--deadline", help="Longest to wait for memory to be freed: 10s, 2min")]
 
 
-def seconds(text: str) -> float:
-    """A deadline in seconds. Raises UsageError."""
+def seconds(text: str, flag: str = "--deadline") -> float:
+    """A flag's time in seconds. Raises UsageError."""
     from ..units import Deadline
 
     try:
         return Deadline.parse(text).seconds
     except ValueError as error:
-        raise UsageError(f"--deadline: {error}") from None
+        raise UsageError(f"{flag}: {error}") from None
 
 
 def command_line() -> str:

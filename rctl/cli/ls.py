@@ -31,7 +31,10 @@ def ls(
     from .output import as_json, columns, say, warn
 
     with Tree.open() as tree:
-        found = list(rows(tree, _names(tree, patterns or [], everything), patterns or ()))
+        if everything:
+            found = _everything(tree, patterns or [])
+        else:
+            found = list(rows(tree, tree.match(patterns) if patterns else tree.names(), patterns or ()))
     if json:
         say(as_json(found))
     elif found:
@@ -40,19 +43,19 @@ def ls(
         warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
 
 
-def _names(tree: Tree, patterns: list[str], everything: bool) -> list[str]:
-    if not everything:
-        return tree.match(patterns) if patterns else tree.names()
+def _everything(tree: Tree, patterns: list[str]) -> list[Row]:
     import fnmatch
 
     from ..errors import NotFoundError
-    from ..sample.population import foreign
+    from ..sample.overview import foreign_rows, rows
 
-    known = [*tree.names(), *foreign(tree)]
-    chosen = [name for name in known if not patterns or any(fnmatch.fnmatch(name, p) for p in patterns)]
-    if patterns and not chosen:
+    def wanted(name: str) -> bool:
+        return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+    found = [*rows(tree, filter(wanted, tree.names())), *foreign_rows(tree, wanted)]
+    if patterns and not found:
         raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
-    return chosen
+    return found
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ..adjust.apply import Event
 from ..adjust.engine import Account
+from ..adjust.progress import Event
 from ..errors import RctlError
 from ..units import Quantity, Ranges
 

@@ -13,7 +13,7 @@ def undo(
     adjustment: Annotated[
         str | None, typer.Argument(help="The adjustment's id from rctl history; unset: the last one")
     ] = None,
-    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="Take back so many, newest first")] = 1,
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="So many, newest first, until one fails")] = 1,
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import Json, Names
+from .flags import Json, Names, seconds
 
 
 def show(
@@ -24,7 +24,7 @@ def show(
     from ..sample.view import views
     from .output import as_json, say
 
-    span = None if interval is None else _seconds(interval)
+    span = None if interval is None else _interval(interval)
     with Tree.open() as tree:
         found = views(tree, tree.match(names), host_file, span)
     if json:
@@ -34,15 +34,11 @@ def show(
         say(("\n" if number else "") + "\n".join(lines(view, disk_name)))
 
 
-def _seconds(text: str) -> float:
+def _interval(text: str) -> float:
     """An interval in seconds. Raises UsageError."""
     from ..errors import UsageError
-    from ..units import Deadline
 
-    try:
-        span = Deadline.parse(text).seconds
-    except ValueError as error:
-        raise UsageError(f"--interval: {error}") from None
+    span = seconds(text, "--interval")
     if not 0.01 <= span <= 3600:
         raise UsageError(f"--interval: {text!r} is out of range 10ms..1h. Write it like 1s")
     return span

@@ -9,7 +9,7 @@ import typer
 from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
-Prune = Annotated[bool, typer.Option("--prune", help="Also remove VEs that the spec does not name (empty ones only)")]
+Prune = Annotated[bool, typer.Option("--prune", help="Then remove VEs that the spec does not name; none has processes")]
 
 
 def apply(
@@ -20,7 +20,10 @@ def apply(
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Make VEs as a spec says: missing ones are made, only differences are written, all or nothing."""
+    """Make VEs as a spec says: missing ones are made, only differences are written, all or nothing.
+
+    With --prune, nothing is done when a VE that the spec does not name has processes; such VEs go last, one by one.
+    """
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -26,9 +26,30 @@ class RangesFile(File, frozen=True):
         return (float(len(Ranges.parse(entry).numbers)) if entry else float("inf"),)
 
 
+class Partition(File, frozen=True):
+    """``member``, ``root`` or ``isolated``. What cannot be one shows as ``root invalid (REASON)`` and may become valid.
+
+    The kernel alone decides which of the two it is: both are put back by writing the word.
+    """
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        if text not in get_args(Kind):
+            raise ValueError(f"{text[:64]!r} is no kind of partition. Write it like root, isolated or member")
+        return "", text
+
+    def line(self, entry: str, key: str = "") -> str:
+        return entry.partition(_INVALID)[0]
+
+    def holds(self, entry: str, wanted: str) -> bool:
+        return entry == wanted or (_INVALID in wanted and self.line(entry) == self.line(wanted))
+
+
+_INVALID = " invalid"
+Kind = Literal["member", "root", "isolated"]
+
 CPUS = RangesFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
 MEMS = RangesFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
-PARTITION = File("cpuset.cpus.partition", "cpuset", default="member", since="5.0", rank=4)
+PARTITION = Partition("cpuset.cpus.partition", "cpuset", default="member", since="5.0", rank=4)
 FILES = (CPUS, MEMS, PARTITION)
 
 
@@ -37,7 +58,7 @@ class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cpus: Ranges | UnsetType = UNSET
     mems: Ranges | UnsetType = UNSET
-    partition: Literal["member", "root", "isolated"] | UnsetType = UNSET
+    partition: Kind | UnsetType = UNSET
 
 
 class CpusetStat(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ..formats import File, Write, floor_page
+from ..formats import File, Write, floor_page, size_write
 from ..host import Host
 from ..units import Amount, Size, amount
 
@@ -22,12 +22,13 @@ class HugePages(File, frozen=True):
     """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
-        return "", self.floor(Size.parse(text).amount)
+        return "", floor_page(Size.parse(text).amount, self.page)
 
-    def floor(self, size: Amount) -> str:
-        """The size as the kernel will print it."""
+    @property
+    def page(self) -> int:
+        """Bytes of one huge page."""
         number, letter = _PAGE.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
-        return floor_page(size, int(number) * 1024 ** ("KMG".index(letter) + 1))
+        return int(number) << 10 * ("KMG".index(letter) + 1)
 
 
 @lru_cache
@@ -40,7 +41,7 @@ def file(page: str) -> HugePages:
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:
     """The entries that these limits ask for, rounded down to whole huge pages as the kernel does."""
-    return tuple(Write(target := file(page), target.floor(size.amount)) for page, size in limits.items())
+    return tuple(size_write(target := file(page), size, target.page) for page, size in limits.items())
 
 
 def parse(texts: dict[str, str]) -> dict[str, tuple[int, Amount]]:

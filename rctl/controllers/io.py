@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, Keyed, Nested, Write, nested_keyed
+from ..formats import DEVICE, File, Keyed, Nested, Write, nested_keyed
 from ..host import Host
 from ..units import Amount, Ops, Rate, Weight, amount
 
@@ -32,8 +30,6 @@ MAX = IoMax("io.max", "io", default="rbps=max wbps=max riops=max wiops=max", uni
 WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
 BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
 FILES: tuple[File, ...] = (MAX, WEIGHT, BFQ_WEIGHT)
-
-_DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 
 
 class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +65,7 @@ def writes(limits: Io, host: Host) -> tuple[Write, ...]:
         found.append(Write(WEIGHT, str(limits.weight), key="default"))
         found.append(Write(BFQ_WEIGHT, str(bfq_weight(int(str(limits.weight)))), key="default", if_there=True))
     for device, rates in limits.max.items():
-        if not _DEVICE.fullmatch(device):
+        if not DEVICE.fullmatch(device):
             raise ValueError(f"io.max: {device!r} is not MAJOR:MINOR")
         pairs = [f"{key}={value}" for key in KEYS if (value := getattr(rates, key)) is not UNSET]
         if pairs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, Write, flat_keyed, floor_page
+from ..formats import File, Write, flat_keyed, size_write
 from ..host import Host
 from ..units import Amount, Flag, Size, amount
 
@@ -78,7 +78,7 @@ def writes(limits: Memory, host: Host) -> tuple[Write, ...]:
         (SWAP_HIGH, limits.swap.high),
         (ZSWAP_MAX, limits.zswap.max),
     )
-    sizes = tuple(Write(f, floor_page(v.amount, host.page_size)) for f, v in wanted if v is not UNSET)
+    sizes = tuple(size_write(f, v, host.page_size) for f, v in wanted if v is not UNSET)
     group = limits.oom.group
     return sizes if group is UNSET else (*sizes, Write(OOM_GROUP, str(group)))
 

@@ -17,7 +17,7 @@ NEEDED_BY = {
     "hugetlb": "hugetlb.*",
 }
 _V1_NAMES = {"io": "blkio"}
-_RARE = ("hugetlb",)
+_MAIN = ("memory", "cpu", "pids")
 
 
 class File(NamedTuple):
@@ -50,13 +50,26 @@ class Place(NamedTuple):
 
 
 def controllers(root: Collection[str], place: Place, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
-    """One check a controller. ``root``: those of the mount's root."""
-    return [_controller(name, root, place, v1, proc_cgroups) for name in NEEDED_BY]
+    """One check a controller. ``root``: those of the mount's root.
+
+    What one controller limits works without the others; a host with none of the main ones can limit next to nothing.
+    """
+    usable = {*place.controllers, *(root if place.handed_down else ())}
+    without = () if usable.intersection(_MAIN) else _MAIN
+    return [
+        _controller(name, root, place, v1, proc_cgroups, "fail" if name in without else "warn") for name in NEEDED_BY
+    ]
 
 
-def _controller(name: str, root: Collection[str], place: Place, v1: Mapping[str, str], proc_cgroups: str) -> Check:
+def _controller(
+    name: str,
+    root: Collection[str],
+    place: Place,
+    v1: Mapping[str, str],
+    proc_cgroups: str,
+    bad: Literal["warn", "fail"],
+) -> Check:
     needed = f"needed by {NEEDED_BY[name]}"
-    bad: Literal["warn", "fail"] = "warn" if name in _RARE else "fail"
     old = _V1_NAMES.get(name, name)
     title = f"controller {name}"
     if name in place.controllers:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import resource
 
-from ..adjust.single_writer import BOOTED
+from ..adjust.single_writer import BOOTED, given_away
 from ..adjust.state import State, default_state
-from ..cgroupfs.cgroup import SUBTREE_CONTROL, Cgroup
+from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
 from ..sample.population import own_processes
 from . import controllers, disks, host, mounts, own, probe, rights
@@ -51,7 +51,7 @@ def _place_checks(tree: Tree, place: Cgroup, machine: Machine, mount: str) -> li
     inner = rights.inner_processes(path, own_processes(place), real_root, enabled(place, SUBTREE_CONTROL))
     return [
         rights.write(path, probe.may_write(place), uid),
-        rights.systemd(machine.has_folder(BOOTED), path, probe.is_delegated(tree, path), uid, mount),
+        rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, mount),
         *([inner] if inner else []),
     ]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
+from ..formats import unescaped
 from .check import Check
 
 NO_V1 = (
@@ -30,12 +29,8 @@ def cgroup_mounts(mountinfo: str) -> list[Mount]:
         fields, tail = left.split(" "), right.split(" ")
         if tail[0] in ("cgroup", "cgroup2") and len(fields) > 5:
             options = frozenset(fields[5].split(",")) | frozenset(tail[-1].split(","))
-            found.append(Mount(_unescaped(fields[4]), tail[0], _unescaped(fields[3]), options))
+            found.append(Mount(unescaped(fields[4]), tail[0], unescaped(fields[3]), options))
     return found
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def held_by_v1(mounts: list[Mount], proc_cgroups: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ def _problem(folder: str) -> str:
 
 
 def _cannot_make(folder: str) -> str:
-    above = os.path.dirname(folder)
+    above = os.path.dirname(os.path.abspath(folder))
     while not os.path.exists(above):
         above = os.path.dirname(above)
     if os.access(above, os.W_OK | os.X_OK, effective_ids=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from ..adjust.single_writer import delegated
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError
@@ -40,13 +39,3 @@ def _below(cgroup: Cgroup) -> list[str]:
 def may_write(place: Cgroup) -> dict[str, bool]:
     """Whether the caller may write each of NEEDED, by its effective rights."""
     return {name: os.access(name, os.W_OK, dir_fd=place.fd, effective_ids=True) for name in NEEDED}
-
-
-def is_delegated(tree: Tree, path: str) -> bool:
-    """Whether systemd has delegated the cgroup, or one above it."""
-    parts = path.strip("/").split("/") if path != "/" else []
-    for depth in range(len(parts), 0, -1):
-        with tree.walk("/" + "/".join(parts[:depth])) as above:
-            if delegated(above):
-                return True
-    return False

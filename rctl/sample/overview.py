@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError
 from ..units import MAX, Amount
-from .population import processes
+from .population import foreign, processes
 from .reading import Sample, glance
 
 
@@ -51,14 +52,24 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
                 raise
 
 
+def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
+    """A row for each cgroup with processes that is not rctl's and whose path is ``wanted``, by path."""
+    found = []
+    for cgroup in foreign(tree):
+        if wanted(cgroup.path):
+            with suppress(GoneError):
+                found.append(row(glance(cgroup, cgroup.path), processes(cgroup)))
+    return sorted(found, key=lambda row: row.path)
+
+
 def row(sample: Sample, inhabitants: int) -> Row:
-    """The row of one sample. Pure."""
+    """The row of one sample. Pure. Anybody may make a cgroup of any name: what is not printable is escaped."""
     memory, pids, cpu = sample.memory, sample.pids, sample.cpu
     some = sample.pressure.get("memory", {}).get("some")
     capped = cpu is not None and cpu.weight is not None
     return Row(
-        name=sample.name,
-        path=sample.path,
+        name=_printable(sample.name),
+        path=_printable(sample.path),
         state=sample.state,
         processes=inhabitants,
         cpus=(MAX if cpu.max is None else cpu.max) if cpu and capped else None,
@@ -71,6 +82,10 @@ def row(sample: Sample, inhabitants: int) -> Row:
         pids_max=pids.max if pids else None,
         memory_pressure=some.avg10 if some else None,
     )
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _percent(use: int, limit: Amount) -> float | None:

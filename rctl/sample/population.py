@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS
-from ..errors import GoneError, NotFoundError
+from ..errors import GoneError, KernelError, NotFoundError
 
 
 def processes(cgroup: Cgroup) -> int:
     """How many processes live in the cgroup and below it. Raises GoneError."""
     count = own_processes(cgroup)
-    for child in _children(cgroup):
+    for below in _below(cgroup, lambda _: True):
         with suppress(GoneError):
-            count += processes(child)
+            count += own_processes(below)
     return count
 
 
@@ -25,29 +25,62 @@ def own_processes(cgroup: Cgroup) -> int:
     return (cgroup.read_if_there(PROCS) or "").count("\n")
 
 
-def foreign(tree: Tree) -> list[str]:
-    """Paths of the cgroups with processes that are not rctl's, nor below one of rctl's, nor the root; sorted."""
-    return sorted(_foreign(tree, tree.root))
+def foreign(tree: Tree) -> Iterator[Cgroup]:
+    """The cgroups with processes that are not rctl's, nor below one of rctl's, nor the root; open until the next."""
+    for cgroup in _below(tree.root, lambda path: tree.name(path).startswith("/")):
+        with suppress(GoneError):
+            if own_processes(cgroup):
+                yield cgroup
 
 
-def _foreign(tree: Tree, here: Cgroup) -> Iterator[str]:
-    for child in _children(here):
-        if not tree.name(child.path).startswith("/"):
-            continue  # managed
-        try:
-            if own_processes(child):
-                yield child.path
-        except GoneError:
-            continue
-        yield from _foreign(tree, child)
+def _below(top: Cgroup, enter: Callable[[str], bool]) -> Iterator[Cgroup]:
+    """Each cgroup below ``top``, open until the next, but for those whose path ``enter`` refuses.
+
+    One descriptor is open at a time, however deep they lie: the way up is "..". One that goes meanwhile, or that the
+    caller may not look into, is left out.
+    """
+    here, ways = top, [top.children()]
+    try:
+        while ways:
+            step: Cgroup | None = None
+            if down := bool(ways[-1]):
+                name = ways[-1].pop()
+                if enter(f"{here.path.rstrip('/')}/{name}"):
+                    step = _inside(here, name)
+            else:
+                ways.pop()
+                step = _above(here) if ways else None
+            if step:
+                if here is not top:
+                    here.close()
+                here = step
+                if down:
+                    ways.append(_names(here))
+                    yield here
+    finally:
+        if here is not top:
+            here.close()
 
 
-def _children(cgroup: Cgroup) -> Iterator[Cgroup]:
-    """Each child, open while it is looked at; one that goes meanwhile is left out."""
-    for name in cgroup.children():
-        try:
-            child = cgroup.child(name)
-        except (NotFoundError, GoneError):
-            continue
-        with child:
-            yield child
+def _inside(here: Cgroup, name: str) -> Cgroup | None:
+    try:
+        cgroup = here.child(name)
+    except (NotFoundError, GoneError, KernelError):
+        return None
+    if cgroup.has(PROCS):
+        return cgroup
+    cgroup.close()
+    return None
+
+
+def _above(here: Cgroup) -> Cgroup:
+    above = here.child("..")
+    above.path = here.path.rpartition("/")[0] or "/"
+    return above
+
+
+def _names(cgroup: Cgroup) -> list[str]:
+    try:
+        return cgroup.children()
+    except (GoneError, KernelError):
+        return []

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..adjust import single_writer
-from ..adjust.apply import Progress, quiet
 from ..adjust.engine import Account, Options, adjust
+from ..adjust.progress import Progress, quiet
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, remove_soon
 from ..controllers import core
-from ..errors import BusyError, NotFoundError, RctlError, UsageError
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, UsageError
 from ..host import Host
 from ..limits import Limits
 
@@ -29,10 +30,22 @@ def exists(tree: Tree, name: str) -> bool:
 
 
 def make(tree: Tree, name: str) -> Cgroup:
-    """Make an empty managed VE and open it. Raises UsageError for a foreign name, BusyError when it exists."""
+    """Make an empty managed VE and open it.
+
+    Raises UsageError for a foreign name, BusyError when it exists, NotAvailableError when the caller may not.
+    """
     path = managed_path(tree, name)
     with tree.walk(path.rpartition("/")[0] or "/") as base:
-        ve = base.make(path.rpartition("/")[2])
+        try:
+            ve = base.make(path.rpartition("/")[2])
+        except KernelError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            why = os.strerror(error.errno).lower()
+            raise NotAvailableError(
+                f"{name}: cannot be made below {base.path}: {why}. "
+                "Run as root, or set RCTL_TREE to a cgroup that you own"
+            ) from None
     try:
         if single_writer.applies():
             single_writer.check(tree, ve)
@@ -53,7 +66,10 @@ def managed_path(tree: Tree, name: str) -> str:
 
 @contextmanager
 def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
-    """Make the VEs that do not exist yet, and remove them again when what is done with them fails."""
+    """Make the VEs that do not exist yet, and remove them again when what is done with them fails.
+
+    One that has processes then, which somebody else put there, stays.
+    """
     made: list[str] = []
     try:
         for name in names:
@@ -63,7 +79,8 @@ def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
         yield made
     except BaseException:
         for name in made:
-            remove(tree, name)
+            with suppress(BusyError, NotFoundError, GoneError):
+                remove(tree, name)
         raise
 
 
@@ -86,32 +103,92 @@ def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> 
     """
     path = managed_path(tree, name)
     with tree.open_ve(name) as ve:
-        inside = processes(ve)
-        if inside and not kill:
-            raise BusyError(
-                f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
-            )
+        inside = processes(ve) if kill else check_empty(ve, name)
         if inside:
-            _kill(ve)
-            _until(lambda: not core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated, seconds, f"{name}: not dead")
-        _remove_below(ve, seconds)
+            _kill(ve, name, seconds)
+        for cgroup in _family(ve):
+            for child in _children(cgroup):
+                remove_soon(cgroup, child, seconds)
     with tree.walk(path.rpartition("/")[0] or "/") as base:
         remove_soon(base, path.rpartition("/")[2], seconds)
     return len(inside)
 
 
+def check_removable(tree: Tree, names: Iterable[str], kill: bool = False) -> None:
+    """Raises before anything is removed: UsageError for a foreign one, BusyError as ``remove`` does."""
+    for name in names:
+        managed_path(tree, name)
+        if not kill:
+            with suppress(NotFoundError), tree.open_ve(name) as ve:
+                check_empty(ve, name)
+
+
+def check_empty(ve: Cgroup, name: str) -> list[int]:
+    """No processes, in the VE or below. Raises BusyError when there are some."""
+    if inside := processes(ve):
+        raise BusyError(
+            f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
+        )
+    return inside
+
+
 def processes(ve: Cgroup) -> list[int]:
     """Process ids in the VE and in all cgroups below it."""
-    found = [int(pid) for pid in (ve.read_if_there(core.PROCS) or "").split()]
-    for name in ve.children():
-        with ve.child(name) as below:
-            found += processes(below)
+    found: list[int] = []
+    for cgroup in _family(ve):
+        with suppress(GoneError):
+            found += map(int, (cgroup.read_if_there(core.PROCS) or "").split())
     return found
+
+
+def _family(ve: Cgroup) -> Iterator[Cgroup]:
+    """Each cgroup below the VE, those inside it first, and the VE itself last.
+
+    One descriptor is open at a time, however deep they lie: the way up is "..".
+    """
+    here, ways = ve, [ve.children()]
+    try:
+        while ways:
+            step = here
+            if ways[-1]:
+                with suppress(NotFoundError):
+                    step = here.child(ways[-1].pop())
+                    ways.append(_children(step))
+            else:
+                ways.pop()
+                yield here
+                if ways:
+                    step = here.child("..")
+                    step.path = here.path.rpartition("/")[0]
+            if here not in (ve, step):
+                here.close()
+            here = step
+    finally:
+        if here is not ve:
+            here.close()
+
+
+def _children(cgroup: Cgroup) -> list[str]:
+    try:
+        return cgroup.children()
+    except GoneError:
+        return []
 
 
 def enter(ve: Cgroup) -> None:
     """Move the calling process into the VE. Its memory so far stays charged where it was."""
     ve.write(core.PROCS, "0")
+
+
+def leave(home: str) -> None:
+    """Move the calling process back to where it was (``own_cgroup``)."""
+    with Tree.open() as tree, tree.walk(home) as cgroup:
+        enter(cgroup)
+
+
+def own_cgroup() -> str:
+    """The path of the calling process's cgroup."""
+    return _cgroup_of("self")
 
 
 def attach(ve: Cgroup, pids: Sequence[int]) -> None:
@@ -142,29 +219,26 @@ def attach(ve: Cgroup, pids: Sequence[int]) -> None:
         raise
 
 
-def _cgroup_of(pid: int) -> str:
+def _cgroup_of(pid: int | str) -> str:
     """The process's cgroup2 path (cgroups(7), /proc/PID/cgroup)."""
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         return next(line.rstrip("\n")[3:] for line in lines if line.startswith("0::"))
 
 
-def _kill(ve: Cgroup) -> None:
-    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process until none is left."""
-    if ve.has(core.KILL):
+def _kill(ve: Cgroup, name: str, seconds: float) -> None:
+    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process, for they fork, until none is left."""
+    at_once = ve.has(core.KILL)
+    if at_once:
         ve.write(core.KILL, "1")
-        return
-    for pid in processes(ve):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
+    def dead() -> bool:
+        for pid in () if at_once else processes(ve):
+            if pid:  # 0 is one of another pid namespace
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        return not core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated
 
-def _remove_below(ve: Cgroup, seconds: float) -> None:
-    for name in ve.children():
-        with ve.child(name) as below:
-            _remove_below(below, seconds)
-        remove_soon(ve, name, seconds)
+    _until(dead, seconds, f"{name}: not dead")
 
 
 def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:

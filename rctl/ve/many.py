@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from ..adjust.apply import Progress, quiet
 from ..adjust.engine import Account, Options, Outcome, adjust
+from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.plan import Set
+from ..adjust.progress import Progress, quiet
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError
 from ..host import Host
@@ -55,20 +56,19 @@ def _dry(tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, 
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
     account = adjust(tree, present, host, options)
-    new = [_fresh(tree, name, asked, host) for name, asked in limits.items() if name not in present]
+    promises = Promises(tree)
+    new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)
     made = tuple(name for name in limits if name not in present)
     return Result(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus))
 
 
-def _fresh(tree: Tree, name: str, asked: Limits, host: Host) -> Outcome:
-    from ..adjust.expand import Promises, disks, vcpus_of_new
-
+def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:
     path = bare.managed_path(tree, name)
-    asked = vcpus_of_new(disks(asked), path, host, Promises(tree))
+    asked = vcpus_of_new(disks(asked), path, host, promises)
     steps = tuple(
         Set(path, w.file.name, old, new, w.key)
         for w in writes(asked, host)
-        if (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
+        if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
     )
     return Outcome(name, path, "planned", steps)

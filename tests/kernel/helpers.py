@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.apply import Event, Progress, quiet
 from rctl.adjust.engine import Account, Options, adjust
 from rctl.adjust.journal import left_open
+from rctl.adjust.progress import Event, Progress, quiet
 from rctl.adjust.state import default_state
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree, cgroup2_mount

@@ -1,5 +1,7 @@
 """The Python API: attributes that read and write, and blocks that are one transaction."""
 
+from pathlib import Path
+
 import pytest
 
 import rctl
@@ -83,6 +85,26 @@ def test_refused_block_changes_nothing(ve: Ve, other: Ve) -> None:
             one.pids.max = 10
             two.pids.max = 20
     assert (ve.text("pids.max"), other.text("pids.max")) == ("10", "20")
+
+
+def test_a_ve_is_named_once_in_a_transaction(ve: Ve) -> None:
+    with rctl.open("web1") as first, rctl.open(ve.path) as second:  # noqa: SIM117
+        with refused(UsageError, "^transaction: web1 given twice", ve), transaction(first, second):
+            pass
+
+
+def test_max_within_a_disks_limits(ve: Ve, rawdisk: Path) -> None:
+    with rctl.open("web1") as opened:
+        opened.io.max = {str(rawdisk): {"wbps": "1MB", "rbps": "2MB"}}
+        opened.io.max = {str(rawdisk): {"wbps": rctl.MAX}}
+    assert "wbps=max" in ve.text("io.max")
+
+
+def test_a_name_that_is_no_limit_is_an_error(ve: Ve) -> None:
+    with rctl.open("web1") as opened, opened.adjust() as wanted:
+        for target in (opened, wanted):
+            with pytest.raises(AttributeError):
+                target.memry = 1  # type: ignore[union-attr]
 
 
 def test_set_by_keys_returns_the_account(ve: Ve) -> None:

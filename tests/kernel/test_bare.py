@@ -1,8 +1,12 @@
 """Bare VEs: made, filled, emptied and removed, by the engine's callers and by run, attach and rm."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +14,13 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
+from rctl.cli import main
+from rctl.controllers import core
 from rctl.errors import BusyError, KernelError, NotFoundError, UsageError
 from rctl.limits import decode, nest
 from rctl.ve import bare
 from tests.kernel.helpers import MOUNT, Ve, refused
-from tests.kernel.shell import rctl
+from tests.kernel.shell import Done, forked, load_for_all, rctl
 from tests.kernel.test_cli import fails
 from tests.kernel.workload import forker, sleeper, until
 
@@ -94,6 +100,7 @@ def test_attach_by_command_makes_the_ve_or_leaves_nothing(other: Ve, tree: Tree)
     assert tree.names() == ["web2"]
     done = rctl("attach", "new", str(worker.pid))
     assert (done.status, done.out) == (0, f"new: attached {worker.pid}\n")
+    assert json.loads(rctl("attach", "new", str(worker.pid), "--json").out) == {"ve": "new", "pids": [worker.pid]}
     assert home(worker.pid) == Ve(tree, "new").path
 
 
@@ -112,6 +119,86 @@ def test_run_rm_removes_the_ve_and_passes_the_status_on(tree: Tree) -> None:
     assert tree.names() == []
 
 
+@pytest.mark.parametrize("how", [["--rm"], []])
+def test_the_status_of_a_command_that_a_signal_killed_is_128_and_its_number(tree: Tree, how: list[str]) -> None:
+    done = rctl("run", *how, "job", "--", "sh", "-c", "kill -KILL $$")
+    assert done.status == (137 if how else -signal.SIGKILL)  # the shell makes 137 of it
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_run_rm_hands_a_signal_on_and_removes_the_ve_all_the_same(tree: Tree, number: signal.Signals) -> None:
+    script = f"trap 'echo got; exit 9' {number.name[3:]}; : > $0; while :; do sleep 0.05; done"
+    procs = Ve(tree, "job").dir / "cgroup.procs"
+
+    def send() -> None:
+        until(lambda: procs.exists() and (mark := procs.read_text().split()) and ready(int(mark[0])), "the command")
+        os.kill(os.getppid(), number)
+
+    def ready(pid: int) -> bool:
+        caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+        return bool(int(caught, 16) & 1 << (number - 1)) and "sh" in Path(f"/proc/{pid}/comm").read_text()
+
+    load_for_all()
+    done = forked(lambda: beside(send, ["run", "--rm", "job", "--", "sh", "-c", script, "/dev/null"]))
+    assert (done.status, done.out, done.err) == (9, "got\n", "")
+    assert tree.names() == []
+
+
+def beside(what: Callable[[], None], words: list[str]) -> None:
+    """Run `rctl WORDS` while a child does something to it."""
+    if not os.fork():
+        try:
+            what()
+        finally:
+            os._exit(0)
+    sys.argv = ["rctl", *words]
+    main()
+
+
+def test_the_command_has_the_signals_that_python_ignores(tree: Tree) -> None:
+    for how in ([], ["--rm"]):
+        done = rctl("run", *how, "job", "--", "grep", "SigIgn", "/proc/self/status")
+        ignored = int(done.out.split()[1], 16)
+        assert not ignored & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
+
+
+@pytest.mark.parametrize("how", [[], ["--rm"], ["--detach"]])
+def test_a_command_that_cannot_be_started_leaves_no_ve(tree: Tree, tmp_path: Path, how: list[str]) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    fails(rctl("run", *how, "job", "--", str(program)), 2, f"{program}: cannot be run: No such file or directory")
+    assert tree.names() == []
+    bare.make(tree, "job").close()
+    fails(rctl("run", *how, "job", "--", str(program)), 2, f"{program}: cannot be run")
+    assert tree.names() == ["job"]  # it was there before
+
+
+def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:
+    script = "rctl run -d --json job -- sh -c 'echo out; echo err >&2; exec sleep 1000'"
+    line = script.replace("rctl", f"{sys.executable} -m rctl", 1)
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=True)
+    told = json.loads(done.stdout)
+    assert (told["ve"], done.stderr) == ("job", "")
+    assert {os.readlink(f"/proc/{told['pid']}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+    bare.remove(tree, "job", kill=True)
+    subprocess.run(f"{line} >{tmp_path}/log 2>&1", shell=True, timeout=60, check=True)
+    until(lambda: (tmp_path / "log").read_text().endswith("out\nerr\n"), "the command's output")
+    bare.remove(tree, "job", kill=True)
+
+
+def test_without_cgroup_kill_all_are_killed_that_fork_meanwhile(
+    ve: Ve, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "KILL", "cgroup.none")
+    ve.set({"pids.max": 50})
+    done = rctl("run", "-d", "web1", "--", "sh", "-c", "f() { sleep 0.01; f & f & }; f & wait")
+    assert done.status == 0
+    until(lambda: len(bare.processes(tree.open_ve("web1"))) > 10, "many processes")
+    assert bare.remove(tree, "web1", kill=True) > 10
+    assert tree.names() == []
+
+
 def test_run_detached_returns_at_once_with_the_process_id(tree: Tree) -> None:
     begin = time.monotonic()
     done = rctl("run", "--detach", "job", "--", "sleep", "1000")
@@ -120,7 +207,7 @@ def test_run_detached_returns_at_once_with_the_process_id(tree: Tree) -> None:
     procs = Ve(tree, "job").dir / "cgroup.procs"
     until(lambda: procs.read_text() == f"{pid}\n", "the command inside the VE")
     done = rctl("rm", "job")
-    assert (done.status, done.out) == (1, "job: left alone\n")
+    assert (done.status, done.out) == (1, "")
     assert done.err.startswith("rctl: job: has 1 process(es)")
     done = rctl("rm", "job", "--kill")
     assert (done.status, done.out) == (0, "job: removed, 1 process(es) killed\n")
@@ -134,13 +221,14 @@ def test_run_that_cannot_have_its_limits_runs_nothing(tree: Tree, tmp_path: Path
     assert not (tmp_path / "ran").exists()
 
 
-def test_rm_takes_patterns_and_tells_of_each(ve: Ve, other: Ve, tree: Tree) -> None:
+def test_rm_of_many_removes_all_or_when_one_has_processes_none(ve: Ve, other: Ve, tree: Tree) -> None:
     worker = sleeper(other.dir)
+    fails(rctl("rm", "web*"), 1, "web2: has 1 process(es)")
+    assert tree.names() == ["web1", "web2"]
+    worker.kill()
     done = rctl("rm", "web*")
-    assert (done.status, done.out.splitlines()) == (1, ["web1: removed", "web2: left alone"])
-    assert tree.names() == ["web2"]
-    assert worker.alive
-    assert rctl("rm", "web1").err.startswith("rctl: web1: there is no such VE")
+    assert (done.status, done.out.splitlines()) == (0, ["web1: removed", "web2: removed"])
+    assert rctl("rm", "web1") == Done(1, "web1: not there\n", "")
 
 
 def test_names_lists_only_managed_ves(ve: Ve, scratch: Path, tree: Tree, place: Path) -> None:

@@ -146,6 +146,47 @@ def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve) -> None:
         below.set({"pids.max": 10, "cpuset.cpus": 1, "cpuset.partition": "root"})
 
 
+def test_partition_that_had_lost_its_cpus_is_put_back(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 100, "cpuset.cpus": "0-1"})
+    (ve.dir / "below").mkdir()
+    (ve.dir / "cgroup.subtree_control").write_text("+cpuset +pids")
+    below = Ve(ve.tree, f"{ve.path}/below")
+    (below.dir / "cpuset.cpus").write_text("1")
+    try:
+        (below.dir / "cpuset.cpus.partition").write_text("root")
+    except OSError:
+        return  # refused at once by kernels before 6.1
+    invalid = below.text("cpuset.cpus.partition")
+    assert invalid.startswith("root invalid (")
+    below.set({"cpuset.partition": "member", "pids.max": 5})
+    undo(tree, host, Options(), None)
+    assert below.text("cpuset.cpus.partition") == invalid
+
+
+def test_vcpus_of_a_child_are_among_its_parents(ve: Ve, host: Host) -> None:
+    last = host.cpus[-1]
+    ve.set({"cpuset.cpus": last})
+    (ve.dir / "below").mkdir()
+    below = Ve(ve.tree, f"{ve.path}/below")
+    with refused(UsageError, rf"^vcpus: 2 asked for, and the parent of {below.path} has {last}: 1 CPUs online"):
+        below.set({"vcpus": 2})
+    below.set({"vcpus": 1})
+    assert (below.text("cpuset.cpus"), below.text("cpuset.cpus.effective")) == (str(last), str(last))
+    below.set({"vcpus": "max"})
+    assert below.text("cpuset.cpus") == str(last)
+
+
+def test_vcpus_leave_others_partitions_alone(ve: Ve, other: Ve, place: Path, host: Host) -> None:
+    if place != MOUNT:
+        return
+    ve.set({"cpuset.cpus": host.cpus[0], "cpuset.partition": "root"})
+    other.set({"vcpus": 1})
+    assert other.text("cpuset.cpus") == str(host.cpus[1])
+    ve.set({"vcpus": 1})
+    assert ve.text("cpuset.cpus") == str(host.cpus[0])
+    ve.set({"cpuset.partition": "member"})
+
+
 def test_vcpus_beside_a_list_are_refused(ve: Ve) -> None:
     with refused(UsageError, "^vcpus: given together with cpuset.cpus", ve):
         ve.set({"vcpus": 1, "cpuset.cpus": 0})

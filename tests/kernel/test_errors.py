@@ -26,7 +26,7 @@ def test_a_ve_removed_during_its_adjustment(ve: Ve, other: Ve, number: int) -> N
     set_all(ve.tree, {ve: BEFORE, other: BEFORE})
     with refused(GoneError, f"^{other.path}: the cgroup was removed meanwhile", ve) as caught:
         set_all(ve.tree, {other: WANTED, ve: WANTED}, Recorder(number, other.dir.rmdir))
-    assert {outcome.status for outcome in caught.value.account.outcomes} == {"rolled back"}
+    assert {outcome.status for outcome in caught.value.account.outcomes} <= {"rolled back", "not reached"}
 
 
 def test_a_ve_removed_and_made_again_is_another_ve(ve: Ve, other: Ve) -> None:

@@ -109,11 +109,30 @@ def test_undo_that_cannot_shrink_leaves_all_as_it_is(ve: Ve, tree: Tree, host: H
 
 
 def test_undo_for_a_ve_made_again_is_refused(ve: Ve, tree: Tree, host: Host) -> None:
-    ve.set({"pids.max": 10})
+    account = ve.set({"pids.max": 10})
     ve.dir.rmdir()
     ve.dir.mkdir()
-    with refused(GoneError, "another VE of the same name", ve):
+    with refused(GoneError, f"^{account.id}: its VEs were removed", ve):
+        undo(tree, host, Options(), account.id)
+    with refused(NotFoundError, "nothing left to undo", ve):
         undo(tree, host, Options(), None)
+
+
+def test_undo_of_two_ves_of_which_one_is_gone(ve: Ve, other: Ve, tree: Tree, host: Host) -> None:
+    set_all(tree, {ve: {"pids.max": 10}, other: {"pids.max": 20}})
+    other.dir.rmdir()
+    account = undo(tree, host, Options(), None)
+    assert ve.text("pids.max") == "max"
+    assert account.notes == (f"{other.path}: was removed; there is nothing to undo there",)
+
+
+def test_undo_of_what_is_as_before_already_comes_to_the_one_before(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 10})
+    ve.set({"cpu.weight": 50})
+    (ve.dir / "cpu.weight").write_text("100")
+    assert undo(tree, host, Options(force=True), None).id is None
+    undo(tree, host, Options(), None)
+    assert ve.text("pids.max") == "max"
 
 
 def test_dry_undo_tells_and_changes_nothing(ve: Ve, tree: Tree, host: Host) -> None:

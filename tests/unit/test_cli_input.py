@@ -6,6 +6,7 @@ A VE or a file that is not there is no bad input but a failure: the same line, a
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -317,5 +318,42 @@ def test_without_a_verb_the_help_is_shown(shell: Shell) -> None:
 
 def test_a_ve_that_is_not_there_is_no_reason_to_leave_the_others(shell: Shell) -> None:
     status, out, err = shell.run("rm", "web9", "web2")
-    assert (status, out) == (1, "web9: left alone\nweb2: removed\n")
-    assert "web9" in err
+    assert (status, out, err) == (1, "web9: not there\nweb2: removed\n", "")
+
+
+def test_when_one_of_many_has_processes_none_is_removed(shell: Shell) -> None:
+    assert "web1: has 1 process(es)" in shell.refused("rm", "web2", "web1", status=1)
+
+
+def test_json_of_run_goes_with_detach(shell: Shell) -> None:
+    assert "--detach" in shell.refused("run", "web9", "--json", "--", "true")
+
+
+# What is planned for VEs that are yet to be made
+
+
+def test_new_ves_are_planned_with_cpus_of_their_own(shell: Shell) -> None:
+    (shell.folder / "spec.toml").write_text("[ve.new1]\nvcpus = 1\n[ve.new2]\nvcpus = 1\n")
+    for verb in (["diff"], ["apply", "--dry-run"]):
+        _, out, _ = shell.run(*verb, "spec.toml")
+        assert [line.split()[-1] for line in out.splitlines() if "cpuset.cpus" in line] == ["0", "1"]
+
+
+def test_a_file_that_may_not_be_there_is_not_planned_for_a_new_ve(shell: Shell) -> None:
+    (shell.folder / "spec.toml").write_text("[ve.new1]\nio.weight = 50\ncpu.weight = 50\n")
+    _, out, _ = shell.run("diff", "spec.toml")
+    assert "io.weight" in out
+    assert "bfq" not in out
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_puts_back_what_was_there_and_says_so_in_one_line(shell: Shell, number: signal.Signals) -> None:
+    before = shell.kernel.limits()
+    shell.kernel.watch = lambda operation: cli._interrupt(number, None) if operation.file == "pids.max" else None
+    status, out, err = shell.run("set", "web1", "pids.max=5", "cpu.weight=50")
+    assert (status, out) == (128 + number, "")
+    assert err == "rctl: interrupted; an adjustment under way was put back. See rctl history\n"
+    assert shell.kernel.limits() == before

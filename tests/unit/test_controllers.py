@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rctl.controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
+from rctl.errors import UsageError
 from rctl.formats import Pressure, Write
 from rctl.host import Host
 from rctl.limits import FILES, decode, writes
@@ -41,12 +42,30 @@ def test_no_limits_ask_for_nothing() -> None:
 
 
 def test_memory_limits_are_written_in_whole_pages() -> None:
-    assert asked({"memory": {"max": "1.5G", "high": 4097, "low": "2K", "min": 0}}) == [
+    assert asked({"memory": {"max": "1.5G", "high": 4097, "low": 0, "min": "8K"}}) == [
         "memory.max = 1610612736",
         "memory.high = 4096",
         "memory.low = 0",
-        "memory.min = 0",
+        "memory.min = 8192",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"memory": {"high": 512}}, "memory.high: 512 bytes is less than one page (4096). Write 512M?"),
+        ({"memory": {"swap": {"max": "2K"}}}, "memory.swap.max: 2048 bytes is less than one page (4096). Write 4K?"),
+        (
+            {"hugetlb": {"1GB": "512M"}},
+            "hugetlb.1GB.max: 536870912 bytes is less than one page (1073741824). Write 1G?",
+        ),
+        ({"files": {"memory.max": 512}}, "files: memory.max: 512 bytes is less than one page (4096). Write 512M?"),
+    ],
+)
+def test_a_size_that_would_be_rounded_to_nothing_is_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask(limits)
+    assert str(caught.value) == message
 
 
 def test_memory_pages_are_as_large_as_the_hosts() -> None:
@@ -303,7 +322,7 @@ def test_a_name_that_is_no_interface_file_is_refused(name: str) -> None:
         core.writes({name: "1"}, core.verbatim, HOST)
 
 
-@pytest.mark.parametrize("name", [core.PROCS, "cgroup.threads", core.SUBTREE, core.KILL, "cgroup.type"])
+@pytest.mark.parametrize("name", [core.PROCS, "cgroup.threads", core.SUBTREE_CONTROL, core.KILL, "cgroup.type"])
 def test_files_that_move_processes_or_shape_the_tree_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"is not a limit\. Use rctl"):
         core.writes({name: "1"}, core.verbatim, HOST)

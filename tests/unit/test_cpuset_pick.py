@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rctl.adjust import expand
+from rctl.cgroupfs.tree import Tree
 from rctl.controllers.cpuset import pick
+from rctl.errors import UsageError
+from rctl.limits import decode
 from rctl.units import Ranges
+from tests.unit.fake_kernel import FakeKernel
 
 Nodes = dict[int, tuple[int, ...]]
 
@@ -134,3 +141,76 @@ def test_a_held_cpu_that_went_offline_is_replaced() -> None:
 def test_more_cpus_than_are_online_are_refused() -> None:
     with pytest.raises(ValueError, match=r"vcpus: 9 asked for, and this host has 8 CPUs online\. Ask for fewer"):
         pick(9, TWO_NODES, {})
+
+
+# What the parent has
+
+
+@dataclass
+class Bench:
+    """A machine of eight CPUs on which `/shop` and `/shop/web1` are; what `vcpus` would become there."""
+
+    kernel: FakeKernel
+    tree: Tree
+
+    def expanded(self, count: int | str, path: str = "/shop/web1") -> tuple[str, str]:
+        """The list and the cap."""
+        host = self.kernel.host
+        with self.tree.open_ve(path) as ve:
+            limits = expand.vcpus(decode({"vcpus": count}, host), ve, host, expand.Promises(self.tree))
+        return str(limits.cpuset.cpus), str(limits.cpu.max)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    kernel = FakeKernel(cpus=8)
+    kernel.make("/shop/web1")
+    kernel.put("/shop", "cpuset.cpus", "4-7")
+    with kernel.installed() as tree:
+        yield Bench(kernel, tree)
+
+
+def test_only_cpus_that_the_parent_has_are_chosen(bench: Bench) -> None:
+    assert bench.expanded(2) == ("4-5", "2")
+
+
+def test_all_is_all_that_the_parent_has(bench: Bench) -> None:
+    assert bench.expanded("max") == ("4-7", "max")
+
+
+def test_more_than_the_parent_has_are_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match=r"^vcpus: 5 asked for, and the parent of /shop/web1 has 4-7: 4 CPUs online"):
+        bench.expanded(5)
+
+
+def test_a_held_cpu_that_the_parent_has_no_more_is_replaced(bench: Bench) -> None:
+    bench.kernel.put("/shop/web1", "cpuset.cpus", "3-4")
+    assert bench.expanded(2) == ("4-5", "2")
+
+
+def test_a_parent_without_a_cpuset_has_what_is_above_it(bench: Bench) -> None:
+    bench.kernel.make("/shop/web1/a/b", enable=False)
+    assert bench.expanded(2, "/shop/web1/a/b") == ("4-5", "2")
+
+
+def test_directly_below_the_root_cpus_of_others_partitions_are_left_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = bench.kernel.text
+    in_effect = {"/": "0-5", "/shop": "0-5"}
+    monkeypatch.setattr(
+        bench.kernel, "text", lambda node, file: in_effect[node.path] if file == expand.EFFECTIVE else text(node, file)
+    )
+    bench.kernel.put("/shop", "cpuset.cpus", "")
+    assert bench.expanded(6, "/shop") == ("0-5", "6")
+    in_effect["/shop"] = "6-7"
+    bench.kernel.put("/shop", "cpuset.cpus", "6-7")
+    assert bench.expanded(2, "/shop") == ("6-7", "2"), "its own partition's stay"
+
+
+def test_a_ve_that_is_yet_to_be_made_gets_what_its_parent_has(bench: Bench) -> None:
+    host = bench.kernel.host
+    limits = expand.vcpus_of_new(decode({"vcpus": 1}, host), "/shop/new", host, expand.Promises(bench.tree))
+    assert str(limits.cpuset.cpus) == "4"
+    limits = expand.vcpus_of_new(decode({"vcpus": 1}, host), "/none/new", host, expand.Promises(bench.tree))
+    assert str(limits.cpuset.cpus) == "0"

@@ -73,8 +73,12 @@ class TestControllers:
         assert check.found == "switched off at boot; needed by pids.max"
         assert "cgroup_disable=pids" in check.remedy
 
-    def test_huge_pages_are_not_worth_a_failure(self) -> None:
-        assert (self.check("hugetlb").state, self.check("cpuset").state) == ("warn", "fail")
+    @pytest.mark.parametrize(("there", "state"), [("memory", "warn"), ("pids", "warn"), ("cpuset io hugetlb", "fail")])
+    def test_one_that_is_missing_is_a_failure_only_when_nothing_that_matters_is_left(
+        self, there: str, state: str
+    ) -> None:
+        assert self.check("cpu", root=there).state == state
+        assert self.check("hugetlb", root=there.replace("hugetlb", "")).state == "warn"
 
     def test_files_are_there_missing_or_unknown(self) -> None:
         known = dict.fromkeys((file.name for file in controllers.FILES), None)
@@ -179,6 +183,12 @@ class TestOwn:
         state = State(str(tmp_path / "run/rctl"), str(tmp_path / "keep"))
         assert own.state_folder(state).state == "ok"
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_relative_folder_is_below_the_one_that_one_is_in(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert own.state_folder(State("here/run", "here")).state == "ok"
 
     def test_a_folder_that_others_may_write_fails(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o777)

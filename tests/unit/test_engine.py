@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.apply import Event
 from rctl.adjust.engine import Account, Options, adjust
 from rctl.adjust.journal import history, left_open
+from rctl.adjust.progress import Event
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, ShrinkError, UsageError

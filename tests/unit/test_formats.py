@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rctl.controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
-from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed
+from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed, unescaped
 from rctl.formats import pressure as parse_pressure
 from rctl.limits import FILES, file_named
 from rctl.units import MAX, Ops, Ranges
@@ -109,7 +110,7 @@ def test_any_kernel_text_has_an_entry(file: File, text: str) -> None:
     [
         (memory.MAX, "1G", ("", "1073741824")),
         (memory.MAX, "4097", ("", "4096")),
-        (memory.LOW, "2K", ("", "0")),
+        (memory.LOW, "0", ("", "0")),
         (memory.SWAP_MAX, "max", ("", "max")),
         (memory.OOM_GROUP, "1", ("", "1")),
         (pids.MAX, "500", ("", "500")),
@@ -151,6 +152,9 @@ def test_a_wish_is_in_the_form_that_the_kernel_prints(file: File, text: str, wis
         (cpu.WEIGHT, "idle"),
         (cpu.IDLE, "2"),
         (cpuset.MEMS, "all"),
+        (cpuset.PARTITION, "root invalid"),
+        (memory.LOW, "2K"),
+        (hugetlb.file("1GB"), "512M"),
         (io.MAX, "vda rbps=5"),
         (io.MAX, "8:0"),
         (io.MAX, "8:0 rbps"),
@@ -241,6 +245,33 @@ def test_an_empty_list_allows_all_that_the_parent_has() -> None:
     assert not cpuset.CPUS.lowers("0-127", "")
 
 
+# cpuset.cpus.partition
+
+INVALID = "root invalid (Parent is not a partition root)"
+
+
+def test_a_partition_that_cannot_be_one_is_not_what_was_asked_for() -> None:
+    assert cpuset.PARTITION.entry(INVALID + "\n") == INVALID
+    assert not cpuset.PARTITION.holds(INVALID, "root")
+
+
+@pytest.mark.parametrize("shown", [INVALID, "root invalid", "root invalid (Cpu list in cpuset.cpus is empty)", "root"])
+def test_putting_back_a_partition_that_could_not_be_one_writes_the_word_and_the_kernel_decides(shown: str) -> None:
+    assert cpuset.PARTITION.line(INVALID) == "root"
+    assert cpuset.PARTITION.holds(shown, INVALID)
+
+
+@pytest.mark.parametrize("shown", ["member", "isolated", "isolated invalid (Cpu list in cpuset.cpus is empty)"])
+def test_another_kind_of_partition_is_not_what_was_put_back(shown: str) -> None:
+    assert not cpuset.PARTITION.holds(shown, INVALID)
+
+
+@pytest.mark.parametrize("file", FILES, ids=by_name)
+def test_every_file_holds_what_it_shows(file: File) -> None:
+    assert file.holds("1", "1")
+    assert not file.holds("1", "2")
+
+
 # io.max
 
 
@@ -315,7 +346,7 @@ def test_a_weight_is_written_for_a_device_or_as_the_default(entry: str, key: str
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0"), (1, "0"), (4095, "0"), (4096, "4096"), (4097, "4096"), (MAX, "max"), (2**63 - 1, "max")],
+    [(0, "0"), (4096, "4096"), (4097, "4096"), (MAX, "max"), (2**63 - 1, "max")],
 )
 def test_sizes_round_down_to_pages(size: int, text: str) -> None:
     assert floor_page(size, PAGE) == text
@@ -327,13 +358,31 @@ def test_the_last_page_of_the_kernels_range_is_no_limit(page: int) -> None:
     assert floor_page(2**63 - page - 1, page) == str(2**63 - 2 * page)
 
 
-@given(st.integers(0, 2**63 - 1), st.sampled_from([4096, 16384, 65536]))
+@pytest.mark.parametrize(
+    ("size", "page", "remedy"),
+    [
+        (512, 4096, "512 bytes is less than one page (4096). Write 512M?"),
+        (4095, 4096, "4095 bytes is less than one page (4096). Write 4K?"),
+        (512 << 20, 1 << 30, "536870912 bytes is less than one page (1073741824). Write 1G?"),
+        (512, 1 << 30, "512 bytes is less than one page (1073741824). Write 1G?"),
+    ],
+)
+def test_less_than_a_page_would_be_nothing_and_is_refused(size: int, page: int, remedy: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        floor_page(size, page)
+
+
+@given(st.just(0) | st.integers(65536, 2**63 - 1), st.sampled_from([4096, 16384, 65536]))
 def test_a_rounded_size_is_not_rounded_again(size: int, page: int) -> None:
     once = floor_page(size, page)
     assert once == "max" or (floor_page(int(once), page) == once and int(once) <= size < int(once) + page)
 
 
 # What is read
+
+
+def test_a_mount_point_is_read_with_its_blanks_and_backslashes() -> None:
+    assert unescaped(r"/mnt/a\040b\011c\134d") == "/mnt/a b\tc\\d"
 
 
 def test_flat_keyed_files_are_names_and_numbers() -> None:

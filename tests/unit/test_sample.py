@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import resource
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,10 +20,11 @@ from rctl.sample import Sample, read
 from rctl.sample.effective import Bound, Room, effective, headroom
 from rctl.sample.levels import Level, host, way_up
 from rctl.sample.limits import changed, values
-from rctl.sample.overview import rows
+from rctl.sample.overview import foreign_rows, rows
 from rctl.sample.population import foreign, processes
 from rctl.sample.rates import DeviceRates, rates
 from rctl.units import MAX, Ranges
+from rctl.ve import bare
 
 CORE = {"cgroup.procs": "", "cgroup.events": "populated 1\nfrozen 0\n", "cgroup.stat": "nr_descendants 0\n"}
 WEB = CORE | {
@@ -271,7 +275,41 @@ class TestPopulation:
             assert processes(ve) == 3
 
     def test_foreign_cgroups_are_those_with_processes_that_are_not_managed(self, tree: Tree) -> None:
-        assert foreign(tree) == ["/system.slice/nginx.service"]
+        assert [cgroup.path for cgroup in foreign(tree)] == ["/system.slice/nginx.service"]
+
+    def test_any_name_that_somebody_gave_a_cgroup_is_shown_in_print(self, tree: Tree, tmp_path: Path) -> None:
+        for name in (b"a\x1b[1mb", b"\xff\xfe"):
+            cgroup_folder(tmp_path / os.fsdecode(name), CORE | {"cgroup.procs": "21\n"})
+        found = foreign_rows(tree, lambda path: "nginx" not in path)
+        assert [(row.name, row.path) for row in found] == [(r"/\udcff\udcfe",) * 2, (r"/a\x1b[1mb",) * 2]
+
+    @pytest.fixture
+    def tight(self) -> Iterator[None]:
+        """Neither recursion nor descriptors for more than some 100 levels."""
+        calls, files = sys.getrecursionlimit(), resource.getrlimit(resource.RLIMIT_NOFILE)
+        sys.setrecursionlimit(len(inspect.stack()) + 100)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, files[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        sys.setrecursionlimit(calls)
+
+    def test_cgroups_may_lie_deeper_than_one_can_recurse_or_hold_open(
+        self, tree: Tree, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        for depth in range(201):
+            cgroup_folder(tmp_path / "deep" / "/".join("d" * depth), CORE)
+        (tmp_path / "deep" / "/".join("d" * 200) / "cgroup.procs").write_text("30\n")
+        request.getfixturevalue("tight")
+        before = len(os.listdir("/proc/self/fd"))
+        with tree.walk("/deep") as ve:
+            assert (processes(ve), bare.processes(ve)) == (1, [30])
+        assert sorted(cgroup.path.count("/") for cgroup in foreign(tree)) == [2, 201]
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    def test_a_cgroup_that_may_not_be_looked_into_is_left_out(self, tree: Tree, tmp_path: Path) -> None:
+        cgroup_folder(tmp_path / "closed", {})
+        cgroup_folder(tmp_path / "closed" / "in", CORE | {"cgroup.procs": "22\n"})
+        assert [cgroup.path for cgroup in foreign(tree)] == ["/system.slice/nginx.service"]
 
     def test_a_row_tells_use_and_limit(self, tree: Tree) -> None:
         web = next(rows(tree, ["web1"]))

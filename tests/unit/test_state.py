@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.state import State, default_state, make
-from rctl.errors import NotAvailableError
+from rctl.errors import NotAvailableError, UsageError
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
 
@@ -92,4 +92,29 @@ def test_others_have_the_xdg_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/home/me/.state")
     assert default_state() == State("/run/user/1000/rctl", "/home/me/.state/rctl")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert default_state().run == "/tmp/rctl-1000/rctl"
+    assert default_state().run == "/tmp/rctl-1000"
+
+
+@pytest.mark.parametrize("place", ["state", "./state", "~/state"])
+def test_a_relative_rctl_state_is_refused(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("RCTL_STATE", place)
+    with pytest.raises(UsageError, match=f"^RCTL_STATE '{place}': must start with /.*$"):
+        default_state()
+
+
+def test_in_tmp_the_folder_that_anybody_could_have_made_first_is_checked_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RCTL_STATE", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    found = default_state()
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    assert os.path.dirname(found.run) == "/tmp"
+    elsewhere = found._replace(run=found.run.replace("/tmp", str(tmp_path)))
+    os.mkdir(elsewhere.run)
+    os.chmod(elsewhere.run, 0o777)
+    with pytest.raises(NotAvailableError, match="rctl-1000: must be a folder that only you can write"):
+        make(elsewhere)

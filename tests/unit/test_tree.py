@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree, cgroup2_mount, check_path
-from rctl.errors import NotAvailableError, NotFoundError, UsageError
+from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from tests.unit.fake_kernel import FakeKernel
 
 BELOW = Tree(Cgroup("/", -1), "/some/cgroup", "")
@@ -20,8 +21,12 @@ TOP = Tree(Cgroup("/", -1))
 
 
 @pytest.fixture
-def tree() -> Iterator[Tree]:
-    kernel = FakeKernel()
+def kernel() -> FakeKernel:
+    return FakeKernel()
+
+
+@pytest.fixture
+def tree(kernel: FakeKernel) -> Iterator[Tree]:
     for path in ("/rctl-web1", "/rctl-web2", "/rctl-db", "/system.slice/nginx.service", "/system.slice/ssh.service"):
         kernel.make(path)
     kernel.make("/rctl-web1/app")
@@ -177,6 +182,41 @@ def test_no_pattern_ever_leaves_the_tree(pattern: str) -> None:
         assert {tree.path(name) for name in found if "*" in pattern or "?" in pattern} <= known
 
 
+def test_a_name_that_cannot_be_printed_is_passed_over(tree: Tree, kernel: FakeKernel) -> None:
+    for name in ("evil\x1b[2J", "evil\udcff", "evil"):
+        kernel.make(f"/user.slice/{name}/below", enable=False)
+    assert tree.match(["/user.slice/*"]) == ["/user.slice/evil"]
+    assert tree.match(["/user.slice/*/below"]) == ["/user.slice/evil/below"]
+
+
+# What the kernel's answers mean
+
+
+def test_a_device_that_is_none_does_not_mean_that_the_ve_is_gone(tree: Tree, kernel: FakeKernel) -> None:
+    kernel.broken = lambda operation: errno.ENODEV if operation.kind == "write" else None
+    with tree.open_ve("web1") as ve, pytest.raises(KernelError, match=r"io\.weight: .* ENODEV: .* a partition"):
+        ve.write("io.weight", "8:1 50")
+
+
+def test_a_controller_that_was_disabled_meanwhile_does_not_mean_it_either(tree: Tree, kernel: FakeKernel) -> None:
+    with tree.open_ve("web2") as ve:
+        ve.edit("pids.max")
+        for above in ("/system.slice", "/rctl-web1", "/"):
+            if "pids" in kernel.get(above, "cgroup.subtree_control"):
+                kernel.put(above, "cgroup.subtree_control", "-pids")
+        with pytest.raises(NotAvailableError, match="its controller is not enabled"):
+            ve.read("pids.max")
+
+
+@pytest.mark.parametrize("file", ["io.weight", "io.max", "memory.max"])
+def test_of_a_ve_that_was_removed_every_file_says_so(tree: Tree, kernel: FakeKernel, file: str) -> None:
+    with tree.open_ve("web2") as ve:
+        ve.edit(file)
+        kernel.remove("/rctl-web2")
+        with pytest.raises(GoneError, match="was removed meanwhile"):
+            ve.write(file, "max")
+
+
 # The mount
 
 
@@ -186,6 +226,11 @@ def mountinfo(tmp_path: Path, *lines: str) -> str:
     return str(place)
 
 
+def mount(mountinfo: str, shows: dict[str, int]) -> str:
+    """What is found where paths show file systems of these devices (0:30 as 30)."""
+    return cgroup2_mount(mountinfo, lambda path: os.stat_result((0, 0, shows[path], 0, 0, 0, 0, 0, 0, 0)))
+
+
 ROOT = "24 1 8:1 / / rw - ext4 /dev/vda1 rw"
 V1 = "33 32 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
 
@@ -193,23 +238,34 @@ V1 = "33 32 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
 def test_the_first_cgroup2_mount_is_taken(tmp_path: Path) -> None:
     first = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
     again = "90 24 0:30 /x /mnt/cgroup rw - cgroup2 none rw"
-    assert cgroup2_mount(mountinfo(tmp_path, ROOT, first, again)) == "/sys/fs/cgroup"
+    assert mount(mountinfo(tmp_path, ROOT, first, again), {"/sys/fs/cgroup": 30}) == "/sys/fs/cgroup"
+
+
+def test_a_mount_that_another_file_system_lies_over_is_passed_over(tmp_path: Path) -> None:
+    first = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+    over = "36 35 0:77 / /sys/fs/cgroup rw - tmpfs tmpfs rw"
+    again = "90 24 0:30 / /mnt/cgroup rw - cgroup2 none rw"
+    shows = {"/sys/fs/cgroup": 77, "/mnt/cgroup": 30}
+    assert mount(mountinfo(tmp_path, ROOT, first, over, again), shows) == "/mnt/cgroup"
+    with pytest.raises(NotAvailableError, match=r"over /sys/fs/cgroup\. Unmount it"):
+        mount(mountinfo(tmp_path, ROOT, first, over), shows)
 
 
 def test_a_hybrid_host_has_it_beside_v1(tmp_path: Path) -> None:
     unified = "42 32 0:39 / /sys/fs/cgroup/unified rw shared:9 master:1 - cgroup2 cgroup2 rw"
-    assert cgroup2_mount(mountinfo(tmp_path, ROOT, V1, unified)) == "/sys/fs/cgroup/unified"
+    shows = {"/sys/fs/cgroup/unified": 39}
+    assert mount(mountinfo(tmp_path, ROOT, V1, unified), shows) == "/sys/fs/cgroup/unified"
 
 
 def test_blanks_and_backslashes_in_the_mount_point_are_read_back(tmp_path: Path) -> None:
     line = r"35 24 0:30 / /mnt/a\040b\011c\134d rw - cgroup2 none rw"
-    assert cgroup2_mount(mountinfo(tmp_path, line)) == "/mnt/a b\tc\\d"
+    assert mount(mountinfo(tmp_path, line), {"/mnt/a b\tc\\d": 30}) == "/mnt/a b\tc\\d"
 
 
 def test_a_mount_point_that_is_not_utf8_is_read_too(tmp_path: Path) -> None:
     place = tmp_path / "mountinfo"
     place.write_bytes(b"24 1 8:1 / /\xff rw - ext4 x rw\n35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw\n")
-    assert cgroup2_mount(str(place)) == "/sys/fs/cgroup"
+    assert mount(str(place), {"/sys/fs/cgroup": 30}) == "/sys/fs/cgroup"
 
 
 def test_without_cgroup2_the_remedy_is_told(tmp_path: Path) -> None:

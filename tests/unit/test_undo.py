@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rctl.adjust.engine import Account, Options, adjust
+from rctl.adjust.journal import history
+from rctl.adjust.plan import Enable
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo, undoable
 from rctl.cgroupfs.tree import Tree
@@ -96,11 +98,72 @@ def test_force_overwrites_it(bench: Bench) -> None:
 
 
 def test_a_new_ve_of_the_same_name_is_not_touched(bench: Bench) -> None:
-    bench.set({"pids.max": 50})
+    account = bench.set({"pids.max": 50})
     bench.kernel.remove("/rctl-web1")
     bench.kernel.make("/rctl-web1")
-    with pytest.raises(GoneError, match="another VE of the same name"):
+    with pytest.raises(GoneError, match=f"{account.id}: its VEs were removed"):
+        bench.undo(account.id)
+    assert bench.get("pids.max") == "max"
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_adjustments_of_ves_that_are_gone_are_passed_over(bench: Bench, again: bool) -> None:
+    bench.kernel.make("/rctl-web2")
+    first = bench.set({"pids.max": 50}).id
+    bench.set({"pids.max": 7}, "web2")
+    bench.kernel.remove("/rctl-web2")
+    if again:
+        bench.kernel.make("/rctl-web2")
+    assert [record.id for record in undoable(bench.state)] == [first]
+    bench.undo()
+    assert bench.get("pids.max") == "max"
+    with pytest.raises(NotFoundError, match="nothing left to undo"):
         bench.undo()
+
+
+def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web2")
+    asked = limits({"pids.max": 50}, bench.kernel.host)
+    adjust(bench.tree, {"web1": asked, "web2": asked}, bench.kernel.host, state=bench.state)
+    bench.kernel.remove("/rctl-web2")
+    account = bench.undo()
+    assert bench.get("pids.max") == "max"
+    assert [(outcome.name, outcome.status) for outcome in account.outcomes] == [("web1", "changed")]
+    assert account.notes == ("/rctl-web2: was removed; there is nothing to undo there",)
+    assert undoable(bench.state) == []
+
+
+def test_where_all_is_as_before_already_the_next_undo_comes_to_the_adjustment_before(bench: Bench) -> None:
+    bench.set({"cpu.max": 1})
+    second = bench.set({"pids.max": 50}).id
+    bench.set({"memory.low": "4K"})
+    bench.kernel.put("/rctl-web1", "pids.max", "max")
+    bench.undo()
+    account = bench.undo(force=True)
+    assert (account.id, bench.get("cpu.max")) == (None, "100000 100000")
+    assert account.notes == (f"{second}: all is as it was before; it counts as undone",)
+    *_, told = history(bench.state)
+    assert (told.undoes, told.steps) == (second, ())
+    bench.undo()
+    assert bench.get("cpu.max") == "max 100000"
+
+
+def test_a_dry_run_where_all_is_as_before_leaves_it_to_be_undone(bench: Bench) -> None:
+    bench.set({"pids.max": 50})
+    bench.kernel.put("/rctl-web1", "pids.max", "max")
+    bench.undo(force=True, dry_run=True)
+    assert len(undoable(bench.state)) == 1
+
+
+def test_controllers_stay_enabled_and_do_not_stand_in_the_way(bench: Bench) -> None:
+    bench.set({"pids.max": 50})
+    bench.kernel.make("/rctl-web3/app", enable=False)
+    account = bench.set({"pids.max": "max"}, "/rctl-web3/app")
+    assert {type(step) for step in next(r for r in history(bench.state) if r.id == account.id).steps} == {Enable}
+    bench.undo()
+    bench.undo()
+    assert bench.get("pids.max") == "max"
+    assert undoable(bench.state) == []
 
 
 def test_what_was_done_before_the_last_boot_cannot_be_undone(bench: Bench) -> None:
@@ -144,6 +207,22 @@ def test_the_rates_of_a_disk_that_had_none_are_gone_again(bench: Bench) -> None:
     bench.set({"files.io.max": "8:0 rbps=1048576"})
     bench.undo()
     assert bench.get("io.max") == ""
+
+
+def test_a_partition_that_had_lost_its_cpus_is_put_back_as_it_was(bench: Bench) -> None:
+    bench.kernel.put("/rctl-web1", "cpuset.cpus.partition", "root")
+    invalid = "root invalid (cpu list empty)"
+    assert bench.get("cpuset.cpus.partition") == invalid
+    bench.set({"cpuset.partition": "member"})
+    bench.undo()
+    assert bench.get("cpuset.cpus.partition") == invalid
+
+
+def test_a_partition_that_the_kernel_calls_invalid_is_rolled_back_with_the_reason(bench: Bench) -> None:
+    before = bench.kernel.limits()
+    with pytest.raises(RctlError, match=r"the kernel shows 'root invalid \(cpu list empty\)'"):
+        bench.set({"pids.max": 5, "cpuset.partition": "root"})
+    assert bench.kernel.limits() == before
 
 
 def test_a_list_emptied_under_tasks_can_be_undone(bench: Bench) -> None:

@@ -73,6 +73,9 @@ ASKS_THE_MACHINE = {
 """Refused for what the machine is or does, not for the value: run on a kernel only."""
 
 STRICTER = {
+    "kernel.write:memory.max-003": "1, less than one page: the kernel makes it 0",
+    "kernel.write:memory.max-004": "4095, less than one page",
+    "kernel.write:memory.max-011": "2K, less than one page",
     "kernel.write:memory.max-024": "hexadecimal",
     "kernel.write:cpu.max-018": "a third number, which the kernel ignores",
     "kernel.write:cpu.max-020": "a period that is no number, which the kernel ignores",

@@ -1,0 +1,23 @@
+"""How an adjustment tells what it is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Progress. ``what``: journal, step, reclaim, rollback or close; ``done`` of ``total``; ``text`` for people."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+    text: str = ""
+
+
+Progress = Callable[[Event], None]
+
+
+def quiet(event: Event) -> None:
+    """Progress for nobody."""

@@ -1,0 +1,103 @@
+"""Put back, in reverse order, exactly what was there."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import enabled
+from ..controllers import memory
+from ..controllers.core import SUBTREE_CONTROL, enable_text
+from ..errors import GoneError, KernelError, NotAvailableError
+from ..formats import File
+from ..limits import FILES, file_named
+from .plan import Enable, Set, Step
+from .progress import Event, Progress, quiet
+from .write import put
+
+Cgroups = Mapping[str, Cgroup]
+"""Open handles by path: every cgroup that the plan touches."""
+_SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+_LONGEST = 30.0
+"""Seconds that putting memory back may take for one VE: signals are held back meanwhile."""
+
+
+def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet) -> list[str]:
+    """Put back what was there before ``done``, newest first; a VE that is gone needs nothing.
+
+    Returns what could not be put back.
+    """
+    left: list[str] = []
+    for number, step in enumerate(reversed(done), 1):
+        try:
+            _put_back(step, cgroups, deadline)
+        except GoneError:
+            continue
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other steps are to be put back too)
+            left.append(str(error) or type(error).__name__)
+        with suppress(Exception):  # a terminal that went away
+            progress(Event("rollback", number, len(done), step.describe()))
+    return left
+
+
+def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
+    cgroup = cgroups[step.path]
+    if isinstance(step, Enable):
+        on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+        on -= {name for name in on if _others_use(name, cgroup, cgroups)}
+        if on:
+            _disable(cgroup, on)
+    elif isinstance(step, Set):
+        restore(cgroup, step, min(deadline, _LONGEST))
+
+
+def _disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
+    try:
+        cgroup.write(SUBTREE_CONTROL, enable_text(controllers, "-"))
+    except KernelError as error:
+        if error.errno != errno.EBUSY:  # a child has come to use it for its own children meanwhile: then it stays
+            raise
+
+
+def _others_use(controller: str, cgroup: Cgroup, ours: Cgroups) -> bool:
+    """Whether somebody has set a limit of the controller on a child that is not in the plan: it would be lost."""
+    files = [file for file in FILES if file.controller == controller]
+    for name in cgroup.children():
+        with cgroup.child(name) as child:
+            mine = any(path == child.path or path.startswith(child.path + "/") for path in ours)
+            if not mine and any(_is_set(child, file) for file in files):
+                return True
+    return False
+
+
+def _is_set(cgroup: Cgroup, file: File) -> bool:
+    text = cgroup.read_if_there(file.name)
+    return text is not None and text.strip() not in ("", file.default, f"default {file.default}")
+
+
+def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
+    """Put the step's old entry back, and what the step disturbed. Memory is lowered gently here too."""
+    entries = ((step.file, step.key, step.old), *((name, "", old) for name, old in step.disturbed))
+    for name, key, old in entries:
+        file = file_named(name)
+        try:
+            now = file.entry(cgroup.read(name), key)
+        except NotAvailableError:
+            continue  # the controller was never enabled, or is disabled again: nothing is set
+        if file.holds(now, old) or not file.settable(old):
+            continue
+        gentle = file is memory.MAX and file.lowers(now, old)
+        put(cgroup, Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle), deadline)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back SIGHUP, SIGINT and SIGTERM while what was there is put back, or what was done is told."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

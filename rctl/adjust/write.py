@@ -1,0 +1,65 @@
+"""Write one entry and read it back. Memory is lowered gently; a list that cannot be emptied is widened."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import nullcontext
+
+from ..cgroupfs.cgroup import Cgroup
+from ..controllers import memory
+from ..errors import KernelError, RctlError
+from ..limits import file_named
+from .plan import Set
+from .shrink import held, lower_high
+
+MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
+"""Files that are lowered gently."""
+
+
+def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
+    """Write one entry and read it back; memory is lowered gently. Returns notes for people."""
+    file = file_named(step.file)
+    if file.name not in MEMORY or not file.lowers(step.old, step.new):
+        return write(cgroup, step)
+    if file is memory.HIGH:
+        lower_high(cgroup, int(step.new), deadline)
+        return write(cgroup, step)
+    kills = _kills(cgroup)
+    with held(cgroup, int(step.new), deadline) if step.gentle else nullcontext():
+        notes = write(cgroup, step)
+    if killed := _kills(cgroup) - kills:
+        notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for want of memory")
+    return notes
+
+
+def write(cgroup: Cgroup, step: Set) -> list[str]:
+    """Write one entry and read it back. Returns notes for people."""
+    file = file_named(step.file)
+    try:
+        text = cgroup.exchange(step.file, file.line(step.new, step.key))
+    except KernelError as error:
+        if error.errno != errno.ENOSPC or step.new:
+            raise
+        return _widen(cgroup, step)
+    got = file.entry(text, step.key)
+    if got != step.new and not file.holds(got, step.new) and (step.exact or got == step.old):
+        raise RctlError(
+            f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. "
+            "Another manager may hold this cgroup, or the kernel does not take the value"
+        )
+    return []
+
+
+def _widen(cgroup: Cgroup, step: Set) -> list[str]:
+    """A list with tasks on it cannot be emptied (ENOSPC): give it all that there are, which allows the same.
+
+    Not only what the parent has now: the VE is to follow the parent again when that changes.
+    """
+    everything = cgroup.root_text(f"{step.file}.effective").strip()
+    cgroup.write(step.file, everything)
+    return [f"{cgroup.path}: {step.file}: {everything}, all of the parent's or more: under tasks it cannot be empty"]
+
+
+def _kills(cgroup: Cgroup) -> int:
+    text = cgroup.read_if_there("memory.events") or ""
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
