@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .adjust.engine import Account, Options
+    from .adjust.account import Account
+    from .adjust.engine import Options
     from .api import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
     from .errors import RctlError
     from .limits import Limits
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "open", "transaction"]
 
 _HOMES = {
-    "Account": ".adjust.engine",
+    "Account": ".adjust.account",
     "Options": ".adjust.engine",
     "VE": ".api",
     "open": ".api",

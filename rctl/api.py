@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
-from .adjust.engine import Account, Options, adjust
+from .adjust.account import Account
+from .adjust.engine import Options, adjust
 from .cgroupfs.files import this_host
 from .cgroupfs.tree import Tree
 from .errors import UsageError

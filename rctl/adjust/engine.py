@@ -21,10 +21,12 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
 from . import expand, plan, single_writer
+from .account import Account, failed, outcomes
 from .apply import run
 from .caveats import caveats
 from .enable import merged, missing
-from .journal import Journal, Record, new_id
+from .history import Record
+from .journal import Journal, new_id
 from .lock import MANY, Locks
 from .progress import Event, Progress, quiet
 from .recover import recover_for
@@ -48,23 +50,6 @@ class Options(msgspec.Struct, frozen=True):
     dry_run: bool = False
     command: str = ""
     undoes: str | None = None
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What happened to one VE. ``status``: changed, unchanged, planned, rolled back, not reached, or in doubt."""
-
-    name: str
-    path: str
-    status: str
-    steps: tuple[plan.Step, ...] = ()
-
-
-class Account(msgspec.Struct, frozen=True):
-    """What an adjustment did to each VE. ``id`` names it in the history; ``None``: nothing was written."""
-
-    id: str | None
-    outcomes: tuple[Outcome, ...]
-    notes: tuple[str, ...] = ()
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -156,11 +141,11 @@ def transact(
             raise UsageError(str(error)) from None
         names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
         if options.dry_run or not steps:
-            return Account(None, _outcomes(names, steps, "planned"), tuple(notes))
+            return Account(None, outcomes(names, steps, "planned"), tuple(notes))
         inodes = {step.path: cgroups[step.path].ino for step in steps}
         record = Record(new_id(), time.time(), boot_id, options.command, inodes, steps, options.undoes)
         notes += _run(tree, Journal(state, record), cgroups, names, options, progress)
-        return Account(record.id, _outcomes(names, steps, "changed"), tuple(notes))
+        return Account(record.id, outcomes(names, steps, "changed"), tuple(notes))
 
 
 def _run(
@@ -180,7 +165,7 @@ def _run(
         in_doubt = isinstance(error, RollbackError)
         if isinstance(error, RctlError):
             error.account = Account(
-                None, _failed(names, steps, error.reached, "in doubt" if in_doubt else "rolled back")
+                None, failed(names, steps, error.reached, "in doubt" if in_doubt else "rolled back")
             )
         if in_doubt:
             journal.abandon()
@@ -300,24 +285,3 @@ def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
                 f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
                 "Look at it with rctl show, or overwrite it with --force"
             )
-
-
-def _failed(names: Mapping[str, str], steps: Sequence[plan.Step], reached: int, status: str) -> tuple[Outcome, ...]:
-    """Outcomes where only the first ``reached`` steps had been begun."""
-    begun = {step.path for step in steps[:reached]}
-    return tuple(
-        msgspec.structs.replace(outcome, status="not reached")
-        if outcome.status == status and outcome.path not in begun
-        else outcome
-        for outcome in _outcomes(names, steps, status)
-    )
-
-
-def _outcomes(names: Mapping[str, str], steps: Sequence[plan.Step], status: str) -> tuple[Outcome, ...]:
-    by_path: dict[str, list[plan.Step]] = {path: [] for path in names}
-    for step in steps:
-        by_path.setdefault(step.path, []).append(step)
-    return tuple(
-        Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
-        for path, own in by_path.items()
-    )

@@ -1,4 +1,4 @@
-"""The journal of an adjustment under way, and the history of those that ended.
+"""The journal of an adjustment under way.
 
 A journal is complete and on disk before the first write to a cgroup, and goes when the adjustment has ended, one way
 or the other. While its process lives the file is locked; a journal that nobody holds is a crash. A finished
@@ -10,33 +10,16 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Self
 
 import msgspec
 
 from ..errors import RctlError
-from .plan import Step
+from .history import Record, append, history, write_all
 from .state import State
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_HISTORY = 16 << 20
-
-
-class Record(msgspec.Struct, frozen=True):
-    """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
-
-    ``undoes`` is the id of the adjustment that this one took back.
-    """
-
-    id: str
-    time: float
-    boot_id: str
-    command: str
-    inodes: dict[str, int]
-    steps: tuple[Step, ...]
-    undoes: str | None = None
 
 
 class Journal:
@@ -53,7 +36,7 @@ class Journal:
         try:
             self._fd = os.open(draft, _CREATE, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            _write_all(self._fd, self._data)
+            write_all(self._fd, self._data)
             os.fsync(self._fd)
             os.rename(draft, self._path)
             _sync_folder(state.journals)
@@ -98,7 +81,7 @@ class Journal:
         notes: list[str] = []
         try:
             if done:
-                _append(self._state, self._data)
+                append(self._state, self._data)
         except OSError as error:
             notes.append(f"{self._state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
         self._let_go(self._path)
@@ -164,42 +147,6 @@ def sweep(state: State) -> None:
         if name[0] == "." and not os.path.exists(f"/proc/{name.rpartition('.')[2]}"):
             with suppress(FileNotFoundError):
                 os.unlink(f"{state.journals}/{name}")
-
-
-def _append(state: State, line: bytes) -> None:
-    """Add a line to the history. One that has grown over 16 MiB starts anew beside the old, which is still read."""
-    fd = os.open(state.history, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        size = os.lseek(fd, 0, os.SEEK_END)
-        torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
-        _write_all(fd, (b"\n" if torn else b"") + line + b"\n")
-        if size + len(line) > _MOST_HISTORY:
-            os.rename(state.history, state.history + ".1")
-    finally:
-        os.close(fd)
-
-
-def history(state: State) -> Iterator[Record]:
-    """Finished adjustments, oldest first. A line that is no record (a disk that was full) is left out."""
-    decoder = msgspec.json.Decoder(Record)
-    for path in (f"{state.history}.1", state.history):
-        try:
-            with open(path, "rb") as lines:
-                for line in lines:
-                    try:
-                        yield decoder.decode(line)
-                    except msgspec.DecodeError:
-                        continue
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise RctlError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 def _sync_folder(path: str) -> None:

@@ -15,7 +15,8 @@ from ..controllers import memory
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, RollbackError
 from ..limits import file_named
 from ..units import level
-from .journal import Journal, Record, left_open, peek, sweep
+from .history import Record
+from .journal import Journal, left_open, peek, sweep
 from .lock import Locks
 from .plan import Enable, Set, Step
 from .rollback import roll_back

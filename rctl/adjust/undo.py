@@ -12,8 +12,10 @@ from ..errors import GoneError, NotFoundError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
-from .engine import Account, Options, Wish, transact
-from .journal import Journal, Record, history, new_id
+from .account import Account
+from .engine import Options, Wish, transact
+from .history import Record, history
+from .journal import Journal, new_id
 from .plan import Set
 from .progress import Progress, quiet
 from .state import State, default_state

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..adjust.engine import Account
+from ..adjust.account import Account
 from ..adjust.progress import Event
 from ..errors import RctlError
 from ..units import Quantity, Ranges

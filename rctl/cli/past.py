@@ -44,7 +44,7 @@ def history(
     """Show the last adjustments, newest first."""
     import time
 
-    from ..adjust.journal import history as records
+    from ..adjust.history import history as records
     from ..adjust.plan import Set
     from ..adjust.state import default_state
     from .output import as_json, columns, say

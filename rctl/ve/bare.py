@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..adjust import single_writer
-from ..adjust.engine import Account, Options, adjust
+from ..adjust.account import Account
+from ..adjust.engine import Options, adjust
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, remove_soon

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..adjust.engine import Account, Options, Outcome, adjust
+from ..adjust.account import Account, Outcome
+from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.plan import Set
 from ..adjust.progress import Progress, quiet

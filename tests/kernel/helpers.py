@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.engine import Account, Options, adjust
+from rctl.adjust.account import Account
+from rctl.adjust.engine import Options, adjust
 from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event, Progress, quiet
 from rctl.adjust.state import default_state

@@ -6,7 +6,7 @@ import pytest
 
 import rctl
 from rctl import transaction
-from rctl.adjust.journal import history
+from rctl.adjust.history import history
 from rctl.adjust.state import State
 from rctl.errors import GoneError, KernelError, NotFoundError, UsageError
 from tests.kernel.helpers import Ve, refused

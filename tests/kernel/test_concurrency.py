@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.journal import history
+from rctl.adjust.history import history
 from rctl.adjust.state import State
 from rctl.errors import BusyError
 from tests.kernel.helpers import Recorder, Ve, no_journal, set_all

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.journal import history, left_open
+from rctl.adjust.history import history
+from rctl.adjust.journal import left_open
 from rctl.adjust.progress import quiet
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust.journal import history
+from rctl.adjust.history import history
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.journal import history
+from rctl.adjust.history import history
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from rctl.adjust import journal, shrink, single_writer
+from rctl.adjust import history, journal, shrink, single_writer
 from rctl.adjust.state import State
 from rctl.cgroupfs import cgroup, tree
 from rctl.cgroupfs.tree import Tree
@@ -468,13 +468,15 @@ class FakeKernel:
     @contextmanager
     def installed(self) -> Iterator[Tree]:
         """In place of the real kernel. Gives an open tree; ``Tree.open()`` opens the same machine."""
-        calls, clock = Calls(self), SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep)
+        calls, journal_calls = Calls(self), JournalCalls(self)
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep)
         with ExitStack() as stack:
             for place, name, stand_in in (
                 (cgroup, "os", calls),
                 (tree, "os", calls),
                 (tree, "cgroup2_mount", lambda: "/sys/fs/cgroup"),
-                (journal, "os", JournalCalls(self)),
+                (journal, "os", journal_calls),
+                (history, "os", journal_calls),
                 (shrink, "time", clock),
                 (single_writer, "BOOTED", "/nowhere"),
             ):

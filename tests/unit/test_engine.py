@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.engine import Account, Options, adjust
-from rctl.adjust.journal import history, left_open
+from rctl.adjust.account import Account
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.history import history
+from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree

@@ -19,8 +19,10 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from rctl.adjust.engine import Account, Options, adjust
-from rctl.adjust.journal import history, left_open
+from rctl.adjust.account import Account
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.history import history
+from rctl.adjust.journal import left_open
 from rctl.adjust.plan import Reclaim, Set, Step
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.journal import Journal, Record, left_open
+from rctl.adjust.history import Record
+from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Enable, Set, Step
 from rctl.adjust.progress import Event
 from rctl.adjust.recover import recover

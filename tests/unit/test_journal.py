@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.adjust import journal
-from rctl.adjust.journal import Journal, Record, history, left_open, new_id
+from rctl.adjust import history as history_file
+from rctl.adjust.history import Record, history
+from rctl.adjust.journal import Journal, left_open, new_id
 from rctl.adjust.plan import Enable, Reclaim, Set
 from rctl.adjust.state import State, make
 from rctl.errors import RctlError
@@ -148,9 +149,9 @@ def test_a_line_that_a_crash_tore_does_not_spoil_the_next(state: State) -> None:
 def test_a_history_that_grew_too_large_starts_anew_and_the_old_is_still_read(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "_MOST_HISTORY", 1)
+    monkeypatch.setattr(history_file, "_MOST", 1)
     Journal(state, record("a")).close(done=True)
-    monkeypatch.setattr(journal, "_MOST_HISTORY", 1 << 20)
+    monkeypatch.setattr(history_file, "_MOST", 1 << 20)
     Journal(state, record("b")).close(done=True)
     assert os.path.exists(state.history + ".1")
     assert Path(state.history).read_bytes().count(b"\n") == 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.journal import Journal, Record, history, left_open
+from rctl.adjust.history import Record, history
+from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Enable, Set, Step
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make

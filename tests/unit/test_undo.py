@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.engine import Account, Options, adjust
-from rctl.adjust.journal import history
+from rctl.adjust.account import Account
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.history import history
 from rctl.adjust.plan import Enable
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo, undoable

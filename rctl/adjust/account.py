@@ -1,0 +1,48 @@
+"""The account of an adjustment: what it did to every VE, whether it went well or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from .plan import Step
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What happened to one VE. ``status``: changed, unchanged, planned, rolled back, not reached, or in doubt."""
+
+    name: str
+    path: str
+    status: str
+    steps: tuple[Step, ...] = ()
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What an adjustment did to each VE. ``id`` names it in the history; ``None``: nothing was written."""
+
+    id: str | None
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+
+
+def failed(names: Mapping[str, str], steps: Sequence[Step], reached: int, status: str) -> tuple[Outcome, ...]:
+    """Outcomes where only the first ``reached`` steps had been begun."""
+    begun = {step.path for step in steps[:reached]}
+    return tuple(
+        msgspec.structs.replace(outcome, status="not reached")
+        if outcome.status == status and outcome.path not in begun
+        else outcome
+        for outcome in outcomes(names, steps, status)
+    )
+
+
+def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:
+    """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
+    by_path: dict[str, list[Step]] = {path: [] for path in names}
+    for step in steps:
+        by_path.setdefault(step.path, []).append(step)
+    return tuple(
+        Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
+        for path, own in by_path.items()
+    )
