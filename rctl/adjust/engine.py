@@ -33,6 +33,8 @@ from .recover import recover_for
 from .rollback import undisturbed
 from .state import State, default_state, make
 
+_UNKNOWN = 16
+"""How many files a wish touches that is yet to be prepared, at most or so."""
 _ALLOCATION = 0
 """No inode has this number: the lock of whoever chooses CPUs."""
 
@@ -111,7 +113,8 @@ def transact(
     ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
     """
     state = state or default_state()
-    raise_file_limit(len(wishes) * (1 + max((len(wish.writes) for wish in wishes), default=0)))
+    files = _UNKNOWN if prepare else max((len(wish.writes) for wish in wishes), default=0)
+    raise_file_limit(len(wishes) * (1 + files))
     with ExitStack() as stack:
         opened: list[Cgroup] = []
         stack.callback(_close, opened)
