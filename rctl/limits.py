@@ -148,6 +148,17 @@ def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
     return found
 
 
+_ALSO = {
+    "cpu.max.burst": "cpu.burst",
+    "cpuset.cpus.partition": "cpuset.partition",
+    "memory": "memory.max",
+    "swap": "memory.swap.max",
+    "cpus": "cpu.max",
+    "pids": "pids.max",
+}
+"""What else people call a limit: the kernel's file, where the key is another, and the flags."""
+
+
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; what follows ``hugetlb.`` or ``files.`` stays whole.
 
@@ -155,7 +166,7 @@ def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """
     nested: dict[str, Any] = {}
     for key, value in pairs.items():
-        for parts, leaf in _leaves(key, value):
+        for parts, leaf in _leaves(key if isinstance(value, dict) else _ALSO.get(key, key), value):
             place = nested
             for part in parts[:-1]:
                 place = place.setdefault(part, {})

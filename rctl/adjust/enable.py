@@ -50,5 +50,9 @@ def merged(steps: list[Enable]) -> tuple[Enable, ...]:
 
 
 def _absent(file: File, path: str) -> str:
+    if path == "/":
+        return f"{file.name}: the root cgroup takes no such limit. Name a VE, or a cgroup below the root"
+    if file.controller == "hugetlb":
+        return f"{file.name}: this machine has no huge pages of that size. See /sys/kernel/mm/hugepages"
     since = f" (it came with Linux {file.since})" if file.since else ""
     return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot a newer kernel"

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly; 128 + N 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from types import FrameType
@@ -26,7 +27,15 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
             signal.signal(number, _interrupt)
-    sys.exit(_status())
+    status = _status()
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # a pipe that was closed, a disk that is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"rctl: standard output: {error.strerror}\n")
+        status = status or 1
+    sys.exit(status)
 
 
 def _status() -> int:
@@ -48,7 +57,9 @@ def _status() -> int:
         sys.stderr.write("rctl: interrupted; an adjustment under way was put back. See rctl history\n")
         return getattr(stop, "exit_status", 130)
     except BrokenPipeError:
-        sys.stderr.close()
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"rctl: {error}\n")
         return 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"

@@ -48,6 +48,10 @@ def run(
     options = Options(seconds(deadline), command=command_line())
     with Tree.open() as tree:
         bare.managed_path(tree, name)
+        if remove and bare.exists(tree, name):
+            raise UsageError(
+                f"{name}: exists already, and --rm would remove it. Leave --rm out, or choose another name"
+            )
         program = commands.find(command)
         with bare.made_for(tree, [name]):
             bare.apply(tree, {name: limits}, host, options)

@@ -138,4 +138,7 @@ def command_line() -> str:
     import shlex
     import sys
 
-    return shlex.join(["rctl", *sys.argv[1:]])
+    words = ["rctl", *sys.argv[1:]]
+    if "--" in words:  # a command that is run may hold what is nobody else's to read
+        words = [*words[: words.index("--") + 1], "..."]
+    return shlex.join(words)

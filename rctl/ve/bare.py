@@ -197,6 +197,8 @@ def attach(ve: Cgroup, pids: Sequence[int]) -> None:
 
     Raises NotFoundError for a process that is not there, KernelError when the kernel refuses one.
     """
+    if 1 in pids:
+        raise UsageError("1: is the system's first process, and all others end with it. Attach others")
     import psutil
 
     try:

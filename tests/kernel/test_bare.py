@@ -156,7 +156,7 @@ def beside(what: Callable[[], None], words: list[str]) -> None:
 
 
 def test_the_command_has_the_signals_that_python_ignores(tree: Tree) -> None:
-    for how in ([], ["--rm"]):
+    for how in (["--rm"], []):
         done = rctl("run", *how, "job", "--", "grep", "SigIgn", "/proc/self/status")
         ignored = int(done.out.split()[1], 16)
         assert not ignored & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
@@ -170,8 +170,22 @@ def test_a_command_that_cannot_be_started_leaves_no_ve(tree: Tree, tmp_path: Pat
     fails(rctl("run", *how, "job", "--", str(program)), 2, f"{program}: cannot be run: No such file or directory")
     assert tree.names() == []
     bare.make(tree, "job").close()
-    fails(rctl("run", *how, "job", "--", str(program)), 2, f"{program}: cannot be run")
+    reason = "job: exists already" if how == ["--rm"] else f"{program}: cannot be run"
+    fails(rctl("run", *how, "job", "--", str(program)), 2, reason)
     assert tree.names() == ["job"]  # it was there before
+
+
+def test_run_rm_is_for_a_ve_of_its_own(ve: Ve) -> None:
+    """Else it would end the processes of others at the end of its own command."""
+    worker = sleeper(ve.dir)
+    done = rctl("run", "--rm", ve.name, "--", "true")
+    assert (done.status, "exists already" in done.err) == (2, True)
+    assert worker.ask("there?") == "here"
+
+
+def test_the_first_process_stays_where_it_is(ve: Ve, tree: Tree) -> None:
+    with pytest.raises(UsageError, match="first process"), tree.open_ve(ve.name) as cgroup:
+        bare.attach(cgroup, [1])
 
 
 def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ WRONG = [
     ("set web1 memory.max=1G memory.max=2G", "memory.max: given twice"),
     ("set web1 memory.maxx=1G", "memory.maxx"),
     ("set web1 frob=1", "frob"),
-    ("set web1 memory=1G", "memory"),
+    ("set web1 cpuset=1G", "cpuset"),
     ("set web1 memory.max.x=1G", "memory.max"),
     ("set web1 memory.oom.group=maybe", "memory.oom.group"),
     ("set web1 cpu.max=0", "cpu.max"),

@@ -239,7 +239,7 @@ def test_keys_with_dots_become_nested(pairs: dict[str, Any], nested: dict[str, A
     [
         ({"io.max.vda.rbps": 5, "io.max": "vda rbps=6"}, "io.max: given twice"),
         ({"hugetlb.2MB": 5, "hugetlb.2MB.max": 6}, "hugetlb.2MB.max: given twice"),
-        ({"memory": 5, "memory.max": 6}, "memory.max: clashes with another limit"),
+        ({"cpuset": 5, "cpuset.cpus": 6}, "cpuset.cpus: clashes with another limit"),
         ({"memory.max": 6, "memory": 5}, "memory: given twice"),
         ({"io.max.vda": "x", "io.max": "vda rbps=6"}, "io.max: clashes with another limit"),
         ({"io.max": "vda rbps=5 rbps=6"}, "io.max: 'vda rbps=5 rbps=6' is not understood. Write it like"),
@@ -261,3 +261,16 @@ def test_any_keys_are_nested_or_a_usage_error(pairs: dict[str, str]) -> None:
     except UsageError as error:
         nested = str(error)
     assert nested or not pairs
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [("cpu.max.burst", "cpu.burst"), ("cpuset.cpus.partition", "cpuset.partition"), ("memory", "memory.max")],
+)
+def test_a_limit_goes_by_the_kernels_file_and_the_flags_name_too(given: str, key: str) -> None:
+    assert nest({given: "1"}) == nest({key: "1"})
+
+
+def test_one_limit_by_two_names_is_given_twice() -> None:
+    with pytest.raises(UsageError, match="given twice"):
+        nest({"memory": "1G", "memory.max": "2G"})
