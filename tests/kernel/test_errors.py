@@ -88,7 +88,7 @@ def test_an_error_in_the_callers_own_progress_rolls_back(ve: Ve) -> None:
 
 
 def test_the_root_cgroup_has_no_limits(tree: Tree) -> None:
-    with refused(NotAvailableError, "memory.max: this kernel has no such file on /"):
+    with refused(NotAvailableError, "memory.max: the root cgroup takes no such limit"):
         Ve(tree, "/").set({"memory.max": "1G"})
 
 
