@@ -1,0 +1,116 @@
+"""What machine a figure was measured on: without these facts an absolute number means nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from ..units import human_size
+from ..version import __version__
+from .result import Figure, Result, Series
+
+Clock = Literal["instructions", "wall"]
+Reader = Callable[[str], str]
+_CPU = "/sys/devices/system/cpu"
+_TRIES = 60
+_STEPS = 300
+
+
+def facts(read: Reader | None = None) -> dict[str, str]:
+    """Facts by name; one that this machine does not tell is missing. ``read``: text of a file by path, or OSError."""
+    read = read or _text
+    found = {
+        "kernel": platform.release(),
+        "CPU": _keyed(read, "/proc/cpuinfo", "model name"),
+        "CPUs": str(os.cpu_count() or ""),
+        "memory": _memory(read),
+        "governor": _line(read, f"{_CPU}/cpu0/cpufreq/scaling_governor"),
+        "SMT": _line(read, f"{_CPU}/smt/control"),
+        "turbo": _turbo(read),
+        "mitigations": "off" if "mitigations=off" in _line(read, "/proc/cmdline").split() else "",
+        "load": " ".join(_line(read, "/proc/loadavg").split()[:3]),
+        "virtualization": _virtualization(read),
+        "clock source": _line(read, "/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "boot": _line(read, "/proc/sys/kernel/random/boot_id")[:8],
+        "rctl": __version__,
+        "Python": platform.python_version(),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def clock() -> Clock:
+    """``instructions`` where time is a count of instructions, as in the lab's ``--icount``; else ``wall``.
+
+    Told by trying: only on such a clock does the same loop take the same time to the nanosecond again and again.
+    """
+    seen = Counter(_loop() for _ in range(_TRIES))
+    return "instructions" if steady(seen) else "wall"
+
+
+def steady(seen: Counter[int]) -> bool:
+    """Whether most of the times (ns by how often) are one and the same, to within 4 ns, and long enough to differ."""
+    usual, _ = seen.most_common(1)[0]
+    near = sum(often for took, often in seen.items() if abs(took - usual) <= 4)
+    return usual > 20_000 and near > seen.total() / 2
+
+
+def stamp(
+    bench: str, command: str, begin: float, figures: Sequence[Figure], series: Sequence[Series] = (), *,
+    interrupted: bool = False,
+) -> Result:  # fmt: skip
+    """A result with this machine's facts. ``begin``: ``time.time()`` at the start."""
+    now = time.time()
+    return Result(bench, command, begin, now - begin, clock(), facts(), tuple(figures), tuple(series), interrupted)
+
+
+def _loop() -> int:
+    begin = time.perf_counter_ns()
+    for _ in range(_STEPS):
+        os.getppid()
+    return time.perf_counter_ns() - begin
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _line(read: Reader, path: str) -> str:
+    try:
+        return read(path).strip()
+    except OSError:
+        return ""
+
+
+def _keyed(read: Reader, path: str, key: str) -> str:
+    for line in _line(read, path).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""
+
+
+def _memory(read: Reader) -> str:
+    kib = _keyed(read, "/proc/meminfo", "MemTotal").split()
+    return human_size(int(kib[0]) * 1024) if kib else ""
+
+
+def _turbo(read: Reader) -> str:
+    """Intel's driver says ``no_turbo``, others ``boost``."""
+    if (text := _line(read, f"{_CPU}/intel_pstate/no_turbo")) in ("0", "1"):
+        return "on" if text == "0" else "off"
+    return {"0": "off", "1": "on"}.get(_line(read, f"{_CPU}/cpufreq/boost"), "")
+
+
+def _virtualization(read: Reader) -> str:
+    """The product's name where the CPU says that it is a guest's, else ``none``; ``""`` where it cannot say."""
+    flags = _keyed(read, "/proc/cpuinfo", "flags").split()
+    if not flags:
+        return ""
+    if "hypervisor" not in flags:
+        return "none"
+    return f"guest ({_line(read, '/sys/class/dmi/id/product_name') or 'product unknown'})"

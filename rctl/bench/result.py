@@ -1,0 +1,92 @@
+"""What a benchmark found, in one shape for all of them: JSON, tables, comparison and the report are made from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ..errors import UsageError
+
+Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
+"""``""``: a figure without a budget, which is shown and not judged."""
+
+Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One measured number and where it comes from.
+
+    ``value``: in ``unit`` (``ratio``, ``percent``, ``seconds``, ``bytes``, ``count``); ``None``: not measured, and
+    ``origin`` says why. ``low`` and ``high``: the interval of the value, ``None``: it has none. ``budget``: the most
+    that passes, or the least where ``better`` is ``high``; ``None``: not judged. ``group``: what it is shown with.
+    ``origin``: what ran, where, how often. ``note``: what a reader should know besides, such as what a figure over its
+    budget pays for. ``better``: which way is the good one.
+    """
+
+    name: str
+    value: float | None
+    unit: Unit
+    origin: str
+    low: float | None = None
+    high: float | None = None
+    budget: float | None = None
+    verdict: Verdict = ""
+    group: str = ""
+    note: str = ""
+    better: Literal["low", "high"] = "low"
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Points to be drawn: ``y`` in ``unit`` over ``x``, numbers or names."""
+
+    name: str
+    x: tuple[float | str, ...]
+    y: tuple[float, ...]
+    unit: Unit
+    x_label: str = ""
+    group: str = ""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One run of one benchmark.
+
+    ``clock``: ``instructions`` or ``wall``; ``machine``: facts by name; ``time``: since 1970, in seconds.
+    ``interrupted``: the run ended early, and what is there is what it had by then.
+    """
+
+    bench: str
+    command: str
+    time: float
+    seconds: float
+    clock: str
+    machine: dict[str, str]
+    figures: tuple[Figure, ...]
+    series: tuple[Series, ...] = ()
+    interrupted: bool = False
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
+    """The results in a JSON file: one, as a benchmark prints it, or several, as ``rctl bench all`` does.
+
+    Raises UsageError for a file that cannot be read or holds no results.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = msgspec.json.decode(file.read(), type=Result | tuple[Result, ...])
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}. Make one with rctl bench all --json FILE"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: holds no results: {error}. Make one with rctl bench all --json FILE") from None
+    return (found,) if isinstance(found, Result) else found
+
+
+def verdict_of(results: Sequence[Result]) -> Verdict:
+    """The worst verdict of all figures: ``fail``, then ``cannot tell``, then ``pass``; ``""``: nothing was judged."""
+    seen = {figure.verdict for result in results for figure in result.figures}
+    worst: tuple[Verdict, ...] = ("fail", "cannot tell", "pass")
+    return next((verdict for verdict in worst if verdict in seen), "")
