@@ -23,6 +23,9 @@ def run(
         ),
     ] = False,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
+    lean: Annotated[
+        bool, typer.Option("--lean", help="No pressure accounting in the VE, so context switches cost less")
+    ] = False,
     deadline: DeadlineText = "10s",
     json: Json = False,
     flags: Any = None,
@@ -39,7 +42,8 @@ def run(
     from ..limits import decode
     from ..ve import bare
     from ..ve import command as commands
-    from .output import as_json, say
+    from ..ve.lean import of as without_pressure
+    from .output import as_json, say, warn
 
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
@@ -54,6 +58,11 @@ def run(
             )
         program = commands.find(command)
         with bare.made_for(tree, [name]):
+            if lean:
+                with tree.open_ve(name) as ve:
+                    limits, note = without_pressure(limits, ve)
+                if note:
+                    warn(note)
             bare.apply(tree, {name: limits}, host, options)
             with tree.open_ve(name) as ve:
                 status = commands.run(ve, program, command, detach=detach, wait=remove)
