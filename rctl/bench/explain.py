@@ -1,0 +1,179 @@
+"""The cost of a VE taken apart: a plain cgroup, each controller alone, all, deeper, with limits, without pressure.
+
+Each state is set up by itself, measured against the root cgroup by turns, and taken down again. Controllers are enabled
+for all cgroups of one parent, so a state with fewer of them than others need there cannot be measured, and says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from ..adjust.lock import Locks
+from ..adjust.state import default_state, make
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree, enabled
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
+from ..controllers.pressure import SWITCH
+from ..errors import BusyError, RctlError
+from ..host import Host
+from ..limits import decode, nest, writes
+from . import clock, place
+from .overhead import Options, Run, Tell, counting, figure
+from .place import Place
+from .result import Series
+from .workloads import Kit, Workload, built
+
+ALL = ("cpu", "cpuset", "io", "memory", "pids")
+USUAL = ("cpu", "io", "memory", "pids")
+WORKS = (
+    "pipe ping-pong", "fork and wait", "fork, exec and wait", "page faults", "write, buffered", "open, close, stat",
+    "TCP request and response", "sqlite", "HTTP, Python's server",
+)  # fmt: skip
+"""What is measured unless others are asked for: the paths on which controllers cost, and two applications."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """One way to make a VE. ``lean``: without pressure accounting. ``limits``: as in ``rctl bench overhead``."""
+
+    name: str
+    controllers: tuple[str, ...] = ()
+    depth: int = 1
+    limits: bool = False
+    lean: bool = False
+
+
+STATES: tuple[State, ...] = (
+    State("no controllers"),
+    State("no controllers, lean", lean=True),
+    *(State(f"{name} alone", (name,)) for name in ALL),
+    State("all controllers", ALL),
+    State("all, depth 2", ALL, 2),
+    State("all, depth 3", ALL, 3),
+    State("rctl: limits, their controllers", USUAL, limits=True),
+    State("the same without limits", USUAL),
+    State("the same, lean", USUAL, limits=True, lean=True),
+)
+
+
+def measure(
+    tree: Tree, host: Host, options: Options, works: Sequence[Workload], tell: Tell, states: Sequence[State] = STATES
+) -> tuple[Run, tuple[Series, ...]]:
+    """Measure each workload in each state. An interruption ends it early, with ``stop`` set.
+
+    Raises BusyError while another rctl enables controllers, RctlError where there can be no VE.
+    """
+    run, found = Run(options), dict[str, dict[str, float]]()
+    try:
+        with ExitStack() as stack:
+            enter = stack.enter_context
+            bare_folder, inside_folder, tools = enter(place.folders(options.folder, ("bare", "inside", "tools")))
+            work, words = built(tools)
+            bare = Place("bare", enter(tree.walk("/")), bare_folder)
+            kit = Kit(work, words.startswith("work.c"), bare)
+            run.counted = clock.counted(options.clock, kit)
+            run.facts |= {"built-in workloads": words, "folder": options.folder}
+            base, before = enter(_alone(tree))
+            end = time.monotonic() + options.seconds
+            for number, state in enumerate(states):
+                share = max(0.0, end - time.monotonic()) / (len(states) - number) / max(1, len(works))
+                tell(f"{100 * number // len(states):3}% {state.name}")
+                found[state.name] = {}
+                try:
+                    with _made(tree, base, before, state, host, options.folder) as cgroup:
+                        inside = Place("inside", cgroup, inside_folder)
+                        counting(run, bare, inside)
+                        _works(run, state, works, bare, inside, kit, share, found[state.name], tell)
+                except (BusyError, place.WorkError) as error:
+                    run.facts[f"not measured: {state.name}"] = str(error)
+    except KeyboardInterrupt as stop:
+        run.stop = stop
+    return run, _series(found)
+
+
+def _works(
+    run: Run, state: State, works: Sequence[Workload], bare: Place, inside: Place, kit: Kit, share: float,
+    found: dict[str, float], tell: Tell,
+) -> None:  # fmt: skip
+    for work in works:
+        tell(f"{state.name}: {work.name}")
+        one = figure(run, work, bare, inside, kit, share)
+        one = msgspec.structs.replace(one, name=f"{work.name}: {state.name}", group=work.name, budget=None)
+        run.figures.append(one if one.value is None else msgspec.structs.replace(one, verdict=""))
+        if one.value is not None:
+            found[work.name] = one.value
+
+
+def _series(found: dict[str, dict[str, float]]) -> tuple[Series, ...]:
+    """A row of a heat map for each state."""
+    return tuple(
+        Series(state, tuple(values), tuple(values.values()), "percent", "workload", "explain")
+        for state, values in found.items()
+        if values
+    )
+
+
+@contextmanager
+def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
+    """The cgroup that VEs lie in, for us alone; the controllers that it enabled before are enabled afterwards."""
+    with Locks(make(default_state())) as locks, tree.walk(tree.base) as base:
+        locks.take([(base.ino, base.path)])
+        before = enabled(base, SUBTREE_CONTROL)
+        try:
+            yield base, before
+        finally:
+            _enable(base, before, before)
+
+
+def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> None:
+    """Make just these controllers enabled. Raises BusyError when others, who have cgroups here, would lose limits.
+
+    ``before``: those that were enabled when we came; with the others nobody can have limits yet, for the lock is ours.
+    """
+    now = enabled(base, SUBTREE_CONTROL)
+    surplus = now - wanted
+    if (theirs := surplus & before) and (others := base.children()):
+        raise BusyError(f"{', '.join(sorted(theirs))}: enabled in {base.path} for others, such as {others[0]}")
+    if surplus:
+        base.write(SUBTREE_CONTROL, enable_text(surplus, "-"))
+    if wanted - now:
+        base.write(SUBTREE_CONTROL, enable_text(wanted - now))
+
+
+@contextmanager
+def _made(tree: Tree, base: Cgroup, before: frozenset[str], state: State, host: Host, folder: str) -> Iterator[Cgroup]:
+    """A VE in this state; gone afterwards. Raises BusyError, WorkError when it cannot be."""
+    name = place.own_name()
+    there = enabled(base, CONTROLLERS)
+    if lacking := sorted(set(state.controllers) - there):
+        raise place.WorkError(f"{', '.join(lacking)}: not on this host")
+    _enable(base, frozenset(state.controllers), before)
+    with ExitStack() as stack:
+        with place.undisturbed():
+            here = stack.enter_context(base.make(tree.path(name).rpartition("/")[2]))
+            stack.callback(place.removed, tree, name)
+        for _ in range(state.depth - 1):
+            if state.controllers:
+                here.write(SUBTREE_CONTROL, enable_text(state.controllers))
+            here = stack.enter_context(here.make("below"))
+        _set(here, state, host, folder)
+        yield here
+
+
+def _set(cgroup: Cgroup, state: State, host: Host, folder: str) -> None:
+    if state.lean:
+        if not cgroup.has(SWITCH.name):
+            raise place.WorkError(f"no {SWITCH.name} on this kernel (it came with Linux {SWITCH.since})")
+        cgroup.write(SWITCH.name, "0")
+    if not state.limits:
+        return
+    try:
+        for write in writes(decode(nest(place.usual_limits(host, folder)), host), host):
+            file = write.file
+            entry = file.entry(cgroup.read(file.name), write.key)
+            cgroup.write(file.name, file.line(file.merge(entry, write.wanted), write.key))
+    except RctlError as error:
+        raise place.WorkError(str(error)) from error

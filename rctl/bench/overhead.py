@@ -1,0 +1,273 @@
+"""The same work in the root cgroup ("bare") and in a VE, on the same kernel, by turns: what a VE costs.
+
+On an instruction clock a few rounds give a number, and the interval is all that was seen. On a real clock rounds go on
+until the bootstrap's interval is narrow, or time is up; to stop at the first welcome verdict would favour it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ..cgroupfs.tree import Tree
+from ..errors import UsageError
+from ..host import Host
+from . import clock, place, stats
+from .place import Place, WorkError
+from .result import Figure, Result, Series, Verdict
+from .workloads import ALL, Kit, Workload, built
+
+Tell = Callable[[str], None]
+Pair = tuple[float, float]
+
+LEAST, MOST = 6, 1000
+"""Rounds on a real clock. Fewer give no interval that counts."""
+NARROW = 0.25
+"""An interval is narrow when it is this part of the budget wide."""
+LONG = 0.1
+"""Seconds that one measurement takes on a real clock, or more where one operation does."""
+
+CALM = 0.3
+"""Seconds of rest before each measurement on the instruction clock, where they cost nothing."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to measure. ``budget``: the most that a VE may cost, 0.02 is 2 %. ``clock``: auto, instructions or wall.
+
+    ``rounds``: pairs on the instruction clock. ``seconds``: of measuring on a real clock. ``folder``: on the disk to
+    measure. ``lean``: a VE without pressure accounting. ``command``: what was typed.
+    """
+
+    budget: float = 0.02
+    clock: str = "auto"
+    rounds: int = 2
+    seconds: float = 60.0
+    folder: str = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
+    lean: bool = False
+    command: str = ""
+
+
+@dataclass
+class Run:
+    """What there is so far. ``stop``: what interrupted it."""
+
+    options: Options
+    counted: bool = False
+    began: float = field(default_factory=time.time)
+    figures: list[Figure] = field(default_factory=list)
+    pairs: dict[Workload, list[Pair]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    stop: KeyboardInterrupt | None = None
+
+    def result(self, bench: str, series: Sequence[Series] = ()) -> Result:
+        """In the shape that all benchmarks share."""
+        from .machine import facts
+
+        return Result(
+            bench,
+            self.options.command,
+            self.began,
+            time.time() - self.began,
+            "instructions" if self.counted else "wall",
+            {**facts(), **self.facts},
+            tuple(self.figures),
+            tuple(series),
+            self.stop is not None,
+        )
+
+
+def measure(tree: Tree, host: Host, options: Options, works: Sequence[Workload], tell: Tell) -> Run:
+    """Measure each workload on both sides; then their geometric means.
+
+    An interruption ends the run early: what there is by then is returned, with ``stop`` set. Raises RctlError.
+    """
+    run = Run(options)
+    try:
+        with sides(tree, host, run, tell) as (bare, inside, kit):
+            budgeted = _Time(options.seconds, len(works))
+            for number, work in enumerate(works):
+                tell(f"{100 * number // len(works):3}% {work.name}{budgeted.left_text(run.counted, number)}")
+                run.figures.append(figure(run, work, bare, inside, kit, budgeted.share(number)))
+            if hit := place.throttled(inside.cgroup):
+                run.facts["limits that were hit"] = ", ".join(hit)
+    except KeyboardInterrupt as stop:
+        run.stop = stop
+    run.figures += _means(run)
+    return run
+
+
+@contextmanager
+def sides(tree: Tree, host: Host, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
+    """Both sides, ready. Sets what is known about the run; leaves nothing behind. Raises RctlError."""
+    options = run.options
+    with ExitStack() as stack:
+        folder = stack.enter_context
+        bare_folder, inside_folder, tools = folder(place.folders(options.folder, ("bare", "inside", "tools")))
+        tell("preparing")
+        work, words = built(tools)
+        bare = Place("bare", folder(tree.walk("/")), bare_folder)
+        kit = Kit(work, words.startswith("work.c"), bare)
+        run.counted = clock.counted(options.clock, kit)
+        limits = place.usual_limits(host, options.folder)
+        run.facts |= {"built-in workloads": words, "VE": _described(limits, options), "folder": options.folder}
+        made = place.ve(tree, host, place.own_name(), limits, without_pressure=options.lean)
+        inside = Place("inside", folder(made), inside_folder)
+        counting(run, bare, inside)
+        yield bare, inside, kit
+
+
+def counting(run: Run, *places: Place) -> None:
+    """On an instruction clock programs time what is done, and no waiting: see work.c."""
+    if run.counted and os.path.exists("/proc/schedstat"):
+        for side in places:
+            side.environment["WORK_CLOCK"] = "busy"
+
+
+def _described(limits: dict[str, Any], options: Options) -> str:
+    given = ", ".join(f"{key}={value}" for key, value in limits.items() if key != "io.max")
+    disk = (
+        f"io.max on {', '.join(limits['io.max'])}" if "io.max" in limits else "no io.max, for the folder is on no disk"
+    )
+    return f"{'lean, ' * options.lean}directly below the root, {given}, {disk}"
+
+
+class _Time:
+    """The time there is for each workload on a real clock: what one does not use, the others have."""
+
+    def __init__(self, seconds: float, works: int) -> None:
+        self.end, self.works = time.monotonic() + seconds, works
+
+    def share(self, done: int) -> float:
+        return max(0.0, self.end - time.monotonic()) / max(1, self.works - done)
+
+    def left_text(self, counted: bool, done: int) -> str:
+        left = self.works - done
+        return f", {left} to go" if counted else f", {max(0.0, self.end - time.monotonic()):.0f} s left"
+
+
+def figure(run: Run, work: Workload, bare: Place, inside: Place, kit: Kit, seconds: float) -> Figure:
+    """One workload's figure: how much longer it takes inside, in per cent."""
+    unmeasured = Figure(work.name, None, "percent", "", budget=_percent(run), verdict="not measured", group=work.group)
+    if why := work.absent(kit):
+        return msgspec.structs.replace(unmeasured, origin=why)
+    try:
+        pairs = run.pairs[work] = []
+        for side in (bare, inside):
+            work.prepare(side, kit)
+        if run.counted:
+            _counted(pairs, work, bare, inside, kit, run.options.rounds)
+        else:
+            _clocked(pairs, work, bare, inside, kit, seconds, run.options.budget)
+    except WorkError as error:
+        run.pairs.pop(work, None)
+        return msgspec.structs.replace(unmeasured, origin=str(error))
+    except KeyboardInterrupt:
+        run.pairs.pop(work, None)
+        raise
+    origin = f"{work.what}; bare {_amount(pairs, work)}; {len(pairs)} pairs, by turns (ABBA)"
+    judged = _judged(run, work.name, work.group, stats.ratio_interval(pairs), origin)
+    return msgspec.structs.replace(judged, note=work.pays) if judged.verdict == "fail" else judged
+
+
+def _counted(pairs: list[Pair], work: Workload, bare: Place, inside: Place, kit: Kit, rounds: int) -> None:
+    def once(side: Place) -> float:
+        settle()
+        return work.seconds(side, work.count, kit) / work.count
+
+    pairs += (pair(number, bare, inside, once) for number in range(rounds))
+
+
+def settle() -> None:
+    """Let what the kernel put off be done before it is counted with what comes: writing back, freeing."""
+    os.sync()
+    time.sleep(CALM)
+
+
+def _clocked(
+    pairs: list[Pair], work: Workload, bare: Place, inside: Place, kit: Kit, seconds: float, budget: float
+) -> None:
+    """Rounds in twos, so that both orders count the same."""
+    end = time.monotonic() + seconds
+    count = _calibrated(work, bare, kit)
+    while len(pairs) < MOST:
+        pairs += (
+            pair(number, bare, inside, lambda side: work.seconds(side, count, kit) / count) for number in range(2)
+        )
+        narrow = len(pairs) >= LEAST and stats.ratio_interval(pairs).width <= NARROW * budget
+        if narrow or (time.monotonic() > end and len(pairs) >= 2):
+            break
+
+
+def _calibrated(work: Workload, bare: Place, kit: Kit) -> int:
+    """So many operations that they take LONG. The run that finds it warms up too."""
+    count = max(1, work.count // 8)
+    while (took := work.seconds(bare, count, kit)) < LONG / 4:
+        count *= 2
+    return max(1, round(count * LONG / took))
+
+
+def pair(number: int, first: Place, second: Place, seconds: Callable[[Place], float]) -> Pair:
+    """One measurement on each side, (first, second); in every other round the second begins (ABBA)."""
+    if number % 2:
+        late = seconds(second)
+        return seconds(first), late
+    return seconds(first), seconds(second)
+
+
+def _judged(run: Run, name: str, group: str, found: stats.Interval, origin: str) -> Figure:
+    value, low, high = (round(100 * (ratio - 1), 3) for ratio in (found.ratio, found.low, found.high))
+    most = 1 + run.options.budget
+    verdict: Verdict = stats.verdict(found, most)
+    if run.counted:
+        verdict = stats.judge(found.ratio, most, found.low, found.high)
+    return Figure(name, value, "percent", origin, low, high, _percent(run), verdict, group)
+
+
+def _percent(run: Run) -> float:
+    return round(100 * run.options.budget, 6)
+
+
+def _amount(pairs: Sequence[Pair], work: Workload) -> str:
+    import statistics
+
+    return f"{1e6 * statistics.median(first for first, _ in pairs):.4g} us"
+
+
+def _means(run: Run) -> list[Figure]:
+    """The geometric means, of the applications and of all; none where nothing was measured."""
+    found = []
+    for name, works in (
+        ("applications, geometric mean", [work for work in run.pairs if work.application]),
+        ("all, geometric mean", list(run.pairs)),
+    ):
+        cases = [run.pairs[work] for work in works]
+        if cases:
+            origin = f"of {len(cases)}: {', '.join(work.name for work in works)}"
+            found.append(_judged(run, name, "geometric means", stats.geometric_mean(cases), origin))
+    return found
+
+
+def series(figures: Sequence[Figure]) -> tuple[Series, ...]:
+    """The overheads as bars."""
+    measured = [figure for figure in figures if figure.value is not None]
+    names = tuple(figure.name for figure in measured)
+    return (Series("overhead", names, tuple(figure.value or 0.0 for figure in measured), "percent", "workload"),)
+
+
+def overhead(tree: Tree, host: Host, options: Options, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
+    """The benchmark as a whole. Raises RctlError where there can be no VE, UsageError for a false clock.
+
+    An interruption comes through; ``measure`` has what there was by then.
+    """
+    if not works:
+        raise UsageError("overhead: no workload to measure. See --list")
+    run = measure(tree, host, options, works, tell)
+    if run.stop:
+        raise run.stop
+    return run.result("overhead", series(run.figures))

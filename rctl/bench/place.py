@@ -1,0 +1,176 @@
+"""The two places of a comparison, the root cgroup ("bare") and a VE, and how a program is run in one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..adjust.engine import Options, adjust
+from ..adjust.state import State, default_state
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.devices import resolve
+from ..cgroupfs.tree import Tree
+from ..controllers import core
+from ..errors import RctlError, UsageError
+from ..host import Host
+from ..limits import decode, nest
+from ..ve import bare, lean
+
+PATIENCE = 600.0
+"""Seconds after which a program that has not ended counts as hung."""
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class WorkError(Exception):
+    """A workload could not be measured; the text says why."""
+
+
+class Place:
+    """A cgroup to run programs in, and a folder of its own for their files. Use ``run`` and ``start``."""
+
+    def __init__(self, name: str, cgroup: Cgroup, folder: str) -> None:
+        """``folder`` is there already; no other place uses it, for page cache is charged to who touched it first."""
+        self.name, self.cgroup, self.folder = name, cgroup, folder
+        self.environment = dict(os.environ)
+
+    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a program. It enters the cgroup before its first instruction, so all of its memory is charged there.
+
+        Raises WorkError when it cannot be started.
+        """
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                cwd=self.folder,
+                env=self.environment,
+                preexec_fn=self._enter,  # there are no threads
+            )
+        except OSError as error:
+            raise WorkError(f"{command[0]}: cannot be run: {error.strerror}") from None
+
+    def run(self, command: Sequence[str]) -> str:
+        """Run a program and return what it printed. Raises WorkError when it fails; it is ended on any other error."""
+        with self.start(command) as program:
+            try:
+                out, err = program.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                raise WorkError(f"{command[0]}: not done after {PATIENCE:g} s") from None
+            except BaseException:
+                program.kill()
+                raise
+        if program.returncode:
+            raise WorkError(f"{os.path.basename(command[0])}: {_end(program.returncode)}{_last(err)}")
+        return out
+
+    def _enter(self) -> None:
+        try:
+            self.cgroup.write(core.PROCS, "0")
+        except RctlError as error:
+            _refuse(str(error))
+
+
+def _refuse(text: str) -> NoReturn:
+    os.write(2, text.encode())
+    os._exit(126)
+
+
+def _end(status: int) -> str:
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return f": {lines[-1][:200]}" if lines else ""
+
+
+def usual_limits(host: Host, folder: str) -> dict[str, Any]:
+    """Limits as a VE has them, each so generous that it never binds; of the disk only where ``folder`` lies on one."""
+    limits: dict[str, Any] = {
+        "memory.max": "90%",
+        "cpu.max": 2 * len(os.sched_getaffinity(0)),
+        "pids.max": 30000,
+    }
+    with suppress(UsageError):
+        rates = dict.fromkeys(("rbps", "wbps"), 10**12) | dict.fromkeys(("riops", "wiops"), 10**9)
+        limits["io.max"] = {resolve(folder): rates}
+    return limits
+
+
+@contextmanager
+def ve(
+    tree: Tree, host: Host, name: str, limits: Mapping[str, Any], *, without_pressure: bool = False
+) -> Iterator[Cgroup]:
+    """A VE with limits, set by the engine, for as long as it is needed. Gone afterwards, whatever happens inside."""
+    made = False
+    with tempfile.TemporaryDirectory(prefix="rctl-bench-") as keep:
+        try:
+            with undisturbed():
+                bare.make(tree, name).close()
+                made = True
+            asked = decode(nest(dict(limits)), host)
+            with tree.open_ve(name) as cgroup:
+                if without_pressure:
+                    asked, _ = lean.of(asked, cgroup)
+                adjust(tree, {name: asked}, host, Options(command="bench"), state=State(default_state().run, keep))
+                yield cgroup
+        finally:
+            if made:
+                removed(tree, name)
+
+
+def removed(tree: Tree, name: str) -> None:
+    """Remove the benchmark's VE with all in it."""
+    with undisturbed():
+        if bare.exists(tree, name):
+            bare.remove(tree, name, kill=True)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C and its like wait until what is inside is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def own_name() -> str:
+    """The name of this process's VE."""
+    return f"bench-{os.getpid()}"
+
+
+@contextmanager
+def folders(above: str, names: Sequence[str]) -> Iterator[list[str]]:
+    """A new folder below ``above`` for each name, gone afterwards. Raises UsageError where none can be made."""
+    try:
+        whole = tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=above)
+    except OSError as error:
+        raise UsageError(f"--folder {above}: {error.strerror}. Give a folder on the disk to measure") from None
+    with whole as top:
+        made = [Path(top, name) for name in names]
+        for path in made:
+            path.mkdir()
+        yield [str(path) for path in made]
+
+
+def throttled(cgroup: Cgroup) -> list[str]:
+    """Limits that were hit in a VE's life: these figures would tell of the limit and not of its cost."""
+    hits = {"cpu.stat": ("nr_throttled",), "memory.events": ("high", "max", "oom"), "pids.events": ("max",)}
+    found = []
+    for file, names in hits.items():
+        counts = dict(line.split()[:2] for line in (cgroup.read_if_there(file) or "").splitlines())
+        found += [f"{file} {name} {counts[name]}" for name in names if counts.get(name, "0") != "0"]
+    return found

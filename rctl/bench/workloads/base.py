@@ -1,0 +1,158 @@
+"""What a workload is, and the kinds of them: the built-in program, a script of Python's, any command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from shutil import which
+
+from ..place import Place, WorkError
+
+PROGRAMS = Path(__file__).parents[1] / "programs"
+PYTHON = (sys.executable, "-I", "-S")
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What workloads are run with. ``work``: the command of the built-in set; ``strict``: it is the C program.
+
+    ``outside``: where clients of servers run, on both sides of the comparison.
+    """
+
+    work: tuple[str, ...]
+    strict: bool
+    outside: Place
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One piece of work, done a number of times by a program that times itself.
+
+    ``count``: how often on the instruction clock. ``what``: one operation in words. ``needs``: programs in PATH.
+    ``application``: it counts in the geometric mean of applications. ``pays``: what it pays for where it is over the
+    budget, as ``rctl bench explain`` shows.
+    """
+
+    name: str
+    group: str
+    what: str
+    count: int
+    needs: tuple[str, ...] = ()
+    application: bool = False
+    pays: str = ""
+
+    def absent(self, kit: Kit) -> str:
+        """Why it cannot be measured here; empty when it can."""
+        return missing(self.needs)
+
+    def prepare(self, place: Place, kit: Kit) -> None:
+        """Make what it needs in the place's folder, once."""
+
+    def seconds(self, place: Place, count: int, kit: Kit) -> float:
+        """Do it so often in the place. Raises WorkError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Builtin(Workload):
+    """``verb``: the built-in program's name for it."""
+
+    verb: str = ""
+
+    def seconds(self, place: Place, count: int, kit: Kit) -> float:
+        return nanoseconds(place.run([*kit.work, self.verb, str(count)]))
+
+
+@dataclass(frozen=True)
+class Script(Workload):
+    """``script``: a file of ours in ``programs``, for the Python that rctl runs on."""
+
+    script: str = ""
+
+    def seconds(self, place: Place, count: int, kit: Kit) -> float:
+        return nanoseconds(place.run([*PYTHON, str(PROGRAMS / self.script), str(count)]))
+
+
+@dataclass(frozen=True)
+class Command(Workload):
+    """``command``: run as often as asked, started and waited for by the built-in program.
+
+    ``files``: makes its input in the current directory; Python that runs in the place, so that it is charged there.
+    """
+
+    command: tuple[str, ...] = ()
+    files: str = ""
+
+    def prepare(self, place: Place, kit: Kit) -> None:
+        if self.files:
+            place.run([*PYTHON, "-c", self.files, str(PROGRAMS)])
+
+    def seconds(self, place: Place, count: int, kit: Kit) -> float:
+        return nanoseconds(place.run([*kit.work, "run", str(count), *self.command]))
+
+
+@dataclass(frozen=True)
+class Generator(Workload):
+    """A load generator that times itself. ``command``: from the count. ``rate``: operations a second it prints."""
+
+    command: Callable[[int], Sequence[str]] = lambda count: ()
+    rate: Callable[[str], float] = float
+
+    def seconds(self, place: Place, count: int, kit: Kit) -> float:
+        return count / rated(self.rate, place.run(self.command(count)), self.name)
+
+
+def missing(programs: Sequence[str]) -> str:
+    """Which of the programs are not installed, in words; empty when all are."""
+    names = [program for program in programs if not found(program)]
+    return f"{', '.join(names)} not installed" if names else ""
+
+
+def rated(rate: Callable[[str], float], output: str, name: str) -> float:
+    """The rate that a generator prints. Raises WorkError when there is none above 0."""
+    try:
+        value = rate(output)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        value = 0.0
+    if not value > 0:
+        raise WorkError(f"{name}: printed no rate: {' '.join(output.split())[-200:]}")
+    return value
+
+
+def nanoseconds(text: str) -> float:
+    """Seconds from the nanoseconds that a program of ours printed last. Raises WorkError."""
+    try:
+        value = int(text.split()[-1])
+    except (ValueError, IndexError):
+        raise WorkError(f"printed no time but {text[-80:]!r}") from None
+    if value <= 0:
+        raise WorkError("took no time at all: the clock is too coarse")
+    return value / 1e9
+
+
+@cache
+def found(program: str) -> str | None:
+    """A program's path, in the folders of administrators too."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return which(program, path=path)
+
+
+def built(folder: str) -> tuple[tuple[str, ...], str]:
+    """The built-in program's command, compiled into ``folder`` where there is a C compiler, and what it is in words."""
+    compiler = found("cc") or found("gcc") or found("clang")
+    target = os.path.join(folder, "work")
+    for how in ("-static", "-O2") if compiler else ():
+        done = subprocess.run(
+            [str(compiler), "-O2", how, "-o", target, str(PROGRAMS / "work.c")], capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return (
+                target,
+            ), f"work.c, compiled by {os.path.basename(str(compiler))} -O2{' -static' * (how == '-static')}"
+    return (*PYTHON, str(PROGRAMS / "work.py")), "work.py, which is less strict: there is no C compiler (cc) here"

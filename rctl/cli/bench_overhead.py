@@ -1,0 +1,161 @@
+"""``rctl bench overhead`` and ``rctl bench explain``: what a VE costs, and of what that cost is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .flags import Json, command_line
+
+if TYPE_CHECKING:
+    from ..bench.overhead import Run
+    from ..bench.result import Result
+    from ..bench.workloads import Workload
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Workloads by a part of the name or the group, or a pattern. May be given again"),
+]
+Clock = Annotated[str, typer.Option("--clock", help="auto, instructions (the lab's --icount), or wall")]
+Folder = Annotated[str, typer.Option("--folder", help="Where the files of the workloads go: on the disk to measure")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, max=100, help="Pairs on the instruction clock")]
+
+
+def overhead(
+    budget: Annotated[str, typer.Option("--budget", help="The most that a VE may cost: 2%")] = "2%",
+    time: Annotated[str, typer.Option("--time", help="For how long to measure on a real clock: 60s, 5min")] = "60s",
+    only: Only = None,
+    clock: Clock = "auto",
+    rounds: Rounds = 2,
+    folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    lean: Annotated[bool, typer.Option("--lean", help="The VE is one without pressure accounting")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the workloads and end")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
+    json: Json = False,
+) -> None:
+    """The same work bare and in a VE, by turns, on the same kernel. Needs root.
+
+    On an instruction clock each figure is a number with the spread seen. On a real one it has an interval that holds
+    the truth 95 times of 100, and the verdict may be "cannot tell": give more time then.
+    """
+    from ..bench.overhead import Options, measure, series
+    from ..bench.workloads import chosen
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from .output import tell
+
+    works = chosen(only or [])
+    if list_:
+        _listed(works, json)
+        return
+    options = Options(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
+    with Tree.open() as tree:
+        run = measure(tree, this_host(), options, works, tell)
+    _shown(run, run.result("overhead", series(run.figures)), json, check)
+
+
+def explain(
+    only: Only = None,
+    time: Annotated[str, typer.Option("--time", help="For how long to measure on a real clock: 60s, 5min")] = "5min",
+    clock: Clock = "auto",
+    rounds: Rounds = 2,
+    folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    json: Json = False,
+) -> None:
+    """What a VE costs, taken apart: each controller alone, depth, limits, pressure accounting. Needs root.
+
+    Per cent more than the same work in the root cgroup. No other rctl may enable controllers meanwhile; states with
+    fewer controllers than other cgroups use cannot be measured.
+    """
+    from ..bench.explain import WORKS, measure
+    from ..bench.overhead import Options
+    from ..bench.workloads import ALL, chosen
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from .output import as_json, columns, say, tell, warn
+
+    works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
+    options = Options(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
+    with Tree.open() as tree:
+        run, series = measure(tree, this_host(), options, works, tell)
+    tell("")
+    if json:
+        say(as_json(run.result("explain", series)))
+    else:
+        cells = [dict(zip(one.x, one.y, strict=True)) for one in series]
+        rows = [
+            (one.name, *(_number(row.get(work.name)) for work in works)) for one, row in zip(series, cells, strict=True)
+        ]
+        columns(("% MORE THAN BARE", *(work.name for work in works)), rows, frozenset(range(1, len(works) + 1)))
+        for name, why in run.facts.items():
+            if name.startswith("not measured"):
+                say(f"{name}: {why}")
+    if run.stop:
+        warn("interrupted: this is what there was by then")
+        raise run.stop
+
+
+def _listed(works: tuple[Workload, ...], json: bool) -> None:
+    from ..bench.workloads.base import missing
+    from .output import as_json, columns, say
+
+    rows = [(work.group, work.name, work.what, missing(work.needs)) for work in works]
+    if json:
+        say(as_json([dict(zip(("group", "name", "what", "missing"), row, strict=True)) for row in rows]))
+    else:
+        columns(("GROUP", "WORKLOAD", "ONE OPERATION", "MISSING"), [(*row[:3], row[3] or "-") for row in rows])
+
+
+def _shown(run: Run, result: Result, json: bool, check: bool) -> None:
+    from .output import as_json, columns, say, tell, warn
+
+    tell("")
+    if json:
+        say(as_json(result))
+    else:
+        rows = [
+            (
+                f.name,
+                _number(f.value),
+                _range(f.low, f.high),
+                f.verdict,
+                f.note or (f.origin if f.value is None else ""),
+            )
+            for f in result.figures
+        ]
+        columns(("WORKLOAD", "OVERHEAD %", "RANGE", "VERDICT", "NOTE"), rows, right=frozenset({1, 2}))
+        for name in ("VE", "limits that were hit"):
+            if text := result.machine.get(name):
+                say(f"{name}: {text}")
+    if run.stop:
+        warn("interrupted: this is what there was by then")
+        raise run.stop
+    if check and any(f.verdict not in ("pass", "not measured", "") for f in result.figures):
+        raise typer.Exit(1)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def _share(text: str) -> float:
+    """A budget as a share: ``2%`` or ``0.02``. Raises UsageError."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 10:
+        raise UsageError(f"--budget {text!r}: not a share. Write it like 2%")
+    return value
+
+
+def _seconds(text: str) -> float:
+    from .flags import seconds
+
+    return seconds(text, "--time")

@@ -1,0 +1,74 @@
+"""The gate: what a VE costs, counted in the lab, against the budget and against what it cost before."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from rctl.bench import overhead
+from rctl.bench.result import Figure, Result
+from rctl.bench.workloads import ALL
+from rctl.cgroupfs.files import this_host
+from rctl.cgroupfs.tree import Tree
+from tests.overhead import disk
+from tests.overhead.ceilings import BUDGET, FILE, MEAN, read
+
+KERNEL = os.environ.get("LAB_KERNEL", "")
+CEILINGS = read(FILE.read_text(), KERNEL)
+OVER = {work.name for work in ALL if work.pays}
+
+
+@pytest.fixture(scope="session")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """One run of all that has a ceiling; kept as $LAB_RESULT/overhead.json."""
+    os.environ["RCTL_STATE"] = str(tmp_path_factory.mktemp("state"))
+    works = [work for work in ALL if work.name in CEILINGS]
+    options = overhead.Options(clock="instructions", rounds=3, folder=disk.make(), command="make test-overhead")
+    with Tree.open() as tree:
+        found = overhead.overhead(tree, this_host(), options, lambda _: None, works)
+        assert tree.names() == []
+    found = msgspec.structs.replace(found, machine={**found.machine, "lab kernel": KERNEL})
+    if folder := os.environ.get("LAB_RESULT"):
+        Path(folder, "overhead.json").write_bytes(msgspec.json.encode(found))
+    for figure in found.figures:
+        print(f"{figure.name:30} {figure.value} ({figure.low} to {figure.high}), ceiling {CEILINGS.get(figure.name)}")
+    return found
+
+
+def figure(result: Result, name: str) -> Figure:
+    """A workload's figure, which must have been measured."""
+    one = next(figure for figure in result.figures if figure.name == name)
+    assert one.value is not None, f"{name}: {one.origin}"
+    return one
+
+
+def test_this_kernel_has_ceilings() -> None:
+    assert CEILINGS, f"none for kernel {KERNEL or 'outside the lab'}: the gate is for the lab's own, 6.1"
+
+
+@pytest.mark.parametrize("name", CEILINGS)
+def test_it_costs_no_more_than_it_did(result: Result, name: str) -> None:
+    value = figure(result, name).value
+    assert value is not None
+    assert value <= CEILINGS[name]
+
+
+@pytest.mark.parametrize(
+    "name", [work.name for work in ALL if work.application and work.name in CEILINGS and work.name not in OVER]
+)
+def test_an_application_costs_less_than_the_budget(result: Result, name: str) -> None:
+    value = figure(result, name).value
+    assert value is not None
+    assert value < BUDGET
+
+
+def test_applications_cost_less_than_half_the_budget_in_the_mean(result: Result) -> None:
+    value = figure(result, "applications, geometric mean").value
+    assert value is not None
+    assert value < MEAN
+
+
+def test_no_limit_was_hit_meanwhile(result: Result) -> None:
+    assert "limits that were hit" not in result.machine
+    assert result.clock == "instructions"
