@@ -58,6 +58,22 @@ class Cgroup:
                 if entry.name in children:
                     children[entry.name]._ino = entry.inode()
 
+    def know_inode(self, ino: int) -> None:
+        """Take the inode from one who has just asked."""
+        self._ino = ino
+
+    def is_leaf(self) -> bool:
+        """Whether there is no cgroup below: a directory's links are its own two and one for each directory in it."""
+        return os.fstat(self.fd).st_nlink <= 2
+
+    def inodes(self) -> dict[str, int]:
+        """The cgroups directly below: inode by name. Raises GoneError, KernelError."""
+        try:
+            with os.scandir(self.fd) as entries:
+                return {entry.name: entry.inode() for entry in entries if entry.is_dir(follow_symlinks=False)}
+        except OSError as error:
+            raise self._translated("", "", error) from error
+
     def close_edits(self) -> None:
         """Close the limits' files that ``edit`` keeps open."""
         while self._edits:
@@ -94,6 +110,17 @@ class Cgroup:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError as error:
             raise self._translated("", "", error) from error
+
+    def files(self) -> list[str]:
+        """Names of the interface files, in the kernel's order. Raises GoneError, KernelError."""
+        try:
+            with os.scandir(self.fd) as entries:
+                names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            raise self._translated("", "", error) from error
+        if not names:
+            raise self.gone()
+        return names
 
     def root_text(self, name: str) -> str:
         """The whole text of an interface file of the mount's root."""

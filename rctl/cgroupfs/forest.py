@@ -1,0 +1,194 @@
+"""All cgroups of a tree, held open and followed by change instead of walked anew.
+
+``refresh`` takes word of what changed (``watch``) and looks only there. A cgroup that cannot be watched is looked at
+each time. Who reads limits or lists of files compares the node's counts with those at its last look.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from ..controllers.core import FREEZE, SUBTREE_CONTROL
+from ..errors import GoneError, KernelError, NotFoundError
+from .cgroup import Cgroup
+from .watch import LostError, Watch
+
+_SWITCHES = ("cgroup.pressure", "cgroup.type")  # which files there are depends on what they hold
+_NO_LIMITS = (".events", ".local", ".pressure", ".reclaim", ".peak", ".current", ".stat")
+
+
+class Node:
+    """One cgroup. ``files`` counts changes of which files it has, ``limits`` changes of what they hold.
+
+    ``leaf``: there is no cgroup below. ``made``: when, in seconds since 1970, as far as the kernel remembers.
+    """
+
+    __slots__ = ("cgroup", "children", "files", "leaf", "limits", "made", "parent", "watch")
+
+    def __init__(self, cgroup: Cgroup, parent: Node | None) -> None:
+        self.cgroup = cgroup
+        self.parent = parent
+        self.children: dict[str, Node] = {}
+        self.files = self.limits = 0
+        self.leaf = True
+        self.watch: int | None = None
+        facts = os.fstat(cgroup.fd)
+        cgroup.know_inode(facts.st_ino)
+        self.made = facts.st_ctime
+
+    def below(self) -> Iterator[Node]:
+        """The node and all below it, parents first, by name."""
+        left = [self]
+        while left:
+            node = left.pop()
+            yield node
+            left += [node.children[name] for name in sorted(node.children, reverse=True)]
+
+    def way_up(self) -> Iterator[Node]:
+        """The node, its parent, and so on to the root."""
+        node: Node | None = self
+        while node:
+            yield node
+            node = node.parent
+
+
+class Forest:
+    """The cgroups from a root down. ``close()`` it.
+
+    ``generation`` changes when a cgroup has come or gone, ``files`` when one has other files, ``limits`` when any limit
+    may have changed, ``cpusets`` when a list of CPUs may have, which changes those of others too. ``size``: how many
+    there are. ``failed``: cgroups that could not be opened, or listed, at the last refresh; that is tried again.
+    """
+
+    def __init__(self, root: Cgroup, enter: Callable[[str], bool], watch: Watch | None) -> None:
+        """``root`` stays the caller's. ``enter``: whether to look below the cgroup of this path."""
+        self._enter = enter
+        self._watch = watch
+        self._by_watch: dict[int, Node] = {}
+        self._again: set[Node] = set()
+        self.generation = self.files = self.limits = self.cpusets = self.failed = self.size = 0
+        self.root = Node(root, None)
+        self._follow(self.root)
+        self._look(self.root)
+
+    def refresh(self) -> None:
+        """Take in what changed since the last time."""
+        self.failed = 0
+        stale, self._again = self._again, set()
+        try:
+            stale |= self._changed()
+        except LostError:
+            return self._look_everywhere()
+        if len(self._by_watch) < self.size:
+            for node in [node for node in self.root.below() if node.watch is None]:
+                self._touch(node)
+                stale.add(node)
+        for node in stale:
+            if node.cgroup.fd >= 0:
+                self._look(node)
+        return None
+
+    def close(self) -> None:
+        """Let go of every cgroup but the root's own handle."""
+        for node in list(self.root.children.values()):
+            self._forget(node)
+        self.root.children.clear()
+        if self._watch:
+            self._watch.close()
+
+    def _changed(self) -> set[Node]:
+        """Take the kernel's word: the cgroups below which others came or went. Raises LostError when there is none."""
+        if self._watch is None:
+            raise LostError
+        stale = set()
+        for change in self._watch.changes():
+            node = self._by_watch.get(change.watch)
+            if node and change.cgroup:
+                stale.add(node)
+            elif node:
+                self._written(node, change.name)
+        return stale
+
+    def _written(self, node: Node, name: str) -> None:
+        """Somebody wrote to a file."""
+        if name == SUBTREE_CONTROL:
+            for child in node.children.values():
+                self._touch(child)
+        elif name in _SWITCHES:
+            self._touch(node)
+        elif name.startswith("cpuset."):
+            self.cpusets += 1
+            self._touch(node)
+        elif name == FREEZE.name or (not name.startswith("cgroup.") and not name.endswith(_NO_LIMITS)):
+            node.limits += 1
+            self.limits += 1
+
+    def _touch(self, node: Node) -> None:
+        node.files += 1
+        self.files += 1
+        node.limits += 1
+        self.limits += 1
+
+    def _look_everywhere(self) -> None:
+        self.cpusets += 1
+        for node in list(self.root.below()):
+            self._touch(node)
+        self._look(self.root, deep=True)
+
+    def _look(self, top: Node, deep: bool = False) -> None:
+        """Find the cgroups directly below, and all below those that are new; ``deep``: below those known too."""
+        left = [top]  # no recursion: anybody with a cgroup of their own may nest them thousands deep
+        while left:
+            node = left.pop()
+            new = self._look_below(node)
+            left += node.children.values() if deep else new
+
+    def _look_below(self, node: Node) -> list[Node]:
+        """Find the cgroups directly below; those that are new."""
+        node.leaf = node.cgroup.is_leaf()
+        if not self._enter(node.cgroup.path):
+            return []
+        try:
+            found = node.cgroup.inodes()
+        except GoneError:
+            found = {}
+        except KernelError:  # too many open files, say: what is known stays
+            self._failed_at(node)
+            return []
+        for name, child in list(node.children.items()):
+            if found.get(name) != child.cgroup.ino:
+                self._forget(node.children.pop(name))
+        return [new for name in found.keys() - node.children.keys() if (new := self._add(node, name))]
+
+    def _add(self, node: Node, name: str) -> Node | None:
+        try:
+            child = node.children[name] = Node(node.cgroup.child(name), node)
+        except (NotFoundError, GoneError):
+            return None
+        except KernelError:
+            self._failed_at(node)
+            return None
+        self.generation += 1
+        self._follow(child)
+        return child
+
+    def _failed_at(self, node: Node) -> None:
+        self.failed += 1
+        self._again.add(node)
+
+    def _follow(self, node: Node) -> None:
+        self.size += 1
+        node.watch = self._watch.add(node.cgroup.fd) if self._watch else None
+        if node.watch is not None:
+            self._by_watch[node.watch] = node
+
+    def _forget(self, top: Node) -> None:
+        for node in list(top.below()):
+            node.children.clear()
+            self.generation += 1
+            self.size -= 1
+            if node.watch is not None and self._watch:
+                self._by_watch.pop(node.watch, None)
+                self._watch.remove(node.watch)
+            node.cgroup.close()

@@ -1,0 +1,173 @@
+"""Files of a cgroup that are read again and again: their descriptors stay open, under a budget.
+
+A read of an open file costs half of open, read and close; but the kernel keeps about 6 KiB for each one, so there is
+a budget, and a cgroup that it has no room for is read the slow way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import repeat
+
+from ..errors import UsageError
+from .cgroup import _FILE, Cgroup, _read_all
+
+_COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
+_SHARE = 64  # of the memory, for all of them
+_OTHERS = 512  # descriptors left for everything else
+_LEAST = 128
+_PAGE = 4096
+_FROM_START = repeat(0)
+_ABSENT = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+class Budget:
+    """How many descriptors may still be kept. ``kept``: how many are."""
+
+    __slots__ = ("kept", "most")
+
+    def __init__(self, most: int | None = None) -> None:
+        """``most``: unset, as many as open files allow, and at most 1/64 of the memory. Raises UsageError."""
+        if most is not None and most < 0:
+            raise UsageError(f"kept descriptors {most}: cannot be less than 0. Leave it out, or give a number")
+        self.most = automatic() if most is None else most
+        self.kept = 0
+
+    def take(self, number: int) -> bool:
+        """Take room for this many, if there is any."""
+        if self.kept + number > self.most:
+            return False
+        self.kept += number
+        return True
+
+
+def allow_open_files(most: int | None = None) -> None:
+    """Raise this process's limit of open files to the hard one; ``most``: further, to this, where it may."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (hard, max(hard, most or 0)):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def automatic() -> int:
+    """Descriptors to keep: what RLIMIT_NOFILE leaves, and no more than 1/64 of the memory pays for."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(0, min(soft // 4 * 3 - _OTHERS, memory // _SHARE // _COST))
+
+
+class Kept:
+    """Some files of one cgroup, read together. ``close()`` it; the cgroup's own handle stays open."""
+
+    __slots__ = ("_budget", "_cgroup", "_fds", "_sizes", "names")
+
+    def __init__(self, cgroup: Cgroup, names: Sequence[str], budget: Budget) -> None:
+        self._cgroup = cgroup
+        self._budget = budget
+        self.names = tuple(names)
+        self._fds: tuple[int, ...] = ()
+        self._sizes: tuple[int, ...] = ()
+
+    def read(self) -> bytes:
+        """The texts of all files, one after the other. Raises OSError when one cannot be read: see ``each``.
+
+        A file that has outgrown what was set aside for it is cut off, and so has no newline at its end.
+        """
+        if self._fds:
+            return b"".join(map(os.pread, self._fds, self._sizes, _FROM_START))
+        fd = self._cgroup.fd
+        return b"".join([_once(fd, name) for name in self.names])
+
+    def each(self) -> tuple[dict[str, bytes], list[OSError]]:
+        """Read every file whole, by name, and keep those that are there. Raises GoneError.
+
+        What this kernel or cgroup lacks is left out for good, what else cannot be read is left out and told.
+        """
+        texts: dict[str, bytes] = {}
+        errors: list[OSError] = []
+        self._drop()
+        fds: list[int] = []
+        room = self._budget.take(len(self.names))
+        for name in self.names:
+            try:
+                fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
+                try:
+                    texts[name] = _read_all(fd)
+                except OSError:
+                    os.close(fd)
+                    raise
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    errors.append(error)
+                continue
+            if room:
+                fds.append(fd)
+            else:
+                os.close(fd)
+        if room:
+            self._budget.kept -= len(self.names) - len(fds)
+            self._fds = tuple(fds)
+            self._sizes = tuple(_room_for(len(text)) for text in texts.values())
+        self.names = tuple(texts)
+        if not self._cgroup.alive():
+            self.close()
+            raise self._cgroup.gone()
+        return texts, errors
+
+    def lines(self) -> int:
+        """How many lines the files have in all. Raises OSError."""
+        total = 0
+        if self._fds:
+            for fd in self._fds:
+                total += _lines(fd)
+            return total
+        for name in self.names:
+            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
+            try:
+                total += _lines(fd)
+            finally:
+                os.close(fd)
+        return total
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        self._drop()
+
+    def _drop(self) -> None:
+        self._budget.kept -= len(self._fds)
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = self._sizes = ()
+
+
+def _lines(fd: int) -> int:
+    """The kernel fills what it is given as long as there are lines, so what comes back less than full is the end."""
+    text = os.pread(fd, _PAGE, 0)
+    if len(text) < _PAGE - _LEAST:
+        return text.count(b"\n")
+    lines, at = 0, 0
+    while text := os.pread(fd, _PAGE, at):
+        lines += text.count(b"\n")
+        at += len(text)
+    return lines
+
+
+def _once(directory: int, name: str) -> bytes:
+    fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=directory)
+    try:
+        text = os.pread(fd, _PAGE, 0)
+        return text if len(text) < _PAGE else _read_all(fd)
+    finally:
+        os.close(fd)
+
+
+def _room_for(length: int) -> int:
+    """Bytes to set aside for a file that was this long, so that it may grow."""
+    return max(_LEAST, 1 << (length * 5 // 4).bit_length())

@@ -1,0 +1,95 @@
+"""Word from the kernel of what changed in a cgroup's directory: inotify(7).
+
+The kernel tells of cgroups that were made and removed, and of every write(2) to an interface file, whoever did it. It
+does not tell of files that come and go with a controller, nor of values that it changes itself; see ``forest``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from ..errors import NotAvailableError
+
+_MODIFY, _MOVED, _CREATE, _DELETE, _ONLYDIR = 0x2, 0xC0, 0x100, 0x200, 0x01000000
+_OVERFLOW, _IGNORED = 0x4000, 0x8000
+_EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name
+_BUSY = (b"cgroup.procs", b"cgroup.threads", b"cgroup.events", b"memory.events", b"pids.events")
+"""Files that are written whenever a process enters, and that the kernel itself reports; they hold no limits."""
+_UNWATCHED = (errno.ENOSPC, errno.ENOENT, errno.ENOMEM, errno.EACCES)
+
+
+class Change(NamedTuple):
+    """One change. ``watch``: whose directory; ``name``: a file in it, or a ``cgroup`` that was made or removed."""
+
+    watch: int
+    name: str
+    cgroup: bool
+
+
+class LostError(Exception):
+    """The kernel's queue was full: anything may have changed."""
+
+
+class Watch:
+    """Watches on directories. Raises NotAvailableError where the user has no inotify instance left."""
+
+    def __init__(self) -> None:
+        try:
+            from inotify_simple import INotify
+        except ImportError:
+            raise NotAvailableError("inotify-simple is not installed. Run pip install 'rctl[exporter]'") from None
+        try:
+            self._inotify = INotify(nonblocking=True)
+        except OSError as error:
+            raise NotAvailableError(
+                f"inotify: {error.strerror}. Raise fs.inotify.max_user_instances, or run without watching"
+            ) from None
+
+    def add(self, directory: int) -> int | None:
+        """Watch an open directory; ``None`` when fs.inotify.max_user_watches is reached, it has gone, or may not be."""
+        try:
+            return int(
+                self._inotify.add_watch(f"/proc/self/fd/{directory}", _MODIFY | _MOVED | _CREATE | _DELETE | _ONLYDIR)
+            )
+        except OSError as error:
+            if error.errno in _UNWATCHED:
+                return None
+            raise
+
+    def remove(self, watch: int) -> None:
+        """Watch no more."""
+        with suppress(OSError):
+            self._inotify.rm_watch(watch)
+
+    def changes(self) -> Iterator[Change]:
+        """What changed since the last call, in order, without what ``_BUSY`` names.
+
+        Raises LostError when some of it is not known. The library's own reading makes an object of every event, which
+        costs more than all else on a host where processes come and go.
+        """
+        while data := self._read():
+            at = 0
+            while at < len(data):
+                watch, mask, _, length = _EVENT.unpack_from(data, at)
+                name = data[at + _EVENT.size : at + _EVENT.size + length]
+                at += _EVENT.size + length
+                if mask & _OVERFLOW:
+                    raise LostError
+                if not (mask & _MODIFY and name.startswith(_BUSY)) and not mask & _IGNORED:
+                    text = os.fsdecode(name.rstrip(b"\0"))
+                    yield Change(watch, text, bool(mask & (_CREATE | _DELETE | _MOVED)))
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._inotify.fileno(), 1 << 16)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        """Let go of all watches."""
+        self._inotify.close()

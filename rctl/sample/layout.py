@@ -1,0 +1,85 @@
+"""Where the figures stand in the texts of some interface files: found once, then picked out of every reading after.
+
+A layout is a regular expression made from texts that were read: all that is not a number must be just so, and each
+figure that is wanted is a group. One match checks everything, a text that was cut off included, and gives the figures
+as they stand, as bytes. All formats of https://docs.kernel.org/admin-guide/cgroup-v2.html#format are understood. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+Row = tuple[bytes, ...]
+
+_FIGURE, _NUMBER = b"([0-9]++)", b"[0-9.]++"
+
+
+class Column(NamedTuple):
+    """One figure's place: the file, the line's name (``some``, ``8:0``; empty where the key names it) and the key."""
+
+    file: str
+    line: str
+    key: str
+
+
+Wanted = Callable[[Column], bool]
+
+
+class Layout:
+    """Where the figures stand. Texts that differ in numbers alone have the same ``pattern``.
+
+    ``columns``: what ``row`` gives, in that order.
+    """
+
+    __slots__ = ("_match", "columns", "pattern")
+
+    def __init__(self, texts: Mapping[str, bytes], wanted: Wanted) -> None:
+        """From whole texts by file name."""
+        columns: list[Column] = []
+        parts: list[bytes] = []
+        for name, text in texts.items():
+            for number, line in enumerate(text.split(b"\n")):
+                if number:
+                    parts.append(b"\n")
+                for word, column in _words(name, line):
+                    if column and wanted(column):
+                        columns.append(column)
+                        parts.append(_FIGURE)
+                    else:
+                        parts.append(_NUMBER if column or _is_number(word) else re.escape(word))
+        self.columns = tuple(columns)
+        self.pattern = b"".join(parts)
+        self._match = re.compile(self.pattern).fullmatch
+
+    def row(self, text: bytes) -> Row | None:
+        """The figures in the joined texts; ``None`` when the texts are no longer of this layout."""
+        found = self._match(text)
+        return found.groups() if found else None
+
+
+def _words(file: str, line: bytes) -> Iterator[tuple[bytes, Column | None]]:
+    """A line in pieces, blanks included; with each figure its column."""
+    pieces = re.split(rb"([ =\t]+)", line)
+    for index, piece in enumerate(pieces):
+        yield piece, _column(file, pieces, index) if piece.isdigit() else None
+
+
+def _column(file: str, pieces: list[bytes], index: int) -> Column | None:
+    """The column of the number at an index; ``None`` for one that nothing names.
+
+    Some kernels begin a line of ``io.stat`` with devices that have no figures: ``7:7 7:6 7:4 rbytes=1`` is of 7:4.
+    """
+    names = [piece.decode("ascii", "replace") for piece in pieces[::2]]
+    at = index // 2
+    if len(names) == 1:
+        return Column(file, "", "")
+    if at and pieces[index - 1] == b"=":
+        first = pieces.index(b"=") // 2
+        return Column(file, names[first - 1] if first else "", names[at - 1])
+    return Column(file, "", names[0]) if len(names) == 2 else None
+
+
+def _is_number(word: bytes) -> bool:
+    return word.replace(b".", b"", 1).isdigit()

@@ -1,0 +1,95 @@
+"""Which limits stand, for thousands of VEs: read when something was written, not each time.
+
+The limits of a VE change by a write to its files; what binds it also by one above it, and by the host. ``Forest``
+counts the writes; of what the kernel changes by itself, the host's CPUs and memory are looked at each time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ..cgroupfs.forest import Forest, Node
+from ..errors import GoneError, KernelError
+from ..limits import FILES
+from .effective import Bound, effective
+from .levels import Level, Reader, host
+from .sweep import Member
+
+_NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
+_HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
+
+Stamp = tuple[int, ...]
+
+
+class Standing(NamedTuple):
+    """``limits``: the texts of the limits' files, by name; ``bounds``: the tightest on the way up, by limit."""
+
+    limits: Mapping[str, str]
+    bounds: Mapping[str, Bound]
+
+
+class Standings:
+    """The standing limits of many VEs. ``failed``: of how many they could not be read; those are tried again."""
+
+    def __init__(self, forest: Forest, read_host: Reader) -> None:
+        """``read_host``: gives the host's files by absolute path."""
+        self._forest = forest
+        self._read_host = read_host
+        self._host = Level("host", {})
+        self._hosts = 0
+        self._facts: tuple[object, ...] = ()
+        self._seen: Stamp = ()
+        self._levels: dict[Node, tuple[Stamp, Level]] = {}
+        self._stamps: dict[Member, Stamp] = {}
+        self._found: dict[Member, Standing] = {}
+        self.failed = 0
+
+    def refresh(self, members: Iterable[Member]) -> Mapping[Member, Standing]:
+        """What stands now. As long as nothing changed it is the same object, and so is each entry of it."""
+        self._look_at_host()
+        forest = self._forest
+        now = (forest.limits, forest.cpusets, forest.generation, self._hosts)
+        if now != self._seen:
+            self.failed = 0
+            old, self._found = self._found, {}
+            for member in members:
+                if member.ask.limits and (found := self._standing(member, old.get(member))):
+                    self._found[member] = found
+            self._stamps = {member: self._stamps[member] for member in self._found}
+            self._levels = {node: level for node, level in self._levels.items() if node.cgroup.fd >= 0}
+            self._seen = () if self.failed else now
+        return self._found
+
+    def _standing(self, member: Member, old: Standing | None) -> Standing | None:
+        way = tuple(member.node.way_up())
+        stamp = (self._hosts, self._forest.cpusets, *(node.limits for node in way))
+        if old and self._stamps[member] == stamp:
+            return old
+        try:
+            levels = [self._level(node) for node in way]
+        except GoneError:
+            return None
+        except KernelError:
+            self.failed += 1
+            return None
+        self._stamps[member] = stamp
+        return Standing(levels[0].texts, effective([*levels, self._host]))
+
+    def _level(self, node: Node) -> Level:
+        stamp = (node.limits, self._forest.cpusets)
+        known = self._levels.get(node)
+        if not known or known[0] != stamp:
+            names = [name for name in node.cgroup.files() if name in _NAMES or _HUGE.fullmatch(name)]
+            texts = {name: text for name in names if (text := node.cgroup.read_if_there(name)) is not None}
+            known = self._levels[node] = (stamp, Level(node.cgroup.path, texts))
+        return known[1]
+
+    def _look_at_host(self) -> None:
+        facts = (os.sysconf("SC_PHYS_PAGES"), self._read_host("/sys/devices/system/cpu/online"))
+        if facts != self._facts:
+            self._facts = facts
+            self._host = host(self._read_host)
+            self._hosts += 1

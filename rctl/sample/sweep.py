@@ -1,0 +1,276 @@
+"""One reading of thousands of VEs at next to no cost.
+
+Files are kept open under a budget, texts are picked apart by a ``layout`` that was found once, VEs come and go by the
+kernel's own word (``forest``). What binds them is in ``standing``. Figures stay the kernel's bytes: who shows them
+knows what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+from ..cgroupfs.forest import Forest, Node
+from ..cgroupfs.kept import Budget, Kept
+from ..controllers.core import PROCS
+from ..errors import GoneError, KernelError
+from .layout import Layout, Row, Wanted
+from .population import processes
+
+
+class Ask(NamedTuple):
+    """What is wanted of a VE.
+
+    ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
+    in one of their own. ``figures``: which of those in them. ``tag``: anything by which the asker knows this wish
+    again.
+    """
+
+    files: Callable[[Sequence[str]], Sequence[Sequence[str]]]
+    figures: Wanted
+    limits: bool
+    processes: bool
+    tag: Hashable = None
+
+
+Choose = Callable[[str], tuple[str, Ask] | None]
+"""For a cgroup path the VE's name and what is wanted of it; ``None`` to leave it out."""
+
+
+class Part:
+    """Some files of a VE that are read together. ``errors``: how many are there and cannot be read.
+
+    ``text`` and ``row`` are of the last reading: most VEs rest most of the time, and what is the same is not parsed
+    again.
+    """
+
+    __slots__ = ("errors", "kept", "layout", "row", "text")
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.layout: Layout | None = None
+        self.text = b""
+        self.row: Row | None = None
+        self.errors = 0
+
+    def fetch(self) -> Row | None:
+        """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
+        try:
+            text = self.kept.read()
+            if text != self.text:
+                self.row = self.layout.row(text) if self.layout else None
+                self.text = text
+        except OSError:  # the slow way finds out which file, and why
+            self.row = None
+        return self.row
+
+
+class Member:
+    """One VE that is read again and again.
+
+    ``parts``: its files, as they were found when ``files`` was the node's count; ``procs``: the list of its processes;
+    ``unread``: how many such lists are there and cannot be read.
+    """
+
+    __slots__ = ("ask", "files", "name", "node", "parts", "procs", "unread")
+
+    def __init__(self, node: Node, name: str, ask: Ask) -> None:
+        self.node = node
+        self.name = name
+        self.ask = ask
+        self.files = -1
+        self.parts: list[Part] = []
+        self.procs: Kept | None = None
+        self.unread = 0
+
+    def find_files(self, budget: Budget) -> None:
+        """See anew which files there are. Raises GoneError, KernelError."""
+        self.close()
+        files, cgroup = self.node.files, self.node.cgroup
+        self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(cgroup.files())]
+        if self.ask.processes:
+            self.procs = Kept(cgroup, (PROCS,), budget)
+            self.unread = len(self.procs.each()[1])
+        self.files = -1 if self.unread else files  # what could not be read is looked for again next time
+
+    def processes(self) -> int | None:
+        """How many processes live in it and below. Raises OSError, GoneError, KernelError.
+
+        ``None``: a threaded cgroup, of which the kernel does not say.
+        """
+        if self.procs and not self.procs.names:
+            return None
+        if self.procs and self.node.leaf:
+            return self.procs.lines()
+        return processes(self.node.cgroup)
+
+    def close(self) -> None:
+        """Let go of its files."""
+        while self.parts:
+            self.parts.pop().kept.close()
+        if self.procs:
+            self.procs.close()
+        self.procs = None
+        self.unread = 0
+        self.files = -1
+
+
+class Plan(NamedTuple):
+    """Whose figures stand in the same places, and where they are read."""
+
+    layout: Layout
+    members: list[Member]
+    parts: list[Part]
+
+
+class Group(NamedTuple):
+    """VEs whose figures stand in the same places: the VEs, and for each a row as ``layout.columns`` say."""
+
+    layout: Layout
+    members: list[Member]
+    rows: list[Row]
+
+
+class Sweep:
+    """A reading of many VEs, again and again. ``close()`` it; the forest stays the caller's.
+
+    ``members``: the VEs, in the order of their paths; the same object until one comes or goes. ``gone``: those that
+    could not be read at the last ``take``.
+    """
+
+    def __init__(self, forest: Forest, choose: Choose, budget: Budget) -> None:
+        self._forest = forest
+        self._choose = choose
+        self._budget = budget
+        self._members: dict[Node, Member] = {}
+        self._layouts: dict[object, Layout] = {}
+        self._generation = -1
+        self._failed = 0
+        self._plans: list[Plan] = []
+        self._found_at = (-1, -1)
+        self._unread = False
+        self.members: Sequence[Member] = ()
+        self.gone: set[Member] = set()
+
+    @property
+    def errors(self) -> int:
+        """Cgroups and files that are there and could not be read."""
+        members = self._members.values()
+        unread = sum(member.unread + sum(part.errors for part in member.parts) for member in members)
+        return self._forest.failed + self._failed + unread
+
+    def find(self) -> None:
+        """Take in which VEs have come and gone."""
+        self._forest.refresh()
+        if self._generation == self._forest.generation:
+            return
+        self._generation = self._forest.generation
+        old, self._members = self._members, {}
+        for node in self._forest.root.below():
+            if member := old.pop(node, None) or self._member(node):
+                self._members[node] = member
+        self.members = tuple(self._members.values())
+        for gone in old.values():
+            gone.close()
+
+    def take(self) -> list[Group]:
+        """Read every VE's figures. One that has gone meanwhile is left out."""
+        self.gone = set()
+        self._failed = 0
+        if self._find_files() or not self._plans:
+            for member in self.members:
+                for part in member.parts:
+                    part.fetch()
+            return self._grouped()
+        groups = [
+            Group(layout, members, [part.fetch() for part in parts])  # type: ignore[misc]
+            for layout, members, parts in self._plans
+        ]
+        return self._grouped() if any(None in group.rows for group in groups) else groups
+
+    def processes(self) -> dict[Member, int]:
+        """How many processes live in each VE of which that is wanted, and below it."""
+        found = {}
+        for member in self.members:
+            if member.ask.processes and member not in self.gone:
+                try:
+                    number = member.processes()
+                except (OSError, GoneError, KernelError):
+                    continue
+                if number is not None:
+                    found[member] = number
+        return found
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
+        self.members = ()
+
+    def _member(self, node: Node) -> Member | None:
+        chosen = self._choose(node.cgroup.path)
+        return Member(node, *chosen) if chosen else None
+
+    def _find_files(self) -> bool:
+        """See anew which files there are, of VEs where that may have changed. Returns whether it was so anywhere."""
+        now = (self._forest.files, self._generation)
+        if now == self._found_at and not self._unread:
+            return False
+        self._found_at = now
+        self._unread = False
+        for member in self.members:
+            if member.files != member.node.files and not self._found(member):
+                self.gone.add(member)
+        return True
+
+    def _found(self, member: Member) -> bool:
+        try:
+            member.find_files(self._budget)
+        except GoneError:
+            return False
+        except KernelError:
+            self._failed += 1
+            self._unread = True
+            return False
+        self._unread = self._unread or member.unread > 0
+        return True
+
+    def _grouped(self) -> list[Group]:
+        """Look for the figures that were not where they should be, and see which VEs have theirs in the same places."""
+        plans: dict[Layout, Plan] = {}
+        for member in self.members:
+            if member in self.gone or not all(
+                part.row is not None or self._anew(member, part) for part in member.parts
+            ):
+                self.gone.add(member)
+                continue
+            for part in member.parts:
+                plan = plans.setdefault(part.layout, Plan(part.layout, [], []))  # type: ignore[arg-type]
+                plan.members.append(member)
+                plan.parts.append(part)
+        self._plans = [] if self.gone else list(plans.values())
+        if len(self._layouts) > 2 * len(plans) + 8:
+            self._layouts = {_key(plan.members[0], layout): layout for layout, plan in plans.items()}
+        return [Group(layout, members, [part.row for part in parts]) for layout, members, parts in plans.values()]  # type: ignore[misc]
+
+    def _anew(self, member: Member, part: Part) -> bool:
+        """Read files whose layout is not known, or has changed. Returns whether the VE is still there."""
+        try:
+            texts, errors = part.kept.each()
+        except GoneError:
+            return False
+        part.errors = len(errors)
+        if errors:
+            member.files = -1  # all is looked for again next time
+            self._unread = True
+        layout = Layout(texts, member.ask.figures)
+        part.layout = self._layouts.setdefault(_key(member, layout), layout)
+        part.text = b"".join(texts.values())
+        part.row = part.layout.row(part.text)
+        return part.row is not None
+
+
+def _key(member: Member, layout: Layout) -> Hashable:
+    """What layouts must have in common to be one: other files may hold the same text."""
+    return member.ask, layout.columns, layout.pattern

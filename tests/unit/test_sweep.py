@@ -1,0 +1,300 @@
+"""One reading of many VEs. Plain directories stand in for cgroups."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.forest import Forest
+from rctl.cgroupfs.kept import Budget, Kept
+from rctl.errors import KernelError
+from rctl.sample.standing import Standings
+from rctl.sample.sweep import Ask, Sweep
+
+FILES = ("cpu.stat", "pids.current", "pids.peak", "io.stat")
+
+
+def _parts(there: Sequence[str]) -> list[list[str]]:
+    apart = [[name for name in FILES[:3] if name in there], [name for name in FILES[3:] if name in there]]
+    return [part for part in apart if part]
+
+
+ASK = Ask(_parts, lambda _: True, limits=True, processes=True)
+
+
+def put(place: Path, path: str, **files: str) -> None:
+    folder = place / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for above in [folder, *folder.relative_to(place).parents]:
+        (place / above / "cgroup.procs").touch()
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for number, name in enumerate("abc"):
+        put(tmp_path, name, pids_current=f"{number}\n", io_stat=f"8:0 rbytes={number}\n", memory_max=f"{number}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def root(place: Path) -> Iterator[Cgroup]:
+    with Cgroup("/", os.open(place, os.O_RDONLY)) as found:
+        yield found
+
+
+@pytest.fixture
+def forest(root: Cgroup) -> Iterator[Forest]:
+    found = Forest(root, lambda _: True, None)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=[0, 5, 1000], ids=lambda most: f"budget-{most}")
+def budget(request: pytest.FixtureRequest) -> Budget:
+    return Budget(request.param)
+
+
+@pytest.fixture
+def sweep(forest: Forest, budget: Budget) -> Iterator[Sweep]:
+    found = Sweep(forest, lambda path: (path, ASK) if path != "/" else None, budget)
+    yield found
+    found.close()
+
+
+def read(sweep: Sweep) -> dict[str, dict[str, str]]:
+    """Every figure by VE."""
+    sweep.find()
+    return taken(sweep)
+
+
+def taken(sweep: Sweep) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for layout, members, rows in sweep.take():
+        for member, row in zip(members, rows, strict=True):
+            for column, value in zip(layout.columns, row, strict=True):
+                name = " ".join(filter(None, column))
+                assert name not in found.setdefault(member.name, {})
+                found[member.name][name] = value.decode()
+    return found
+
+
+FIRST = {f"/{name}": {"pids.current": str(n), "io.stat 8:0 rbytes": str(n)} for n, name in enumerate("abc")}
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+class TestReading:
+    def test_every_figure_of_every_ve(self, sweep: Sweep) -> None:
+        assert read(sweep) == FIRST
+
+    def test_again_and_again(self, sweep: Sweep, place: Path) -> None:
+        for number in (1, 1, 22, 333, 4, 10**18):
+            put(place, "b", pids_current=f"{number}\n")
+            assert read(sweep) == FIRST | {"/b": FIRST["/b"] | {"pids.current": str(number)}}
+
+    def test_ves_whose_figures_stand_alike_are_read_as_one_group(self, sweep: Sweep) -> None:
+        sweep.find()
+        assert [len(group.members) for group in sweep.take()] == [3, 3]
+
+    def test_a_device_more_or_less(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        put(place, "a", io_stat="8:0 rbytes=1\n8:16 rbytes=7\n")
+        assert read(sweep)["/a"] == {"pids.current": "0", "io.stat 8:0 rbytes": "1", "io.stat 8:16 rbytes": "7"}
+        put(place, "a", io_stat="")
+        assert read(sweep)["/a"] == {"pids.current": "0"}
+
+    def test_files_that_hold_the_same_text_are_not_taken_for_one_another(self, sweep: Sweep, place: Path) -> None:
+        (place / "b" / "pids.current").unlink()
+        put(place, "b", pids_peak="9\n")
+        assert read(sweep) == FIRST | {"/b": {"pids.peak": "9", "io.stat 8:0 rbytes": "1"}}
+
+    def test_no_figure_at_all(self, sweep: Sweep, place: Path) -> None:
+        put(place, "d")
+        assert read(sweep) == FIRST
+        assert len(sweep.members) == 4
+
+
+class TestComingAndGoing:
+    def test_a_ve_that_comes(self, sweep: Sweep, place: Path) -> None:
+        before = read(sweep)
+        put(place, "aa", pids_current="5\n")
+        assert read(sweep) == before | {"/aa": {"pids.current": "5"}}
+        assert [member.name for member in sweep.members] == ["/a", "/aa", "/b", "/c"]
+
+    def test_a_ve_that_goes(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        shutil.rmtree(place / "b")
+        assert set(read(sweep)) == {"/a", "/c"}
+        assert (sweep.gone, sweep.errors) == (set(), 0)
+
+    def test_a_ve_that_goes_in_the_middle_of_a_reading(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        sweep.find()
+        shutil.rmtree(place / "b")
+        taken(sweep)
+        found = taken(sweep)
+        assert {"/a", "/c"} <= set(found)
+        assert {name: figures for name, figures in found.items() if name != "/b"} == {
+            name: FIRST[name] for name in ("/a", "/c")
+        }
+
+    def test_a_ve_that_goes_after_a_part_of_it_was_read_is_left_out_as_a_whole(
+        self, sweep: Sweep, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sweep.find()
+        each = Kept.each
+
+        def each_before_it_goes(kept: Kept) -> tuple[dict[str, bytes], list[OSError]]:
+            if kept.names == ("io.stat",) and kept._cgroup.path == "/b":
+                shutil.rmtree(place / "b")
+            return each(kept)
+
+        monkeypatch.setattr(Kept, "each", each_before_it_goes)
+        assert set(taken(sweep)) == {"/a", "/c"}
+        assert [member.name for member in sweep.gone] == ["/b"]
+
+    def test_thousands_that_come_and_go_leave_nothing_behind(self, sweep: Sweep, place: Path, budget: Budget) -> None:
+        read(sweep)
+        before = (descriptors(), budget.kept)
+        for number in range(300):
+            put(place, f"x{number}", io_stat=f"8:{number} rbytes=1\n")
+            assert f"/x{number}" in read(sweep)
+            shutil.rmtree(place / f"x{number}")
+        read(sweep)
+        assert descriptors() - budget.kept == before[0] - before[1]
+        assert len(sweep._layouts) < 30
+
+    def test_nothing_stays_open_in_the_end(self, sweep: Sweep, budget: Budget) -> None:
+        before = descriptors()
+        read(sweep)
+        sweep.close()
+        assert (descriptors(), budget.kept) == (before, 0)
+
+    def test_the_members_are_the_same_object_until_one_comes(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        before = sweep.members
+        read(sweep)
+        assert sweep.members is before
+        put(place, "d")
+        read(sweep)
+        assert sweep.members is not before
+        assert sweep.members[0] is before[0]
+
+
+class TestErrors:
+    def test_a_file_that_cannot_be_read_is_counted_until_it_can(self, sweep: Sweep, place: Path) -> None:
+        (place / "b" / "pids.current").unlink()
+        (place / "b" / "pids.current").symlink_to("nowhere")
+        for _ in range(3):
+            assert read(sweep) == FIRST | {"/b": {"io.stat 8:0 rbytes": "1"}}
+            assert sweep.errors == 1
+        (place / "b" / "pids.current").unlink()
+        put(place, "b", pids_current="1\n")
+        assert read(sweep) == FIRST
+        assert sweep.errors == 0
+
+    def test_a_file_that_fails_once_comes_back_by_itself(
+        self, place: Path, root: Cgroup, budget: Budget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forest = Forest(root, lambda _: True, None)
+        monkeypatch.setattr(Forest, "refresh", lambda _: None)  # nobody says that anything changed
+        sweep = Sweep(forest, lambda path: (path, ASK) if path != "/" else None, budget)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", _failing("pids.current", os.open))
+            assert read(sweep) == {name: {"io.stat 8:0 rbytes": FIRST[name]["io.stat 8:0 rbytes"]} for name in FIRST}
+            assert sweep.errors == 3
+        assert (read(sweep), sweep.errors) == (FIRST, 0)
+        sweep.close()
+        forest.close()
+
+    def test_a_cgroup_that_cannot_be_listed_is_counted(self, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+        sweep.find()
+        with monkeypatch.context() as patch:
+            patch.setattr(Cgroup, "files", _unlistable)
+            assert (taken(sweep), sweep.errors) == ({}, 3)
+        assert (read(sweep), sweep.errors) == (FIRST, 0)
+
+
+def _failing(file: str, real: Callable[..., int]) -> Callable[..., int]:
+    def opened(name: str, *args: int, **more: int) -> int:
+        if name == file:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(name, *args, **more)
+
+    return opened
+
+
+def _unlistable(cgroup: Cgroup) -> list[str]:
+    raise KernelError(cgroup.path, "", "", errno.EMFILE)
+
+
+class TestProcesses:
+    def test_of_a_leaf_and_of_one_with_others_below(self, sweep: Sweep, place: Path) -> None:
+        put(place, "a", cgroup_procs="1\n2\n")
+        put(place, "b/below", cgroup_procs="3\n4\n5\n")
+        read(sweep)
+        found = {member.name: number for member, number in sweep.processes().items()}
+        assert found == {"/a": 2, "/b": 3, "/b/below": 3, "/c": 0}
+
+    def test_of_one_that_went_nothing_is_said(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        shutil.rmtree(place / "b")
+        read(sweep)
+        assert {member.name for member in sweep.processes()} == {"/a", "/c"}
+
+
+class TestStanding:
+    @pytest.fixture
+    def standings(self, forest: Forest) -> Standings:
+        host = {"/proc/meminfo": "MemTotal: 8 kB\nMemAvailable: 4 kB\n", "/sys/devices/system/cpu/online": "0-3\n"}
+        return Standings(forest, host.get)
+
+    def test_the_limits_and_what_binds(self, sweep: Sweep, standings: Standings) -> None:
+        read(sweep)
+        found = {member.name: standing for member, standing in standings.refresh(sweep.members).items()}
+        assert {name: standing.limits["memory.max"] for name, standing in found.items()} == {
+            "/a": "0\n", "/b": "1\n", "/c": "2\n",
+        }  # fmt: skip
+        assert (found["/b"].bounds["memory.max"].limit, found["/b"].bounds["memory.max"].source) == (1, "/b")
+
+    def test_a_limit_that_changed(self, sweep: Sweep, standings: Standings, place: Path) -> None:
+        read(sweep)
+        standings.refresh(sweep.members)
+        put(place, "b", memory_max="max\n")
+        read(sweep)
+        found = {member.name: standing for member, standing in standings.refresh(sweep.members).items()}
+        assert found["/b"].limits["memory.max"] == "max\n"
+        assert (found["/b"].bounds["memory.max"].limit, found["/b"].bounds["memory.max"].source) == (8192, "host")
+
+    def test_as_long_as_nothing_changed_it_is_the_same(
+        self, sweep: Sweep, standings: Standings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read(sweep)
+        before = standings.refresh(sweep.members)
+        monkeypatch.setattr(Cgroup, "read", _unlistable)
+        assert standings.refresh(sweep.members) is before
+
+    def test_limits_that_cannot_be_read_are_counted_and_tried_again(
+        self, sweep: Sweep, standings: Standings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read(sweep)
+        with monkeypatch.context() as patch:
+            patch.setattr(Cgroup, "files", _unlistable)
+            assert (standings.refresh(sweep.members), standings.failed) == ({}, 3)
+        assert (len(standings.refresh(sweep.members)), standings.failed) == (3, 0)
+
+    def test_one_that_has_gone_is_no_failure(self, sweep: Sweep, standings: Standings, place: Path) -> None:
+        read(sweep)
+        shutil.rmtree(place / "b")
+        assert {member.name for member in standings.refresh(sweep.members)} == {"/a", "/c"}
+        assert standings.failed == 0
