@@ -20,7 +20,7 @@ from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, Usa
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
-from . import expand, plan, single_writer
+from . import expand, failures, plan, single_writer
 from .account import Account, failed, outcomes
 from .apply import run
 from .caveats import caveats
@@ -174,6 +174,8 @@ def _run(
             journal.abandon()
         else:
             journal.close(done=False)
+        if isinstance(error, RctlError) and error.reached:
+            failures.note(journal.state, steps[error.reached - 1], error)
         raise
     with undisturbed():
         notes += journal.close(done=True)

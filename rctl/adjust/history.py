@@ -30,17 +30,30 @@ class Record(msgspec.Struct, frozen=True):
     undoes: str | None = None
 
 
-def append(state: State, line: bytes) -> None:
-    """Add a line to the history. One that has grown over 16 MiB starts anew beside the old, which is still read."""
-    fd = os.open(state.history, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def append(path: str, line: bytes) -> None:
+    """Add a line to a file. One that has grown over 16 MiB starts anew beside the old, which is still read."""
+    fd = _alone(path)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         size = os.lseek(fd, 0, os.SEEK_END)
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
         write_all(fd, (b"\n" if torn else b"") + line + b"\n")
         if size + len(line) > _MOST:
-            os.rename(state.history, state.history + ".1")
+            os.rename(path, path + ".1")
     finally:
+        os.close(fd)
+
+
+def _alone(path: str) -> int:
+    """Open a file for adding to it, locked; anew when it was moved away while another had the lock."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(fd)):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
 
 

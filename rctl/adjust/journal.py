@@ -29,7 +29,7 @@ class Journal:
         """Write the journal and wait until it is on disk."""
         self.record = record
         self._data = msgspec.json.encode(record)
-        self._state = state
+        self.state = state
         self._path = f"{state.journals}/{record.id}.json"
         draft = f"{state.journals}/.{record.id}.{os.getpid()}"
         self._fd = -1
@@ -65,7 +65,7 @@ class Journal:
             return None
         data = os.pread(fd, os.fstat(fd).st_size, 0)
         journal = cls.__new__(cls)
-        journal._fd, journal._state, journal._path, journal._data = fd, state, path, data
+        journal._fd, journal.state, journal._path, journal._data = fd, state, path, data
         try:
             journal.record = _decoded(path, data)
         except RctlError:
@@ -81,15 +81,15 @@ class Journal:
         notes: list[str] = []
         try:
             if done:
-                append(self._state, self._data)
+                append(self.state.history, self._data)
         except OSError as error:
-            notes.append(f"{self._state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
+            notes.append(f"{self.state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
         self._let_go(self._path)
         return notes
 
     def told(self) -> bool:
         """Whether the history has it already: the crash came after the end."""
-        return any(record.id == self.record.id for record in history(self._state))
+        return any(record.id == self.record.id for record in history(self.state))
 
     def abandon(self) -> None:
         """Leave the journal open on disk, for ``rctl recover``."""

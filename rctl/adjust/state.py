@@ -34,6 +34,11 @@ class State(NamedTuple):
         """JSON lines, one a finished adjustment, oldest first."""
         return f"{self.keep}/history.jsonl"
 
+    @property
+    def failures(self) -> str:
+        """JSON lines, one a limit that could not be written, oldest first."""
+        return f"{self.keep}/failures.jsonl"
+
 
 def _made(folder: str) -> os.stat_result:
     try:

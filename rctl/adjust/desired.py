@@ -1,0 +1,93 @@
+"""What each VE's limits were last set to by rctl, learned from the history as it grows.
+
+*Desired* is what was asked, *written* what the file holds; when they differ, somebody else has changed the limit since:
+that is drift. It also counts what was written and what could not be, for who shows it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping
+
+import msgspec
+
+from ..limits import file_named
+from .failures import Failure
+from .follow import Follower
+from .history import Record
+from .plan import Set
+from .state import State
+
+
+class Desired:
+    """The desired limits on this boot. ``close()`` it.
+
+    ``writes``, ``failures``: limits written and not written by rctl since this object was made, by file. ``version``
+    changes with every adjustment.
+    """
+
+    def __init__(self, state: State, boot_id: str) -> None:
+        """Reads the whole history once. One that cannot be read, or is not there yet, holds nothing."""
+        self._boot_id = boot_id
+        self._history, self._failed = Follower(state.history), Follower(state.failures)
+        self._records, self._failures = msgspec.json.Decoder(Record), msgspec.json.Decoder(Failure)
+        self._entries: dict[int, dict[tuple[str, str], str]] = {}
+        self.writes: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.version = 0
+        self.refresh()
+        self.writes.clear()
+        self.failures.clear()
+
+    def refresh(self) -> None:
+        """Take in what was adjusted since the last time. A line that is no record is left out."""
+        for line in self._history.lines():
+            try:
+                self._take(self._records.decode(line))
+            except msgspec.DecodeError:
+                continue
+        for line in self._failed.lines():
+            try:
+                self.failures[self._failures.decode(line).file] += 1
+            except msgspec.DecodeError:
+                continue
+
+    def drift(self, ino: int, texts: Mapping[str, str]) -> dict[str, bool]:
+        """Whether each limit that rctl set on a cgroup is no longer so, by file, and device where there is one.
+
+        ``texts``: of the limits' files that are there, by name; of others nothing is said.
+        """
+        return {
+            f"{name} {key}".strip(): not (file := file_named(name)).holds(file.entry(texts[name], key), wanted)
+            for (name, key), wanted in self._entries.get(ino, {}).items()
+            if name in texts
+        }
+
+    def keep(self, inos: Container[int]) -> None:
+        """Forget all cgroups but these: call it before ``refresh``, which may know of younger ones."""
+        self._entries = {ino: entries for ino, entries in self._entries.items() if ino in inos}
+
+    def __len__(self) -> int:
+        """How many cgroups it knows."""
+        return len(self._entries)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._history.close()
+        self._failed.close()
+
+    def _take(self, record: Record) -> None:
+        self.version += 1
+        for step in record.steps:
+            if isinstance(step, Set):
+                self.writes[step.file] += 1
+                if record.boot_id == self._boot_id and (ino := record.inodes.get(step.path)):
+                    self._set(self._entries.setdefault(ino, {}), step)
+
+    @staticmethod
+    def _set(entries: dict[tuple[str, str], str], step: Set) -> None:
+        for other in file_named(step.file).disturbs:  # the kernel changed it, and nobody asked for that
+            entries.pop((other.name, ""), None)
+        entries.pop((step.file, step.key), None)
+        if step.exact:
+            entries[step.file, step.key] = step.new

@@ -1,0 +1,34 @@
+"""Limits that could not be written: a line each beside the history, for who counts them.
+
+The adjustment itself was put back and leaves no trace otherwise; that it was tried, and why it failed, is worth
+knowing.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import msgspec
+
+from .history import append
+from .plan import Set, Step
+from .state import State
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One limit that could not be written. ``time``: seconds since 1970; ``error``: why, as it was told."""
+
+    time: float
+    path: str
+    file: str
+    new: str
+    error: str
+
+
+def note(state: State, step: Step, error: BaseException) -> None:
+    """Remember a step that failed. A disk that is full does not make matters worse."""
+    if isinstance(step, Set):
+        failure = Failure(time.time(), step.path, step.file, step.new, str(error) or type(error).__name__)
+        with suppress(OSError):
+            append(state.failures, msgspec.json.encode(failure))
