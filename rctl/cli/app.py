@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bare, bench, doctor, ls, past, schema, set, show, spec  # noqa: A004
+from . import bare, bench, doctor, exporter, ls, past, schema, set, show, spec  # noqa: A004
 
 
 class _Verbs(TyperGroup):
@@ -60,3 +60,4 @@ app.command("attach")(bare.attach)
 app.command("rm")(bare.rm)
 app.command("schema")(schema.schema)
 app.add_typer(bench.app, name="bench")
+app.add_typer(exporter.app, name="exporter")

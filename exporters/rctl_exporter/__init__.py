@@ -1,0 +1,22 @@
+"""Every figure of every VE for Prometheus, at next to no cost.
+
+``Collector`` works in anyone's prometheus_client registry; ``rctl exporter serve`` is a server of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .collector import Collector
+    from .settings import Settings
+
+__all__ = ["Collector", "Settings"]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in __all__:
+        return getattr(import_module(f".{name.lower()}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,14 @@
+"""``rctl-exporter`` is ``rctl exporter serve``, with the same flags."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Serve until told to end; exit with the status that ``rctl`` would have."""
+    from rctl.cli import main
+
+    sys.argv[1:] = ["--version"] if sys.argv[1:] == ["--version"] else ["exporter", "serve", *sys.argv[1:]]
+    main()

@@ -1,0 +1,100 @@
+"""rctl's families for anyone's prometheus_client registry.
+
+from prometheus_client import REGISTRY, start_http_server
+from rctl_exporter import Collector
+
+REGISTRY.register(Collector())
+start_http_server(9100, "127.0.0.1")
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+from prometheus_client import Metric
+from prometheus_client import registry as prometheus
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+from rctl.cgroupfs.tree import Tree
+
+from .families import Family
+from .frame import INFO, Block, Frame
+from .names import backend, readable
+from .scrape import Scraper
+from .settings import Settings
+
+
+class Collector(prometheus.Collector):
+    """A custom collector (https://prometheus.github.io/client_python/collector/custom/). ``close()`` it, or keep it.
+
+    Each ``collect`` reads the kernel; nothing is kept from one to the next but descriptors. Safe for many threads.
+    """
+
+    def __init__(self, settings: Settings | None = None, tree: Tree | None = None) -> None:
+        """``settings``: what of which VEs; unset: profile ``core`` of all. ``tree``: unset, this host's.
+
+        Raises NotAvailableError where no cgroup2 is mounted or inotify has no instance left.
+        """
+        self._tree = tree or Tree.open()
+        self._own_tree = tree is None
+        self._lock = threading.Lock()
+        try:
+            self._scraper = Scraper(self._tree, settings or Settings())
+        except BaseException:
+            self._let_go()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._scraper.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._own_tree:
+            self._tree.root.close()
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing, so that registering does not read thousands of files."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One reading of all VEs."""
+        with self._lock:
+            found = list(metrics(self._scraper.frame()))
+        yield from found
+
+
+def metrics(frame: Frame) -> Iterator[Metric]:
+    """A frame as prometheus_client's metrics."""
+    for family, blocks in frame.items():
+        yield _info(family, blocks) if family is INFO else _metric(family, blocks)
+
+
+def _metric(family: Family, blocks: list[Block]) -> Metric:
+    labels = [family.label, "ve"] if family.label else ["ve"]
+    made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = made(family.full_name, family.help, labels=labels)
+    scale = b"e-6" if family.micro else b""
+    for block in blocks:
+        own = [block.label] if family.label else []
+        for member, value in zip(block.members, block.values, strict=True):
+            metric.add_metric([*own, readable(member.name)], float(value + scale))
+    return metric
+
+
+def _info(family: Family, blocks: list[Block]) -> Metric:
+    metric = InfoMetricFamily(family.full_name, family.help, labels=["ve"])
+    for block in blocks:
+        for member in block.members:
+            path = member.node.cgroup.path
+            labels = {"backend": backend(member.name, path), "cgroup": readable(path)}
+            metric.add_metric([readable(member.name)], labels)
+    return metric

@@ -1,0 +1,24 @@
+"""Libraries that only ``rctl[exporter]`` brings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from rctl.errors import NotAvailableError
+
+_PACKAGES = {"h11": "h11", "yaml": "PyYAML", "bcrypt": "bcrypt"}
+
+
+@contextlib.contextmanager
+def needed() -> Iterator[None]:
+    """Around imports of the extra's libraries. Raises NotAvailableError, naming what is missing and the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        name = (error.name or "").split(".")[0]
+        if name not in _PACKAGES:
+            raise
+        raise NotAvailableError(
+            f"{_PACKAGES[name]}: not installed, and rctl exporter serve needs it. Run pip install 'rctl[exporter]'"
+        ) from None

@@ -1,0 +1,224 @@
+"""Every metric family about VEs: name, type, help, where its value comes from. The one table that all else reads.
+
+Names follow https://prometheus.io/docs/practices/naming/: base units, ``_total`` on counters. Sources are the files of
+https://docs.kernel.org/admin-guide/cgroup-v2.html; what a kernel or a VE lacks is absent, never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+PREFIX = "rctl_ve_"
+
+Kind = Literal["counter", "gauge", "info"]
+
+
+class Family(NamedTuple):
+    """One metric family. ``name``: without ``_total`` and without the prefix.
+
+    ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file that is exported as it
+    stands; empty where the value is worked out (``limits``, ``frame``). A line ``*`` stands for every device or node,
+    which ``label`` then names; a ``*`` in the file's or key's place for every page size or resource. ``micro``: the
+    kernel counts microseconds.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    collector: str
+    core: bool = False
+    source: tuple[str, str, str] | None = None
+    micro: bool = False
+    label: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The family's name as Prometheus knows it, without a counter's ``_total``."""
+        return (PREFIX + self.name).rstrip("_")
+
+    @property
+    def sample(self) -> str:
+        """The name on each sample line."""
+        return self.full_name + {"counter": "_total", "gauge": "", "info": "_info"}[self.kind]
+
+
+def _flat(collector: str, file: str, *rows: tuple[str, str, str, bool], micro: bool = False) -> list[Family]:
+    """Counters of a flat keyed file: family, key, help, whether in core."""
+    return [Family(name, "counter", text, collector, core, (file, "", key), micro) for name, key, text, core in rows]
+
+
+def _single(collector: str, *rows: tuple[str, str, str, bool]) -> list[Family]:
+    """Gauges that are a file's only number: family, file, help, whether in core."""
+    return [Family(name, "gauge", text, collector, core, (file, "", "")) for name, file, text, core in rows]
+
+
+def _limit(collector: str, *rows: tuple[str, str, bool], label: str = "") -> list[Family]:
+    """Gauges worked out from the limits that are set: family, help, whether in core."""
+    return [Family(name, "gauge", text, collector, core, label=label) for name, text, core in rows]
+
+
+IDENTITY = [
+    Family("", "info", "Who runs the VE and where its cgroup lies.", "identity", True),
+    *_limit("identity", ("start_time_seconds", "Unix time at which the cgroup was made.", True)),
+    Family(
+        "populated", "gauge", "Whether a process lives in the VE.", "identity", True, ("cgroup.events", "", "populated")
+    ),
+    Family("frozen", "gauge", "Whether the VE is frozen.", "identity", True, ("cgroup.events", "", "frozen")),
+    Family("processes_current", "gauge", "Processes in the VE.", "identity"),
+    Family(
+        "descendants", "gauge", "Living cgroups below the VE.", "identity", False, ("cgroup.stat", "", "nr_descendants")
+    ),
+    Family(
+        "dying_descendants", "gauge", "Removed cgroups below the VE that still hold memory.", "identity", False,
+        ("cgroup.stat", "", "nr_dying_descendants"),
+    ),
+]  # fmt: skip
+
+CPU = [
+    *_flat(
+        "cpu", "cpu.stat",
+        ("cpu_usage_seconds", "usage_usec", "CPU time.", True),
+        ("cpu_user_seconds", "user_usec", "CPU time in user mode.", True),
+        ("cpu_system_seconds", "system_usec", "CPU time in the kernel.", True),
+        ("cpu_nice_seconds", "nice_usec", "CPU time in user mode at a lowered priority.", False),
+        ("cpu_throttled_seconds", "throttled_usec", "Time that CPUs' run queues were throttled by cpu.max.", True),
+        ("cpu_burst_seconds", "burst_usec", "CPU time above the quota, from the burst.", False),
+        ("cpu_core_sched_force_idle_seconds", "core_sched.force_idle_usec", "CPU time forced idle by core scheduling.",
+         False),
+        micro=True,
+    ),
+    *_flat("cpu", "cpu.stat.local",
+           ("cpu_local_throttled_seconds", "throttled_usec", "Time throttled by the VE's own cpu.max alone.", False),
+           micro=True),
+    *_flat(
+        "cpu", "cpu.stat",
+        ("cpu_periods", "nr_periods", "Enforcement periods of cpu.max that have passed.", True),
+        ("cpu_throttled_periods", "nr_throttled", "Enforcement periods in which the VE was throttled.", True),
+        ("cpu_bursts", "nr_bursts", "Enforcement periods in which the VE used its burst.", False),
+    ),
+    *_limit(
+        "limits",
+        ("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", True),
+        ("cpu_effective_limit_cores", "CPU time that the VE, all above it, and its CPUs allow, in CPUs.", True),
+        ("cpu_period_seconds", "Enforcement period of cpu.max.", False),
+        ("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period.", False),
+        ("cpu_weight", "Share of the CPUs, 1 to 10000.", False),
+        ("cpu_idle", "Whether the VE runs only when nobody else wants to.", False),
+        ("cpuset_effective_cpus", "CPUs that the VE may run on.", False),
+    ),
+]  # fmt: skip
+
+MEMORY = [
+    *_single(
+        "memory",
+        ("memory_current_bytes", "memory.current", "Memory in use, caches included.", True),
+        ("memory_peak_bytes", "memory.peak", "Most memory in use since the VE was made.", True),
+        ("swap_current_bytes", "memory.swap.current", "Swap in use.", True),
+        ("swap_peak_bytes", "memory.swap.peak", "Most swap in use since the VE was made.", False),
+        ("zswap_current_bytes", "memory.zswap.current", "Memory that compressed swap takes.", False),
+    ),
+    Family("memory_working_set_bytes", "gauge", "Memory in use without inactive file cache.", "memory", True),
+    *_limit(
+        "limits",
+        ("memory_min_bytes", "Memory that is always protected from reclaim.", False),
+        ("memory_low_bytes", "Memory that is protected from reclaim as far as possible.", False),
+        ("memory_high_bytes", "Memory above which the VE is throttled.", False),
+        ("memory_max_bytes", "Most memory.", True),
+        ("memory_effective_limit_bytes", "Most memory that the VE, all above it and the host allow.", True),
+        ("memory_oom_group", "Whether running out of memory kills the VE as a whole.", False),
+        ("swap_high_bytes", "Swap above which the VE is throttled.", False),
+        ("swap_max_bytes", "Most swap.", True),
+        ("zswap_max_bytes", "Most memory for compressed swap.", False),
+    ),
+    *_flat(
+        "memory", "memory.events",
+        ("memory_events_low", "low", "Times that protected memory (memory.low) was reclaimed.", False),
+        ("memory_events_high", "high", "Times that memory.high throttled.", True),
+        ("memory_events_max", "max", "Times that memory.max was about to be passed.", True),
+        ("memory_events_oom", "oom", "Times that an allocation was about to fail at the limit.", True),
+        ("memory_events_oom_kill", "oom_kill", "Processes killed for want of memory.", True),
+        ("memory_events_oom_group_kill", "oom_group_kill", "Times that the VE was killed as a whole.", False),
+        ("memory_events_sock_throttled", "sock_throttled", "Times that sockets were throttled for want of memory.",
+         False),
+    ),
+    *_flat(
+        "memory", "memory.events.local",
+        ("memory_events_local_high", "high", "Times that the VE's own memory.high throttled.", False),
+        ("memory_events_local_max", "max", "Times that the VE's own memory.max was about to be passed.", False),
+        ("memory_events_local_oom", "oom", "Times that an allocation was about to fail at the VE's own limit.", False),
+        ("memory_events_local_oom_kill", "oom_kill", "Processes of the VE's own cgroup killed for want of memory.",
+         False),
+    ),
+    *_flat(
+        "memory", "memory.swap.events",
+        ("swap_events_high", "high", "Times that memory.swap.high was passed.", False),
+        ("swap_events_max", "max", "Times that memory.swap.max was about to be passed.", False),
+        ("swap_events_fail", "fail", "Times that swap could not be had.", False),
+    ),
+]  # fmt: skip
+
+NUMA = [
+    Family(f"memory_numa_{key}_bytes", "gauge", f"{what} memory by node.", "numa", False,
+           ("memory.numa_stat", key, "*"), label="node")
+    for key, what in (("anon", "Anonymous"), ("file", "File"))
+]  # fmt: skip
+
+PRESSURE = [
+    Family(
+        f"pressure_{kind}_{family}_seconds", "counter", f"Time that {who} waited for {what}.", "pressure", True,
+        (f"{kind}.pressure", line, "total"), True,
+    )
+    for kind, what in (("cpu", "a CPU"), ("memory", "memory"), ("io", "I/O"), ("irq", "interrupts"))
+    for line, family, who in (("some", "waiting", "some task"), ("full", "stalled", "all tasks at once"))
+    if (kind, line) != ("irq", "some")
+]  # fmt: skip
+
+
+def _io(name: str, key: str, text: str, core: bool = False, micro: bool = False) -> Family:
+    return Family(name, "counter", text, "io", core, ("io.stat", "*", key), micro, "device")
+
+
+IO = [
+    _io("io_read_bytes", "rbytes", "Bytes read.", True),
+    _io("io_written_bytes", "wbytes", "Bytes written.", True),
+    _io("io_discarded_bytes", "dbytes", "Bytes discarded."),
+    _io("io_reads", "rios", "Reads.", True),
+    _io("io_writes", "wios", "Writes.", True),
+    _io("io_discards", "dios", "Discards."),
+    _io("io_cost_usage_seconds", "cost.usage", "Device time used, by iocost's model.", micro=True),
+    _io("io_cost_wait_seconds", "cost.wait", "Time waited in iocost.", micro=True),
+    _io("io_cost_indebt_seconds", "cost.indebt", "Time in debt to iocost.", micro=True),
+    _io("io_cost_indelay_seconds", "cost.indelay", "Time delayed by iocost for a debt.", micro=True),
+    *_limit(
+        "limits",
+        ("io_max_read_bytes_per_second", "Most bytes read per second.", False),
+        ("io_max_write_bytes_per_second", "Most bytes written per second.", False),
+        ("io_max_reads_per_second", "Most reads per second.", False),
+        ("io_max_writes_per_second", "Most writes per second.", False),
+        ("io_latency_target_seconds", "Latency that io.latency protects.", False),
+        label="device",
+    ),
+    *_limit("limits", ("io_weight", "Share of the disks, 1 to 10000.", False)),
+]
+
+OTHERS = [
+    *_single(
+        "pids",
+        ("pids_current", "pids.current", "Processes and threads.", True),
+        ("pids_peak", "pids.peak", "Most processes and threads since the VE was made.", False),
+    ),
+    *_limit("limits", ("pids_max", "Most processes and threads.", True)),
+    *_flat("pids", "pids.events", ("pids_max_events", "max", "Forks refused at the limit.", True)),
+    Family("hugetlb_current_bytes", "gauge", "Huge pages in use.", "hugetlb", False,
+           ("hugetlb.*.current", "", ""), label="page_size"),
+    *_limit("limits", ("hugetlb_max_bytes", "Most huge pages.", False), label="page_size"),
+    Family("hugetlb_max_events", "counter", "Huge pages refused at the limit.", "hugetlb", False,
+           ("hugetlb.*.events", "", "max"), label="page_size"),
+    Family("rdma_handles_current", "gauge", "RDMA handles in use.", "rdma", False,
+           ("rdma.current", "*", "hca_handle"), label="device"),
+    Family("misc_current", "gauge", "Units of a scalar resource in use.", "misc", False,
+           ("misc.current", "", "*"), label="resource"),
+    *_limit("limits", ("misc_max", "Most units of a scalar resource.", False), label="resource"),
+    *_limit("limits", ("limit_drift", "Whether a limit is no longer what rctl last set it to.", True),
+            label="setting"),
+]  # fmt: skip

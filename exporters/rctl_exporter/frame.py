@@ -1,0 +1,114 @@
+"""One reading of all VEs as columns of values: what the fast page and the prometheus_client collector both show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from rctl.sample.layout import Layout, Row
+from rctl.sample.sweep import Group, Member
+
+from .columns import CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Place, shown, wanted
+from .families import Family
+from .limits import Values
+from .settings import Selection
+
+INFO, START = FAMILIES[0], FAMILIES[1]
+_RANK = {family: rank for rank, family in enumerate(FAMILIES)}
+
+
+class Block(NamedTuple):
+    """Values of one family, and of its own label, for some VEs, in the kernel's digits (see ``Family.micro``)."""
+
+    family: Family
+    label: str
+    members: Sequence[Member]
+    values: Sequence[bytes]
+
+
+Frame = Mapping[Family, list[Block]]
+"""Blocks by family, in the order in which they are shown."""
+
+
+class Figures:
+    """The blocks of groups. Remembers the last ones: those of a group that did not change are the same objects."""
+
+    def __init__(self) -> None:
+        self._known: dict[Layout, tuple[list[Member], list[Row], list[Block]]] = {}
+
+    def blocks(self, groups: Iterable[Group]) -> list[Block]:
+        """What the files of all VEs hold."""
+        known, self._known = self._known, {}
+        for layout, members, rows in groups:
+            old = known.get(layout)
+            if old and old[1] == rows and old[0] == members:
+                self._known[layout] = old
+            else:
+                members = old[0] if old and old[0] == members else members
+                self._known[layout] = (members, rows, _figures(layout, members, rows))
+        return [block for _, _, blocks in self._known.values() for block in blocks]
+
+
+def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
+    """Put a reading together. ``disk_name``: a device's name by ``MAJOR:MINOR``."""
+    by_family: dict[Family, list[Block]] = {}
+    for block in blocks:
+        if block.family.label == "device":
+            block = block._replace(label=disk_name(block.label))
+        by_family.setdefault(block.family, []).append(block)
+    return {family: by_family[family] for family in sorted(by_family, key=_rank)}
+
+
+def identity_blocks(members: Iterable[Member]) -> list[Block]:
+    """Who the VEs are."""
+    those = [member for member in members if wanted(INFO, selection_of(member))]
+    if not those:
+        return []
+    return [
+        Block(INFO, "", those, [b"1"] * len(those)),
+        Block(START, "", those, [b"%.3f" % member.node.made for member in those]),
+    ]
+
+
+def process_blocks(processes: Mapping[Member, int]) -> list[Block]:
+    """How many processes the VEs have."""
+    if not processes:
+        return []
+    return [Block(PROCESSES, "", list(processes), [b"%d" % number for number in processes.values()])]
+
+
+def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
+    """The limits of all VEs."""
+    found: dict[Place, tuple[list[Member], list[bytes]]] = {}
+    for member, values in limits.items():
+        for where, value in values.items():
+            if wanted(where.family, selection_of(member)):
+                members, column = found.setdefault(where, ([], []))
+                members.append(member)
+                column.append(value)
+    return [Block(where.family, where.label, *columns) for where, columns in found.items()]
+
+
+def selection_of(member: Member) -> Selection:
+    """What of a VE is shown."""
+    selection = member.ask.tag
+    assert isinstance(selection, Selection)
+    return selection
+
+
+def _figures(layout: Layout, members: list[Member], rows: list[Row]) -> list[Block]:
+    columns = dict(zip(layout.columns, zip(*rows, strict=True), strict=True))
+    selection = selection_of(members[0])
+    blocks = [
+        Block(found.family, found.label, members, values)
+        for column, values in columns.items()
+        if (found := shown(column, selection))
+    ]
+    if CURRENT in columns and INACTIVE in columns and wanted(WORKING_SET, selection):
+        pairs = zip(columns[CURRENT], columns[INACTIVE], strict=True)
+        blocks.append(Block(WORKING_SET, "", members, [b"%d" % max(0, int(all_) - int(idle)) for all_, idle in pairs]))
+    return blocks
+
+
+def _rank(family: Family) -> tuple[int, str]:
+    return _RANK.get(family, len(_RANK)), family.name

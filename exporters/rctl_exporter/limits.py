@@ -1,0 +1,136 @@
+"""The limits that stand, as metric values. Pure.
+
+``max`` is ``+Inf``; a limit that a kernel or VE lacks is absent. https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+from rctl.controllers.cpu import cpus_of
+from rctl.formats import flat_keyed, nested_keyed
+from rctl.sample.standing import Standing
+from rctl.units import MAX, Amount, Ranges, level
+
+from .columns import BY_NAME, Place
+
+Values = Mapping[Place, bytes]
+
+_SINGLE = {
+    "memory.min": "memory_min_bytes",
+    "memory.low": "memory_low_bytes",
+    "memory.high": "memory_high_bytes",
+    "memory.max": "memory_max_bytes",
+    "memory.oom.group": "memory_oom_group",
+    "memory.swap.high": "swap_high_bytes",
+    "memory.swap.max": "swap_max_bytes",
+    "memory.zswap.max": "zswap_max_bytes",
+    "cpu.weight": "cpu_weight",
+    "cpu.idle": "cpu_idle",
+    "pids.max": "pids_max",
+}
+_RATES = {
+    "rbps": "io_max_read_bytes_per_second",
+    "wbps": "io_max_write_bytes_per_second",
+    "riops": "io_max_reads_per_second",
+    "wiops": "io_max_writes_per_second",
+}
+_BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effective_limit_bytes"}
+
+
+def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
+    """Every limit of a VE by where it is shown. ``drift``: by setting, whether it is no longer what rctl set.
+
+    A text that is not understood is left out, so that one odd file does not cost the page.
+    """
+    texts = standing.limits
+    found: dict[Place, bytes] = {}
+    for file, text in texts.items():
+        with suppress(ValueError):
+            found.update((Place(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
+    for limit, name in _BOUNDS.items():
+        if limit in standing.bounds:
+            found[Place(BY_NAME[name])] = amount(standing.bounds[limit].limit)
+    for setting, gone in drift.items():
+        found[Place(BY_NAME["limit_drift"], setting)] = b"%d" % gone
+    return found
+
+
+def number(text: str) -> bytes:
+    """A file's only number, or ``max``. Raises ValueError for anything else."""
+    limit = level(text.strip())
+    return b"+Inf" if limit == float("inf") else b"%d" % int(limit)
+
+
+def amount(limit: Amount | float | Ranges) -> bytes:
+    """A bound's limit; of a list of CPUs, how many."""
+    if isinstance(limit, Ranges):
+        return b"%d" % len(limit.numbers)
+    return b"+Inf" if limit is MAX else repr(limit).encode()
+
+
+def _micro(text: str) -> bytes:
+    return b"%de-6" % int(text)
+
+
+Parsed = Iterator[tuple[str, str, bytes]]
+
+
+def _parsed(file: str, text: str) -> Parsed:
+    if name := _SINGLE.get(file):
+        yield name, "", number(text)
+    elif parse := _PARSED.get(file):
+        yield from parse(text)
+    elif file.startswith("hugetlb."):
+        yield "hugetlb_max_bytes", file.split(".")[1], number(text)
+
+
+def _cpu_max(text: str) -> Parsed:
+    _, period = text.split()
+    cores = cpus_of(text.strip())
+    yield "cpu_limit_cores", "", b"+Inf" if cores is None else repr(cores).encode()
+    yield "cpu_period_seconds", "", _micro(period)
+
+
+def _burst(text: str) -> Parsed:
+    yield "cpu_burst_limit_seconds", "", _micro(text.strip())
+
+
+def _cpuset(text: str) -> Parsed:
+    yield "cpuset_effective_cpus", "", b"%d" % len(Ranges.parse(text).numbers)
+
+
+def _io_max(text: str) -> Parsed:
+    for device, pairs in nested_keyed(text).items():
+        for key, name in _RATES.items():
+            if key in pairs:
+                yield name, device, number(pairs[key])
+
+
+def _io_latency(text: str) -> Parsed:
+    for device, pairs in nested_keyed(text).items():
+        if "target" in pairs:
+            yield "io_latency_target_seconds", device, _micro(pairs["target"])
+
+
+def _io_weight(text: str) -> Parsed:
+    if weight := flat_keyed(text).get("default"):
+        yield "io_weight", "", b"%d" % weight
+
+
+def _misc_max(text: str) -> Parsed:
+    for line in text.splitlines():
+        resource, _, value = line.partition(" ")
+        yield "misc_max", resource, number(value)
+
+
+_PARSED: dict[str, Callable[[str], Parsed]] = {
+    "cpu.max": _cpu_max,
+    "cpu.max.burst": _burst,
+    "cpuset.cpus.effective": _cpuset,
+    "io.max": _io_max,
+    "io.latency": _io_latency,
+    "io.weight": _io_weight,
+    "misc.max": _misc_max,
+}

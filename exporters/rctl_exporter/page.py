@@ -1,0 +1,126 @@
+"""The fast way from a frame to the text that Prometheus reads: one join for a whole column of values.
+
+Formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and
+https://prometheus.io/docs/specs/om/open_metrics_spec/. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rctl.sample.sweep import Member
+
+from .families import Family
+from .frame import INFO, Block, Frame
+from .names import backend, readable
+
+
+class Labels(NamedTuple):
+    """What follows a family's name and own label on a VE's line, up to the value: ``ve="web1"} ``.
+
+    ``info``: with the VE's other labels.
+    """
+
+    ve: bytes
+    info: bytes
+
+
+class Chunk(NamedTuple):
+    """A block as text, and what it was made from."""
+
+    members: Sequence[Member]
+    values: Sequence[bytes]
+    text: bytes
+
+
+class Page:
+    """Renders frames. Remembers each VE's part of a line, and the text of each block, for most do not change."""
+
+    def __init__(self) -> None:
+        self._labels: dict[Member, Labels] = {}
+        self._heads: dict[tuple[Family, bool], bytes] = {}
+        self._chunks: dict[tuple[str, str, int], Chunk] = {}
+
+    def render(self, frame: Frame, openmetrics: bool) -> list[bytes]:
+        """The families, in pieces. OpenMetrics still needs its ``# EOF``."""
+        columns: dict[tuple[int, bool], list[bytes]] = {}
+        old, self._chunks = self._chunks, {}
+        pieces: list[bytes] = []
+        for family, blocks in frame.items():
+            pieces.append(self._head(family, openmetrics))
+            for number, block in enumerate(blocks):
+                key = (family.name, block.label, number)
+                chunk = old.get(key)
+                if chunk is None or not _same(chunk, block):
+                    of = (id(block.members), family is INFO)
+                    if (column := columns.get(of)) is None:
+                        column = columns[of] = [self._labels_of(member)[family is INFO] for member in block.members]
+                    chunk = Chunk(block.members, block.values, text_of(block, column))
+                self._chunks[key] = chunk
+                pieces.append(chunk.text)
+        self._forget(frame)
+        return pieces
+
+    def forget_texts(self) -> None:
+        """Let go of the text of each block, so that the next page is made anew."""
+        self._chunks.clear()
+
+    def _head(self, family: Family, openmetrics: bool) -> bytes:
+        known = self._heads.get((family, openmetrics))
+        if known is None:
+            known = self._heads[family, openmetrics] = head(family, openmetrics)
+        return known
+
+    def _labels_of(self, member: Member) -> Labels:
+        known = self._labels.get(member)
+        if known is None:
+            known = self._labels[member] = labels_of(member.name, member.node.cgroup.path)
+        return known
+
+    def _forget(self, frame: Frame) -> None:
+        """Let go of VEs that are no more."""
+        most = max((len(block.members) for blocks in frame.values() for block in blocks), default=0)
+        if len(self._labels) > 2 * most + 64:
+            alive = {member for blocks in frame.values() for block in blocks for member in block.members}
+            self._labels = {member: labels for member, labels in self._labels.items() if member in alive}
+
+
+def _same(chunk: Chunk, block: Block) -> bool:
+    return (chunk.values is block.values or chunk.values == block.values) and (
+        chunk.members is block.members or chunk.members == block.members
+    )
+
+
+def head(family: Family, openmetrics: bool) -> bytes:
+    """The lines that tell what a family is."""
+    name, kind = family.full_name, family.kind
+    if not openmetrics:
+        name, kind = family.sample, "gauge" if kind == "info" else kind
+    return f"# HELP {name} {family.help}\n# TYPE {name} {kind}\n".encode()
+
+
+def escaped(text: str) -> bytes:
+    """A label's value."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"").encode()
+
+
+def labels_of(name: str, path: str) -> Labels:
+    """A VE's labels."""
+    ve = b've="%b"} ' % escaped(readable(name))
+    return Labels(ve, b'backend="%b",cgroup="%b",' % (escaped(backend(name, path)), escaped(readable(path))) + ve)
+
+
+def text_of(block: Block, labels: Sequence[bytes]) -> bytes:
+    """The lines of a block. Microseconds are shown as seconds by digits appended, without arithmetic."""
+    family, count = block.family, len(labels)
+    start = family.sample.encode() + b"{"
+    if block.label:
+        start += b'%b="%b",' % (family.label.encode(), escaped(block.label))
+    end = b"e-6\n" if family.micro else b"\n"
+    parts = [end + start] * (3 * count + 1)
+    parts[0] = start
+    parts[1::3] = labels
+    parts[2::3] = block.values
+    parts[-1] = end
+    return b"".join(parts)

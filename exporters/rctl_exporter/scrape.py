@@ -1,0 +1,156 @@
+"""One scrape: find the VEs, read them, render the page, and measure all of that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self, TypeVar
+
+from rctl.adjust.desired import Desired
+from rctl.adjust.state import State, default_state
+from rctl.cgroupfs.devices import disk_name
+from rctl.cgroupfs.forest import Forest
+from rctl.cgroupfs.kept import Budget
+from rctl.cgroupfs.tree import Tree
+from rctl.cgroupfs.watch import Watch
+from rctl.sample.levels import host_file
+from rctl.sample.standing import Standing, Standings
+from rctl.sample.sweep import Ask, Member, Sweep
+
+from .columns import ask
+from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks
+from .limits import Values, values
+from .own import Own
+from .page import Page
+from .settings import Settings
+
+_T = TypeVar("_T")
+
+
+class Scraper:
+    """Reads all VEs on demand. Not for several threads at once. Use as a context manager, or ``close()`` it.
+
+    Raises NotAvailableError where inotify has no instance left, UsageError for settings that cannot be.
+    """
+
+    def __init__(self, tree: Tree, settings: Settings, state: State | None = None, watch: bool = True) -> None:
+        """``tree`` stays the caller's. ``state``: whose history tells of drift; unset: this user's.
+
+        ``watch``: follow the kernel's word of what changed; without, everything is looked at each time, as is best for
+        a single scrape.
+        """
+        self._tree = tree
+        self._settings = settings
+        state = state or default_state()
+        self._budget = Budget(settings.kept_fds)
+        self._forest = Forest(tree.root, self._enter, Watch() if watch else None)
+        self._sweep = Sweep(self._forest, self._choose, self._budget)
+        self._standings = Standings(self._forest, host_file)
+        self._desired = Desired(state, (host_file("/proc/sys/kernel/random/boot_id") or "").strip())
+        self._figures = Figures()
+        self._identity: tuple[Sequence[Member], list[Block]] = ((), [])
+        self._stands: Mapping[Member, Standing] = {}
+        self._version = -1
+        self._values: dict[Member, tuple[Standing, Values]] = {}
+        self._blocks: list[Block] = []
+        self._page = Page()
+        self.own = Own()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._sweep.close()
+        self._forest.close()
+        self._desired.close()
+
+    def scrape(self, openmetrics: bool = False) -> list[bytes]:
+        """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families."""
+        begin = time.perf_counter()
+        found = self.frame()
+        rendering = time.perf_counter()
+        chunks = self._page.render(found, openmetrics)
+        end = time.perf_counter()
+        self.own.rendering = end - rendering
+        self.own.scraped(
+            seconds=end - begin,
+            ves=len(self._sweep.members),
+            errors=self._sweep.errors + self._standings.failed,
+            kept=self._budget.kept,
+            size=sum(map(len, chunks)),
+            writes=self._desired.writes,
+            failures=self._desired.failures,
+        )
+        return [*chunks, self.own.page(openmetrics)]
+
+    def files(self) -> Iterator[str]:
+        """Paths in the cgroup mount of all files that every scrape reads."""
+        for member in self._sweep.members:
+            kept = [part.kept for part in member.parts] + ([member.procs] if member.procs else [])
+            yield from (f"{member.node.cgroup.path}/{name}" for one in kept for name in one.names)
+
+    def frame(self) -> Frame:
+        """Read everything."""
+        timed = self._timed
+        timed("discovery", self._sweep.find)
+        figures = self._figures.blocks(timed("files", self._sweep.take))
+        limits = timed("limits", self._limit_blocks)
+        processes = process_blocks(timed("processes", self._sweep.processes))
+        return frame([*self._identity_blocks(), *figures, *limits, *processes], disk_name)
+
+    def _timed(self, collector: str, work: Callable[[], _T]) -> _T:
+        begin = time.perf_counter()
+        ok = False
+        try:
+            result = work()
+            ok = True
+            return result
+        finally:
+            self.own.collected(collector, time.perf_counter() - begin, ok)
+
+    def _identity_blocks(self) -> list[Block]:
+        """Who the VEs are, made anew only when one came or went."""
+        if self._sweep.gone:
+            return identity_blocks(member for member in self._sweep.members if member not in self._sweep.gone)
+        if self._identity[0] is not self._sweep.members:
+            self._identity = self._sweep.members, identity_blocks(self._sweep.members)
+        return self._identity[1]
+
+    def _limit_blocks(self) -> list[Block]:
+        """The limits' columns, made anew only when a limit, its bounds or what is desired changed."""
+        members = self._sweep.members
+        if len(self._desired) > 2 * len(members) + 64:
+            self._desired.keep({member.node.cgroup.ino for member in members})
+        self._desired.refresh()
+        stands, version = self._standings.refresh(members), self._desired.version
+        if stands is not self._stands or version != self._version:
+            known = self._values if version == self._version else {}
+            self._values = {
+                member: known[member]
+                if member in known and known[member][0] is standing
+                else self._shown(member, standing)
+                for member, standing in stands.items()
+            }
+            self._stands, self._version = stands, version
+            self._blocks = limit_blocks({member: shown for member, (_, shown) in self._values.items()})
+        if self._sweep.gone:
+            left = {member: shown for member, (_, shown) in self._values.items() if member not in self._sweep.gone}
+            return limit_blocks(left)
+        return self._blocks
+
+    def _shown(self, member: Member, standing: Standing) -> tuple[Standing, Values]:
+        return standing, values(standing, self._desired.drift(member.node.cgroup.ino, standing.limits))
+
+    def _enter(self, path: str) -> bool:
+        """Below rctl's own VEs lies what is theirs."""
+        return self._tree.name(path).startswith("/")
+
+    def _choose(self, path: str) -> tuple[str, Ask] | None:
+        name = self._tree.name(path)
+        if path == "/" or not self._settings.matches(name):
+            return None
+        return name, ask(self._settings.selection(name))

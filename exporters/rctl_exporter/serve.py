@@ -1,0 +1,101 @@
+"""``rctl exporter serve``: everything put together, from settings to a server that runs until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from .extra import needed
+from .settings import Settings
+from .web.listen import is_local, open_all, url
+from .web.live import Live
+from .web.log import Log
+from .web.metrics import Metrics, Page
+
+if TYPE_CHECKING:
+    from .web.server import Server
+
+
+def serve(settings: Settings, listen: Sequence[str] = (), web_config: str | None = None) -> None:
+    """Serve this host's figures until SIGTERM or SIGINT.
+
+    ``listen``: addresses; none: the sockets that systemd hands over, else loopback's default port.
+    ``web_config``: the path of the web configuration; unset: plain HTTP for everybody who can connect.
+    Raises UsageError, NotAvailableError before it serves; nothing afterwards.
+    """
+    serve_pages(_scraper(settings), listen, web_config)
+
+
+@contextlib.contextmanager
+def _scraper(settings: Settings) -> Iterator[Page]:
+    from rctl.cgroupfs.kept import allow_open_files
+    from rctl.cgroupfs.tree import Tree
+
+    from .scrape import Scraper
+
+    allow_open_files()
+    with Tree.open() as tree, Scraper(tree, settings) as scraper:
+        yield scraper.scrape
+
+
+def serve_pages(
+    source: AbstractContextManager[Page],
+    listen: Sequence[str] = (),
+    web_config: str | None = None,
+    log: Log | None = None,
+) -> None:
+    """Serve pages from anywhere, as ``serve`` does. Only in a process's main thread.
+
+    ``source`` is entered when everything else is known to be right, and left at the end.
+    """
+    with needed():
+        from .web.server import Server
+        from .web.site import Site
+    log = log or Log()
+    gc.enable()  # a verb ends before garbage matters; a server does not
+    with contextlib.ExitStack() as stack:
+        passwords = ThreadPoolExecutor(1, "passwords")
+        stack.callback(passwords.shutdown, cancel_futures=True)
+        live = Live(web_config, log, passwords)
+        listeners = open_all(listen)
+        for listener in listeners:
+            stack.callback(listener.close)
+        metrics = Metrics(stack.enter_context(source))
+        stack.callback(metrics.close)
+        server = Server(listeners, Site(metrics, log), live, log)
+        asyncio.run(_until_told(server, listeners, live, log))
+
+
+async def _until_told(server: Server, listeners: Sequence[socket.socket], live: Live, log: Log) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _announce(listeners, live, log)
+    notify("READY=1")
+    await server.run(stop)
+    notify("STOPPING=1")
+
+
+def _announce(listeners: Sequence[socket.socket], live: Live, log: Log) -> None:
+    rules = live.rules()
+    for listener in listeners:
+        log.say(f"listening on {url(listener, tls=rules.context is not None)}")
+        if not is_local(listener) and not rules.context and not rules.users:
+            log.say("anybody who reaches this host may read that: neither TLS nor users. See --web.config.file")
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it started this process as Type=notify, sd_notify(3)."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if place.startswith(("/", "@")):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect("\0" + place[1:] if place.startswith("@") else place)
+            channel.send(state.encode())

@@ -1,0 +1,63 @@
+"""A page as a file, for the textfile collector of node_exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+
+from rctl.errors import NotAvailableError, UsageError
+
+_MODE = 0o644
+
+
+def write(path: str, chunks: Iterable[bytes]) -> None:
+    """Put a page into a file, whole or not at all: a reader finds the old page or the new one, on any crash.
+
+    The file is readable by all. Raises UsageError for a path that can be no such file, NotAvailableError where it
+    cannot be written; then nothing is left behind, and an old file stays as it was.
+    """
+    check(path)
+    folder = os.path.dirname(path)
+    try:
+        number, beside = tempfile.mkstemp(prefix=".rctl-", dir=folder or ".")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with open(number, "wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fchmod(number, _MODE)
+            os.fsync(number)
+        os.rename(beside, path)
+        _sync(folder or ".")
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+
+
+def check(path: str) -> None:
+    """Raises UsageError for what can be no page's file."""
+    if path == "-":
+        raise UsageError("-: not a file. Print the page with rctl exporter once")
+    if not path or "\0" in path or path.endswith("/") or os.path.isdir(path):
+        raise UsageError(f"{path[:200]!r}: not a file. Name one in the textfile collector's folder, ending in .prom")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path[:200]!r}: not a regular file. Name one in the textfile collector's folder")
+
+
+def _unwritable(path: str, error: OSError) -> NotAvailableError:
+    return NotAvailableError(f"{path}: cannot be written: {error.strerror}. Check its folder and the space there")
+
+
+def _sync(folder: str) -> None:
+    """The new name, too, is on disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,169 @@
+"""The server: takes connections in, holds their number down, and ends cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import socket
+from collections.abc import Sequence
+from typing import Any, cast
+
+from .connection import Conversation, Deadlines
+from .live import Live, Rules
+from .log import Log
+from .site import Site
+from .tls import allowed
+
+CONNECTIONS = 100
+"""Most connections at a time. Descriptors beside those kept for cgroup files must be left for them."""
+
+_PAUSE = 0.2
+_FAREWELL = 5.0
+_BUFFER = 32 * 1024
+
+
+class Server:
+    """Serves a site on sockets that listen.
+
+    Any client may be slow, silent or hostile: when there are more connections than ``most``, the oldest that waits for
+    its client makes room, else the oldest whose client is slow to take its answer. So who comes with a request finds a
+    place, and no answer that is being made is lost.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        site: Site,
+        live: Live,
+        log: Log,
+        *,
+        deadlines: Deadlines | None = None,
+        most: int = CONNECTIONS,
+    ) -> None:
+        self._listeners = listeners
+        self._site = site
+        self._live = live
+        self._log = log
+        self._deadlines = deadlines or Deadlines()
+        self._most = most
+        self._open: dict[asyncio.Task[None], Conversation | None] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set; then finish the answers under way, close everything and return."""
+        asyncio.get_running_loop().set_exception_handler(self._fault)
+        accepting = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
+        try:
+            await stop.wait()
+        finally:
+            for task in accepting:
+                task.cancel()
+            await asyncio.gather(*accepting, return_exceptions=True)
+            await self._farewell()
+
+    async def _farewell(self) -> None:
+        busy = []
+        for task, conversation in self._open.items():
+            if conversation and (conversation.working or conversation.sending is not None):
+                conversation.closing = True
+                busy.append(task)
+            else:
+                task.cancel()
+        if busy:
+            await asyncio.wait(busy, timeout=_FAREWELL)
+        left = list(self._open)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, place = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno != errno.ECONNABORTED:
+                    self._log.warn("accept", f"cannot take a connection in: {error.strerror}")
+                    self._make_room()
+                    await asyncio.sleep(_PAUSE)
+                continue
+            if len(self._open) >= self._most and not self._make_room():
+                connection.close()
+                continue
+            client = str(place[0]) if isinstance(place, tuple) else "local"
+            task = asyncio.create_task(self._serve(connection, client))
+            self._open[task] = None
+            task.add_done_callback(functools.partial(self._ended, connection))
+
+    def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        """Forget a connection; a task that is cancelled before its first step closes nothing itself."""
+        del self._open[task]
+        connection.close()
+        if not task.cancelled() and (error := task.exception()):
+            self._log.warn("fault", f"a connection ended by a fault of rctl: {error!r}")
+
+    def _make_room(self) -> bool:
+        """End a connection that waits for its client, or else for a slow one; whether there was one."""
+        late = asyncio.get_running_loop().time() - self._deadlines.slow
+        waiting = [task for task, one in self._open.items() if not one or not (one.working or one.sending is not None)]
+        slow = [task for task, one in self._open.items() if one and one.sending is not None and one.sending <= late]
+        for task in waiting + slow:
+            if not task.cancelling():
+                return task.cancel()
+        return False
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many there are, and for how many an answer is being made."""
+        return len(self._open), sum(1 for one in self._open.values() if one and one.working)
+
+    async def _serve(self, connection: socket.socket, client: str) -> None:
+        """One connection from its first byte to its end."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            reader, writer = await self._streams(connection, rules := self._live.rules())
+            if rules.sans is None or allowed(writer.get_extra_info("peercert"), rules.sans):
+                conversation = Conversation((reader, writer), self._site, self._live.rules, self._deadlines, client)
+                self._open[cast("asyncio.Task[None]", asyncio.current_task())] = conversation
+                await conversation.run()
+                await self._close(writer)
+            else:
+                self._log.warn("tls", f"{client}: its certificate names nobody of client_allowed_sans")
+        except TimeoutError:
+            pass
+        except OSError as error:
+            if writer is None:
+                self._log.warn("tls", f"{client}: no TLS connection: {_why(error)}")
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+    async def _streams(
+        self, connection: socket.socket, rules: Rules
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection as streams, after the TLS handshake. Raises OSError (also for TLS), TimeoutError."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(_BUFFER, loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        timeouts: dict[str, Any] = {}
+        if rules.context:
+            timeouts["ssl_handshake_timeout"] = self._deadlines.handshake
+            timeouts["ssl_shutdown_timeout"] = self._deadlines.linger
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=rules.context, **timeouts)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        """Send what is left, and TLS's farewell. Raises OSError, TimeoutError."""
+        async with asyncio.timeout(self._deadlines.linger):
+            writer.close()
+            await writer.wait_closed()
+
+    def _fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Whatever asyncio would tell in many lines."""
+        error = context.get("exception")
+        self._log.warn("fault", f"{context.get('message', '')}: {error!r}" if error else str(context.get("message")))
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or str(error) or "the client left"

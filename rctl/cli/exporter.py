@@ -1,0 +1,149 @@
+"""``rctl exporter``: every figure of every VE for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .flags import Json
+
+if TYPE_CHECKING:
+    from rctl_exporter.settings import Settings
+
+app = typer.Typer(help="Every figure of every VE for Prometheus.", rich_markup_mode=None)
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include", metavar="PATTERN", help="Export these VEs alone: web*, '/system.slice/**'. Again for more"
+    ),
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="Export all but these VEs. Again for more")
+]
+Collect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collect",
+        metavar="[PATTERN=]WORD,...",
+        help="What is exported (of the VEs that match): core, full, a collector, or -collector. The last wins",
+    ),
+]
+ProfileWord = Annotated[
+    str | None, typer.Option("--profile", metavar="core|full", help="About 35 or about 150 series a VE [core]")
+]
+KeptFds = Annotated[
+    int | None,
+    typer.Option(
+        "--kept-fds", metavar="N", help="Most kernel files kept open between scrapes [by the open-file limit]"
+    ),
+]
+OpenMetrics = Annotated[bool, typer.Option("--openmetrics", help="OpenMetrics instead of the Prometheus text format")]
+Listen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        help="Where to answer [127.0.0.1:19939, or systemd's socket]. 0.0.0.0:19939 for every network. Again for more",
+    ),
+]
+WebConfig = Annotated[
+    str | None,
+    typer.Option(
+        "--web.config.file",
+        metavar="FILE",
+        help="TLS, users and headers, as other exporters take them; re-read on change",
+    ),
+]
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command("serve")
+def serve(
+    listen: Listen = None,
+    web_config: WebConfig = None,
+    profile: ProfileWord = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    collect: Collect = None,
+    kept_fds: KeptFds = None,
+) -> None:
+    """Answer Prometheus on HTTP until told to end. Each scrape reads the kernel anew."""
+    from rctl_exporter.serve import serve as run
+
+    run(_settings(include, exclude, collect, profile, kept_fds), listen or (), web_config)
+
+
+@app.command("once")
+def once(
+    openmetrics: OpenMetrics = False,
+    profile: ProfileWord = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    collect: Collect = None,
+) -> None:
+    """Print one page of figures."""
+    import sys
+
+    settings = _settings(include, exclude, collect, profile, 0)
+    page = _page(settings, openmetrics)
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(page)
+
+
+@app.command("write")
+def write(
+    file: Annotated[str, typer.Argument(help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")],
+    profile: ProfileWord = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    collect: Collect = None,
+) -> None:
+    """Write one page of figures to a file, whole or not at all, for node_exporter's textfile collector."""
+    from rctl_exporter import textfile
+
+    textfile.check(file)
+    textfile.write(file, _page(_settings(include, exclude, collect, profile, 0), openmetrics=False))
+
+
+@app.command("metrics")
+def metrics(json: Json = False) -> None:
+    """List every metric: name, labels, profile, the kernel's file that it comes from, what it says."""
+    from rctl_exporter import table
+
+    from .output import as_json, columns, say
+
+    found = list(table.entries())
+    if json:
+        say(as_json(found))
+    else:
+        head = ("METRIC", "LABELS", "PROFILE", "FROM", "WHAT")
+        rows = [(e.name, ",".join(e.labels), e.profile, e.source.replace("`", "") or "-", e.help) for e in found]
+        columns(head, rows)
+
+
+def _settings(
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    collect: Sequence[str] | None,
+    profile: str | None,
+    kept_fds: int | None,
+) -> Settings:
+    from rctl_exporter.settings import Settings
+
+    return Settings.parse(include or (), exclude or (), collect or (), profile, kept_fds)
+
+
+def _page(settings: Settings, openmetrics: bool) -> list[bytes]:
+    from rctl_exporter.scrape import Scraper
+
+    from ..cgroupfs.tree import Tree
+
+    with Tree.open() as tree, Scraper(tree, settings, watch=False) as scraper:
+        return scraper.scrape(openmetrics)

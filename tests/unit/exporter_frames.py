@@ -1,0 +1,39 @@
+"""Frames for the exporter's tests: VEs that need no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from rctl.cgroupfs.forest import Node
+from rctl.sample.sweep import Member
+from rctl_exporter.columns import BY_NAME, ask, shown
+from rctl_exporter.families import Family
+from rctl_exporter.frame import Block, Frame, frame
+from rctl_exporter.settings import PROFILES, Selection
+
+FULL = Selection("full", PROFILES["full"].collectors | {"numa"})
+
+
+def member(name: str, path: str | None = None, made: float = 1.0, selection: Selection = FULL) -> Member:
+    """A VE of this name at a cgroup path; unset: a managed one."""
+    node = SimpleNamespace(cgroup=SimpleNamespace(path=path or f"/rctl-{name}", ino=1), made=made)
+    return Member(cast("Node", node), name, ask(selection))
+
+
+def block(family: str | Family, members: Sequence[Member], values: Sequence[bytes], label: str = "") -> Block:
+    """Values of one family."""
+    return Block(BY_NAME[family] if isinstance(family, str) else family, label, members, values)
+
+
+def framed(*blocks: Block) -> Frame:
+    """A frame, in which the device 8:0 is sda."""
+    return frame(blocks, lambda device: {"8:0": "sda"}.get(device, device))
+
+
+def family_of(file: str, line: str, key: str, selection: Selection = FULL) -> Any:
+    """Where a figure of a file is shown: family and label; ``None``: nowhere."""
+    from rctl.sample.layout import Column
+
+    return shown(Column(file, line, key), selection)

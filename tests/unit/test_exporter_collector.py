@@ -1,0 +1,137 @@
+"""The exporter as others see it: a collector in anyone's registry. Plain directories stand in for cgroups."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from rctl.adjust.state import State
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import UsageError
+from rctl_exporter import Collector
+from rctl_exporter.scrape import Scraper
+from rctl_exporter.settings import Settings
+
+
+def put(place: Path, path: str, files: dict[str, str]) -> None:
+    (place / path).mkdir(parents=True, exist_ok=True)
+    for name, text in {"cgroup.procs": "", **files}.items():
+        (place / path / name).write_text(text)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RCTL_STATE", str(tmp_path / "state"))
+    put(tmp_path / "cgroup", "", {})
+    put(
+        tmp_path / "cgroup",
+        "rctl-web1",
+        {"pids.current": "3\n", "pids.max": "max\n", "cpu.stat": "usage_usec 1500000\n"},
+    )
+    put(tmp_path / "cgroup", "rctl-web1/inner", {"pids.current": "1\n"})
+    put(tmp_path / "cgroup", "system.slice", {})
+    put(tmp_path / "cgroup", "system.slice/x.service", {"pids.current": "5\n", "pids.max": "7\n"})
+    return tmp_path / "cgroup"
+
+
+@pytest.fixture
+def tree(place: Path) -> Iterator[Tree]:
+    with Tree(Cgroup("/", os.open(place, os.O_RDONLY))) as found:
+        yield found
+
+
+def samples(text: str) -> dict[str, float]:
+    found = [sample for family in parse(text) for sample in family.samples]
+    return {f"{sample.name} {sample.labels.get('ve', '')}": sample.value for sample in found}
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+class TestRegistering:
+    def test_it_reads_nothing(self, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+        with Collector(tree=tree) as collector:
+            monkeypatch.setattr(Scraper, "frame", lambda _: pytest.fail("read on register()"))
+            CollectorRegistry(auto_describe=True).register(collector)
+            assert list(collector.describe()) == []
+
+    def test_collecting_gives_the_figures_of_now(self, tree: Tree, place: Path) -> None:
+        registry = CollectorRegistry()
+        with Collector(tree=tree) as collector:
+            registry.register(collector)
+            found = samples(generate_latest(registry).decode())
+            assert found["rctl_ve_pids_current web1"] == 3
+            assert found["rctl_ve_cpu_usage_seconds_total web1"] == 1.5
+            assert found["rctl_ve_pids_max web1"] == float("inf")
+            assert found["rctl_ve_pids_max /system.slice/x.service"] == 7
+            assert not any("inner" in name for name in found)
+            (place / "rctl-web1" / "pids.current").write_text("4\n")
+            assert samples(generate_latest(registry).decode())["rctl_ve_pids_current web1"] == 4
+
+    def test_it_lets_go_of_everything_and_leaves_a_tree_that_is_not_its_own(self, tree: Tree) -> None:
+        before = descriptors()
+        with Collector(tree=tree) as collector:
+            list(collector.collect())
+        assert descriptors() == before
+        assert tree.root.alive()
+
+    def test_what_cannot_be_leaves_nothing_open(self, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RCTL_STATE", "relative")
+        before = descriptors()
+        with pytest.raises(UsageError, match=r"^RCTL_STATE 'relative': must start with /"):
+            Collector(tree=tree)
+        assert descriptors() == before
+
+    def test_many_threads_at_once(self, tree: Tree) -> None:
+        with Collector(tree=tree) as collector:
+            found: list[int] = []
+            threads = [threading.Thread(target=lambda: found.append(len(list(collector.collect())))) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert len(found) == 8
+        assert len(set(found)) == 1
+
+
+class TestNames:
+    def test_a_name_that_is_no_utf8_does_not_cost_the_page(self, tree: Tree, place: Path) -> None:
+        for name in (b"\xff", b"\xfe"):
+            os.mkdir(os.fsencode(place) + b"/" + name)
+            Path(os.fsdecode(os.fsencode(place) + b"/" + name), "cgroup.procs").touch()
+            Path(os.fsdecode(os.fsencode(place) + b"/" + name), "pids.current").write_text("1\n")
+        registry = CollectorRegistry()
+        with Collector(tree=tree) as collector:
+            registry.register(collector)
+            found = samples(generate_latest(registry).decode())
+        assert {"rctl_ve_pids_current /\\xff", "rctl_ve_pids_current /\\xfe"} <= set(found)
+
+
+class TestScraper:
+    @pytest.mark.parametrize("watch", [True, False])
+    def test_a_page_has_the_ves_and_then_the_exporter_itself(self, tree: Tree, tmp_path: Path, watch: bool) -> None:
+        with Scraper(tree, Settings(), State(f"{tmp_path}/run", f"{tmp_path}/keep"), watch) as scraper:
+            for _ in range(3):
+                found = samples(b"".join(scraper.scrape()).decode())
+                assert found["rctl_ve_pids_current web1"] == 3
+                assert found["rctl_scrape_ves "] == 3
+                assert found["rctl_scrape_read_errors "] == 0
+
+    def test_a_ve_that_is_not_included_is_not_read(self, tree: Tree) -> None:
+        with Scraper(tree, Settings.parse(include=["web*"])) as scraper:
+            found = samples(b"".join(scraper.scrape()).decode())
+            assert found["rctl_scrape_ves "] == 1
+            assert {file.rpartition("/")[0] for file in scraper.files()} == {"/rctl-web1"}
+
+    def test_openmetrics_ends_as_it_must(self, tree: Tree) -> None:
+        with Scraper(tree, Settings()) as scraper:
+            assert b"".join(scraper.scrape(openmetrics=True)).endswith(b"# EOF\n")
