@@ -72,7 +72,7 @@ def _fetch(name: str) -> None:
     shutil.rmtree(work, ignore_errors=True)
     (work / "lists" / "partial").mkdir(parents=True)
     (work / "root").mkdir()
-    options = _own_lists(work, SUITES[name])
+    options = own_lists(work, SUITES[name])
     tool("apt-get", "update", "-qq", *options, hint=HINT)
     tool("apt-get", "download", "-qq", *options, *_packages(options), cwd=work, hint=HINT)
     for package in sorted(work.glob("*.deb")):
@@ -94,7 +94,7 @@ def _index(root: Path) -> None:
         tool("depmod", "-b", root, release.name, hint="Is the disk full?")
 
 
-def _own_lists(work: Path, suite: str) -> list[str]:
+def own_lists(work: Path, suite: str) -> list[str]:
     """Options that make apt use lists of ours and leave the machine's alone."""
     source = work / "sources.list"
     signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
