@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test lint unit test-kernel test-kernels bench clean
+.PHONY: help packages setup demo test lint unit test-kernel test-kernels test-overhead bench report soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,10 +28,11 @@ demo: setup ## Show rctl at work, on this machine or in the lab
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 # In this order, also under -j: the cheap checks speak first.
-test: setup ## Everything: lint, unit tests, kernel tests
+test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory test-kernel
+	@$(MAKE) --no-print-directory test-overhead
 
 lint: setup ## Style and types
 	@$(BIN)/ruff check
@@ -48,9 +49,22 @@ test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 	@for kernel in $(KERNELS); do \
 	    LAB_KERNEL=$$kernel $(BIN)/python -m tests.lab kernel-tests $(ARGS) || exit; done
 
+test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
+	@tests/lab/packages gcc libc6-dev zstd gzip
+	@$(BIN)/python -m tests.lab run --icount -- python -m pytest -q -p no:cacheprovider -p no:hypothesispytest \
+	    --rootdir $(CURDIR) tests/overhead $(ARGS)
+
 bench: setup ## Measure rctl on the lab's instruction clock, beside crun and cgset
 	@tests/lab/packages crun cgroup-tools
 	@$(BIN)/python -m tests.lab run --icount -- rctl bench adjust $(ARGS)
 
+report: setup ## Measure everything in the lab: report/report.html, report/report.json; ARGS=--quick for a look
+	@tests/lab/packages crun cgroup-tools gcc libc6-dev zstd gzip
+	@$(BIN)/python -m tests.lab run --icount --memory 6G --deadline 10800 --result report -- sh -c \
+	    'rctl bench all --folder $$LAB_MOUNT --report $$LAB_RESULT/report.html --json $$LAB_RESULT/report.json $(ARGS)'
+
+soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
+	@$(BIN)/python -m tests.exporter_soak $(ARGS)
+
 clean: ## Remove all that these targets made in the checkout (system packages stay)
-	rm -rf .venv .lab .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .lab report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -23,6 +23,9 @@ from ..host import Host
 from ..limits import decode, nest, writes
 from ..ve import bare
 from . import peers
+from .place import removed
+from .result import Figure
+from .stats import judge, ratio_interval
 
 TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
@@ -32,10 +35,14 @@ TEN: tuple[dict[str, object], ...] = (
 )  # fmt: skip
 ONE: tuple[dict[str, object], ...] = ({"pids.max": 500}, {"pids.max": 300})
 CLAIMS = {"10 limits, 1 VE": 2.0, "1 limit, many VEs": 1.5}
+ENGINE = "the engine over bare reads and writes"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One comparison. Times in microseconds, medians; ``ratio`` is the median of the ratios of pairs."""
+    """One comparison. Times in microseconds, medians; ``ratio`` is the median of the ratios of pairs.
+
+    ``low`` and ``high``: the smallest and the largest ratio seen. ``pairs``: (bare, engine) in seconds.
+    """
 
     name: str
     bare_us: float
@@ -44,18 +51,34 @@ class Case(msgspec.Struct, frozen=True):
     low: float
     high: float
     at_most: float
+    pairs: tuple[tuple[float, float], ...] = ()
+
+    def figure(self) -> Figure:
+        """In the shape of all benchmarks; the verdict is on the median, as the promise is."""
+        found = ratio_interval(self.pairs)
+        origin = (
+            f"median of {len(self.pairs)} pairs: {self.engine_us:.0f} us over {self.bare_us:.0f} us, in one process"
+        )
+        verdict = judge(self.ratio, self.at_most)
+        return Figure(
+            self.name, self.ratio, "ratio", origin, found.low, found.high, self.at_most, verdict, ENGINE
+        )  # fmt: skip
 
 
-class Result(msgspec.Struct, frozen=True):
+class Measured(msgspec.Struct, frozen=True):
     """Everything that one run measured."""
 
     rounds: int
     ves: int
     cases: tuple[Case, ...]
-    peers: tuple[peers.Peer, ...]
+    peers: tuple[Figure, ...]
+
+    def figures(self) -> list[Figure]:
+        """In the shape of all benchmarks."""
+        return [*(case.figure() for case in self.cases), *self.peers]
 
 
-def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]) -> Result:
+def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]) -> Measured:
     """Make VEs of the benchmark's own, measure, remove them. Raises RctlError where limits cannot be set."""
     names = [f"bench-{os.getpid()}-{i}" for i in range(ves)]
     try:
@@ -64,12 +87,12 @@ def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell
             bare.make(tree, name).close()
         one = _case("10 limits, 1 VE", tree, host, state, names[:1], TEN, rounds * 10, tell)
         many = _case("1 limit, many VEs", tree, host, state, names, ONE, rounds, tell)
-        return Result(rounds, ves, (one, many), peers.measure(names[0], tree.path(names[0]), state.keep, tell))
+        others = peers.measure(names[0], tree.path(names[0]), state.keep, tell)
+        return Measured(rounds, ves, (one, many), tuple(others))
     finally:
         tell("removing the VEs")
         for name in names:
-            if bare.exists(tree, name):
-                bare.remove(tree, name, kill=True)
+            removed(tree, name)
 
 
 def _case(
@@ -109,6 +132,7 @@ def _case(
         ratios[0],
         ratios[-1],
         CLAIMS[name],
+        tuple(pairs),
     )
 
 

@@ -1,13 +1,13 @@
 """Other tools changing one limit of something that runs, as processes, beside ``rctl set`` doing the same.
 
-Each peer that is installed gets a target of its own (a cgroup, a container, a unit) and changes ``pids.max`` on it.
+Each peer that is installed gets a target of its own (a cgroup, a container, a unit) and changes ``pids.max``
+on it (podman: ``memory.max``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,61 +17,127 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 
-import msgspec
-
 from ..adjust import single_writer
+from ..cgroupfs.tree import Tree
+from ..errors import RctlError
+from .place import own_name, removed
+from .result import Figure
+from .stats import median_interval
 
 _ROUNDS = 9
 _NAME = f"rctl-bench-{os.getpid()}"
 _RUNTIME = ("/usr", "/bin", "/lib", "/lib64")
 
 
-class Peer(msgspec.Struct, frozen=True):
-    """One tool: median microseconds for one change as a process, and that over ``rctl set``'s in the same run."""
+GROUP = "one limit as a process"
+_FILL = "{}"
+"""Stands in a command for the new limit."""
 
-    name: str
-    us: float
-    ratio: float
+Command = tuple[str, ...]
 
 
-def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> tuple[Peer, ...]:
-    """Time rctl and every peer that is there, in turn. ``ve``, ``path``: the VE that rctl and cgset change.
+class Left(Exception):  # noqa: N818 (it is a reason, and no error)
+    """A tool that cannot be measured here; the text says why."""
 
-    ``state``: the folder for rctl's history, so that the user's own stays as it is.
+
+def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> list[Figure]:
+    """Time rctl and every peer that is there, in turn: seconds for one change as a process.
+
+    ``ve``, ``path``: the VE that rctl and cgset change. ``state``: the folder for rctl's history, so that the user's
+    own stays as it is. A peer that is not there, or fails, is a figure that says so. Raises RctlError when rctl fails.
     """
     environment = {**os.environ, "RCTL_STATE": state}
+    absent: dict[str, str] = {}
     with ExitStack() as stack:
-        commands: dict[str, Sequence[str]] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, "pids.max={}")}
-        if which("cgset"):
-            commands["cgset"] = ("cgset", "-r", "pids.max={}", path.strip("/"))
-        if which("crun") and (made := _tried(stack, _container, "crun update", tell)):
-            commands["crun update"] = ("crun", "update", "--pids-limit={}", made)
-        if which("systemd-run") and single_writer.applies() and (made := _tried(stack, _unit, "systemctl", tell)):
-            commands["systemctl set-property"] = ("systemctl", "set-property", "--runtime", made, "TasksMax={}")
+        commands: dict[str, Command] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, f"pids.max={_FILL}")}
+        for name, make in _PEERS.items():
+            try:
+                commands[name] = make(stack, path)
+            except Left as why:
+                absent[name] = str(why)
         times: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(_ROUNDS):
             tell(f"one limit as a process: round {number + 1} of {_ROUNDS}")
-            for name, command in commands.items():
-                times[name].append(_process([part.format(100 + number) for part in command], environment))
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    return tuple(Peer(name, us, us / medians["rctl set"]) for name, us in medians.items())
+            for name in list(commands):
+                words = [word.replace(_FILL, str(100 + number)) for word in commands[name]]
+                try:
+                    times[name].append(_process(words, environment))
+                except subprocess.CalledProcessError as error:
+                    absent[name] = _why(error)
+                    del commands[name], times[name]
+    if "rctl set" in absent:
+        raise RctlError(f"rctl set: failed: {absent['rctl set']}")
+    return [*_figures(times), *(_not(name, why) for name, why in absent.items())]
+
+
+def _figures(times: Mapping[str, list[float]]) -> Iterator[Figure]:
+    medians = {name: median_interval(found) for name, found in times.items()}
+    for name, found in medians.items():
+        ratio = found.ratio / medians["rctl set"].ratio
+        origin = f"median of {found.count}, in turn with the others; {ratio:.2f} times rctl set in the same run"
+        yield Figure(name, found.ratio, "seconds", origin, found.low, found.high, group=GROUP)
+
+
+def _not(name: str, why: str) -> Figure:
+    return Figure(name, None, "seconds", why, verdict="not measured", group=GROUP)
+
+
+def _why(error: Exception) -> str:
+    output = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
+    return output.splitlines()[0][:200] if output else str(error)
+
+
+def _cgset(_: ExitStack, path: str) -> Command:
+    _needs("cgset")
+    return "cgset", "-r", f"pids.max={_FILL}", path.strip("/")
+
+
+def _crun(stack: ExitStack, _: str) -> Command:
+    _needs("crun")
+    return "crun", "update", f"--pids-limit={_FILL}", _tried(stack, _container)
+
+
+def _podman_update(stack: ExitStack, _: str) -> Command:
+    _needs("podman")
+    return (
+        *_store(_tried(stack, _podman)),
+        "update",
+        f"--memory={_FILL}m",
+        _NAME,
+    )  # its older versions know no other limit that is whole
+
+
+def _systemctl(stack: ExitStack, _: str) -> Command:
+    _needs("systemd-run")
+    if not single_writer.applies():
+        raise Left("systemd does not run this host")
+    return "systemctl", "set-property", "--runtime", _tried(stack, _unit), f"TasksMax={_FILL}"
+
+
+_PEERS: dict[str, Callable[[ExitStack, str], Command]] = {
+    "cgset": _cgset,
+    "crun update": _crun,
+    "podman update": _podman_update,
+    "systemctl set-property": _systemctl,
+}
+
+
+def _needs(program: str) -> None:
+    if which(program) is None:
+        raise Left(f"{program} is not installed")
 
 
 def _process(command: Sequence[str], environment: Mapping[str, str]) -> float:
     begin = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    return (time.perf_counter() - begin) * 1e6
+    return time.perf_counter() - begin
 
 
-def _tried(
-    stack: ExitStack, make: Callable[[], AbstractContextManager[str]], name: str, tell: Callable[[str], None]
-) -> str | None:
+def _tried(stack: ExitStack, make: Callable[[], AbstractContextManager[str]]) -> str:
     try:
         return stack.enter_context(make())
     except (OSError, subprocess.CalledProcessError) as error:
-        output = getattr(error, "stderr", b"") or b""
-        tell(f"{name}: left out: {output.decode(errors='replace').strip() or error}")
-        return None
+        raise Left(_why(error)) from None
 
 
 @contextmanager
@@ -105,6 +171,43 @@ def _container() -> Iterator[str]:
             yield _NAME
         finally:
             subprocess.run(["crun", "delete", "--force", _NAME], check=False, capture_output=True)
+
+
+def _store(place: str) -> tuple[str, ...]:
+    """podman with containers of this run's own, in its own cgroup."""
+    return (
+        "podman", f"--root={place}/store", f"--runroot={place}/run", "--storage-driver=vfs",
+        "--cgroup-manager=cgroupfs",
+    )  # fmt: skip
+
+
+@contextmanager
+def _podman() -> Iterator[str]:
+    """A container of podman's that sleeps, on the host's own files; nothing is fetched. Gives its store's folder."""
+    parent = f"{own_name()}-podman"
+    with Tree.open() as tree, tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as place:
+        roots = [root for root in _RUNTIME if os.path.isdir(root)]
+        for root in (*roots, "/dev", "/proc", "/sys", "/run", "/etc", "/tmp"):  # noqa: S108 (a mount point)
+            Path(f"{place}/rootfs{root}").mkdir(parents=True)
+        store = _store(place)
+        mounts = [f"--volume={root}:{root}:ro" for root in roots]
+        options = [
+            "--detach",
+            "--network=none",
+            "--log-driver=none",
+            f"--name={_NAME}",
+            f"--cgroup-parent={tree.path(parent)}",
+            *mounts,
+        ]
+        try:
+            subprocess.run(
+                [*store, "run", *options, "--rootfs", f"{place}/rootfs", "/bin/sleep", "3600"],
+                check=True, capture_output=True,
+            )  # fmt: skip
+            yield place
+        finally:
+            subprocess.run([*store, "rm", "--force", "--time=0", _NAME], check=False, capture_output=True)
+            removed(tree, parent)
 
 
 @contextmanager

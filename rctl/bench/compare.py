@@ -1,0 +1,131 @@
+"""Two runs beside each other: what became better, what worse, and what nobody can tell.
+
+The change of a figure is second over first; of a percentage of extra cost, that of the whole (2 % is 1.02). Its
+interval is the widest that the two figures' own intervals allow (low over high to high over low), so that "better" and
+"worse" are said only when the intervals do not touch. Figures of the instruction clock that have none get what they
+repeat to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from .result import Figure, Result, Unit
+
+Change = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
+SAME = 0.01
+"""A change of less than this share, interval and all, is none."""
+_REPEATS = 0.002
+_MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One figure in both runs. ``ratio``: second over first, with its interval; ``None``: there is none to take."""
+
+    bench: str
+    group: str
+    name: str
+    unit: Unit
+    first: float | None
+    second: float | None
+    change: Change
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """All figures of both runs, and what a reader must know before reading them."""
+
+    lines: tuple[Line, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything became worse."""
+        return any(line.change == "worse" for line in self.lines)
+
+
+def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
+    """Compare all figures by benchmark, group and name. Of several runs of one benchmark in a file, the last counts."""
+    old, new = _by_key(first), _by_key(second)
+    clocks = {result.bench: result.clock for result in first}
+    again = {result.bench: result.clock for result in second}
+    machines = _machines(first) == _machines(second)
+    lines = []
+    for key in dict.fromkeys((*old, *new)):
+        exact = clocks.get(key[0]) == again.get(key[0]) == "instructions"
+        comparable = machines and clocks.get(key[0]) == again.get(key[0])
+        lines.append(_line(key, old.get(key), new.get(key), exact=exact, comparable=comparable))
+    return Comparison(tuple(lines), tuple(_warnings(first, second)))
+
+
+def _by_key(results: Sequence[Result]) -> dict[tuple[str, str, str], Figure]:
+    return {(result.bench, one.group, one.name): one for result in results for one in result.figures}
+
+
+def _line(
+    key: tuple[str, str, str], first: Figure | None, second: Figure | None, *, exact: bool, comparable: bool
+) -> Line:
+    some = first or second
+    assert some is not None
+    values = (first.value if first else None, second.value if second else None)
+    if first is None or second is None:
+        return Line(*key, some.unit, *values, "new" if first is None else "gone")
+    old, new = _whole(first, exact), _whole(second, exact)
+    if old is None or new is None or first.unit != second.unit:
+        return Line(*key, some.unit, *values, "cannot tell")
+    (low, middle, high), (new_low, new_middle, new_high) = old, new
+    found = Line(*key, some.unit, *values, "cannot tell", new_middle / middle)
+    if low == high or new_low == new_high:
+        return found  # nothing says how far they would repeat
+    ends = new_low / high, new_high / low
+    judged = comparable or some.unit in ("ratio", "percent")
+    change = _change(*ends, second.better) if judged else "cannot tell"
+    return msgspec.structs.replace(found, change=change, low=ends[0], high=ends[1])
+
+
+def _whole(figure: Figure, exact: bool) -> tuple[float, float, float] | None:
+    """Low end, value, high end, all above 0; ``None`` where there are no such numbers."""
+    if figure.value is None:
+        return None
+    low = figure.value if figure.low is None else figure.low
+    high = figure.value if figure.high is None else figure.high
+    found = [low, figure.value, high]
+    if figure.unit == "percent":
+        found = [1 + percent / 100 for percent in found]
+    if found[0] == found[2] and (exact or figure.unit in ("bytes", "count")):
+        found = [found[0] * (1 - _REPEATS), found[1], found[2] * (1 + _REPEATS)]
+    return (found[0], found[1], found[2]) if found[0] > 0 else None
+
+
+def _change(low: float, high: float, better: Literal["low", "high"]) -> Change:
+    if low >= 1 - SAME and high <= 1 + SAME:
+        return "same"
+    if low > 1:
+        return "worse" if better == "low" else "better"
+    if high < 1:
+        return "better" if better == "low" else "worse"
+    return "cannot tell"
+
+
+def _machines(results: Sequence[Result]) -> dict[str, str]:
+    return {name: text for result in results for name, text in result.machine.items() if name in _MUST_AGREE}
+
+
+def _warnings(first: Sequence[Result], second: Sequence[Result]) -> Iterator[str]:
+    clocks = [{result.clock for result in results} for results in (first, second)]
+    if clocks[0] != clocks[1]:
+        told = " and ".join(", ".join(sorted(names)) for names in clocks)
+        yield f"DIFFERENT CLOCKS ({told}): times cannot be compared, and ratios only with care"
+    old, new = _machines(first), _machines(second)
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield f"DIFFERENT MACHINES: {name}: {old.get(name, 'unknown')} then, {new.get(name, 'unknown')} now"
+    for when, results in (("first", first), ("second", second)):
+        for result in results:
+            if result.interrupted:
+                yield f"the {when} run of {result.bench} was interrupted, and holds only what it had by then"

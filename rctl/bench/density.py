@@ -1,0 +1,116 @@
+"""How many VEs fit into 1 GB: what the kernel keeps for each, and what it takes when a process sleeps in each.
+
+The kernel's own memory for a VE is the growth of Slab, Percpu, KernelStack and PageTables in proc(5) meminfo from one
+VE to the next, over enough of them that a page more or less does not count; what the first alone brings is left out.
+With a process in each, the processes' own pages (AnonPages) come on top; the program's file is there once for all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from ..adjust.engine import Options, adjust
+from ..adjust.state import State
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..errors import UsageError
+from ..host import Host
+from ..limits import Limits, decode, nest
+from ..ve import bare
+from .place import own_name, removed
+from .result import Figure, Series
+from .stats import judge
+
+GIB = 1 << 30
+CLAIMED = 100
+"""VEs in 1 GB, as announced in 2006."""
+GROUP = "density"
+LIMITS = {"memory.max": "512M", "cpu.max": 1, "pids.max": 100}
+FEWEST = 8
+_KERNEL = ("Slab", "Percpu", "KernelStack", "PageTables")
+_OWN = ("AnonPages",)
+_STEPS = 4
+
+
+def measure(
+    tree: Tree, host: Host, state: State, *, ves: int, tell: Callable[[str], None]
+) -> tuple[list[Figure], list[Series]]:
+    """Figures, and the growth as a series. The VEs and their processes are gone afterwards. Raises RctlError."""
+    if ves < FEWEST:
+        raise UsageError(f"{ves} VEs: too few to see what one costs. Give {FEWEST} or more")
+    names = [f"{own_name()}-{number}" for number in range(ves)]
+    asked: Limits = decode(nest(dict(LIMITS)), host)
+    before = meminfo(*_KERNEL, *_OWN)
+    try:
+        points: list[tuple[int, int]] = []
+        for batch in (names[:1], *_batches(names[1:])):
+            tell(f"density: {points[-1][0] if points else 0} of {ves} VEs")
+            for name in batch:
+                bare.make(tree, name).close()
+            adjust(tree, dict.fromkeys(batch, asked), host, Options(command="bench"), state=state)
+            points.append((sum(n for n, _ in points[-1:]) + len(batch), meminfo(*_KERNEL)))
+        tell("density: a process in each VE")
+        whole = _filled(tree, names) - before
+    finally:
+        tell("removing the VEs")
+        for name in names:
+            removed(tree, name)
+    return _figures(ves, points, whole)
+
+
+def _batches(names: Sequence[str]) -> list[Sequence[str]]:
+    size = -(-len(names) // _STEPS)
+    return [names[at : at + size] for at in range(0, len(names), size)]
+
+
+def _filled(tree: Tree, names: Sequence[str]) -> int:
+    """Bytes in use when a process sleeps in each VE."""
+    sleepers: list[subprocess.Popen[bytes]] = []
+    program = shutil.which("sleep") or "sleep"
+    try:
+        for name in names:
+            with tree.open_ve(name) as ve:
+                sleepers.append(_inside(ve, [program, "3600"]))
+        return meminfo(*_KERNEL, *_OWN)
+    finally:
+        for process in sleepers:
+            process.kill()
+            process.wait()
+
+
+def _inside(ve: Cgroup, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, preexec_fn=lambda: bare.enter(ve))
+
+
+def _figures(ves: int, points: Sequence[tuple[int, int]], whole: int) -> tuple[list[Figure], list[Series]]:
+    (first, before), (last, after) = points[0], points[-1]
+    each = (after - before) / (last - first)
+    slopes = [(b - a) / (m - n) for (n, a), (m, b) in pairwise(points)]
+    kernel = (
+        f"growth of {', '.join(_KERNEL)} from VE {first} to VE {last}, in {len(slopes)} steps; limits: "
+        + ", ".join(f"{key}={value}" for key, value in LIMITS.items())
+    )
+    with_process = max(whole, 1) / ves
+    fall = f"growth of {', '.join(_KERNEL + _OWN)} over {ves} VEs with these limits, a sleeping process in each"
+    many = GIB / with_process
+    figures = [
+        Figure("kernel memory of an empty VE", each, "bytes", kernel, min(slopes), max(slopes), group=GROUP),
+        Figure("empty VEs in 1 GB", GIB // each, "count", "1 GiB over the above", group=GROUP, better="high"),
+        Figure("memory of a VE with a sleeping process", with_process, "bytes", fall, group=GROUP),
+        Figure(
+            "VEs with a sleeping process in 1 GB", float(int(many)), "count", "1 GiB over the above",
+            budget=CLAIMED, verdict="pass" if judge(-many, -CLAIMED) == "pass" else "fail", group=GROUP, better="high",
+        ),
+    ]  # fmt: skip
+    grown = tuple(float(size - before) for _, size in points)
+    return figures, [Series("kernel memory", tuple(n for n, _ in points), grown, "bytes", "VEs", GROUP)]
+
+
+def meminfo(*names: str) -> int:
+    """The sum of these lines of proc(5) meminfo in bytes; a line that this kernel lacks counts nothing."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        found = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    return 1024 * sum(found.get(name, 0) for name in names)

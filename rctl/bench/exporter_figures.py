@@ -1,0 +1,141 @@
+"""What the costs of scrapes say: figures, each with what is promised, and series to be drawn. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .peer_exporters import Served
+from .result import Figure, Series, Unit
+from .stats import judge, ratio_interval, verdict
+
+PROMISED = 1000
+TIMES_BARE, TIMES_CHEAPER, FLAT = 1.7, 10.0, 1.25
+RENDER_NS, RESIDENT = 100.0, 60 << 20
+BUSY = 0.1
+COUNTED = "on the instruction clock, at 2 ns an instruction; a processor does several in one ns, so this is not judged"
+
+
+class Cost(NamedTuple):
+    """One scrape. Times in nanoseconds, ``size`` and ``resident`` in bytes; 0 for what the subject does not tell."""
+
+    cpu: int
+    wall: int
+    size: int
+    resident: int = 0
+    render: int = 0
+    samples: int = 0
+
+
+class Round(NamedTuple):
+    """The costs of scrapes that were made one after the other."""
+
+    bare: Cost
+    rctl: Cost
+
+
+class Count(NamedTuple):
+    """What was measured with so many VEs. ``rest``: none at work; ``busy``: a share; ``all_busy``: not for many."""
+
+    ves: int
+    files: int
+    how: str
+    rest: list[Round]
+    busy: list[Round]
+    all_busy: list[Round]
+    plain: list[tuple[Cost, Cost]]
+
+
+def figures(
+    measured: Sequence[Count], others: Sequence[Served], profile: str, *, counted: bool = False
+) -> list[Figure]:
+    """Everything as figures; what is promised is promised for the full profile and PROMISED VEs, and judged there."""
+    made = [figure for count in measured for figure in _figures(count, profile, counted)]
+    by_count = {count.ves: _per_ve(count) for count in measured}
+    few, many = (min((n for n in by_count if n >= 100), default=0), max(by_count))
+    if few and many > few:
+        ratio = by_count[many] / by_count[few]
+        made.append(
+            Figure(
+                f"CPU per VE, {many} VEs over {few}", ratio, "ratio", "medians of the scrapes with VEs at work",
+                budget=FLAT, verdict=judge(ratio, FLAT), group="exporter",
+            )
+        )  # fmt: skip
+    return [*made, *(figure for one in others for figure in one.figures())]
+
+
+def _figures(count: Count, profile: str, counted: bool) -> list[Figure]:
+    at = f"{count.ves} VE" + "s" * (count.ves > 1)
+    judged = profile == "full" and count.ves == PROMISED
+    origin = f"{count.files} files, profile {profile}, {len(count.rest)} scrapes each by turns; bare: {count.how}"
+    made = []
+    for share, rounds in ((0.0, count.rest), (BUSY, count.busy), (1.0, count.all_busy)):
+        if not rounds:
+            continue
+        interval = ratio_interval([(one.bare.cpu, one.rctl.cpu) for one in rounds])
+        budget = TIMES_BARE if judged and share == BUSY else None
+        made.append(
+            Figure(
+                f"scrape over bare reads, {at}, {share:.0%} at work", interval.ratio, "ratio", f"CPU time, {origin}",
+                interval.low, interval.high, budget, verdict(interval, budget) if budget else "", "exporter",
+            )
+        )  # fmt: skip
+    cheaper = statistics.median(plain.cpu / rctl.cpu for rctl, plain in count.plain)
+    rctl = [one.rctl for one in count.busy]
+    render = statistics.median(one.render / max(1, one.samples) for one in rctl) * 1e-9
+    resident = max(one.resident for one in rctl)
+    first = rctl[0]
+    made += [
+        _judged(f"a plain collector over rctl, {at}", cheaper, "ratio", f"CPU time, {origin}", TIMES_CHEAPER, judged,
+                least=True),
+        _judged(f"rendering a sample, {at}", render, "seconds", f"CPU time, {first.samples} samples, all made anew",
+                RENDER_NS * 1e-9, judged and not counted, COUNTED if counted else ""),
+        _judged(f"resident memory, {at}", resident, "bytes", "the scraping process", RESIDENT, judged),
+        Figure(f"CPU per scrape, {at}", statistics.median(one.cpu for one in rctl) * 1e-9, "seconds", origin,
+               group="exporter"),
+        Figure(f"elapsed per scrape, {at}", statistics.median(one.wall for one in rctl) * 1e-9, "seconds", origin,
+               group="exporter"),
+        Figure(f"page, {at}", first.size, "bytes", f"{first.samples} samples, uncompressed", group="exporter"),
+    ]  # fmt: skip
+    return made
+
+
+def _judged(
+    name: str,
+    value: float,
+    unit: Unit,
+    origin: str,
+    budget: float,
+    judged: bool,
+    note: str = "",
+    *,
+    least: bool = False,
+) -> Figure:
+    passed = value >= budget if least else value <= budget
+    return Figure(
+        name, value, unit, origin, budget=budget if judged else None, group="exporter",
+        verdict=("pass" if passed else "fail") if judged else "", better="high" if least else "low",
+        note=note,
+    )  # fmt: skip
+
+
+def too_many(ves: int, limit: int) -> Figure:
+    """A number of VEs that was left out."""
+    why = f"more files than may be open ({limit}). Raise it: ulimit -Hn"
+    return Figure(f"CPU per scrape, {ves} VEs", None, "seconds", why, verdict="not measured", group="exporter")
+
+
+def _per_ve(count: Count) -> float:
+    return statistics.median(one.rctl.cpu for one in count.busy) / count.ves
+
+
+def series(measured: Sequence[Count]) -> list[Series]:
+    """CPU time per scrape by number of VEs."""
+    x = tuple(float(count.ves) for count in measured)
+    lines = {
+        "bare reads": [statistics.median(one.bare.cpu for one in count.busy) for count in measured],
+        "rctl": [statistics.median(one.rctl.cpu for one in count.busy) for count in measured],
+        "a plain collector": [statistics.median(plain.cpu for _, plain in count.plain) for count in measured],
+    }
+    return [Series(name, x, tuple(v * 1e-9 for v in y), "seconds", "VEs", "exporter") for name, y in lines.items()]

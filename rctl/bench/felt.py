@@ -1,0 +1,180 @@
+"""How long it takes from a change that is asked for to a change that is felt, limit by limit.
+
+A child works inside a VE without limits: it forks, burns CPU time, moves about on the CPUs, uses memory or writes to a
+disk. The limit is tightened, in turn by the engine and by a bare write of the same text, and the child notes the moment
+at which its work was first held back. Both sides read the same monotonic clock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from ..adjust.engine import Options, adjust
+from ..adjust.state import State
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..errors import RctlError
+from ..formats import Write
+from ..host import Host
+from ..limits import Limits, decode, nest, writes
+from ..ve import bare
+from . import feelers, stats
+from .place import WorkError, own_name, removed
+from .result import Figure
+from .worker import Work, Worker, now, working
+
+SECONDS = 20.0
+"""Longest to wait for a change to be felt."""
+GROUP = "from asked to felt"
+BY_RCTL = " by rctl"
+
+
+class Limit(NamedTuple):
+    """One limit: how it is tightened, and how that is felt. ``events``: a file by which the kernel tells, or ``""``."""
+
+    key: str
+    free: Mapping[str, object]
+    tight: Mapping[str, object]
+    work: Callable[[Cgroup], Work]
+    felt: str
+    events: str = ""
+
+
+def limits(folder: str) -> Iterator[Limit | Figure]:
+    """All limits that can be felt here; for one that cannot, the figure that says why."""
+    yield Limit("pids.max", {"pids.max": "max"}, {"pids.max": 1}, feelers.forks, "fork(2) fails with EAGAIN")
+    yield Limit(
+        "cpu.max", {"cpu.max": "max"}, {"cpu.max": 0.1}, feelers.burns,
+        "the kernel stops a busy process, after it has used its 10 ms of the period",
+    )  # fmt: skip
+    for key in ("memory.max", "memory.high"):
+        yield Limit(
+            key, {key: "max"}, {key: "4M"}, feelers.fills, "memory.events tells of a charge held back", "memory.events"
+        )  # fmt: skip
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) > 1:
+        free, tight = {"cpuset.cpus": f"{cpus[0]}-{cpus[-1]}"}, {"cpuset.cpus": str(cpus[-1])}
+        work = partial(feelers.moves, target=cpus[-1])
+        yield Limit(
+            "cpuset.cpus", free, tight, work, "a busy process runs on the one CPU that is left, and may on no other"
+        )
+    else:
+        yield _not("cpuset.cpus", "this machine has one CPU, so nothing can move")
+    disk = feelers.disk(folder)
+    if disk:
+        key = f"io.max.{disk}.wiops"
+        yield Limit(
+            "io.max",
+            {key: "max"},
+            {key: 10},
+            partial(feelers.puts, folder=folder),
+            "a 4 KiB direct write is made to wait",
+        )
+    else:
+        yield _not("io.max", f"{folder} lies on no disk. Give --folder on one")
+
+
+def measure(
+    tree: Tree, host: Host, state: State, folder: str, *, rounds: int, tell: Callable[[str], None]
+) -> list[Figure]:
+    """Two figures a limit, by rctl and by a bare write: medians in seconds. Its own VE is removed in any case."""
+    name = own_name()
+    found: list[Figure] = []
+    try:
+        with bare.make(tree, name) as ve:
+            for limit in limits(folder):
+                if isinstance(limit, Figure):
+                    found.append(limit)
+                    continue
+                try:
+                    found += _Felt(tree, host, state, name, ve, limit).figures(rounds, tell)
+                except (RctlError, WorkError, OSError) as error:
+                    found.append(_not(limit.key, str(error)))
+    finally:
+        removed(tree, name)
+    return found
+
+
+class _Felt:
+    """One limit of one VE."""
+
+    def __init__(self, tree: Tree, host: Host, state: State, name: str, ve: Cgroup, limit: Limit) -> None:
+        self._tree, self._host, self._state = tree, host, state
+        self._name, self._ve, self._limit = name, ve, limit
+        self._free = self._decoded(limit.free)
+        self._tight = self._decoded(limit.tight)
+        self._engine(self._free)  # enables the controller, so that both ways then do the same
+
+    def figures(self, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
+        times: dict[str, list[float]] = {"rctl": [], "a bare write": []}
+        ways = {"rctl": self._engine, "a bare write": self._bare}
+        for number in range(rounds):
+            tell(f"{self._limit.key} felt: round {number + 1} of {rounds}")
+            for way in ways if number % 2 else reversed(ways):
+                times[way].append(self._round(ways[way]))
+        return [self._figure(way, found) for way, found in times.items()]
+
+    def _figure(self, way: str, times: list[float]) -> Figure:
+        found = stats.median_interval(times)
+        origin = f"median of {len(times)} rounds in one VE, in turn with the other way; felt: {self._limit.felt}"
+        return Figure(
+            f"{self._limit.key} by {way}", found.ratio, "seconds", origin, found.low, found.high, group=GROUP
+        )  # fmt: skip
+
+    def _round(self, change: Callable[[Limits], None]) -> float:
+        self._bare(self._free)
+        with working(self._ve, self._limit.work(self._ve)) as worker:
+            before = self._ve.read(self._limit.events) if self._limit.events else ""
+            begin = now()
+            change(self._tight)
+            felt = self._told(before) if self._limit.events else _stamp(worker, begin)
+        return (felt - begin) / 1e9
+
+    def _told(self, before: str) -> int:
+        """When the kernel changed the events' file, which it makes known to whoever polls it."""
+        file = os.open(self._limit.events, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._ve.fd)
+        try:
+            poll = select.poll()
+            poll.register(file, select.POLLPRI)
+            end = now() + int(SECONDS * 1e9)
+            while os.pread(file, 4096, 0).decode() == before:
+                if not poll.poll(max(0, (end - now()) // 10**6)):
+                    raise WorkError(f"nothing was felt within {SECONDS:g} s")
+            return now()
+        finally:
+            os.close(file)
+
+    def _decoded(self, values: Mapping[str, object]) -> Limits:
+        limits: Limits = decode(nest(dict(values)), self._host)
+        return limits
+
+    def _engine(self, wanted: Limits) -> None:
+        options = Options(force=True, command="bench")
+        adjust(self._tree, {self._name: wanted}, self._host, options, state=self._state)
+
+    def _bare(self, wanted: Limits) -> None:
+        for one in writes(wanted, self._host):
+            self._ve.write(one.file.name, _text(self._ve, one))
+
+
+def _text(ve: Cgroup, one: Write) -> str:
+    """What a person would write for the same entry."""
+    return one.file.line(one.file.merge(one.file.entry(ve.read(one.file.name), one.key), one.wanted), one.key)
+
+
+def _stamp(worker: Worker, begin: int) -> int:
+    """The first thing that the child noticed after the change was asked for."""
+    while True:
+        stamp = worker.report(SECONDS)
+        if stamp is None:
+            raise WorkError("the worker died before it felt anything")
+        if stamp >= begin:
+            return stamp
+
+
+def _not(key: str, why: str) -> Figure:
+    return Figure(key, None, "seconds", why, verdict="not measured", group=GROUP)

@@ -1,0 +1,46 @@
+"""Results as one HTML file that needs nothing else: tables, plots, verdicts, and where each figure comes from.
+
+The plots are Plotly's, whose script is in the file, so that it works without a network; every number is in a table too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import NotAvailableError, UsageError
+from ..result import Result
+
+
+def write(path: str, results: Sequence[Result]) -> None:
+    """Write the report. Raises UsageError for a file that cannot be written, NotAvailableError without Plotly."""
+    text = page(results)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}. Give another file") from None
+
+
+def check(path: str) -> None:
+    """Before the work is done: the report can be made and written. Raises as ``write`` does."""
+    _plotly()
+    try:
+        with open(path, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}. Give another file") from None
+
+
+def page(results: Sequence[Result]) -> str:
+    """The report as HTML. Raises NotAvailableError without Plotly."""
+    _plotly()
+    from . import html, plots
+
+    return html.page(results, plots.all_of(results))
+
+
+def _plotly() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("plotly") is None:
+        raise NotAvailableError("the report: plotly is not installed. Install it: pip install 'rctl[report]'")

@@ -1,0 +1,83 @@
+"""A child of the benchmark that works inside a VE and tells when it noticed something, on the clock both share."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+from ..cgroupfs.cgroup import Cgroup
+from ..ve import bare
+from .place import WorkError
+
+Work = Callable[[], Iterator[int]]
+"""What a child does: it yields when it is ready, and then the time (``now()``) of whatever it notices."""
+
+now = time.monotonic_ns
+_STAMP = struct.Struct("q")
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Worker:
+    """The child as its parent sees it: ``pid``, and the pipe on which its reports come."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid, self.pipe = pid, pipe
+
+    def report(self, seconds: float) -> int | None:
+        """The next time it reports, ``None`` when it has died. Raises WorkError when none comes in so many seconds."""
+        if not select.select([self.pipe], [], [], seconds)[0]:
+            raise WorkError(f"nothing was felt within {seconds:g} s")
+        text = os.read(self.pipe, _STAMP.size)
+        return _STAMP.unpack(text)[0] if text else None
+
+
+@contextmanager
+def working(ve: Cgroup, work: Work, seconds: float = 60.0) -> Iterator[Worker]:
+    """A child that does the work inside the VE, and is ready for it; it is ended when the block is.
+
+    Raises WorkError when it does not become ready in so many seconds.
+    """
+    pipe, report = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    pid = os.fork()
+    if not pid:
+        _child(ve, work, report, before)
+    os.close(report)
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        worker = Worker(pid, pipe)
+        if worker.report(seconds) is None:
+            raise WorkError("the worker could not start in the VE")
+        yield worker
+    finally:
+        _end(pid)
+        os.close(pipe)
+
+
+def _child(ve: Cgroup, work: Work, report: int, mask: set[signal.Signals] | set[int]) -> NoReturn:
+    try:
+        for number in _STOPS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        bare.enter(ve)
+        for stamp in work():
+            os.write(report, _STAMP.pack(stamp))
+    except BaseException:  # noqa: BLE001 (whatever it is, it must not go on as the benchmark itself)
+        os._exit(1)
+    os._exit(0)
+
+
+def _end(pid: int) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,104 @@
+"""``rctl bench all``, ``report`` and ``compare``: everything at once, as a page, and beside an earlier run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .bench_parts import PLACE, Check, Folder, setting
+from .flags import Json
+
+if TYPE_CHECKING:
+    from ..bench.result import Result
+
+ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write an HTML report with plots")]
+
+
+def everything(
+    report: ReportFile = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results; - prints them")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A look: fewer rounds, wide intervals")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This benchmark alone; may be given again")
+    ] = None,
+    folder: Folder = PLACE,
+    check: Check = False,
+) -> None:
+    """All benchmarks, one after the other, and the claims of the 2006 announcement from what was measured. Needs root.
+
+    Interrupted, it writes what it has by then and leaves no VE behind.
+    """
+    from ..bench import everything as benchmarks
+    from .bench_show import checked, show
+    from .output import tell, warn
+
+    chosen = benchmarks.chosen(only or [], quick=quick)
+    if report:
+        from ..bench.report import check as checked_file
+
+        checked_file(report)
+    if json not in (None, "-"):
+        _write(json, [])
+    with setting(folder, quick=quick) as place:
+        run = benchmarks.run(place, chosen, tell, warn)
+    if run.results:
+        _keep(run.results, report, json)
+        show(run.results, json=json == "-", one=False)
+    if run.stop:
+        raise run.stop
+    if not any(figure.value is not None for result in run.results for figure in result.figures):
+        raise typer.Exit(1)
+    checked(run.results, check)
+
+
+def report(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Results in JSON")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The page to write")] = "report.html",
+) -> None:
+    """Results in JSON, of one benchmark or of all, as one HTML page. Of several runs of a benchmark the last counts."""
+    from ..bench import everything as benchmarks
+    from ..bench.report import write
+    from ..bench.result import load
+    from .output import say
+
+    write(output, benchmarks.with_claims([result for file in files for result in load(file)]))
+    say(f"{output}: written")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A.json", help="The earlier results")],
+    second: Annotated[str, typer.Argument(metavar="B.json", help="The later results")],
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when a figure became worse")] = False,
+    json: Json = False,
+) -> None:
+    """Two runs beside each other: each figure better, worse, the same, or nobody can tell."""
+    from ..bench.compare import compare as compared
+    from ..bench.result import load
+    from .bench_show import show_comparison
+
+    found = compared(load(first), load(second))
+    show_comparison(found, json=json)
+    if check and found.worse:
+        raise typer.Exit(1)
+
+
+def _keep(results: list[Result], report: str | None, json: str | None) -> None:
+    if report:
+        from ..bench.report import write
+
+        write(report, results)
+    if json and json != "-":
+        _write(json, results)
+
+
+def _write(path: str | None, results: list[Result]) -> None:
+    from ..errors import UsageError
+    from .output import as_json
+
+    assert path is not None
+    try:
+        with open(path, "w" if results else "a", encoding="utf-8") as file:
+            file.write(as_json(results) + "\n" if results else "")
+    except OSError as error:
+        raise UsageError(f"--json {path}: cannot be written: {error.strerror}. Give another file") from None

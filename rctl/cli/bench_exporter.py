@@ -1,0 +1,33 @@
+"""``rctl bench exporter``: what a scrape costs, by number of VEs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from .bench_parts import PLACE, Check, _one
+from .flags import Json
+
+
+def exporter(
+    ves: Annotated[str, typer.Option("--ves", help="Numbers of VEs, with commas")] = "1,100,1000,5000",
+    profile: Annotated[str, typer.Option(help="core or full")] = "full",
+    rounds: Annotated[int, typer.Option(min=3, max=1000, help="Scrapes of each")] = 8,
+    check: Check = False,
+    json: Json = False,
+) -> None:
+    """The exporter beside a bare loop that only reads the same files, a plain collector, and other exporters."""
+    from ..bench import everything
+
+    try:
+        counts = [int(word) for word in ves.split(",")]
+    except ValueError:
+        raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000") from None
+    if profile not in ("core", "full"):
+        raise UsageError(f"--profile {profile!r}: not a profile. Give core or full")
+    _one(
+        lambda place, tell: everything.exported(place, tell, counts=counts, profile=profile, rounds=rounds),
+        PLACE, json, check,
+    )  # fmt: skip

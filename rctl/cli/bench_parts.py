@@ -1,0 +1,118 @@
+"""``rctl bench adjust``, ``density``, ``life`` and ``virtual``: one benchmark a verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .flags import Json, command_line
+
+if TYPE_CHECKING:
+    from ..adjust.state import State
+    from ..bench.everything import Setting
+    from ..bench.result import Result
+
+Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
+Folder = Annotated[str, typer.Option("--folder", help="On the disk to measure")]
+PLACE = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
+
+
+@contextmanager
+def own_state() -> Iterator[State]:
+    """Locks, journals and a history of the benchmark's own, so that the user's stay as they are. Raises RctlError."""
+    import os
+    import tempfile
+
+    from ..adjust.state import State
+
+    above = "/run" if os.access("/run", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=above) as place:
+        yield State(f"{place}/run", place)
+
+
+@contextmanager
+def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
+    """What benchmarks need. Raises UsageError for a folder in which nothing can be made, RctlError without cgroup2."""
+    import os
+
+    from ..bench.everything import Setting
+    from ..cgroupfs.files import this_host
+    from ..cgroupfs.tree import Tree
+    from ..errors import UsageError
+
+    if not os.path.isdir(folder):
+        raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
+    with own_state() as state, Tree.open() as tree:
+        yield Setting(tree, this_host(), state, folder, quick, command_line())
+
+
+def adjust(
+    rounds: Annotated[int, typer.Option(min=3, max=10000, help="Pairs of bare loop and engine")] = 15,
+    ves: Annotated[int, typer.Option(min=1, max=5000, help="VEs for the second case")] = 1000,
+    felt: Annotated[
+        int, typer.Option(min=0, max=1000, help="Rounds of each limit from asked to felt; 0: leave that out")
+    ] = 15,
+    folder: Folder = PLACE,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when a ratio is above what rctl promises")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """The live-adjust engine beside the bare writes and reads of the same files, and when a change is felt."""
+    from ..bench import everything
+
+    def run(place: Setting, tell: Callable[[str], None]) -> Result:
+        return everything.adjusted(place, tell, rounds=rounds, ves=ves, moments=felt)
+
+    _one(run, folder, json, check)
+
+
+def density(
+    ves: Annotated[int, typer.Option(min=8, max=20000, help="How many VEs to make")] = 200,
+    check: Check = False,
+    json: Json = False,
+) -> None:
+    """How many bare VEs fit into 1 GB: the kernel's memory for each, and with a sleeping process."""
+    from ..bench import everything
+
+    _one(lambda place, tell: everything.dense(place, tell, ves=ves), PLACE, json, check)
+
+
+def life(
+    rounds: Annotated[int, typer.Option(min=6, max=10000, help="How often")] = 15,
+    check: Check = False,
+    json: Json = False,
+) -> None:
+    """How long a bare VE takes to make, enter and remove, by bare system calls too, and as commands."""
+    from ..bench import everything
+
+    _one(lambda place, tell: everything.lived(place, tell, rounds=rounds), PLACE, json, check)
+
+
+def virtual(
+    rounds: Annotated[int, typer.Option(min=6, max=1000, help="How often each work is done in each place")] = 10,
+    folder: Folder = PLACE,
+    json: Json = False,
+) -> None:
+    """The same CPU and disk work bare, in a VE and in a virtual machine of QEMU and KVM, where that works."""
+    from ..bench import everything
+
+    _one(lambda place, tell: everything.virtually(place, tell, rounds=rounds), folder, json, check=False)
+
+
+def _one(run: Callable[[Setting, Callable[[str], None]], Result], folder: str, json: bool, check: bool) -> None:
+    from ..bench.place import WorkError
+    from ..errors import RctlError
+    from .bench_show import checked, show
+    from .output import tell
+
+    with setting(folder) as place:
+        try:
+            result = run(place, tell)
+        except WorkError as error:
+            raise RctlError(f"bench: {error}") from None
+    show([result], json=json)
+    checked([result], check)

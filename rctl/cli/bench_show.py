@@ -1,0 +1,94 @@
+"""Results as people read them: a table a group, notes, and the verdict in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from .output import as_json, columns, say, tell, warn
+
+if TYPE_CHECKING:
+    from ..bench.compare import Comparison
+    from ..bench.result import Figure, Result, Verdict
+
+_HEAD = ("MEASURED", "INTERVAL", "BUDGET", "VERDICT")
+
+
+def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
+    """Print them. ``one``: the JSON is one object and not a list."""
+    tell("")
+    if json:
+        say(as_json(results[0] if one else results))
+        return
+    for number, result in enumerate(results):
+        if number:
+            say()
+        _groups(result)
+        if result.interrupted:
+            warn(f"{result.bench}: interrupted; this is what it had by then")
+    say(f"\nverdict: {_words(results)}")
+
+
+def _groups(result: Result) -> None:
+    groups = list(dict.fromkeys(figure.group for figure in result.figures))
+    for number, group in enumerate(groups):
+        if number:
+            say()
+        found = [figure for figure in result.figures if figure.group == group]
+        columns(((group or result.bench).upper(), *_HEAD), [_row(f) for f in found], right=frozenset({1, 2, 3}))
+        for figure in found:
+            if text := figure.note or (figure.origin if figure.value is None else ""):
+                say(f"  {figure.name}: {text}")
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    from ..bench.text import budget, interval, shown
+
+    return (figure.name, shown(figure.value, figure.unit), interval(figure), budget(figure), figure.verdict)
+
+
+def _words(results: Sequence[Result]) -> str:
+    from ..bench.result import verdict_of
+
+    return verdict_of(results) or "none: nothing here has a budget"
+
+
+def checked(results: Sequence[Result], check: bool) -> None:
+    """Exit with 1 when a check was asked for and a figure is over its budget, or nobody can tell."""
+    from ..bench.result import verdict_of
+
+    bad: tuple[Verdict, ...] = ("fail", "cannot tell")
+    if check and verdict_of(results) in bad:
+        raise typer.Exit(1)
+
+
+def show_comparison(found: Comparison, *, json: bool) -> None:
+    """Both runs beside each other; what should not be compared is said first."""
+    from ..bench.text import shown
+
+    if json:
+        say(as_json(found))
+        return
+    for text in found.warnings:
+        warn(text)
+    rows = [
+        (
+            line.bench,
+            f"{line.group}: {line.name}" if line.group else line.name,
+            shown(line.first, line.unit),
+            shown(line.second, line.unit),
+            "-" if line.ratio is None else f"{100 * (line.ratio - 1):+.2f} %",
+            ""
+            if line.low is None or line.high is None
+            else f"{100 * (line.low - 1):+.2f} to {100 * (line.high - 1):+.2f}",
+            line.change,
+        )
+        for line in found.lines
+    ]
+    head = ("BENCH", "FIGURE", "FIRST", "SECOND", "CHANGE", "INTERVAL %", "VERDICT")
+    columns(head, rows, right=frozenset({2, 3, 4, 5}))
+    counts = {what: sum(line.change == what for line in found.lines) for what in ("better", "worse", "same")}
+    rest = len(rows) - sum(counts.values())
+    say("\n" + ", ".join(f"{count} {what}" for what, count in counts.items()) + f", {rest} that nobody can tell")

@@ -1,0 +1,211 @@
+"""Benchmarks on a real kernel: what they measure is there, and they leave nothing behind, interrupted or not."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust.state import State
+from rctl.bench import density, everything, felt, lifecycle
+from rctl.bench.everything import Setting
+from rctl.bench.result import Figure
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
+from rctl.cli import main
+from rctl.host import Host
+from rctl.ve import bare
+from tests.kernel.shell import load_for_all, rctl
+from tests.kernel.workload import until
+
+
+def quiet(text: str) -> None:
+    """Progress that nobody reads."""
+
+
+def by_name(figures: list[Figure]) -> dict[str, Figure]:
+    return {figure.name: figure for figure in figures}
+
+
+@pytest.fixture(autouse=True)
+def _no_ve_left(tree: Tree) -> Iterator[None]:
+    yield
+    assert tree.names() == []
+
+
+def test_every_limit_is_felt_whoever_sets_it(tree: Tree, host: Host, state: State, disk: Path) -> None:
+    found = by_name(felt.measure(tree, host, state, str(disk), rounds=2, tell=quiet))
+    keys = ["pids.max", "cpu.max", "memory.max", "memory.high", "io.max"]
+    if len(os.sched_getaffinity(0)) > 1:
+        keys.append("cpuset.cpus")
+    else:
+        assert found.pop("cpuset.cpus").verdict == "not measured"
+    assert set(found) == {f"{key} by {way}" for key in keys for way in ("rctl", "a bare write")}
+    for figure in found.values():
+        assert figure.value is not None, figure
+        assert 0 < figure.value < felt.SECONDS, figure
+
+
+def test_a_folder_on_no_disk_leaves_io_out_with_the_reason(tree: Tree, host: Host, state: State) -> None:
+    (io,) = [one for one in felt.limits("/proc") if isinstance(one, Figure) and one.name == "io.max"]
+    assert io.origin == "/proc lies on no disk. Give --folder on one"
+
+
+def test_a_limit_that_is_never_felt_is_no_figure(
+    tree: Tree, host: Host, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a worker that sleeps, when its CPU time is limited, then nothing is felt and nothing is made up."""
+
+    def sleeps(_: Cgroup) -> Callable[[], Iterator[int]]:
+        def work() -> Iterator[int]:
+            yield 0
+            signal.pause()
+
+        return work
+
+    only = felt.Limit("cpu.max", {"cpu.max": "max"}, {"cpu.max": 0.1}, sleeps, "never")
+    monkeypatch.setattr(felt, "limits", lambda folder: iter([only]))
+    monkeypatch.setattr(felt, "SECONDS", 0.2)
+    (figure,) = felt.measure(tree, host, state, "/", rounds=1, tell=quiet)
+    assert (figure.value, figure.verdict) == (None, "not measured")
+    assert figure.origin == "nothing was felt within 0.2 s"
+
+
+def test_each_ve_costs_the_kernel_memory_and_a_process_costs_more(tree: Tree, host: Host, state: State) -> None:
+    figures, series = density.measure(tree, host, state, ves=60, tell=quiet)
+    found = by_name(figures)
+    empty = found["kernel memory of an empty VE"].value
+    full = found["memory of a VE with a sleeping process"].value
+    assert empty is not None
+    assert full is not None
+    assert 1000 < empty < full < 4 << 20
+    (growth,) = series
+    assert growth.x[0] == 1
+    assert growth.x[-1] == 60
+    assert growth.y[-1] > growth.y[0]
+
+
+def test_the_life_of_a_ve_is_timed_inside_by_hand_and_as_commands(tree: Tree, host: Host, state: State) -> None:
+    found = by_name(lifecycle.measure(tree, host, state, rounds=1, tell=quiet))
+    assert {lifecycle.START, lifecycle.STOP, "make, with 3 limits", "remove, by rmdir(2) alone"} < set(found)
+    assert all(figure.value is not None and figure.value > 0 for figure in found.values())
+    assert found[lifecycle.START].verdict == "cannot tell", "one round proves nothing"
+
+
+def test_density_as_a_command_prints_what_compare_and_report_read(tmp_path: Path) -> None:
+    done = rctl("bench", "density", "--ves", "8", "--json")
+    assert done.status == 0, done.err
+    file = tmp_path / "a.json"
+    file.write_text(done.out)
+    assert json.loads(done.out)["bench"] == "density"
+    compared = rctl("bench", "compare", str(file), str(file), "--json")
+    assert compared.status == 0, compared.err
+    assert {line["change"] for line in json.loads(compared.out)["lines"]} <= {"same", "cannot tell"}
+
+
+def test_all_writes_results_with_their_claims(tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    done = rctl("bench", "all", "--quick", "--only", "density", "--json", str(file), "--folder", str(tmp_path))
+    assert done.status == 0, done.err
+    assert "VEs with a sleeping process in 1 GB" in done.out
+    density_, claims = json.loads(file.read_text())
+    assert (density_["bench"], claims["bench"]) == ("density", "claims")
+    (kept,) = [figure for figure in claims["figures"] if figure["name"] == "100 VEs in 1 GB"]
+    assert kept["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("words", [
+    ("density", "--ves", "7"), ("density", "--ves", "many"), ("life", "--rounds", "0"), ("adjust", "--rounds", "2"),
+    ("adjust", "--folder", "/no/such/folder"), ("all", "--only", "speed"), ("all", "--json", "/no/such/folder/a.json"),
+    ("compare", "/no/such/a.json", "/no/such/b.json"), ("report", "/no/such/a.json"), ("virtual", "--rounds", "1"),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_refused_in_one_line(words: tuple[str, ...]) -> None:
+    done = rctl("bench", *words)
+    assert (done.status, done.out) == (2, ""), done
+    assert done.err.startswith("rctl: ")
+    assert done.err.count("\n") == 1
+
+
+def interrupted(what: Callable[[], object], number: signal.Signals, ready: Callable[[int], object]) -> int:
+    """Run something in a child, send it a signal once it is ``ready``, and return its exit status."""
+    load_for_all()
+    pid = os.fork()
+    if not pid:
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in range(3):
+                os.dup2(null, fd)
+            what()
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+        finally:
+            os._exit(99)
+    until(lambda: ready(pid), "the middle of the benchmark", 60)
+    os.kill(pid, number)
+    status: list[int] = []
+
+    def ended() -> bool:
+        done, how = os.waitpid(pid, os.WNOHANG)
+        status.extend([how] if done else [])
+        return bool(done)
+
+    until(ended, "its end", 60)
+    return os.waitstatus_to_exitcode(status[0])
+
+
+STOPS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize(
+    "words",
+    [("density", "--ves", "400"), ("adjust", "--ves", "300", "--felt", "0"), ("all", "--only", "density")],
+    ids=["density", "adjust", "all"],
+)
+def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...], number: signal.Signals) -> None:
+    def command() -> None:
+        sys.argv = ["rctl", "bench", *words]
+        main()
+
+    status = interrupted(command, number, lambda pid: len(tree.names()) > 20)
+    assert status == 128 + number
+    assert tree.names() == []
+
+
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("part", [felt, lifecycle])
+def test_an_interrupted_worker_goes_with_its_ve(
+    tree: Tree, host: Host, state: State, part: object, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a child at work inside the VE, when the benchmark is told to end, then neither of them is left."""
+    place = Setting(tree, host, state, "/", quick=True, command="rctl bench")
+
+    def command() -> None:
+        import rctl.cli.app as cli
+
+        def app(*_: object, **__: object) -> None:
+            (everything.adjusted if part is felt else everything.lived)(place, quiet)
+
+        monkeypatch.setattr(cli, "app", app)
+        monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: NoEngine())
+        sys.argv = ["rctl"]
+        main()
+
+    def at_work(pid: int) -> bool:
+        for name in tree.names():
+            with tree.open_ve(name) as ve:
+                return bool(bare.processes(ve))
+        return False
+
+    assert interrupted(command, number, at_work) == 128 + number
+    assert tree.names() == []
+
+
+class NoEngine:
+    """Stands for the engine's part, which takes long and is not what is interrupted here."""
+
+    def figures(self) -> list[Figure]:
+        return []

@@ -1,0 +1,97 @@
+"""The claims of 2006, made from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rctl.bench import felt, lifecycle
+from rctl.bench.claims import claims
+from rctl.bench.result import Figure, Result
+
+
+def of(bench: str, *figures: Figure) -> Result:
+    return Result(bench, "", 0.0, 1.0, "wall", {}, figures)
+
+
+def claim(word: str, *results: Result) -> Figure:
+    (found,) = [figure for figure in claims(results) if word in figure.name]
+    return found
+
+
+def application(name: str, percent: float, low: float, high: float, **more: Any) -> Figure:
+    return Figure(
+        name, percent, "percent", "pairs", low, high, 2.0, more.pop("verdict", "pass"), "applications", **more
+    )
+
+
+def test_nothing_measured_is_said_of_every_claim() -> None:
+    found = claims([])
+    assert len(found) == 8
+    assert {(figure.value, figure.verdict) for figure in found} == {(None, "not measured")}
+    assert all(figure.origin for figure in found)
+
+
+def test_a_claim_carries_the_figure_and_where_it_came_from() -> None:
+    many = Figure(
+        "VEs with a sleeping process in 1 GB", 4000.0, "count", "200 VEs", budget=100, verdict="pass", better="high"
+    )
+    found = claim("100 VEs", of("density", many))
+    assert (found.value, found.verdict, found.better) == (4000.0, "pass", "high")
+    assert found.origin == "rctl bench density: VEs with a sleeping process in 1 GB; 200 VEs"
+
+
+def test_the_application_that_pays_most_is_named_beside_the_average() -> None:
+    run = of(
+        "overhead",
+        application("sqlite", 0.5, 0.4, 0.6),
+        application("redis", 3.0, 2.9, 3.1, verdict="fail", note="context switches"),
+        Figure("applications, geometric mean", 0.9, "percent", "of 2", 0.8, 1.0, 2.0, "pass", "geometric means"),
+    )
+    assert claim("on average", run).verdict == "pass"
+    worst = claim("pays most", run)
+    assert (worst.value, worst.verdict) == (3.0, "fail")
+    assert worst.note == "it is redis: context switches"
+
+
+def test_an_average_whose_interval_holds_the_budget_proves_nothing() -> None:
+    mean = Figure("applications, geometric mean", 1.5, "percent", "", 0.5, 2.5, 1.0, "fail", "geometric means")
+    assert claim("on average", of("overhead", mean)).verdict == "cannot tell"
+
+
+def test_starting_a_ve_speaks_for_two_claims_with_their_own_budgets() -> None:
+    start = Figure(lifecycle.START, 3.0, "seconds", "median of 9", 2.9, 3.1, 2.0, "fail")
+    run = of("life", start)
+    assert (claim("start in", run).verdict, claim("start in", run).budget) == ("fail", 2.0)
+    assert (claim("created", run).verdict, claim("created", run).budget) == ("pass", 60.0)
+
+
+def felt_by(name: str, seconds: float | None) -> Figure:
+    verdict = "not measured" if seconds is None else ""
+    return Figure(name, seconds, "seconds", "rounds", verdict=verdict, group=felt.GROUP)  # type: ignore[arg-type]
+
+
+def test_every_limit_is_live_when_each_was_felt() -> None:
+    run = of("adjust", felt_by("pids.max by rctl", 0.001), felt_by("cpu.max by rctl", 0.01), felt_by("x by hand", 9.0))
+    found = claim("on the fly", run)
+    assert (found.value, found.verdict) == (0.01, "pass")
+    assert found.note == "the slowest of pids.max, cpu.max"
+
+
+def test_a_limit_that_was_not_felt_leaves_the_claim_open() -> None:
+    found = claim("on the fly", of("adjust", felt_by("pids.max by rctl", 0.001), felt_by("cpuset.cpus", None)))
+    assert found.verdict == "cannot tell"
+    assert "not felt here: cpuset.cpus" in found.note
+
+
+def test_a_part_that_could_not_run_gives_its_reason() -> None:
+    failed = Figure(lifecycle.START, None, "seconds", "no cgroup2 on this host", verdict="not measured")
+    assert claim("start in", of("life", failed)).origin == "no cgroup2 on this host"
+
+
+def test_templates_are_said_to_be_missing() -> None:
+    assert claim("template", of("density")).origin.startswith("rctl does not do this yet")
+
+
+def test_of_several_runs_the_last_counts() -> None:
+    runs = [of("life", Figure(lifecycle.STOP, t, "seconds", "", budget=2.0, verdict="pass")) for t in (1.0, 0.5)]
+    assert claim("stop in", *runs).value == 0.5
