@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from rctl.sample.layout import Layout, Row
 from rctl.sample.sweep import Group, Member
 
-from .columns import CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Place, shown, wanted
+from .columns import BY_NAME, CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Place, shown, wanted
 from .families import Family
 from .limits import Values
 from .settings import Selection
 
 INFO, START = FAMILIES[0], FAMILIES[1]
+DRIFT = BY_NAME["limit_drift"]
 _RANK = {family: rank for rank, family in enumerate(FAMILIES)}
 
 
@@ -55,6 +56,9 @@ def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
     for block in blocks:
         if block.family.label == "device":
             block = block._replace(label=disk_name(block.label))
+        elif block.family is DRIFT and " " in block.label:
+            setting, device = block.label.split(" ")
+            block = block._replace(label=f"{setting} {disk_name(device)}")
         by_family.setdefault(block.family, []).append(block)
     return {family: by_family[family] for family in sorted(by_family, key=_rank)}
 
@@ -87,6 +91,18 @@ def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
                 members.append(member)
                 column.append(value)
     return [Block(where.family, where.label, *columns) for where, columns in found.items()]
+
+
+def without(gone: Set[Member], blocks: Iterable[Block]) -> list[Block]:
+    """The blocks, without VEs that went while they were read: what was read of those is nobody's any more."""
+    found = []
+    for block in blocks:
+        left = [i for i, member in enumerate(block.members) if member not in gone]
+        if left:
+            found.append(
+                block._replace(members=[block.members[i] for i in left], values=[block.values[i] for i in left])
+            )
+    return found
 
 
 def selection_of(member: Member) -> Selection:

@@ -13,12 +13,13 @@ from rctl.cgroupfs.forest import Forest
 from rctl.cgroupfs.kept import Budget
 from rctl.cgroupfs.tree import Tree
 from rctl.cgroupfs.watch import Watch
+from rctl.errors import RctlError
 from rctl.sample.levels import host_file
 from rctl.sample.standing import Standing, Standings
 from rctl.sample.sweep import Ask, Member, Sweep
 
 from .columns import ask
-from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks
+from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without
 from .limits import Values, values
 from .own import Own
 from .page import Page
@@ -97,25 +98,30 @@ class Scraper:
         """Read everything."""
         timed = self._timed
         timed("discovery", self._sweep.find)
-        figures = self._figures.blocks(timed("files", self._sweep.take))
-        limits = timed("limits", self._limit_blocks)
-        processes = process_blocks(timed("processes", self._sweep.processes))
-        return frame([*self._identity_blocks(), *figures, *limits, *processes], disk_name)
+        blocks = self._figures.blocks(timed("files", self._sweep.take))
+        blocks += timed("limits", self._limit_blocks, [])
+        blocks += process_blocks(timed("processes", self._sweep.processes, {}))
+        blocks += self._identity_blocks()
+        gone = self._sweep.gone | self._standings.gone
+        return frame(without(gone, blocks) if gone else blocks, disk_name)
 
-    def _timed(self, collector: str, work: Callable[[], _T]) -> _T:
+    def _timed(self, collector: str, work: Callable[[], _T], otherwise: _T | None = None) -> _T:
+        """Do a step, and tell how it went. One that fails gives ``otherwise``; unset, the failure is the scrape's."""
         begin = time.perf_counter()
         ok = False
         try:
             result = work()
             ok = True
             return result
+        except (RctlError, OSError):
+            if otherwise is None:
+                raise
+            return otherwise
         finally:
             self.own.collected(collector, time.perf_counter() - begin, ok)
 
     def _identity_blocks(self) -> list[Block]:
         """Who the VEs are, made anew only when one came or went."""
-        if self._sweep.gone:
-            return identity_blocks(member for member in self._sweep.members if member not in self._sweep.gone)
         if self._identity[0] is not self._sweep.members:
             self._identity = self._sweep.members, identity_blocks(self._sweep.members)
         return self._identity[1]
@@ -137,9 +143,6 @@ class Scraper:
             }
             self._stands, self._version = stands, version
             self._blocks = limit_blocks({member: shown for member, (_, shown) in self._values.items()})
-        if self._sweep.gone:
-            left = {member: shown for member, (_, shown) in self._values.items() if member not in self._sweep.gone}
-            return limit_blocks(left)
         return self._blocks
 
     def _shown(self, member: Member, standing: Standing) -> tuple[Standing, Values]:

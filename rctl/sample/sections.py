@@ -93,7 +93,7 @@ def _span(microseconds: int) -> str:
 
 def _pressure(found: Mapping[str, Mapping[str, Pressure]]) -> Iterator[str]:
     if not found:
-        yield "pressure: this kernel does not tell. See rctl doctor"
+        yield "pressure: not accounted, for this VE (cgroup.pressure) or on this kernel. See rctl doctor"
         return
     heads = (_three(f"{line} 10s", "60s", "300s") for line in Pressure.types)
     yield f"{'pressure, %':{_WIDTH + 2}} {'   '.join(heads)}"

@@ -32,7 +32,10 @@ class Standing(NamedTuple):
 
 
 class Standings:
-    """The standing limits of many VEs. ``failed``: of how many they could not be read; those are tried again."""
+    """The standing limits of many VEs.
+
+    ``failed``: of how many they could not be read; those are tried again. ``gone``: VEs that went meanwhile.
+    """
 
     def __init__(self, forest: Forest, read_host: Reader) -> None:
         """``read_host``: gives the host's files by absolute path."""
@@ -46,6 +49,7 @@ class Standings:
         self._stamps: dict[Member, Stamp] = {}
         self._found: dict[Member, Standing] = {}
         self.failed = 0
+        self.gone: set[Member] = set()
 
     def refresh(self, members: Iterable[Member]) -> Mapping[Member, Standing]:
         """What stands now. As long as nothing changed it is the same object, and so is each entry of it."""
@@ -54,6 +58,7 @@ class Standings:
         now = (forest.limits, forest.cpusets, forest.generation, self._hosts)
         if now != self._seen:
             self.failed = 0
+            self.gone = set()
             old, self._found = self._found, {}
             for member in members:
                 if member.ask.limits and (found := self._standing(member, old.get(member))):
@@ -71,6 +76,7 @@ class Standings:
         try:
             levels = [self._level(node) for node in way]
         except GoneError:
+            self.gone.add(member)
             return None
         except KernelError:
             self.failed += 1

@@ -135,7 +135,7 @@ class Sweep:
     """A reading of many VEs, again and again. ``close()`` it; the forest stays the caller's.
 
     ``members``: the VEs, in the order of their paths; the same object until one comes or goes. ``gone``: those that
-    could not be read at the last ``take``.
+    could not be read at the last ``take`` or ``processes``.
     """
 
     def __init__(self, forest: Forest, choose: Choose, budget: Budget) -> None:
@@ -196,6 +196,8 @@ class Sweep:
                 try:
                     number = member.processes()
                 except (OSError, GoneError, KernelError):
+                    if not member.node.cgroup.alive():
+                        self.gone.add(member)
                     continue
                 if number is not None:
                     found[member] = number
