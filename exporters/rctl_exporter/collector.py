@@ -37,7 +37,8 @@ class Collector(prometheus.Collector):
     def __init__(self, settings: Settings | None = None, tree: Tree | None = None) -> None:
         """``settings``: what of which VEs; unset: profile ``core`` of all, with a quarter of the open files kept.
 
-        ``tree``: unset, this host's. Raises NotAvailableError where no cgroup2 is mounted or inotify has no instance left.
+        ``tree``: unset, this host's. Raises NotAvailableError where no cgroup2 is mounted, or inotify has no instance
+        left.
         """
         self._tree = tree or Tree.open()
         self._own_tree = tree is None

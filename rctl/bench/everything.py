@@ -217,7 +217,7 @@ def _parts(quick: bool) -> tuple[Part, ...]:
         Part("overhead", 180.0, _overhead),
         Part("explain", 240.0, _explain),
         Part("adjust", 120.0, adjusted),
-        Part("exporter", 400.0, exported),
+        Part("exporter", 200.0, partial(exported, counts=(1, 100, 1000))),
         Part("life", 50.0, lived),
         Part("density", 25.0, dense),
         Part("virtual", 20.0, virtually),

@@ -166,7 +166,7 @@ def _count(tree: Tree, ves: Sequence[Cgroup], profile: str, rounds: int, folder:
                 stack.callback(workers[-1].close)
             rctl.scrape()
             found[share] = [_round(loop, rctl, workers, number) for number in range(rounds)]
-        plains = [(rctl.scrape(), plain.scrape()) for _ in range(PLAIN_ROUNDS)]
+        plains = [(rctl.scrape(), plain.scrape()) for _ in range(PLAIN_ROUNDS if len(ves) <= PROMISED else 1)]
         lines = len(Path(files).read_text().splitlines())
     return Count(len(ves), lines, how, found[0.0], found[BUSY], found.get(1.0, []), plains)
 
