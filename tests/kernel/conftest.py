@@ -8,8 +8,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,9 @@ from rctl.host import Host
 from rctl.ve import bare
 from tests.kernel import workload
 from tests.kernel.helpers import MOUNT, Ve, enabled
+
+if TYPE_CHECKING:
+    from rctl_exporter.scrape import Scraper
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 IN_LAB = "LAB" in os.environ
@@ -120,6 +124,21 @@ def ve(make_ve: Callable[[str], Ve]) -> Ve:
 def other(make_ve: Callable[[str], Ve]) -> Ve:
     """Another fresh managed VE."""
     return make_ve("web2")
+
+
+@pytest.fixture
+def exporter(tree: Tree) -> Iterator[Callable[..., "Scraper"]]:
+    """Makes scrapers, told what to collect in the command line's words; closed at the end of the test."""
+    from rctl_exporter.scrape import Scraper
+    from rctl_exporter.settings import Settings
+
+    with ExitStack() as stack:
+
+        def made(*collect: str, kept_fds: int | None = None, watch: bool = True) -> Scraper:
+            settings = Settings.parse(collect=collect, kept_fds=kept_fds)
+            return stack.enter_context(Scraper(tree, settings, watch=watch))
+
+        yield made
 
 
 @pytest.fixture

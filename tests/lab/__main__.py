@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--disk", action="append", metavar="SIZE", help="a scratch disk, repeatable (default 256M twice)")
     run.add_argument("--zram", default="512M", metavar="SIZE", help="swap; 0 for none (default %(default)s)")
     run.add_argument("--icount", action="store_true", help="the instruction clock: one CPU, repeatable times, slow")
+    run.add_argument("--prometheus", action="store_true", help="have prometheus and promtool at $LAB_PROMETHEUS")
     run.add_argument("--result", type=Path, metavar="DIR", help="a folder the guest may write to, at $LAB_RESULT")
     run.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
@@ -61,6 +62,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         disks=("256M", "256M") if options.disk is None else options.disk,
         zram=None if options.zram == "0" else options.zram,
         icount=options.icount,
+        prometheus=options.prometheus,
         result=options.result,
         deadline=options.deadline,
         kernel=options.kernel,
@@ -98,7 +100,7 @@ def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:
             check=False,
         )
         return done.returncode
-    return lab.run(["python", *PYTEST, "tests/kernel", *arguments], deadline=1800)
+    return lab.run(["python", *PYTEST, "tests/kernel", *arguments], deadline=1800, prometheus=True)
 
 
 if __name__ == "__main__":

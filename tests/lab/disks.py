@@ -22,6 +22,7 @@ NOT_IN_GUEST = {
         "lib/*/site-packages/virtme*",
     ),
     "stdlib": ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*"),
+    "programs": (),
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
 NOT_IN_CHECKOUT = shutil.ignore_patterns(".git", ".venv", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist")
@@ -47,6 +48,11 @@ def library() -> Path:
     """The folder of the standard library that the virtual environment uses."""
     code = "import sysconfig; print(sysconfig.get_path('stdlib'))"
     return Path(tool(PYTHON, "-c", code, hint="Make the virtual environment anew: make clean setup").strip())
+
+
+def programs(folder: Path) -> Path:
+    """The image of a folder of programs that the guest is to start."""
+    return _cached("programs", folder)
 
 
 def checkout(work: Path) -> Path:

@@ -18,7 +18,10 @@ from tests.lab.process import watch
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the guest is made of. Sizes are text such as `2G`; `zram` None means no swap."""
+    """What the guest is made of. Sizes are text such as `2G`; `zram` None means no swap.
+
+    `prometheus`: a folder whose bin has Prometheus' programs, for the guest's $LAB_PROMETHEUS; None for none.
+    """
 
     kernel: Kernel
     kvm: bool
@@ -27,6 +30,7 @@ class Machine:
     disks: Sequence[str] = ("256M", "256M")
     zram: str | None = "512M"
     icount: bool = False
+    prometheus: Path | None = None
 
 
 def run(
@@ -61,6 +65,8 @@ def _machine(machine: Machine) -> list[str]:
 
 def _disks(machine: Machine, work: Path) -> list[str]:
     images = {"venv": disks.venv(), "stdlib": disks.stdlib(), "checkout": disks.checkout(work)}
+    if machine.prometheus:
+        images["prometheus"] = disks.programs(machine.prometheus / "bin")
     scratch = {f"scratch{n}": disks.scratch(work, n, text) for n, text in enumerate(machine.disks)}
     return vng.drives(images, scratch)
 
