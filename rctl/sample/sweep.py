@@ -7,7 +7,7 @@ knows what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Forest, Node
@@ -16,6 +16,8 @@ from ..controllers.core import PROCS
 from ..errors import GoneError, KernelError
 from .layout import Layout, Row, Wanted
 from .population import processes
+
+_TRIED = 16  # layouts of the same files that are tried before one is made
 
 
 class Ask(NamedTuple):
@@ -143,7 +145,7 @@ class Sweep:
         self._choose = choose
         self._budget = budget
         self._members: dict[Node, Member] = {}
-        self._layouts: dict[object, Layout] = {}
+        self._layouts: dict[tuple[Ask, tuple[str, ...]], list[Layout]] = {}
         self._generation = -1
         self._failed = 0
         self._plans: list[Plan] = []
@@ -252,8 +254,6 @@ class Sweep:
                 plan.members.append(member)
                 plan.parts.append(part)
         self._plans = [] if self.gone else list(plans.values())
-        if len(self._layouts) > 2 * len(plans) + 8:
-            self._layouts = {_key(plan.members[0], layout): layout for layout, plan in plans.items()}
         return [Group(layout, members, [part.row for part in parts]) for layout, members, parts in plans.values()]  # type: ignore[misc]
 
     def _anew(self, member: Member, part: Part) -> bool:
@@ -266,13 +266,17 @@ class Sweep:
         if errors:
             member.files = -1  # all is looked for again next time
             self._unread = True
-        layout = Layout(texts, member.ask.figures)
-        part.layout = self._layouts.setdefault(_key(member, layout), layout)
         part.text = b"".join(texts.values())
-        part.row = part.layout.row(part.text)
+        part.layout, part.row = self._layout(member.ask, texts, part.text)
         return part.row is not None
 
-
-def _key(member: Member, layout: Layout) -> Hashable:
-    """What layouts must have in common to be one: other files may hold the same text."""
-    return member.ask, layout.columns, layout.pattern
+    def _layout(self, ask: Ask, texts: Mapping[str, bytes], text: bytes) -> tuple[Layout, Row | None]:
+        """A layout that fits: one that other VEs have, for making one costs far more than trying; else a new one."""
+        known = self._layouts.setdefault((ask, tuple(texts)), [])
+        for layout in known:
+            if (row := layout.row(text)) is not None:
+                return layout, row
+        layout = Layout(texts, ask.figures)
+        known.insert(0, layout)
+        del known[_TRIED:]
+        return layout, layout.row(text)
