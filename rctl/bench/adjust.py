@@ -23,9 +23,9 @@ from ..host import Host
 from ..limits import decode, nest, writes
 from ..ve import bare
 from . import peers
-from .place import removed
+from .place import removed, text_of
 from .result import Figure
-from .stats import judge, ratio_interval
+from .stats import ratio_interval, verdict
 
 TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
@@ -39,46 +39,26 @@ ENGINE = "the engine over bare reads and writes"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One comparison. Times in microseconds, medians; ``ratio`` is the median of the ratios of pairs.
-
-    ``low`` and ``high``: the smallest and the largest ratio seen. ``pairs``: (bare, engine) in seconds.
-    """
+    """One comparison. ``pairs``: (bare, engine) in seconds."""
 
     name: str
-    bare_us: float
-    engine_us: float
-    ratio: float
-    low: float
-    high: float
     at_most: float
-    pairs: tuple[tuple[float, float], ...] = ()
+    pairs: tuple[tuple[float, float], ...]
 
     def figure(self) -> Figure:
-        """In the shape of all benchmarks; the verdict is on the median, as the promise is."""
+        """In the shape of all benchmarks."""
         found = ratio_interval(self.pairs)
-        origin = (
-            f"median of {len(self.pairs)} pairs: {self.engine_us:.0f} us over {self.bare_us:.0f} us, in one process"
-        )
-        verdict = judge(self.ratio, self.at_most)
+        bare_us, engine_us = (1e6 * statistics.median(side) for side in zip(*self.pairs, strict=True))
+        origin = f"median of {len(self.pairs)} pairs: {engine_us:.0f} us over {bare_us:.0f} us, in one process"
         return Figure(
-            self.name, self.ratio, "ratio", origin, found.low, found.high, self.at_most, verdict, ENGINE
+            self.name, found.ratio, "ratio", origin, found.low, found.high, self.at_most,
+            verdict(found, self.at_most), ENGINE,
         )  # fmt: skip
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """Everything that one run measured."""
-
-    rounds: int
-    ves: int
-    cases: tuple[Case, ...]
-    peers: tuple[Figure, ...]
-
-    def figures(self) -> list[Figure]:
-        """In the shape of all benchmarks."""
-        return [*(case.figure() for case in self.cases), *self.peers]
-
-
-def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]) -> Measured:
+def measure(
+    tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]
+) -> list[Figure]:
     """Make VEs of the benchmark's own, measure, remove them. Raises RctlError where limits cannot be set."""
     names = [f"bench-{os.getpid()}-{i}" for i in range(ves)]
     try:
@@ -87,12 +67,10 @@ def measure(tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell
             bare.make(tree, name).close()
         one = _case("10 limits, 1 VE", tree, host, state, names[:1], TEN, rounds * 10, tell)
         many = _case("1 limit, many VEs", tree, host, state, names, ONE, rounds, tell)
-        others = peers.measure(names[0], tree.path(names[0]), state.keep, tell)
-        return Measured(rounds, ves, (one, many), tuple(others))
+        return [one.figure(), many.figure(), *peers.measure(names[0], tree.path(names[0]), state.keep, tell)]
     finally:
         tell("removing the VEs")
-        for name in names:
-            removed(tree, name)
+        removed(tree, *names)
 
 
 def _case(
@@ -123,29 +101,14 @@ def _case(
         else:
             engine_time, bare_time = engine(plans[0]), bare_loop(plans[1])
         pairs.append((bare_time, engine_time))
-    ratios = sorted(e / b for b, e in pairs)
-    return Case(
-        name,
-        statistics.median(b for b, _ in pairs) * 1e6,
-        statistics.median(e for _, e in pairs) * 1e6,
-        statistics.median(ratios),
-        ratios[0],
-        ratios[-1],
-        CLAIMS[name],
-        tuple(pairs),
-    )
+    return Case(name, CLAIMS[name], tuple(pairs))
 
 
 def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[tuple[str, str]]]:
     """The very texts that the engine writes, by plan."""
     with tree.open_ve(ve) as cgroup:
         return {
-            wanted: [
-                (w.file.name, w.file.line(w.file.merge(w.file.entry(cgroup.read(w.file.name), w.key), w.wanted), w.key))
-                for w in wanted
-                if cgroup.has(w.file.name)
-            ]
-            for wanted in plans
+            wanted: [(w.file.name, text_of(cgroup, w)) for w in wanted if cgroup.has(w.file.name)] for wanted in plans
         }
 
 

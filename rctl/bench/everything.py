@@ -76,7 +76,7 @@ def run(setting: Setting, chosen: Sequence[Part], tell: Tell, begin: Callable[[s
     bar = Bar(chosen)
     for part in chosen:
         begin(f"{part.name}: part {bar.number + 1} of {len(chosen)}, about {left(bar.left())} left in all")
-        began = time.time()
+        began = machine.begin()
         try:
             results.append(part.run(setting, lambda text, name=part.name: tell(bar.line(f"{name}: {text}"))))  # type: ignore[misc]
         except Partial as some:
@@ -122,8 +122,8 @@ class Bar:
 
 
 def with_claims(results: Sequence[Result], command: str = "") -> list[Result]:
-    """The results and the claims made from them; claims that are there already are made anew."""
-    measured = [result for result in results if result.bench != "claims"]
+    """The results and the claims made from them, anew. Of several runs of one benchmark the last counts."""
+    measured = list({result.bench: result for result in results if result.bench != "claims"}.values())
     if not measured:
         return []
     last = measured[-1]
@@ -133,7 +133,7 @@ def with_claims(results: Sequence[Result], command: str = "") -> list[Result]:
     return [*measured, made]
 
 
-def _failed(name: str, setting: Setting, began: float, why: str) -> Result:
+def _failed(name: str, setting: Setting, began: machine.Begin, why: str) -> Result:
     figure = Figure(name, None, "count", why, verdict="not measured")
     return machine.stamp(name, setting.command, began, [figure])
 
@@ -164,8 +164,8 @@ def _whole(ran: overhead.Run, result: Result) -> Result:
 def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000, moments: int = 15) -> Result:
     """The engine's cost, other tools, and when a change is felt (in so many ``moments`` of each limit; 0: not)."""
     tree, host, state = setting.tree, setting.host, setting.state
-    began = time.time()
-    figures = adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell).figures()
+    began = machine.begin()
+    figures = adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell)
     if moments:
         figures += felt.measure(tree, host, state, setting.folder, rounds=moments, tell=tell)
     return machine.stamp("adjust", setting.command, began, figures)
@@ -173,14 +173,14 @@ def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000,
 
 def lived(setting: Setting, tell: Tell, *, rounds: int = 15) -> Result:
     """How long a VE takes to make, enter and remove."""
-    began = time.time()
+    began = machine.begin()
     found = lifecycle.measure(setting.tree, setting.host, setting.state, rounds=rounds, tell=tell)
     return machine.stamp("life", setting.command, began, found)
 
 
 def dense(setting: Setting, tell: Tell, *, ves: int = 200) -> Result:
     """How many VEs fit into 1 GB."""
-    began = time.time()
+    began = machine.begin()
     figures, series = density.measure(setting.tree, setting.host, setting.state, ves=ves, tell=tell)
     return machine.stamp("density", setting.command, began, figures, series)
 
@@ -189,14 +189,14 @@ def exported(
     setting: Setting, tell: Tell, *, counts: Sequence[int] = exporter.COUNTS, profile: str = "full", rounds: int = 8
 ) -> Result:
     """What a scrape costs, by number of VEs."""
-    began = time.time()
+    began = machine.begin()
     figures, series = exporter.measure(setting.tree, counts=counts, profile=profile, rounds=rounds, tell=tell)
     return machine.stamp("exporter", setting.command, began, figures, series)
 
 
 def virtually(setting: Setting, tell: Tell, *, rounds: int = 10) -> Result:
     """The same work in a VE and in a virtual machine."""
-    began = time.time()
+    began = machine.begin()
     found = virtual.measure(setting.tree, setting.host, setting.folder, rounds=rounds, tell=tell)
     return machine.stamp("virtual", setting.command, began, found)
 

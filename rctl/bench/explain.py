@@ -21,11 +21,11 @@ from ..controllers.pressure import SWITCH
 from ..errors import BusyError, RctlError
 from ..host import Host
 from ..limits import decode, nest, writes
-from . import clock, place
-from .overhead import Options, Run, Tell, counting, figure
+from . import place
+from .overhead import Options, Run, Tell, bare_side, counting, figure
 from .place import Place
 from .result import Series
-from .workloads import Kit, Workload, built
+from .workloads import Kit, Workload
 
 ALL = ("cpu", "cpuset", "io", "memory", "pids")
 USUAL = ("cpu", "io", "memory", "pids")
@@ -69,14 +69,8 @@ def measure(
     run, found = Run(options), dict[str, dict[str, float]]()
     try:
         with ExitStack() as stack:
-            enter = stack.enter_context
-            bare_folder, inside_folder, tools = enter(place.folders(options.folder, ("bare", "inside", "tools")))
-            work, words = built(tools)
-            bare = Place("bare", enter(tree.walk("/")), bare_folder)
-            kit = Kit(work, words.startswith("work.c"), bare)
-            run.counted = clock.counted(options.clock, kit)
-            run.facts |= {"built-in workloads": words, "folder": options.folder}
-            base, before = enter(_alone(tree))
+            bare, inside_folder, kit = stack.enter_context(bare_side(tree, run))
+            base, before = stack.enter_context(_alone(tree))
             end = time.monotonic() + options.seconds
             for number, state in enumerate(states):
                 share = max(0.0, end - time.monotonic()) / (len(states) - number) / max(1, len(works))
@@ -125,7 +119,8 @@ def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
         try:
             yield base, before
         finally:
-            _enable(base, before, before)
+            with place.undisturbed():
+                _enable(base, before, before)
 
 
 def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> None:
@@ -172,8 +167,6 @@ def _set(cgroup: Cgroup, state: State, host: Host, folder: str) -> None:
         return
     try:
         for write in writes(decode(nest(place.usual_limits(host, folder)), host), host):
-            file = write.file
-            entry = file.entry(cgroup.read(file.name), write.key)
-            cgroup.write(file.name, file.line(file.merge(entry, write.wanted), write.key))
+            cgroup.write(write.file.name, place.text_of(cgroup, write))
     except RctlError as error:
         raise place.WorkError(str(error)) from error

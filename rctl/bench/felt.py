@@ -18,12 +18,11 @@ from ..adjust.state import State
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import RctlError
-from ..formats import Write
 from ..host import Host
 from ..limits import Limits, decode, nest, writes
 from ..ve import bare
 from . import feelers, stats
-from .place import WorkError, own_name, removed
+from .place import WorkError, own_name, removed, text_of
 from .result import Figure
 from .worker import Work, Worker, now, working
 
@@ -158,12 +157,7 @@ class _Felt:
 
     def _bare(self, wanted: Limits) -> None:
         for one in writes(wanted, self._host):
-            self._ve.write(one.file.name, _text(self._ve, one))
-
-
-def _text(ve: Cgroup, one: Write) -> str:
-    """What a person would write for the same entry."""
-    return one.file.line(one.file.merge(one.file.entry(ve.read(one.file.name), one.key), one.wanted), one.key)
+            self._ve.write(one.file.name, text_of(self._ve, one))
 
 
 def _stamp(worker: Worker, begin: int) -> int:

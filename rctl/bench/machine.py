@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..units import human_size
 from ..version import __version__
@@ -16,8 +16,22 @@ from .result import Figure, Result, Series
 Clock = Literal["instructions", "wall"]
 Reader = Callable[[str], str]
 _CPU = "/sys/devices/system/cpu"
+_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+_COARSE = ("acpi_pm", "hpet", "jiffies", "refined-jiffies", "pit")
 _TRIES = 60
 _STEPS = 300
+
+
+class Begin(NamedTuple):
+    """The start of a benchmark. ``time``: since 1970. ``load``: the machine's, to which the benchmark adds its own."""
+
+    time: float
+    load: str
+
+
+def begin() -> Begin:
+    """Now."""
+    return Begin(time.time(), facts().get("load", ""))
 
 
 def facts(read: Reader | None = None) -> dict[str, str]:
@@ -34,7 +48,7 @@ def facts(read: Reader | None = None) -> dict[str, str]:
         "mitigations": "off" if "mitigations=off" in _line(read, "/proc/cmdline").split() else "",
         "load": " ".join(_line(read, "/proc/loadavg").split()[:3]),
         "virtualization": _virtualization(read),
-        "clock source": _line(read, "/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "clock source": _line(read, _SOURCE),
         "boot": _line(read, "/proc/sys/kernel/random/boot_id")[:8],
         "rctl": __version__,
         "Python": platform.python_version(),
@@ -45,8 +59,11 @@ def facts(read: Reader | None = None) -> dict[str, str]:
 def clock() -> Clock:
     """``instructions`` where time is a count of instructions, as in the lab's ``--icount``; else ``wall``.
 
-    Told by trying: only on such a clock does the same loop take the same time to the nanosecond again and again.
+    Told by trying: only on such a clock does the same loop take the same time to the nanosecond again and again. A
+    coarse clock source would give the same time too, and is none.
     """
+    if _line(_text, _SOURCE) in _COARSE:
+        return "wall"
     seen = Counter(_loop() for _ in range(_TRIES))
     return "instructions" if steady(seen) else "wall"
 
@@ -59,12 +76,12 @@ def steady(seen: Counter[int]) -> bool:
 
 
 def stamp(
-    bench: str, command: str, begin: float, figures: Sequence[Figure], series: Sequence[Series] = (), *,
-    interrupted: bool = False,
+    bench: str, command: str, began: Begin, figures: Sequence[Figure], series: Sequence[Series] = ()
 ) -> Result:  # fmt: skip
-    """A result with this machine's facts. ``begin``: ``time.time()`` at the start."""
-    now = time.time()
-    return Result(bench, command, begin, now - begin, clock(), facts(), tuple(figures), tuple(series), interrupted)
+    """A result with this machine's facts, the load as it was before."""
+    known = facts() | ({"load": began.load} if began.load else {})
+    took = time.time() - began.time
+    return Result(bench, command, began.time, took, clock(), known, tuple(figures), tuple(series))
 
 
 def _loop() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import UsageError
 from ..host import Host
 from . import clock, place, stats
+from .machine import Begin, begin, facts
 from .place import Place, WorkError
 from .result import Figure, Result, Series, Verdict
 from .workloads import ALL, Kit, Workload, built
@@ -32,6 +33,14 @@ NARROW = 0.25
 """An interval is narrow when it is this part of the budget wide."""
 LONG = 0.1
 """Seconds that one measurement takes on a real clock, or more where one operation does."""
+COARSE = 0.001
+"""The part of a measurement to which a load generator's own clock may round it: else all rounds look the same."""
+
+BUSY = (
+    "instructions while any task runs (/proc/schedstat); not those of interrupts that come while all wait, and of the "
+    "wake-ups in them. Load generators (stress-ng, fio, sysbench) time themselves by the clock, waits and all"
+)
+"""What is counted on an instruction clock, for whoever reads the figures."""
 
 CALM = 0.3
 """Seconds of rest before each measurement on the instruction clock, where they cost nothing."""
@@ -59,7 +68,7 @@ class Run:
 
     options: Options
     counted: bool = False
-    began: float = field(default_factory=time.time)
+    began: Begin = field(default_factory=begin)
     figures: list[Figure] = field(default_factory=list)
     pairs: dict[Workload, list[Pair]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
@@ -67,15 +76,13 @@ class Run:
 
     def result(self, bench: str, series: Sequence[Series] = ()) -> Result:
         """In the shape that all benchmarks share."""
-        from .machine import facts
-
         return Result(
             bench,
             self.options.command,
-            self.began,
-            time.time() - self.began,
+            self.began.time,
+            time.time() - self.began.time,
             "instructions" if self.counted else "wall",
-            {**facts(), **self.facts},
+            {**facts(), "load": self.began.load, **self.facts},
             tuple(self.figures),
             tuple(series),
             self.stop is not None,
@@ -106,27 +113,43 @@ def measure(tree: Tree, host: Host, options: Options, works: Sequence[Workload],
 def sides(tree: Tree, host: Host, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
     """Both sides, ready. Sets what is known about the run; leaves nothing behind. Raises RctlError."""
     options = run.options
-    with ExitStack() as stack:
-        folder = stack.enter_context
-        bare_folder, inside_folder, tools = folder(place.folders(options.folder, ("bare", "inside", "tools")))
-        tell("preparing")
-        work, words = built(tools)
-        bare = Place("bare", folder(tree.walk("/")), bare_folder)
-        kit = Kit(work, words.startswith("work.c"), bare)
-        run.counted = clock.counted(options.clock, kit)
+    tell("preparing")
+    with place.controllers_as_before(tree), bare_side(tree, run) as (bare, folder, kit):
         limits = place.usual_limits(host, options.folder)
-        run.facts |= {"built-in workloads": words, "VE": _described(limits, options), "folder": options.folder}
-        made = place.ve(tree, host, place.own_name(), limits, without_pressure=options.lean)
-        inside = Place("inside", folder(made), inside_folder)
-        counting(run, bare, inside)
-        yield bare, inside, kit
+        run.facts["VE"] = _described(limits, options)
+        with place.ve(tree, host, place.own_name(), limits, without_pressure=options.lean) as cgroup:
+            inside = Place("inside", cgroup, folder)
+            counting(run, bare, inside)
+            yield bare, inside, kit
+
+
+@contextmanager
+def bare_side(tree: Tree, run: Run) -> Iterator[tuple[Place, str, Kit]]:
+    """The bare side, the other side's folder, and the built-in program. Sets the clock and what is known about the run.
+
+    Raises RctlError.
+    """
+    options = run.options
+    with place.folders(options.folder, ("bare", "inside", "tools")) as (bare_folder, inside_folder, tools):
+        work, words = built(tools)
+        with tree.walk("/") as root:
+            bare = Place("bare", root, bare_folder)
+            kit = Kit(work, words.startswith("work.c"), bare)
+            run.counted = clock.counted(options.clock, kit)
+            run.facts |= {"built-in workloads": words, "folder": options.folder}
+            yield bare, inside_folder, kit
 
 
 def counting(run: Run, *places: Place) -> None:
     """On an instruction clock programs time what is done, and no waiting: see work.c."""
-    if run.counted and os.path.exists("/proc/schedstat"):
-        for side in places:
-            side.environment["WORK_CLOCK"] = "busy"
+    if not run.counted:
+        return
+    if not os.path.exists("/proc/schedstat"):
+        run.facts["what is counted"] = "all time, with waits as long as the emulator makes them: no /proc/schedstat"
+        return
+    run.facts["what is counted"] = BUSY
+    for side in places:
+        side.count()
 
 
 def _described(limits: dict[str, Any], options: Options) -> str:
@@ -205,11 +228,13 @@ def _clocked(
 
 
 def _calibrated(work: Workload, bare: Place, kit: Kit) -> int:
-    """So many operations that they take LONG. The run that finds it warms up too."""
-    count = max(1, work.count // 8)
-    while (took := work.seconds(bare, count, kit)) < LONG / 4:
+    """So many operations that they take LONG, or longer by a coarse clock. The run that finds it warms up too."""
+    if work.fixed:
+        return work.count
+    count, long = max(1, work.count // 8), max(LONG, work.coarse / COARSE)
+    while (took := work.seconds(bare, count, kit)) < long / 4:
         count *= 2
-    return max(1, round(count * LONG / took))
+    return max(1, round(count * long / took))
 
 
 def pair(number: int, first: Place, second: Place, seconds: Callable[[Place], float]) -> Pair:
@@ -226,7 +251,8 @@ def _judged(run: Run, name: str, group: str, found: stats.Interval, origin: str)
     verdict: Verdict = stats.verdict(found, most)
     if run.counted:
         verdict = stats.judge(found.ratio, most, found.low, found.high)
-    return Figure(name, value, "percent", origin, low, high, _percent(run), verdict, group)
+    one = Figure(name, value, "percent", origin, low, high, _percent(run), verdict, group)
+    return one if found.count > 1 else msgspec.structs.replace(one, low=None, high=None)  # one pair shows no spread
 
 
 def _percent(run: Run) -> float:

@@ -27,16 +27,23 @@ _HEADERS = {"Accept-Encoding": "gzip", "Accept": "text/plain;version=0.0.4"}
 
 
 class Served(NamedTuple):
-    """One exporter. ``cpu``: its process's ns a scrape, median; ``size``: bytes sent; ``resident``: bytes of memory."""
+    """One exporter. ``cpu``: its process's ns a scrape, median; ``size``: bytes sent; ``resident``: bytes of memory.
+
+    ``trouble``: why it was not measured.
+    """
 
     name: str
-    cpu: float
-    samples: int
-    size: int
-    resident: int
+    cpu: float = 0.0
+    samples: int = 0
+    size: int = 0
+    resident: int = 0
+    trouble: str = ""
 
     def figures(self) -> list[Figure]:
         """What there is to tell."""
+        if self.trouble:
+            name = f"{self.name}: CPU per scrape"
+            return [Figure(name, None, "seconds", self.trouble, verdict="not measured", group="exporters")]
         origin = f"{_SCRAPES} scrapes over HTTP, gzip, {self.samples} samples, {self.size} bytes sent"
         return [
             Figure(f"{self.name}: CPU per scrape", self.cpu * 1e-9, "seconds", origin, group="exporters"),
@@ -49,7 +56,7 @@ class Served(NamedTuple):
 
 
 def served(pattern: str, profile: str, tell: Callable[[str], None]) -> list[Served]:
-    """Scrape rctl's exporter and each other that is installed; one that does not answer is left out."""
+    """Scrape rctl's exporter and each other that is installed; of one that does not answer, say why."""
     commands: dict[str, Sequence[str]] = {
         "rctl exporter": (
             sys.executable, "-m", "rctl", "exporter", "serve", "--include", pattern, "--profile", profile, "--listen",
@@ -65,15 +72,17 @@ def served(pattern: str, profile: str, tell: Callable[[str], None]) -> list[Serv
         tell(f"{name}: over HTTP")
         port = _free_port()
         process = subprocess.Popen(
-            [part.format(port) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [part.format(port) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         try:
             results.append(_scraped(name, process, port))
         except (OSError, http.client.HTTPException) as error:
-            tell(f"{name}: left out: {error}")
+            process.kill()
+            said = process.communicate()[1].decode(errors="replace").strip().splitlines()
+            results.append(Served(name, trouble=(said[-1:] or [str(error) or type(error).__name__])[0]))
         finally:
             process.kill()
-            process.wait()
+            process.communicate()
     return results
 
 

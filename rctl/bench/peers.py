@@ -36,6 +36,10 @@ _FILL = "{}"
 Command = tuple[str, ...]
 
 
+_CHANGED = {"podman update": "memory.max"}
+"""What a tool changes where that is not ``pids.max``."""
+
+
 class Left(Exception):  # noqa: N818 (it is a reason, and no error)
     """A tool that cannot be measured here; the text says why."""
 
@@ -58,7 +62,7 @@ def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> list
         times: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(_ROUNDS):
             tell(f"one limit as a process: round {number + 1} of {_ROUNDS}")
-            for name in list(commands):
+            for name in list(commands) if number % 2 else list(reversed(commands)):
                 words = [word.replace(_FILL, str(100 + number)) for word in commands[name]]
                 try:
                     times[name].append(_process(words, environment))
@@ -74,7 +78,8 @@ def _figures(times: Mapping[str, list[float]]) -> Iterator[Figure]:
     medians = {name: median_interval(found) for name, found in times.items()}
     for name, found in medians.items():
         ratio = found.ratio / medians["rctl set"].ratio
-        origin = f"median of {found.count}, in turn with the others; {ratio:.2f} times rctl set in the same run"
+        what = _CHANGED.get(name, "pids.max")
+        origin = f"{what}; median of {found.count}, in turn with the others; {ratio:.2f} times rctl set in this run"
         yield Figure(name, found.ratio, "seconds", origin, found.low, found.high, group=GROUP)
 
 
@@ -161,13 +166,13 @@ def _container() -> Iterator[str]:
             "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "cgroupsPath": f"/{_NAME}"},
         }
         Path(f"{bundle}/config.json").write_text(json.dumps(config))
-        with open(f"{bundle}/log", "wb") as log:  # a detached container keeps what it was given as its output
-            started = subprocess.run(
-                ["crun", "run", "--detach", f"--bundle={bundle}", _NAME], check=False, stdout=log, stderr=log
-            )
-        if started.returncode:
-            raise OSError(Path(f"{bundle}/log").read_text().strip())
         try:
+            with open(f"{bundle}/log", "wb") as log:  # a detached container keeps what it was given as its output
+                started = subprocess.run(
+                    ["crun", "run", "--detach", f"--bundle={bundle}", _NAME], check=False, stdout=log, stderr=log
+                )
+            if started.returncode:
+                raise OSError(Path(f"{bundle}/log").read_text().strip())
             yield _NAME
         finally:
             subprocess.run(["crun", "delete", "--force", _NAME], check=False, capture_output=True)
@@ -214,8 +219,8 @@ def _podman() -> Iterator[str]:
 def _unit() -> Iterator[str]:
     """A transient unit of systemd's that sleeps."""
     unit = f"{_NAME}.service"
-    subprocess.run(["systemd-run", f"--unit={unit}", "--quiet", "sleep", "3600"], check=True, capture_output=True)
     try:
+        subprocess.run(["systemd-run", f"--unit={unit}", "--quiet", "sleep", "3600"], check=True, capture_output=True)
         yield unit
     finally:
         subprocess.run(["systemctl", "stop", unit], check=False, capture_output=True)

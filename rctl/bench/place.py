@@ -7,17 +7,19 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..adjust.engine import Options, adjust
-from ..adjust.state import State, default_state
+from ..adjust.lock import Locks
+from ..adjust.state import State, default_state, make
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.devices import resolve
-from ..cgroupfs.tree import Tree
+from ..cgroupfs.tree import Tree, enabled
 from ..controllers import core
 from ..errors import RctlError, UsageError
+from ..formats import Write
 from ..host import Host
 from ..limits import decode, nest
 from ..ve import bare, lean
@@ -39,6 +41,15 @@ class Place:
         self.name, self.cgroup, self.folder = name, cgroup, folder
         self.environment = dict(os.environ)
 
+    def count(self) -> None:
+        """From now on, programs of ours that run here time what is done, and no waiting: see work.c."""
+        self.environment["WORK_CLOCK"] = "busy"
+
+    @property
+    def counts(self) -> bool:
+        """Whether they do."""
+        return self.environment.get("WORK_CLOCK") == "busy"
+
     def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
         """Start a program. It enters the cgroup before its first instruction, so all of its memory is charged there.
 
@@ -54,6 +65,7 @@ class Place:
                 errors="replace",
                 cwd=self.folder,
                 env=self.environment,
+                process_group=0,  # so that what it starts can be ended with it, in the root cgroup too
                 preexec_fn=self._enter,  # there are no threads
             )
         except OSError as error:
@@ -65,10 +77,10 @@ class Place:
             try:
                 out, err = program.communicate(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
-                program.kill()
+                kill_group(program)
                 raise WorkError(f"{command[0]}: not done after {PATIENCE:g} s") from None
             except BaseException:
-                program.kill()
+                kill_group(program)
                 raise
         if program.returncode:
             raise WorkError(f"{os.path.basename(command[0])}: {_end(program.returncode)}{_last(err)}")
@@ -79,6 +91,12 @@ class Place:
             self.cgroup.write(core.PROCS, "0")
         except RctlError as error:
             _refuse(str(error))
+
+
+def kill_group(program: subprocess.Popen[str]) -> None:
+    """End a program that ``start`` started, and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
 
 
 def _refuse(text: str) -> NoReturn:
@@ -130,11 +148,40 @@ def ve(
                 removed(tree, name)
 
 
-def removed(tree: Tree, name: str) -> None:
-    """Remove the benchmark's VE with all in it."""
-    with undisturbed():
-        if bare.exists(tree, name):
-            bare.remove(tree, name, kill=True)
+@contextmanager
+def controllers_as_before(tree: Tree) -> Iterator[None]:
+    """Controllers that the block enabled where VEs lie are disabled afterwards, for every cgroup there pays for them.
+
+    They stay where other cgroups lie beside: those may have limits by then, which would be lost.
+    """
+    with tree.walk(tree.base) as base:
+        before = enabled(base, core.SUBTREE_CONTROL)
+        try:
+            yield
+        finally:
+            with undisturbed(), Locks(make(default_state())) as locks:
+                locks.take([(base.ino, base.path)])
+                surplus = enabled(base, core.SUBTREE_CONTROL) - before
+                if surplus and not base.children():
+                    base.write(core.SUBTREE_CONTROL, core.enable_text(surplus, "-"))
+
+
+def removed(tree: Tree, *names: str) -> None:
+    """Remove the benchmark's VEs with all in them. One that cannot be removed does not keep the others."""
+    with undisturbed(), ExitStack() as stack:
+        for name in reversed(names):
+            stack.callback(_removed, tree, name)
+
+
+def _removed(tree: Tree, name: str) -> None:
+    if bare.exists(tree, name):
+        bare.remove(tree, name, kill=True)
+
+
+def text_of(cgroup: Cgroup, write: Write) -> str:
+    """What a person would write into the cgroup's file for the same entry. Raises as ``Cgroup.read`` does."""
+    file = write.file
+    return file.line(file.merge(file.entry(cgroup.read(file.name), write.key), write.wanted), write.key)
 
 
 @contextmanager

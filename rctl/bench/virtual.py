@@ -121,7 +121,9 @@ def station(command: Sequence[str], enter: Callable[[], None] | None, patience: 
 
 
 @contextmanager
-def guest(hardware: Hardware, folder: str, patience: float = BOOT) -> Iterator[Station]:
+def guest(
+    hardware: Hardware, folder: str, enter: Callable[[], None] | None = None, patience: float = BOOT
+) -> Iterator[Station]:
     """A virtual machine that runs the script. Raises WorkError when it does not boot."""
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=folder) as own:
         disk, image = Path(own, "disk"), Path(own, "initramfs")
@@ -137,7 +139,7 @@ def guest(hardware: Hardware, folder: str, patience: float = BOOT) -> Iterator[S
             "-chardev", "stdio,id=script,signal=off",
             "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=script",
         )  # fmt: skip
-        with station(command, None, patience) as made:
+        with station(command, enter, patience) as made:
             yield made
 
 
@@ -156,15 +158,16 @@ def measure(tree: Tree, host: Host, folder: str, *, rounds: int, tell: Callable[
     tell("booting a virtual machine")
     with ExitStack() as stack:
         (own,) = stack.enter_context(place.folders(folder, ("virtual",)))
+        root = stack.enter_context(tree.walk("/"))  # not the session's, which may have controllers and depth
         try:
-            machine = stack.enter_context(guest(hardware, own))
+            machine = stack.enter_context(guest(hardware, own, lambda: bare.enter(root)))
         except WorkError as error:
             return _not(f"KVM is there and does not work: {error}")
         limits = place.usual_limits(host, folder)
         cgroup = stack.enter_context(place.ve(tree, host, f"{place.own_name()}-vm", limits))
         shell = (hardware.busybox, "sh", "-c")
         places = {"virtual machine": machine}
-        for name, enter in (("bare", None), ("VE", lambda: bare.enter(cgroup))):
+        for name, enter in (("bare", lambda: bare.enter(root)), ("VE", lambda: bare.enter(cgroup))):
             disk = Path(own, name)
             disk.write_bytes(bytes(_DISK))
             words = (*shell, f"exec 2>&1\n{script(disk=str(disk))}")

@@ -39,13 +39,14 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
     import os
 
     from ..bench.everything import Setting
+    from ..bench.place import controllers_as_before
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
     from ..errors import UsageError
 
     if not os.path.isdir(folder):
         raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
-    with own_state() as state, Tree.open() as tree:
+    with own_state() as state, Tree.open() as tree, controllers_as_before(tree):
         yield Setting(tree, this_host(), state, folder, quick, command_line())
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.state import State
-from rctl.bench import density, everything, felt, lifecycle
+from rctl.bench import adjust, density, everything, felt, lifecycle, peers
 from rctl.bench.everything import Setting
+from rctl.bench.place import controllers_as_before
 from rctl.bench.result import Figure
+from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
 from rctl.host import Host
 from rctl.ve import bare
+from tests.kernel.helpers import enabled
 from tests.kernel.shell import load_for_all, rctl
 from tests.kernel.workload import until
 
@@ -95,8 +98,49 @@ def test_the_life_of_a_ve_is_timed_inside_by_hand_and_as_commands(tree: Tree, ho
     assert found[lifecycle.START].verdict == "cannot tell", "one round proves nothing"
 
 
+def test_the_engine_is_timed_beside_bare_writes_and_other_tools(
+    tree: Tree, host: Host, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_ROUNDS", 1)
+    found = by_name(adjust.measure(tree, host, state, rounds=3, ves=3, tell=quiet))
+    assert {*adjust.CLAIMS, "rctl set", *peers._PEERS} == set(found)
+    for name in (*adjust.CLAIMS, "rctl set"):
+        assert found[name].value is not None, found[name]
+    assert found["1 limit, many VEs"].verdict == "cannot tell", "three rounds prove nothing"
+    assert all(figure.origin for figure in found.values())
+
+
+def without_controllers(place: Path) -> None:
+    for name in enabled(place):
+        (place / "cgroup.subtree_control").write_text(f"-{name}")
+
+
+@pytest.mark.parametrize("words", [
+    ("density", "--ves", "64"), ("overhead", "--only", "system call", "--time", "0s", "--clock", "wall"),
+], ids=["density", "overhead"])  # fmt: skip
+def test_controllers_that_a_benchmark_enabled_are_not_left_to_everybody(
+    place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rctl.bench.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py"))
+    without_controllers(place)
+    done = rctl("bench", *words)
+    assert done.status == 0, done.err
+    assert enabled(place) == []
+
+
+def test_controllers_stay_for_a_ve_that_came_meanwhile(place: Path, tree: Tree) -> None:
+    without_controllers(place)
+    with controllers_as_before(tree):
+        bare.make(tree, "web3").close()
+        (place / "cgroup.subtree_control").write_text("+pids")
+    try:
+        assert enabled(place) == ["pids"]
+    finally:
+        bare.remove(tree, "web3")
+
+
 def test_density_as_a_command_prints_what_compare_and_report_read(tmp_path: Path) -> None:
-    done = rctl("bench", "density", "--ves", "8", "--json")
+    done = rctl("bench", "density", "--ves", "64", "--json")
     assert done.status == 0, done.err
     file = tmp_path / "a.json"
     file.write_text(done.out)
@@ -113,7 +157,7 @@ def test_all_writes_results_with_their_claims(tmp_path: Path) -> None:
     assert "VEs with a sleeping process in 1 GB" in done.out
     density_, claims = json.loads(file.read_text())
     assert (density_["bench"], claims["bench"]) == ("density", "claims")
-    (kept,) = [figure for figure in claims["figures"] if figure["name"] == "100 VEs in 1 GB"]
+    (kept,) = [figure for figure in claims["figures"] if figure["name"].startswith("100 VEs in 1 GB")]
     assert kept["verdict"] == "pass"
 
 
@@ -190,7 +234,7 @@ def test_an_interrupted_worker_goes_with_its_ve(
             (everything.adjusted if part is felt else everything.lived)(place, quiet)
 
         monkeypatch.setattr(cli, "app", app)
-        monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: NoEngine())
+        monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: [])
         sys.argv = ["rctl"]
         main()
 
@@ -202,10 +246,3 @@ def test_an_interrupted_worker_goes_with_its_ve(
 
     assert interrupted(command, number, at_work) == 128 + number
     assert tree.names() == []
-
-
-class NoEngine:
-    """Stands for the engine's part, which takes long and is not what is interrupted here."""
-
-    def figures(self) -> list[Figure]:
-        return []

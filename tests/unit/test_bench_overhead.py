@@ -16,6 +16,8 @@ from rctl.bench.overhead import Options, Run
 from rctl.bench.place import Place, WorkError
 from rctl.bench.result import Figure
 from rctl.bench.workloads import ALL, Kit, Workload, chosen
+from rctl.bench.workloads.base import PROGRAMS, PYTHON
+from rctl.bench.workloads.served import Served
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cli.bench_overhead import _share
 from rctl.errors import UsageError
@@ -37,8 +39,12 @@ class Known(Workload):
         return count * self.cost(place.name)
 
 
-def known(cost: Callable[[str], float], **more: bool) -> Known:
-    return Known("known", "some", "nothing", 10, cost=cost, **more)
+def known(
+    cost: Callable[[str], float], *, application: bool = False, coarse: float = 0.0, fixed: bool = False
+) -> Known:
+    return Known(
+        "known", "some", "nothing", 10, application=application, coarse=coarse, fixed=fixed, cost=cost
+    )  # fmt: skip
 
 
 def dearer(percent: float) -> Callable[[str], float]:
@@ -97,6 +103,49 @@ def test_on_a_real_clock_one_measurement_takes_long_enough() -> None:
     work = known(dearer(0))
     measured(work, counted=False)
     assert work.asked[-1][1] * 1e-3 == pytest.approx(overhead.LONG)
+
+
+def test_a_coarse_clock_is_given_longer_so_that_it_rounds_nothing_away() -> None:
+    measured(work := known(dearer(0), coarse=1e-3), counted=False)
+    assert work.asked[-1][1] * 1e-3 == pytest.approx(1e-3 / overhead.COARSE)
+
+
+def test_a_workload_of_a_fixed_length_is_not_tried_out_first() -> None:
+    measured(work := known(dearer(0), fixed=True), counted=False)
+    assert work.asked == [("bare", 10), ("inside", 10), ("inside", 10), ("bare", 10)]
+
+
+def test_one_pair_has_no_interval() -> None:
+    _, figure = measured(known(dearer(1)), counted=True, rounds=1)
+    assert (figure.value, figure.low, figure.high, figure.verdict) == (1.0, None, None, "pass")
+
+
+def test_what_is_counted_is_told_and_only_on_an_instruction_clock() -> None:
+    run, side = Run(Options(), counted=False), Place("inside", NOWHERE, "/nowhere")
+    overhead.counting(run, side)
+    assert (run.facts, side.counts) == ({}, False)
+    run.counted = True
+    overhead.counting(run, side)
+    assert side.counts is os.path.exists("/proc/schedstat")
+    assert "what is counted" in run.facts
+
+
+@pytest.mark.parametrize(("counted", "seconds"), [(True, 4.0), (False, 0.5)])
+def test_a_client_that_cannot_count_is_counted_as_a_whole(counted: bool, seconds: float, tmp_path: Path) -> None:
+    """Given 14 requests in 2 s of instructions, or 56 a second by its own clock, then 28 take 4 s, or half a second."""
+    (tmp_path / "cgroup.procs").touch()
+    with Cgroup("/here", os.open(tmp_path, os.O_RDONLY)) as cgroup:
+        here = Place("bare", cgroup, str(tmp_path))
+        if counted:
+            here.count()
+        served = Served(
+            "served", "some", "a request", 28,
+            server=lambda port, _: (*PYTHON, str(PROGRAMS / "httpd.py"), str(port)),
+            client=lambda port, count, kit: ("echo", "56"),
+            rate=lambda text, count: float(text), done=lambda text, count: float(text.split()[0]),
+        )  # fmt: skip
+        program = (*PYTHON, "-c", "print(14); print(2 * 10**9)")
+        assert served.seconds(here, 28, Kit(program, True, here)) == seconds
 
 
 @pytest.mark.parametrize("counted", [True, False])
@@ -191,7 +240,7 @@ def test_a_budget_is_a_share(text: str, share: float) -> None:
     assert _share(text) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("text", ["", "%", "two", "-1%", "0", "nan", "inf", "2 percent", "5000%"])
+@pytest.mark.parametrize("text", ["", "%", "two", "-1%", "0", "nan", "inf", "2 percent", "5000%", "2"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--budget"):
         _share(text)

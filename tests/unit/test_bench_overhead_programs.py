@@ -83,6 +83,7 @@ def test_what_is_no_time_is_an_error(text: str) -> None:
 def test_rates_of_load_generators_are_read() -> None:
     wrk = "Running 1s test @ http://127.0.0.1:1/\n  3155 requests in 1.00s, 13.30MB read\nRequests/sec:   3149.02\n"
     assert applications._wrk(wrk, 0) == 3149.02
+    assert applications._wrk_done(wrk + wrk.replace("3155", "3160"), 0) == 3160
     redis = '"test","rps","avg_latency_ms"\n"SET","86206.90","0.4"\n'
     assert applications._redis(redis, 0) == 86206.9
     stress = (

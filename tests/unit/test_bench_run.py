@@ -73,6 +73,13 @@ def test_claims_in_a_file_are_made_anew() -> None:
     assert [result.bench for result in twice] == ["life", "claims"]
 
 
+def test_of_several_runs_of_a_benchmark_the_last_counts() -> None:
+    first, second = (part("life").run(None, None) for _ in range(2))  # type: ignore[arg-type]
+    found = everything.with_claims([first, second])
+    assert [result.bench for result in found] == ["life", "claims"]
+    assert found[0] is second
+
+
 def test_benchmarks_are_chosen_by_name() -> None:
     assert [part.name for part in everything.chosen(["life", "density"], quick=True)] == ["life", "density"]
     assert len(everything.chosen([], quick=False)) > 5

@@ -36,7 +36,8 @@ class Workload:
 
     ``count``: how often on the instruction clock. ``what``: one operation in words. ``needs``: programs in PATH.
     ``application``: it counts in the geometric mean of applications. ``pays``: what it pays for where it is over the
-    budget, as ``rctl bench explain`` shows.
+    budget, as ``rctl bench explain`` shows. ``coarse``: seconds to which its program rounds the time that it prints.
+    ``fixed``: it takes as long whatever the count.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Workload:
     needs: tuple[str, ...] = ()
     application: bool = False
     pays: str = ""
+    coarse: float = 0.0
+    fixed: bool = False
 
     def absent(self, kit: Kit) -> str:
         """Why it cannot be measured here; empty when it can."""

@@ -9,13 +9,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from ..place import Place, WorkError
-from .base import Kit, Workload, rated
+from .base import Kit, Workload, nanoseconds, rated
 
 READY, END = 60.0, 20.0
 """Seconds within which a server answers, and ends."""
 Words = Callable[[int, str], Sequence[str]]
+
+
+class Done(Protocol):
+    """How many operations a client did."""
+
+    def __call__(self, text: str, count: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,15 @@ class Served(Workload):
     """A server, started anew for each measurement, and a client that prints a rate.
 
     ``server``: its command, from a free port and the place's folder. ``client``: from port, count and kit.
-    ``rate``: operations a second, from what the client prints. ``setting``: writes the server's configuration, if any.
+    ``rate``: operations a second, from what the client prints. ``done``: how many operations that were, for a client
+    that cannot count instructions: its whole run is counted then, its start included. ``setting``: writes the server's
+    configuration, if any.
     """
 
     server: Words = lambda port, folder: ()
     client: Callable[[int, int, Kit], Sequence[str]] = lambda port, count, kit: ()
     rate: Callable[[str, int], float] = lambda text, count: float(text)
+    done: Done | None = None
     setting: Callable[[int, str], None] | None = None
 
     def seconds(self, place: Place, count: int, kit: Kit) -> float:
@@ -36,7 +47,11 @@ class Served(Workload):
         if self.setting:
             self.setting(port, place.folder)
         with _running(place, self.server(port, place.folder), port):
-            output = kit.outside.run(self.client(port, count, kit))
+            client = self.client(port, count, kit)
+            if self.done and kit.outside.counts:
+                output = kit.outside.run([*kit.work, "run", "1", *client])
+                return nanoseconds(output) * count / rated(partial(self.done, count=count), output, self.name)
+            output = kit.outside.run(client)
         return count / rated(lambda text: self.rate(text, count), output, self.name)
 
 
