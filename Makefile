@@ -61,7 +61,8 @@ bench: setup ## Measure rctl on the lab's instruction clock, beside crun and cgs
 report: setup ## Measure everything in the lab: report/report.html, report/report.json; ARGS=--quick for a look
 	@tests/lab/packages crun cgroup-tools gcc libc6-dev zstd gzip
 	@$(BIN)/python -m tests.lab run --icount --memory 6G --deadline 10800 --result report -- sh -c \
-	    'rctl bench all --folder $$LAB_MOUNT --report $$LAB_RESULT/report.html --json $$LAB_RESULT/report.json $(ARGS)'
+	    'python -m tests.overhead.disk rctl bench all --folder {} \
+	    --report $$LAB_RESULT/report.html --json $$LAB_RESULT/report.json $(ARGS)'
 
 soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)

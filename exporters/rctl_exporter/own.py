@@ -27,7 +27,9 @@ _GAUGES = {
 class Own(Collector):
     """The figures of the last scrape, and of the exporter's process. ``rendering``: seconds that the page took."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: bool = True) -> None:
+        """``lasting``: the process goes on after this page, so that figures of it say something."""
+        self._lasting = lasting
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._gauges: dict[str, float] = {}
@@ -75,7 +77,8 @@ class Own(Collector):
             "Limits that rctl could not set since the exporter started.",
             self._failures,
         )
-        yield from self._process()
+        if self._lasting:
+            yield from self._process()
 
     def _by_step(self) -> Iterator[Metric]:
         seconds = GaugeMetricFamily(

@@ -38,7 +38,7 @@ class Scraper:
         """``tree`` stays the caller's. ``state``: whose history tells of drift; unset: this user's.
 
         ``watch``: follow the kernel's word of what changed; without, everything is looked at each time, as is best for
-        a single scrape.
+        a single scrape, and nothing is told of the process, which is to end.
         """
         self._tree = tree
         self._settings = settings
@@ -55,7 +55,7 @@ class Scraper:
         self._values: dict[Member, tuple[Standing, Values]] = {}
         self._blocks: list[Block] = []
         self._page = Page()
-        self.own = Own()
+        self.own = Own(lasting=watch)
 
     def __enter__(self) -> Self:
         return self

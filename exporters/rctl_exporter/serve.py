@@ -78,6 +78,8 @@ async def _until_told(server: Server, listeners: Sequence[socket.socket], live: 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Others re-read their configuration at SIGHUP; here that happens by itself.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
     _announce(listeners, live, log)
     notify("READY=1")
     await server.run(stop)

@@ -68,7 +68,7 @@ class Rule(msgspec.Struct, frozen=True):
         """
         pattern, equals, words = text.rpartition("=")
         if equals:
-            _check(pattern, "--collect")
+            _check(pattern, "--collect", text)
         profile, named, without = _sorted([word.strip() for word in words.split(",")], text)
         base: Selection | None = None
         if profile:
@@ -155,10 +155,11 @@ class Settings(msgspec.Struct, frozen=True):
         return chosen
 
 
-def _check(pattern: str, flag: str) -> str:
-    """A pattern as it was given. Raises UsageError for what can match no VE."""
+def _check(pattern: str, flag: str, given: str = "") -> str:
+    """A pattern as it was given, in the word ``given``. Raises UsageError for what can match no VE."""
     if not pattern or len(pattern) > _LONGEST or "\0" in pattern:
-        raise UsageError(f"{flag} {pattern[:40]!r}: not a pattern. Write a name such as web*, or a path such as /a/**")
+        word = (given or pattern)[:40]
+        raise UsageError(f"{flag} {word!r}: not a pattern. Write a name such as web*, or a path such as /a/**")
     if not pattern.startswith("/"):
         if "/" in pattern:
             raise UsageError(f"{flag} {pattern[:80]!r}: names hold no slash. Begin a cgroup's path with one")

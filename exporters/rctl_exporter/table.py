@@ -55,7 +55,8 @@ def page() -> str:
 
 Every family that `rctl exporter` gives for a VE, made by `python -m rctl_exporter.table`; `rctl exporter metrics` has
 them too. All have the label `ve`: the name of a managed VE, the cgroup path of a foreign one. What a kernel, or a VE's
-controllers, lack is absent. A limit of `max` is `+Inf`. Ratios are left to recording rules (`exporters/prometheus`).
+controllers, lack is absent. A limit of `max` is `+Inf`. What is opt in comes by
+`--collect full,numa`. Ratios are left to recording rules (`exporters/prometheus`).
 
 {markdown()}
 Event counters of `memory.stat` (`pgfault`, `workingset_*`, `thp_*`, ...) are `rctl_ve_memory_stat_<key>_total`, in

@@ -85,7 +85,7 @@ def measure(
         stack.enter_context(_all_controllers(base))
         ves: list[Cgroup] = stack.enter_context(_ves(tree, tell))
         for count in sorted(counts):
-            if measured and _too_many(measured[-1], count):
+            if _too_many(measured[-1] if measured else None, count):
                 refused.append(too_many(count, _limit()))
                 continue
             _grow(tree, ves, count, tell)
@@ -97,9 +97,10 @@ def measure(
     return [*found, *refused], series(measured)
 
 
-def _too_many(last: Count, ves: int) -> bool:
+def _too_many(last: Count | None, ves: int) -> bool:
     """Whether so many VEs have more files than may be open, going by the last ones."""
-    return ves * (last.files / last.ves + 1) > _limit() - _OTHER_FILES
+    files = last.files / last.ves if last else 0
+    return ves * (files + 1) > _limit() - _OTHER_FILES
 
 
 def _limit() -> int:
@@ -128,8 +129,9 @@ def _ves(tree: Tree, tell: Tell) -> Iterator[list[Cgroup]]:
         yield ves
     finally:
         tell("removing the VEs")
-        for number, ve in enumerate(ves):
+        for ve in ves:  # removing needs a descriptor, too
             ve.close()
+        for number in range(len(ves)):
             removed(tree, f"{own_name()}-{number}")
 
 

@@ -53,7 +53,7 @@ def figures(
     """Everything as figures; what is promised is promised for the full profile and PROMISED VEs, and judged there."""
     made = [figure for count in measured for figure in _figures(count, profile, counted)]
     by_count = {count.ves: _per_ve(count) for count in measured}
-    few, many = (min((n for n in by_count if n >= 100), default=0), max(by_count))
+    few, many = (min((n for n in by_count if n >= 100), default=0), max(by_count, default=0))
     if few and many > few:
         ratio = by_count[many] / by_count[few]
         made.append(

@@ -54,7 +54,10 @@ def _status() -> int:
         report_failure(error)
         return error.exit_status
     except KeyboardInterrupt as stop:
-        sys.stderr.write("rctl: interrupted; an adjustment under way was put back. See rctl history\n")
+        adjusts = sys.argv[1:2] not in (["bench"], ["exporter"])
+        sys.stderr.write(
+            "rctl: interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts + "\n"
+        )
         return getattr(stop, "exit_status", 130)
     except BrokenPipeError:
         return 1

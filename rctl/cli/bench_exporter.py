@@ -10,10 +10,14 @@ from ..errors import UsageError
 from .bench_parts import PLACE, Check, _one
 from .flags import Json
 
+_MOST = 20000
+
 
 def exporter(
-    ves: Annotated[str, typer.Option("--ves", help="Numbers of VEs, with commas")] = "1,100,1000,5000",
-    profile: Annotated[str, typer.Option(help="core or full")] = "full",
+    ves: Annotated[
+        str, typer.Option("--ves", metavar="N,N,...", help="Numbers of VEs, with commas")
+    ] = "1,100,1000,5000",
+    profile: Annotated[str, typer.Option(metavar="core|full", help="About 35 or about 150 series a VE")] = "full",
     rounds: Annotated[int, typer.Option(min=3, max=1000, help="Scrapes of each")] = 8,
     check: Check = False,
     json: Json = False,
@@ -25,6 +29,8 @@ def exporter(
         counts = [int(word) for word in ves.split(",")]
     except ValueError:
         raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000") from None
+    if not all(1 <= count <= _MOST for count in counts):
+        raise UsageError(f"--ves {ves!r}: a number of VEs is 1 to {_MOST}. Write them like 1,100,1000")
     if profile not in ("core", "full"):
         raise UsageError(f"--profile {profile!r}: not a profile. Give core or full")
     _one(

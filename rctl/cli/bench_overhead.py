@@ -145,13 +145,13 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _share(text: str) -> float:
-    """A budget as a share: ``2%`` or ``0.02``. Raises UsageError."""
+    """A budget as a share: ``2%`` or ``0.02``. Raises UsageError, for 200 % written as ``2``, too."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
-    if not 0 < value <= 10:
-        raise UsageError(f"--budget {text!r}: not a share. Write it like 2%")
+    if not 0 < value <= (10 if text.endswith("%") else 1):
+        raise UsageError(f"--budget {text!r}: not a share. Write it like 2% or 0.02")
     return value
 
 

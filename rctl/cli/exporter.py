@@ -28,7 +28,8 @@ Collect = Annotated[
     typer.Option(
         "--collect",
         metavar="[PATTERN=]WORD,...",
-        help="What is exported (of the VEs that match): core, full, a collector, or -collector. The last wins",
+        help="What is exported of the VEs that match, instead of what was before: core, full, or collectors alone "
+        "(cpu,memory); beside a profile they are added (full,numa); -pressure takes one away. The last wins",
     ),
 ]
 ProfileWord = Annotated[
@@ -45,6 +46,7 @@ Listen = Annotated[
     list[str] | None,
     typer.Option(
         "--listen",
+        "--web.listen-address",
         metavar="ADDRESS:PORT",
         help="Where to answer [127.0.0.1:19939, or systemd's socket]. 0.0.0.0:19939 for every network. Again for more",
     ),
@@ -108,7 +110,11 @@ def write(
     """Write one page of figures to a file, whole or not at all, for node_exporter's textfile collector."""
     from rctl_exporter import textfile
 
+    from .output import warn
+
     textfile.check(file)
+    if not file.endswith(".prom"):
+        warn(f"{file}: node_exporter reads files that end in .prom alone")
     textfile.write(file, _page(_settings(include, exclude, collect, profile, 0), openmetrics=False))
 
 

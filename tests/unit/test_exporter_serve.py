@@ -103,7 +103,7 @@ class TestErrors:
             (["--profile", "all"], "no such profile"),
             (["--include", "a/b"], "names hold no slash"),
             (["--kept-fds", "many"], "'many' is not a valid int"),
-            (["--web.config.file", str(bad)], f"{bad}:3: tls_server_config: Object contains unknown field typo"),
+            (["--web.config.file", str(bad)], f"{bad}:3: tls_server_config: unknown field typo. Use cert_file, "),
             (["--web.config.file", "/none"], "/none: cannot be read: No such file"),
             (["--what"], "No such option"),
         ):

@@ -159,7 +159,7 @@ class TestWhat:
             ("--io", "'--io' is no profile"),
             ("CPU", "'CPU' is no profile"),
             ("web*=", "'' is no profile"),
-            ("=cpu", "not a pattern"),
+            ("=cpu", "--collect '=cpu': not a pattern"),
             ("a/b=cpu", "names hold no slash"),
             ("core,full", "core and full at once"),
             ("cpu,cpu", "cpu given twice"),

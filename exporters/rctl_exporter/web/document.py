@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -15,6 +15,7 @@ Kind = TypeVar("Kind")
 _LARGEST = 1 << 20
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_NO_WORD = re.compile(r"Invalid enum value ('[^']*')")
 
 
 class Document:
@@ -73,7 +74,28 @@ class Document:
             unknown = _UNKNOWN.search(text)
             inner = (*keys, unknown[1]) if unknown else keys
             told = f"{'.'.join(keys)}: " if keys else ""
-            raise self.error(f"{told}{_PLACE.sub('', text).replace('`', '')}", *inner) from None
+            raise self.error(f"{told}{_plainly(text, kind, keys)}", *inner) from None
+
+
+def _plainly(text: str, kind: Any, keys: tuple[str, ...]) -> str:
+    """msgspec's complaint about what stands at ``keys`` of a ``kind``, with the words that may stand there."""
+    words = ", ".join(_words(kind, keys))
+    if unknown := _UNKNOWN.search(text):
+        return f"unknown field {unknown[1][:60]}. Use {words}"
+    if value := _NO_WORD.search(text):
+        return f"{value[1][:60]} is not known. Use {words}"
+    return _PLACE.sub("", text).replace("`", "")
+
+
+def _words(kind: Any, keys: tuple[str, ...]) -> list[str]:
+    """The fields of a struct, or the words of a Literal, that is at ``keys`` of ``kind``."""
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return [word for word in get_args(part) if word]
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            fields = {field.encode_name: field.type for field in msgspec.structs.fields(part)}
+            return _words(fields.get(keys[0], Any), keys[1:]) if keys else list(fields)
+    return []
 
 
 def _read(path: str) -> str:

@@ -166,4 +166,5 @@ class Server:
 
 
 def _why(error: OSError) -> str:
-    return getattr(error, "reason", None) or str(error) or "the client left"
+    reason = getattr(error, "reason", None) or str(error) or "the client left"
+    return "it spoke plain HTTP; tell it https" if reason == "HTTP_REQUEST" else reason
