@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rctl.controllers.pressure import KINDS
 from rctl.formats import DEVICE
 from rctl.sample.layout import Column
-from rctl.sample.sweep import Ask
+from rctl.sample.member import Ask
 
 from . import families, memory_stat
 from .families import Family

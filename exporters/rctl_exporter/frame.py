@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from rctl.sample.layout import Layout, Row
-from rctl.sample.sweep import Group, Member
+from rctl.sample.member import Member
+from rctl.sample.sweep import Group
 
 from .columns import BY_NAME, CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Place, shown, wanted
 from .families import Family

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rctl.sample.sweep import Member
+from rctl.sample.member import Member
 
 from .families import Family
 from .frame import INFO, Block, Frame

@@ -15,8 +15,9 @@ from rctl.cgroupfs.tree import Tree
 from rctl.cgroupfs.watch import Watch
 from rctl.errors import RctlError
 from rctl.sample.levels import host_file
+from rctl.sample.member import Ask, Member
 from rctl.sample.standing import Standing, Standings
-from rctl.sample.sweep import Ask, Member, Sweep
+from rctl.sample.sweep import Sweep
 
 from .columns import ask
 from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without

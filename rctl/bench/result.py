@@ -82,6 +82,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: holds no results: {error}. Make one with rctl bench all --json FILE") from None
+    if found == ():
+        raise UsageError(f"{path}: holds no results. Make one with rctl bench all --json FILE")
     return (found,) if isinstance(found, Result) else found
 
 

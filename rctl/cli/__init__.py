@@ -68,7 +68,8 @@ def _status() -> int:
         if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
             raise
         text = " ".join(str(error.format_message()).split()) or "no verb given"
-        sys.stderr.write(f"rctl: {text.rstrip('.')}. See rctl --help\n")
+        verb = getattr(getattr(error, "ctx", None), "command_path", "rctl")
+        sys.stderr.write(f"rctl: {text.rstrip('.')}. See {verb} --help\n")
         return 2
 
 

@@ -16,7 +16,7 @@ from ..errors import GoneError, KernelError
 from ..limits import FILES
 from .effective import Bound, effective
 from .levels import Level, Reader, host
-from .sweep import Member
+from .member import Member
 
 _NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
 _HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from rctl.cgroupfs.forest import Node
-from rctl.sample.sweep import Member
+from rctl.sample.member import Member
 from rctl_exporter.columns import BY_NAME, ask, shown
 from rctl_exporter.families import Family
 from rctl_exporter.frame import Block, Frame, frame

@@ -348,6 +348,21 @@ def test_a_file_that_may_not_be_there_is_not_planned_for_a_new_ve(shell: Shell) 
     assert "bfq" not in out
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["nosuch"], "rctl"),
+        (["set", "--nope"], "rctl set"),
+        (["bench", "nosuch"], "rctl bench"),
+        (["exporter"], "rctl exporter"),
+    ],
+)
+def test_what_is_used_wrongly_is_sent_to_its_own_help(shell: Shell, words: list[str], place: str) -> None:
+    status, _, err = shell.run(*words)
+    assert status == 2
+    assert err.endswith(f". See {place} --help\n")
+
+
 # Signals
 
 

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from rctl.sample.sweep import Member
+from rctl.sample.member import Member
 from rctl_exporter.collector import metrics
 from rctl_exporter.columns import FAMILIES
 from rctl_exporter.families import Family

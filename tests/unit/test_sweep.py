@@ -14,8 +14,9 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest
 from rctl.cgroupfs.kept import Budget, Kept
 from rctl.errors import KernelError
+from rctl.sample.member import Ask
 from rctl.sample.standing import Standings
-from rctl.sample.sweep import Ask, Sweep
+from rctl.sample.sweep import Sweep
 
 FILES = ("cpu.stat", "pids.current", "pids.peak", "io.stat")
 

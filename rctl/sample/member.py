@@ -1,0 +1,105 @@
+"""One VE of a sweep: which of its files are read, in which parts, and what they held the last time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+from ..cgroupfs.forest import Node
+from ..cgroupfs.kept import Budget, Kept
+from ..controllers.core import PROCS
+from .layout import Layout, Row, Wanted
+from .population import processes
+
+
+class Ask(NamedTuple):
+    """What is wanted of a VE.
+
+    ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
+    in one of their own. ``figures``: which of those in them. ``tag``: anything by which the asker knows this wish
+    again.
+    """
+
+    files: Callable[[Sequence[str]], Sequence[Sequence[str]]]
+    figures: Wanted
+    limits: bool
+    processes: bool
+    tag: Hashable = None
+
+
+class Part:
+    """Some files of a VE that are read together. ``errors``: how many are there and cannot be read.
+
+    ``text`` and ``row`` are of the last reading: most VEs rest most of the time, and what is the same is not parsed
+    again.
+    """
+
+    __slots__ = ("errors", "kept", "layout", "row", "text")
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.layout: Layout | None = None
+        self.text = b""
+        self.row: Row | None = None
+        self.errors = 0
+
+    def fetch(self) -> Row | None:
+        """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
+        try:
+            text = self.kept.read()
+            if text != self.text:
+                self.row = self.layout.row(text) if self.layout else None
+                self.text = text
+        except OSError:  # the slow way finds out which file, and why
+            self.row = None
+        return self.row
+
+
+class Member:
+    """One VE that is read again and again.
+
+    ``parts``: its files, as they were found when ``files`` was the node's count; ``procs``: the list of its processes;
+    ``unread``: how many such lists are there and cannot be read.
+    """
+
+    __slots__ = ("ask", "files", "name", "node", "parts", "procs", "unread")
+
+    def __init__(self, node: Node, name: str, ask: Ask) -> None:
+        self.node = node
+        self.name = name
+        self.ask = ask
+        self.files = -1
+        self.parts: list[Part] = []
+        self.procs: Kept | None = None
+        self.unread = 0
+
+    def find_files(self, budget: Budget) -> None:
+        """See anew which files there are. Raises GoneError, KernelError."""
+        self.close()
+        files, cgroup = self.node.files, self.node.cgroup
+        self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(cgroup.files())]
+        if self.ask.processes:
+            self.procs = Kept(cgroup, (PROCS,), budget)
+            self.unread = len(self.procs.each()[1])
+        self.files = -1 if self.unread else files  # what could not be read is looked for again next time
+
+    def processes(self) -> int | None:
+        """How many processes live in it and below. Raises OSError, GoneError, KernelError.
+
+        ``None``: a threaded cgroup, of which the kernel does not say.
+        """
+        if self.procs and not self.procs.names:
+            return None
+        if self.procs and self.node.leaf:
+            return self.procs.lines()
+        return processes(self.node.cgroup)
+
+    def close(self) -> None:
+        """Let go of its files."""
+        while self.parts:
+            self.parts.pop().kept.close()
+        if self.procs:
+            self.procs.close()
+        self.procs = None
+        self.unread = 0
+        self.files = -1
