@@ -115,15 +115,12 @@ def without_controllers(place: Path) -> None:
         (place / "cgroup.subtree_control").write_text(f"-{name}")
 
 
-@pytest.mark.parametrize("words", [
-    ("density", "--ves", "64"), ("overhead", "--only", "system call", "--time", "0s", "--clock", "wall"),
-], ids=["density", "overhead"])  # fmt: skip
 def test_controllers_that_a_benchmark_enabled_are_not_left_to_everybody(
-    place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rctl.bench.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py"))
     without_controllers(place)
-    done = rctl("bench", *words)
+    done = rctl("bench", "overhead", "--only", "system call", "--time", "0s", "--clock", "wall")
     assert done.status == 0, done.err
     assert enabled(place) == []
 
@@ -139,18 +136,7 @@ def test_controllers_stay_for_a_ve_that_came_meanwhile(place: Path, tree: Tree) 
         bare.remove(tree, "web3")
 
 
-def test_density_as_a_command_prints_what_compare_and_report_read(tmp_path: Path) -> None:
-    done = rctl("bench", "density", "--ves", "64", "--json")
-    assert done.status == 0, done.err
-    file = tmp_path / "a.json"
-    file.write_text(done.out)
-    assert json.loads(done.out)["bench"] == "density"
-    compared = rctl("bench", "compare", str(file), str(file), "--json")
-    assert compared.status == 0, compared.err
-    assert {line["change"] for line in json.loads(compared.out)["lines"]} <= {"same", "cannot tell"}
-
-
-def test_all_writes_results_with_their_claims(tmp_path: Path) -> None:
+def test_all_writes_results_with_their_claims_which_compare_reads(tmp_path: Path) -> None:
     file = tmp_path / "all.json"
     done = rctl("bench", "all", "--quick", "--only", "density", "--json", str(file), "--folder", str(tmp_path))
     assert done.status == 0, done.err
@@ -159,6 +145,9 @@ def test_all_writes_results_with_their_claims(tmp_path: Path) -> None:
     assert (density_["bench"], claims["bench"]) == ("density", "claims")
     (kept,) = [figure for figure in claims["figures"] if figure["name"].startswith("100 VEs in 1 GB")]
     assert kept["verdict"] == "pass"
+    compared = rctl("bench", "compare", str(file), str(file), "--json")
+    assert compared.status == 0, compared.err
+    assert {line["change"] for line in json.loads(compared.out)["lines"]} <= {"same", "cannot tell"}
 
 
 @pytest.mark.parametrize("words", [
@@ -200,13 +189,13 @@ def interrupted(what: Callable[[], object], number: signal.Signals, ready: Calla
     return os.waitstatus_to_exitcode(status[0])
 
 
-STOPS = [signal.SIGINT, signal.SIGTERM]
-
-
-@pytest.mark.parametrize("number", STOPS)
 @pytest.mark.parametrize(
-    "words",
-    [("density", "--ves", "400"), ("adjust", "--ves", "300", "--felt", "0"), ("all", "--only", "density")],
+    ("words", "number"),
+    [
+        (("density", "--ves", "400"), signal.SIGINT),
+        (("adjust", "--ves", "300", "--felt", "0"), signal.SIGTERM),
+        (("all", "--only", "density"), signal.SIGTERM),
+    ],
     ids=["density", "adjust", "all"],
 )
 def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...], number: signal.Signals) -> None:
@@ -219,8 +208,7 @@ def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...
     assert tree.names() == []
 
 
-@pytest.mark.parametrize("number", STOPS)
-@pytest.mark.parametrize("part", [felt, lifecycle])
+@pytest.mark.parametrize(("part", "number"), [(felt, signal.SIGINT), (lifecycle, signal.SIGTERM)])
 def test_an_interrupted_worker_goes_with_its_ve(
     tree: Tree, host: Host, state: State, part: object, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
