@@ -25,7 +25,7 @@ _GAUGES = {
 
 
 class Own(Collector):
-    """The figures of the last scrape, and of the exporter's process. ``rendering``: seconds that the page took."""
+    """The figures of the last scrape, and of the exporter's process."""
 
     def __init__(self, lasting: bool = True) -> None:
         """``lasting``: the process goes on after this page, so that figures of it say something."""
@@ -37,7 +37,6 @@ class Own(Collector):
         self._writes: Mapping[str, int] = {}
         self._failures: Mapping[str, int] = {}
         self._start = time.time()
-        self.rendering = 0.0
 
     def describe(self) -> Iterator[Metric]:
         """Nothing, so that registering does not collect."""

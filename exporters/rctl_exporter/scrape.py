@@ -73,13 +73,9 @@ class Scraper:
     def scrape(self, openmetrics: bool = False) -> list[bytes]:
         """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families."""
         begin = time.perf_counter()
-        found = self.frame()
-        rendering = time.perf_counter()
-        chunks = self._page.render(found, openmetrics)
-        end = time.perf_counter()
-        self.own.rendering = end - rendering
+        chunks = self._page.render(self.frame(), openmetrics)
         self.own.scraped(
-            seconds=end - begin,
+            seconds=time.perf_counter() - begin,
             ves=len(self._sweep.members),
             errors=self._sweep.errors + self._standings.failed,
             kept=self._budget.kept,

@@ -36,7 +36,7 @@ def serve(settings: Settings, listen: Sequence[str] = (), web_config: str | None
 
 @contextlib.contextmanager
 def _scraper(settings: Settings) -> Iterator[Page]:
-    from rctl.cgroupfs.kept import allow_open_files
+    from rctl.cgroupfs.files import allow_open_files
     from rctl.cgroupfs.tree import Tree
 
     from .scrape import Scraper

@@ -2,8 +2,8 @@
 
 All subjects are processes of their own that scrape the same VEs by turns. "The bare loop" is C where there is a
 compiler: every file stays open, one pread(2) each, nothing is done with the text. "A plain collector" is what one
-writes by prometheus_client's manual. Between scrapes a share of the VEs works:
-what rests costs rctl less, so both are said.
+writes by prometheus_client's manual. Between scrapes a share of the VEs works: what rests costs rctl less, so both are
+said.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.kept import allow_open_files
+from ..cgroupfs.files import allow_open_files
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS, SUBTREE_CONTROL, enable_text
 from ..errors import UsageError
@@ -27,7 +27,7 @@ from ..ve import bare
 from .exporter_figures import BUSY, PROMISED, Cost, Count, Round, figures, series, too_many
 from .machine import clock
 from .peer_exporters import Served, served
-from .place import WorkError, own_name, removed, undisturbed
+from .place import WorkError, controllers_as_before, own_name, removed, undisturbed
 from .result import Figure, Series
 from .workloads.base import PROGRAMS, found
 
@@ -82,7 +82,9 @@ def measure(
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rctl-bench-"))
         base = stack.enter_context(tree.walk(tree.base))
-        stack.enter_context(_all_controllers(base))
+        stack.enter_context(controllers_as_before(tree))
+        if there := base.read("cgroup.controllers").split():
+            base.write(SUBTREE_CONTROL, enable_text(there))
         ves: list[Cgroup] = stack.enter_context(_ves(tree, tell))
         for count in sorted(counts):
             if _too_many(measured[-1] if measured else None, count):
@@ -108,21 +110,6 @@ def _limit() -> int:
 
 
 @contextmanager
-def _all_controllers(base: Cgroup) -> Iterator[None]:
-    """VEs with all files that there can be; what was not enabled before is not afterwards."""
-    before = set(base.read(SUBTREE_CONTROL).split())
-    added = set(base.read("cgroup.controllers").split()) - before
-    if added:
-        base.write(SUBTREE_CONTROL, enable_text(added))
-    try:
-        yield
-    finally:
-        if added:
-            with undisturbed():
-                base.write(SUBTREE_CONTROL, enable_text(added, "-"))
-
-
-@contextmanager
 def _ves(tree: Tree, tell: Tell) -> Iterator[list[Cgroup]]:
     ves: list[Cgroup] = []
     try:
@@ -131,8 +118,7 @@ def _ves(tree: Tree, tell: Tell) -> Iterator[list[Cgroup]]:
         tell("removing the VEs")
         for ve in ves:  # removing needs a descriptor, too
             ve.close()
-        for number in range(len(ves)):
-            removed(tree, f"{own_name()}-{number}")
+        removed(tree, *(f"{own_name()}-{number}" for number in range(len(ves))))
 
 
 def _grow(tree: Tree, ves: list[Cgroup], count: int, tell: Tell) -> None:
@@ -161,7 +147,7 @@ def _count(tree: Tree, ves: Sequence[Cgroup], profile: str, rounds: int, folder:
         plain = subject("a plain collector", (*worker, "plain", files))
         found: dict[float, list[Round]] = {}
         workers: list[Worker] = []
-        for share in (0.0, BUSY, 1.0 if len(ves) <= MOST_WORKERS else BUSY):
+        for share in (0.0, BUSY, 1.0)[: 3 if len(ves) <= MOST_WORKERS else 2]:
             tell(f"{len(ves)} VEs, {share:.0%} at work")
             while len(workers) < round(len(ves) * share):
                 workers.append(Worker(ves[len(workers)]))

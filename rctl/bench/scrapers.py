@@ -24,7 +24,7 @@ Tell = Callable[[Any], Sequence[int]]
 
 def main(words: Sequence[str]) -> int:
     """Serve lines until standard input ends."""
-    from ..cgroupfs.kept import allow_open_files
+    from ..cgroupfs.files import allow_open_files
 
     allow_open_files(1 << 20)
     what, *arguments = words

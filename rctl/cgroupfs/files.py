@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import resource
+from contextlib import suppress
 
 from ..errors import NotAvailableError
 from ..host import Host
@@ -51,3 +52,11 @@ def raise_file_limit(descriptors: int) -> None:
             "Raise it (ulimit -Hn) or adjust fewer VEs at once"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def allow_open_files(most: int | None = None) -> None:
+    """Raise this process's limit of open files to the hard one; ``most``: further, to this, where it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (hard, max(hard, most or 0)):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import repeat
 
 from ..errors import UsageError
@@ -42,16 +41,6 @@ class Budget:
             return False
         self.kept += number
         return True
-
-
-def allow_open_files(most: int | None = None) -> None:
-    """Raise this process's limit of open files to the hard one; ``most``: further, to this, where it may."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for limit in (hard, max(hard, most or 0)):
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def automatic() -> int:
