@@ -1,8 +1,9 @@
 """The lab: a disposable virtual machine with a complete cgroup v2 kernel, and the checkout in it.
 
 The command finds in its environment LAB=1, LAB_KERNEL (as `6.1`), LAB_DISKS (such as `/dev/vde /dev/vdf`: the first is
-mounted, the others raw), LAB_MOUNT (an ext4 file system on the first disk) and LAB_RESULT (a folder that outlives the
-guest, when one is asked for). It runs as root, in a copy of the checkout: what it writes there is gone at the end.
+mounted, the others raw), LAB_MOUNT (an ext4 file system on the first disk), LAB_RESULT (a folder that outlives the
+guest, when one is asked for) and LAB_TOOLS (bin, sbin and lib of tools that were asked for, on the paths too). It runs
+as root, in a copy of the checkout: what it writes there is gone at the end.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from tests.lab import accel, guest
 from tests.lab import disks as images
 from tests.lab.base import LabError
 from tests.lab.kernel import choose, prepare
-from tests.lab.tools import prometheus_folder
+from tests.lab.tools import tools_folder
 
 __all__ = ["LabError", "run"]
 
@@ -25,7 +26,7 @@ def run(
     disks: Sequence[str] = ("256M", "256M"),
     zram: str | None = "512M",
     icount: bool = False,
-    prometheus: bool = False,
+    tools: str | None = None,
     result: Path | None = None,
     deadline: float = 600,
     kernel: str | None = None,
@@ -40,7 +41,7 @@ def run(
         disks: sizes of the scratch disks, as `256M`; the first carries the ext4 file system at $LAB_MOUNT.
         zram: size of the swap, uncompressed; None for no swap.
         icount: run on QEMU's instruction clock, where times repeat to 0.1 %, slowly and without KVM.
-        prometheus: have Prometheus' programs in bin below $LAB_PROMETHEUS; fetched the first time.
+        tools: have these programs below $LAB_TOOLS, one of tools.TOOLS; fetched the first time.
         result: a folder of this machine that the guest may write to, at $LAB_RESULT; made when missing.
         deadline: seconds, boot included, after which the guest is killed.
         kernel: 5.10, 6.1, 6.12 or 7; None for $LAB_KERNEL, else 6.1.
@@ -53,6 +54,6 @@ def run(
     unpacked = prepare(choose(kernel))
     fast = not icount and accel.kvm(unpacked)
     machine = guest.Machine(
-        unpacked, fast, memory, cpus, tuple(disks), zram, icount, prometheus_folder() if prometheus else None
+        unpacked, fast, memory, cpus, tuple(disks), zram, icount, tools_folder(tools) if tools else None
     )
     return guest.run(machine, command, result=result, deadline=deadline, stream=stream)

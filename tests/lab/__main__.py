@@ -10,6 +10,7 @@ from tests import lab
 from tests.lab import accel, disks
 from tests.lab.base import REPO, LabError
 from tests.lab.kernel import SUITES, choose, find, prepare
+from tests.lab.tools import TOOLS
 
 # hypothesis takes 6 s to load under emulation, and its properties are for tests/unit.
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--rootdir", str(REPO))
@@ -40,13 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--disk", action="append", metavar="SIZE", help="a scratch disk, repeatable (default 256M twice)")
     run.add_argument("--zram", default="512M", metavar="SIZE", help="swap; 0 for none (default %(default)s)")
     run.add_argument("--icount", action="store_true", help="the instruction clock: one CPU, repeatable times, slow")
-    run.add_argument("--prometheus", action="store_true", help="have prometheus and promtool at $LAB_PROMETHEUS")
+    run.add_argument("--tools", choices=TOOLS, help="have these programs, below $LAB_TOOLS and in PATH")
     run.add_argument("--result", type=Path, metavar="DIR", help="a folder the guest may write to, at $LAB_RESULT")
     run.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
     what.add_parser("status", help="say what is ready, change nothing")
     what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
-    what.add_parser("kernel-tests", help="run tests/kernel; the arguments are pytest's", add_help=False)
+    what.add_parser("kernel-tests", help="run tests/kernel, or those named; the arguments are pytest's", add_help=False)
     return parser
 
 
@@ -62,7 +63,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         disks=("256M", "256M") if options.disk is None else options.disk,
         zram=None if options.zram == "0" else options.zram,
         icount=options.icount,
-        prometheus=options.prometheus,
+        tools=options.tools,
         result=options.result,
         deadline=options.deadline,
         kernel=options.kernel,
@@ -91,16 +92,18 @@ def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:
+    named = any(argument.startswith("tests/kernel/") for argument in arguments)
+    words = [*PYTEST, *arguments] if named else [*PYTEST, "tests/kernel", *arguments]
     if os.environ.get("RCTL_TESTS") == "host":
         path = f"{disks.VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            [sys.executable, *PYTEST, "tests/kernel", *arguments],
+            [sys.executable, *words],
             cwd=REPO,
             env=os.environ | {"PATH": path},
             check=False,
         )
         return done.returncode
-    return lab.run(["python", *PYTEST, "tests/kernel", *arguments], deadline=1800, prometheus=True)
+    return lab.run(["python", *words], deadline=1800, tools="prometheus")
 
 
 if __name__ == "__main__":

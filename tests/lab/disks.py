@@ -22,7 +22,7 @@ NOT_IN_GUEST = {
         "lib/*/site-packages/virtme*",
     ),
     "stdlib": ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*"),
-    "programs": (),
+    "tools": ("share",),
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
 NOT_IN_CHECKOUT = shutil.ignore_patterns(".git", ".venv", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist")
@@ -36,12 +36,12 @@ def venv() -> Path:
     """
     if not PYTHON.exists():
         raise LabError(f"{VENV.name}: no virtual environment. Make it: make setup")
-    return _cached("venv", VENV)
+    return _cached("venv", VENV, NOT_IN_GUEST["venv"])
 
 
 def stdlib() -> Path:
     """The image of the interpreter's standard library."""
-    return _cached("stdlib", library())
+    return _cached("stdlib", library(), NOT_IN_GUEST["stdlib"])
 
 
 def library() -> Path:
@@ -50,9 +50,9 @@ def library() -> Path:
     return Path(tool(PYTHON, "-c", code, hint="Make the virtual environment anew: make clean setup").strip())
 
 
-def programs(folder: Path) -> Path:
+def tools(folder: Path) -> Path:
     """The image of a folder of programs that the guest is to start."""
-    return _cached("programs", folder)
+    return _cached(f"tools-{folder.parent.name}", folder, NOT_IN_GUEST["tools"])
 
 
 def checkout(work: Path) -> Path:
@@ -84,8 +84,8 @@ def scratch(work: Path, number: int, text: str) -> Path:
     return image
 
 
-def _cached(name: str, source: Path) -> Path:
-    """The image of `source`, named after the state of its files."""
+def _cached(name: str, source: Path, excluded: tuple[str, ...]) -> Path:
+    """The image of `source` without what is excluded, named after the state of its files."""
     folder = HOME / "disks"
     folder.mkdir(parents=True, exist_ok=True)
     image = folder / f"{name}-{_state(source)}.sqfs"
@@ -96,7 +96,7 @@ def _cached(name: str, source: Path) -> Path:
                 old.unlink()
             part = folder / f"{name}.part"
             part.unlink(missing_ok=True)
-            _squash(source, part, *NOT_IN_GUEST[name])
+            _squash(source, part, *excluded)
             part.rename(image)
     return image
 

@@ -20,7 +20,7 @@ from tests.lab.process import watch
 class Machine:
     """What the guest is made of. Sizes are text such as `2G`; `zram` None means no swap.
 
-    `prometheus`: a folder whose bin has Prometheus' programs, for the guest's $LAB_PROMETHEUS; None for none.
+    `tools`: a folder with bin, sbin and lib, for the guest's $LAB_TOOLS; None for none.
     """
 
     kernel: Kernel
@@ -30,7 +30,7 @@ class Machine:
     disks: Sequence[str] = ("256M", "256M")
     zram: str | None = "512M"
     icount: bool = False
-    prometheus: Path | None = None
+    tools: Path | None = None
 
 
 def run(
@@ -65,8 +65,8 @@ def _machine(machine: Machine) -> list[str]:
 
 def _disks(machine: Machine, work: Path) -> list[str]:
     images = {"venv": disks.venv(), "stdlib": disks.stdlib(), "checkout": disks.checkout(work)}
-    if machine.prometheus:
-        images["prometheus"] = disks.programs(machine.prometheus / "bin")
+    if machine.tools:
+        images["tools"] = disks.tools(machine.tools)
     scratch = {f"scratch{n}": disks.scratch(work, n, text) for n, text in enumerate(machine.disks)}
     return vng.drives(images, scratch)
 

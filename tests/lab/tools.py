@@ -4,14 +4,15 @@ One suite for every machine, so that all test with the same versions; its progra
 
 LAB_PROMETHEUS names a folder with bin/prometheus and bin/promtool to use instead (unset: Debian's).
 
-Usage: python -m tests.lab.tools [PACKAGE...]   (unset: prometheus); prints each folder
+Usage: python -m tests.lab.tools [NAME...]   (unset: all of them); prints each folder
 """
 
+import hashlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,16 @@ from tests.lab.base import HOME, LabError, lock, tool
 from tests.lab.kernel import HINT, own_lists
 
 SUITE = "bookworm"
+TOOLS = {
+    "prometheus": ("prometheus",),
+    "servers": (
+        "nginx", "wrk", "redis-server", "redis-tools",
+        # what these need besides the C library: not every machine has it
+        "libatomic1", "libhiredis0.14", "libjemalloc2", "liblua5.1-0", "libluajit-5.1-2", "liblzf1", "libpcre2-8-0",
+        "libssl3", "lua-bitop", "lua-cjson",
+    ),
+}  # fmt: skip
+"""Packages by the name they are asked for with; what they depend on comes only where it is named too."""
 
 
 @cache
@@ -35,30 +46,41 @@ def prometheus_folder() -> Path:
     return folder
 
 
-def unpacked(package: str) -> Path:
-    """The folder `usr` of a Debian package, without what it depends on; fetched unless that is done.
+def tools_folder(name: str) -> Path:
+    """The folder whose bin, sbin and lib have the tools of this name; fetched the first time.
 
     Raises:
-        LabError: the mirror does not answer or has no such package, or a Debian tool fails.
+        LabError: there are no tools of this name, or they cannot be had.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", package):
-        raise LabError(f"package {package!r}: no Debian package is named so. Write it like prometheus")
-    target = HOME / "tools" / package
+    return prometheus_folder() if name == "prometheus" else unpacked(name)
+
+
+def unpacked(name: str) -> Path:
+    """The folder `usr` of the packages in TOOLS; fetched unless that is done.
+
+    Raises:
+        LabError: no such name, the mirror does not answer or lacks a package, or a Debian tool fails.
+    """
+    if name not in TOOLS:
+        raise LabError(f"tools {name!r}: not known. Use one of: {', '.join(TOOLS)}")
+    packages = TOOLS[name]
+    digest = hashlib.sha256(" ".join((SUITE, *packages)).encode()).hexdigest()[:8]
+    target = HOME / "tools" / f"{name}-{digest}"
     with lock("tools"):
         if not target.exists():
-            print(f"lab: fetching Debian's {package}", file=sys.stderr, flush=True)
-            _fetch(package, target)
+            print(f"lab: fetching Debian's {packages[0] if len(packages) == 1 else name}", file=sys.stderr, flush=True)
+            _fetch(packages, target)
     return target / "usr"
 
 
-def _fetch(package: str, target: Path) -> None:
+def _fetch(packages: Sequence[str], target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="part-") as folder:
         work = Path(folder)
         (work / "lists" / "partial").mkdir(parents=True)
         options = own_lists(work, SUITE)
         tool("apt-get", "update", "-qq", *options, hint=HINT)
-        tool("apt-get", "download", "-qq", *options, package, cwd=work, hint=HINT)
+        tool("apt-get", "download", "-qq", *options, *packages, cwd=work, hint=HINT)
         for archive in work.glob("*.deb"):
             tool("dpkg", "-x", archive, work / "root", hint="Is the disk full?")
         (work / "root").rename(target)
@@ -73,11 +95,11 @@ def _starts(program: Path) -> None:
         raise LabError(f"{program}: does not run here: {last}. Mend LAB_PROMETHEUS or delete {HOME}/tools") from None
 
 
-def main(packages: list[str]) -> None:
-    """Fetch the packages and print where each one lies."""
+def main(names: list[str]) -> None:
+    """Fetch the tools and print where they lie."""
     try:
-        for package in packages or ["prometheus"]:
-            print(prometheus_folder() if package == "prometheus" else unpacked(package))
+        for name in names or TOOLS:
+            print(tools_folder(name))
     except LabError as error:
         sys.exit(f"lab: {error}")
 
