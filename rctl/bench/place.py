@@ -156,14 +156,19 @@ def controllers_as_before(tree: Tree) -> Iterator[None]:
     """
     with tree.walk(tree.base) as base:
         before = enabled(base, core.SUBTREE_CONTROL)
-        try:
-            yield
-        finally:
-            with undisturbed(), Locks(make(default_state())) as locks:
-                locks.take([(base.ino, base.path)])
-                surplus = enabled(base, core.SUBTREE_CONTROL) - before
-                if surplus and not base.children():
-                    base.write(core.SUBTREE_CONTROL, core.enable_text(surplus, "-"))
+    try:
+        yield
+    finally:
+        controllers_back(tree, before)
+
+
+def controllers_back(tree: Tree, before: frozenset[str]) -> None:
+    """Disable where VEs lie what was not enabled ``before``, unless other cgroups lie beside."""
+    with undisturbed(), tree.walk(tree.base) as base, Locks(make(default_state())) as locks:
+        locks.take([(base.ino, base.path)])
+        surplus = enabled(base, core.SUBTREE_CONTROL) - before
+        if surplus and not base.children():
+            base.write(core.SUBTREE_CONTROL, core.enable_text(surplus, "-"))
 
 
 def removed(tree: Tree, *names: str) -> None:

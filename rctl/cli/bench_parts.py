@@ -39,6 +39,7 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
     import os
 
     from ..bench.everything import Setting
+    from ..bench.guard import guarded
     from ..bench.place import controllers_as_before
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
@@ -46,12 +47,14 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
 
     if not os.path.isdir(folder):
         raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
-    with own_state() as state, Tree.open() as tree, controllers_as_before(tree):
+    with own_state() as state, Tree.open() as tree, guarded(tree), controllers_as_before(tree):
         yield Setting(tree, this_host(), state, folder, quick, command_line())
 
 
 def adjust(
-    rounds: Annotated[int, typer.Option(min=3, max=10000, help="Pairs of bare loop and engine")] = 15,
+    rounds: Annotated[
+        int, typer.Option(min=0, max=10000, help="Pairs of bare loop and engine, 3 or more; 0: leave that out")
+    ] = 15,
     ves: Annotated[int, typer.Option(min=1, max=5000, help="VEs for the second case")] = 1000,
     felt: Annotated[
         int, typer.Option(min=0, max=1000, help="Rounds of each limit from asked to felt; 0: leave that out")
@@ -64,6 +67,12 @@ def adjust(
 ) -> None:
     """The live-adjust engine beside the bare writes and reads of the same files, and when a change is felt."""
     from ..bench import everything
+    from ..errors import UsageError
+
+    if rounds in (1, 2):
+        raise UsageError(f"--rounds {rounds}: too few to tell anything. Give 3 or more, or 0 to leave the engine out")
+    if not rounds and not felt:
+        raise UsageError("--rounds 0 --felt 0: nothing is left to measure. Give one of them")
 
     def run(place: Setting, tell: Callable[[str], None]) -> Result:
         return everything.adjusted(place, tell, rounds=rounds, ves=ves, moments=felt)

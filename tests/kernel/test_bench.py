@@ -20,7 +20,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
 from rctl.host import Host
 from rctl.ve import bare
-from tests.kernel.helpers import enabled
+from tests.kernel.helpers import MOUNT, enabled
 from tests.kernel.shell import load_for_all, rctl
 from tests.kernel.workload import until
 
@@ -206,6 +206,27 @@ def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...
     status = interrupted(command, number, lambda pid: len(tree.names()) > 20)
     assert status == 128 + number
     assert tree.names() == []
+
+
+@pytest.mark.parametrize("words", [("density", "--ves", "60"), ("overhead", "--only", "compute", "--time", "1h")])
+def test_even_a_benchmark_that_is_killed_leaves_no_ve(
+    tree: Tree, place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rctl.bench.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py"))
+    without_controllers(place)
+
+    def command() -> None:
+        sys.argv = ["rctl", "bench", *words]
+        main()
+
+    def under_way(_: int) -> bool:
+        return any((ve / "cgroup.procs").read_text() for ve in ves())
+
+    def ves() -> list[Path]:
+        return [MOUNT / tree.path(name).strip("/") for name in tree.names()]
+
+    assert interrupted(command, signal.SIGKILL, under_way) == -signal.SIGKILL
+    until(lambda: not tree.names() and not enabled(place), "the guard's work", 60)
 
 
 @pytest.mark.parametrize(("part", "number"), [(felt, signal.SIGINT), (lifecycle, signal.SIGTERM)])
