@@ -13,13 +13,12 @@ from typing import Literal
 
 import msgspec
 
-from .result import Figure, Result, Unit
+from .result import MUST_AGREE, Figure, Result, Unit, facts_of
 
 Change = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
 SAME = 0.01
 """A change of less than this share, interval and all, is none."""
 _REPEATS = 0.002
-_MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -49,27 +48,28 @@ class Comparison(msgspec.Struct, frozen=True):
         return any(line.change == "worse" for line in self.lines)
 
 
+Key = tuple[str, str, str]
+
+
 def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
-    """Compare all figures by benchmark, group and name. Of several runs of one benchmark in a file, the last counts."""
+    """Compare all figures by benchmark, group and name. Of several of one name in a file, the last counts."""
     old, new = _by_key(first), _by_key(second)
-    clocks = {result.bench: result.clock for result in first}
-    again = {result.bench: result.clock for result in second}
     machines = _machines(first) == _machines(second)
     lines = []
     for key in dict.fromkeys((*old, *new)):
-        exact = clocks.get(key[0]) == again.get(key[0]) == "instructions"
-        comparable = machines and clocks.get(key[0]) == again.get(key[0])
-        lines.append(_line(key, old.get(key), new.get(key), exact=exact, comparable=comparable))
+        (clock, before), (other_clock, now) = old.get(key, ("", None)), new.get(key, ("", None))
+        same = clock == other_clock
+        exact = same and clock == "instructions"
+        lines.append(_line(key, before, now, exact=exact, comparable=same and machines))
     return Comparison(tuple(lines), tuple(_warnings(first, second)))
 
 
-def _by_key(results: Sequence[Result]) -> dict[tuple[str, str, str], Figure]:
-    return {(result.bench, one.group, one.name): one for result in results for one in result.figures}
+def _by_key(results: Sequence[Result]) -> dict[Key, tuple[str, Figure]]:
+    """Each figure with its clock."""
+    return {(result.bench, one.group, one.name): (result.clock, one) for result in results for one in result.figures}
 
 
-def _line(
-    key: tuple[str, str, str], first: Figure | None, second: Figure | None, *, exact: bool, comparable: bool
-) -> Line:
+def _line(key: Key, first: Figure | None, second: Figure | None, *, exact: bool, comparable: bool) -> Line:
     some = first or second
     assert some is not None
     values = (first.value if first else None, second.value if second else None)
@@ -113,7 +113,7 @@ def _change(low: float, high: float, better: Literal["low", "high"]) -> Change:
 
 
 def _machines(results: Sequence[Result]) -> dict[str, str]:
-    return {name: text for result in results for name, text in result.machine.items() if name in _MUST_AGREE}
+    return {name: " and ".join(texts) for name, texts in facts_of(results).items() if name in MUST_AGREE}
 
 
 def _warnings(first: Sequence[Result], second: Sequence[Result]) -> Iterator[str]:

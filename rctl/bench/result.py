@@ -13,6 +13,9 @@ from ..errors import UsageError
 Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
 """``""``: a figure without a budget, which is shown and not judged."""
 
+MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
+"""The facts of a machine without which two figures cannot be set beside each other."""
+
 Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
 
 
@@ -66,6 +69,21 @@ class Result(msgspec.Struct, frozen=True):
     figures: tuple[Figure, ...]
     series: tuple[Series, ...] = ()
     interrupted: bool = False
+
+
+def facts_of(results: Sequence[Result]) -> dict[str, tuple[str, ...]]:
+    """Every fact of their machines, with all its values that differ."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, text in result.machine.items():
+            found.setdefault(name, {})[text] = None
+    return {name: tuple(texts) for name, texts in found.items()}
+
+
+def common(results: Sequence[Result]) -> dict[str, str]:
+    """The facts that all results share."""
+    first, *rest = [result.machine.items() for result in results] or [{}.items()]
+    return {name: text for name, text in first if all((name, text) in other for other in rest)}
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:

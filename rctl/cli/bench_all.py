@@ -56,13 +56,19 @@ def report(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Results in JSON")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The page to write")] = "report.html",
 ) -> None:
-    """Results in JSON, of one benchmark or of all, as one HTML page. Of several runs of a benchmark the last counts."""
+    """Results in JSON, of one benchmark or of all, as one HTML page; prints the claims made from them.
+
+    Of several runs of a benchmark on one kind of clock the last counts.
+    """
     from ..bench import everything as benchmarks
     from ..bench.report import write
     from ..bench.result import load
+    from .bench_show import show
     from .output import say
 
-    write(output, benchmarks.with_claims([result for file in files for result in load(file)]))
+    results = benchmarks.with_claims([result for file in files for result in load(file)])
+    write(output, results)
+    show([result for result in results if result.bench == "claims"], json=False)
     say(f"{output}: written")
 
 

@@ -52,7 +52,9 @@ def _row(figure: Figure) -> tuple[str, ...]:
 def _words(results: Sequence[Result]) -> str:
     from ..bench.result import verdict_of
 
-    return verdict_of(results) or "none: nothing here has a budget"
+    missing = sum(figure.verdict == "not measured" for result in results for figure in result.figures)
+    found = verdict_of(results) or "none: nothing here has a budget"
+    return f"{found}; not measured: {missing}" if missing else found
 
 
 def checked(results: Sequence[Result], check: bool) -> None:

@@ -88,6 +88,24 @@ def test_a_part_that_could_not_run_gives_its_reason() -> None:
     assert claim("start in", of("life", failed)).origin == "no cgroup2 on this host"
 
 
+def test_a_figure_of_the_instruction_clock_counts_before_one_of_a_real_clock() -> None:
+    counted, real = felt_by("pids.max by rctl", 0.001), felt_by("pids.max by rctl", 0.5)
+    runs = [Result("adjust", "", 0.0, 1.0, "instructions", {}, (counted,)), of("adjust", real)]
+    for order in (runs, runs[::-1]):
+        found = claim("on the fly", *order)
+        assert found.value == 0.001
+        assert "on the instruction clock" in found.origin
+
+
+def test_what_one_clock_could_not_measure_is_taken_from_the_other() -> None:
+    one_cpu = Result(
+        "adjust", "", 0.0, 1.0, "instructions", {}, (felt_by("pids.max by rctl", 0.001), felt_by("cpuset.cpus", None))
+    )
+    found = claim("on the fly", one_cpu, of("adjust", felt_by("cpuset.cpus by rctl", 0.2)))
+    assert (found.value, found.verdict) == (0.2, "pass")
+    assert "not felt here" not in found.note
+
+
 def test_templates_are_said_to_be_missing() -> None:
     assert claim("template", of("density")).origin.startswith("rctl does not do this yet")
 

@@ -70,11 +70,25 @@ def test_an_instruction_clock_and_an_interruption_are_said() -> None:
     assert "overhead was interrupted" in text
 
 
-def test_results_of_different_clocks_and_boots_are_said() -> None:
-    other = Result("life", "", 1e9, 1.0, "instructions", {"boot": "2"}, BARS)
-    text = report.page([result(), other])
-    assert "DIFFERENT CLOCKS" in text
-    assert "DIFFERENT MACHINES or boots" in text
+def test_results_of_different_clocks_and_machines_are_said_and_each_part_says_its_own() -> None:
+    other = Result("life", "", 1e9, 1.0, "instructions", {"kernel": "6.1.0", "CPU": "another", "load": "0.5"}, BARS)
+    text = without_script(report.page([result(), other]))
+    assert "Partly measured on an instruction clock" in text
+    assert "Not measured on one machine" in text
+    assert "CPU: some &lt;/script&gt; CPU and another" in text
+    head, *parts = text.split("<section")
+    assert "<b>kernel</b> 6.1.0" in head
+    assert [("<b>clock</b> wall" in part, "<b>load</b> 0.5" in part) for part in parts] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_one_benchmark_on_two_clocks_is_two_parts_with_their_own_plots() -> None:
+    both = [result(), result(clock="instructions")]
+    assert [plot.place for plot in plots.all_of(both)] == ["overhead-wall", "overhead-instructions"]
+    parts = report.page(both).split("<section")[1:]
+    assert [part.count("<div id=plot") for part in parts] == [1, 1]
 
 
 def test_no_results_make_a_page_too() -> None:
@@ -139,7 +153,12 @@ def test_percentages_stand_on_a_plain_axis_for_they_may_be_nothing_or_less() -> 
     assert "type" not in plot.layout["xaxis"]
 
 
-def test_a_very_long_table_is_folded_up() -> None:
-    many = tuple(Figure(f"figure {n}", 1.0, "count", "") for n in range(100))
-    assert "<summary>all 100 figures</summary>" in report.page([result(figures=many)])
+def test_of_very_many_figures_those_in_a_heat_map_are_folded_up() -> None:
+    mapped = tuple(Figure(f"fork: state {n}", 1.0, "percent", "", group="fork") for n in range(100))
+    summed = Figure("the sum of it", 1.0, "percent", "", group="sums")
+    open_, folded = without_script(report.page([result("explain", figures=(*mapped, summed), series=HEAT)])).split(
+        "<summary>all 100 figures</summary>"
+    )
+    assert "the sum of it" in open_
+    assert "fork: state 99" in folded
     assert "<summary>" not in without_script(report.page([result()]))

@@ -170,7 +170,7 @@ WRONG = [
     ("attach web1 1.5", "PID"),
     ("attach web1 99999999999999999999", "PID"),
     ("attach web1 0", "PID"),
-    ("bench adjust --rounds 0", "--rounds"),
+    ("bench adjust --rounds 1", "--rounds"),
     ("bench adjust --ves 99999", "--ves"),
     ("bench exporter --ves 0", "--ves '0'"),
     ("bench exporter --ves 1,99999999", "1 to 20000"),

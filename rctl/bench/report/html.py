@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import msgspec
 
-from ..result import Figure, Result, Verdict, verdict_of
+from ..result import MUST_AGREE, Figure, Result, Verdict, common, facts_of, verdict_of
 from ..text import budget, interval, left, shown
-from .plots import COLOURS, Plot
+from .plots import COLOURS, Plot, place
 
 _TITLES = {
     "claims": "The claims of 2006",
@@ -30,7 +30,7 @@ _WORDS: dict[Verdict, str] = {
     "": "Nothing here has a budget.",
 }
 _MANY = 60
-"""A table with more figures than this is folded up."""
+"""With more figures than this, the table of those in a heat map is folded up."""
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}
 body{margin:0;background:#f3f5f8;color:#1f2733;font:15px/1.5 system-ui,'DejaVu Sans',sans-serif}
@@ -53,7 +53,8 @@ margin:10px 0}
 
 def page(results: Sequence[Result], plots: Sequence[Plot]) -> str:
     """The whole file. The same results always give the same text."""
-    body = "".join([_head(results), *(_section(result, plots) for result in _ordered(results))])
+    parts = [_section(result, plots, _own_facts(result, results)) for result in _ordered(results)]
+    body = "".join([_head(results), *parts])
     script = _script() if plots else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>rctl measured</title>'
@@ -79,51 +80,72 @@ def _head(results: Sequence[Result]) -> str:
     commands = dict.fromkeys(result.command for result in results if result.command)
     took = left(sum(result.seconds for result in results))
     said = " ".join(f"<code>{escape(command)}</code>" for command in commands)
+    warned = "".join(f"<p class=warn>{escape(text)}</p>" for text in _warnings(results))
     return (
         f"<header><h1>rctl measured</h1><p class=sub>{_badge(verdict)} {_WORDS[verdict]}</p>"
         f"<p class=sub>{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(when))}, {took} of measuring: {said}</p>"
-        f"{''.join(f'<p class=warn>{escape(text)}</p>' for text in _warnings(results))}{_facts(results)}</header>"
+        f"{warned}{_facts(_shared(results))}</header>"
     )
 
 
-def _warnings(results: Sequence[Result]) -> Iterator[str]:
+def _shared(results: Sequence[Result]) -> dict[str, str]:
+    """What is true of all parts."""
     clocks = {result.clock for result in results}
-    if clocks == {"instructions"}:
+    return ({"clock": clocks.pop()} if len(clocks) == 1 else {}) | common(results)
+
+
+def _warnings(results: Sequence[Result]) -> Iterator[str]:
+    clocks = {result.clock for result in results if result.bench != "claims"}
+    if "instructions" in clocks:
         yield (
-            "Measured on an instruction clock: time is the count of instructions, 2 ns each, which repeats to about "
-            "0.1 % and knows no caches. Ratios are numbers; times are those of a machine that there is not."
+            f"{'Measured' if len(clocks) == 1 else 'Partly measured'} on an instruction clock: time is the count of "
+            "instructions, 2 ns each, which repeats to about 0.1 % and knows no caches. Ratios are numbers; times are "
+            "those of a machine that there is not."
         )
-    elif len(clocks) > 1:
-        yield "DIFFERENT CLOCKS: not all of this was measured on the same clock."
+    differ = {name: texts for name, texts in facts_of(results).items() if name in MUST_AGREE and len(texts) > 1}
+    if differ:
+        told = "; ".join(f"{name}: {' and '.join(texts)}" for name, texts in differ.items())
+        yield f"Not measured on one machine, so figures of different parts cannot be set beside each other: {told}"
     for result in results:
         if result.interrupted:
             yield f"{result.bench} was interrupted: what is here is what it had by then."
-    boots = {result.machine.get("boot") for result in results}
-    if len(boots) > 1:
-        yield "DIFFERENT MACHINES or boots: figures of different parts cannot be set beside each other."
 
 
-def _facts(results: Sequence[Result]) -> str:
-    merged: dict[str, str] = {}
-    for result in reversed(results):
-        merged |= result.machine
-    if results:
-        merged = {"clock": " and ".join(sorted({result.clock for result in results})), **merged}
-    items = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in merged.items())
-    return f"<ul class=facts>{items}</ul>"
+def _facts(facts: Mapping[str, str]) -> str:
+    items = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in facts.items())
+    return f"<ul class=facts>{items}</ul>" if items else ""
 
 
-def _section(result: Result, plots: Sequence[Plot]) -> str:
+def _own_facts(result: Result, results: Sequence[Result]) -> dict[str, str]:
+    """What is true of this part alone."""
+    if result.bench == "claims":
+        return {}
+    shared = common(results)
+    clock = {"clock": result.clock} if len({one.clock for one in results}) > 1 else {}
+    return clock | {name: text for name, text in result.machine.items() if name not in shared}
+
+
+def _section(result: Result, plots: Sequence[Plot], facts: Mapping[str, str]) -> str:
     title = _TITLES.get(result.bench, result.bench)
     drawn = "".join(
         f"<h3>{escape(plot.title)}</h3><div id=plot{number}></div>"
         for number, plot in enumerate(plots)
-        if plot.bench == result.bench
+        if plot.place == place(result)
     )
-    table = _table(result.figures) if result.figures else "" if drawn else "<p class=sub>Nothing was measured.</p>"
-    if len(result.figures) > _MANY:
-        table = f"<details><summary>all {len(result.figures)} figures</summary>{table}</details>"
-    return f"<section id={escape(result.bench, quote=True)}><h2>{escape(title)}</h2>{drawn}{table}</section>"
+    table = _tables(result) if result.figures else "" if drawn else "<p class=sub>Nothing was measured.</p>"
+    name = escape(place(result), quote=True)
+    return f"<section id='{name}'><h2>{escape(title)}</h2>{drawn}{table}{_facts(facts)}</section>"
+
+
+def _tables(result: Result) -> str:
+    """All figures; where they are very many, those that a heat map shows are folded up."""
+    if len(result.figures) <= _MANY:
+        return _table(result.figures)
+    on_map = {name for series in result.series for name in series.x}
+    folded = [figure for figure in result.figures if figure.group in on_map]
+    shown = [figure for figure in result.figures if figure.group not in on_map]
+    rest = f"<details><summary>all {len(folded)} figures</summary>{_table(folded)}</details>" if folded else ""
+    return (_table(shown) if shown else "") + rest
 
 
 def _table(figures: Sequence[Figure]) -> str:

@@ -24,12 +24,17 @@ _FEW = 3
 
 
 class Plot(NamedTuple):
-    """One plot of one benchmark: its place in the report and Plotly's own description of it."""
+    """One plot: the place in the report that it belongs to, and Plotly's own description of it."""
 
-    bench: str
+    place: str
     title: str
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+
+
+def place(result: Result) -> str:
+    """The section of the report that a result stands in."""
+    return f"{result.bench}-{result.clock}"
 
 
 def all_of(results: Sequence[Result]) -> list[Plot]:
@@ -44,13 +49,13 @@ def _of(result: Result) -> Iterator[Plot]:
         (heat if any(isinstance(x, str) for x in series.x) else lines).append(series)
     drawn = len(heat) >= _FEW
     if drawn:
-        yield _heat(result.bench, heat)
+        yield _heat(place(result), heat)
     for group, members in _grouped(result.figures).items():
         if len(members) > 1 and not (drawn and members[0].unit == heat[0].unit):
-            yield _bars(result.bench, group, members)
+            yield _bars(place(result), group, members)
     units = dict.fromkeys((series.unit, series.x_label) for series in lines if len(series.x) > 1)
     for unit, label in units:
-        yield _lines(result.bench, label, [s for s in lines if (s.unit, s.x_label) == (unit, label)])
+        yield _lines(place(result), label, [s for s in lines if (s.unit, s.x_label) == (unit, label)])
 
 
 def _grouped(figures: Sequence[Figure]) -> dict[str, list[Figure]]:
@@ -63,7 +68,7 @@ def _grouped(figures: Sequence[Figure]) -> dict[str, list[Figure]]:
     return {group or "overhead": members for (group, _), members in found.items()}
 
 
-def _bars(bench: str, group: str, figures: Sequence[Figure]) -> Plot:
+def _bars(where: str, group: str, figures: Sequence[Figure]) -> Plot:
     unit = figures[0].unit
     scale, words = _AXES[unit]
     values = [(figure.value or 0.0) * scale for figure in figures]
@@ -89,7 +94,7 @@ def _bars(bench: str, group: str, figures: Sequence[Figure]) -> Plot:
     layout["annotations"] = [_told_at(budget, unit, log=log) for budget in sorted(budgets)] + [
         _value_beside(figure, value, at) for figure, value, at in _labels(figures, scale, log=log)
     ]
-    return Plot(bench, group, [bar], layout)
+    return Plot(where, group, [bar], layout)
 
 
 def _line(at: float, start: float, end: float, measure: str) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def _told_at(budget: float, unit: Unit, *, log: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(bench: str, label: str, series: Sequence[Series]) -> Plot:
+def _lines(where: str, label: str, series: Sequence[Series]) -> Plot:
     scale, words = _AXES[series[0].unit]
     data = [
         {
@@ -142,10 +147,10 @@ def _lines(bench: str, label: str, series: Sequence[Series]) -> Plot:
     if _spread([y for one in series for y in one.y]) > _WIDE:
         layout["yaxis"]["type"] = "log"
     title = ", ".join(dict.fromkeys(one.group or one.name for one in series))
-    return Plot(bench, f"{title}, by {label}" if label else title, data, layout)
+    return Plot(where, f"{title}, by {label}" if label else title, data, layout)
 
 
-def _heat(bench: str, series: Sequence[Series]) -> Plot:
+def _heat(where: str, series: Sequence[Series]) -> Plot:
     names = list(dict.fromkeys(str(x) for one in series for x in one.x))
     rows = [dict(zip(map(str, one.x), one.y, strict=True)) for one in series]
     z = [[row.get(name) for name in names] for row in rows]
@@ -160,7 +165,7 @@ def _heat(bench: str, series: Sequence[Series]) -> Plot:
     layout = _layout("", 190 + 30 * len(series), log=False)
     layout["yaxis"] |= {"autorange": "reversed", "automargin": True, "showgrid": False}
     layout["xaxis"] |= {"automargin": True, "tickangle": -35, "showgrid": False}
-    return Plot(bench, _AXES[unit][1] if unit == "percent" else "of what it is made", [data], layout)
+    return Plot(where, _AXES[unit][1] if unit == "percent" else "of what it is made", [data], layout)
 
 
 def _layout(x_title: str, height: int, *, log: bool) -> dict[str, Any]:
