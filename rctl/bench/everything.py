@@ -11,9 +11,22 @@ from ..adjust.state import State
 from ..cgroupfs.tree import Tree
 from ..errors import RctlError, UsageError
 from ..host import Host
-from . import adjust, claims, density, explain, exporter, felt, lifecycle, machine, overhead, virtual, workloads
+from . import (
+    adjust,
+    claims,
+    density,
+    explain,
+    exporter,
+    felt,
+    lifecycle,
+    machine,
+    overhead,
+    reasons,
+    virtual,
+    workloads,
+)
 from .place import WorkError
-from .result import Figure, Result
+from .result import Figure, Result, common
 from .text import left
 
 Tell = Callable[[str], None]
@@ -22,7 +35,8 @@ Tell = Callable[[str], None]
 class Setting(NamedTuple):
     """What the parts need.
 
-    ``folder``: on the disk to measure. ``quick``: a look, with wide intervals. ``command``: as typed.
+    ``folder``: on the disk to measure. ``quick``: a look, with wide intervals. ``command``: as typed. ``over``: the
+    workloads that were over the budget so far.
     """
 
     tree: Tree
@@ -31,6 +45,7 @@ class Setting(NamedTuple):
     folder: str
     quick: bool
     command: str
+    over: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -78,7 +93,8 @@ def run(setting: Setting, chosen: Sequence[Part], tell: Tell, begin: Callable[[s
         begin(f"{part.name}: part {bar.number + 1} of {len(chosen)}, about {left(bar.left())} left in all")
         began = machine.begin()
         try:
-            results.append(part.run(setting, lambda text, name=part.name: tell(bar.line(f"{name}: {text}"))))  # type: ignore[misc]
+            place = setting._replace(over=_over(results))
+            results.append(part.run(place, lambda text, name=part.name: tell(bar.line(f"{name}: {text}"))))  # type: ignore[misc]
         except Partial as some:
             results.append(some.result)
             stop = some.stop
@@ -122,15 +138,22 @@ class Bar:
 
 
 def with_claims(results: Sequence[Result], command: str = "") -> list[Result]:
-    """The results and the claims made from them, anew. Of several runs of one benchmark the last counts."""
-    measured = list({result.bench: result for result in results if result.bench != "claims"}.values())
-    if not measured:
+    """The results, what is over its budget with what it pays for, and the claims made from them, anew.
+
+    Of several runs of one benchmark on one clock the last counts.
+    """
+    last = {(result.bench, result.clock): result for result in results if result.bench != "claims"}
+    if not last:
         return []
-    last = measured[-1]
-    made = Result(
-        "claims", command, last.time, 0.0, last.clock, last.machine, claims.claims(measured)
-    )  # fmt: skip
+    measured = reasons.explained(list(last.values()))
+    when, clocks = max(one.time for one in measured), dict.fromkeys(one.clock for one in measured)
+    made = Result("claims", command, when, 0.0, " and ".join(clocks), common(measured), claims.claims(measured))
     return [*measured, made]
+
+
+def _over(results: Sequence[Result]) -> tuple[str, ...]:
+    figures = (figure for result in results if result.bench == "overhead" for figure in result.figures)
+    return tuple(figure.name for figure in figures if figure.verdict == "fail")
 
 
 def _failed(name: str, setting: Setting, began: machine.Begin, why: str) -> Result:
@@ -146,7 +169,8 @@ def _overhead(setting: Setting, tell: Tell, *, seconds: float = 180.0, rounds: i
 
 def _explain(setting: Setting, tell: Tell, *, seconds: float = 180.0, rounds: int = 2) -> Result:
     options = _options(setting, seconds, rounds)
-    works = tuple(work for work in workloads.ALL if work.name in explain.WORKS)
+    """What is measured unless others are asked for, and whatever was over the budget."""
+    works = tuple(work for work in workloads.ALL if work.name in {*explain.WORKS, *setting.over})
     ran, series = explain.measure(setting.tree, setting.host, options, works, tell)
     return _whole(ran, ran.result("explain", series))
 
@@ -162,10 +186,12 @@ def _whole(ran: overhead.Run, result: Result) -> Result:
 
 
 def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000, moments: int = 15) -> Result:
-    """The engine's cost, other tools, and when a change is felt (in so many ``moments`` of each limit; 0: not)."""
+    """The engine's cost and other tools (0 ``rounds``: not), and when a change is felt (0 ``moments``: not)."""
     tree, host, state = setting.tree, setting.host, setting.state
     began = machine.begin()
-    figures = adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell)
+    figures: list[Figure] = []
+    if rounds:
+        figures += adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell)
     if moments:
         figures += felt.measure(tree, host, state, setting.folder, rounds=moments, tell=tell)
     return machine.stamp("adjust", setting.command, began, figures)

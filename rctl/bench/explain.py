@@ -24,6 +24,7 @@ from ..limits import decode, nest, writes
 from . import place
 from .overhead import Options, Run, Tell, bare_side, counting, figure
 from .place import Place
+from .reasons import saved
 from .result import Series
 from .workloads import Kit, Workload
 
@@ -85,6 +86,7 @@ def measure(
                     run.facts[f"not measured: {state.name}"] = str(error)
     except KeyboardInterrupt as stop:
         run.stop = stop
+    run.figures += saved(run.figures)
     return run, _series(found)
 
 

@@ -12,13 +12,18 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from .result import Verdict
 
 CONFIDENCE = 0.95
+SEQUENTIAL = 0.97
+"""The confidence to ask for where rounds go on until the interval is narrow enough: such intervals then hold the truth
+95 times of 100, while those for 0.95 hold it 90 to 94 times, as simulation shows (see the tests)."""
+MOST = 1000
+"""Rounds after which nobody goes on."""
 SEED = 2006
 _RESAMPLES = 2000
 
@@ -49,6 +54,18 @@ def fewest(confidence: float = CONFIDENCE) -> int:
     All of n values lie on one side of the true median with the chance 2 / 2**n.
     """
     return math.ceil(1 - math.log2(1 - confidence))
+
+
+def looks() -> Iterator[int]:
+    """After how many rounds to look whether the interval is narrow enough: each time after half as many more.
+
+    Even numbers. The first is one from which there is an interval for SEQUENTIAL; the last is MOST.
+    """
+    count = fewest(SEQUENTIAL) + fewest(SEQUENTIAL) % 2
+    while count < MOST:
+        yield count
+        count += max(2, count // 4 * 2)
+    yield MOST
 
 
 def ratio_interval(pairs: Sequence[tuple[float, float]], confidence: float = CONFIDENCE, seed: int = SEED) -> Interval:

@@ -11,7 +11,7 @@ from .flags import Json, command_line
 
 if TYPE_CHECKING:
     from ..bench.overhead import Run
-    from ..bench.result import Result
+    from ..bench.result import Figure, Result
     from ..bench.workloads import Workload
 
 Only = Annotated[
@@ -40,6 +40,7 @@ def overhead(
     On an instruction clock each figure is a number with the spread seen. On a real one it has an interval that holds
     the truth 95 times of 100, and the verdict may be "cannot tell": give more time then.
     """
+    from ..bench.guard import guarded
     from ..bench.overhead import Options, measure, series
     from ..bench.workloads import chosen
     from ..cgroupfs.files import this_host
@@ -51,7 +52,7 @@ def overhead(
         _listed(works, json)
         return
     options = Options(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
-    with Tree.open() as tree:
+    with Tree.open() as tree, guarded(tree):
         run = measure(tree, this_host(), options, works, tell)
     _shown(run, run.result("overhead", series(run.figures)), json, check)
 
@@ -70,31 +71,52 @@ def explain(
     fewer controllers than other cgroups use cannot be measured.
     """
     from ..bench.explain import WORKS, measure
+    from ..bench.guard import guarded
     from ..bench.overhead import Options
     from ..bench.workloads import ALL, chosen
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from .output import as_json, columns, say, tell, warn
+    from .output import as_json, say, tell, warn
 
     works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
     options = Options(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
-    with Tree.open() as tree:
+    with Tree.open() as tree, guarded(tree):
         run, series = measure(tree, this_host(), options, works, tell)
     tell("")
     if json:
         say(as_json(run.result("explain", series)))
     else:
-        cells = [dict(zip(one.x, one.y, strict=True)) for one in series]
-        rows = [
-            (one.name, *(_number(row.get(work.name)) for work in works)) for one, row in zip(series, cells, strict=True)
-        ]
-        columns(("% MORE THAN BARE", *(work.name for work in works)), rows, frozenset(range(1, len(works) + 1)))
-        for name, why in run.facts.items():
-            if name.startswith("not measured"):
-                say(f"{name}: {why}")
+        _taken_apart(run, works)
     if run.stop:
         warn("interrupted: this is what there was by then")
         raise run.stop
+
+
+def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
+    """A row for each state, a column for each workload; then what the engine's choices save."""
+    from ..bench.reasons import SAVED
+    from .output import columns, say
+
+    cells = {figure.name: figure for figure in run.figures if figure.group != SAVED}
+    states = dict.fromkeys(name.removeprefix(f"{figure.group}: ") for name, figure in cells.items())
+    rows = [(state, *(_cell(cells.get(f"{work.name}: {state}")) for work in works)) for state in states]
+    columns(("% MORE THAN BARE", *(work.name for work in works)), rows, frozenset(range(1, len(works) + 1)))
+    if any(cell.startswith("~") for row in rows for cell in row):
+        say("~: the interval holds 0, so that nobody can tell. Give more --time")
+    if choices := [figure for figure in run.figures if figure.group == SAVED]:
+        say()
+        lines = [(f.name, _number(f.value), _range(f.low, f.high), f.note) for f in choices]
+        columns((SAVED.upper(), "%", "RANGE", "NOTE"), lines, frozenset({1, 2}))
+    for name, why in run.facts.items():
+        if name.startswith("not measured"):
+            say(f"{name}: {why}")
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return "-"
+    doubtful = figure.low is not None and figure.high is not None and figure.low <= 0 <= figure.high
+    return "~" * (doubtful and figure.low != figure.high) + _number(figure.value)
 
 
 def _listed(works: tuple[Workload, ...], json: bool) -> None:

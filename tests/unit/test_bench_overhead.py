@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench import clock, overhead
+from rctl.bench import clock, overhead, stats
 from rctl.bench.overhead import Options, Run
 from rctl.bench.place import Place, WorkError
 from rctl.bench.result import Figure
@@ -82,16 +83,32 @@ def test_the_verdict_is_against_the_budget(percent: float, verdict: str, counted
     assert figure.verdict == verdict
 
 
-@pytest.mark.parametrize(("percent", "note"), [(1.0, ""), (5.0, "pays for it")])
-def test_what_is_over_the_budget_says_what_it_pays_for(percent: float, note: str) -> None:
-    _, figure = measured(Known("known", "some", "nothing", 10, cost=dearer(percent), pays="pays for it"), counted=True)
-    assert figure.note == note
+@pytest.mark.parametrize(("percent", "note"), [(1.0, ""), (5.0, "what it pays for: rctl bench explain --only known")])
+def test_what_is_over_the_budget_says_how_to_take_it_apart(percent: float, note: str) -> None:
+    _, figure = measured(known(dearer(percent)), counted=True)
+    assert figure.note.endswith(note)
 
 
 def test_on_a_real_clock_rounds_end_when_the_interval_is_narrow() -> None:
     work = known(dearer(1))
     run, _ = measured(work, counted=False, seconds=1000)
-    assert len(run.pairs[work]) == overhead.LEAST
+    assert len(run.pairs[work]) == next(stats.looks())
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.004])
+def test_to_stop_at_a_narrow_interval_leaves_it_true_95_times_of_100(
+    noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "_RESAMPLES", 300)
+    chance = random.Random(7)
+    held, trials = 0, 300
+    for _ in range(trials):
+        cost = lambda place: 1e-3 * chance.gauss(1 + 0.01 * (place == "inside"), noise)  # noqa: E731
+        _, figure = measured(known(cost), counted=False, seconds=1000)
+        assert figure.low is not None
+        assert figure.high is not None
+        held += figure.low <= 1.0 <= figure.high
+    assert 0.94 <= held / trials <= 0.995
 
 
 def test_on_a_real_clock_a_run_without_time_cannot_tell() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rctl.adjust.state import State
@@ -59,7 +60,7 @@ def test_an_interruption_keeps_what_there_is_and_is_handed_on(tmp_path: Path) ->
 def test_a_part_that_was_interrupted_half_way_shows_its_half(tmp_path: Path) -> None:
     half = Result("overhead", "", 1.0, 2.0, "wall", {}, (), interrupted=True)
     run = ran(tmp_path, part("overhead", Partial(half, stop := KeyboardInterrupt())))
-    assert run.results[0] is half
+    assert run.results[0] == half
     assert run.stop is stop
 
 
@@ -78,6 +79,30 @@ def test_of_several_runs_of_a_benchmark_the_last_counts() -> None:
     found = everything.with_claims([first, second])
     assert [result.bench for result in found] == ["life", "claims"]
     assert found[0] is second
+
+
+def test_a_benchmark_on_two_clocks_counts_twice() -> None:
+    one = part("life").run(None, None)  # type: ignore[arg-type]
+    counted = msgspec.structs.replace(one, clock="instructions")
+    found = everything.with_claims([one, counted])
+    assert [(result.bench, result.clock) for result in found] == [
+        ("life", "wall"), ("life", "instructions"), ("claims", "wall and instructions"),
+    ]  # fmt: skip
+
+
+def test_what_was_over_the_budget_so_far_is_taken_apart_too(tmp_path: Path) -> None:
+    """Given a workload over its budget, when explain runs after it, then it is told."""
+    told: list[tuple[str, ...]] = []
+    figures = tuple(Figure(name, 1.0, "percent", "", verdict=verdict) for name, verdict in
+                    (("redis", "fail"), ("gzip", "pass")))  # fmt: skip
+
+    def explain(place: Setting, _: object) -> Result:
+        told.append(place.over)
+        return Result("explain", "", 1.0, 2.0, "wall", {}, ())
+
+    over = Part("overhead", 1.0, lambda *_: Result("overhead", "", 1.0, 2.0, "wall", {}, figures))
+    ran(tmp_path, over, Part("explain", 1.0, explain))
+    assert told == [("redis",)]
 
 
 def test_benchmarks_are_chosen_by_name() -> None:

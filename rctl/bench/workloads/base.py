@@ -35,9 +35,8 @@ class Workload:
     """One piece of work, done a number of times by a program that times itself.
 
     ``count``: how often on the instruction clock. ``what``: one operation in words. ``needs``: programs in PATH.
-    ``application``: it counts in the geometric mean of applications. ``pays``: what it pays for where it is over the
-    budget, as ``rctl bench explain`` shows. ``coarse``: seconds to which its program rounds the time that it prints.
-    ``fixed``: it takes as long whatever the count.
+    ``application``: it counts in the geometric mean of applications. ``coarse``: seconds to which its program rounds
+    the time that it prints. ``fixed``: it takes as long whatever the count.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Workload:
     count: int
     needs: tuple[str, ...] = ()
     application: bool = False
-    pays: str = ""
     coarse: float = 0.0
     fixed: bool = False
 

@@ -1,0 +1,124 @@
+"""What follows from the figures of ``rctl bench explain``, one beside another.
+
+What a workload that is over the budget pays for: each part is taken by itself, as it is in a VE with that alone, so
+that parts need not add up to the whole. And what the engine's choices save, on average over the workloads.
+"""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from .result import Figure, Result
+
+BARE = ""
+"""The name of the state to which all others are compared."""
+PARTS: tuple[tuple[str, str, str], ...] = (
+    ("a cgroup of its own", "no controllers, lean", BARE),
+    ("pressure accounting", "no controllers", "no controllers, lean"),
+    *((f"the {name} controller", f"{name} alone", "no controllers") for name in ("cpu", "io", "memory", "pids")),
+    ("the limits", "rctl: limits, their controllers", "the same without limits"),
+)
+"""What a VE consists of: a part's name, a state of ``explain`` that has it, and one that lacks nothing but it."""
+CHOICES: tuple[tuple[str, str, str], ...] = (
+    ("only the controllers that a limit needs: memory in place of all", "all controllers", "memory alone"),
+    ("directly below the root in place of two levels further down", "all, depth 3", "all controllers"),
+    ("--lean: without pressure accounting", "rctl: limits, their controllers", "the same, lean"),
+)
+"""What was chosen, a state of ``explain`` as it would be otherwise, and one as it is."""
+SAVED = "what the engine's choices save"
+_LEAST, _SHARE = 0.001, 0.05
+"""A part is named when it costs such a share of the bare time, and of what all parts cost."""
+
+
+def ask(work: str) -> str:
+    """The note of a workload whose cost nobody has taken apart yet."""
+    return f"over the budget; what it pays for: rctl bench explain --only {shlex.quote(work)}"
+
+
+def explained(results: Sequence[Result]) -> list[Result]:
+    """The results, where workloads that are over the budget say what they pay for, as far as ``explain`` was run."""
+    costs = {result.clock: _costs(result.figures) for result in results if result.bench == "explain"}
+    return [
+        msgspec.structs.replace(one, figures=tuple(_noted(f, costs.get(one.clock, {})) for f in one.figures))
+        if one.bench == "overhead"
+        else one
+        for one in results
+    ]
+
+
+def saved(figures: Sequence[Figure]) -> list[Figure]:
+    """What each choice saves, in per cent, from the figures of ``explain``; none for a state that was not measured.
+
+    The geometric mean over the workloads; its interval is the widest that theirs allow.
+    """
+    costs = _costs(figures)
+    found = []
+    for name, without, with_it in CHOICES:
+        ratios = {
+            work: states[without].over(states[with_it])
+            for work, states in costs.items()
+            if {without, with_it} <= {*states}
+        }
+        if not ratios:
+            continue
+        value, low, high = (
+            round(100 * (statistics.geometric_mean(ends) - 1), 3) for ends in zip(*ratios.values(), strict=True)
+        )
+        best = max(ratios, key=lambda work: ratios[work].value)
+        note = (
+            f"most: {best}, {100 * (ratios[best].value - 1):.1f} %" if low > 0 else "whether it does, nobody can tell"
+        )
+        origin = f"{without}, over {with_it}; geometric mean of {', '.join(ratios)}"
+        found.append(Figure(name, value, "percent", origin, low, high, group=SAVED, note=note, better="high"))
+    return found
+
+
+class Cost(NamedTuple):
+    """So many times as long as bare, with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def over(self, other: Cost) -> Cost:
+        """So many times as long as the other, with the widest interval that the two allow."""
+        return Cost(self.value / other.value, self.low / other.high, self.high / other.low)
+
+
+States = Mapping[str, Cost]
+
+
+def _costs(figures: Sequence[Figure]) -> dict[str, dict[str, Cost]]:
+    """What was measured, by workload and state."""
+    found: dict[str, dict[str, Cost]] = {}
+    for one in figures:
+        if one.value is not None:
+            ends = (one.value if end is None else end for end in (one.value, one.low, one.high))
+            cost = Cost(*(1 + percent / 100 for percent in ends))
+            found.setdefault(one.group, {BARE: Cost(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = cost
+    return found
+
+
+def _noted(figure: Figure, costs: Mapping[str, States]) -> Figure:
+    if figure.verdict != "fail" or not (said := _said(costs.get(figure.name, {}))):
+        return figure
+    return msgspec.structs.replace(figure, note=said)
+
+
+def _said(states: States) -> str:
+    """What surely costs something, the dearest first, in points of the bare time; empty where nothing is known."""
+    parts = {
+        name: (states[with_it].value - states[without].value, states[with_it].low - states[without].high)
+        for name, with_it, without in PARTS
+        if {with_it, without} <= {*states}
+    }
+    least = max(_LEAST, _SHARE * sum(cost for cost, low in parts.values() if low > 0))
+    dear = sorted(((cost, name) for name, (cost, low) in parts.items() if cost >= least and low > 0), reverse=True)
+    if not dear:
+        return ""
+    return "pays for " + ", ".join(f"{name} {100 * cost:+.1f}" for cost, name in dear) + " points, each by itself"
