@@ -5,54 +5,79 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import SUBTREE_CONTROL
 from ..errors import RctlError
-from .place import controllers_back, own_name, removed
+from .place import controllers_back, own_name, removed, undisturbed
+
+_STILL, _PAUSE = 5.0, 0.2
+"""Seconds for which nothing may have come any more, for a command that the benchmark had started may be under way."""
 
 
 @contextmanager
 def guarded(tree: Tree) -> Iterator[None]:
-    """Have this process's VEs removed, and controllers disabled that it enabled, should it be killed meanwhile.
+    """No VE of this process's outlives the block, and no controller that it enabled, even when it is killed meanwhile.
 
-    Whatever else ends the block, the benchmark has cleared up itself by then.
+    VEs that were there before are left alone, whatever their names.
     """
+    name = own_name()
+    there = set(tree.names())
     with tree.walk(tree.base) as base:
         before = enabled(base, SUBTREE_CONTROL)
-    name, parent = own_name(), os.pidfd_open(os.getpid())
-    guard = os.fork()
-    if not guard:
-        _guard(tree, name, before, parent)
-    os.close(parent)
+
+    def clear() -> bool:
+        """Whether there was anything to clear up."""
+        own = [ve for ve in tree.names() if (ve == name or ve.startswith(f"{name}-")) and ve not in there]
+        removed(tree, *own)
+        controllers_back(tree, before)
+        return bool(own)
+
+    with undisturbed():
+        parent = os.pidfd_open(os.getpid())
+        guard = os.fork()
+        if not guard:
+            _guard(clear, parent, keep={parent, tree.root.fd})
+        os.close(parent)
     try:
         yield
     finally:
-        os.kill(guard, signal.SIGKILL)
-        os.waitpid(guard, 0)
+        with undisturbed():
+            try:
+                clear()
+            finally:
+                os.kill(guard, signal.SIGKILL)
+                os.waitpid(guard, 0)
 
 
-def _guard(tree: Tree, name: str, before: frozenset[str], parent: int) -> NoReturn:
+def _guard(clear: Callable[[], bool], parent: int, keep: set[int]) -> NoReturn:
+    """Wait for the parent's end and clear up. Signals stay blocked here."""
     try:
-        _apart()
+        _apart(keep)
         poll = select.poll()
         poll.register(parent, select.POLLIN)
         poll.poll()
-        with suppress(RctlError, OSError):
-            removed(tree, *(ve for ve in tree.names() if ve == name or ve.startswith(f"{name}-")))
-            controllers_back(tree, before)
+        still = time.monotonic() + _STILL
+        while time.monotonic() < still:
+            with suppress(RctlError, OSError):
+                if clear():
+                    still = time.monotonic() + _STILL
+            time.sleep(_PAUSE)
     finally:
         os._exit(0)
 
 
-def _apart() -> None:
-    """Out of reach of what ends the benchmark, and with nobody's pipes held open."""
+def _apart(keep: set[int]) -> None:
+    """Out of reach of what ends the benchmark, and with nobody's pipes and locks held."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(nothing, fd)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in keep:
+            with suppress(OSError):  # the list's own
+                os.close(int(name))

@@ -163,12 +163,14 @@ def controllers_as_before(tree: Tree) -> Iterator[None]:
 
 
 def controllers_back(tree: Tree, before: frozenset[str]) -> None:
-    """Disable where VEs lie what was not enabled ``before``, unless other cgroups lie beside."""
+    """Enable where VEs lie what was enabled ``before``, and disable the rest, unless other cgroups lie beside."""
     with undisturbed(), tree.walk(tree.base) as base, Locks(make(default_state())) as locks:
         locks.take([(base.ino, base.path)])
-        surplus = enabled(base, core.SUBTREE_CONTROL) - before
-        if surplus and not base.children():
-            base.write(core.SUBTREE_CONTROL, core.enable_text(surplus, "-"))
+        now = enabled(base, core.SUBTREE_CONTROL)
+        if before - now:
+            base.write(core.SUBTREE_CONTROL, core.enable_text(before - now))
+        if now - before and not base.children():
+            base.write(core.SUBTREE_CONTROL, core.enable_text(now - before, "-"))
 
 
 def removed(tree: Tree, *names: str) -> None:

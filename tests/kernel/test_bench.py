@@ -12,7 +12,8 @@ import pytest
 from rctl.adjust.state import State
 from rctl.bench import adjust, density, everything, felt, lifecycle, peers
 from rctl.bench.everything import Setting
-from rctl.bench.place import controllers_as_before
+from rctl.bench.guard import guarded
+from rctl.bench.place import controllers_as_before, own_name
 from rctl.bench.result import Figure
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.cgroupfs.cgroup import Cgroup
@@ -208,7 +209,15 @@ def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...
     assert tree.names() == []
 
 
-@pytest.mark.parametrize("words", [("density", "--ves", "60"), ("overhead", "--only", "compute", "--time", "1h")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("density", "--ves", "60"),
+        ("life", "--rounds", "100"),
+        ("overhead", "--only", "compute", "--time", "1h"),
+    ],
+    ids=["density", "life", "overhead"],
+)
 def test_even_a_benchmark_that_is_killed_leaves_no_ve(
     tree: Tree, place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +236,33 @@ def test_even_a_benchmark_that_is_killed_leaves_no_ve(
 
     assert interrupted(command, signal.SIGKILL, under_way) == -signal.SIGKILL
     until(lambda: not tree.names() and not enabled(place), "the guard's work", 60)
+
+
+def test_the_guard_leaves_what_was_there_before(tree: Tree, place: Path) -> None:
+    """Given somebody else's VE of such a name, and a controller in use, then both are as before."""
+    without_controllers(place)
+    theirs = f"{own_name()}-theirs"
+    with bare.make(tree, theirs):
+        (place / "cgroup.subtree_control").write_text("+pids")
+        with guarded(tree):
+            bare.make(tree, own_name()).close()
+            (place / "cgroup.subtree_control").write_text("-pids")
+        assert tree.names() == [theirs]
+        assert enabled(place) == ["pids"]
+    bare.remove(tree, theirs)
+
+
+def test_what_a_second_interruption_left_while_it_cleared_up_goes_too(tree: Tree) -> None:
+    """Given a benchmark that did not come to remove its VE, then whatever ended it, the VE is gone."""
+
+    def interrupted_twice() -> None:
+        with guarded(tree):
+            bare.make(tree, own_name()).close()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+    assert tree.names() == []
 
 
 @pytest.mark.parametrize(("part", "number"), [(felt, signal.SIGINT), (lifecycle, signal.SIGTERM)])
