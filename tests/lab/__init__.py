@@ -13,7 +13,7 @@ from tests.lab import accel, guest
 from tests.lab import disks as images
 from tests.lab.base import LabError
 from tests.lab.kernel import choose, prepare
-from tests.lab.tools import tools_folder
+from tests.lab.tools import tools_folders
 
 __all__ = ["LabError", "run"]
 
@@ -54,6 +54,6 @@ def run(
     unpacked = prepare(choose(kernel))
     fast = not icount and accel.kvm(unpacked)
     machine = guest.Machine(
-        unpacked, fast, memory, cpus, tuple(disks), zram, icount, tools_folder(tools) if tools else None
+        unpacked, fast, memory, cpus, tuple(disks), zram, icount, tools_folders(tools) if tools else ()
     )
     return guest.run(machine, command, result=result, deadline=deadline, stream=stream)

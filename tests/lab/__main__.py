@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
     what.add_parser("status", help="say what is ready, change nothing")
     what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
-    what.add_parser("kernel-tests", help="run tests/kernel, or those named; the arguments are pytest's", add_help=False)
+    what.add_parser(
+        "kernel-tests", help="run tests/kernel, or the files named first; the arguments are pytest's", add_help=False
+    )
     return parser
 
 
@@ -92,7 +94,7 @@ def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:
-    named = any(argument.startswith("tests/kernel/") for argument in arguments)
+    named = arguments[:1] and arguments[0].startswith("tests/kernel/")
     words = [*PYTEST, *arguments] if named else [*PYTEST, "tests/kernel", *arguments]
     if os.environ.get("RCTL_TESTS") == "host":
         path = f"{disks.VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.base import HOME, REPO, LabError, lock, size, tool
@@ -22,7 +23,6 @@ NOT_IN_GUEST = {
         "lib/*/site-packages/virtme*",
     ),
     "stdlib": ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*"),
-    "tools": ("share",),
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
 NOT_IN_CHECKOUT = shutil.ignore_patterns(".git", ".venv", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist")
@@ -36,12 +36,12 @@ def venv() -> Path:
     """
     if not PYTHON.exists():
         raise LabError(f"{VENV.name}: no virtual environment. Make it: make setup")
-    return _cached("venv", VENV, NOT_IN_GUEST["venv"])
+    return _cached("venv", [VENV], _without("venv"))
 
 
 def stdlib() -> Path:
     """The image of the interpreter's standard library."""
-    return _cached("stdlib", library(), NOT_IN_GUEST["stdlib"])
+    return _cached("stdlib", [library()], _without("stdlib"))
 
 
 def library() -> Path:
@@ -50,9 +50,9 @@ def library() -> Path:
     return Path(tool(PYTHON, "-c", code, hint="Make the virtual environment anew: make clean setup").strip())
 
 
-def tools(folder: Path) -> Path:
-    """The image of a folder of programs that the guest is to start."""
-    return _cached(f"tools-{folder.parent.name}", folder, NOT_IN_GUEST["tools"])
+def tools(folders: Sequence[Path]) -> Path:
+    """The image of folders of programs that the guest is to start, each by its name."""
+    return _cached(f"tools-{folders[0].parents[1].name}", folders, ("-keep-as-directory",))
 
 
 def checkout(work: Path) -> Path:
@@ -62,7 +62,7 @@ def checkout(work: Path) -> Path:
     (stage / ".venv").mkdir()
     (stage / ".lab").mkdir()
     _compile(stage)
-    _squash(stage, image)
+    _squash([stage], image)
     shutil.rmtree(stage)
     return image
 
@@ -84,11 +84,15 @@ def scratch(work: Path, number: int, text: str) -> Path:
     return image
 
 
-def _cached(name: str, source: Path, excluded: tuple[str, ...]) -> Path:
-    """The image of `source` without what is excluded, named after the state of its files."""
+def _without(name: str) -> tuple[str, ...]:
+    return ("-wildcards", "-e", *NOT_IN_GUEST[name])
+
+
+def _cached(name: str, sources: Sequence[Path], options: Sequence[str]) -> Path:
+    """The image of the sources, named after the state of their files."""
     folder = HOME / "disks"
     folder.mkdir(parents=True, exist_ok=True)
-    image = folder / f"{name}-{_state(source)}.sqfs"
+    image = folder / f"{name}-{_state(sources)}.sqfs"
     with lock("disks"):
         if not image.exists():
             # A guest that still runs keeps the old image's inode.
@@ -96,22 +100,23 @@ def _cached(name: str, source: Path, excluded: tuple[str, ...]) -> Path:
                 old.unlink()
             part = folder / f"{name}.part"
             part.unlink(missing_ok=True)
-            _squash(source, part, *excluded)
+            _squash(sources, part, options)
             part.rename(image)
     return image
 
 
-def _squash(source: Path, image: Path, *excluded: str) -> None:
-    exclude = ["-wildcards", "-e", *excluded] if excluded else []
-    tool("mksquashfs", source, image, *PLAIN, *exclude, hint="Is the disk full?")
+def _squash(sources: Sequence[Path], image: Path, options: Sequence[str] = ()) -> None:
+    tool("mksquashfs", *sources, image, *PLAIN, *options, hint="Is the disk full?")
 
 
-def _state(source: Path) -> str:
+def _state(sources: Sequence[Path]) -> str:
     """A digest of every file's name, size and time of change."""
-    digest = hashlib.sha256(str(source).encode())
-    for folder, folders, files in os.walk(source):
-        folders.sort()
-        for file in sorted(files):
-            status = os.lstat(os.path.join(folder, file))
-            digest.update(f"{folder}/{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source}\n".encode())
+        for folder, folders, files in os.walk(source):
+            folders.sort()
+            for file in sorted(files):
+                status = os.lstat(os.path.join(folder, file))
+                digest.update(f"{folder}/{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -20,7 +20,7 @@ from tests.lab.process import watch
 class Machine:
     """What the guest is made of. Sizes are text such as `2G`; `zram` None means no swap.
 
-    `tools`: a folder with bin, sbin and lib, for the guest's $LAB_TOOLS; None for none.
+    `tools`: folders, such as bin and lib, for the guest's $LAB_TOOLS.
     """
 
     kernel: Kernel
@@ -30,7 +30,7 @@ class Machine:
     disks: Sequence[str] = ("256M", "256M")
     zram: str | None = "512M"
     icount: bool = False
-    tools: Path | None = None
+    tools: Sequence[Path] = ()
 
 
 def run(

@@ -4,7 +4,7 @@ One suite for every machine, so that all test with the same versions; its progra
 
 LAB_PROMETHEUS names a folder with bin/prometheus and bin/promtool to use instead (unset: Debian's).
 
-Usage: python -m tests.lab.tools [NAME...]   (unset: all of them); prints each folder
+Usage: python -m tests.lab.tools [NAME...]   (unset: all of them); prints their folders
 """
 
 import hashlib
@@ -46,13 +46,15 @@ def prometheus_folder() -> Path:
     return folder
 
 
-def tools_folder(name: str) -> Path:
-    """The folder whose bin, sbin and lib have the tools of this name; fetched the first time.
+def tools_folders(name: str) -> tuple[Path, ...]:
+    """The folders bin, sbin and lib of the tools of this name, as far as needed; fetched the first time.
 
     Raises:
         LabError: there are no tools of this name, or they cannot be had.
     """
-    return prometheus_folder() if name == "prometheus" else unpacked(name)
+    if name == "prometheus":
+        return (prometheus_folder() / "bin",)
+    return tuple(path for part in ("bin", "sbin", "lib") if (path := unpacked(name) / part).is_dir())
 
 
 def unpacked(name: str) -> Path:
@@ -99,7 +101,7 @@ def main(names: list[str]) -> None:
     """Fetch the tools and print where they lie."""
     try:
         for name in names or TOOLS:
-            print(tools_folder(name))
+            print(*tools_folders(name))
     except LabError as error:
         sys.exit(f"lab: {error}")
 
