@@ -117,7 +117,7 @@ def _machines(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _warnings(first: Sequence[Result], second: Sequence[Result]) -> Iterator[str]:
-    clocks = [{result.clock for result in results} for results in (first, second)]
+    clocks = [{result.clock for result in results} - {""} for results in (first, second)]
     if clocks[0] != clocks[1]:
         told = " and ".join(", ".join(sorted(names)) for names in clocks)
         yield f"DIFFERENT CLOCKS ({told}): times cannot be compared, and ratios only with care"

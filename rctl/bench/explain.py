@@ -86,7 +86,7 @@ def measure(
                     run.facts[f"not measured: {state.name}"] = str(error)
     except KeyboardInterrupt as stop:
         run.stop = stop
-    run.figures += saved(run.figures)
+    run.figures += saved(run.figures, run.counted)
     return run, _series(found)
 
 
@@ -97,7 +97,7 @@ def _works(
     for work in works:
         tell(f"{state.name}: {work.name}")
         one = figure(run, work, bare, inside, kit, share)
-        one = msgspec.structs.replace(one, name=f"{work.name}: {state.name}", group=work.name, budget=None)
+        one = msgspec.structs.replace(one, name=f"{work.name}: {state.name}", group=work.name, budget=None, note="")
         run.figures.append(one if one.value is None else msgspec.structs.replace(one, verdict=""))
         if one.value is not None:
             found[work.name] = one.value

@@ -18,6 +18,7 @@ Reader = Callable[[str], str]
 _CPU = "/sys/devices/system/cpu"
 _SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _COARSE = ("acpi_pm", "hpet", "jiffies", "refined-jiffies", "pit")
+_EMULATED = ("QEMU Virtual CPU", "QEMU TCG CPU")
 _TRIES = 60
 _STEPS = 300
 
@@ -48,6 +49,7 @@ def facts(read: Reader | None = None) -> dict[str, str]:
         "mitigations": "off" if "mitigations=off" in _line(read, "/proc/cmdline").split() else "",
         "load": " ".join(_line(read, "/proc/loadavg").split()[:3]),
         "virtualization": _virtualization(read),
+        "emulated": "yes" if _keyed(read, "/proc/cpuinfo", "model name").startswith(_EMULATED) else "",
         "clock source": _line(read, _SOURCE),
         "boot": _line(read, "/proc/sys/kernel/random/boot_id")[:8],
         "rctl": __version__,

@@ -1,9 +1,10 @@
 """The same work in the root cgroup ("bare") and in a VE, on the same kernel, by turns: what a VE costs.
 
-On an instruction clock a few rounds give a number, and the interval is all that was seen. On a real clock rounds go on
-until the bootstrap's interval is narrow, or time is up; to stop at the first welcome verdict would favour it. Whoever
-stops at a narrow interval favours those that are narrow by luck, so few looks are taken, and the interval is one for
-more confidence than is promised (see `stats.SEQUENTIAL`).
+On an instruction clock a few rounds give a number, the least count over the least, since whatever disturbs a count only
+adds to it; the interval is all that was seen. On a real clock rounds go on until the bootstrap's interval is narrow, or
+time is up; to stop at the first welcome verdict would favour it. Whoever stops at a narrow interval favours those that
+are narrow by luck, so few looks are taken, and the interval is one for more confidence than is promised (see
+`stats.SEQUENTIAL`).
 """
 
 from __future__ import annotations
@@ -193,8 +194,10 @@ def figure(run: Run, work: Workload, bare: Place, inside: Place, kit: Kit, secon
     except KeyboardInterrupt:
         run.pairs.pop(work, None)
         raise
-    origin = f"{work.what}; bare {_amount(pairs, work)}; {len(pairs)} pairs, by turns (ABBA)"
-    judged = _judged(run, work.name, work.group, stats.ratio_interval(pairs, stats.SEQUENTIAL), origin)
+    how = ", the least of each side" if run.counted else ""
+    origin = f"{work.what}; bare {_amount(pairs)}; {len(pairs)} pairs, by turns (ABBA){how}"
+    found = stats.least(pairs) if run.counted else stats.ratio_interval(pairs, stats.SEQUENTIAL)
+    judged = _judged(run, work.name, work.group, found, origin)
     return msgspec.structs.replace(judged, note=reasons.ask(work.name)) if judged.verdict == "fail" else judged
 
 
@@ -203,6 +206,9 @@ def _counted(pairs: list[Pair], work: Workload, bare: Place, inside: Place, kit:
         settle()
         return work.seconds(side, work.count, kit) / work.count
 
+    if few := work.count // 8:
+        for side in (bare, inside):
+            work.seconds(side, few, kit)  # what the kernel does at the first time only
     pairs += (pair(number, bare, inside, once) for number in range(rounds))
 
 
@@ -224,8 +230,8 @@ def _clocked(
 
     for look in stats.looks():
         while len(pairs) < look:
-            pairs += [measured()]
-            pairs += [measured()]
+            pairs.append(measured())
+            pairs.append(measured())
             if time.monotonic() > end:
                 return
         if stats.ratio_interval(pairs, stats.SEQUENTIAL).width <= NARROW * budget:
@@ -257,14 +263,15 @@ def _judged(run: Run, name: str, group: str, found: stats.Interval, origin: str)
     if run.counted:
         verdict = stats.judge(found.ratio, most, found.low, found.high)
     one = Figure(name, value, "percent", origin, low, high, _percent(run), verdict, group)
-    return one if found.count > 1 else msgspec.structs.replace(one, low=None, high=None)  # one pair shows no spread
+    spread = found.count > 1 if run.counted else found.sure
+    return one if spread else msgspec.structs.replace(one, low=None, high=None)
 
 
 def _percent(run: Run) -> float:
     return round(100 * run.options.budget, 6)
 
 
-def _amount(pairs: Sequence[Pair], work: Workload) -> str:
+def _amount(pairs: Sequence[Pair]) -> str:
     import statistics
 
     return f"{1e6 * statistics.median(first for first, _ in pairs):.4g} us"
@@ -280,7 +287,8 @@ def _means(run: Run) -> list[Figure]:
         cases = [run.pairs[work] for work in works]
         if cases:
             origin = f"of {len(cases)}: {', '.join(work.name for work in works)}"
-            found.append(_judged(run, name, "geometric means", stats.geometric_mean(cases, stats.SEQUENTIAL), origin))
+            mean = stats.least_mean(cases) if run.counted else stats.geometric_mean(cases, stats.SEQUENTIAL)
+            found.append(_judged(run, name, "geometric means", mean, origin))
     return found
 
 

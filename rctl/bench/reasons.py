@@ -13,17 +13,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from .result import Figure, Result
+from .result import MUST_AGREE, Figure, Result
 
 BARE = ""
 """The name of the state to which all others are compared."""
 PARTS: tuple[tuple[str, str, str], ...] = (
     ("a cgroup of its own", "no controllers, lean", BARE),
     ("pressure accounting", "no controllers", "no controllers, lean"),
-    *((f"the {name} controller", f"{name} alone", "no controllers") for name in ("cpu", "io", "memory", "pids")),
+    *((f"the {name} controller", f"{name} alone", "no controllers") for name in ("cpu", "memory", "pids")),
+    ("the io controller", "io alone", "memory alone"),  # for the kernel enables memory with it
     ("the limits", "rctl: limits, their controllers", "the same without limits"),
 )
-"""What a VE consists of: a part's name, a state of ``explain`` that has it, and one that lacks nothing but it."""
+"""What a VE consists of: a part's name, a state of ``explain`` that has it, and one that lacks just that."""
 CHOICES: tuple[tuple[str, str, str], ...] = (
     ("only the controllers that a limit needs: memory in place of all", "all controllers", "memory alone"),
     ("directly below the root in place of two levels further down", "all, depth 3", "all controllers"),
@@ -42,21 +43,31 @@ def ask(work: str) -> str:
 
 def explained(results: Sequence[Result]) -> list[Result]:
     """The results, where workloads that are over the budget say what they pay for, as far as ``explain`` was run."""
-    costs = {result.clock: _costs(result.figures) for result in results if result.bench == "explain"}
+    costs = {_where(one): _costs(one.figures, _exact(one)) for one in results if one.bench == "explain"}
     return [
-        msgspec.structs.replace(one, figures=tuple(_noted(f, costs.get(one.clock, {})) for f in one.figures))
+        msgspec.structs.replace(one, figures=tuple(_noted(f, costs.get(_where(one), {})) for f in one.figures))
         if one.bench == "overhead"
         else one
         for one in results
     ]
 
 
-def saved(figures: Sequence[Figure]) -> list[Figure]:
+def _where(result: Result) -> tuple[str, ...]:
+    """The clock and the machine: figures of others explain nothing."""
+    return result.clock, *(result.machine.get(fact, "") for fact in MUST_AGREE)
+
+
+def _exact(result: Result) -> bool:
+    return result.clock == "instructions"
+
+
+def saved(figures: Sequence[Figure], exact: bool) -> list[Figure]:
     """What each choice saves, in per cent, from the figures of ``explain``; none for a state that was not measured.
 
-    The geometric mean over the workloads; its interval is the widest that theirs allow.
+    The geometric mean over the workloads; its interval is the widest that theirs allow. ``exact``: on a clock on which
+    a figure without an interval is a number all the same.
     """
-    costs = _costs(figures)
+    costs = _costs(figures, exact)
     found = []
     for name, without, with_it in CHOICES:
         ratios = {
@@ -70,9 +81,9 @@ def saved(figures: Sequence[Figure]) -> list[Figure]:
             round(100 * (statistics.geometric_mean(ends) - 1), 3) for ends in zip(*ratios.values(), strict=True)
         )
         best = max(ratios, key=lambda work: ratios[work].value)
-        note = (
-            f"most: {best}, {100 * (ratios[best].value - 1):.1f} %" if low > 0 else "whether it does, nobody can tell"
-        )
+        note = f"most: {best}, {100 * (ratios[best].value - 1):.1f} %"
+        if low <= 0:
+            note = "nobody can tell whether it does" if high >= 0 else "it does not"
         origin = f"{without}, over {with_it}; geometric mean of {', '.join(ratios)}"
         found.append(Figure(name, value, "percent", origin, low, high, group=SAVED, note=note, better="high"))
     return found
@@ -93,11 +104,11 @@ class Cost(NamedTuple):
 States = Mapping[str, Cost]
 
 
-def _costs(figures: Sequence[Figure]) -> dict[str, dict[str, Cost]]:
-    """What was measured, by workload and state."""
+def _costs(figures: Sequence[Figure], exact: bool) -> dict[str, dict[str, Cost]]:
+    """What was measured, by workload and state; without what has no interval, unless it is exact."""
     found: dict[str, dict[str, Cost]] = {}
     for one in figures:
-        if one.value is not None:
+        if one.value is not None and (exact or one.low is not None):
             ends = (one.value if end is None else end for end in (one.value, one.low, one.high))
             cost = Cost(*(1 + percent / 100 for percent in ends))
             found.setdefault(one.group, {BARE: Cost(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = cost

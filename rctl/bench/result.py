@@ -56,8 +56,8 @@ class Series(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """One run of one benchmark.
 
-    ``clock``: ``instructions`` or ``wall``; ``machine``: facts by name; ``time``: since 1970, in seconds.
-    ``interrupted``: the run ended early, and what is there is what it had by then.
+    ``clock``: ``instructions`` or ``wall``, or ``""`` for what was made from both; ``machine``: facts by name;
+    ``time``: since 1970, in seconds. ``interrupted``: the run ended early, and what is there is what it had by then.
     """
 
     bench: str
@@ -84,6 +84,12 @@ def common(results: Sequence[Result]) -> dict[str, str]:
     """The facts that all results share."""
     first, *rest = [result.machine.items() for result in results] or [{}.items()]
     return {name: text for name, text in first if all((name, text) in other for other in rest)}
+
+
+def on_map(result: Result) -> set[str]:
+    """The groups whose figures are the cells of a heat map: very many, and by themselves of little use."""
+    groups = {figure.group for figure in result.figures}
+    return {str(name) for series in result.series for name in series.x} & groups
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:

@@ -95,6 +95,30 @@ def geometric_mean(
     return _estimated([sorted(_ratios(pairs)) for pairs in cases], statistics.geometric_mean, confidence, seed)
 
 
+def least(pairs: Sequence[tuple[float, float]]) -> Interval:
+    """The least second over the least first, for counts of instructions: whatever disturbs those only adds to them.
+
+    The ends are the smallest and the largest ratio of a pair; the estimate lies between them. Raises ValueError for no
+    pairs, or a first that is not above 0.
+    """
+    ratios = _ratios(pairs)
+    if not ratios:
+        raise ValueError("no pairs to take the least of")
+    estimate = min(second for _, second in pairs) / min(first for first, _ in pairs)
+    return Interval(estimate, min(ratios), max(ratios), len(pairs))
+
+
+def least_mean(cases: Sequence[Sequence[tuple[float, float]]]) -> Interval:
+    """The geometric mean of ``least`` of several cases, and of their ends. Raises ValueError as that does."""
+    found = [least(pairs) for pairs in cases]
+    if not found:
+        raise ValueError("no pairs to take the geometric mean of")
+    ratio, low, high = (
+        statistics.geometric_mean(ends) for ends in zip(*((one.ratio, one.low, one.high) for one in found), strict=True)
+    )
+    return Interval(ratio, low, high, min(one.count for one in found))
+
+
 def verdict(interval: Interval, budget: float) -> Verdict:
     """Whether the true value is within the budget, the most that passes, in the interval's own unit (1.02: 2 % more).
 

@@ -64,9 +64,12 @@ def report(
     from ..bench.report import write
     from ..bench.result import load
     from .bench_show import show
-    from .output import say
+    from .output import say, warn
 
-    results = benchmarks.with_claims([result for file in files for result in load(file)])
+    found = [result for file in files for result in load(file)]
+    results = benchmarks.with_claims(found)
+    for name in benchmarks.superseded(found):
+        warn(f"{name}: of several runs the last counts")
     write(output, results)
     show([result for result in results if result.bench == "claims"], json=False)
     say(f"{output}: written")

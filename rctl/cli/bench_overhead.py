@@ -99,10 +99,10 @@ def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
 
     cells = {figure.name: figure for figure in run.figures if figure.group != SAVED}
     states = dict.fromkeys(name.removeprefix(f"{figure.group}: ") for name, figure in cells.items())
-    rows = [(state, *(_cell(cells.get(f"{work.name}: {state}")) for work in works)) for state in states]
+    rows = [(state, *(_cell(cells.get(f"{work.name}: {state}"), run.counted) for work in works)) for state in states]
     columns(("% MORE THAN BARE", *(work.name for work in works)), rows, frozenset(range(1, len(works) + 1)))
     if any(cell.startswith("~") for row in rows for cell in row):
-        say("~: the interval holds 0, so that nobody can tell. Give more --time")
+        say(f"~: it may as well be nothing. Give more {'--rounds' if run.counted else '--time'}")
     if choices := [figure for figure in run.figures if figure.group == SAVED]:
         say()
         lines = [(f.name, _number(f.value), _range(f.low, f.high), f.note) for f in choices]
@@ -112,11 +112,13 @@ def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
             say(f"{name}: {why}")
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Figure | None, exact: bool) -> str:
+    """A figure; with ``~`` where its interval holds 0, or where a real clock gave none."""
     if figure is None or figure.value is None:
         return "-"
-    doubtful = figure.low is not None and figure.high is not None and figure.low <= 0 <= figure.high
-    return "~" * (doubtful and figure.low != figure.high) + _number(figure.value)
+    if figure.low is None or figure.high is None:
+        return f"{'' if exact else '~'}{_number(figure.value)}"
+    return f"{'~' if figure.low <= 0 <= figure.high and figure.low < figure.high else ''}{_number(figure.value)}"
 
 
 def _listed(works: tuple[Workload, ...], json: bool) -> None:

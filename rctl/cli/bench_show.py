@@ -32,7 +32,12 @@ def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
 
 
 def _groups(result: Result) -> None:
-    groups = list(dict.fromkeys(figure.group for figure in result.figures))
+    from ..bench.result import on_map
+
+    mapped = on_map(result)
+    groups = [group for group in dict.fromkeys(f.group for f in result.figures) if group not in mapped]
+    if mapped:
+        say(f"{result.bench.upper()}: {len(mapped)} workloads on a map, in the report and the JSON; from it follows")
     for number, group in enumerate(groups):
         if number:
             say()

@@ -37,7 +37,7 @@ def test_a_claim_carries_the_figure_and_where_it_came_from() -> None:
     )
     found = claim("100 VEs", of("density", many))
     assert (found.value, found.verdict, found.better) == (4000.0, "pass", "high")
-    assert found.origin == "rctl bench density: VEs with a sleeping process in 1 GB; 200 VEs"
+    assert found.origin == "rctl bench density: VEs with a sleeping process in 1 GB, on a real clock; 200 VEs"
 
 
 def test_the_application_that_pays_most_is_named_beside_the_average() -> None:
@@ -88,21 +88,35 @@ def test_a_part_that_could_not_run_gives_its_reason() -> None:
     assert claim("start in", of("life", failed)).origin == "no cgroup2 on this host"
 
 
-def test_a_figure_of_the_instruction_clock_counts_before_one_of_a_real_clock() -> None:
-    counted, real = felt_by("pids.max by rctl", 0.001), felt_by("pids.max by rctl", 0.5)
-    runs = [Result("adjust", "", 0.0, 1.0, "instructions", {}, (counted,)), of("adjust", real)]
+def lived(seconds: float, clock: str, **machine: str) -> Result:
+    return Result("life", "", 0.0, 1.0, clock, machine, (Figure(lifecycle.STOP, seconds, "seconds", "", budget=2.0),))
+
+
+def test_times_are_taken_from_a_real_clock_and_shares_from_the_instruction_clock() -> None:
+    share = [
+        Result("overhead", "", 0.0, 1.0, clock, {}, (Figure("applications, geometric mean", v, "percent", ""),))
+        for clock, v in (("instructions", 0.9), ("wall", 1.1))
+    ]
+    runs = [lived(0.9, "instructions"), lived(3.0, "wall"), *share]
     for order in (runs, runs[::-1]):
-        found = claim("on the fly", *order)
-        assert found.value == 0.001
-        assert "on the instruction clock" in found.origin
+        assert claim("stop in", *order).value == 3.0
+        assert claim("on average", *order).value == 0.9
+        assert "on the instruction clock" in claim("on average", *order).origin
 
 
-def test_what_one_clock_could_not_measure_is_taken_from_the_other() -> None:
-    one_cpu = Result(
-        "adjust", "", 0.0, 1.0, "instructions", {}, (felt_by("pids.max by rctl", 0.001), felt_by("cpuset.cpus", None))
-    )
-    found = claim("on the fly", one_cpu, of("adjust", felt_by("cpuset.cpus by rctl", 0.2)))
-    assert (found.value, found.verdict) == (0.2, "pass")
+def test_a_real_clock_of_an_emulated_machine_counts_only_where_there_is_nothing_else() -> None:
+    emulated = lived(9.0, "wall", emulated="yes")
+    assert claim("stop in", lived(0.9, "instructions"), emulated).value == 0.9
+    assert claim("stop in", emulated).value == 9.0
+
+
+def test_the_slowest_limit_is_looked_for_on_one_clock_and_the_others_are_told() -> None:
+    one_cpu = (felt_by("pids.max by rctl", 0.001), felt_by("cpu.max by rctl", 0.002), felt_by("cpuset.cpus", None))
+    counted = Result("adjust", "", 0.0, 1.0, "instructions", {}, one_cpu)
+    more = Result("adjust", "", 0.0, 1.0, "wall", {"emulated": "yes"}, (felt_by("cpuset.cpus by rctl", 0.2),))
+    found = claim("on the fly", counted, more)
+    assert (found.value, found.verdict) == (0.002, "pass")
+    assert "on a real clock: cpuset.cpus 200 ms" in found.note
     assert "not felt here" not in found.note
 
 

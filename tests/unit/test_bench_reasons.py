@@ -9,7 +9,7 @@ from rctl.bench.reasons import CHOICES, PARTS, ask, explained, saved
 from rctl.bench.result import Figure, Result, Verdict
 
 COSTS = {
-    "no controllers, lean": 0.0, "no controllers": 9.0, "cpu alone": 21.0, "io alone": 9.0, "memory alone": 9.5,
+    "no controllers, lean": 0.0, "no controllers": 9.0, "cpu alone": 21.0, "io alone": 9.5, "memory alone": 9.5,
     "pids alone": 9.0, "rctl: limits, their controllers": 22.0, "the same without limits": 22.0,
 }  # fmt: skip
 
@@ -40,8 +40,20 @@ def test_without_explain_the_note_says_how_to_find_out() -> None:
     assert note(whole(), apart("another")) == asked
 
 
-def test_figures_of_another_clock_explain_nothing() -> None:
+def test_figures_of_another_clock_or_machine_explain_nothing() -> None:
     assert note(whole(), apart(clock="wall")) == note(whole())
+    assert note(whole(), msgspec.structs.replace(apart(), machine={"kernel": "another"})) == note(whole())
+
+
+def test_on_a_real_clock_figures_without_an_interval_explain_nothing() -> None:
+    assert note(whole(clock="wall"), apart(clock="wall")) == note(whole(clock="wall"))
+
+
+def test_memory_is_not_counted_as_io_although_the_kernel_enables_it_with_it() -> None:
+    costs = {"no controllers": 0.0, "memory alone": 10.0, "io alone": 10.0}
+    figures = tuple(Figure(f"pipe ping-pong: {s}", c, "percent", "", group="pipe ping-pong") for s, c in costs.items())
+    told = note(whole(), msgspec.structs.replace(apart(), figures=figures))
+    assert told == "pays for the memory controller +10.0 points, each by itself"
 
 
 def test_what_is_within_its_budget_is_left_as_it_is() -> None:
@@ -79,18 +91,23 @@ def pair(work: str, full: float, lean: float, unsure: float = 0.0) -> list[Figur
 
 
 def test_what_a_choice_saves_is_the_mean_over_the_workloads() -> None:
-    (found,) = saved([*pair("pipe", 21.0, 10.0), *pair("gzip", 10.0, 10.0 - 1e-6)])
+    (found,) = saved([*pair("pipe", 21.0, 10.0), *pair("gzip", 10.0, 10.0 - 1e-6)], exact=True)
     assert found.name.startswith("--lean")
     assert found.value == 4.881
     assert found.note == "most: pipe, 10.0 %"
 
 
 def test_a_choice_that_may_save_nothing_says_so() -> None:
-    (found,) = saved(pair("pipe", 21.0, 10.0, unsure=8.0))
+    (found,) = saved(pair("pipe", 21.0, 10.0, unsure=8.0), exact=False)
     assert found.low is not None
     assert found.low < 0
-    assert found.note == "whether it does, nobody can tell"
+    assert found.note == "nobody can tell whether it does"
+
+
+def test_a_choice_that_costs_says_so() -> None:
+    (found,) = saved(pair("pipe", 10.0, 21.0), exact=True)
+    assert found.note == "it does not"
 
 
 def test_nothing_is_saved_where_nothing_was_measured() -> None:
-    assert saved([]) == []
+    assert saved([], exact=True) == []

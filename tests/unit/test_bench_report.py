@@ -157,7 +157,7 @@ def test_of_very_many_figures_those_in_a_heat_map_are_folded_up() -> None:
     mapped = tuple(Figure(f"fork: state {n}", 1.0, "percent", "", group="fork") for n in range(100))
     summed = Figure("the sum of it", 1.0, "percent", "", group="sums")
     open_, folded = without_script(report.page([result("explain", figures=(*mapped, summed), series=HEAT)])).split(
-        "<summary>all 100 figures</summary>"
+        "<summary>the 100 figures of the map</summary>"
     )
     assert "the sum of it" in open_
     assert "fork: state 99" in folded

@@ -7,12 +7,16 @@ import statistics
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rctl.bench.stats import (
     Interval,
     fewest,
     geometric_mean,
     judge,
+    least,
+    least_mean,
     median_interval,
     ratio_interval,
     verdict,
@@ -101,6 +105,28 @@ def test_the_geometric_mean_is_surer_than_its_cases() -> None:
     found = geometric_mean(cases)
     assert found.low <= 1.01 <= found.high
     assert found.width < min(ratio_interval(case).width for case in cases)
+
+
+def test_what_disturbs_a_count_only_adds_to_it_so_the_least_of_each_side_counts() -> None:
+    found = least([(1.0, 1.09), (1.07, 1.02), (1.01, 1.02)])
+    assert (found.ratio, found.count) == (1.02, 3)
+    assert (found.low, found.high) == pytest.approx((1.02 / 1.07, 1.09))
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1))
+def test_the_least_over_the_least_lies_between_the_ratios_seen(pairs: list[tuple[float, float]]) -> None:
+    found = least(pairs)
+    assert found.low <= found.ratio * (1 + 1e-12)
+    assert found.ratio <= found.high * (1 + 1e-12)
+
+
+def test_the_mean_of_counts_is_that_of_their_least() -> None:
+    found = least_mean([[(1.0, 1.02), (1.5, 1.02)], [(1.0, 1.0)]])
+    assert found.ratio == pytest.approx(1.02**0.5)
+    assert found.count == 1
+    for none in ([], [[]]):
+        with pytest.raises(ValueError, match="no pairs"):
+            least_mean(none)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..result import MUST_AGREE, Figure, Result, Verdict, common, facts_of, verdict_of
+from ..result import MUST_AGREE, Figure, Result, Verdict, common, facts_of, on_map, verdict_of
 from ..text import budget, interval, left, shown
 from .plots import COLOURS, Plot, place
 
@@ -141,11 +141,11 @@ def _tables(result: Result) -> str:
     """All figures; where they are very many, those that a heat map shows are folded up."""
     if len(result.figures) <= _MANY:
         return _table(result.figures)
-    on_map = {name for series in result.series for name in series.x}
-    folded = [figure for figure in result.figures if figure.group in on_map]
-    shown = [figure for figure in result.figures if figure.group not in on_map]
-    rest = f"<details><summary>all {len(folded)} figures</summary>{_table(folded)}</details>" if folded else ""
-    return (_table(shown) if shown else "") + rest
+    mapped = on_map(result)
+    folded = [figure for figure in result.figures if figure.group in mapped]
+    others = [figure for figure in result.figures if figure.group not in mapped]
+    rest = f"<details><summary>the {len(folded)} figures of the map</summary>{_table(folded)}</details>"
+    return (_table(others) if others else "") + (rest if folded else "")
 
 
 def _table(figures: Sequence[Figure]) -> str:

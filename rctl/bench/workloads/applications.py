@@ -15,7 +15,7 @@ import random
 chance = random.Random(7)
 words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(2000)]
 with open("text", "w") as file:
-    while file.tell() < 512 << 10:
+    while file.tell() < 2 << 20:
         file.write(" ".join(chance.choices(words, k=12)) + chr(10))
 """
 _SOURCE = "import subprocess, sys; subprocess.run(['cc', '-E', '-o', 'work.i', sys.argv[1] + '/work.c'], check=True)"
@@ -74,9 +74,9 @@ ALL: tuple[Workload, ...] = (
         "compile with cc", _APPS, "cc -O1 -c of 330 lines and their headers, preprocessed", 1, ("cc",), True,
         command=("cc", "-O1", "-c", "-o", "work.o", "work.i"), files=_SOURCE,
     ),
-    Command("gzip", _APPS, "gzip 512 KiB of text", 1, ("gzip",), True, command=("gzip", "-kf", "text"), files=_TEXT),
+    Command("gzip", _APPS, "gzip 2 MiB of text", 1, ("gzip",), True, command=("gzip", "-kf", "text"), files=_TEXT),
     Command(
-        "zstd", _APPS, "zstd 512 KiB of text", 3, ("zstd",), True,
+        "zstd", _APPS, "zstd 2 MiB of text", 1, ("zstd",), True,
         command=("zstd", "-qfk", "--single-thread", "text"), files=_TEXT,
     ),
     Served(
