@@ -1,12 +1,10 @@
 """A disk for the instruction clock: in memory, and done when it is asked.
 
-`python -m tests.overhead.disk COMMAND...` makes it in the lab, mounts ext4 on it, and runs the command with `{}` as
-the folder. Through a virtual disk of QEMU's, how many requests go together depends on how busy the host is.
+Through a virtual disk of QEMU's, how many requests go together depends on how busy the host is.
 """
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 DEVICE = Path("/sys/kernel/config/nullb/rctl")
@@ -33,9 +31,3 @@ def make() -> str:
 
 def _do(*command: str) -> None:
     subprocess.run(command, check=True)
-
-
-if __name__ == "__main__":
-    folder = make()
-    words = [word.replace("{}", folder) for word in sys.argv[1:]]
-    os.execvp(words[0], words)

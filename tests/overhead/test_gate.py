@@ -11,12 +11,12 @@ from rctl.bench.result import Figure, Result
 from rctl.bench.workloads import ALL
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
-from tests.overhead import disk
-from tests.overhead.ceilings import BUDGET, FILE, MEAN, read
+from tests.overhead import steady
+from tests.overhead.ceilings import BUDGET, FILE, MEAN, over, read
 
 KERNEL = os.environ.get("LAB_KERNEL", "")
 CEILINGS = read(FILE.read_text(), KERNEL)
-OVER = {work.name for work in ALL if work.pays}
+OVER = over(FILE.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """One run of all that has a ceiling; kept as $LAB_RESULT/overhead.json."""
     os.environ["RCTL_STATE"] = str(tmp_path_factory.mktemp("state"))
     works = [work for work in ALL if work.name in CEILINGS]
-    options = overhead.Options(clock="instructions", rounds=3, folder=disk.make(), command="make test-overhead")
+    options = overhead.Options(clock="instructions", rounds=3, folder=steady.make(), command="make test-overhead")
     with Tree.open() as tree:
         found = overhead.overhead(tree, this_host(), options, lambda _: None, works)
         assert tree.names() == []
@@ -54,9 +54,7 @@ def test_it_costs_no_more_than_it_did(result: Result, name: str) -> None:
     assert value <= CEILINGS[name]
 
 
-@pytest.mark.parametrize(
-    "name", [work.name for work in ALL if work.application and work.name in CEILINGS and work.name not in OVER]
-)
+@pytest.mark.parametrize("name", [work.name for work in ALL if work.application and work.name in {*CEILINGS} - {*OVER}])
 def test_an_application_costs_less_than_the_budget(result: Result, name: str) -> None:
     value = figure(result, name).value
     assert value is not None
