@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test lint unit test-kernel test-kernels test-overhead bench report soak clean
+.PHONY: help packages setup demo test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,12 +27,26 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 demo: setup ## Show rctl at work, on this machine or in the lab
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-# In this order, also under -j: the cheap checks speak first.
+# The cheap checks speak first, also under -j. Guests do not disturb one another, but tests on one host's cgroups would.
 test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory test-kernel
-	@$(MAKE) --no-print-directory test-overhead
+	@$(BIN)/python -m tests.lab prepare
+	@echo "test: guests, two at a time, for some ten minutes; what each prints comes when it is done"
+	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,2) --output-sync=target \
+	    test-kernel-limits test-overhead test-kernel-figures test-virtual
+
+# The kernel tests in two parts that take about as long: what sets limits, and what measures.
+FIGURES := $(wildcard tests/kernel/test_bench*.py tests/kernel/test_exporter*.py)
+
+test-kernel-limits: setup
+	@$(BIN)/python -m tests.lab kernel-tests $(filter-out $(FIGURES),$(wildcard tests/kernel/test_*.py)) $(ARGS)
+
+test-kernel-figures: setup
+	@$(BIN)/python -m tests.lab kernel-tests $(FIGURES) $(ARGS)
+
+test-virtual: setup ## A virtual machine as rctl bench virtual makes it
+	@$(BIN)/pytest -q tests/virtual $(ARGS)
 
 lint: setup ## Style and types
 	@$(BIN)/ruff check
@@ -51,18 +65,33 @@ test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 
 test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip
-	@$(BIN)/python -m tests.lab run --icount -- python -m pytest -q -p no:cacheprovider -p no:hypothesispytest \
-	    --rootdir $(CURDIR) tests/overhead $(ARGS)
+	@$(BIN)/python -m tests.lab run --icount --tools servers --deadline 1800 -- python -m pytest -q -p no:cacheprovider \
+	    -p no:hypothesispytest --rootdir $(CURDIR) tests/overhead $(ARGS)
 
 bench: setup ## Measure rctl on the lab's instruction clock, beside crun and cgset
 	@tests/lab/packages crun cgroup-tools
 	@$(BIN)/python -m tests.lab run --icount -- rctl bench adjust $(ARGS)
 
-report: setup ## Measure everything in the lab: report/report.html, report/report.json; ARGS=--quick for a look
-	@tests/lab/packages crun cgroup-tools gcc libc6-dev zstd gzip
-	@$(BIN)/python -m tests.lab run --icount --memory 6G --deadline 10800 --result report -- sh -c \
-	    'python -m tests.overhead.disk rctl bench all --folder {} \
-	    --report $$LAB_RESULT/report.html --json $$LAB_RESULT/report.json $(ARGS)'
+report: setup ## Measure everything in the lab: report/report.html; ARGS=--quick for a look, else most of an hour
+	@tests/lab/packages crun cgroup-tools gcc libc6-dev zstd gzip stress-ng fio sysbench
+	@rm -f report/*.json report/report.html
+	@echo "report: three guests, two at a time, for most of an hour; what each prints comes when it is done"
+	@$(MAKE) --no-print-directory -j2 --output-sync=target report/costs.json report/rest.json report/felt.json
+	@$(BIN)/rctl bench report report/costs.json report/rest.json report/felt.json -o report/report.html
+
+COUNTED := $(BIN)/python -m tests.lab run --icount --tools servers --memory 6G --deadline 10800 --result report -- \
+    python -m tests.overhead.steady sh -c
+
+report/costs.json: setup
+	@$(COUNTED) 'rctl bench all --folder {} --json $$LAB_RESULT/costs.json --only overhead --only explain $(ARGS)'
+
+report/rest.json: setup
+	@$(COUNTED) 'rctl bench all --folder {} --json $$LAB_RESULT/rest.json --only adjust --only exporter \
+	    --only life --only density --only virtual $(ARGS)'
+
+report/felt.json: setup # on a real clock with two CPUs, for what one CPU cannot show
+	@$(BIN)/python -m tests.lab run --memory 6G --result report -- sh -c \
+	    'rctl bench adjust --rounds 0 --folder $$LAB_MOUNT --json >$$LAB_RESULT/felt.json'
 
 soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)
