@@ -13,12 +13,11 @@ from typing import Literal
 
 import msgspec
 
-from .result import MUST_AGREE, Figure, Result, Unit, facts_of
+from .result import MUST_AGREE, REPEATS, Figure, Result, Unit, facts_of
 
 Change = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
 SAME = 0.01
 """A change of less than this share, interval and all, is none."""
-_REPEATS = 0.002
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -98,7 +97,7 @@ def _whole(figure: Figure, exact: bool) -> tuple[float, float, float] | None:
     if figure.unit == "percent":
         found = [1 + percent / 100 for percent in found]
     if found[0] == found[2] and (exact or figure.unit in ("bytes", "count")):
-        found = [found[0] * (1 - _REPEATS), found[1], found[2] * (1 + _REPEATS)]
+        found = [found[0] * (1 - REPEATS), found[1], found[2] * (1 + REPEATS)]
     return (found[0], found[1], found[2]) if found[0] > 0 else None
 
 

@@ -25,6 +25,7 @@ from . import clock, place, reasons, stats
 from .machine import Begin, begin, facts
 from .place import Place, WorkError
 from .result import Figure, Result, Series, Verdict
+from .text import shown
 from .workloads import ALL, Kit, Workload, built
 
 Tell = Callable[[str], None]
@@ -274,7 +275,7 @@ def _percent(run: Run) -> float:
 def _amount(pairs: Sequence[Pair]) -> str:
     import statistics
 
-    return f"{1e6 * statistics.median(first for first, _ in pairs):.4g} us"
+    return shown(statistics.median(first for first, _ in pairs), "seconds")
 
 
 def _means(run: Run) -> list[Figure]:

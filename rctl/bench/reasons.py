@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .result import MUST_AGREE, Figure, Result
+from .result import MUST_AGREE, REPEATS, Figure, Result
 
 BARE = ""
 """The name of the state to which all others are compared."""
@@ -65,7 +65,7 @@ def saved(figures: Sequence[Figure], exact: bool) -> list[Figure]:
     """What each choice saves, in per cent, from the figures of ``explain``; none for a state that was not measured.
 
     The geometric mean over the workloads; its interval is the widest that theirs allow. ``exact``: on a clock on which
-    a figure without an interval is a number all the same.
+    a figure without an interval has the one to which it repeats.
     """
     costs = _costs(figures, exact)
     found = []
@@ -109,9 +109,12 @@ def _costs(figures: Sequence[Figure], exact: bool) -> dict[str, dict[str, Cost]]
     found: dict[str, dict[str, Cost]] = {}
     for one in figures:
         if one.value is not None and (exact or one.low is not None):
-            ends = (one.value if end is None else end for end in (one.value, one.low, one.high))
-            cost = Cost(*(1 + percent / 100 for percent in ends))
-            found.setdefault(one.group, {BARE: Cost(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = cost
+            value = 1 + one.value / 100
+            low = value * (1 - REPEATS) if one.low is None else 1 + one.low / 100
+            high = value * (1 + REPEATS) if one.high is None else 1 + one.high / 100
+            found.setdefault(one.group, {BARE: Cost(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = Cost(
+                value, low, high
+            )
     return found
 
 

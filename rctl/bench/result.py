@@ -16,6 +16,9 @@ Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
 MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
 """The facts of a machine without which two figures cannot be set beside each other."""
 
+REPEATS = 0.002
+"""The share to within which a figure of the instruction clock repeats, where nothing says how far it did."""
+
 Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
 
 
