@@ -114,9 +114,14 @@ def _worst(found: Found) -> Figure:
     _, said = max(measured, key=lambda pair: pair[0])
     worst = said.figure
     note = f"it is {worst.name}" + (f": {worst.note}" if worst.note else "")
+    missed = [said.figure.name for said in all_of_them if said.figure.value is None]
+    verdict = _judged(worst, 2.0)
+    if missed:
+        note += f"; not measured: {', '.join(missed)}"
+        verdict = "cannot tell" if verdict == "pass" else verdict
     return msgspec.structs.replace(
         worst, name=claim, origin=f"rctl bench overhead: {said.origin}", note=note, group=GROUP, budget=2.0,
-        verdict=_judged(worst, 2.0),
+        verdict=verdict,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
 MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
 """The facts of a machine without which two figures cannot be set beside each other."""
 
+_LATEST = 253402300800.0
+"""The year 10000, in seconds since 1970."""
 REPEATS = 0.002
 """The share to within which a figure of the instruction clock repeats, where nothing says how far it did."""
 
@@ -111,7 +113,10 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
         raise UsageError(f"{path}: holds no results: {error}. Make one with rctl bench all --json FILE") from None
     if found == ():
         raise UsageError(f"{path}: holds no results. Make one with rctl bench all --json FILE")
-    return (found,) if isinstance(found, Result) else found
+    results = (found,) if isinstance(found, Result) else found
+    if not all(0 <= result.time < _LATEST for result in results):
+        raise UsageError(f"{path}: holds no results: a time is out of range. Make one with rctl bench all --json FILE")
+    return results
 
 
 def verdict_of(results: Sequence[Result]) -> Verdict:

@@ -60,13 +60,18 @@ def report(
 
     Of several runs of a benchmark on one kind of clock the last counts.
     """
+    import os
+
     from ..bench import everything as benchmarks
     from ..bench.report import write
     from ..bench.result import load
+    from ..errors import UsageError
     from .bench_show import show
     from .output import say, warn
 
     found = [result for file in files for result in load(file)]
+    if os.path.exists(output) and any(os.path.samefile(output, file) for file in files):
+        raise UsageError(f"--output {output}: is one of the results, which would be lost. Give another file")
     results = benchmarks.with_claims(found)
     for name in benchmarks.superseded(found):
         warn(f"{name}: of several runs the last counts")

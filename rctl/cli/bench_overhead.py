@@ -133,6 +133,7 @@ def _listed(works: tuple[Workload, ...], json: bool) -> None:
 
 
 def _shown(run: Run, result: Result, json: bool, check: bool) -> None:
+    from .bench_show import checked
     from .output import as_json, columns, say, tell, warn
 
     tell("")
@@ -156,8 +157,7 @@ def _shown(run: Run, result: Result, json: bool, check: bool) -> None:
     if run.stop:
         warn("interrupted: this is what there was by then")
         raise run.stop
-    if check and any(f.verdict not in ("pass", "not measured", "") for f in result.figures):
-        raise typer.Exit(1)
+    checked([result], check)
 
 
 def _number(value: float | None) -> str:

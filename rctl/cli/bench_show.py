@@ -11,7 +11,7 @@ from .output import as_json, columns, say, tell, warn
 
 if TYPE_CHECKING:
     from ..bench.compare import Comparison
-    from ..bench.result import Figure, Result, Verdict
+    from ..bench.result import Figure, Result
 
 _HEAD = ("MEASURED", "INTERVAL", "BUDGET", "VERDICT")
 
@@ -37,7 +37,9 @@ def _groups(result: Result) -> None:
     mapped = on_map(result)
     groups = [group for group in dict.fromkeys(f.group for f in result.figures) if group not in mapped]
     if mapped:
-        say(f"{result.bench.upper()}: {len(mapped)} workloads on a map, in the report and the JSON; from it follows")
+        say(
+            f"{result.bench.upper()}: {len(mapped)} workloads on a map, which --report and --json keep; from it follows"
+        )
     for number, group in enumerate(groups):
         if number:
             say()
@@ -63,11 +65,10 @@ def _words(results: Sequence[Result]) -> str:
 
 
 def checked(results: Sequence[Result], check: bool) -> None:
-    """Exit with 1 when a check was asked for and a figure is over its budget, or nobody can tell."""
+    """Exit with 1 when a check was asked for and a figure is over its budget, nobody can tell, or none was judged."""
     from ..bench.result import verdict_of
 
-    bad: tuple[Verdict, ...] = ("fail", "cannot tell")
-    if check and verdict_of(results) in bad:
+    if check and verdict_of(results) != "pass":
         raise typer.Exit(1)
 
 

@@ -53,6 +53,12 @@ def test_the_application_that_pays_most_is_named_beside_the_average() -> None:
     assert worst.note == "it is redis: context switches"
 
 
+def test_the_dearest_of_some_applications_proves_nothing_about_those_that_were_not_measured() -> None:
+    missing = Figure("redis", None, "percent", "not installed", verdict="not measured", group="applications")
+    worst = claim("pays most", of("overhead", application("sqlite", 0.5, 0.4, 0.6), missing))
+    assert (worst.value, worst.verdict, worst.note) == (0.5, "cannot tell", "it is sqlite; not measured: redis")
+
+
 def test_an_average_whose_interval_holds_the_budget_proves_nothing() -> None:
     mean = Figure("applications, geometric mean", 1.5, "percent", "", 0.5, 2.5, 1.0, "fail", "geometric means")
     assert claim("on average", of("overhead", mean)).verdict == "cannot tell"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rctl.bench import report
 from rctl.bench.report import plots
-from rctl.bench.result import Figure, Result, Series
+from rctl.bench.result import Figure, Result, Series, load
+from rctl.cli import bench_all
 from rctl.errors import UsageError
 
 pytest.importorskip("plotly", reason="the report needs rctl[report]")
@@ -162,3 +164,19 @@ def test_of_very_many_figures_those_in_a_heat_map_are_folded_up() -> None:
     assert "the sum of it" in open_
     assert "fork: state 99" in folded
     assert "<summary>" not in without_script(report.page([result()]))
+
+
+def test_a_page_never_takes_the_place_of_the_results_it_is_made_from(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_bytes(msgspec.json.encode(result()))
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match="is one of the results, which would be lost"):
+        bench_all.report([str(file)], str(file))
+    assert file.read_bytes() == before
+
+
+def test_results_of_an_impossible_time_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(result(), time=1e30)))
+    with pytest.raises(UsageError, match="a time is out of range"):
+        load(str(file))
