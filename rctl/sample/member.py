@@ -84,13 +84,13 @@ class Member:
         self.files = -1 if self.unread else files  # what could not be read is looked for again next time
 
     def processes(self) -> int | None:
-        """How many processes live in it and below. Raises OSError, GoneError, KernelError.
+        """How many processes live in it, and below it where the forest has no nodes (inside a VE of rctl's own).
 
-        ``None``: a threaded cgroup, of which the kernel does not say.
+        ``None``: a threaded cgroup, of which the kernel does not say. Raises OSError, GoneError, KernelError.
         """
         if self.procs and not self.procs.names:
             return None
-        if self.procs and self.node.leaf:
+        if self.procs and (self.node.leaf or self.node.children):
             return self.procs.lines()
         return processes(self.node.cgroup)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.forest import Node
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS
 from ..errors import GoneError, KernelError, NotFoundError
@@ -23,6 +24,23 @@ def processes(cgroup: Cgroup) -> int:
 def own_processes(cgroup: Cgroup) -> int:
     """How many processes live in the cgroup itself. Raises GoneError."""
     return (cgroup.read_if_there(PROCS) or "").count("\n")
+
+
+def in_children(node: Node, known: Mapping[Node, int]) -> int:
+    """How many processes live below a node. ``known``: of which nodes it is known, what is below those included.
+
+    A cgroup that goes meanwhile, or may not be read, counts as empty.
+    """
+    count, left = 0, list(node.children.values())
+    while left:
+        child = left.pop()
+        if child in known:
+            count += known[child]
+            continue
+        with suppress(GoneError, KernelError):
+            count += own_processes(child.cgroup)
+        left += child.children.values()
+    return count
 
 
 def foreign(tree: Tree) -> Iterator[Cgroup]:

@@ -15,6 +15,7 @@ from ..cgroupfs.kept import Budget
 from ..errors import GoneError, KernelError
 from .layout import Layout, Row
 from .member import Ask, Member, Part
+from .population import in_children
 
 _TRIED = 16  # layouts of the same files that are tried before one is made
 
@@ -97,9 +98,13 @@ class Sweep:
         return self._grouped() if any(None in group.rows for group in groups) else groups
 
     def processes(self) -> dict[Member, int]:
-        """How many processes live in each VE of which that is wanted, and below it."""
-        found = {}
-        for member in self.members:
+        """How many processes live in each VE of which that is wanted, and below it.
+
+        Each cgroup is counted once, children first, and counts for all above it.
+        """
+        known: dict[Node, int] = {}
+        found: dict[Member, int] = {}
+        for member in reversed(self.members):
             if member.ask.processes and member not in self.gone:
                 try:
                     number = member.processes()
@@ -108,8 +113,8 @@ class Sweep:
                         self.gone.add(member)
                     continue
                 if number is not None:
-                    found[member] = number
-        return found
+                    known[member.node] = found[member] = number + in_children(member.node, known)
+        return {member: found[member] for member in self.members if member in found}
 
     def close(self) -> None:
         """Let go of all files."""

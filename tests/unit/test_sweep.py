@@ -247,6 +247,27 @@ class TestProcesses:
         found = {member.name: number for member, number in sweep.processes().items()}
         assert found == {"/a": 2, "/b": 3, "/b/below": 3, "/c": 0}
 
+    def test_each_cgroup_is_counted_once_for_all_above_it(
+        self, sweep: Sweep, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for path in ("a/b/c/d", "a/b/e", "a/f"):
+            put(place, path, cgroup_procs="1\n")
+        read(sweep)
+        opened = []
+        real = os.pread
+        monkeypatch.setattr(os, "pread", lambda fd, *args: (opened.append(fd), real(fd, *args))[1])
+        found = {member.name: number for member, number in sweep.processes().items()}
+        assert found == {"/a": 3, "/a/b": 2, "/a/b/c": 1, "/a/b/c/d": 1, "/a/b/e": 1, "/a/f": 1, "/b": 0, "/c": 0}
+        assert len(opened) == len(found)
+
+    def test_of_one_with_others_below_that_are_not_shown(self, forest: Forest, place: Path) -> None:
+        put(place, "a/b/c", cgroup_procs="1\n")
+        put(place, "a/b", cgroup_procs="2\n")
+        sweep = Sweep(forest, lambda path: (path, ASK) if path in ("/a", "/a/b/c") else None, Budget(0))
+        read(sweep)
+        assert {member.name: number for member, number in sweep.processes().items()} == {"/a": 2, "/a/b/c": 1}
+        sweep.close()
+
     def test_of_one_that_went_nothing_is_said(self, sweep: Sweep, place: Path) -> None:
         read(sweep)
         shutil.rmtree(place / "b")
