@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
-from .compress import gzipped
+from .compress import Gzip
 from .flight import Flight
 
 Page: TypeAlias = Callable[[bool], Sequence[bytes]]
@@ -18,12 +18,14 @@ class Metrics:
     """The pages.
 
     Requests that arrive while a scrape for the same format runs share its page, and so do those that want it
-    compressed. A request that is alone always reads the kernel anew: nothing is kept between scrapes.
+    compressed. A request that is alone always reads the kernel anew: of a page, only the compressed text of chunks that
+    are the same again is kept.
     """
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._flight: Flight[Sequence[bytes]] = Flight()
+        self._gzip = Gzip()
         self._thread = ThreadPoolExecutor(1, "scrape")
 
     async def get(self, *, openmetrics: bool, gzip: bool) -> Sequence[bytes]:
@@ -35,7 +37,7 @@ class Metrics:
 
         async def small() -> Sequence[bytes]:
             chunks = await self._flight.share(openmetrics, plain)
-            return await loop.run_in_executor(self._thread, gzipped, chunks)
+            return await loop.run_in_executor(self._thread, self._gzip.page, chunks)
 
         if gzip:
             return await self._flight.share((openmetrics, "gzip"), small)
