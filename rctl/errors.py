@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -24,9 +26,24 @@ class RctlError(Exception):
 
 
 class UsageError(RctlError):
-    """A name, value, flag or spec that cannot be right on any host."""
+    """A name, value, flag or spec that cannot be right on any host.
+
+    ``ve``: the one VE whose limits are wrong, where each VE has limits of its own; else empty.
+    """
 
     exit_status = 2
+    ve: str = ""
+
+
+@contextmanager
+def naming(ve: str) -> Iterator[None]:
+    """Name the VE in each UsageError about its limits."""
+    try:
+        yield
+    except UsageError as error:
+        named = UsageError(f"{ve}: {error}")
+        named.ve = ve
+        raise named from None
 
 
 class NotFoundError(RctlError):

@@ -19,6 +19,8 @@ from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, hu
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag, "us": Duration, "weight": Weight}
 DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+"""What a VE of rctl's own may be called."""
 
 
 class File(msgspec.Struct, frozen=True, eq=False):

@@ -5,14 +5,13 @@ Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a va
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from . import blame
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
 from .formats import File, Write
@@ -49,10 +48,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str | int] = {}
 
 
-def decode(data: Any, host: Host, kind: type[Any] = Limits) -> Any:
+def _refusal(reason: str, place: Sequence[str]) -> UsageError:
+    return UsageError(blame.told(reason, place, Limits, keys(), ALSO))
+
+
+def decode(
+    data: Any, host: Host, kind: type[Any] = Limits, refusal: Callable[[str, Sequence[str]], UsageError] = _refusal
+) -> Any:
     """Typed limits (or a struct that holds some) from plain data, texts with units allowed.
 
-    Raises UsageError with the key's path. ``50%`` sizes are of ``host.memory``.
+    ``50%`` sizes are of ``host.memory``. Raises what ``refusal`` makes of msgspec's reason and the keys down to the
+    value; unset: a UsageError with the limit's key.
     """
 
     def hook(wanted: type[Any], value: Any) -> Any:
@@ -66,43 +72,8 @@ def decode(data: Any, host: Host, kind: type[Any] = Limits) -> Any:
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        reason, at, path = str(error).rpartition(" - at `$")
-    if not at:
-        raise UsageError(_readable(path, "", kind))
-    where, *rest = path.rstrip("`").split("[...]")
-    for part in rest:
-        where += f".{_blamed(data, where, kind, hook)}{part}"
-    raise UsageError(_readable(reason, where.removeprefix("."), kind))
-
-
-def _blamed(data: Any, path: str, kind: type[Any], hook: Callable[[type[Any], Any], Any]) -> str:
-    """Which key the ``[...]`` after ``path`` in an error stands for: the one whose entry alone is refused too."""
-    for key in _at(data, path):
-        narrowed = deepcopy(data)
-        place = _at(narrowed, path)
-        for other in set(place) - {key}:
-            del place[other]
-        try:
-            msgspec.convert(narrowed, kind, dec_hook=hook)
-        except msgspec.ValidationError:
-            return str(key)
-    return "?"
-
-
-def _at(data: Any, path: str) -> Any:
-    """Follow a dotted path. Keys may hold dots themselves, so each step takes the longest key that fits."""
-    while path := path.removeprefix("."):
-        key = max((k for k in data if path == k or path.startswith(k + ".")), key=len)
-        data, path = data[key], path[len(key) :]
-    return data
-
-
-def _readable(reason: str, where: str, kind: type[Any]) -> str:
-    """msgspec's reason and the key that it is about as ``key: reason``."""
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
-        key = f"{where}.{unknown[1]}".removeprefix(".")
-        return f"{key[:80]!r}: there is no such limit{_nearest(key) if kind is Limits else '.'} See rctl schema"
-    return f"{where}: {reason}" if where else reason
+        reason, path = blame.split(error)
+    raise refusal(reason, blame.place(data, path, kind, hook))
 
 
 def keys(kind: type[msgspec.Struct] = Limits, before: str = "") -> list[str]:
@@ -114,13 +85,6 @@ def keys(kind: type[msgspec.Struct] = Limits, before: str = "") -> list[str]:
         else:
             found.append(before + field.name)
     return found
-
-
-def _nearest(key: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(key, keys(), 1)
-    return f". Did you mean {near[0]}?" if near else "."
 
 
 def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
@@ -148,12 +112,27 @@ def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
     return found
 
 
-_ALSO = {
+def check(limits: Limits, host: Host) -> None:
+    """Raises UsageError for what no host takes, before VEs and disks are looked at."""
+    check_cpus(limits)
+    without_disks = msgspec.structs.replace(limits.io, max={})
+    writes(msgspec.structs.replace(limits, io=without_disks) if limits.io.max else limits, host)
+
+
+def check_cpus(limits: Limits) -> None:
+    """Raises UsageError when CPUs are chosen twice, by their number and by name."""
+    if limits.vcpus is not UNSET and limits.cpuset.cpus is not UNSET:
+        raise UsageError("vcpus: given together with cpuset.cpus. Give one of them")
+
+
+ALSO = {
     "cpu.max.burst": "cpu.burst",
     "cpuset.cpus.partition": "cpuset.partition",
     "memory": "memory.max",
     "swap": "memory.swap.max",
     "cpus": "cpu.max",
+    "cpuset": "cpuset.cpus",
+    "mems": "cpuset.mems",
     "pids": "pids.max",
 }
 """What else people call a limit: the kernel's file, where the key is another, and the flags."""
@@ -166,7 +145,7 @@ def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """
     nested: dict[str, Any] = {}
     for key, value in pairs.items():
-        for parts, leaf in _leaves(key if isinstance(value, dict) else _ALSO.get(key, key), value):
+        for parts, leaf in _leaves(key if isinstance(value, dict) else ALSO.get(key, key), value):
             place = nested
             for part in parts[:-1]:
                 place = place.setdefault(part, {})

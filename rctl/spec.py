@@ -1,4 +1,4 @@
-"""The spec: a TOML file that says what many VEs may use, and its JSON Schema for editors.
+"""The spec: a TOML file that says what many VEs may use.
 
 [ve.web1]
 memory.max = "2G"
@@ -8,17 +8,27 @@ io.max."/var/lib" = { wbps = "20MB/s" }
 
 from __future__ import annotations
 
+import re
 import tomllib
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
+from . import blame, documents
 from .errors import UsageError
+from .formats import VE_NAME
 from .host import Host
-from .limits import Limits, decode
-from .units import Flag, Quantity, Ranges
+from .limits import ALSO, Limits, check, decode, keys
 
-_LARGEST = 16 << 20
+_LARGEST = 4 << 20
+_DEEPEST = 16
+_OPAQUE = re.compile(
+    r'''"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}|'{3}(?:[^']++|'(?!''))*+'{3,5}'''
+    r"""|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'|#[^\n]*+""",
+    re.DOTALL,
+)
+"""TOML's strings and comments, in which dots and brackets mean nothing (https://toml.io/en/v1.0.0)."""
+_LONG_KEY = re.compile(rf'(?<![\w-])(?:(?:[\w-]++|"")[ \t]*+\.[ \t]*+){{{_DEEPEST}}}', re.ASCII)
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,39 +38,69 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: str, host: Host) -> Spec:
-    """Read and check a spec; ``-`` is standard input. Raises UsageError with the file, the place and the reason."""
+    """Read and check a spec; ``-`` is standard input. Raises UsageError with the file, the place and the reason.
+
+    A wrong file costs at most twice what a right one costs; size and depth are bounded before it is parsed.
+    """
+    data = documents.read(path, _LARGEST, or_stdin=True)
     try:
-        with open(0 if path == "-" else path, "rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise UsageError(f"{path}: larger than {_LARGEST >> 20} MiB. Split it")
-    try:
-        plain = tomllib.loads(data.decode())
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of more digits than Python reads
-        raise UsageError(f"{path}: not TOML: {error}") from None
-    try:
-        spec: Spec = decode(plain, host, Spec)
+        return parse(data, host)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def parse(data: bytes, host: Host) -> Spec:
+    """Check the bytes of a spec. Raises UsageError with the place and the reason."""
+    try:
+        text = data.decode()
+        _check_depth(text)
+        plain = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of more digits than Python reads
+        raise UsageError(f"not TOML: {error}") from None
+    spec: Spec = decode(plain, host, Spec, _refusal)
+    for name, asked in spec.ve.items():
+        _check_ve(name, asked, host)
     return spec
 
 
-def schema() -> dict[str, Any]:
-    """The spec's JSON Schema (2020-12)."""
-    found = msgspec.json.schema(Spec, schema_hook=_schema_of)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rctl spec", **found}
+def _check_depth(text: str) -> None:
+    """Refuse long dotted keys and deep nesting, whose cost in tomllib grows with the square of the depth."""
+    bare = _OPAQUE.sub('""', text)
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", bare):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > _DEEPEST or _LONG_KEY.search(bare):
+        raise UsageError(
+            f"nested deeper than {_DEEPEST} levels. A limit lies at most six deep: ve.NAME.io.max.DISK.rbps"
+        )
 
 
-def _schema_of(kind: type) -> dict[str, Any]:
-    if issubclass(kind, Ranges):
-        types: list[str] = ["string", "integer", "array"]
-        return {"type": types, "items": {"type": "integer"}, "description": f"For example {kind.examples}"}
-    if issubclass(kind, Quantity):
-        types = ["string", "integer", "boolean"] if issubclass(kind, Flag) else ["string", "number"]
-        first = (kind.__doc__ or "").strip().splitlines()[0]
-        return {"type": types, "description": f"{first} For example {kind.examples}"}
-    raise NotImplementedError(kind)
+def _check_ve(name: str, asked: Limits, host: Host) -> None:
+    where = f"ve.{blame.quoted(name)}"
+    if not VE_NAME.fullmatch(name):
+        raise UsageError(f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64")
+    try:
+        check(asked, host)
+    except UsageError as error:
+        raise UsageError(f"{where}.{error}") from None
+
+
+def _refusal(reason: str, place: Sequence[str]) -> UsageError:
+    """What is wrong at ``place`` of a spec, and what to write there."""
+    known = keys()
+    if len(place) < 2:
+        return UsageError(_outside(reason, place, known))
+    told = blame.told(reason, place[2:], Limits, known, ALSO)
+    return UsageError(f"ve.{blame.quoted(place[1])}{'.' if place[2:] or blame.unknown(reason) else ': '}{told}")
+
+
+def _outside(reason: str, place: Sequence[str], known: Sequence[str]) -> str:
+    """What is wrong outside of any VE."""
+    if key := blame.unknown(reason):
+        if any(limit.split(".")[0] == key.split(".")[0] for limit in (*known, *ALSO)):
+            return f"{blame.quoted(key)}: a limit must stand below its VE. Write [ve.NAME] above it"
+        return f"{blame.quoted(key)}: VEs are tables below ve. Write [ve.{blame.quoted(key)}]"
+    return "ve: there is no VE in it. Write [ve.NAME], and limits below it"

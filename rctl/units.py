@@ -73,13 +73,15 @@ class Quantity:
         Raises ValueError with the reason and an example.
         """
         if isinstance(text, bool) or not isinstance(text, str | int | float):
-            raise ValueError(f"{text!r} is no quantity. Write it like {cls.examples}")
+            raise ValueError(f"{str(text)[:64]} is no quantity. Write it like {cls.examples}")
         plain = str(text).strip()
         if plain == "max":
             return cls(MAX)
         try:
             number, fraction, unit = _split(plain)
             amount = cls._amount(number, fraction, unit, whole)
+            if amount == 0 and unit != "%" and (number + (fraction or "")).strip("0"):
+                raise ValueError("it is less than 1")
         except (KeyError, ValueError) as cause:
             detail = f": {cause}" if isinstance(cause, ValueError) and "is not a number" not in str(cause) else ""
             raise ValueError(f"{plain[:64]!r} is not understood{detail}. Write it like {cls.examples}") from None
@@ -330,7 +332,7 @@ class Ranges:
         if isinstance(text, list) and all(type(n) is int for n in text):
             text = ",".join(map(str, text))
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no list of numbers. Write it like {cls.examples}")
+            raise ValueError(f"{str(text)[:64]} is no list of numbers. Write it like {cls.examples}")
         numbers: set[int] = set()
         for part in filter(None, re.split(r"[,\s]*,[,\s]*|\s+", text.strip())):
             match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part, re.ASCII)

@@ -16,7 +16,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts, raise_file_limit
 from ..cgroupfs.tree import Tree
 from ..controllers import core, cpuset
-from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError
+from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError, naming
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
@@ -85,10 +85,12 @@ def adjust(
 
         def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
             promises = expand.Promises(tree)
-            return [
-                Wish(name, writes(expand.disks(expand.vcpus(asked, ve, host, promises)), host), ino=inodes.get(name))
-                for (name, asked), ve in zip(limits.items(), opened, strict=True)
-            ]
+            wishes = []
+            for (name, asked), ve in zip(limits.items(), opened, strict=True):
+                with naming(name):
+                    found = writes(expand.disks(expand.vcpus(asked, ve, host, promises)), host)
+                wishes.append(Wish(name, found, ino=inodes.get(name)))
+            return wishes
 
         return transact(tree, plain, host.boot_id, options, progress, state, prepare)
     same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case

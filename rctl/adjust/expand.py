@@ -15,7 +15,7 @@ from ..cgroupfs.tree import Tree
 from ..controllers import cpu, cpuset, io
 from ..errors import NotAvailableError, NotFoundError, UsageError
 from ..host import Host
-from ..limits import Limits
+from ..limits import Limits, check_cpus
 from ..units import MAX, Cpus, Ranges
 
 EFFECTIVE = f"{cpuset.CPUS.name}.effective"
@@ -79,8 +79,7 @@ def vcpus_of_new(limits: Limits, path: str, host: Host, promises: Promises) -> L
 def _expanded(limits: Limits, path: str, ve: Cgroup | None, host: Host, promises: Promises) -> Limits:
     if limits.vcpus is UNSET:
         return limits
-    if limits.cpuset.cpus is not UNSET:
-        raise UsageError("vcpus: given together with cpuset.cpus. Give one of them")
+    check_cpus(limits)
     count, held = limits.vcpus.amount, _held(ve)
     nodes = _nodes(host, promises.in_effect_above(path), _ranges(ve, EFFECTIVE))
     there = Ranges(tuple(cpu for cpus in nodes.values() for cpu in cpus))

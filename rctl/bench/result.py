@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from .. import documents
 from ..errors import UsageError
 
 Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
@@ -16,6 +17,7 @@ Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
 MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
 """The facts of a machine without which two figures cannot be set beside each other."""
 
+_LARGEST = 256 << 20
 _LATEST = 253402300800.0
 """The year 10000, in seconds since 1970."""
 REPEATS = 0.002
@@ -102,13 +104,9 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
 
     Raises UsageError for a file that cannot be read or holds no results.
     """
+    data = documents.read(os.fspath(path), _LARGEST)
     try:
-        with open(path, "rb") as file:
-            found = msgspec.json.decode(file.read(), type=Result | tuple[Result, ...])
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read: {error.strerror}. Make one with rctl bench all --json FILE"
-        ) from None
+        found = msgspec.json.decode(data, type=Result | tuple[Result, ...])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: holds no results: {error}. Make one with rctl bench all --json FILE") from None
     if found == ():

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from ..errors import NotAvailableError, NotFoundError, UsageError
-from ..formats import unescaped
+from ..formats import VE_NAME, unescaped
 from .cgroup import _DIRECTORY, Cgroup
 
 Stat = Callable[[str], os.stat_result]
 
 PREFIX = "rctl-"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 _MANY = 64
 _PATTERN = frozenset("*?[")
 
@@ -58,7 +56,7 @@ class Tree:
 
     def path(self, name: str) -> str:
         """The cgroup path of a VE's name. Raises UsageError for names that could leave the tree."""
-        if _NAME.fullmatch(name):
+        if VE_NAME.fullmatch(name):
             return self._stem + name
         if name.startswith("/"):
             return check_path(name, "VE")
@@ -70,7 +68,7 @@ class Tree:
     def name(self, path: str) -> str:
         """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
         head, _, tail = path.rpartition("/")
-        if (head or "/") == self.base and tail.startswith(self.prefix) and _NAME.fullmatch(tail[len(self.prefix) :]):
+        if (head or "/") == self.base and tail.startswith(self.prefix) and VE_NAME.fullmatch(tail[len(self.prefix) :]):
             return tail[len(self.prefix) :]
         return path
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 Prune = Annotated[bool, typer.Option("--prune", help="Then remove VEs that the spec does not name; none has processes")]
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Name the file, too, in what is said of one VE's limits."""
+    try:
+        yield
+    except UsageError as error:
+        if error.ve:
+            raise UsageError(f"{file}: {error}") from None
+        raise
 
 
 def apply(
@@ -34,7 +48,9 @@ def apply(
     host = this_host()
     options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
     with Tree.open() as tree:
-        result = many.apply(tree, load(file, host), host, options, prune=prune, progress=progress)
+        spec = load(file, host)
+        with _naming(file):
+            result = many.apply(tree, spec, host, options, prune=prune, progress=progress)
     if json:
         say(as_json(result))
         return
@@ -61,7 +77,9 @@ def diff(
 
     host = this_host()
     with Tree.open() as tree:
-        result = many.apply(tree, load(file, host), host, Options(dry_run=True), prune=prune)
+        spec = load(file, host)
+        with _naming(file):
+            result = many.apply(tree, spec, host, Options(dry_run=True), prune=prune)
     lines = [f"+ {name}" for name in result.made]
     lines += [f"~ {step.describe()}" for outcome in result.account.outcomes for step in outcome.steps]
     lines += [f"- {name}" for name in result.removed]

@@ -20,9 +20,11 @@ PROCS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL = (
 FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
 FILES = (FREEZE,)
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
+NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
 _STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, "cgroup.threads", "cgroup.type"}
 _ACTIONS = {"memory.reclaim"}
+NO_LIMITS = _STRUCTURE | _ACTIONS
+"""Files that are never written verbatim: they move or kill processes, or hold nothing."""
 
 
 class CoreStat(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ def writes(files: dict[str, str], known: Callable[[str], File], host: Host) -> t
 
 
 def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
-    if not _NAME.fullmatch(name) or len(name) > 128:
+    if not NAME.fullmatch(name) or len(name) > 128:
         raise ValueError(f'files: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
     if name in _STRUCTURE:
         raise ValueError(f"files: {name} is not a limit. Use rctl attach, run or rm")

@@ -12,7 +12,7 @@ from ..formats import File, Write, floor_page, size_write
 from ..host import Host
 from ..units import Amount, Size, amount
 
-_PAGE = re.compile(r"([1-9][0-9]{0,3})([KMG])B", re.ASCII)
+PAGE = re.compile(r"([1-9][0-9]{0,3})([KMG])B", re.ASCII)
 
 Hugetlb = dict[str, Size]
 """Limits in bytes by page size (``2MB``, ``1GB``)."""
@@ -27,14 +27,14 @@ class HugePages(File, frozen=True):
     @property
     def page(self) -> int:
         """Bytes of one huge page."""
-        number, letter = _PAGE.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
+        number, letter = PAGE.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
         return int(number) << 10 * ("KMG".index(letter) + 1)
 
 
 @lru_cache
 def file(page: str) -> HugePages:
     """The file that limits pages of this size. Raises ValueError on what is no page size."""
-    if not _PAGE.fullmatch(page):
+    if not PAGE.fullmatch(page):
         raise ValueError(f"hugetlb: {page!r} is no page size. Write it as the kernel does: 2MB or 1GB")
     return HugePages(f"hugetlb.{page}.max", "hugetlb", since="5.6", unit="bytes")
 

@@ -10,7 +10,7 @@ from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.plan import Set
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError
+from ..errors import BusyError, naming
 from ..host import Host
 from ..limits import Limits, writes
 from ..spec import Spec
@@ -33,12 +33,18 @@ def apply(
     Raises BusyError before any change when ``prune`` meets a VE with processes.
     """
     surplus = _surplus(tree, spec) if prune else []
+    limits = {name: _on_disks(name, asked) for name, asked in spec.ve.items()}
     if options.dry_run:
-        return _dry(tree, spec.ve, surplus, host, options)
-    made, account = bare.apply(tree, spec.ve, host, options, progress)
+        return _dry(tree, limits, surplus, host, options)
+    made, account = bare.apply(tree, limits, host, options, progress)
     for name in surplus:
         bare.remove(tree, name)
     return Result(tuple(made), account, tuple(surplus))
+
+
+def _on_disks(name: str, asked: Limits) -> Limits:
+    with naming(name):
+        return disks(asked)
 
 
 def _surplus(tree: Tree, spec: Spec) -> list[str]:
@@ -66,7 +72,8 @@ def _dry(tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, 
 
 def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:
     path = bare.managed_path(tree, name)
-    asked = vcpus_of_new(disks(asked), path, host, promises)
+    with naming(name):
+        asked = vcpus_of_new(asked, path, host, promises)
     steps = tuple(
         Set(path, w.file.name, old, new, w.key)
         for w in writes(asked, host)

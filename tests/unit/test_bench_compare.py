@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,9 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_the_worst_verdict_speaks_for_all() -> None:
     verdicts = [figure(1.0, verdict=one) for one in ("pass", "", "not measured", "cannot tell", "fail")]
     assert [verdict_of([result(*verdicts[:count])]) for count in (0, 1, 4, 5)] == ["", "pass", "cannot tell", "fail"]
+
+
+def test_a_fifo_holds_no_results_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(UsageError, match=r"x\.json: is a FIFO\. Give a regular file"):
+        load(tmp_path / "x.json")

@@ -1,0 +1,126 @@
+"""What is wrong in plain data that msgspec refused: the keys down to it, and a reason in a person's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+Hook = Callable[[type[Any], Any], Any]
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_NO_WORD = re.compile(r"Invalid enum value (.*)", re.DOTALL)
+_WORDS = {
+    "object": "a table",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+    "datetime": "a date",
+    "date": "a date",
+    "time": "a time",
+}
+_BELOW = {
+    "io.max": 'io.max.DEVICE = { wbps = "20MB/s" }',
+    "hugetlb": 'hugetlb.2MB = "1G"',
+    "files": 'files."memory.max" = "1G"',
+}
+"""How to write a limit below whose key a part of the user's own follows."""
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+def split(error: msgspec.ValidationError) -> tuple[str, str]:
+    """msgspec's reason and its path, in which ``[...]`` stands for a key of a dict; an empty path: the data itself."""
+    reason, at, path = str(error).rpartition(" - at `$")
+    return (reason, path.rstrip("`")) if at else (path, "")
+
+
+def place(data: Any, path: str, kind: type[Any], hook: Hook) -> list[str]:
+    """The keys down to the value that was refused, for the ``path`` that msgspec gave."""
+    found, *rest = (list(filter(None, part.split("."))) for part in path.split("[...]"))
+    for part in rest:
+        found += [_blamed(data, found, kind, hook), *part]
+    return found
+
+
+def _blamed(data: Any, keys: Sequence[str], kind: type[Any], hook: Hook) -> str:
+    """The first key below ``keys`` whose entry is refused on its own. Each entry is decoded once more, and no other."""
+    for key in keys:
+        data = data[key]
+    for key, value in data.items():
+        alone: Any = {key: value}
+        for above in reversed(keys):
+            alone = {above: alone}
+        try:
+            msgspec.convert(alone, kind, dec_hook=hook)
+        except msgspec.ValidationError:
+            return str(key)
+    return "?"
+
+
+def unknown(reason: str) -> str:
+    """The key that has no meaning where it stands; empty where the reason is another."""
+    match = _UNKNOWN.fullmatch(reason)
+    return match[1] if match else ""
+
+
+def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str], also: Mapping[str, str]) -> str:
+    """The refusal of one VE's data as ``KEY: reason. Remedy``.
+
+    ``keys``: down to the limit in a ``kind``. ``known``: every limit's key; ``also``: what else people call a limit.
+    """
+    limit = ".".join(keys)
+    if last := unknown(reason):
+        return _no_such(f"{limit}.{last}".removeprefix("."), last, known, also)
+    if not limit:
+        return plain(reason)
+    below = [key for key in known if key.startswith(limit + ".")]
+    if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in _BELOW):
+        better = _BELOW.get(limit) or also.get(limit) or " or ".join(below[:3])
+        return f"{limit}: is a group of limits. Write {better}"
+    if value := _NO_WORD.fullmatch(reason):
+        return f"{limit}: {value[1][:64]} is not possible. Write {' or '.join(_words(kind, keys))}"
+    return f"{limit}: {plain(reason)}"
+
+
+def _no_such(key: str, last: str, known: Sequence[str], also: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    if "." in last and key in known:
+        return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
+    dotted = re.sub("[-_]", ".", key)
+    near = [also[key]] if key in also else [dotted] if dotted in known else get_close_matches(key[:80], known, 1)
+    remedy = f". Did you mean {near[0]}?" if near else "."
+    return f"{key[:80]}: there is no such limit{remedy} See rctl schema"
+
+
+def plain(reason: str) -> str:
+    """msgspec's reason, with types in the words of a spec."""
+
+    def words(match: re.Match[str]) -> str:
+        wanted, given = (" or ".join(_WORDS.get(t, t) for t in side.split(" | ")) for side in match.groups())
+        return f"must be {wanted}, not {given}"
+
+    return _EXPECTED.sub(words, reason)
+
+
+def _words(kind: Any, keys: Sequence[str]) -> list[str]:
+    """The words of the Literal that is at ``keys`` of a struct."""
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return list(get_args(part))
+        if keys and isinstance(part, type) and issubclass(part, msgspec.Struct):
+            field = next(field for field in msgspec.structs.fields(part) if field.encode_name == keys[0])
+            return _words(field.type, keys[1:])
+    return []
+
+
+def quoted(key: str) -> str:
+    """A key as TOML writes it: in quotes where it is not bare."""
+    key = key[:80]
+    return key if _BARE.fullmatch(key) else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'

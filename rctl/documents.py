@@ -1,0 +1,47 @@
+"""Files that people hand in: opened without waiting, regular, of bounded size."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .errors import UsageError
+
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def read(path: str, largest: int, *, or_stdin: bool = False) -> bytes:
+    """The bytes of a regular file, at most ``largest``. ``or_stdin``: ``-`` is standard input.
+
+    The unnamed pipe that a shell makes for ``<(command)`` is read like standard input; a named FIFO, which may have
+    nobody at its other end, is not. Raises UsageError, which names the file, the cause and the remedy.
+    """
+    stdin = or_stdin and path == "-"
+    try:
+        with open(0, "rb", closefd=False) if stdin else open(path, "rb", opener=_at_once) as file:
+            if not stdin:
+                _check(path, file.fileno())
+            data = file.read(largest + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{path[:80]!r}: no file has such a name. Give the file's path") from None
+    if len(data) > largest:
+        raise UsageError(f"{path}: larger than {largest >> 20} MiB. Split it")
+    return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _check(path: str, fd: int) -> None:
+    """Refuse what is no regular file; let an unnamed pipe wait for its writer."""
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISFIFO(mode) and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+        os.set_blocking(fd, True)
+        return
+    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    raise UsageError(f"{path}: is {kind}. Give a regular file")

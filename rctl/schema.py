@@ -1,0 +1,143 @@
+"""The spec's JSON Schema (2020-12), for editors: made from the limits' types, it refuses what rctl refuses.
+
+It takes all that rctl takes. Of what rctl refuses, it takes only what a pattern cannot say: a number of many digits
+that is out of range, a text with a fraction at the edge of the range, a list such as ``3-1``, a disk that is not there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .controllers import core, hugetlb
+from .formats import VE_NAME
+from .spec import Spec
+from .units import Flag, Quantity, Ranges, Rate, Size
+
+_SMALLEST_PAGE = 4096
+_EXACT = 4
+"""Up to so many digits a pattern holds a number to its highest value; above, to how many digits that has."""
+_LETTERS = "KMGTPE"
+_SUFFIXES = ("", "us", "ms", "s", "min", "h", "m", "B", *(a + b for a in _LETTERS for b in ("", "B", "iB")))
+_FLAGS = "0", "1", "true", "false", "yes", "no", "on", "off"
+
+
+def schema() -> dict[str, Any]:
+    """The spec's JSON Schema (https://json-schema.org/draft/2020-12)."""
+    kinds: dict[str, dict[str, Any]] = {}
+
+    def hook(kind: type[Any]) -> dict[str, Any]:
+        name = f"{kind.__name__}Value"  # a struct may have the same name
+        kinds.setdefault(name, _ranges() if issubclass(kind, Ranges) else _quantity(kind))
+        return {"$ref": f"#/$defs/{name}"}
+
+    found = msgspec.json.schema(Spec, schema_hook=hook)
+    definitions = found["$defs"]
+    definitions["Spec"]["properties"]["ve"]["propertyNames"] = {"pattern": f"^{VE_NAME.pattern}$"}
+    limits = definitions["Limits"]
+    limits["not"] = {
+        "required": ["vcpus", "cpuset"],
+        "properties": {"cpuset": {"required": ["cpus"]}},
+    }
+    limits["properties"]["hugetlb"]["propertyNames"] = {"pattern": f"^{hugetlb.PAGE.pattern}$"}
+    limits["properties"]["files"]["propertyNames"] = {
+        "pattern": f"^{core.NAME.pattern}$",
+        "maxLength": 128,
+        "not": {"enum": sorted(core.NO_LIMITS)},
+    }
+    definitions.update(sorted(kinds.items()))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rctl spec", **found}
+
+
+def _ranges() -> dict[str, Any]:
+    number = {"type": "integer", "minimum": 0, "maximum": 99999}
+    part = "[0-9]{1,5}(-[0-9]{1,5})?"
+    text = {"type": "string", "pattern": rf"^[\s,]*({part}([\s,]+{part})*)?[\s,]*$"}
+    return {
+        "description": f"For example {Ranges.examples}",
+        "anyOf": [text, number, {"type": "array", "items": number}],
+    }
+
+
+def _quantity(kind: type[Quantity]) -> dict[str, Any]:
+    first = (kind.__doc__ or "").strip().splitlines()[0]
+    texts, others = [word for word in ("max", "idle") if _takes(kind, word)], [_number(kind)]
+    if issubclass(kind, Flag):
+        texts, others = [_any_case(word) for word in _FLAGS], [{"enum": [True, False, 0, 1]}]
+    else:
+        texts += _numbers(kind)
+    text = {"type": "string", "pattern": rf"^\s*({'|'.join(texts)})\s*$"}
+    return {"description": f"{first} For example {kind.examples}", "anyOf": [text, *others]}
+
+
+def _takes(kind: type[Quantity], text: str) -> bool:
+    try:
+        kind.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _factor(kind: type[Quantity], suffix: str) -> int:
+    """What ``1`` with this suffix is, in the kind's own unit; 0 where there is no such suffix."""
+    try:
+        return kind._amount("1", None, suffix, None)
+    except (KeyError, ValueError):
+        return 0
+
+
+def _least(kind: type[Quantity]) -> int:
+    return kind.low if _takes(kind, "0") else max(kind.low, 1)
+
+
+def _number(kind: type[Quantity]) -> dict[str, Any]:
+    factor, low = _factor(kind, ""), _least(kind)
+    if factor > 1:  # a smaller float has an exponent, which is not taken
+        return {"type": "number", "minimum": max(low / factor, 1e-4), "maximum": kind.high // factor}
+    whole = {"type": "number" if _takes(kind, f"{max(low, 1)}.5") else "integer", "maximum": kind.high}
+    if issubclass(kind, Size) and not issubclass(kind, Rate):
+        return {"anyOf": [{"const": 0}, {**whole, "minimum": _SMALLEST_PAGE}]}
+    return {**whole, "minimum": low}
+
+
+def _numbers(kind: type[Quantity]) -> list[str]:
+    """Patterns of numbers in range, each with the suffixes that it may have."""
+    size = issubclass(kind, Size) and not issubclass(kind, Rate)
+    low, suffixes = _least(kind), dict[str, list[str]]()
+    for suffix in _SUFFIXES:
+        if factor := _factor(kind, suffix):
+            number = _between(_SMALLEST_PAGE if size and factor == 1 else low // factor, kind.high // factor)
+            suffixes.setdefault(number, []).append(_any_case(suffix) if issubclass(kind, Size) else suffix)
+    if size:
+        suffixes |= {"0+": ["", "[Bb]"], _between(0, 100): ["%"]}
+    elif _factor(kind, "%"):
+        suffixes["[0-9]+"] = ["%"]
+    nothing = r"(?!0*(\.0*)?([^0-9.]|$))" if low else ""
+    fraction = r"(\.[0-9]*)?" if _takes(kind, "7000.5") or _takes(kind, "0.5") else r"(\.0*)?"
+    after = r"(\s*/s)?" if issubclass(kind, Rate) else ""
+    return [rf"{nothing}{number}{fraction}\s*({'|'.join(found)}){after}" for number, found in suffixes.items()]
+
+
+def _between(low: int, high: int) -> str:
+    """Whole numbers in a range, leading zeros allowed."""
+    above = rf"(?!0*({_up_to(low - 1)})(\D|$))" if low > 0 else ""
+    return f"{above}0*({_up_to(high)})"
+
+
+def _up_to(most: int) -> str:
+    """Whole numbers from 0 to ``most``, or of as many digits where that has many."""
+    digits = str(most)
+    if len(digits) > _EXACT:
+        return f"[0-9]{{1,{len(digits)}}}"
+    cases = [f"[0-9]{{0,{len(digits) - 1}}}"] if len(digits) > 1 else []
+    for i, digit in enumerate(digits):
+        least = 0 if i or len(digits) == 1 else 1
+        if int(digit) > least:
+            rest = len(digits) - i - 1
+            cases.append(f"{digits[:i]}[{least}-{int(digit) - 1}]" + "[0-9]" * rest)
+    return "|".join([*cases, digits])
+
+
+def _any_case(text: str) -> str:
+    return "".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else c for c in text)
