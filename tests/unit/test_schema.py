@@ -1,0 +1,163 @@
+"""The spec's JSON Schema: it takes what rctl takes, and refuses what rctl refuses, as editors see it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from rctl import units
+from rctl.cli.output import as_json
+from rctl.errors import UsageError
+from rctl.limits import keys
+from rctl.schema import schema
+from rctl.spec import load, parse
+from tests.unit.fake_kernel import FakeKernel
+
+HOST = FakeKernel().host
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCHEMA = schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_a_json_schema_and_says_what_it_is() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert SCHEMA["title"] == "rctl spec"
+
+
+@pytest.mark.parametrize("key", [key for key in keys() if key not in ("io.max", "hugetlb", "files")])
+def test_every_limit_is_in_the_schema(key: str) -> None:
+    place: Any = SCHEMA["$defs"]["Limits"]
+    for part in key.split("."):
+        place = place["properties"][part]
+        place = SCHEMA["$defs"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
+    assert place
+
+
+def test_a_quantity_has_an_example() -> None:
+    assert "512MiB" in SCHEMA["$defs"]["SizeValue"]["description"]
+
+
+BAD = [
+    "[web]\nmemory.max = 5000",
+    "",
+    "[ve]\nweb = 5",
+    '[ve."a/b"]\npids.max = 5',
+    '[ve."/foreign"]\npids.max = 5',
+    f"[ve.{'x' * 65}]\npids.max = 5",
+    '[ve.web]\nmemory = "1G"',
+    '[ve.web]\n"memory.max" = "1G"',
+    "[ve.web]\nmemory.maxx = 5",
+    '[ve.web]\nmemory.max = "2 Gigs"',
+    "[ve.web]\nmemory.max = -1",
+    "[ve.web]\nmemory.max = 512",
+    '[ve.web]\nmemory.max = "512"',
+    '[ve.web]\nmemory.max = "16E"',
+    '[ve.web]\nmemory.max = "101%"',
+    "[ve.web]\nmemory.max = true",
+    "[ve.web]\nmemory.max = 9223372036854775808",
+    '[ve.web]\nmemory.oom.group = "maybe"',
+    "[ve.web]\nmemory.oom.group = 2",
+    "[ve.web]\ncpu.max = 0",
+    '[ve.web]\ncpu.max = "1.5 CPUs"',
+    "[ve.web]\ncpu.weight = 0",
+    "[ve.web]\ncpu.weight = 10001",
+    '[ve.web]\ncpu.weight = "max"',
+    '[ve.web]\ncpu.period = "2s"',
+    "[ve.web]\ncpu.period = 999",
+    '[ve.web]\ncpu.burst = "max"',
+    "[ve.web]\nvcpus = 0",
+    "[ve.web]\nvcpus = 1.5",
+    '[ve.web]\nvcpus = 2\ncpuset.cpus = "0-1"',
+    '[ve.web]\ncpuset.cpus = "a-b"',
+    "[ve.web]\ncpuset.cpus = [-1]",
+    "[ve.web]\ncpuset.cpus = 123456",
+    '[ve.web]\ncpuset.partition = "gold"',
+    "[ve.web]\npids.max = 1.5",
+    "[ve.web]\npids.max = 4194305",
+    '[ve.web]\npids.max = "5k"',
+    "[ve.web]\nio.weight = 0",
+    '[ve.web]\nio.weight = "idle"',
+    '[ve.web]\nio.max = "vda rbps=2M"',
+    "[ve.web]\nio.max.vda.rbps = 0",
+    "[ve.web]\nio.max.vda.speed = 5",
+    '[ve.web]\nio.max.vda.riops = "5MiB"',
+    '[ve.web]\nhugetlb.3XB = "1G"',
+    '[ve.web]\nfiles."cgroup.procs" = 5',
+    '[ve.web]\nfiles."memory.reclaim" = 5000',
+    '[ve.web]\nfiles."../x" = 5',
+    '[ve.web]\nfiles."memory.max" = 1.5',
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_json_schema_refuses_what_rctl_refuses(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(text.encode(), HOST)
+    assert not VALIDATOR.is_valid(tomllib.loads(text))
+
+
+GOOD = [
+    '[ve.web1]\nmemory.max = "2G"\ncpu.max = 1.5\ncpuset.cpus = [0, 1]',
+    '[ve.web1]\nio.max.vda = { wbps = "20MB/s" }\nmemory.oom.group = true\nmemory.swap.max = 0',
+    '[ve."a.b@c+d-e_f"]\nio.max."/var/lib".rbps = "max"\ncpu.weight = "idle"\nvcpus = "max"',
+    '[ve.web1]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = "1G"\nfiles."memory.max" = "1G"',
+    '[ve.web1]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
+    "[ve.web1]",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_json_schema_takes_what_rctl_takes(text: str) -> None:
+    assert parse(text.encode(), HOST).ve
+    assert list(VALIDATOR.iter_errors(tomllib.loads(text))) == []
+
+
+NUMBERS = st.one_of(
+    st.integers(0, 2**65).map(str),
+    st.sampled_from(["0", "1", "2", "7", "8", "100", "101", "999", "1000", "4095", "4096", "8192", "10000", "10001"]),
+    st.decimals(0, 10**6, places=3).map(str),
+)
+UNITS = st.sampled_from(["", "%", "m", "us", "ms", "s", "min", "h", "B", "K", "kb", "KiB", "g", "T", "P", "EiB", "M/s"])
+TEXTS = st.one_of(
+    st.builds("{}{}{}{}".format, st.sampled_from(["", "0", " "]), NUMBERS, st.sampled_from(["", " "]), UNITS),
+    st.sampled_from(["max", "idle", " max ", "true", "Off", "yes"]),
+)
+VALUES = st.one_of(TEXTS, st.integers(0, 2**65), st.floats(0, 10**9), st.booleans())
+KINDS = sorted({name.removesuffix("Value") for name in SCHEMA["$defs"] if name.endswith("Value")} - {"Ranges"})
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=100, deadline=None)
+@given(value=VALUES)
+def test_whatever_quantity_rctl_takes_the_schema_takes(name: str, value: Any) -> None:
+    kind = getattr(units, name)
+    try:
+        taken = kind.parse(value, whole=10**10) if kind is units.Size else kind.parse(value)
+    except ValueError:
+        return
+    if kind is units.Size and taken.amount is not units.MAX and 0 < taken.amount < 4096:
+        return  # less than one page, which rctl refuses when it makes the writes
+    assert Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}Value"}).is_valid(value)
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)
+def test_every_example_is_a_spec_fits_the_schema_and_names_it(example: Path) -> None:
+    text = example.read_text()
+    assert load(str(example), HOST).ve
+    assert list(VALIDATOR.iter_errors(tomllib.loads(text))) == []
+    first = text.splitlines()[0]
+    assert first.startswith("#:schema ")
+    assert json.loads((EXAMPLES / first.removeprefix("#:schema ")).read_text()) == SCHEMA
+
+
+def test_the_schema_beside_the_examples_is_that_of_this_rctl() -> None:
+    """When it is not: ``rctl schema > examples/rctl.schema.json``."""
+    assert (EXAMPLES / "rctl.schema.json").read_text() == as_json(SCHEMA) + "\n"
