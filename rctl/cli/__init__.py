@@ -33,7 +33,7 @@ def main() -> NoReturn:
     except OSError as error:  # a pipe that was closed, a disk that is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"rctl: standard output: {error.strerror}\n")
+            _warn(f"standard output: {error.strerror}")
         status = status or 1
     sys.exit(status)
 
@@ -55,22 +55,26 @@ def _status() -> int:
         return error.exit_status
     except KeyboardInterrupt as stop:
         adjusts = sys.argv[1:2] not in (["bench"], ["exporter"])
-        sys.stderr.write(
-            "rctl: interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts + "\n"
-        )
+        _warn("interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts)
         return getattr(stop, "exit_status", 130)
     except BrokenPipeError:
         return 1
     except OSError as error:
-        sys.stderr.write(f"rctl: {error}\n")
+        _warn(str(error))
         return 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
             raise
         text = " ".join(str(error.format_message()).split()) or "no verb given"
         verb = getattr(getattr(error, "ctx", None), "command_path", "rctl")
-        sys.stderr.write(f"rctl: {text.rstrip('.')}. See {verb} --help\n")
+        _warn(f"{text.rstrip('.')}. See {verb} --help")
         return 2
+
+
+def _warn(text: str) -> None:
+    from .output import warn
+
+    warn(text)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

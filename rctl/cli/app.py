@@ -32,8 +32,9 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     if wanted:
         from ..version import __version__
+        from .output import say
 
-        typer.echo(f"rctl {__version__}")
+        say(f"rctl {__version__}")
         raise typer.Exit
 
 

@@ -119,6 +119,6 @@ def rm(
             except RctlError as error:
                 done[name] = "left alone"
                 warn(str(error))
-    say(as_json(done) if json else "\n".join(f"{name}: {what}" for name, what in done.items()))
+    say(*([as_json(done)] if json else [f"{name}: {what}" for name, what in done.items()]))
     if {"left alone", "not there"}.intersection(done.values()):
         raise typer.Exit(1)

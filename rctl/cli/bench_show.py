@@ -28,7 +28,7 @@ def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
         _groups(result)
         if result.interrupted:
             warn(f"{result.bench}: interrupted; this is what it had by then")
-    say(f"\nverdict: {_words(results)}")
+    say("", f"verdict: {_words(results)}")
 
 
 def _groups(result: Result) -> None:
@@ -99,4 +99,4 @@ def show_comparison(found: Comparison, *, json: bool) -> None:
     columns(head, rows, right=frozenset({2, 3, 4, 5}))
     counts = {what: sum(line.change == what for line in found.lines) for what in ("better", "worse", "same")}
     rest = len(rows) - sum(counts.values())
-    say("\n" + ", ".join(f"{count} {what}" for what, count in counts.items()) + f", {rest} that nobody can tell")
+    say("", ", ".join(f"{count} {what}" for what, count in counts.items()) + f", {rest} that nobody can tell")

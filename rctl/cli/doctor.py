@@ -31,7 +31,7 @@ def doctor(json: Json = False) -> None:
         for line in lines(checks):
             say(line)
         failed = sum(check.state == "fail" for check in checks)
-        say(f"\n{failed} to mend before limits can be set here." if failed else "\nLimits can be set here.")
+        say("", f"{failed} to mend before limits can be set here." if failed else "Limits can be set here.")
     if not usable(checks):
         raise typer.Exit(1)
 

@@ -91,12 +91,9 @@ def once(
     collect: Collect = None,
 ) -> None:
     """Print one page of figures."""
-    import sys
+    from .output import page
 
-    settings = _settings(include, exclude, collect, profile, 0)
-    page = _page(settings, openmetrics)
-    sys.stdout.flush()
-    sys.stdout.buffer.writelines(page)
+    page(_page(_settings(include, exclude, collect, profile, 0), openmetrics))
 
 
 @app.command("write")

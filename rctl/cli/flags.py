@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
+from ..escape import escaped
 
 LIMIT_FLAGS = {
     "memory": ("memory.max", "Most memory: 2G, 512MiB, 50%, max"),
@@ -141,4 +142,4 @@ def command_line() -> str:
     words = ["rctl", *sys.argv[1:]]
     if "--" in words:  # a command that is run may hold what is nobody else's to read
         words = [*words[: words.index("--") + 1], "..."]
-    return shlex.join(words)
+    return escaped(shlex.join(words))

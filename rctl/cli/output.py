@@ -1,22 +1,38 @@
-"""What people and programs read: JSON, aligned columns, progress, one-line errors."""
+"""What people and programs read: JSON, aligned columns, progress, one-line errors.
+
+The one door to standard output and standard error: whatever comes from outside goes through here, and is escaped here.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
 import msgspec
 
 from ..adjust.account import Account
 from ..adjust.progress import Event
 from ..errors import RctlError
+from ..escape import escaped, escaped_json
 from ..units import Quantity, Ranges
 
 
-def as_json(data: Any) -> str:
+class Shown(str):
+    """Text that is escaped already; its line ends are meant."""
+
+    __slots__ = ()
+
+
+def as_json(data: Any) -> Shown:
     """JSON for programs, indented; quantities as numbers, no limit as ``"max"``, number lists as the kernel's text."""
-    return msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=2).decode()
+    try:
+        text = msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=2).decode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, in the name of a file or cgroup
+        import json
+
+        text = json.dumps(msgspec.to_builtins(data, enc_hook=_plain), indent=2)
+    return Shown(escaped_json(text, ascii_only=not _is_utf8(sys.stdout)))
 
 
 def _plain(value: Any) -> Any:
@@ -27,31 +43,51 @@ def _plain(value: Any) -> Any:
     raise NotImplementedError(type(value))
 
 
-def say(text: str = "") -> None:
-    """A line on standard output."""
+def say(*lines: str) -> None:
+    """Lines on standard output; none: an empty one. A line end inside one of them is shown as ``\\n``."""
+    for line in lines or ("",):
+        _out(line if isinstance(line, Shown) else escaped(line))
+
+
+def _out(text: str) -> None:
+    if not _is_utf8(sys.stdout):
+        text = text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
     sys.stdout.write(text + "\n")
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return stream.encoding is None or stream.encoding.lower() in ("utf-8", "utf8")
 
 
 def warn(text: str) -> None:
     """A line on standard error."""
-    sys.stderr.write(f"rctl: {text}\n")
+    sys.stderr.write(f"rctl: {escaped(text)}\n")
 
 
 def tell(text: str) -> None:
     """Progress of a long job, one line that is overwritten on a terminal; silent in a pipe."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text[:100]}")
+        sys.stderr.write(f"\r\x1b[K{escaped(text)[:100]}")
         sys.stderr.flush()
+
+
+def page(pieces: Iterable[bytes]) -> None:
+    """Bytes for a program on standard output; on a terminal their lines are escaped like others."""
+    if sys.stdout.isatty():
+        say(*b"".join(pieces).decode("utf-8", "surrogateescape").rstrip("\n").split("\n"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(pieces)
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> None:
     """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right."""
-    table = [list(head), *map(list, rows)]
+    table = [[escaped(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     for number, row in enumerate(table):
         cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
         line = "  ".join(cells).rstrip()
-        say(f"\x1b[1m{line}\x1b[0m" if number == 0 and sys.stdout.isatty() else line)
+        _out(f"\x1b[1m{line}\x1b[0m" if number == 0 and sys.stdout.isatty() else line)
 
 
 def progress(event: Event) -> None:
@@ -60,7 +96,7 @@ def progress(event: Event) -> None:
         return
     end = event.what == "close"
     percent = 100 * event.done // max(1, event.total)
-    sys.stderr.write("\r\x1b[K" if end else f"\r\x1b[K{percent:3}% {event.text[:100]}")
+    sys.stderr.write("\r\x1b[K" if end else f"\r\x1b[K{percent:3}% {escaped(event.text)[:100]}")
     sys.stderr.flush()
 
 
@@ -81,6 +117,6 @@ def report_failure(error: RctlError) -> None:
     """One line for the error, then a line for every VE that the adjustment spoke of."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
-    warn(" ".join(str(error).split("\n")))
+    warn(str(error))
     for outcome in error.account.outcomes if error.account else ():
-        sys.stderr.write(f"  {outcome.name}: {outcome.status}\n")
+        sys.stderr.write(f"  {escaped(outcome.name)}: {outcome.status}\n")

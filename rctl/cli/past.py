@@ -79,4 +79,4 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
 
     with Tree.open() as tree:
         told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
-    say(as_json(told) if json else "\n".join(told) or "nothing to recover")
+    say(*([as_json(told)] if json else told or ["nothing to recover"]))

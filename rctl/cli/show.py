@@ -31,7 +31,7 @@ def show(
         say(as_json([view.exact() for view in found]))
         return
     for number, view in enumerate(found):
-        say(("\n" if number else "") + "\n".join(lines(view, disk_name)))
+        say(*([""] if number else []), *lines(view, disk_name))
 
 
 def _interval(text: str) -> float:

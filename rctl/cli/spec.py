@@ -86,6 +86,6 @@ def diff(
     if json:
         say(as_json(result))
     elif lines:
-        say("\n".join(lines))
+        say(*lines)
     if lines and exit_code:
         raise typer.Exit(1)

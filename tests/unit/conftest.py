@@ -4,3 +4,5 @@ from hypothesis import settings
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+from tests.unit.shell import shell  # noqa: E402, F401 (a fixture for all)

@@ -1,0 +1,31 @@
+"""Text from outside, made fit to be shown: nothing in it can move the cursor, colour the screen or end a line."""
+
+from __future__ import annotations
+
+import re
+
+_ODD = re.compile(r"[^\x20-\x7e\n]")
+
+
+def escaped(text: str) -> str:
+    """The text on one line, with what cannot be printed as Python writes it (``\\x1b``, ``\\n``, ``\\u202e``).
+
+    That is control characters (C0, C1, DEL), line ends, bidirectional controls and bytes that are no UTF-8 (which
+    Python holds as lone surrogates). https://www.unicode.org/reports/tr9, https://www.unicode.org/reports/tr36
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def escaped_json(text: str, ascii_only: bool = False) -> str:
+    """JSON with the same characters as JSON's own escapes (RFC 8259, section 7); its line ends stay."""
+
+    def safe(match: re.Match[str]) -> str:
+        letter = match[0]
+        if letter.isprintable() and not ascii_only:
+            return letter
+        units = letter.encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+    return _ODD.sub(safe, text)
