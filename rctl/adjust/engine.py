@@ -7,7 +7,7 @@ comes before the read, so what was planned is still true when it is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -125,26 +125,23 @@ def transact(
         _check(tree, wishes, opened)
         if not options.dry_run:
             locks = stack.enter_context(Locks(make(state), options.wait))
-            if prepare is not None:
-                locks.take([(_ALLOCATION, "vcpus")])
-            notes += _lock(tree, boot_id, state, opened, locks, options)
-        if prepare is not None:
-            wishes = prepare(opened)
+            notes += _lock(tree, boot_id, state, opened, locks, options, bool(prepare))
+        wished = prepare(opened) if prepare else wishes
         cgroups = {ve.path: ve for ve in opened}
-        changes, enables, said = _look(tree, wishes, opened, options)
+        changes, enables, said = _look(tree, wished, opened, options)
         while not options.dry_run and (new := [step.path for step in enables if step.path not in cgroups]):
             # Whoever enables controllers has that cgroup alone, for rolling back would take others' limits away.
             cgroups |= {path: stack.enter_context(tree.walk(path)) for path in new}
-            locks.drop(cgroups[path].ino for path in new)
-            locks.take((cgroups[path].ino, path) for path in new)
+            notes += _lock(tree, boot_id, state, cgroups.values(), locks, options, bool(prepare))
             _close_edits(opened)
-            changes, enables, said = _look(tree, wishes, opened, options)
+            wished = prepare(opened) if prepare else wishes
+            changes, enables, said = _look(tree, wished, opened, options)
         notes += said
         try:
             steps = plan.steps(changes, enables, options.force)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
+        names = {ve.path: wish.name for wish, ve in zip(wished, opened, strict=True)}
         if options.dry_run or not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(notes))
         inodes = {step.path: cgroups[step.path].ino for step in steps}
@@ -187,16 +184,19 @@ def _run(
 
 
 def _lock(
-    tree: Tree, boot_id: str, state: State, opened: Sequence[Cgroup], locks: Locks, options: Options
+    tree: Tree,
+    boot_id: str,
+    state: State,
+    ours: Collection[Cgroup],
+    locks: Locks,
+    options: Options,
+    chooses: bool,
 ) -> list[str]:
-    """Have the VEs alone and their parents shared, and settle what a crash left of them. Returns notes for people."""
-    alone = [(ve.ino, ve.path) for ve in opened]
-    shared = _parents(tree, opened) if len(opened) < MANY else set()
-    locks.take(alone, shared)
-    told = recover_for(tree, boot_id, state, options.deadline, locks, dict(alone), time.monotonic() + options.wait)
-    if told:
-        locks.take(alone, shared)
-    return told
+    """Have cgroups alone and their parents shared, and settle what a crash left of them. Returns notes for people."""
+    alone = [(ve.ino, ve.path) for ve in ours]
+    shared = _parents(tree, ours) if len(ours) < MANY else set()
+    locks.take([*alone, (_ALLOCATION, "vcpus")] if chooses else alone, shared)
+    return recover_for(tree, boot_id, state, options.deadline, locks, dict(alone), time.monotonic() + options.wait)
 
 
 def _close(opened: Iterable[Cgroup]) -> None:

@@ -1,6 +1,10 @@
 """Locks on VEs: one byte of one file for each cgroup inode, held by open file description (F_OFD_SETLK in fcntl(2)).
 
 They vanish with the process that held them, whatever ended it, and need no file of their own for each VE.
+
+- **One order.** Whoever waits for a lock holds only locks of lower inodes. So nobody waits in a circle.
+- **A queue.** Each lock has a second byte, its turnstile. Who finds a lock taken waits for it inside its turnstile, and
+  those who come later wait outside. So many short holders of a shared lock do not keep out the one who wants it alone.
 """
 
 from __future__ import annotations
@@ -9,60 +13,97 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from ..errors import BusyError, NotAvailableError
+from .fork import hold, let_go
 from .state import State
 
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length (0: to the end), pid
+_TURNSTILES = 1 << 62
+"""The turnstile of an inode's lock lies so many bytes behind it."""
+_EVERY = _TURNSTILES - 1
+"""The inode, which no cgroup has, whose turnstile is for the lock on all."""
+_LONGEST = 0.01  # seconds between two tries
 MANY = 64
-"""So many cgroups are locked as one."""
+"""So many cgroups are locked as one: the kernel searches a list for each single lock."""
 
 
 class Locks:
-    """Holds the locks of some VEs. Use as a context manager."""
+    """Holds the locks of some VEs. Use as a context manager. A forked child does not hold them."""
 
     def __init__(self, state: State, wait: float = 30.0) -> None:
         """``wait``: seconds in all to wait for others."""
         try:
-            self._fd = os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            self._fd = hold(os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise NotAvailableError(f"{state.locks}: cannot be opened: {error.strerror}. See RCTL_STATE") from None
         self._deadline = time.monotonic() + wait
+        self._held: dict[int, int] = {}
         self._all = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        let_go(self._fd)
 
     def take(self, alone: Iterable[tuple[int, str]], shared: Iterable[tuple[int, str]] = ()) -> None:
         """Lock cgroups, given as (inode, path), ``alone`` or ``shared`` with others who share.
 
-        Always in the same order, so that nobody waits in a circle. Very many are locked as one range, all inodes there
-        are: the kernel searches a list for each single lock. Raises BusyError, naming the VE, when somebody holds one
-        for longer than the wait.
+        Lets go of all that it holds first: who needs more than it has must look again at what it read before.
+        Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
         """
-        alone = list(alone)
-        self._all = self._all or len(alone) >= MANY
-        if self._all:
-            self._wait(fcntl.F_WRLCK, 0, 0, "VEs")
-            return
+        self._release()
         wanted = {ino: (fcntl.F_RDLCK, path) for ino, path in shared}
+        alone = list(alone)
         wanted |= {ino: (fcntl.F_WRLCK, path) for ino, path in alone}
-        for ino, (kind, path) in sorted(wanted.items()):
-            self._wait(kind, ino, 1, path)
+        if len(alone) >= MANY:
+            self._queue(fcntl.F_WRLCK, _EVERY, "VEs", 0, _TURNSTILES)
+            self._all = True
+        elif self._somebody_waits() or not self._take_now({ino: kind for ino, (kind, _) in wanted.items()}):
+            self._queue(fcntl.F_RDLCK, _EVERY, "VEs", 0, 0)
+            for ino, (kind, path) in sorted(wanted.items()):
+                self._queue(fcntl.F_WRLCK, ino, path, ino, 1, kind)
+                self._held[ino] = kind
 
-    def take_now(self, alone: Iterable[tuple[int, str]]) -> bool:
-        """Lock cgroups without waiting; False when somebody holds one. Those taken before it stay taken."""
-        return self._all or all(self._try(fcntl.F_WRLCK, ino, 1) for ino, _ in sorted(alone))
+    @contextmanager
+    def also(self, alone: Iterable[tuple[int, str]]) -> Iterator[bool]:
+        """Lock more cgroups for a while, without waiting; yields False, and holds none of them, when one is taken."""
+        before = dict(self._held)
+        try:
+            yield self._all or self._take_now({ino: fcntl.F_WRLCK for ino, _ in alone})
+        finally:
+            self._back_to(before)
 
-    def drop(self, inodes: Iterable[int]) -> None:
-        """Let go of single cgroups."""
-        for ino in () if self._all else inodes:
-            self._try(fcntl.F_UNLCK, ino, 1)
+    def _take_now(self, wanted: dict[int, int]) -> bool:
+        before = dict(self._held)
+        for ino, kind in sorted(wanted.items()):
+            if not self._try(kind, ino, 1):
+                self._back_to(before)
+                return False
+            self._held[ino] = kind
+        return True
+
+    def _back_to(self, before: dict[int, int]) -> None:
+        for ino, kind in self._held.items():
+            if before.get(ino) != kind:
+                self._try(before.get(ino, fcntl.F_UNLCK), ino, 1)
+        self._held = before
+
+    def _release(self) -> None:
+        if self._held or self._all:
+            self._try(fcntl.F_UNLCK, 0, _TURNSTILES)
+        self._held, self._all = {}, False
+
+    def _queue(self, turn: int, number: int, path: str, start: int, length: int, kind: int = fcntl.F_WRLCK) -> None:
+        """Pass a turnstile, and inside it wait for a range; none when ``length`` is 0."""
+        self._wait(turn, _TURNSTILES + number, 1, path)
+        if length:
+            self._wait(kind, start, length, path)
+        self._try(fcntl.F_UNLCK, _TURNSTILES + number, 1)
 
     def _wait(self, kind: int, start: int, length: int, path: str) -> None:
         pause = 0.001
@@ -72,7 +113,12 @@ class Locks:
                     f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
                 )
             time.sleep(pause)
-            pause = min(2 * pause, 0.05)
+            pause = min(2 * pause, _LONGEST)
+
+    def _somebody_waits(self) -> bool:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _TURNSTILES, 0, 0)
+        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, asked)
+        return int(struct.unpack(_FLOCK, answer)[0]) != fcntl.F_UNLCK
 
     def _try(self, kind: int, start: int, length: int) -> bool:
         try:

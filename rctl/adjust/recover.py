@@ -67,12 +67,12 @@ def recover_for(
                     raise BusyError(f"{record.id}: another process is recovering it. Wait, and try again")
                 time.sleep(0.01)
             told += done
-        elif locks.take_now(others):
+            continue
+        with locks.also(others) as free:
             try:
-                told += _settled(tree, boot_id, state, name, _SHORT)
+                told += _settled(tree, boot_id, state, name, _SHORT) if free else []
             except RctlError as error:
                 told.append(f"{error} (other VEs than these)")
-            locks.drop(ino for ino, _ in others)
     return told
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from rctl.adjust.lock import Locks
+from rctl.adjust.lock import MANY, Locks
 from rctl.adjust.state import State, make
 from rctl.errors import BusyError, NotAvailableError
 from tests.unit.fake_kernel import state_folder
@@ -92,3 +95,116 @@ def test_a_link_in_the_place_of_the_lock_file_is_refused(state: State) -> None:
     os.symlink("/etc/passwd", state.locks)
     with pytest.raises(NotAvailableError, match="lock: cannot be opened"):
         Locks(state)
+
+
+PARENT, CHILD = (7, "/rctl-web1"), (8, "/rctl-web1/job")
+
+
+def test_who_needs_more_than_it_has_cannot_deadlock_with_adjusters_of_parent_and_child(state: State) -> None:
+    """One adjusts the child, then must enable a controller in the parent; the other adjusts both meanwhile."""
+    got: list[str] = []
+
+    def both() -> None:
+        with Locks(state, wait=60) as locks:
+            locks.take([PARENT, CHILD])
+            got.append("both")
+
+    other = threading.Thread(target=both)
+    with Locks(state, wait=60) as locks:
+        locks.take([CHILD], shared=[PARENT])
+        other.start()
+        while not waits_for(state, PARENT):
+            time.sleep(0.001)
+        locks.take([PARENT, CHILD])
+        got.append("child first, then both")
+    other.join()
+    assert sorted(got) == ["both", "child first, then both"]
+
+
+def waits_for(state: State, cgroup: tuple[int, str]) -> bool:
+    """Whether somebody stands in the turnstile of a cgroup's lock."""
+    with Locks(state) as locks:
+        return not locks._try(fcntl.F_WRLCK, (1 << 62) + cgroup[0], 1)
+
+
+@pytest.mark.parametrize("wanted", [[PARENT], [(100 + number, "/rctl-many") for number in range(MANY)]])
+def test_one_who_wants_much_does_not_starve_beside_busy_small_ones(state: State, wanted: list[tuple[int, str]]) -> None:
+    """Two by turns share the parent without a gap, as long as the other comes within a moment."""
+    holders, stop = [threading.Event(), threading.Event()], threading.Event()
+
+    def busy(me: int) -> None:
+        while not stop.is_set():
+            with Locks(state, wait=60) as locks:
+                locks.take([(50 + me, "/rctl-busy")], shared=[PARENT])
+                holders[me].set()
+                holders[1 - me].wait(0.5)
+                holders[me].clear()
+
+    threads = [threading.Thread(target=busy, args=(me,)) for me in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        with Locks(state, wait=20) as locks:
+            locks.take(wanted)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_forked_worker_does_not_inherit_the_lock(state: State) -> None:
+    with Locks(state) as locks:
+        locks.take([PARENT])
+        worker = os.fork()
+        if not worker:
+            signal.pause()
+    try:
+        with Locks(state, wait=10) as locks:  # the child lets go as soon as it runs
+            locks.take([PARENT])
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+
+
+def test_a_forked_worker_that_leaves_the_block_closes_nothing_of_its_own(state: State) -> None:
+    with Locks(state) as locks:
+        locks.take([PARENT])
+        fd = locks._fd
+        worker = os.fork()
+        if not worker:
+            while os.open("/dev/null", os.O_RDONLY) < fd:
+                pass
+            locks.__exit__()
+            os._exit(0 if os.path.exists(f"/proc/self/fd/{fd}") else 1)
+        assert os.waitpid(worker, 0)[1] == 0
+
+
+def test_locks_that_were_taken_besides_go_and_those_before_stay_as_they_were(state: State) -> None:
+    with Locks(state) as locks, Locks(state, wait=0) as second:
+        locks.take([], shared=[PARENT])
+        with locks.also([PARENT, CHILD]) as free:
+            assert free
+            with pytest.raises(BusyError):
+                second.take([], shared=[PARENT])
+        second.take([CHILD], shared=[PARENT])
+        with locks.also([PARENT]) as free:
+            assert not free
+        with pytest.raises(BusyError):
+            second.take([PARENT])
+
+
+def test_a_lock_that_is_free_costs_one_system_call_and_one_for_all_to_see_that_nobody_waits(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def counted(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        return real(*arguments)
+
+    real = fcntl.fcntl
+    monkeypatch.setattr(fcntl, "fcntl", counted)
+    with Locks(state) as locks:
+        locks.take([CHILD], shared=[PARENT])
+    assert calls == 3
