@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 
 from rctl.errors import NotAvailableError, UsageError
 from rctl.version import __version__
-from rctl_exporter.web import compress
+from rctl_exporter.web import compress, crc
 from rctl_exporter.web.connection import pieces
 from rctl_exporter.web.listen import Address, is_local, open_all, url
 from rctl_exporter.web.negotiate import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
@@ -279,6 +279,11 @@ def test_a_compressed_page_is_the_page(pages: list[list[bytes]]) -> None:
     for page in pages:
         same = [known[chunk] for chunk in page]  # equal chunks are the same object, as in the pages of a server
         assert gzip.decompress(b"".join(compressor.page(same))) == b"".join(page)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_the_checksum_of_joined_texts_is_that_of_the_whole(one: bytes, two: bytes) -> None:
+    assert crc.joined(zlib.crc32(one), zlib.crc32(two), crc.shift(len(two))) == zlib.crc32(one + two)
 
 
 def test_a_chunk_that_is_the_same_again_is_not_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:

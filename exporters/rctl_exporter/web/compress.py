@@ -1,7 +1,8 @@
 """Compression of pages as Prometheus asks for it: gzip (RFC 1952), by isal where it is installed, else by zlib.
 
 Most chunks of a page are the same objects as in the page before. Each is compressed on its own, ends on a byte
-boundary and refers to nothing outside of it (``Z_FULL_FLUSH``), so what is unchanged is not compressed again.
+boundary and refers to nothing outside of it (``Z_FULL_FLUSH``). So a chunk that did not change is neither compressed
+nor summed up again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Protocol
+
+from .crc import joined, shift
 
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, unknown system
 _END = b"\x03\x00"  # an empty last block
@@ -22,22 +25,39 @@ class _Compressor(Protocol):
     def flush(self, mode: int, /) -> bytes: ...
 
 
+class _Known:
+    """A chunk of the last page. It is held, so that no other object gets its identity. ``by`` 0: not needed so far."""
+
+    __slots__ = ("by", "chunk", "crc", "small")
+
+    def __init__(self, chunk: bytes, small: bytes) -> None:
+        self.chunk = chunk
+        self.small = small
+        self.crc = self.by = 0
+
+
 class Gzip:
     """Compresses one page after the other. Not for several threads at once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[bytes, bytes]] = {}  # chunk and compressed, by the chunk's identity
+        self._known: dict[int, _Known] = {}
 
     def page(self, chunks: Iterable[bytes]) -> list[bytes]:
         """A page's chunks as chunks of one gzip file."""
         compressor, checksum = _library()
-        known, self._known = self._known, {}
+        old, self._known = self._known, {}
         pieces, crc, size = [_HEAD], 0, 0
         for chunk in chunks:
-            entry = known.get(id(chunk)) or (chunk, compressor.compress(chunk) + compressor.flush(zlib.Z_FULL_FLUSH))
-            self._known[id(chunk)] = entry  # holding the chunk keeps its identity from being another's
-            pieces.append(entry[1])
-            crc = checksum(chunk, crc)
+            known = old.get(id(chunk))
+            if known is None:
+                known = _Known(chunk, compressor.compress(chunk) + compressor.flush(zlib.Z_FULL_FLUSH))
+                crc = checksum(chunk, crc)
+            else:
+                if not known.by:
+                    known.crc, known.by = checksum(chunk, 0), shift(len(chunk))
+                crc = joined(crc, known.crc, known.by)
+            self._known[id(chunk)] = known
+            pieces.append(known.small)
             size += len(chunk)
         pieces.append(_END + struct.pack("<II", crc, size & 0xFFFFFFFF))
         return pieces
