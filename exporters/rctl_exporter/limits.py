@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 from rctl.controllers.cpu import cpus_of
 from rctl.formats import flat_keyed, nested_keyed
@@ -47,14 +48,20 @@ def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
     texts = standing.limits
     found: dict[Place, bytes] = {}
     for file, text in texts.items():
-        with suppress(ValueError):
-            found.update((Place(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
+        found.update(_places(file, text))
     for limit, name in _BOUNDS.items():
         if limit in standing.bounds:
             found[Place(BY_NAME[name])] = amount(standing.bounds[limit].limit)
     for setting, gone in drift.items():
         found[Place(BY_NAME["limit_drift"], setting)] = b"%d" % gone
     return found
+
+
+@lru_cache(1 << 12)  # most VEs have the same limits
+def _places(file: str, text: str) -> tuple[tuple[Place, bytes], ...]:
+    with suppress(ValueError):
+        return tuple((Place(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
+    return ()
 
 
 def number(text: str) -> bytes:

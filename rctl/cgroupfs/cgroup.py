@@ -10,12 +10,14 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
-from ..controllers.core import SUBTREE_CONTROL
+from ..controllers.core import PROCS, SUBTREE_CONTROL, THREADS
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
 _PAGE = 4096
+_OF_MANY = (PROCS, THREADS)
+"""Files of many records: there a short read is not the end."""
 _CHUNK = 1 << 16
 
 
@@ -142,7 +144,7 @@ class Cgroup:
         try:
             fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self.fd)
             try:
-                return _read_all(fd).decode("utf-8", "replace")
+                return (_read_all(fd) if name in _OF_MANY else read_one(fd)).decode("utf-8", "replace")
             finally:
                 os.close(fd)
         except OSError as error:
@@ -165,7 +167,7 @@ class Cgroup:
         try:
             if fd is None:
                 fd = self._edits[name] = os.open(name, os.O_RDWR | _FILE, dir_fd=self.fd)
-            return _read_one(fd).decode()
+            return read_one(fd).decode()
         except OSError as error:
             raise self._translated(name, "", error) from error
 
@@ -177,7 +179,7 @@ class Cgroup:
             return self.read(name)
         try:
             os.write(fd, text.encode())
-            return _read_one(fd).decode()
+            return read_one(fd).decode()
         except OSError as error:
             raise self._translated(name, text, error) from error
 
@@ -241,14 +243,14 @@ class Cgroup:
         return GoneError(f"{self.path}: the cgroup was removed meanwhile. See rctl ls")
 
 
-def _read_one(fd: int) -> bytes:
-    """A limit's file is one seq_file record, which one read gives whole when the buffer is larger than it."""
+def read_one(fd: int) -> bytes:
+    """Most files are one seq_file record, which one read gives whole when the buffer is larger than it."""
     data = os.pread(fd, _PAGE, 0)
     return data if len(data) < _PAGE else _read_all(fd)
 
 
 def _read_all(fd: int) -> bytes:
-    """Read until empty: a short read is not the end of a file of many records (cgroup.procs)."""
+    """Read until empty."""
     parts: list[bytes] = []
     size = 0
     while data := os.pread(fd, _CHUNK, size):

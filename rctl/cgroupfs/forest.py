@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from ..controllers.core import FREEZE, SUBTREE_CONTROL
 from ..errors import GoneError, KernelError, NotFoundError
@@ -24,18 +25,27 @@ class Node:
     ``leaf``: there is no cgroup below. ``made``: when, in seconds since 1970, as far as the kernel remembers.
     """
 
-    __slots__ = ("cgroup", "children", "files", "leaf", "limits", "made", "parent", "watch")
+    __slots__ = ("_names", "_names_at", "cgroup", "children", "files", "leaf", "limits", "made", "parent", "watch")
 
     def __init__(self, cgroup: Cgroup, parent: Node | None) -> None:
         self.cgroup = cgroup
         self.parent = parent
         self.children: dict[str, Node] = {}
         self.files = self.limits = 0
+        self._names: tuple[str, ...] = ()
+        self._names_at = -1
         self.leaf = True
         self.watch: int | None = None
         facts = os.fstat(cgroup.fd)
         cgroup.know_inode(facts.st_ino)
         self.made = facts.st_ctime
+
+    def names(self) -> tuple[str, ...]:
+        """Names of its files, listed anew when they may be others. Raises GoneError, KernelError."""
+        if self._names_at != self.files:
+            self._names = _shared(tuple(self.cgroup.files()))
+            self._names_at = self.files
+        return self._names
 
     def below(self) -> Iterator[Node]:
         """The node and all below it, parents first, by name."""
@@ -51,6 +61,12 @@ class Node:
         while node:
             yield node
             node = node.parent
+
+
+@lru_cache(64)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The same object for the same names: most cgroups have the same files."""
+    return names
 
 
 class Forest:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 from ..errors import UsageError
-from .cgroup import _FILE, Cgroup, _read_all
+from .cgroup import _FILE, Cgroup, read_one
 
 _COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
 _SHARE = 64  # of the memory, for all of them
@@ -81,6 +81,7 @@ class Kept:
         """
         texts: dict[str, bytes] = {}
         errors: list[OSError] = []
+        absent = False
         self._drop()
         fds: list[int] = []
         room = self._budget.take(len(self.names))
@@ -88,11 +89,12 @@ class Kept:
             try:
                 fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
                 try:
-                    texts[name] = _read_all(fd)
+                    texts[name] = read_one(fd)
                 except OSError:
                     os.close(fd)
                     raise
             except OSError as error:
+                absent = True
                 if error.errno not in _ABSENT:
                     errors.append(error)
                 continue
@@ -105,7 +107,7 @@ class Kept:
             self._fds = tuple(fds)
             self._sizes = tuple(_room_for(len(text)) for text in texts.values())
         self.names = tuple(texts)
-        if not self._cgroup.alive():
+        if absent and not self._cgroup.alive():
             self.close()
             raise self._cgroup.gone()
         return texts, errors
@@ -151,8 +153,7 @@ def _lines(fd: int) -> int:
 def _once(directory: int, name: str) -> bytes:
     fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=directory)
     try:
-        text = os.pread(fd, _PAGE, 0)
-        return text if len(text) < _PAGE else _read_all(fd)
+        return read_one(fd)
     finally:
         os.close(fd)
 

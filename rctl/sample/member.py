@@ -45,10 +45,12 @@ class Part:
 
     def fetch(self) -> Row | None:
         """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
+        if self.layout is None:
+            return None
         try:
             text = self.kept.read()
             if text != self.text:
-                self.row = self.layout.row(text) if self.layout else None
+                self.row = self.layout.row(text)
                 self.text = text
         except OSError:  # the slow way finds out which file, and why
             self.row = None
@@ -77,7 +79,7 @@ class Member:
         """See anew which files there are. Raises GoneError, KernelError."""
         self.close()
         files, cgroup = self.node.files, self.node.cgroup
-        self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(cgroup.files())]
+        self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(self.node.names())]
         if self.ask.processes:
             self.procs = Kept(cgroup, (PROCS,), budget)
             self.unread = len(self.procs.each()[1])

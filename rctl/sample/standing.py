@@ -88,7 +88,7 @@ class Standings:
         stamp = (node.limits, self._forest.cpusets)
         known = self._levels.get(node)
         if not known or known[0] != stamp:
-            names = [name for name in node.cgroup.files() if name in _NAMES or _HUGE.fullmatch(name)]
+            names = [name for name in node.names() if name in _NAMES or _HUGE.fullmatch(name)]
             texts = {name: text for name in names if (text := node.cgroup.read_if_there(name)) is not None}
             known = self._levels[node] = (stamp, Level(node.cgroup.path, texts))
         return known[1]

@@ -61,7 +61,8 @@ class TestWhateverTheBudget:
         kept = Kept(cgroup, NAMES, budget)
         kept.each()
         before = descriptors() - budget.kept
-        (place / "cgroup.procs").unlink()
+        for name in ("cgroup.procs", *NAMES):
+            (place / name).unlink()
         with pytest.raises(GoneError):
             kept.each()
         assert (budget.kept, descriptors()) == (0, before)
