@@ -88,7 +88,8 @@ def ask(selection: Selection) -> Ask:
         "|".join(re.escape(name).replace(r"\*", r"[0-9]+[KMG]B") for name in dict.fromkeys(files)) or "$."
     )
 
-    def in_files(there: Sequence[str]) -> Sequence[Sequence[str]]:
+    @lru_cache(64)  # most VEs have the same files
+    def in_files(there: tuple[str, ...]) -> Sequence[Sequence[str]]:
         found = sorted(name for name in there if named.fullmatch(name))
         moving = [name for name in found if name in _MOVING]
         by_line = [name for name in found if name in _BY_LINE]

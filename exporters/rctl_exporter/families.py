@@ -6,15 +6,17 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html; what a kernel or a VE lacks 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 PREFIX = "rctl_ve_"
 
 Kind = Literal["counter", "gauge", "info"]
 
 
-class Family(NamedTuple):
-    """One metric family. ``name``: without ``_total`` and without the prefix.
+class Family(msgspec.Struct, frozen=True, eq=False):
+    """One metric family, of which there is one object. ``name``: without ``_total`` and without the prefix.
 
     ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file that is exported as it
     stands; empty where the value is worked out (``limits``, ``frame``). A line ``*`` stands for every device or node,

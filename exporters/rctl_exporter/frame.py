@@ -85,9 +85,14 @@ def process_blocks(processes: Mapping[Member, int]) -> list[Block]:
 def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
     """The limits of all VEs."""
     found: dict[Place, tuple[list[Member], list[bytes]]] = {}
+    known: dict[tuple[Family, int], bool] = {}
     for member, values in limits.items():
+        selection = selection_of(member)
         for where, value in values.items():
-            if wanted(where.family, selection_of(member)):
+            key = (where.family, id(selection))
+            if key not in known:
+                known[key] = wanted(where.family, selection)
+            if known[key]:
                 members, column = found.setdefault(where, ([], []))
                 members.append(member)
                 column.append(value)

@@ -20,7 +20,7 @@ class Ask(NamedTuple):
     again.
     """
 
-    files: Callable[[Sequence[str]], Sequence[Sequence[str]]]
+    files: Callable[[tuple[str, ...]], Sequence[Sequence[str]]]
     figures: Wanted
     limits: bool
     processes: bool

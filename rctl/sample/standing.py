@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Forest, Node
@@ -22,6 +23,11 @@ _NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.
 _HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
 
 Stamp = tuple[int, ...]
+
+
+@lru_cache(64)  # most VEs have the same files
+def _of_limits(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in _NAMES or _HUGE.fullmatch(name)]
 
 
 class Standing(NamedTuple):
@@ -88,7 +94,7 @@ class Standings:
         stamp = (node.limits, self._forest.cpusets)
         known = self._levels.get(node)
         if not known or known[0] != stamp:
-            names = [name for name in node.names() if name in _NAMES or _HUGE.fullmatch(name)]
+            names = _of_limits(node.names())
             texts = {name: text for name in names if (text := node.cgroup.read_if_there(name)) is not None}
             known = self._levels[node] = (stamp, Level(node.cgroup.path, texts))
         return known[1]

@@ -84,7 +84,7 @@ class TestPlace:
 
 class TestAsk:
     def read(self, selection: Selection) -> list[list[str]]:
-        return [list(part) for part in ask(selection).files(FILES)]
+        return [list(part) for part in ask(selection).files(tuple(FILES))]
 
     def test_full_reads_every_file_with_figures_once_and_none_with_limits(self) -> None:
         found = [name for part in self.read(FULL) for name in part]
@@ -111,8 +111,16 @@ class TestAsk:
         assert not ask(PROFILES["core"]).figures(Column("memory.stat", "", "active_file"))
 
     def test_what_is_not_there_is_not_asked_for(self) -> None:
-        assert [list(part) for part in ask(FULL).files(["cgroup.procs", "cpu.stat"])] == [["cpu.stat"]]
-        assert not ask(FULL).files(["cgroup.procs"])
+        assert [
+            list(part)
+            for part in ask(FULL).files(
+                (
+                    "cgroup.procs",
+                    "cpu.stat",
+                )
+            )
+        ] == [["cpu.stat"]]
+        assert not ask(FULL).files(("cgroup.procs",))
 
     @pytest.mark.parametrize("collector", COLLECTORS)
     def test_each_collector_alone_reads_no_more_than_all_do(self, collector: str) -> None:

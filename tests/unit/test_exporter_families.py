@@ -196,7 +196,7 @@ def series(selection: Selection) -> list[str]:
 
     ve, asked = member("web1", selection=selection), ask(selection)
     groups = []
-    for part in asked.files(list(READ)):
+    for part in asked.files(tuple(READ)):
         texts = {name: READ[name] for name in part}
         layout = Layout(texts, asked.figures)
         row = layout.row(b"".join(texts.values()))
