@@ -12,11 +12,12 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from .crc import joined, shift
+from .crc import Shift, joined, shift
 
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, unknown system
 _END = b"\x03\x00"  # an empty last block
 _LEVEL = 1  # more costs far more time than it saves bytes
+_SHORT = 4096  # bytes that are summed up again sooner than joined
 
 
 class _Compressor(Protocol):
@@ -25,15 +26,25 @@ class _Compressor(Protocol):
     def flush(self, mode: int, /) -> bytes: ...
 
 
+Checksum = Callable[[bytes, int], int]
+
+
 class _Known:
-    """A chunk of the last page. It is held, so that no other object gets its identity. ``by`` 0: not needed so far."""
+    """A chunk of the last page, held so that no other object gets its identity. ``by`` empty: not needed so far."""
 
     __slots__ = ("by", "chunk", "crc", "small")
 
     def __init__(self, chunk: bytes, small: bytes) -> None:
         self.chunk = chunk
         self.small = small
-        self.crc = self.by = 0
+        self.crc = 0
+        self.by: Shift = ()
+
+    def joined(self, crc: int, checksum: Checksum) -> int:
+        """The checksum of what comes before, ``crc``, and the chunk."""
+        if not self.by:
+            self.crc, self.by = checksum(self.chunk, 0), shift(len(self.chunk))
+        return joined(crc, self.crc, self.by)
 
 
 class Gzip:
@@ -49,13 +60,10 @@ class Gzip:
         pieces, crc, size = [_HEAD], 0, 0
         for chunk in chunks:
             known = old.get(id(chunk))
+            again = known is not None
             if known is None:
                 known = _Known(chunk, compressor.compress(chunk) + compressor.flush(zlib.Z_FULL_FLUSH))
-                crc = checksum(chunk, crc)
-            else:
-                if not known.by:
-                    known.crc, known.by = checksum(chunk, 0), shift(len(chunk))
-                crc = joined(crc, known.crc, known.by)
+            crc = known.joined(crc, checksum) if again and len(chunk) >= _SHORT else checksum(chunk, crc)
             self._known[id(chunk)] = known
             pieces.append(known.small)
             size += len(chunk)
@@ -63,7 +71,7 @@ class Gzip:
         return pieces
 
 
-def _library() -> tuple[_Compressor, Callable[[bytes, int], int]]:
+def _library() -> tuple[_Compressor, Checksum]:
     try:
         from isal import isal_zlib
     except ImportError:
