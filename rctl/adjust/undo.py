@@ -3,87 +3,95 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 import msgspec
 
 from ..cgroupfs.tree import Tree
-from ..errors import GoneError, NotFoundError, UsageError
+from ..controllers import core
+from ..errors import GoneError, RctlError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
+from . import choose
 from .account import Account
 from .engine import Options, Wish, transact
-from .history import Record, history
+from .history import Record
 from .journal import Journal, new_id
 from .plan import Set
 from .progress import Progress, quiet
 from .state import State, default_state
 
 
-def undoable(state: State, tree: Tree | None = None) -> list[Record]:
-    """Adjustments that can still be taken back, newest first.
-
-    They are neither undone already nor an undo themselves, and a VE of theirs is still there. ``tree``: where VEs are
-    looked for; unset: this host's.
-    """
-    if tree is None:
-        with Tree.open() as tree:
-            return undoable(state, tree)
-    return [record for record in _standing(state) if _left(tree, record)]
-
-
-def _standing(state: State) -> list[Record]:
-    records = list(history(state))
-    undone = {record.undoes for record in records}
-    return [r for r in reversed(records) if r.undoes is None and r.id not in undone]
-
-
 def undo(
     tree: Tree, host: Host, options: Options, wanted: str | None, progress: Progress = quiet, state: State | None = None
 ) -> Account:
-    """Take back one adjustment: the one with the id ``wanted``, or the last one (``None``).
+    """Take back one adjustment: the one with the id ``wanted``, or the last one (``None``). See ``take_back``.
 
-    VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
-    already counts as undone, so that the next undo comes to the one before.
-
-    Raises NotFoundError when there is none, GoneError when all its VEs were removed, RctlError when a limit was changed
-    since (``options.force`` overwrites it).
+    Raises what ``choose.by_id`` and ``choose.newest`` raise, too.
     """
     state = state or default_state()
-    candidates = _standing(state) if wanted else undoable(state, tree)
-    record = next((r for r in candidates if wanted in (None, r.id)), None)
-    if record is None:
-        what = f"{wanted}: no such adjustment, or it was undone already" if wanted else "undo: nothing left to undo"
-        raise NotFoundError(f"{what}. See rctl history")
+    record = choose.by_id(state, wanted) if wanted else choose.newest(state, tree, host.boot_id)[0]
+    return take_back(tree, host, options, record, progress, state, asked=wanted is not None)
+
+
+def take_back(
+    tree: Tree,
+    host: Host,
+    options: Options,
+    record: Record,
+    progress: Progress = quiet,
+    state: State | None = None,
+    *,
+    asked: bool = False,
+) -> Account:
+    """Take back one adjustment.
+
+    VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
+    already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
+    very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
+
+    Raises GoneError when all its VEs were removed, RctlError when a limit was changed since (``options.force``
+    overwrites it) or when it did nothing but freeze or thaw.
+    """
+    state = state or default_state()
     if record.boot_id != host.boot_id:
-        raise UsageError(f"{record.id}: is from before the last boot; its VEs are gone. Nothing to undo")
-    left = _left(tree, record)
+        raise choose.before_boot(record)
+    left = choose.left(tree, record)
     if not left:
         raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
+    notes = [
+        f"{path}: was removed; there is nothing to undo there" for path in choose.paths(record) if path not in left
+    ]
+    if not (asked or options.force):
+        wished, said = _unfrozen(record, wished)
+        notes += said
     account = transact(tree, wished, host.boot_id, options, progress, state)
-    notes = [f"{path}: was removed; there is nothing to undo there" for path in _paths(record) if path not in left]
     if account.id is None and not options.dry_run:
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
         notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
 
 
-def _paths(record: Record) -> list[str]:
-    """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
-    return list(dict.fromkeys(step.path for step in record.steps if isinstance(step, Set))) or list(record.inodes)
-
-
-def _left(tree: Tree, record: Record) -> set[str]:
-    """Which of them are still there, and not others of the same name."""
-    found = set()
-    for path in _paths(record):
-        with suppress(NotFoundError), tree.walk(path) as cgroup:
-            if cgroup.ino == record.inodes[path]:
-                found.add(path)
-    return found
+def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]]:
+    """The wishes without those that freeze or thaw, and notes for people about these."""
+    found: list[Wish] = []
+    notes: list[str] = []
+    for wish in wished:
+        rest = tuple(write for write in wish.writes if write.file is not core.FREEZE)
+        if len(rest) < len(wish.writes):
+            notes.append(f"{wish.name}: stays as frozen or thawed as it is. See rctl freeze and rctl thaw")
+            expected = {entry: text for entry, text in wish.expected.items() if entry[0] != core.FREEZE.name}
+            wish = msgspec.structs.replace(wish, writes=rest, expected=expected)
+        if rest:
+            found.append(wish)
+    if notes and not found:
+        raise RctlError(
+            f"{choose.named(record)} only froze or thawed, which undo does not touch unless asked. "
+            f"Ask for it: rctl undo {record.id}"
+        )
+    return found, notes
 
 
 def wishes(tree: Tree, record: Record) -> list[Wish]:

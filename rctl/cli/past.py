@@ -6,35 +6,58 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
+from .flags import DeadlineText, DryRun, Force, Json, command_line, complete_ve, seconds
 
 
 def undo(
     adjustment: Annotated[
-        str | None, typer.Argument(help="The adjustment's id from rctl history; unset: the last one")
+        str | None, typer.Argument(metavar="[ID]", help="The adjustment's id from rctl history; unset: the last one")
     ] = None,
+    ve: Annotated[str | None, typer.Option("--ve", help="The last one of this VE", autocompletion=complete_ve)] = None,
     last: Annotated[int, typer.Option("--last", min=1, max=1000, help="So many, newest first, until one fails")] = 1,
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Take back the last adjustments. A limit that was changed since is not overwritten, unless --force."""
+    """Take back the last adjustment, by rctl undo; the last one of a VE, by --ve; or any one, by its ID.
+
+    Says which one it is. A limit that was changed since is not overwritten, unless --force. An adjustment of VEs that
+    were removed is never passed over in silence. VEs are frozen and thawed only by ID or --force.
+    """
+    from msgspec.structs import asdict
+
+    from ..adjust import choose
     from ..adjust.engine import Options
     from ..adjust.state import default_state
-    from ..adjust.undo import undo as take_back
-    from ..adjust.undo import undoable
+    from ..adjust.undo import take_back
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from .output import progress, report
+    from ..errors import UsageError
+    from .output import as_json, progress, report, say
 
+    if adjustment and (ve or last > 1):
+        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
     options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    wanted: list[str | None] = (
-        [adjustment] if adjustment else [*(r.id for r in undoable(default_state())[:last])] or [None]
-    )
+    host, state = this_host(), default_state()
     with Tree.open() as tree:
-        for number in wanted[:1] if dry_run else wanted:
-            report(take_back(tree, this_host(), options, number, progress), json=json)
+        if adjustment:
+            records = [choose.by_id(state, adjustment)]
+        elif ve:
+            records = choose.newest_of(state, tree, host.boot_id, ve, last)
+        else:
+            records = choose.newest(state, tree, host.boot_id, last)
+        for number, record in enumerate(records):
+            if not json:
+                say(f"{'would undo' if dry_run else 'undo'} {choose.named(record)}")
+            if dry_run and number:  # its plan depends on those before it
+                continue
+            account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
+            if json:
+                of = {"id": record.id, "time": record.time, "command": record.command}
+                say(as_json({"undoes": of, **asdict(account)}))
+            else:
+                report(account, json=False)
 
 
 def history(

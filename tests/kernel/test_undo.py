@@ -12,7 +12,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
 from rctl.host import Host
 from tests.kernel.helpers import Ve, refused, set_all
-from tests.kernel.workload import MIB, filler
+from tests.kernel.workload import MIB, filler, sleeper
 
 FIRST = {"memory.max": "200M", "memory.low": "10M", "cpu.max": 0.5, "cpu.weight": 50, "pids.max": 100, "io.weight": 40}
 SECOND = {"memory.max": "300M", "memory.high": "250M", "cpu.max": "max", "cpu.period": "50ms", "cpu.weight": 200}
@@ -141,3 +141,26 @@ def test_dry_undo_tells_and_changes_nothing(ve: Ve, tree: Tree, host: Host) -> N
     account = undo(tree, host, Options(dry_run=True), None)
     assert [step.describe() for step in account.outcomes[0].steps] == [f"{ve.path}: pids.max: 10 -> max"]
     assert ve.snapshot() == before
+
+
+def test_undo_never_takes_back_an_older_adjustment_in_place_of_one_whose_ve_is_gone(
+    ve: Ve, other: Ve, tree: Tree, host: Host
+) -> None:
+    first = ve.set({"pids.max": 10})
+    gone = other.set({"pids.max": 20})
+    other.dir.rmdir()
+    with refused(GoneError, f"the last adjustment, {gone.id} .* use: rctl undo {first.id}$", ve):
+        undo(tree, host, Options(), None)
+    undo(tree, host, Options(), first.id)
+    assert ve.text("pids.max") == "max"
+
+
+def test_undo_neither_freezes_nor_thaws_by_surprise(ve: Ve, tree: Tree, host: Host) -> None:
+    worker = sleeper(ve.dir)
+    frozen = ve.set({"files.cgroup.freeze": 1})
+    with refused(RctlError, f"{frozen.id} .* only froze or thawed", ve):
+        undo(tree, host, Options(), None)
+    assert ve.text("cgroup.freeze") == "1"
+    undo(tree, host, Options(), frozen.id)
+    assert ve.text("cgroup.freeze") == "0"
+    assert worker.alive

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from rctl.adjust.account import Account
+from rctl.adjust.choose import newest, newest_of, undoable
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
 from rctl.adjust.plan import Enable
 from rctl.adjust.state import State
-from rctl.adjust.undo import undo, undoable
+from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, UsageError
 from rctl.host import Host
@@ -108,18 +109,78 @@ def test_a_new_ve_of_the_same_name_is_not_touched(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_adjustments_of_ves_that_are_gone_are_passed_over(bench: Bench, again: bool) -> None:
+def test_undo_never_takes_back_an_older_adjustment_in_place_of_one_whose_ve_is_gone(bench: Bench, again: bool) -> None:
     bench.kernel.make("/rctl-web2")
     first = bench.set({"pids.max": 50}).id
-    bench.set({"pids.max": 7}, "web2")
+    gone = bench.set({"pids.max": 7}, "web2").id
     bench.kernel.remove("/rctl-web2")
     if again:
         bench.kernel.make("/rctl-web2")
     assert [record.id for record in undoable(bench.state)] == [first]
-    bench.undo()
-    assert bench.get("pids.max") == "max"
-    with pytest.raises(NotFoundError, match="nothing left to undo"):
+    with pytest.raises(GoneError, match=rf"undo: the last adjustment, {gone} .* use: rctl undo {first}$"):
         bench.undo()
+    assert bench.get("pids.max") == "50"
+    bench.undo(first)
+    assert bench.get("pids.max") == "max"
+    with pytest.raises(NotFoundError, match=rf"{gone} .* nothing left to undo"):
+        bench.undo()
+
+
+def test_undo_names_the_adjustments_that_it_would_have_to_skip(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web2")
+    first = bench.set({"pids.max": 50}).id
+    gone = [bench.set({"pids.max": number}, "web2").id for number in range(1, 6)]
+    bench.kernel.remove("/rctl-web2")
+    with pytest.raises(GoneError, match=rf"the last 5 adjustments, {gone[4]} .*{gone[2]} .* and 2 more,.* {first} \("):
+        bench.undo()
+
+
+def test_undo_of_the_last_two_changes_nothing_when_a_ve_of_one_is_gone(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web2")
+    bench.set({"pids.max": 7}, "web2")
+    bench.set({"pids.max": 50})
+    bench.kernel.remove("/rctl-web2")
+    with pytest.raises(NotFoundError, match="is of VEs that were removed"):
+        newest(bench.state, bench.tree, bench.kernel.host.boot_id, 2)
+    assert len(newest(bench.state, bench.tree, bench.kernel.host.boot_id, 1)) == 1
+
+
+def test_undo_of_one_ve_finds_its_own_last_adjustments(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web2")
+    own = [bench.set({"pids.max": number}).id for number in (1, 2, 3)]
+    bench.set({"pids.max": 7}, "web2")
+    boot = bench.kernel.host.boot_id
+    assert [r.id for r in newest_of(bench.state, bench.tree, boot, "web1", 2)] == [own[2], own[1]]
+    bench.kernel.remove("/rctl-web2")
+    bench.kernel.make("/rctl-web2")
+    with pytest.raises(NotFoundError, match="web2: nothing left to undo"):
+        newest_of(bench.state, bench.tree, boot, "web2")
+
+
+def test_undo_of_one_ve_does_not_reach_other_ves(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web2")
+    asked = limits({"pids.max": 50}, bench.kernel.host)
+    both = adjust(bench.tree, {"web1": asked, "web2": asked}, bench.kernel.host, state=bench.state).id
+    with pytest.raises(RctlError, match=rf"{both} .* is of web2, too\. .*: rctl undo {both}$"):
+        newest_of(bench.state, bench.tree, bench.kernel.host.boot_id, "web1")
+
+
+def test_undo_neither_freezes_nor_thaws_by_surprise(bench: Bench) -> None:
+    frozen = bench.set({"files.cgroup.freeze": 1}).id
+    with pytest.raises(RctlError, match=rf"{frozen} .* only froze or thawed, .*: rctl undo {frozen}$"):
+        bench.undo()
+    mixed = bench.set({"files.cgroup.freeze": 0, "pids.max": 5}).id
+    account = bench.undo()
+    assert (bench.get("cgroup.freeze"), bench.get("pids.max")) == ("0", "max")
+    assert account.notes == ("web1: stays as frozen or thawed as it is. See rctl freeze and rctl thaw",)
+    assert mixed not in [record.id for record in undoable(bench.state)]
+
+
+@pytest.mark.parametrize("by", ["id", "force"])
+def test_undo_thaws_when_asked_for(bench: Bench, by: str) -> None:
+    frozen = bench.set({"files.cgroup.freeze": 1, "pids.max": 5}).id
+    bench.undo(frozen if by == "id" else None, force=by == "force")
+    assert (bench.get("cgroup.freeze"), bench.get("pids.max")) == ("0", "max")
 
 
 def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None:

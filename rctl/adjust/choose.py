@@ -1,0 +1,142 @@
+"""Which adjustment ``rctl undo`` means: the newest one, the newest one of a VE, or the one with an id.
+
+An older adjustment is never taken in place of the newest one without being asked for by its id: it may be of another
+VE, and long ago.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ..cgroupfs.tree import Tree
+from ..errors import GoneError, NotFoundError, RctlError, UsageError
+from .history import Record, history
+from .plan import Set
+from .state import State
+
+_SEARCHED = 100
+"""So many adjustments of VEs that are gone are looked through for one that can be taken back."""
+_LONGEST = 120
+
+
+def named(record: Record) -> str:
+    """An adjustment for people: its id, its local time and its command."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time))
+    command = record.command or "from Python"
+    return f"{record.id} ({when}: {command if len(command) <= _LONGEST else command[:_LONGEST] + '...'})"
+
+
+def standing(state: State) -> Iterator[Record]:
+    """Adjustments that are neither undone nor an undo themselves, newest first."""
+    records = list(history(state))
+    undone = {record.undoes for record in records}
+    return (r for r in reversed(records) if r.undoes is None and r.id not in undone)
+
+
+def undoable(state: State, tree: Tree | None = None) -> list[Record]:
+    """Those of them of which a VE is still there. ``tree``: where VEs are looked for; unset: this host's."""
+    if tree is None:
+        with Tree.open() as tree:
+            return undoable(state, tree)
+    return [record for record in standing(state) if left(tree, record)]
+
+
+def by_id(state: State, wanted: str) -> Record:
+    """The adjustment with this id. Raises NotFoundError when there is none, or it was undone already."""
+    record = next((r for r in standing(state) if r.id == wanted), None)
+    if record is None:
+        raise NotFoundError(f"{wanted}: no such adjustment, or it was undone already. See rctl history")
+    return record
+
+
+def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:
+    """The newest ``count`` adjustments that are not undone, newest first; fewer where there are no more.
+
+    Raises NotFoundError when there is none, UsageError when it is from before the last boot, GoneError when the VEs of
+    one of them were removed: the error names it, and the one before that can be taken back.
+    """
+    found: list[Record] = []
+    records = standing(state)
+    for record in records:
+        if record.boot_id != boot_id:
+            if found:
+                break
+            raise before_boot(record)
+        if not left(tree, record):
+            raise _all_gone(tree, boot_id, record, records)
+        found.append(record)
+        if len(found) == count:
+            break
+    if not found:
+        raise NotFoundError("undo: nothing left to undo. See rctl history")
+    return found
+
+
+def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
+    """As ``newest``, of the adjustments of one VE. Raises RctlError, too, when one of them is of other VEs as well."""
+    path = tree.path(name)
+    with tree.open_ve(name) as ve:
+        ino = ve.ino
+    found: list[Record] = []
+    for record in standing(state):
+        if len(found) == count or record.boot_id != boot_id:
+            break
+        if path not in paths(record) or record.inodes.get(path) != ino:
+            continue
+        if others := sorted(tree.name(other) for other in left(tree, record) - {path}):
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            raise RctlError(
+                f"{named(record)} is of {', '.join(others[:3])}{more}, too. Take it back for all with: "
+                f"rctl undo {record.id}"
+            )
+        found.append(record)
+    if not found:
+        raise NotFoundError(f"{name}: nothing left to undo. See rctl history")
+    return found
+
+
+def before_boot(record: Record) -> UsageError:
+    """The error for an adjustment whose VEs went with a boot."""
+    return UsageError(f"{named(record)} is from before the last boot; its VEs are gone. Nothing to undo")
+
+
+def paths(record: Record) -> list[str]:
+    """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
+    return list(dict.fromkeys(step.path for step in record.steps if isinstance(step, Set))) or list(record.inodes)
+
+
+def left(tree: Tree, record: Record) -> set[str]:
+    """Which of them are still there, and not others of the same name."""
+    found = set()
+    for path in paths(record):
+        with suppress(NotFoundError), tree.walk(path) as cgroup:
+            if cgroup.ino == record.inodes.get(path):
+                found.add(path)
+    return found
+
+
+def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:
+    """The VEs of ``first`` were removed: the error that names it, and the next one that can be taken back."""
+    skipped = [first]
+    for record in before:
+        if record.boot_id != boot_id or len(skipped) == _SEARCHED:
+            break
+        if left(tree, record):
+            return GoneError(
+                f"undo: {_those(skipped)}; to take back the one before, {named(record)}, use: rctl undo {record.id}"
+            )
+        skipped.append(record)
+    what = f"undo: {_those(skipped)}"
+    if len(skipped) == _SEARCHED:
+        return GoneError(f"{what}. Choose an older one from rctl history: rctl undo ID")
+    return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
+
+
+def _those(skipped: list[Record]) -> str:
+    if len(skipped) == 1:
+        return f"the last adjustment, {named(skipped[0])}, is of VEs that were removed"
+    told = ", ".join(named(record) for record in skipped[:3])
+    more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return f"the last {len(skipped)} adjustments, {told}{more}, are of VEs that were removed"

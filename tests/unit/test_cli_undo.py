@@ -1,0 +1,66 @@
+"""``rctl undo`` as it is typed: it says what it takes back, and never takes back something else."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.unit.shell import Shell
+
+NAMED = r"\d{8}-\d{6}-\S+ \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: rctl set web1 pids.max=5\)"
+
+
+def test_undo_names_id_time_and_command_and_shows_what_it_does(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    for words, start, state in ((["--dry-run"], "would undo", "planned"), ([], "undo", "changed")):
+        status, out, err = shell.run("undo", *words)
+        first, *rest = out.splitlines()
+        assert (status, err) == (0, "")
+        assert re.fullmatch(f"{start} {NAMED}", first)
+        assert rest == [f"web1: {state}", "  pids.max: 5 -> max"]
+
+
+def test_undo_as_json_says_what_it_undoes(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    data = json.loads(shell.run("undo", "--json")[1])
+    assert data["undoes"]["command"] == "rctl set web1 pids.max=5"
+    assert data["outcomes"][0]["status"] == "changed"
+
+
+def test_undo_refuses_to_skip_the_adjustment_of_a_ve_that_is_gone(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("set", "web2", "pids.max=7")
+    shell.run("rm", "web2")
+    status, out, err = shell.run("undo")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert re.search(rf"rctl set web2 pids.max=7\), is of VEs that were removed; .* {NAMED}, use: rctl undo \S+$", err)
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
+    assert shell.run("undo", err.split()[-1])[0] == 0
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+def test_undo_of_one_ve(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("set", "web2", "pids.max=7")
+    status, out, _ = shell.run("undo", "--ve", "web1")
+    assert (status, out.splitlines()[1]) == (0, "web1: changed")
+    assert shell.kernel.get("/rctl-web2", "pids.max") == "7"
+
+
+@pytest.mark.parametrize("more", [["--ve", "web1"], ["--last", "2"]])
+def test_an_id_names_one_adjustment(shell: Shell, more: list[str]) -> None:
+    assert "an ID names one adjustment" in shell.refused("undo", "20200101-1", *more)
+
+
+def test_undo_of_the_last_three_names_each(shell: Shell) -> None:
+    for number in (5, 6, 7):
+        shell.run("set", "web1", f"pids.max={number}")
+    assert [line.split()[-1] for line in shell.run("undo", "--last", "3", "-n")[1].splitlines() if "would" in line] == [
+        "pids.max=7)",
+        "pids.max=6)",
+        "pids.max=5)",
+    ]
+    assert shell.run("undo", "--last", "3")[0] == 0
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
