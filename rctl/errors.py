@@ -69,7 +69,7 @@ class KernelError(RctlError):
         name = errno.errorcode.get(number, str(number))
         what = f"cannot write {value.strip()!r}" if value else "cannot read"
         remedy = _REMEDIES.get((file, number)) or _REMEDIES.get(("", number), os.strerror(number))
-        super().__init__(f"{file}: {what} on {path}: {name}: {remedy}")
+        super().__init__(f"{file}: {what} on {path}: {name}: {remedy}" if file else f"{path}: {what}: {name}: {remedy}")
 
 
 class ShrinkError(RctlError):
@@ -84,6 +84,9 @@ class RollbackError(RctlError):
     """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``."""
 
 
+OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""A limit of this process or machine was reached. It says nothing of the file, which is not absent for that."""
+
 _REMEDIES = {
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
     ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
@@ -94,6 +97,9 @@ _REMEDIES = {
     ("", errno.ENOENT): "the controller is not enabled in the parent's cgroup.subtree_control",
     ("", errno.ENODEV): "the device does not exist, or is a partition; io limits take whole disks",
     ("", errno.EOPNOTSUPP): "this kernel or device does not support it",
+    ("", errno.EMFILE): "this process may open no more files. Raise its limit (ulimit -n, or LimitNOFILE= of the unit)",
+    ("", errno.ENFILE): "this host may open no more files. Raise fs.file-max, or end whoever holds so many",
+    ("", errno.ENOMEM): "the kernel has no memory for it. Free memory",
     ("cpu.max", errno.EINVAL): "period must be 1ms to 1s, quota at least 1ms and not below cpu.max.burst",
     ("cpu.max.burst", errno.EINVAL): "burst must not exceed the quota in cpu.max. Raise cpu.max or lower burst",
     (

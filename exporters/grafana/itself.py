@@ -19,8 +19,9 @@ def graphs() -> list[Graph]:
         graph("By collector", "The slowest host's time for each step of a scrape.", "s", [
             Line(f"max by (collector) (rctl_scrape_collector_duration_seconds{HOSTS})", "{{collector}}"),
         ]),
-        graph("Failures", "Files that could not be read; 1 for a step that fails, a host that is down.", "short", [
+        graph("Failures", "Files and VEs that could not be read; 1 for a failing step or a host down.", "short", [
             Line(f"rctl_scrape_read_errors{HOSTS} > 0", "{{instance}} unreadable files"),
+            Line(f"rctl_scrape_unread_ves{HOSTS} > 0", "{{instance}} VEs read in part or not at all"),
             Line(f"1 - (rctl_scrape_collector_success{HOSTS} == 0)", "{{instance}} {{collector}} fails"),
             Line(f"1 - (up{_JOB} == 0)", "{{instance}} down"),
         ]),

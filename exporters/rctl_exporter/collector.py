@@ -13,12 +13,11 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
-import msgspec
 from prometheus_client import Metric
 from prometheus_client import registry as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from rctl.cgroupfs.kept import automatic
+from rctl.cgroupfs.kept import Budget, room
 from rctl.cgroupfs.tree import Tree
 
 from .families import Family
@@ -35,7 +34,8 @@ class Collector(prometheus.Collector):
     """
 
     def __init__(self, settings: Settings | None = None, tree: Tree | None = None) -> None:
-        """``settings``: what of which VEs; unset: profile ``core`` of all, with a quarter of the open files kept.
+        """``settings``: what of which VEs; unset: profile ``core`` of all. Keeps at most a quarter of the files
+        that this process may open.
 
         ``tree``: unset, this host's. Raises NotAvailableError where no cgroup2 is mounted, or inotify has no instance
         left.
@@ -44,7 +44,8 @@ class Collector(prometheus.Collector):
         self._own_tree = tree is None
         self._lock = threading.Lock()
         try:
-            self._scraper = Scraper(self._tree, _modest(settings or Settings()))
+            settings = settings or Settings()
+            self._scraper = Scraper(self._tree, settings, budget=Budget(settings.kept_fds, room() // 4))
         except BaseException:
             self._let_go()
             raise
@@ -73,13 +74,6 @@ class Collector(prometheus.Collector):
         with self._lock:
             found = list(metrics(self._scraper.frame()))
         yield from found
-
-
-def _modest(settings: Settings) -> Settings:
-    """Settings that leave most of the open files to the program whose registry this is."""
-    if settings.kept_fds is not None:
-        return settings
-    return msgspec.structs.replace(settings, kept_fds=automatic() // 3)
 
 
 def metrics(frame: Frame) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -19,6 +20,7 @@ _GAUGES = {
     "scrape_duration_seconds": "Time that the last scrape took.",
     "scrape_ves": "VEs in the last scrape.",
     "scrape_read_errors": "Cgroups and files that are there and could not be read in the last scrape.",
+    "scrape_unread_ves": "VEs of which something could not be read in the last scrape.",
     "scrape_kept_fds": "Interface files that are kept open.",
     "scrape_bytes": "Bytes of the VEs' families in the last scrape, uncompressed.",
 }
@@ -47,11 +49,15 @@ class Own(Collector):
         self._steps[collector] = (seconds, success)
 
     def scraped(
-        self, seconds: float, ves: int, errors: int, kept: int, size: int,
+        self, seconds: float, ves: int, errors: int, unread: int, kept: int, size: int,
         writes: Mapping[str, int], failures: Mapping[str, int],
     ) -> None:  # fmt: skip
-        """A scrape has ended. ``size``: bytes of the VEs' families; ``writes``, ``failures``: rctl's own, by file."""
-        self._gauges = dict(zip(_GAUGES, (seconds, ves, errors, kept, size), strict=True))
+        """A scrape has ended.
+
+        ``unread``: of how many VEs something could not be read; ``size``: bytes of the VEs' families; ``writes``,
+        ``failures``: rctl's own, by file.
+        """
+        self._gauges = dict(zip(_GAUGES, (seconds, ves, errors, unread, kept, size), strict=True))
         self._writes, self._failures = dict(writes), dict(failures)
 
     def page(self, openmetrics: bool) -> bytes:
@@ -84,7 +90,7 @@ class Own(Collector):
             "rctl_scrape_collector_duration_seconds", "Time that a step of the last scrape took.", labels=["collector"]
         )
         success = GaugeMetricFamily(
-            "rctl_scrape_collector_success", "Whether a step of the last scrape went well.", labels=["collector"]
+            "rctl_scrape_collector_success", "Whether a step of the last scrape read everything.", labels=["collector"]
         )
         for collector, (took, well) in self._steps.items():
             seconds.add_metric([collector], took)
@@ -98,9 +104,10 @@ class Own(Collector):
         yield CounterMetricFamily(
             "process_cpu_seconds", "CPU time of the exporter, user and system.", times.user + times.system
         )
-        with open("/proc/self/statm", encoding="ascii") as file:
-            resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the exporter.", resident)
+        with contextlib.suppress(OSError):  # the host may open no more files: the rest of the page does not suffer
+            with open("/proc/self/statm", encoding="ascii") as file:
+                resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the exporter.", resident)
         yield GaugeMetricFamily("process_start_time_seconds", "Unix time at which the exporter started.", self._start)
 
 

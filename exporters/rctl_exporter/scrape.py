@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 from rctl.adjust.desired import Desired
 from rctl.adjust.state import State, default_state
 from rctl.cgroupfs.devices import disk_name
-from rctl.cgroupfs.forest import Forest
+from rctl.cgroupfs.forest import Forest, Unread
 from rctl.cgroupfs.kept import Budget
 from rctl.cgroupfs.tree import Tree
 from rctl.cgroupfs.watch import Watch
@@ -25,6 +25,7 @@ from .limits import Values, values
 from .own import Own
 from .page import Page
 from .settings import Settings
+from .trouble import Trouble
 
 _T = TypeVar("_T")
 
@@ -35,17 +36,25 @@ class Scraper:
     Raises NotAvailableError where inotify has no instance left, UsageError for settings that cannot be.
     """
 
-    def __init__(self, tree: Tree, settings: Settings, state: State | None = None, watch: bool = True) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        settings: Settings,
+        state: State | None = None,
+        watch: bool = True,
+        budget: Budget | None = None,
+    ) -> None:
         """``tree`` stays the caller's. ``state``: whose history tells of drift; unset: this user's.
 
         ``watch``: follow the kernel's word of what changed; without, everything is looked at each time, as is best for
         a single scrape, and nothing is told of the process, which is to end.
+        ``budget``: of descriptors; unset, what the settings say of all that this process may open.
         """
         self._tree = tree
         self._settings = settings
         state = state or default_state()
-        self._budget = Budget(settings.kept_fds)
-        self._forest = Forest(tree.root, self._enter, Watch() if watch else None)
+        self._budget = budget or Budget(settings.kept_fds)
+        self._forest = Forest(tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
         self._standings = Standings(self._forest, host_file)
         self._desired = Desired(state, (host_file("/proc/sys/kernel/random/boot_id") or "").strip())
@@ -56,6 +65,7 @@ class Scraper:
         self._values: dict[Member, tuple[Standing, Values]] = {}
         self._blocks: list[Block] = []
         self._page = Page()
+        self.trouble = Trouble()
         self.own = Own(lasting=watch)
 
     def __enter__(self) -> Self:
@@ -77,7 +87,8 @@ class Scraper:
         self.own.scraped(
             seconds=time.perf_counter() - begin,
             ves=len(self._sweep.members),
-            errors=self._sweep.errors + self._standings.failed,
+            errors=self.trouble.errors,
+            unread=self.trouble.ves,
             kept=self._budget.kept,
             size=sum(map(len, chunks)),
             writes=self._desired.writes,
@@ -92,27 +103,34 @@ class Scraper:
             yield from (f"{member.node.cgroup.path}/{name}" for one in kept for name in one.names)
 
     def frame(self) -> Frame:
-        """Read everything."""
-        timed = self._timed
-        timed("discovery", self._sweep.find)
-        blocks = self._figures.blocks(timed("files", self._sweep.take))
-        blocks += timed("limits", self._limit_blocks, [])
-        blocks += process_blocks(timed("processes", self._sweep.processes, {}))
+        """Read everything. What cannot be read is left out; ``trouble`` and the exporter's own families tell of it."""
+        self.trouble = Trouble()
+        timed, sweep = self._timed, self._sweep
+        timed("discovery", sweep.find, lambda: self._forest.failed)
+        blocks = self._figures.blocks(timed("files", sweep.take, lambda: sweep.unread))
+        blocks += timed("limits", self._limit_blocks, lambda: self._standings.failed, [])
+        blocks += process_blocks(timed("processes", sweep.processes, lambda: sweep.uncounted, {}))
         blocks += self._identity_blocks()
         gone = self._sweep.gone | self._standings.gone
         return frame(without(gone, blocks) if gone else blocks, disk_name)
 
-    def _timed(self, collector: str, work: Callable[[], _T], otherwise: _T | None = None) -> _T:
-        """Do a step, and tell how it went. One that fails gives ``otherwise``; unset, the failure is the scrape's."""
+    def _timed(
+        self, collector: str, work: Callable[[], _T], unread: Callable[[], list[Unread]], otherwise: _T | None = None
+    ) -> _T:
+        """Do a step, and tell how it went: well only when it read everything; ``unread`` says what it could not.
+
+        One that fails gives ``otherwise``; unset, the failure is the scrape's.
+        """
         begin = time.perf_counter()
         ok = False
         try:
             result = work()
-            ok = True
+            ok = self.trouble.add(unread())
             return result
-        except (RctlError, OSError):
+        except (RctlError, OSError) as error:
             if otherwise is None:
                 raise
+            self.trouble.failed(error)
             return otherwise
         finally:
             self.own.collected(collector, time.perf_counter() - begin, ok)

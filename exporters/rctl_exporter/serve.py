@@ -31,11 +31,12 @@ def serve(settings: Settings, listen: Sequence[str] = (), web_config: str | None
     ``web_config``: the path of the web configuration; unset: plain HTTP for everybody who can connect.
     Raises UsageError, NotAvailableError before it serves; nothing afterwards.
     """
-    serve_pages(_scraper(settings), listen, web_config)
+    log = Log()
+    serve_pages(_scraper(settings, log), listen, web_config, log)
 
 
 @contextlib.contextmanager
-def _scraper(settings: Settings) -> Iterator[Page]:
+def _scraper(settings: Settings, log: Log) -> Iterator[Page]:
     from rctl.cgroupfs.files import allow_open_files
     from rctl.cgroupfs.tree import Tree
 
@@ -43,7 +44,14 @@ def _scraper(settings: Settings) -> Iterator[Page]:
 
     allow_open_files()
     with Tree.open() as tree, Scraper(tree, settings) as scraper:
-        yield scraper.scrape
+
+        def page(openmetrics: bool) -> Sequence[bytes]:
+            chunks = scraper.scrape(openmetrics)
+            if scraper.trouble:
+                log.warn("unread", f"{scraper.trouble}")
+            return chunks
+
+        yield page
 
 
 def serve_pages(

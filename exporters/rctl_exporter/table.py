@@ -63,7 +63,8 @@ Event counters of `memory.stat` (`pgfault`, `workingset_*`, `thp_*`, ...) are `r
 profile `full`, by the keys that the kernel has.
 
 About itself the exporter gives `rctl_build_info`, `rctl_scrape_duration_seconds`, `rctl_scrape_ves`,
-`rctl_scrape_bytes`, `rctl_scrape_read_errors`, `rctl_scrape_kept_fds`, `rctl_scrape_collector_duration_seconds` and
+`rctl_scrape_bytes`, `rctl_scrape_read_errors`, `rctl_scrape_unread_ves` (VEs of which something could not be read),
+`rctl_scrape_kept_fds`, `rctl_scrape_collector_duration_seconds` and
 `rctl_scrape_collector_success` by `collector`, `process_cpu_seconds_total`, `process_resident_memory_bytes` and
 `process_start_time_seconds`; about rctl at work, `rctl_limit_writes_total` and `rctl_limit_write_errors_total` by
 `setting`.

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from ..errors import OUT_OF
+
 
 class Follower:
     """The lines that came since the last look. ``close()`` it. A file that is not there, or may not be read, has none.
@@ -33,11 +35,15 @@ class Follower:
         self._file = None
 
     def _open(self, path: str) -> None:
-        self.close()
+        """Raises OSError where this process or machine has no descriptor left; then what was open stays so."""
+        found = None
         try:
-            self._file = open(path, "rb")  # noqa: SIM115 (as long as it is followed)
-        except OSError:
-            self._file = None
+            found = open(path, "rb")  # noqa: SIM115 (as long as it is followed)
+        except OSError as error:
+            if error.errno in OUT_OF:
+                raise
+        self.close()
+        self._file = found
 
     def _begun_anew(self) -> bool:
         try:

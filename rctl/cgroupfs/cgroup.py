@@ -65,8 +65,14 @@ class Cgroup:
         self._ino = ino
 
     def is_leaf(self) -> bool:
-        """Whether there is no cgroup below: a directory's links are its own two and one for each directory in it."""
-        return os.fstat(self.fd).st_nlink <= 2
+        """Whether there is no cgroup below: a directory's links are its own two and one for each directory in it.
+
+        Raises GoneError, KernelError.
+        """
+        try:
+            return os.fstat(self.fd).st_nlink <= 2
+        except OSError as error:
+            raise self._translated("", "", error) from error
 
     def inodes(self) -> dict[str, int]:
         """The cgroups directly below: inode by name. Raises GoneError, KernelError."""
@@ -89,6 +95,11 @@ class Cgroup:
             self.fd = -1
 
     @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self.fd < 0
+
+    @property
     def depth(self) -> int:
         """How many levels below the root of the mount."""
         return 0 if self.path == "/" else self.path.count("/")
@@ -103,7 +114,7 @@ class Cgroup:
                 raise NotFoundError(f"{path}: there is no such cgroup. See rctl ls") from None
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise NotFoundError(f"{path}: that is a file or a link, not a cgroup. See rctl ls") from None
-            raise KernelError(path, name, "", error.errno or 0) from error
+            raise KernelError(path, "", "", error.errno or 0) from error
 
     def children(self) -> list[str]:
         """Names of the cgroups directly below, sorted."""

@@ -1,4 +1,4 @@
-"""All cgroups of a tree, held open and followed by change instead of walked anew.
+"""All cgroups of a tree, held open as far as descriptors allow, and followed by change instead of walked anew.
 
 ``refresh`` takes word of what changed (``watch``) and looks only there. A cgroup that cannot be watched is looked at
 each time. Who reads limits or lists of files compares the node's counts with those at its last look.
@@ -9,14 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..controllers.core import FREEZE, SUBTREE_CONTROL
 from ..errors import GoneError, KernelError, NotFoundError
 from .cgroup import Cgroup
+from .handle import Handle
+from .kept import Budget
 from .watch import LostError, Watch
 
 _SWITCHES = ("cgroup.pressure", "cgroup.type")  # which files there are depends on what they hold
 _NO_LIMITS = (".events", ".local", ".pressure", ".reclaim", ".peak", ".current", ".stat")
+
+
+class Unread(NamedTuple):
+    """A cgroup, by its path, of which something is there and could not be read, and why."""
+
+    path: str
+    error: KernelError
 
 
 class Node:
@@ -77,20 +87,27 @@ class Forest:
     there are. ``failed``: cgroups that could not be opened, or listed, at the last refresh; that is tried again.
     """
 
-    def __init__(self, root: Cgroup, enter: Callable[[str], bool], watch: Watch | None) -> None:
-        """``root`` stays the caller's. ``enter``: whether to look below the cgroup of this path."""
+    def __init__(
+        self, root: Cgroup, enter: Callable[[str], bool], watch: Watch | None, budget: Budget | None = None
+    ) -> None:
+        """``root`` stays the caller's. ``enter``: whether to look below the cgroup of this path.
+
+        ``budget``: of open directories; unset, one of its own. Cgroups beyond it are opened for each use.
+        """
         self._enter = enter
+        self._budget = budget or Budget()
+        self.failed: list[Unread] = []
         self._watch = watch
         self._by_watch: dict[int, Node] = {}
         self._again: set[Node] = set()
-        self.generation = self.files = self.limits = self.cpusets = self.failed = self.size = 0
+        self.generation = self.files = self.limits = self.cpusets = self.size = 0
         self.root = Node(root, None)
         self._follow(self.root)
         self._look(self.root)
 
     def refresh(self) -> None:
         """Take in what changed since the last time."""
-        self.failed = 0
+        self.failed = []
         stale, self._again = self._again, set()
         try:
             stale |= self._changed()
@@ -101,7 +118,7 @@ class Forest:
                 self._touch(node)
                 stale.add(node)
         for node in stale:
-            if node.cgroup.fd >= 0:
+            if not node.cgroup.closed:
                 self._look(node)
         return None
 
@@ -162,15 +179,13 @@ class Forest:
 
     def _look_below(self, node: Node) -> list[Node]:
         """Find the cgroups directly below; those that are new."""
-        node.leaf = node.cgroup.is_leaf()
-        if not self._enter(node.cgroup.path):
-            return []
         try:
-            found = node.cgroup.inodes()
+            node.leaf = node.cgroup.is_leaf()
+            found = node.cgroup.inodes() if self._enter(node.cgroup.path) else {}
         except GoneError:
             found = {}
-        except KernelError:  # too many open files, say: what is known stays
-            self._failed_at(node)
+        except KernelError as error:  # too many open files, say: what is known stays
+            self._failed_at(node, error)
             return []
         for name, child in list(node.children.items()):
             if found.get(name) != child.cgroup.ino:
@@ -179,18 +194,18 @@ class Forest:
 
     def _add(self, node: Node, name: str) -> Node | None:
         try:
-            child = node.children[name] = Node(node.cgroup.child(name), node)
+            child = node.children[name] = Node(Handle(node.cgroup.child(name), node.cgroup, self._budget), node)
         except (NotFoundError, GoneError):
             return None
-        except KernelError:
-            self._failed_at(node)
+        except KernelError as error:
+            self._failed_at(node, error)
             return None
         self.generation += 1
         self._follow(child)
         return child
 
-    def _failed_at(self, node: Node) -> None:
-        self.failed += 1
+    def _failed_at(self, node: Node, error: KernelError) -> None:
+        self.failed.append(Unread(error.path, error))
         self._again.add(node)
 
     def _follow(self, node: Node) -> None:

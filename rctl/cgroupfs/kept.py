@@ -11,12 +11,12 @@ import os
 from collections.abc import Sequence
 from itertools import repeat
 
-from ..errors import UsageError
+from ..errors import KernelError, UsageError
 from .cgroup import _FILE, Cgroup, read_one
 
 _COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
 _SHARE = 64  # of the memory, for all of them
-_OTHERS = 512  # descriptors left for everything else
+_OTHERS = 128  # descriptors left for everything else: clients, logs, history, the configuration
 _LEAST = 128
 _PAGE = 4096
 _FROM_START = repeat(0)
@@ -24,32 +24,50 @@ _ABSENT = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Budget:
-    """How many descriptors may still be kept. ``kept``: how many are."""
+    """How many descriptors may still be kept: of interface files, and of cgroups' directories (``Handle``).
 
-    __slots__ = ("kept", "most")
+    ``kept``: files that are. ``held``: directories that are; one more, the ``guest``, is open while it is used.
+    """
 
-    def __init__(self, most: int | None = None) -> None:
-        """``most``: unset, as many as open files allow, and at most 1/64 of the memory. Raises UsageError."""
+    __slots__ = ("guest", "held", "kept", "most", "total")
+
+    def __init__(self, most: int | None = None, total: int | None = None) -> None:
+        """``most``: of files; unset, what is left of ``total``, and at most 1/64 of the memory.
+
+        ``total``: of files and directories; unset, as many as ``room`` says. Raises UsageError for less than none.
+        """
         if most is not None and most < 0:
             raise UsageError(f"kept descriptors {most}: cannot be less than 0. Leave it out, or give a number")
-        self.most = automatic() if most is None else most
-        self.kept = 0
+        self.total = room() if total is None else total
+        self.most = _affordable() if most is None else most
+        self.kept = self.held = 0
+        self.guest: Cgroup | None = None
 
     def take(self, number: int) -> bool:
-        """Take room for this many, if there is any."""
-        if self.kept + number > self.most:
+        """Take room for this many files, if there is any."""
+        if self.kept + number > self.most or self.kept + self.held + number > self.total:
             return False
         self.kept += number
         return True
 
+    def hold(self) -> bool:
+        """Take room for a directory, if there is any."""
+        if self.kept + self.held >= self.total:
+            return False
+        self.held += 1
+        return True
 
-def automatic() -> int:
-    """Descriptors to keep: what RLIMIT_NOFILE leaves, and no more than 1/64 of the memory pays for."""
+
+def room() -> int:
+    """Descriptors that cgroups may have: what RLIMIT_NOFILE leaves beside those open now and those for all else."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(0, min(soft // 4 * 3 - _OTHERS, memory // _SHARE // _COST))
+    return max(0, soft - len(os.listdir("/proc/self/fd")) - min(_OTHERS, soft // 2))
+
+
+def _affordable() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _SHARE // _COST
 
 
 class Kept:
@@ -74,13 +92,13 @@ class Kept:
         fd = self._cgroup.fd
         return b"".join([_once(fd, name) for name in self.names])
 
-    def each(self) -> tuple[dict[str, bytes], list[OSError]]:
+    def each(self) -> tuple[dict[str, bytes], list[KernelError]]:
         """Read every file whole, by name, and keep those that are there. Raises GoneError.
 
         What this kernel or cgroup lacks is left out for good, what else cannot be read is left out and told.
         """
         texts: dict[str, bytes] = {}
-        errors: list[OSError] = []
+        errors: list[KernelError] = []
         absent = False
         self._drop()
         fds: list[int] = []
@@ -96,7 +114,7 @@ class Kept:
             except OSError as error:
                 absent = True
                 if error.errno not in _ABSENT:
-                    errors.append(error)
+                    errors.append(KernelError(self._cgroup.path, name, "", error.errno or 0))
                 continue
             if room:
                 fds.append(fd)
@@ -112,20 +130,19 @@ class Kept:
             raise self._cgroup.gone()
         return texts, errors
 
-    def lines(self) -> int:
-        """How many lines the files have in all. Raises OSError."""
-        total = 0
-        if self._fds:
-            for fd in self._fds:
-                total += _lines(fd)
-            return total
-        for name in self.names:
-            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
-            try:
-                total += _lines(fd)
-            finally:
-                os.close(fd)
-        return total
+    def lines(self) -> int | None:
+        """How many lines the files have in all; ``None`` where the kernel does not tell.
+
+        Raises GoneError, KernelError.
+        """
+        try:
+            if self._fds:
+                return sum(map(_lines, self._fds))
+            return sum(_lines_once(self._cgroup.fd, name) for name in self.names)
+        except OSError as error:
+            if error.errno in _ABSENT and self._cgroup.alive():
+                return None
+            raise self._cgroup._translated(self.names[0], "", error) from error
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -148,6 +165,14 @@ def _lines(fd: int) -> int:
         lines += text.count(b"\n")
         at += len(text)
     return lines
+
+
+def _lines_once(directory: int, name: str) -> int:
+    fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=directory)
+    try:
+        return _lines(fd)
+    finally:
+        os.close(fd)
 
 
 def _once(directory: int, name: str) -> bytes:

@@ -90,10 +90,14 @@ def once(
     exclude: Exclude = None,
     collect: Collect = None,
 ) -> None:
-    """Print one page of figures."""
+    """Print one page of figures. Exit status 1 when something could not be read; the page lacks it."""
+    from ..errors import NotAvailableError
     from .output import page
 
-    page(_page(_settings(include, exclude, collect, profile, 0), openmetrics))
+    text, trouble = _page(_settings(include, exclude, collect, profile, 0), openmetrics)
+    page(text)
+    if trouble:
+        raise NotAvailableError(trouble)
 
 
 @app.command("write")
@@ -104,15 +108,22 @@ def write(
     exclude: Exclude = None,
     collect: Collect = None,
 ) -> None:
-    """Write one page of figures to a file, whole or not at all, for node_exporter's textfile collector."""
+    """Write one page of figures to a file, whole or not at all, for node_exporter's textfile collector.
+
+    When something cannot be read, the file stays as it was, and the exit status is 1.
+    """
     from rctl_exporter import textfile
 
+    from ..errors import NotAvailableError
     from .output import warn
 
     textfile.check(file)
     if not file.endswith(".prom"):
         warn(f"{file}: node_exporter reads files that end in .prom alone")
-    textfile.write(file, _page(_settings(include, exclude, collect, profile, 0), openmetrics=False))
+    page, trouble = _page(_settings(include, exclude, collect, profile, 0), openmetrics=False)
+    if trouble:
+        raise NotAvailableError(f"{file} was not written: {trouble}")
+    textfile.write(file, page)
 
 
 @app.command("metrics")
@@ -143,10 +154,13 @@ def _settings(
     return Settings.parse(include or (), exclude or (), collect or (), profile, kept_fds)
 
 
-def _page(settings: Settings, openmetrics: bool) -> list[bytes]:
+def _page(settings: Settings, openmetrics: bool) -> tuple[list[bytes], str]:
+    """A page, and what is missing in it; empty when nothing is."""
     from rctl_exporter.scrape import Scraper
 
+    from ..cgroupfs.files import allow_open_files
     from ..cgroupfs.tree import Tree
 
+    allow_open_files()
     with Tree.open() as tree, Scraper(tree, settings, watch=False) as scraper:
-        return scraper.scrape(openmetrics)
+        return scraper.scrape(openmetrics), str(scraper.trouble)

@@ -13,6 +13,7 @@ import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
+from ..errors import OUT_OF
 from .reading import huge_page_files
 
 Reader = Callable[[str], str | None]
@@ -47,11 +48,16 @@ def way_up(tree: Tree, path: str, read: Reader) -> tuple[Level, ...]:
 
 
 def host_file(path: str) -> str | None:
-    """The text of one of this host's files; ``None`` when it is not there or may not be read."""
+    """The text of one of this host's files; ``None`` when it is not there or may not be read.
+
+    Raises OSError where the machine has no descriptor or memory left: the file is there then.
+    """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno in OUT_OF:
+            raise
         return None
 
 

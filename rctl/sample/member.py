@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..cgroupfs.forest import Node
 from ..cgroupfs.kept import Budget, Kept
 from ..controllers.core import PROCS
+from ..errors import KernelError
 from .layout import Layout, Row, Wanted
 from .population import processes
 
@@ -28,7 +29,7 @@ class Ask(NamedTuple):
 
 
 class Part:
-    """Some files of a VE that are read together. ``errors``: how many are there and cannot be read.
+    """Some files of a VE that are read together. ``errors``: those that are there and cannot be read.
 
     ``text`` and ``row`` are of the last reading: most VEs rest most of the time, and what is the same is not parsed
     again.
@@ -41,7 +42,7 @@ class Part:
         self.layout: Layout | None = None
         self.text = b""
         self.row: Row | None = None
-        self.errors = 0
+        self.errors: list[KernelError] = []
 
     def fetch(self) -> Row | None:
         """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
@@ -61,7 +62,7 @@ class Member:
     """One VE that is read again and again.
 
     ``parts``: its files, as they were found when ``files`` was the node's count; ``procs``: the list of its processes;
-    ``unread``: how many such lists are there and cannot be read.
+    ``unread``: why that list cannot be read, where it is there.
     """
 
     __slots__ = ("ask", "files", "name", "node", "parts", "procs", "unread")
@@ -73,7 +74,12 @@ class Member:
         self.files = -1
         self.parts: list[Part] = []
         self.procs: Kept | None = None
-        self.unread = 0
+        self.unread: list[KernelError] = []
+
+    @property
+    def errors(self) -> list[KernelError]:
+        """Its files that are there and cannot be read."""
+        return [*self.unread, *(error for part in self.parts for error in part.errors)]
 
     def find_files(self, budget: Budget) -> None:
         """See anew which files there are. Raises GoneError, KernelError."""
@@ -82,13 +88,13 @@ class Member:
         self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(self.node.names())]
         if self.ask.processes:
             self.procs = Kept(cgroup, (PROCS,), budget)
-            self.unread = len(self.procs.each()[1])
+            self.unread = self.procs.each()[1]
         self.files = -1 if self.unread else files  # what could not be read is looked for again next time
 
     def processes(self) -> int | None:
         """How many processes live in it, and below it where the forest has no nodes (inside a VE of rctl's own).
 
-        ``None``: a threaded cgroup, of which the kernel does not say. Raises OSError, GoneError, KernelError.
+        ``None``: a threaded cgroup, of which the kernel does not say. Raises GoneError, KernelError.
         """
         if self.procs and not self.procs.names:
             return None
@@ -103,5 +109,5 @@ class Member:
         if self.procs:
             self.procs.close()
         self.procs = None
-        self.unread = 0
+        self.unread = []
         self.files = -1

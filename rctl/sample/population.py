@@ -9,7 +9,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.forest import Node
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS
-from ..errors import GoneError, KernelError, NotFoundError
+from ..errors import OUT_OF, GoneError, KernelError, NotFoundError
 
 
 def processes(cgroup: Cgroup) -> int:
@@ -29,7 +29,7 @@ def own_processes(cgroup: Cgroup) -> int:
 def in_children(node: Node, known: Mapping[Node, int]) -> int:
     """How many processes live below a node. ``known``: of which nodes it is known, what is below those included.
 
-    A cgroup that goes meanwhile, or may not be read, counts as empty.
+    A cgroup that goes meanwhile counts as empty. Raises KernelError for one that cannot be read.
     """
     count, left = 0, list(node.children.values())
     while left:
@@ -37,7 +37,7 @@ def in_children(node: Node, known: Mapping[Node, int]) -> int:
         if child in known:
             count += known[child]
             continue
-        with suppress(GoneError, KernelError):
+        with suppress(GoneError):
             count += own_processes(child.cgroup)
         left += child.children.values()
     return count
@@ -55,7 +55,7 @@ def _below(top: Cgroup, enter: Callable[[str], bool]) -> Iterator[Cgroup]:
     """Each cgroup below ``top``, open until the next, but for those whose path ``enter`` refuses.
 
     One descriptor is open at a time, however deep they lie: the way up is "..". One that goes meanwhile, or that the
-    caller may not look into, is left out.
+    caller may not look into, is left out. Raises KernelError where it is the host that fails, not the permission.
     """
     here, ways = top, [top.children()]
     try:
@@ -83,7 +83,10 @@ def _below(top: Cgroup, enter: Callable[[str], bool]) -> Iterator[Cgroup]:
 def _inside(here: Cgroup, name: str) -> Cgroup | None:
     try:
         cgroup = here.child(name)
-    except (NotFoundError, GoneError, KernelError):
+    except (NotFoundError, GoneError):
+        return None
+    except KernelError as error:
+        _raise_if_out_of(error)
         return None
     if cgroup.has(PROCS):
         return cgroup
@@ -100,5 +103,14 @@ def _above(here: Cgroup) -> Cgroup:
 def _names(cgroup: Cgroup) -> list[str]:
     try:
         return cgroup.children()
-    except (GoneError, KernelError):
+    except GoneError:
         return []
+    except KernelError as error:
+        _raise_if_out_of(error)
+        return []
+
+
+def _raise_if_out_of(error: KernelError) -> None:
+    """Raise an error of the machine: with too few descriptors, say, a count would be wrong."""
+    if error.errno in OUT_OF:
+        raise error

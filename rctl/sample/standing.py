@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..cgroupfs.forest import Forest, Node
+from ..cgroupfs.forest import Forest, Node, Unread
 from ..errors import GoneError, KernelError
 from ..limits import FILES
 from .effective import Bound, effective
@@ -40,7 +40,7 @@ class Standing(NamedTuple):
 class Standings:
     """The standing limits of many VEs.
 
-    ``failed``: of how many they could not be read; those are tried again. ``gone``: VEs that went meanwhile.
+    ``failed``: whose could not be read, and why; those are tried again. ``gone``: VEs that went meanwhile.
     """
 
     def __init__(self, forest: Forest, read_host: Reader) -> None:
@@ -54,7 +54,7 @@ class Standings:
         self._levels: dict[Node, tuple[Stamp, Level]] = {}
         self._stamps: dict[Member, Stamp] = {}
         self._found: dict[Member, Standing] = {}
-        self.failed = 0
+        self.failed: list[Unread] = []
         self.gone: set[Member] = set()
 
     def refresh(self, members: Iterable[Member]) -> Mapping[Member, Standing]:
@@ -63,14 +63,14 @@ class Standings:
         forest = self._forest
         now = (forest.limits, forest.cpusets, forest.generation, self._hosts)
         if now != self._seen:
-            self.failed = 0
+            self.failed = []
             self.gone = set()
             old, self._found = self._found, {}
             for member in members:
                 if member.ask.limits and (found := self._standing(member, old.get(member))):
                     self._found[member] = found
             self._stamps = {member: self._stamps[member] for member in self._found}
-            self._levels = {node: level for node, level in self._levels.items() if node.cgroup.fd >= 0}
+            self._levels = {node: level for node, level in self._levels.items() if not node.cgroup.closed}
             self._seen = () if self.failed else now
         return self._found
 
@@ -84,8 +84,8 @@ class Standings:
         except GoneError:
             self.gone.add(member)
             return None
-        except KernelError:
-            self.failed += 1
+        except KernelError as error:
+            self.failed.append(Unread(member.node.cgroup.path, error))
             return None
         self._stamps[member] = stamp
         return Standing(levels[0].texts, effective([*levels, self._host]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..cgroupfs.forest import Forest, Node
+from ..cgroupfs.forest import Forest, Node, Unread
 from ..cgroupfs.kept import Budget
 from ..errors import GoneError, KernelError
 from .layout import Layout, Row
@@ -44,7 +44,7 @@ class Sweep:
     """A reading of many VEs, again and again. ``close()`` it; the forest stays the caller's.
 
     ``members``: the VEs, in the order of their paths; the same object until one comes or goes. ``gone``: those that
-    could not be read at the last ``take`` or ``processes``.
+    could not be read at the last ``take`` or ``processes``. ``uncounted``: whose processes could not be counted.
     """
 
     def __init__(self, forest: Forest, choose: Choose, budget: Budget) -> None:
@@ -54,19 +54,22 @@ class Sweep:
         self._members: dict[Node, Member] = {}
         self._layouts: dict[tuple[Ask, tuple[str, ...]], list[Layout]] = {}
         self._generation = -1
-        self._failed = 0
+        self._failed: list[Unread] = []
         self._plans: list[Plan] = []
         self._found_at = (-1, -1)
         self._unread = False
         self.members: Sequence[Member] = ()
         self.gone: set[Member] = set()
+        self.uncounted: list[Unread] = []
 
     @property
-    def errors(self) -> int:
-        """Cgroups and files that are there and could not be read."""
-        members = self._members.values()
-        unread = sum(member.unread + sum(part.errors for part in member.parts) for member in members)
-        return self._forest.failed + self._failed + unread
+    def unread(self) -> list[Unread]:
+        """What is there and could not be read by ``take``."""
+        if not self._unread:
+            return []
+        return self._failed + [
+            Unread(member.node.cgroup.path, error) for member in self.members for error in member.errors
+        ]
 
     def find(self) -> None:
         """Take in which VEs have come and gone."""
@@ -85,7 +88,7 @@ class Sweep:
     def take(self) -> list[Group]:
         """Read every VE's figures. One that has gone meanwhile is left out."""
         self.gone = set()
-        self._failed = 0
+        self._failed = []
         if self._find_files() or not self._plans:
             for member in self.members:
                 for part in member.parts:
@@ -102,18 +105,19 @@ class Sweep:
 
         Each cgroup is counted once, children first, and counts for all above it.
         """
+        self.uncounted = []
         known: dict[Node, int] = {}
         found: dict[Member, int] = {}
         for member in reversed(self.members):
             if member.ask.processes and member not in self.gone:
                 try:
                     number = member.processes()
-                except (OSError, GoneError, KernelError):
-                    if not member.node.cgroup.alive():
-                        self.gone.add(member)
-                    continue
-                if number is not None:
-                    known[member.node] = found[member] = number + in_children(member.node, known)
+                    if number is not None:
+                        known[member.node] = found[member] = number + in_children(member.node, known)
+                except GoneError:
+                    self.gone.add(member)
+                except KernelError as error:
+                    self.uncounted.append(Unread(member.node.cgroup.path, error))
         return {member: found[member] for member in self.members if member in found}
 
     def close(self) -> None:
@@ -144,11 +148,11 @@ class Sweep:
             member.find_files(self._budget)
         except GoneError:
             return False
-        except KernelError:
-            self._failed += 1
+        except KernelError as error:
+            self._failed.append(Unread(member.node.cgroup.path, error))
             self._unread = True
             return False
-        self._unread = self._unread or member.unread > 0
+        self._unread = self._unread or bool(member.unread)
         return True
 
     def _grouped(self) -> list[Group]:
@@ -173,7 +177,7 @@ class Sweep:
             texts, errors = part.kept.each()
         except GoneError:
             return False
-        part.errors = len(errors)
+        part.errors = errors
         if errors:
             member.files = -1  # all is looked for again next time
             self._unread = True

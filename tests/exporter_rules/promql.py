@@ -57,7 +57,7 @@ def exported() -> Mapping[str, Labels]:
 def _own() -> Iterator[tuple[str, frozenset[str]]]:
     own = Own()
     own.collected("cpu", 0.1, True)
-    own.scraped(0.1, 1, 0, 1, 1, {"memory.max": 1}, {"memory.max": 1})
+    own.scraped(0.1, 1, 0, 0, 1, 1, {"memory.max": 1}, {"memory.max": 1})
     for family in own.collect():
         for sample in family.samples:
             yield sample.name, frozenset(sample.labels)

@@ -28,9 +28,11 @@ def promtool(*words: str, text: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def exporter(*words: str) -> Iterator[str]:
-    """`rctl exporter serve` for as long as the block lasts; gives its ADDRESS:PORT."""
+def exporter(*words: str, open_files: int | None = None) -> Iterator[str]:
+    """`rctl exporter serve` for as long as the block lasts; gives its ADDRESS:PORT. `open_files`: its hard limit."""
     command = [sys.executable, "-m", "rctl", "exporter", "serve", "--listen", "127.0.0.1:0", *words]
+    if open_files:
+        command = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr

@@ -60,7 +60,7 @@ COUNTERS = """
 """
 OWN = """
     rctl_build_info rctl_scrape_duration_seconds rctl_scrape_collector_duration_seconds rctl_scrape_collector_success
-    rctl_scrape_ves rctl_scrape_read_errors rctl_scrape_kept_fds rctl_scrape_bytes
+    rctl_scrape_ves rctl_scrape_read_errors rctl_scrape_unread_ves rctl_scrape_kept_fds rctl_scrape_bytes
     rctl_limit_writes_total rctl_limit_write_errors_total
 """
 
@@ -76,7 +76,9 @@ class TestTheList:
     def test_the_exporters_own(self) -> None:
         own = Own()
         own.collected("files", 0.1, True)
-        own.scraped(seconds=1, ves=2, errors=0, kept=3, size=4, writes={"memory.max": 1}, failures={"io.max": 2})
+        own.scraped(
+            seconds=1, ves=2, errors=0, unread=0, kept=3, size=4, writes={"memory.max": 1}, failures={"io.max": 2}
+        )
         text = own.page(openmetrics=False).decode()
         assert set(OWN.split()) <= set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
         assert 'rctl_limit_writes_total{setting="memory.max"} 1.0' in text

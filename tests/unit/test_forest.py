@@ -13,8 +13,9 @@ import pytest
 
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest, Node
+from rctl.cgroupfs.kept import Budget
 from rctl.cgroupfs.watch import Change, LostError, Watch
-from rctl.errors import KernelError
+from rctl.errors import GoneError, KernelError
 
 
 class Told:
@@ -75,7 +76,7 @@ def told() -> Told:
     return Told()
 
 
-Grow = Callable[[bool], Forest]
+Grow = Callable[..., Forest]
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def grow(place: Path, told: Told) -> Iterator[Grow]:
     forests = []
     with Cgroup("/", os.open(place, os.O_RDONLY)) as root:
 
-        def grown(watch: bool) -> Forest:
-            forest = Forest(root, lambda path: "rctl-" not in path, cast("Watch", told) if watch else None)
+        def grown(watch: bool, budget: Budget | None = None) -> Forest:
+            forest = Forest(root, lambda path: "rctl-" not in path, cast("Watch", told) if watch else None, budget)
             forests.append(forest)
             return forest
 
@@ -292,6 +293,73 @@ class TestWord:
         assert {"/a/x/new", "/b/new"} <= set(paths(forest))
 
 
+class TestMoreCgroupsThanDescriptors:
+    @BOTH
+    @pytest.mark.parametrize("total", [0, 1, 3])
+    def test_all_are_found_and_read_with_one_descriptor_beyond_the_budget(
+        self, grow: Grow, watch: bool, total: int, place: Path
+    ) -> None:
+        for number, path in enumerate(ALL[1:]):
+            (place / path[1:] / "pids.current").write_text(f"{number}\n")
+        before = descriptors()
+        forest = grow(watch, Budget(0, total))
+        assert paths(forest) == ALL
+        for _ in range(2):
+            found = [node.cgroup.read("pids.current") for node in forest.root.below() if node.parent]
+            assert found == [f"{number}\n" for number in range(len(ALL) - 1)]
+            assert descriptors() - before <= total + 1
+
+    def test_what_came_beyond_the_budget_is_held_when_others_have_gone(
+        self, grow: Grow, place: Path, told: Told
+    ) -> None:
+        budget = Budget(0, 5)
+        forest = grow(True, budget)
+        assert budget.held == 5
+        make(place, "y", "z")
+        told.moved(forest.root, "z")
+        forest.refresh()
+        late = [at(forest, path).cgroup for path in ("/y", "/z")]
+        assert ([cgroup.files() for cgroup in late], budget.held) == ([["cgroup.procs"]] * 2, 5)
+        shutil.rmtree(place / "a")
+        told.moved(forest.root, "a")
+        forest.refresh()
+        for _ in range(2):
+            assert [cgroup.files() for cgroup in late] == [["cgroup.procs"]] * 2
+        assert (budget.held, budget.guest) == (3, late[1])
+
+    @BOTH
+    def test_one_made_again_under_its_name_is_not_taken_for_it(self, grow: Grow, watch: bool, place: Path) -> None:
+        forest = grow(watch, Budget(0, 0))
+        x = at(forest, "/a/x").cgroup
+        (place / "a" / "x").rename(place.parent / f"{place.name}-x")
+        make(place, "a/x")
+        with pytest.raises(GoneError):
+            x.read("cgroup.procs")
+        assert (x.alive(), at(forest, "/b").cgroup.alive()) == (False, True)
+
+    def test_descriptors_that_run_out_are_told_not_taken_for_a_removal(
+        self, grow: Grow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forest = grow(True, Budget(0, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", _no_more)
+            with pytest.raises(KernelError, match=r"^pids.max: cannot read on /a/x: EMFILE: .*Raise its limit"):
+                at(forest, "/a/x").cgroup.read("pids.max")
+            assert at(forest, "/a/x").cgroup.alive()
+
+    @BOTH
+    def test_nothing_stays_open_in_the_end_either(self, grow: Grow, watch: bool) -> None:
+        before, budget = descriptors(), Budget(0, 2)
+        forest = grow(watch, budget)
+        assert [node.cgroup.files() for node in forest.root.below()]
+        forest.close()
+        assert (descriptors(), budget.held, budget.guest) == (before, 0, None)
+
+
+def _no_more(*_: object, **__: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 class TestFailing:
     def test_a_listing_that_fails_loses_nothing_and_is_tried_again(
         self, grow: Grow, place: Path, told: Told, monkeypatch: pytest.MonkeyPatch
@@ -302,9 +370,9 @@ class TestFailing:
         with monkeypatch.context() as patch:
             patch.setattr(Cgroup, "inodes", _too_many)
             forest.refresh()
-            assert (paths(forest), forest.failed) == (ALL, 1)
+            assert (paths(forest), len(forest.failed)) == (ALL, 1)
         forest.refresh()
-        assert ("/c" in paths(forest), forest.failed) == (True, 0)
+        assert ("/c" in paths(forest), forest.failed) == (True, [])
 
     def test_a_cgroup_that_cannot_be_opened_is_told_and_tried_again(
         self, grow: Grow, place: Path, told: Told, monkeypatch: pytest.MonkeyPatch
@@ -316,9 +384,9 @@ class TestFailing:
             patch.setattr(Cgroup, "child", _too_many)
             for _ in range(3):
                 forest.refresh()
-                assert (paths(forest), forest.failed) == (ALL, 1)
+                assert (paths(forest), len(forest.failed)) == (ALL, 1)
         forest.refresh()
-        assert ("/c" in paths(forest), forest.failed) == (True, 0)
+        assert ("/c" in paths(forest), forest.failed) == (True, [])
 
 
 def _too_many(cgroup: Cgroup, name: str = "") -> dict[str, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cgroupfs.kept import Budget, Kept, automatic
+from rctl.cgroupfs.kept import Budget, Kept, room
 from rctl.errors import GoneError, UsageError
 
 
@@ -121,4 +121,11 @@ class TestBudget:
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        assert 0 <= automatic() < soft
+        assert 0 <= room() <= soft - 128 or soft < 256
+        assert Budget().total == room()
+
+    def test_directories_and_files_share_it(self) -> None:
+        budget = Budget(3, 4)
+        assert [budget.hold() for _ in range(2)] == [True, True]
+        assert [budget.take(number) for number in (3, 2, 1)] == [False, True, False]
+        assert (budget.hold(), budget.kept, budget.held) == (False, 2, 2)

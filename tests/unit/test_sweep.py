@@ -136,7 +136,7 @@ class TestComingAndGoing:
         read(sweep)
         shutil.rmtree(place / "b")
         assert set(read(sweep)) == {"/a", "/c"}
-        assert (sweep.gone, sweep.errors) == (set(), 0)
+        assert (sweep.gone, sweep.unread) == (set(), [])
 
     def test_a_ve_that_goes_in_the_middle_of_a_reading(self, sweep: Sweep, place: Path) -> None:
         read(sweep)
@@ -198,11 +198,11 @@ class TestErrors:
         (place / "b" / "pids.current").symlink_to("nowhere")
         for _ in range(3):
             assert read(sweep) == FIRST | {"/b": {"io.stat 8:0 rbytes": "1"}}
-            assert sweep.errors == 1
+            assert len(sweep.unread) == 1
         (place / "b" / "pids.current").unlink()
         put(place, "b", pids_current="1\n")
         assert read(sweep) == FIRST
-        assert sweep.errors == 0
+        assert sweep.unread == []
 
     def test_a_file_that_fails_once_comes_back_by_itself(
         self, place: Path, root: Cgroup, budget: Budget, monkeypatch: pytest.MonkeyPatch
@@ -213,8 +213,8 @@ class TestErrors:
         with monkeypatch.context() as patch:
             patch.setattr(os, "open", _failing("pids.current", os.open))
             assert read(sweep) == {name: {"io.stat 8:0 rbytes": FIRST[name]["io.stat 8:0 rbytes"]} for name in FIRST}
-            assert sweep.errors == 3
-        assert (read(sweep), sweep.errors) == (FIRST, 0)
+            assert [path for path, _ in sweep.unread] == list(FIRST)
+        assert (read(sweep), sweep.unread) == (FIRST, [])
         sweep.close()
         forest.close()
 
@@ -222,8 +222,8 @@ class TestErrors:
         sweep.find()
         with monkeypatch.context() as patch:
             patch.setattr(Cgroup, "files", _unlistable)
-            assert (taken(sweep), sweep.errors) == ({}, 3)
-        assert (read(sweep), sweep.errors) == (FIRST, 0)
+            assert (taken(sweep), len(sweep.unread)) == ({}, 3)
+        assert (read(sweep), sweep.unread) == (FIRST, [])
 
 
 def _failing(file: str, real: Callable[..., int]) -> Callable[..., int]:
@@ -267,6 +267,23 @@ class TestProcesses:
         read(sweep)
         assert {member.name: number for member, number in sweep.processes().items()} == {"/a": 2, "/a/b/c": 1}
         sweep.close()
+
+    def test_what_cannot_be_counted_is_left_out_and_told(
+        self, sweep: Sweep, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(place, "a/x", cgroup_procs="1\n")
+        read(sweep)
+        real = Kept.lines
+
+        def lines(kept: Kept) -> int | None:
+            if kept._cgroup.path == "/a/x":
+                raise KernelError("/a/x", "cgroup.procs", "", errno.EMFILE)
+            return real(kept)
+
+        monkeypatch.setattr(Kept, "lines", lines)
+        monkeypatch.setattr(Cgroup, "read", lambda cgroup, name: _unlistable(cgroup))
+        assert {member.name for member in sweep.processes()} == {"/b", "/c"}
+        assert [path for path, _ in sweep.uncounted] == ["/a/x", "/a"]
 
     def test_of_one_that_went_nothing_is_said(self, sweep: Sweep, place: Path) -> None:
         read(sweep)
@@ -312,11 +329,11 @@ class TestStanding:
         read(sweep)
         with monkeypatch.context() as patch:
             patch.setattr(Cgroup, "files", _unlistable)
-            assert (standings.refresh(sweep.members), standings.failed) == ({}, 3)
-        assert (len(standings.refresh(sweep.members)), standings.failed) == (3, 0)
+            assert (standings.refresh(sweep.members), len(standings.failed)) == ({}, 3)
+        assert (len(standings.refresh(sweep.members)), standings.failed) == (3, [])
 
     def test_one_that_has_gone_is_no_failure(self, sweep: Sweep, standings: Standings, place: Path) -> None:
         read(sweep)
         shutil.rmtree(place / "b")
         assert {member.name for member in standings.refresh(sweep.members)} == {"/a", "/c"}
-        assert standings.failed == 0
+        assert standings.failed == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import resource
 import socket
 from collections.abc import Sequence
 from typing import Any, cast
@@ -16,11 +17,17 @@ from .site import Site
 from .tls import allowed
 
 CONNECTIONS = 100
-"""Most connections at a time. Descriptors beside those kept for cgroup files must be left for them."""
+"""Most connections at a time, where the limit of open files allows; for as many, cgroups leave descriptors."""
 
 _PAUSE = 0.2
 _FAREWELL = 5.0
 _BUFFER = 32 * 1024
+
+
+def affordable() -> int:
+    """Most connections at a time under this process's limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(CONNECTIONS, max(soft // 8, 2))
 
 
 class Server:
@@ -39,14 +46,15 @@ class Server:
         log: Log,
         *,
         deadlines: Deadlines | None = None,
-        most: int = CONNECTIONS,
+        most: int | None = None,
     ) -> None:
+        """``most``: connections at a time; unset, what is ``affordable``."""
         self._listeners = listeners
         self._site = site
         self._live = live
         self._log = log
         self._deadlines = deadlines or Deadlines()
-        self._most = most
+        self._most = affordable() if most is None else most
         self._open: dict[asyncio.Task[None], Conversation | None] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
