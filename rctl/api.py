@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -33,6 +34,12 @@ class VE(Limited):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if (cgroup := getattr(self, "cgroup", None)) is not None and cgroup.fd >= 0:
+            text = f"{self.name}: not closed. Use rctl.open() in a with block"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            self.close()
 
     def close(self) -> None:
         """Let go of the VE. The VE itself goes on."""

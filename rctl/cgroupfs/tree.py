@@ -113,9 +113,10 @@ class Tree:
             return []
         return [name for name in found if not name.startswith("/")]
 
-    def match(self, patterns: Iterable[str]) -> list[str]:
+    def match(self, patterns: Iterable[str], tell: Callable[[str], object] = len) -> list[str]:
         """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in order given.
 
+        A name that cannot be printed is no VE's; ``tell`` hears of each cgroup that is left out for that.
         Raises NotFoundError for a pattern that matches nothing.
         """
         found: dict[str, None] = {}
@@ -123,13 +124,13 @@ class Tree:
             if not _PATTERN.intersection(pattern):
                 found[self.name(self.path(pattern))] = None
                 continue
-            matches = self._below(pattern) if pattern.startswith("/") else fnmatch.filter(self.names(), pattern)
+            matches = self._below(pattern, tell) if pattern.startswith("/") else fnmatch.filter(self.names(), pattern)
             if not matches:
                 raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls")
             found.update(dict.fromkeys(matches))
         return list(found)
 
-    def _below(self, pattern: str) -> list[str]:
+    def _below(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
         """Paths that match, one component at a time; ``*`` does not cross a slash."""
         paths = [""]
         for part in pattern.strip("/").split("/"):
@@ -137,8 +138,12 @@ class Tree:
             for path in paths:
                 try:
                     with self.walk(path or "/") as here:
-                        names = filter(str.isprintable, here.children())  # a delegated user may make others
-                        found += [f"{path}/{child}" for child in fnmatch.filter(names, part)]
+                        children = fnmatch.filter(here.children(), part)
+                    for child in children:
+                        if child.isprintable():
+                            found.append(f"{path}/{child}")
+                        else:  # the owner of a delegated cgroup may make such
+                            tell(f"{path}/{child}: left out, for its name cannot be printed. Rename or remove it")
                 except NotFoundError:
                     continue
             paths = found

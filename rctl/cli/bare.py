@@ -43,7 +43,7 @@ def run(
     from ..ve import bare
     from ..ve import command as commands
     from ..ve.lean import of as without_pressure
-    from .output import as_json, say, warn
+    from .output import as_json, done, warn
 
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
@@ -69,7 +69,7 @@ def run(
         if remove and not detach:
             bare.remove(tree, name, kill=True)
     if detach:
-        say(as_json({"pid": status, "ve": name}) if json else str(status))
+        done(as_json({"pid": status, "ve": name}) if json else str(status))
     elif status:
         raise typer.Exit(status)
 
@@ -85,11 +85,11 @@ def attach(
     """
     from ..cgroupfs.tree import Tree
     from ..ve import bare
-    from .output import as_json, say
+    from .output import as_json, done
 
     with Tree.open() as tree, bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
         bare.attach(ve, pids)
-    say(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
+    done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
 
 
 def rm(
@@ -104,21 +104,21 @@ def rm(
     from ..cgroupfs.tree import Tree
     from ..errors import GoneError, NotFoundError, RctlError
     from ..ve import bare
-    from .output import as_json, say, warn
+    from .output import as_json, done, warn
 
-    done: dict[str, str] = {}
+    told: dict[str, str] = {}
     with Tree.open() as tree:
-        matched = tree.match(names)
+        matched = tree.match(names, warn)
         bare.check_removable(tree, matched, kill)
         for name in matched:
             try:
                 killed = bare.remove(tree, name, kill)
-                done[name] = f"removed, {killed} process(es) killed" if killed else "removed"
+                told[name] = f"removed, {killed} process(es) killed" if killed else "removed"
             except (NotFoundError, GoneError):
-                done[name] = "not there"
+                told[name] = "not there"
             except RctlError as error:
-                done[name] = "left alone"
+                told[name] = "left alone"
                 warn(str(error))
-    say(*([as_json(done)] if json else [f"{name}: {what}" for name, what in done.items()]))
-    if {"left alone", "not there"}.intersection(done.values()):
+    done(*([as_json(told)] if json else [f"{name}: {what}" for name, what in told.items()]))
+    if {"left alone", "not there"}.intersection(told.values()):
         raise typer.Exit(1)

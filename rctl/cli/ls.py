@@ -34,7 +34,7 @@ def ls(
         if everything:
             found = _everything(tree, patterns or [])
         else:
-            found = list(rows(tree, tree.match(patterns) if patterns else tree.names(), patterns or ()))
+            found = list(rows(tree, tree.match(patterns, warn) if patterns else tree.names(), patterns or ()))
     if json:
         say(as_json(found))
     elif found:

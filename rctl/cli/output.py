@@ -5,6 +5,7 @@ The one door to standard output and standard error: whatever comes from outside 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -47,6 +48,17 @@ def say(*lines: str) -> None:
     """Lines on standard output; none: an empty one. A line end inside one of them is shown as ``\\n``."""
     for line in lines or ("",):
         _out(line if isinstance(line, Shown) else escaped(line))
+
+
+def done(*lines: str) -> None:
+    """Say what was done. It is done all the same where nobody can read it: that is a word on standard error at most."""
+    try:
+        say(*lines)
+        sys.stdout.flush()
+    except OSError as error:  # a disk that is full, a pipe that was closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            warn(f"standard output: {error.strerror}; what was asked for is done all the same")
 
 
 def _out(text: str) -> None:
@@ -102,15 +114,18 @@ def progress(event: Event) -> None:
 
 def report(account: Account, *, json: bool, verbose: bool = True) -> None:
     """The account of an adjustment: every VE, what was done to it, and notes."""
+    tell = say if any(outcome.status == "planned" for outcome in account.outcomes) else done
     if json:
-        say(as_json(account))
+        tell(as_json(account))
         return
     for note in account.notes:
         warn(note)
+    lines = []
     for outcome in account.outcomes:
-        say(f"{outcome.name}: {outcome.status}")
-        for step in outcome.steps if verbose else ():
-            say(f"  {step.describe().removeprefix(outcome.path + ': ')}")
+        lines.append(f"{outcome.name}: {outcome.status}")
+        lines += [f"  {step.describe().removeprefix(outcome.path + ': ')}" for step in outcome.steps if verbose]
+    if lines:
+        tell(*lines)
 
 
 def report_failure(error: RctlError) -> None:

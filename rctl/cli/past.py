@@ -98,8 +98,8 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
     from ..adjust.state import default_state, make
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from .output import as_json, say
+    from .output import as_json, done
 
     with Tree.open() as tree:
         told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
-    say(*([as_json(told)] if json else told or ["nothing to recover"]))
+    done(*([as_json(told)] if json else told or ["nothing to recover"]))

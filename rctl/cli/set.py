@@ -50,7 +50,7 @@ def set_limits(
     from ..cgroupfs.tree import Tree
     from ..errors import UsageError
     from ..limits import decode
-    from .output import progress, report
+    from .output import progress, report, warn
 
     names = [word for word in words if "=" not in word]
     wanted = asked([word for word in words if "=" in word], flags)
@@ -62,5 +62,5 @@ def set_limits(
     limits = decode(wanted, host)
     options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
     with Tree.open() as tree:
-        account = adjust(tree, dict.fromkeys(tree.match(names), limits), host, options, progress)
+        account = adjust(tree, dict.fromkeys(tree.match(names, warn), limits), host, options, progress)
     report(account, json=json)

@@ -22,11 +22,11 @@ def show(
     from ..sample.levels import host_file
     from ..sample.sections import lines
     from ..sample.view import views
-    from .output import as_json, say
+    from .output import as_json, say, warn
 
     span = None if interval is None else _interval(interval)
     with Tree.open() as tree:
-        found = views(tree, tree.match(names), host_file, span)
+        found = views(tree, tree.match(names, warn), host_file, span)
     if json:
         say(as_json([view.exact() for view in found]))
         return

@@ -43,7 +43,7 @@ def apply(
     from ..cgroupfs.tree import Tree
     from ..spec import load
     from ..ve import many
-    from .output import as_json, progress, report, say
+    from .output import as_json, done, progress, report, say
 
     host = this_host()
     options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
@@ -51,14 +51,15 @@ def apply(
         spec = load(file, host)
         with _naming(file):
             result = many.apply(tree, spec, host, options, prune=prune, progress=progress)
+    tell = say if dry_run else done
     if json:
-        say(as_json(result))
+        tell(as_json(result))
         return
     for name in result.made:
-        say(f"{name}: made")
+        tell(f"{name}: made")
     report(result.account, json=False)
     for name in result.removed:
-        say(f"{name}: removed")
+        tell(f"{name}: removed")
 
 
 def diff(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..adjust import single_writer
 from ..adjust.account import Account
 from ..adjust.engine import Options, adjust
+from ..adjust.life import kill as end
+from ..adjust.life import processes, remove_empty
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree, remove_soon
+from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, UsageError
 from ..host import Host
@@ -102,16 +102,12 @@ def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> 
 
     Raises NotFoundError; BusyError while it holds processes and ``kill`` is not given, or they outlive ``seconds``.
     """
-    path = managed_path(tree, name)
+    managed_path(tree, name)
     with tree.open_ve(name) as ve:
         inside = processes(ve) if kill else check_empty(ve, name)
         if inside:
-            _kill(ve, name, seconds)
-        for cgroup in _family(ve):
-            for child in _children(cgroup):
-                remove_soon(cgroup, child, seconds)
-    with tree.walk(path.rpartition("/")[0] or "/") as base:
-        remove_soon(base, path.rpartition("/")[2], seconds)
+            end(ve, name, seconds)
+        remove_empty(tree, ve, seconds)
     return len(inside)
 
 
@@ -131,49 +127,6 @@ def check_empty(ve: Cgroup, name: str) -> list[int]:
             f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
         )
     return inside
-
-
-def processes(ve: Cgroup) -> list[int]:
-    """Process ids in the VE and in all cgroups below it."""
-    found: list[int] = []
-    for cgroup in _family(ve):
-        with suppress(GoneError):
-            found += map(int, (cgroup.read_if_there(core.PROCS) or "").split())
-    return found
-
-
-def _family(ve: Cgroup) -> Iterator[Cgroup]:
-    """Each cgroup below the VE, those inside it first, and the VE itself last.
-
-    One descriptor is open at a time, however deep they lie: the way up is "..".
-    """
-    here, ways = ve, [ve.children()]
-    try:
-        while ways:
-            step = here
-            if ways[-1]:
-                with suppress(NotFoundError):
-                    step = here.child(ways[-1].pop())
-                    ways.append(_children(step))
-            else:
-                ways.pop()
-                yield here
-                if ways:
-                    step = here.child("..")
-                    step.path = here.path.rpartition("/")[0]
-            if here not in (ve, step):
-                here.close()
-            here = step
-    finally:
-        if here is not ve:
-            here.close()
-
-
-def _children(cgroup: Cgroup) -> list[str]:
-    try:
-        return cgroup.children()
-    except GoneError:
-        return []
 
 
 def enter(ve: Cgroup) -> None:
@@ -226,27 +179,3 @@ def _cgroup_of(pid: int | str) -> str:
     """The process's cgroup2 path (cgroups(7), /proc/PID/cgroup)."""
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         return next(line.rstrip("\n")[3:] for line in lines if line.startswith("0::"))
-
-
-def _kill(ve: Cgroup, name: str, seconds: float) -> None:
-    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process, for they fork, until none is left."""
-    at_once = ve.has(core.KILL)
-    if at_once:
-        ve.write(core.KILL, "1")
-
-    def dead() -> bool:
-        for pid in () if at_once else processes(ve):
-            if pid:  # 0 is one of another pid namespace
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        return not core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated
-
-    _until(dead, seconds, f"{name}: not dead")
-
-
-def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise BusyError(f"{what} after {seconds:g} s; a process may hang in the kernel. See its /proc/PID/stack")
-        time.sleep(0.005)

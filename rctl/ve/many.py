@@ -7,6 +7,7 @@ import msgspec
 from ..adjust.account import Account, Outcome
 from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
+from ..adjust.life import processes
 from ..adjust.plan import Set
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs.tree import Tree
@@ -52,7 +53,7 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
     surplus = [name for name in tree.names() if name not in named]
     for name in surplus:
         with tree.open_ve(name) as ve:
-            if inside := bare.processes(ve):
+            if inside := processes(ve):
                 raise BusyError(
                     f"{name}: not in the spec, and has {len(inside)} process(es). Stop them, or rctl rm --kill {name}"
                 )

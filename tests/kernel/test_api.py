@@ -1,5 +1,6 @@
 """The Python API: attributes that read and write, and blocks that are one transaction."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,12 @@ def test_ve_made_again_under_the_same_name_is_not_the_one_that_is_held(ve: Ve) -
         ve.dir.mkdir()
         with refused(GoneError, "removed", ve):
             opened.pids.max = 20
+
+
+def test_one_that_is_not_closed_is_closed_when_nobody_has_it_any_more(ve: Ve) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    opened = rctl.open(ve.name)
+    assert opened.name == ve.name
+    with pytest.warns(ResourceWarning, match="^web1: not closed"):
+        del opened
+    assert len(os.listdir("/proc/self/fd")) == before

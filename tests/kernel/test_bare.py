@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
+from rctl.adjust.life import processes
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
@@ -72,6 +73,46 @@ def test_frozen_ve_is_removed_too(ve: Ve, tree: Tree) -> None:
     until(lambda: ve.count("cgroup.events", "frozen"), "frozen")
     bare.remove(tree, "web1", kill=True)
     assert worker.end() == -signal.SIGKILL
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_threaded_ve_does_not_pass_for_empty(ve: Ve, other: Ve, tree: Tree, tmp_path: Path) -> None:
+    """Its cgroup.procs cannot be read, and its cgroup.kill cannot be written."""
+    worker = sleeper(MOUNT)
+    (ve.dir / "cgroup.type").write_text("threaded")
+    (ve.dir / "cgroup.threads").write_text(str(worker.pid))
+    (tmp_path / "spec.toml").write_text(f"[ve.{other}]\n")
+    done = rctl("apply", "--prune", str(tmp_path / "spec.toml"))
+    fails(done, 1, "web1: not in the spec, and has 1 process(es)")
+    fails(rctl("rm", "web1"), 1, f"web1: has 1 process(es), the first is {worker.pid}")
+    assert rctl("rm", "--kill", "web1").out == "web1: removed, 1 process(es) killed\n"
+    assert worker.end() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_was_done_counts_as_done_where_it_cannot_be_said(ve: Ve, closed: bool) -> None:
+    """/dev/full takes nothing (ENOSPC); a pipe whose reader has gone takes nothing either (EPIPE)."""
+
+    def run(*words: str) -> Done:
+        def deaf() -> None:
+            reader, writer = os.pipe()
+            os.close(reader)
+            os.dup2(writer if closed else os.open("/dev/full", os.O_WRONLY), 1)
+            sys.argv = ["rctl", *words]
+            main()
+
+        return forked(deaf)
+
+    load_for_all()
+    told = "" if closed else "rctl: standard output: No space left on device; what was asked for is done all the same\n"
+    assert run("set", "web1", "pids.max=5") == Done(0, "", told)
+    assert ve.text("pids.max") == "5"
+    assert run("undo") == Done(0, "", told)
+    assert ve.text("pids.max") == "max"
+    assert run("run", "-d", "job", "--", "true") == Done(0, "", told)
+    assert run("rm", "--kill", "job", "web1") == Done(0, "", told)
+    assert not ve.dir.exists()
+    assert run("history").status == 1  # which was asked for its output alone
 
 
 def test_foreign_cgroups_are_not_removed(scratch: Path, tree: Tree) -> None:
@@ -208,7 +249,7 @@ def test_without_cgroup_kill_all_are_killed_that_fork_meanwhile(
     ve.set({"pids.max": 50})
     done = rctl("run", "-d", "web1", "--", "sh", "-c", "f() { sleep 0.01; f & f & }; f & wait")
     assert done.status == 0
-    until(lambda: len(bare.processes(tree.open_ve("web1"))) > 10, "many processes")
+    until(lambda: len(processes(tree.open_ve("web1"))) > 10, "many processes")
     assert bare.remove(tree, "web1", kill=True) > 10
     assert tree.names() == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.life import processes
 from rctl.adjust.state import State
 from rctl.bench import adjust, density, everything, felt, lifecycle, peers
 from rctl.bench.everything import Setting
@@ -286,7 +287,7 @@ def test_an_interrupted_worker_goes_with_its_ve(
     def at_work(pid: int) -> bool:
         for name in tree.names():
             with tree.open_ve(name) as ve:
-                return bool(bare.processes(ve))
+                return bool(processes(ve))
         return False
 
     assert interrupted(command, number, at_work) == 128 + number

@@ -230,3 +230,13 @@ def test_delegated_subtree_is_enough_for_a_user(scratch: Path, nobody: dict[str,
     assert (scratch / "own" / "pids.max").read_text() == "30\n"
     assert rctl("rm", "own", user=NOBODY, env=env).status == 0
     assert not (scratch / "own").exists()
+
+
+def test_set_by_pattern_tells_of_names_that_cannot_be_printed(scratch: Path) -> None:
+    for name in ("good", "bad\x1b[2J"):
+        (scratch / name).mkdir()
+    above = f"/{scratch.relative_to(MOUNT)}"
+    done = rctl("set", f"{above}/*", "files.cgroup.max.depth=3")
+    assert (done.status, done.out.splitlines()[0]) == (0, f"{above}/good: changed")
+    assert f"rctl: {above}/bad\\x1b[2J: left out, for its name cannot be printed" in done.err
+    assert (scratch / "bad\x1b[2J/cgroup.max.depth").read_text() == "max\n"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rctl.adjust.life import processes as inside
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError
@@ -24,7 +25,6 @@ from rctl.sample.overview import foreign_rows, rows
 from rctl.sample.population import foreign, processes
 from rctl.sample.rates import DeviceRates, rates
 from rctl.units import MAX, Ranges
-from rctl.ve import bare
 
 CORE = {"cgroup.procs": "", "cgroup.events": "populated 1\nfrozen 0\n", "cgroup.stat": "nr_descendants 0\n"}
 WEB = CORE | {
@@ -302,7 +302,7 @@ class TestPopulation:
         request.getfixturevalue("tight")
         before = len(os.listdir("/proc/self/fd"))
         with tree.walk("/deep") as ve:
-            assert (processes(ve), bare.processes(ve)) == (1, [30])
+            assert (processes(ve), inside(ve)) == (1, [30])
         assert sorted(cgroup.path.count("/") for cgroup in foreign(tree)) == [2, 201]
         assert len(os.listdir("/proc/self/fd")) == before
 
