@@ -223,11 +223,19 @@ def dense(setting: Setting, tell: Tell, *, ves: int = 200) -> Result:
 
 
 def exported(
-    setting: Setting, tell: Tell, *, counts: Sequence[int] = exporter.COUNTS, profile: str = "full", rounds: int = 8
+    setting: Setting,
+    tell: Tell,
+    *,
+    counts: Sequence[int] = exporter.COUNTS,
+    profile: str = "full",
+    rounds: int = 8,
+    below: bool = True,
 ) -> Result:
     """What a scrape costs, by number of VEs."""
     began = machine.begin()
-    figures, series = exporter.measure(setting.tree, counts=counts, profile=profile, rounds=rounds, tell=tell)
+    figures, series = exporter.measure(
+        setting.tree, counts=counts, profile=profile, rounds=rounds, below=below, tell=tell
+    )
     return machine.stamp("exporter", setting.command, began, figures, series)
 
 

@@ -1,32 +1,37 @@
 """What a scrape costs, beside a bare loop that only reads the same files, and other exporters, in one run.
 
-All subjects are processes of their own that scrape the same VEs by turns. "The bare loop" is C where there is a
+All subjects are processes of their own that scrape the same VEs by turns; rctl's exporter does so twice, within one
+process, and served over HTTP with gzip as Prometheus asks for it. "The bare loop" is C where there is a
 compiler: every file stays open, one pread(2) each, nothing is done with the text. "A plain collector" is what one
 writes by prometheus_client's manual. Between scrapes a share of the VEs works: what rests costs rctl less, so both are
-said.
+said. The VEs lie below a parent, as those of slices, pods and docker do, or directly below the root (``below``).
 """
 
 from __future__ import annotations
 
+import http.client
 import os
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import allow_open_files
 from ..cgroupfs.tree import Tree
-from ..controllers.core import PROCS, SUBTREE_CONTROL, enable_text
+from ..controllers.core import CONTROLLERS, PROCS, SUBTREE_CONTROL, enable_text
 from ..errors import UsageError
 from ..ve import bare
-from .exporter_figures import BUSY, PROMISED, Cost, Count, Round, figures, series, too_many
+from .cost import Cost
+from .exporter_figures import BUSY, PROMISED, Count, Round, figures, series, too_many
 from .machine import clock
-from .peer_exporters import Served, served
+from .over_http import Exporter
+from .peer_exporters import Served, own, served
 from .place import WorkError, controllers_as_before, own_name, removed, undisturbed
 from .result import Figure, Series
 from .workloads.base import PROGRAMS, found
@@ -44,9 +49,11 @@ _WORK = 1 << 18  # bytes
 class Subject:
     """A process that scrapes once for each ``scrape``."""
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(environment)
+        )
 
     def scrape(self) -> Cost:
         """One scrape. Raises WorkError when the process has ended."""
@@ -66,11 +73,32 @@ class Subject:
         self._process.communicate()
 
 
+class Stage(NamedTuple):
+    """Where it happens. ``tree``: where the VEs lie; ``stem``: what their names begin with.
+
+    ``patterns``: which VEs are read. ``server``: the cgroup of exporters that serve. ``environment``: of every subject.
+    """
+
+    tree: Tree
+    stem: str
+    patterns: tuple[str, ...]
+    server: Cgroup
+    environment: Mapping[str, str]
+    folder: str
+
+
 def measure(
-    tree: Tree, *, counts: Sequence[int] = COUNTS, profile: str = "full", rounds: int = 8, tell: Tell
+    tree: Tree,
+    *,
+    counts: Sequence[int] = COUNTS,
+    profile: str = "full",
+    rounds: int = 8,
+    below: bool = True,
+    tell: Tell,
 ) -> tuple[list[Figure], list[Series]]:
     """Figures, and costs by number of VEs as series. The VEs are gone afterwards.
 
+    ``below``: the VEs lie below one parent, which is read too; else where VEs of rctl's own lie.
     Raises UsageError for counts that cannot be, NotAvailableError where no VE can be made.
     """
     if not counts or min(counts) < 1:
@@ -80,21 +108,17 @@ def measure(
     others: list[Served] = []
     refused: list[Figure] = []
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rctl-bench-"))
-        base = stack.enter_context(tree.walk(tree.base))
-        stack.enter_context(controllers_as_before(tree))
-        if there := base.read("cgroup.controllers").split():
-            base.write(SUBTREE_CONTROL, enable_text(there))
-        ves: list[Cgroup] = stack.enter_context(_ves(tree, tell))
+        stage = stack.enter_context(_stage(tree, below))
+        ves: list[Cgroup] = stack.enter_context(_ves(stage, tell))
         for count in sorted(counts):
             if _too_many(measured[-1] if measured else None, count):
                 refused.append(too_many(count, _limit()))
                 continue
-            _grow(tree, ves, count, tell)
-            measured.append(_count(tree, ves, profile, rounds, folder, tell))
+            _grow(stage, ves, count, tell)
+            measured.append(_count(stage, ves, profile, rounds, tell))
             if count == min(max(counts), PROMISED):
                 tell("other exporters")
-                others = served(f"{own_name()}-*", profile, tell)
+                others = served(stage.server, tell)
     found = figures(measured, others, profile, counted=clock() == "instructions")
     return [*found, *refused], series(measured)
 
@@ -110,7 +134,36 @@ def _limit() -> int:
 
 
 @contextmanager
-def _ves(tree: Tree, tell: Tell) -> Iterator[list[Cgroup]]:
+def _stage(tree: Tree, below: bool) -> Iterator[Stage]:
+    """Controllers, a parent for the VEs, and a cgroup for servers; all as before afterwards."""
+    own, server = own_name(), f"{own_name()}-server"
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rctl-bench-"))
+        stack.enter_context(controllers_as_before(tree))
+        with tree.walk(tree.base) as base:
+            _enable_all(base)
+        stack.callback(removed, tree, own, server)
+        with undisturbed():
+            bare.make(tree, server).close()
+        where = stack.enter_context(tree.open_ve(server))
+        if not below:
+            yield Stage(tree, f"{own}-", (f"{own}-[0-9]*",), where, os.environ, folder)
+            return
+        with undisturbed():
+            bare.make(tree, own).close()
+        parent = stack.enter_context(tree.open_ve(own))
+        _enable_all(parent)
+        inner = Tree(tree.root, parent.path, "")
+        yield Stage(inner, "ve-", ("ve-*", parent.path), where, os.environ | {"RCTL_TREE": parent.path}, folder)
+
+
+def _enable_all(cgroup: Cgroup) -> None:
+    if there := cgroup.read(CONTROLLERS).split():
+        cgroup.write(SUBTREE_CONTROL, enable_text(there))
+
+
+@contextmanager
+def _ves(stage: Stage, tell: Tell) -> Iterator[list[Cgroup]]:
     ves: list[Cgroup] = []
     try:
         yield ves
@@ -118,32 +171,34 @@ def _ves(tree: Tree, tell: Tell) -> Iterator[list[Cgroup]]:
         tell("removing the VEs")
         for ve in ves:  # removing needs a descriptor, too
             ve.close()
-        removed(tree, *(f"{own_name()}-{number}" for number in range(len(ves))))
+        removed(stage.tree, *(f"{stage.stem}{number}" for number in range(len(ves))))
 
 
-def _grow(tree: Tree, ves: list[Cgroup], count: int, tell: Tell) -> None:
+def _grow(stage: Stage, ves: list[Cgroup], count: int, tell: Tell) -> None:
     while len(ves) < count:
         if len(ves) % 100 == 0:
             tell(f"making {count} VEs: {len(ves)}")
         with undisturbed():
-            ves.append(bare.make(tree, f"{own_name()}-{len(ves)}"))
+            ves.append(bare.make(stage.tree, f"{stage.stem}{len(ves)}"))
 
 
-def _count(tree: Tree, ves: Sequence[Cgroup], profile: str, rounds: int, folder: str, tell: Tell) -> Count:
-    files = f"{folder}/files"
+def _count(stage: Stage, ves: Sequence[Cgroup], profile: str, rounds: int, tell: Tell) -> Count:
+    files = f"{stage.folder}/files"
     tell(f"{len(ves)} VEs: starting")
     with ExitStack() as stack:
 
         def subject(name: str, command: Sequence[str]) -> Subject:
-            made = Subject(name, command)
+            made = Subject(name, command, stage.environment)
             stack.callback(made.close)
             made.scrape()
             return made
 
         worker = (sys.executable, "-m", "rctl.bench.scrapers")
-        rctl = subject("rctl", (*worker, "rctl", f"{own_name()}-*", profile, files))
-        command, how = _loop(folder, worker)
+        rctl = subject("rctl", (*worker, "rctl", ",".join(stage.patterns), profile, files))
+        command, how = _loop(stage.folder, worker)
         loop = subject("the bare loop", (*command, files))
+        server = _served(stage, profile)
+        stack.callback(server.close)
         plain = subject("a plain collector", (*worker, "plain", files))
         found: dict[float, list[Round]] = {}
         workers: list[Worker] = []
@@ -153,20 +208,29 @@ def _count(tree: Tree, ves: Sequence[Cgroup], profile: str, rounds: int, folder:
                 workers.append(Worker(ves[len(workers)]))
                 stack.callback(workers[-1].close)
             rctl.scrape()
-            found[share] = [_round(loop, rctl, workers, number) for number in range(rounds)]
+            server.scrape()
+            found[share] = [_round(loop, rctl, server, workers, number) for number in range(rounds)]
         plains = [(rctl.scrape(), plain.scrape()) for _ in range(PLAIN_ROUNDS if len(ves) <= PROMISED else 1)]
         lines = len(Path(files).read_text().splitlines())
     return Count(len(ves), lines, how, found[0.0], found[BUSY], found.get(1.0, []), plains)
 
 
-def _round(loop: Subject, rctl: Subject, workers: Sequence[Worker], number: int) -> Round:
-    for worker in workers:
-        worker.work()
-    if number % 2:
-        bare_cost = loop.scrape()
-        return Round(bare_cost, rctl.scrape())
-    cost = rctl.scrape()
-    return Round(loop.scrape(), cost)
+def _served(stage: Stage, profile: str) -> Exporter:
+    try:
+        return Exporter("rctl exporter", own(stage.patterns, profile), stage.server, stage.environment)
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkError(f"rctl exporter: {error}") from None
+
+
+def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[Worker], number: int) -> Round:
+    """Each by turns, in another order each time; the same share of VEs has worked before each scrape."""
+    order: list[Subject | Exporter] = [loop, rctl, server]
+    costs = {}
+    for subject in order[number % 3 :] + order[: number % 3]:
+        for worker in workers:
+            worker.work()
+        costs[subject.name] = subject.scrape()
+    return Round(*(costs[subject.name] for subject in order))
 
 
 class Worker:

@@ -50,7 +50,7 @@ def _bare(list_of_files: str) -> tuple[Scrape, Tell]:
     return lambda: sum([len(os.pread(fd, 1 << 14, 0)) for fd in fds]), lambda size: [size]
 
 
-def _rctl(pattern: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell]:
+def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell]:
     """rctl's exporter, with all descriptors kept. ``list_of_files``: where to tell which files it reads."""
     from rctl_exporter.page import Page
     from rctl_exporter.scrape import Scraper
@@ -58,7 +58,9 @@ def _rctl(pattern: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell]
 
     from ..cgroupfs.tree import Tree, cgroup2_mount
 
-    scraper = Scraper(Tree.open(), Settings(include=(pattern,), collect=(Rule.parse(profile),), kept_fds=1 << 20))
+    scraper = Scraper(
+        Tree.open(), Settings(include=tuple(patterns.split(",")), collect=(Rule.parse(profile),), kept_fds=1 << 20)
+    )
     scraper.scrape()
     with open(list_of_files, "w", encoding="ascii") as out:
         out.writelines(f"{cgroup2_mount()}{path}\n" for path in scraper.files())

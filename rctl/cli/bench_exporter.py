@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import UsageError
 from .bench_parts import PLACE, Check, _one
 from .flags import Json
+
+if TYPE_CHECKING:
+    from ..bench.everything import Setting
+    from ..bench.result import Result
 
 _MOST = 20000
 
@@ -19,6 +24,10 @@ def exporter(
     ] = "1,100,1000,5000",
     profile: Annotated[str, typer.Option(metavar="core|full", help="About 35 or about 150 series a VE")] = "full",
     rounds: Annotated[int, typer.Option(min=3, max=1000, help="Scrapes of each")] = 8,
+    below: Annotated[
+        bool,
+        typer.Option("--below/--beside", help="VEs below one parent, as in a slice, or where rctl makes them"),
+    ] = True,
     check: Check = False,
     json: Json = False,
 ) -> None:
@@ -33,7 +42,8 @@ def exporter(
         raise UsageError(f"--ves {ves!r}: a number of VEs is 1 to {_MOST}. Write them like 1,100,1000")
     if profile not in ("core", "full"):
         raise UsageError(f"--profile {profile!r}: not a profile. Give core or full")
-    _one(
-        lambda place, tell: everything.exported(place, tell, counts=counts, profile=profile, rounds=rounds),
-        PLACE, json, check,
-    )  # fmt: skip
+
+    def run(place: Setting, tell: Callable[[str], None]) -> Result:
+        return everything.exported(place, tell, counts=counts, profile=profile, rounds=rounds, below=below)
+
+    _one(run, PLACE, json, check)

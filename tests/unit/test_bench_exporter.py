@@ -10,7 +10,9 @@ MS = 1_000_000
 
 def count(ves: int, bare: float, rctl: float, plain: float = 100.0) -> Count:
     """A count whose scrapes take so many milliseconds."""
-    rounds = [Round(Cost(int(bare * MS), 1, 1), Cost(int(rctl * MS), 1, 5, 40 << 20, 50 * 100, 100))] * 8
+    scrape = Cost(int(rctl * MS), 1, 5, 40 << 20, 50 * 100, 100)
+    served = Cost(int((rctl + 4) * MS), 1, 2, 60 << 20)
+    rounds = [Round(Cost(int(bare * MS), 1, 1), scrape, served)] * 8
     pairs = [(Cost(int(rctl * MS), 1, 1), Cost(int(plain * MS), 1, 1))]
     return Count(ves, ves * 20, "readloop.c", rounds, rounds, rounds, pairs)
 
@@ -24,6 +26,17 @@ def test_the_ratio_is_that_of_pairs_and_judged_at_the_promised_number_of_ves_at_
     judged = found[f"scrape over bare reads, {PROMISED} VEs, {BUSY:.0%} at work"]
     assert (judged.value, judged.budget, judged.verdict) == (pytest.approx(1.6), 1.7, "pass")
     assert found[f"scrape over bare reads, {PROMISED} VEs, 0% at work"].verdict == ""
+
+
+def test_a_served_scrape_has_a_promise_of_its_own() -> None:
+    name = f"served scrape over bare reads, {PROMISED} VEs, {BUSY:.0%} at work"
+    judged = by_name(figures([count(PROMISED, 10, 16)], [], "full"))[name]
+    assert (judged.value, judged.budget, judged.verdict) == (pytest.approx(2.0), 2.2, "pass")
+    assert by_name(figures([count(PROMISED, 10, 19)], [], "full"))[name].verdict == "fail"
+
+
+def test_memory_is_the_cgroups() -> None:
+    assert by_name(figures([count(100, 10, 16)], [], "full"))["memory, 100 VEs"].value == 60 << 20
 
 
 def test_a_scrape_that_costs_too_much_fails() -> None:
