@@ -1,7 +1,7 @@
 """Every error that rctl raises, on one page.
 
 Each message is one line: the thing, the cause, the remedy. ``exit_status`` is what the command line ends with:
-1 when the work failed and nothing was changed, 2 when rctl was used wrongly.
+1 when the work failed and nothing was changed, 2 when rctl was used wrongly, 3 when something could not be put back.
 """
 
 from __future__ import annotations
@@ -81,7 +81,13 @@ class BusyError(RctlError):
 
 
 class RollbackError(RctlError):
-    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``."""
+    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``.
+
+    ``settled``: of a recovery, a line for each adjustment that it did settle.
+    """
+
+    exit_status = 3
+    settled: tuple[str, ...] = ()
 
 
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
@@ -15,8 +15,12 @@ from .shrink import reclaim
 from .write import MEMORY, put, write
 
 
-def run(plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress) -> list[str]:
+def run(
+    plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress, decide: Callable[[], None]
+) -> list[str]:
     """Run all steps, or none: on any failure everything is rolled back and the failure raised.
+
+    ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts then.
 
     Returns notes for people. Raises RollbackError when the rolling back failed too.
     """
@@ -38,6 +42,8 @@ def run(plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progr
         left: list[str] | None = None
         while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
             with suppress(KeyboardInterrupt), undisturbed():
+                with suppress(OSError):
+                    decide()
                 left = roll_back(done, cgroups, deadline, progress)
         error = failure
         if left:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
-from .history import Record, history
+from .history import Record, latest
 from .plan import Set
 from .state import State
 
@@ -29,10 +29,13 @@ def named(record: Record) -> str:
 
 
 def standing(state: State) -> Iterator[Record]:
-    """Adjustments that are neither undone nor an undo themselves, newest first."""
-    records = list(history(state))
-    undone = {record.undoes for record in records}
-    return (r for r in reversed(records) if r.undoes is None and r.id not in undone)
+    """Adjustments that are neither undone nor an undo themselves, newest first. Those not asked for cost nothing."""
+    undone: set[str] = set()
+    for record in latest(state):
+        if record.undoes is not None:
+            undone.add(record.undoes)
+        elif record.id not in undone:
+            yield record
 
 
 def undoable(state: State, tree: Tree | None = None) -> list[Record]:

@@ -7,16 +7,23 @@ that is drift. It also counts what was written and what could not be, for who sh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
 from ..limits import file_named
 from .failures import Failure
 from .follow import Follower
-from .history import Record
 from .plan import Set
+from .record import decode
 from .state import State
+
+_FURTHEST = 16 << 20  # bytes
+
+
+class _Boot(msgspec.Struct, frozen=True):
+    boot_id: str
 
 
 class Desired:
@@ -27,30 +34,25 @@ class Desired:
     """
 
     def __init__(self, state: State, boot_id: str) -> None:
-        """Reads the whole history once. One that cannot be read, or is not there yet, holds nothing."""
+        """Reads this boot's history, at most its newest 16 MiB. One that cannot be read or is not there has nothing."""
         self._boot_id = boot_id
-        self._history, self._failed = Follower(state.history), Follower(state.failures)
-        self._records, self._failures = msgspec.json.Decoder(Record), msgspec.json.Decoder(Failure)
+        self._history, self._failed = Follower(state, state.history), Follower(state, state.failures)
+        self._failures = msgspec.json.Decoder(Failure)
         self._entries: dict[int, dict[tuple[str, str], str]] = {}
         self.writes: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.version = 0
-        self.refresh()
+        for line in reversed(list(self._this_boot())):
+            self._take(line)
         self.writes.clear()
-        self.failures.clear()
 
     def refresh(self) -> None:
         """Take in what was adjusted since the last time. A line that is no record is left out."""
         for line in self._history.lines():
-            try:
-                self._take(self._records.decode(line))
-            except msgspec.DecodeError:
-                continue
+            self._take(line)
         for line in self._failed.lines():
-            try:
+            with suppress(msgspec.DecodeError):
                 self.failures[self._failures.decode(line).file] += 1
-            except msgspec.DecodeError:
-                continue
 
     def drift(self, ino: int, texts: Mapping[str, str]) -> dict[str, bool]:
         """Whether each limit that rctl set on a cgroup is no longer so, by file, and device where there is one.
@@ -76,7 +78,21 @@ class Desired:
         self._history.close()
         self._failed.close()
 
-    def _take(self, record: Record) -> None:
+    def _this_boot(self) -> Iterator[bytes]:
+        """Lines of the history since the last boot, newest first."""
+        size, head = 0, msgspec.json.Decoder(_Boot)
+        for line in self._history.past():
+            size += len(line)
+            with suppress(msgspec.DecodeError):
+                if size > _FURTHEST or head.decode(line).boot_id != self._boot_id:
+                    return
+            yield line
+
+    def _take(self, line: bytes) -> None:
+        try:
+            record = decode(line)
+        except ValueError:
+            return
         self.version += 1
         for step in record.steps:
             if isinstance(step, Set):

@@ -114,10 +114,10 @@ def transact(
 
     ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
     """
-    state = state or default_state()
     files = _UNKNOWN if prepare else max((len(wish.writes) for wish in wishes), default=0)
     raise_file_limit(len(wishes) * (1 + files))
     with ExitStack() as stack:
+        state = state or stack.enter_context(default_state())
         opened: list[Cgroup] = []
         stack.callback(_close, opened)
         notes: list[str] = []
@@ -162,7 +162,7 @@ def _run(
     steps = journal.record.steps
     try:
         progress(Event("journal", 0, len(steps)))
-        notes = run(steps, cgroups, options.deadline, progress)
+        notes = run(steps, cgroups, options.deadline, progress, journal.decide_back)
     except BaseException as error:
         in_doubt = isinstance(error, RollbackError)
         if isinstance(error, RctlError):

@@ -3,75 +3,102 @@
 A journal is complete and on disk before the first write to a cgroup, and goes when the adjustment has ended, one way
 or the other. While its process lives the file is locked; a journal that nobody holds is a crash. A finished
 adjustment moves into the history, one JSON line each, for ``rctl undo`` and ``rctl history``.
+
+Its first line is the record. A second line is there when the adjustment is to be rolled back: it is written before
+anything is put back, so that an adjustment that was half put back never counts as done.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-import msgspec
-
 from ..errors import RctlError
-from .history import Record, append, history, write_all
+from .fork import hold, let_go
+from .history import append, latest
+from .lines import not_own, write_all
+from .record import Record, decode, encode
 from .state import State
 
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BACK = b'{"decided":"back"}'
+_ASIDE = ".aside"
+_LARGEST = 256 << 20
+_LONGEST = 3600.0
+"""Seconds that no adjustment lasts."""
+
+
+class ForeignError(RctlError):
+    """A file in the place of a journal that this rctl has not written, or that was damaged."""
 
 
 class Journal:
-    """An open journal, held until ``close`` or ``abandon``."""
+    """An open journal, held until ``close`` or ``abandon``. ``back``: it is decided that all is put back."""
 
     def __init__(self, state: State, record: Record) -> None:
-        """Write the journal and wait until it is on disk."""
-        self.record = record
-        self._data = msgspec.json.encode(record)
-        self.state = state
-        self._path = f"{state.journals}/{record.id}.json"
-        draft = f"{state.journals}/.{record.id}.{os.getpid()}"
+        """Write the journal and wait until it is on disk. Raises RctlError; a journal of the same id stays as it is."""
+        self.record, self.state, self.back = record, state, False
+        self._line, self._name = encode(record), f"{record.id}.json"
+        self._folder = state.folder(state.journals)
+        draft, made = f".{record.id}.{os.getpid()}", []
         self._fd = -1
         try:
-            self._fd = os.open(draft, _CREATE, 0o600)
+            self._fd = hold(os.open(draft, _CREATE, 0o600, dir_fd=self._folder))
+            made.append(draft)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            write_all(self._fd, self._data)
+            write_all(self._fd, self._line + b"\n")
             os.fsync(self._fd)
-            os.rename(draft, self._path)
-            _sync_folder(state.journals)
+            os.link(draft, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            made.append(self._name)
+            os.unlink(draft, dir_fd=self._folder)
+            os.fsync(self._folder)
         except BaseException as error:
-            self._let_go(draft, self._path)
+            self._let_go(made)
             if not isinstance(error, OSError):
                 raise
-            raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. Make room there") from None
+            remedy = "Try again" if isinstance(error, FileExistsError) else "Make room there"
+            raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. {remedy}") from None
 
     @classmethod
     def adopt(cls, state: State, name: str) -> Self | None:
-        """Take over a journal that a crash left; ``None`` when its process still lives or it has just ended."""
-        path = f"{state.journals}/{name}"
+        """Take over a journal that a crash left; ``None`` when its process still lives or it has just ended.
+
+        Raises ForeignError for what is no journal of this rctl.
+        """
+        journal = cls.__new__(cls)
+        journal.state, journal._name, journal._folder = state, name, state.folder(state.journals)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            journal._fd = hold(os.open(name, _ADOPT, dir_fd=journal._folder))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _foreign(path, str(error.strerror)) from None
+            raise _foreign(state, name, str(error.strerror)) from None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_nlink == 0:
+            fcntl.flock(journal._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(journal._fd).st_nlink == 0:
                 raise BlockingIOError
+            journal._line, *marks = _content(state, name, journal._fd)
+            journal.record, journal.back = _decoded(state, name, journal._line), _BACK in marks
         except BlockingIOError:
-            os.close(fd)
+            journal.abandon()
             return None
-        data = os.pread(fd, os.fstat(fd).st_size, 0)
-        journal = cls.__new__(cls)
-        journal._fd, journal.state, journal._path, journal._data = fd, state, path, data
-        try:
-            journal.record = _decoded(path, data)
-        except RctlError:
-            os.close(fd)
+        except BaseException:
+            journal.abandon()
             raise
         return journal
+
+    def decide_back(self) -> None:
+        """Write down, before anything is put back, that all of it is. Raises OSError."""
+        if not self.back:
+            write_all(self._fd, b"\n" + _BACK + b"\n")
+            os.fsync(self._fd)
+        self.back = True
 
     def close(self, *, done: bool) -> list[str]:
         """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell.
@@ -81,77 +108,117 @@ class Journal:
         notes: list[str] = []
         try:
             if done:
-                append(self.state.history, self._data)
+                append(self.state, self.state.history, self._line)
         except OSError as error:
             notes.append(f"{self.state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
-        self._let_go(self._path)
+        self._let_go([self._name])
         return notes
 
     def told(self) -> bool:
         """Whether the history has it already: the crash came after the end."""
-        return any(record.id == self.record.id for record in history(self.state))
+        for record in latest(self.state):
+            if record.id == self.record.id:
+                return True
+            if record.time < self.record.time - _LONGEST:
+                break
+        return False
 
     def abandon(self) -> None:
         """Leave the journal open on disk, for ``rctl recover``."""
-        self._let_go()
+        self._let_go(())
 
-    def _let_go(self, *paths: str) -> None:
-        for path in paths:
+    @property
+    def _path(self) -> str:
+        return f"{self.state.journals}/{self._name}"
+
+    def _let_go(self, names: Iterable[str]) -> None:
+        for name in names:
             with suppress(OSError):
-                os.unlink(path)
+                os.unlink(name, dir_fd=self._folder)
         if self._fd >= 0:
-            os.close(self._fd)
+            let_go(self._fd)
         self._fd = -1
 
 
 def new_id() -> str:
-    """An id that sorts by time and that people can read: UTC date, time, microseconds."""
+    """An id that sorts by time and that people can read: UTC date, time, milliseconds, and a random part."""
     now = time.time()
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 10**6) % 10**6:06}"
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"{moment}-{int(now * 1000) % 1000:03}-{secrets.token_hex(4)}"
 
 
-def left_open(state: State) -> list[str]:
-    """Names of all journals on disk, oldest first, those of living adjustments among them."""
-    try:
-        return sorted(name for name in os.listdir(state.journals) if name.endswith(".json") and name[0] != ".")
-    except FileNotFoundError:
+def left_open(state: State, aside: bool = False) -> list[str]:
+    """Names of all journals on disk, oldest first, those of living adjustments among them.
+
+    ``aside``: those that were set aside too.
+    """
+    folder = state.folder_if_there(state.journals)
+    if folder is None:
         return []
+    ends = (".json", _ASIDE) if aside else (".json",)
+    return sorted(name for name in os.listdir(folder) if name.endswith(ends) and name[0] != ".")
 
 
 def peek(state: State, name: str) -> Record | None:
-    """What a journal says, without taking it over; ``None`` when it has gone. Raises RctlError when it is none."""
-    path = f"{state.journals}/{name}"
+    """What a journal says, without taking it over; ``None`` when it has gone. Raises ForeignError when it is none."""
     try:
-        with open(path, "rb") as file:
-            return _decoded(path, file.read())
+        fd = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.folder(state.journals)
+        )
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _foreign(path, str(error.strerror)) from None
-
-
-def _decoded(path: str, data: bytes) -> Record:
+        raise _foreign(state, name, str(error.strerror)) from None
     try:
-        return msgspec.json.decode(data, type=Record)
-    except msgspec.DecodeError as error:
-        raise _foreign(path, str(error)) from None
+        return _decoded(state, name, _content(state, name, fd)[0])
+    finally:
+        os.close(fd)
 
 
-def _foreign(path: str, reason: str) -> RctlError:
-    return RctlError(f"{path}: not a journal of rctl: {reason}. Look at it, then remove it by hand")
+def set_aside(state: State, name: str, why: ForeignError) -> str:
+    """Move what is no journal out of the way of those that are. Returns a line for people.
+
+    ``rctl recover`` tries it again each time, for a newer rctl may know it.
+    """
+    folder = state.folder(state.journals)
+    if name.endswith(_ASIDE):
+        return f"{why}. Look at it, then remove it by hand"
+    aside = name + _ASIDE
+    if aside in os.listdir(folder):
+        aside = f"{name}.{secrets.token_hex(4)}{_ASIDE}"
+    with suppress(FileNotFoundError):  # another process was faster
+        os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    return f"{why}; it is set aside as {aside}. Look at it, then remove it by hand"
 
 
 def sweep(state: State) -> None:
     """Remove half-written journals of processes that ended before they had changed anything."""
-    for name in os.listdir(state.journals):
+    folder = state.folder(state.journals)
+    for name in os.listdir(folder):
         if name[0] == "." and not os.path.exists(f"/proc/{name.rpartition('.')[2]}"):
             with suppress(FileNotFoundError):
-                os.unlink(f"{state.journals}/{name}")
+                os.unlink(name, dir_fd=folder)
 
 
-def _sync_folder(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _content(state: State, name: str, fd: int) -> list[bytes]:
+    """The lines of a journal."""
+    facts = os.fstat(fd)
+    if reason := not_own(facts):
+        raise _foreign(state, name, reason)
+    if facts.st_size > _LARGEST:
+        raise _foreign(state, name, f"has {facts.st_size} bytes")
+    return os.pread(fd, facts.st_size, 0).split(b"\n")
+
+
+def _decoded(state: State, name: str, line: bytes) -> Record:
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        record = decode(line)
+    except ValueError as error:
+        raise _foreign(state, name, str(error)) from None
+    if not name.startswith(f"{record.id}.json"):
+        raise _foreign(state, name, f"its id is {record.id}, which is not its name")
+    return record
+
+
+def _foreign(state: State, name: str, reason: str) -> ForeignError:
+    return ForeignError(f"{state.journals}/{name}: not a journal of rctl: {reason}")

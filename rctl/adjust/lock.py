@@ -21,6 +21,7 @@ from ..errors import BusyError, NotAvailableError
 from .fork import hold, let_go
 from .state import State
 
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length (0: to the end), pid
 _TURNSTILES = 1 << 62
 """The turnstile of an inode's lock lies so many bytes behind it."""
@@ -37,7 +38,7 @@ class Locks:
     def __init__(self, state: State, wait: float = 30.0) -> None:
         """``wait``: seconds in all to wait for others."""
         try:
-            self._fd = hold(os.open(state.locks, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            self._fd = hold(os.open(os.path.basename(state.locks), _OPEN, 0o600, dir_fd=state.folder(state.run)))
         except OSError as error:
             raise NotAvailableError(f"{state.locks}: cannot be opened: {error.strerror}. See RCTL_STATE") from None
         self._deadline = time.monotonic() + wait

@@ -47,7 +47,7 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
     cgroup = cgroups[step.path]
     if isinstance(step, Enable):
         on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
-        on -= {name for name in on if _others_use(name, cgroup, cgroups)}
+        on -= _used_by_others(on, cgroup, cgroups)
         if on:
             _disable(cgroup, on)
     elif isinstance(step, Set):
@@ -62,15 +62,20 @@ def _disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
             raise
 
 
-def _others_use(controller: str, cgroup: Cgroup, ours: Cgroups) -> bool:
-    """Whether somebody has set a limit of the controller on a child that is not in the plan: it would be lost."""
-    files = [file for file in FILES if file.controller == controller]
+def _used_by_others(controllers: Iterable[str], cgroup: Cgroup, ours: Cgroups) -> set[str]:
+    """Those of which somebody has set a limit on a child that is not in the plan: it would be lost."""
+    above = cgroup.path.rstrip("/") + "/"
+    mine = {path[len(above) :].partition("/")[0] for path in ours if path.startswith(above)}
+    found: set[str] = set()
     for name in cgroup.children():
-        with cgroup.child(name) as child:
-            mine = any(path == child.path or path.startswith(child.path + "/") for path in ours)
-            if not mine and any(_is_set(child, file) for file in files):
-                return True
-    return False
+        if name not in mine:
+            with cgroup.child(name) as child:
+                found |= {one for one in controllers if one not in found and _uses(child, one)}
+    return found
+
+
+def _uses(cgroup: Cgroup, controller: str) -> bool:
+    return any(_is_set(cgroup, file) for file in FILES if file.controller == controller)
 
 
 def _is_set(cgroup: Cgroup, file: File) -> bool:
@@ -84,7 +89,7 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
     for name, key, old in entries:
         file = file_named(name)
         try:
-            now = file.entry(cgroup.read(name), key)
+            now = file.entry(cgroup.edit(name), key)
         except NotAvailableError:
             continue  # the controller was never enabled, or is disabled again: nothing is set
         if file.holds(now, old) or not file.settable(old):

@@ -6,18 +6,49 @@ Cgroups vanish at a reboot, so locks and journals lie on the run-time file syste
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Self
 
-from ..errors import NotAvailableError, UsageError
+from ..errors import OUT_OF, NotAvailableError, UsageError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_Place = tuple[str, int | None]
+"""A name, and the descriptor of the folder that it lies in; ``None``: the name is a path."""
 
 
-class State(NamedTuple):
-    """Two folders: ``run`` for locks and journals (gone at reboot), ``keep`` for the history."""
+class State:
+    """Two folders: ``run`` for locks and journals (gone at reboot), ``keep`` for the history.
 
-    run: str
-    keep: str
+    A folder is opened when it is first needed, checked through its descriptor, and held until ``close()``. All work in
+    it is done relative to that descriptor, so a link that somebody puts in its place has no effect.
+    """
+
+    __slots__ = ("_held", "keep", "run")
+
+    def __init__(self, run: str, keep: str) -> None:
+        """Opens nothing yet."""
+        self.run, self.keep = run, keep
+        self._held: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and (self.run, self.keep) == (other.run, other.keep)
+
+    def __hash__(self) -> int:
+        return hash((self.run, self.keep))
+
+    def __repr__(self) -> str:
+        return f"State({self.run!r}, {self.keep!r})"
 
     @property
     def journals(self) -> str:
@@ -39,15 +70,78 @@ class State(NamedTuple):
         """JSON lines, one a limit that could not be written, oldest first."""
         return f"{self.keep}/failures.jsonl"
 
+    def folder(self, path: str) -> int:
+        """The descriptor of ``run``, ``keep`` or ``journals``, which is made when it is not there.
 
-def _made(folder: str) -> os.stat_result:
+        Raises NotAvailableError when the folder is somebody else's, open to others, or cannot be made.
+        """
+        held = self._held.get(path)
+        return self._hold(path, make=True) if held is None else held
+
+    def folder_if_there(self, path: str) -> int | None:
+        """As ``folder``; ``None`` when it is not there, which then stays so. OSError where no descriptor is left."""
+        try:
+            held = self._held.get(path)
+            return self._hold(path, make=False) if held is None else held
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Let go of the folders."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    def _hold(self, path: str, *, make: bool) -> int:
+        above, _, name = path.rpartition("/")
+        place: _Place = (path, None)
+        if above in (self.keep, self.run):
+            fd = self.folder(above) if make else self.folder_if_there(above)
+            if fd is None:
+                raise FileNotFoundError
+            place = (name, fd)
+        fd = _opened(path, place, make=make)
+        try:
+            _check(path, os.fstat(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        self._held[path] = fd
+        return fd
+
+
+def _opened(path: str, place: _Place, *, make: bool) -> int:
+    name, above = place
     try:
-        os.makedirs(folder, 0o700, exist_ok=True)
-        return os.lstat(folder)
+        try:
+            return os.open(name, _FOLDER, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+        if above is None:
+            os.makedirs(name, 0o700, exist_ok=True)
+        else:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=above)
+        return os.open(name, _FOLDER, dir_fd=above)
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR) and os.path.lexists(path):
+            raise _unsafe(path) from None
+        if not make and (isinstance(error, FileNotFoundError) or error.errno in OUT_OF):
+            raise
         raise NotAvailableError(
-            f"{folder}: cannot be made: {error.strerror}. Set RCTL_STATE to a folder of your own"
+            f"{path}: cannot be {'made' if make else 'read'}: {error.strerror}. Set RCTL_STATE to a folder of your own"
         ) from None
+
+
+def _check(path: str, facts: os.stat_result) -> None:
+    if facts.st_uid not in (0, os.geteuid()) or facts.st_mode & 0o022:
+        raise _unsafe(path)
+
+
+def _unsafe(path: str) -> NotAvailableError:
+    return NotAvailableError(
+        f"{path}: must be a folder that only you can write. Set RCTL_STATE to a folder of your own"
+    )
 
 
 def default_state() -> State:
@@ -68,14 +162,10 @@ def default_state() -> State:
 
 
 def make(state: State) -> State:
-    """Make the folders, for the owner alone. Raises NotAvailableError when one is somebody else's or open to others."""
+    """Open the folders, and make those that are not there, for the owner alone.
+
+    Raises NotAvailableError when one is somebody else's or open to others.
+    """
     for folder in (state.keep, state.run, state.journals):
-        try:
-            facts = os.lstat(folder)
-        except OSError:
-            facts = _made(folder)
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-            raise NotAvailableError(
-                f"{folder}: must be a folder that only you can write. Set RCTL_STATE to a folder of your own"
-            )
+        state.folder(folder)
     return state

@@ -66,15 +66,20 @@ def history(
 ) -> None:
     """Show the last adjustments, newest first."""
     import time
+    from itertools import islice
 
-    from ..adjust.history import history as records
+    from ..adjust.history import latest
     from ..adjust.plan import Set
     from ..adjust.state import default_state
-    from .output import as_json, columns, say
+    from .output import as_json, columns, say, warn
 
-    found = list(records(default_state()))
-    undone = {record.undoes for record in found}
-    shown = list(reversed(found))[:last]
+    refused: list[str] = []
+    shown = list(islice(latest(default_state(), refused), last))
+    undone = {record.undoes for record in shown}
+    for line in refused[:3]:
+        warn(line)
+    if len(refused) > 3:
+        warn(f"and {len(refused) - 3} more lines like these")
     if json:
         say(as_json(shown))
         return
@@ -98,8 +103,14 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
     from ..adjust.state import default_state, make
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
+    from ..errors import RollbackError
     from .output import as_json, done
 
     with Tree.open() as tree:
-        told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
+        try:
+            told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
+        except RollbackError as error:
+            if error.settled or json:
+                done(*([as_json(error.settled)] if json else error.settled))
+            raise
     done(*([as_json(told)] if json else told or ["nothing to recover"]))

@@ -43,13 +43,18 @@ def writes(files: dict[str, str], known: Callable[[str], File], host: Host) -> t
     return tuple(_write(name, value, known, host.page_size) for name, value in files.items())
 
 
-def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
+def check_name(name: str) -> None:
+    """Raises ValueError when ``name`` is not the name of an interface file that can hold a limit."""
     if not NAME.fullmatch(name) or len(name) > 128:
         raise ValueError(f'files: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
     if name in _STRUCTURE:
         raise ValueError(f"files: {name} is not a limit. Use rctl attach, run or rm")
     if name in _ACTIONS:
         raise ValueError(f"files: {name} acts once and holds nothing. Use memory.max or memory.high")
+
+
+def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
+    check_name(name)
     if not value.isprintable() or not value.strip() or len(value) > 4095:
         raise ValueError(f"files: the value for {name} must be one line of printable text")
     file = known(name)

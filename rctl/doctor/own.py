@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..adjust.journal import Journal, left_open
+from ..adjust.journal import ForeignError, Journal, left_open
 from ..adjust.state import State
 from ..errors import RctlError
 from .check import Check
@@ -47,7 +47,7 @@ def _cannot_make(folder: str) -> str:
 def journals(state: State) -> Check:
     """Adjustments whose process is gone. One that is still running is none of them."""
     try:
-        crashed = [name.removesuffix(".json") for name in left_open(state) if _abandoned(state, name)]
+        crashed = [name.removesuffix(".json") for name in left_open(state, aside=True) if _abandoned(state, name)]
     except (RctlError, OSError) as error:
         return Check("journals", "warn", f"{state.journals}: {error}", "Look at it, or run rctl doctor as its owner")
     if crashed:
@@ -56,7 +56,10 @@ def journals(state: State) -> Check:
 
 
 def _abandoned(state: State, name: str) -> bool:
-    journal = Journal.adopt(state, name)
+    try:
+        journal = Journal.adopt(state, name)
+    except ForeignError:
+        return True
     if journal is None:
         return False
     journal.abandon()

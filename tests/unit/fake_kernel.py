@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from rctl.adjust import history, journal, shrink, single_writer
+from rctl.adjust import fork, journal, lines, shrink, single_writer
 from rctl.adjust.state import State
 from rctl.cgroupfs import cgroup, tree
 from rctl.cgroupfs.tree import Tree
@@ -461,7 +461,7 @@ class FakeKernel:
         """As kill -9: descriptors, and the locks on them, go."""
         self.dead = True
         for fd in self.journal_fds:
-            os.close(fd)
+            fork.let_go(fd) if fd in fork._held else os.close(fd)
         self.journal_fds.clear()
         raise Crash
 
@@ -476,7 +476,8 @@ class FakeKernel:
                 (tree, "os", calls),
                 (tree, "cgroup2_mount", lambda: "/sys/fs/cgroup"),
                 (journal, "os", journal_calls),
-                (history, "os", journal_calls),
+                (lines, "os", journal_calls),
+                (journal, "let_go", journal_calls.let_go),
                 (shrink, "time", clock),
                 (single_writer, "BOOTED", "/nowhere"),
             ):
@@ -599,7 +600,7 @@ class JournalCalls:
         self._kernel = kernel
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("fsync", "rename", "unlink", "fstat", "pread"):
+        if name not in ("fsync", "link", "rename", "unlink", "fstat", "pread"):
             return getattr(os, name)
 
         def call(*args: Any, **more: Any) -> Any:
@@ -608,9 +609,9 @@ class JournalCalls:
 
         return call
 
-    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+    def open(self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         self._kernel.tick(Operation("journal open", "", path))
-        fd = os.open(path, flags, mode)
+        fd = os.open(path, flags, mode, dir_fd=dir_fd)
         self._kernel.journal_fds.add(fd)
         return fd
 
@@ -625,6 +626,10 @@ class JournalCalls:
         if fd in self._kernel.journal_fds:
             self._kernel.journal_fds.remove(fd)
             os.close(fd)
+
+    def let_go(self, fd: int) -> None:
+        self._kernel.journal_fds.discard(fd)
+        fork.let_go(fd)
 
 
 def _require(condition: bool, number: int = errno.EINVAL) -> None:

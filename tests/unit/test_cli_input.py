@@ -5,6 +5,7 @@ A VE or a file that is not there is no bad input but a failure: the same line, a
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -247,12 +248,39 @@ def test_a_state_folder_that_others_can_write_is_named(shell: Shell, verb: list[
         assert f"{shell.folder}/open: must be a folder that only you can write" in err
 
 
+def test_what_could_not_be_put_back_ends_with_exit_status_3(shell: Shell) -> None:
+    kernel = shell.kernel
+    kernel.broken = lambda op: errno.EIO if op.kind == "write" and len(kernel.writes) > 1 else None
+    status, out, err = shell.run("set", "web1", "pids.max=5", "memory.max=1G")
+    assert (status, out) == (3, "")
+    assert "not put back" in err
+    assert "Run rctl recover" in err
+    status, _, err = shell.run("recover")
+    assert status == 3
+    kernel.broken = lambda op: None
+    status, out, _ = shell.run("recover")
+    assert status == 0
+    assert "rolled back to what was there before" in out
+
+
 def test_binary_in_a_journal_is_named(shell: Shell) -> None:
     os.makedirs(f"{shell.state}/run/journal", 0o700)
     os.chmod(f"{shell.state}/run", 0o700)
     Path(shell.state, "run", "journal", "x.json").write_bytes(b"\x00\xff")
-    for verb in (["recover"], ["set", "web1", "pids.max=5"]):
-        assert "x.json: not a journal of rctl" in shell.refused(*verb, status=1)
+    assert "x.json: not a journal of rctl" in shell.refused("recover", status=3)
+    assert "x.json.aside: not a journal of rctl" in shell.refused("recover", status=3), "until somebody has removed it"
+    status, _, err = shell.run("set", "web1", "pids.max=5")
+    assert (status, err) == (0, "")
+
+
+def test_binary_in_a_journal_does_not_stop_an_adjustment(shell: Shell) -> None:
+    os.makedirs(f"{shell.state}/run/journal", 0o700)
+    os.chmod(f"{shell.state}/run", 0o700)
+    Path(shell.state, "run", "journal", "x.json").write_bytes(b"\x00\xff")
+    status, _, err = shell.run("set", "web1", "pids.max=5")
+    assert status == 0
+    assert "x.json: not a journal of rctl" in err
+    assert "set aside as x.json.aside" in err
 
 
 def test_a_good_command_is_taken_after_all_this(shell: Shell) -> None:

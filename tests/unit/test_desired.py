@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.adjust import failures, history
+from rctl.adjust import failures, history, lines
 from rctl.adjust.desired import Desired
 from rctl.adjust.history import Record
 from rctl.adjust.plan import Enable, Reclaim, Set, Step
@@ -37,8 +37,8 @@ def step(file: str = "memory.max", new: str = "1048576", key: str = "", exact: b
 
 
 def adjusted(state: State, *steps: Step, boot: str = BOOT, ino: int = INO) -> None:
-    record = Record(f"id{next(_numbers)}", 1.0, boot, "rctl set", {"/rctl-web1": ino}, steps)
-    history.append(state.history, msgspec.json.encode(record))
+    record = Record(f"id{next(_numbers)}", 1.0, boot, "rctl set", {"/": 1, "/rctl-web1": ino}, steps)
+    history.append(state, state.history, msgspec.json.encode(record))
 
 
 class TestDrift:
@@ -131,7 +131,7 @@ class TestWhatIsTold:
         assert desired.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"memory.max": True, "pids.max": False}
 
     def test_a_history_that_begins_anew(self, state: State, desired: Desired, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(history, "_MOST", 1000)
+        monkeypatch.setattr(lines, "_PART", 1000)
         for number in range(20):
             adjusted(state, step("pids.max", str(number)))
             desired.refresh()

@@ -372,7 +372,7 @@ def test_a_history_that_cannot_be_written_is_a_note_for_the_limits_are_set(bench
     assert left_open(bench.state) == []
 
 
-@pytest.mark.parametrize("call", ["journal open", "journal write", "journal fsync", "journal rename"])
+@pytest.mark.parametrize("call", ["journal open", "journal write", "journal fsync", "journal link"])
 def test_a_journal_that_cannot_be_written_is_an_error_of_one_line_before_any_change(bench: Bench, call: str) -> None:
     bench.kernel.broken = lambda op: errno.ENOSPC if op.kind == call else None
     error = bench.refusal(RctlError, {"web1": {"memory.max": "2G"}})

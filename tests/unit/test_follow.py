@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust import history
+from rctl.adjust import lines as lines_file
 from rctl.adjust.follow import Follower
+from rctl.adjust.state import State
 
 
 @pytest.fixture
@@ -19,9 +20,13 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def follower(path: Path) -> Iterator[Follower]:
-    found = Follower(str(path))
+    found = following(path)
     yield found
     found.close()
+
+
+def following(path: Path) -> Follower:
+    return Follower(State(f"{path.parent}/run", str(path.parent)), str(path))
 
 
 def add(path: Path, text: str) -> None:
@@ -47,11 +52,14 @@ def test_each_line_comes_once(follower: Follower, path: Path) -> None:
     assert lines(follower) == ["c"]
 
 
-def test_the_older_file_comes_first(path: Path) -> None:
-    add(path.with_name("lines.1"), "a\nb\n")
-    add(path, "c\n")
-    follower = Follower(str(path))
-    assert lines(follower) == ["a", "b", "c"]
+def test_what_was_there_before_is_told_apart_newest_first(path: Path) -> None:
+    add(path.with_name("lines.1"), "a\n")
+    add(path.with_name("lines.2"), "b\n")
+    add(path, "c\nd\nhal")
+    follower = following(path)
+    assert list(follower.past()) == [b"d", b"c", b"b", b"a"]
+    add(path, "f\n")
+    assert lines(follower) == ["half"]
     follower.close()
 
 
@@ -76,12 +84,11 @@ def test_it_goes_on_when_the_file_begins_anew(follower: Follower, path: Path) ->
 def test_nothing_is_lost_when_it_begins_anew_while_it_is_read(follower: Follower, path: Path) -> None:
     add(path, "a\n")
     reading = follower.lines()
-    assert next(reading) == b"a\n"
+    assert next(reading) == b"a"
     add(path, "b\n")
     path.rename(path.with_name("lines.1"))
     add(path, "c\n")
-    assert list(reading) == [b"b\n"]
-    assert lines(follower) == ["c"]
+    assert list(reading) == [b"b", b"c"]
 
 
 def test_what_came_between_the_end_and_the_beginning_is_not_lost(
@@ -91,12 +98,12 @@ def test_what_came_between_the_end_and_the_beginning_is_not_lost(
     assert lines(follower) == ["a"]
     stat = os.stat
 
-    def stat_after_others(place: str) -> os.stat_result:
+    def stat_after_others(place: str, *, dir_fd: int) -> os.stat_result:
         monkeypatch.setattr(os, "stat", stat)
         add(path, "b\n")
         path.rename(path.with_name("lines.1"))
         add(path, "c\n")
-        return stat(place)
+        return stat(place, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "stat", stat_after_others)
     assert lines(follower) == ["b", "c"]
@@ -121,9 +128,14 @@ def test_a_file_that_was_removed_and_made_again(follower: Follower, path: Path) 
 
 def test_a_folder_in_its_place_has_no_lines(path: Path) -> None:
     path.mkdir()
-    follower = Follower(str(path))
+    follower = following(path)
     assert lines(follower) == []
     follower.close()
+
+
+def append(path: Path, line: bytes) -> None:
+    state = State(f"{path.parent}/run", str(path.parent))
+    lines_file.append(state.folder(state.keep), path.name, line)
 
 
 class TestAppend:
@@ -131,30 +143,30 @@ class TestAppend:
 
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(history, "_MOST", 100)
+        monkeypatch.setattr(lines_file, "_PART", 100)
 
     def test_every_line_is_followed_across_many_beginnings(self, follower: Follower, path: Path) -> None:
         for number in range(100):
-            history.append(str(path), b"line %d" % number)
+            append(path, b"line %d" % number)
             assert lines(follower) == [f"line {number}"]
 
     def test_a_torn_line_ends_before_the_next(self, follower: Follower, path: Path) -> None:
         add(path, "torn")
-        history.append(str(path), b"whole")
+        append(path, b"whole")
         assert lines(follower) == ["torn", "whole"]
 
     def test_a_writer_that_waited_while_the_file_was_moved_writes_to_the_new_one(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add(path, "x" * 200 + "\n")
-        flock = history.fcntl.flock
+        flock = lines_file.fcntl.flock
 
         def flock_after_others(fd: int, how: int) -> None:
-            monkeypatch.setattr(history.fcntl, "flock", flock)
+            monkeypatch.setattr(lines_file.fcntl, "flock", flock)
             path.rename(path.with_name("lines.1"))
             flock(fd, how)
 
-        monkeypatch.setattr(history.fcntl, "flock", flock_after_others)
-        history.append(str(path), b"new")
+        monkeypatch.setattr(lines_file.fcntl, "flock", flock_after_others)
+        append(path, b"new")
         assert path.read_text() == "new\n"
         assert path.with_name("lines.1").read_text() == "x" * 200 + "\n"

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust import record as record_file
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import Record, history
+from rctl.adjust.history import history
 from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Enable, Set, Step
+from rctl.adjust.record import VERSION, Record
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import RctlError, RollbackError
+from rctl.errors import RollbackError
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 
 PIDS = Set("/rctl-web1", "pids.max", "max", "50")
@@ -126,10 +128,145 @@ def test_what_cannot_be_put_back_keeps_its_journal_until_it_can(kernel: FakeKern
     assert kernel.get("/rctl-web1", "pids.max") == "max"
 
 
-def test_a_file_that_is_no_journal_stops_everything_and_is_named(tree: Tree, state: State) -> None:
-    Path(state.journals, "x.json").write_bytes(b"\x00")
-    with pytest.raises(RctlError, match=r"x\.json: not a journal of rctl"):
+def plant(state: State, name: str, content: bytes) -> Path:
+    place = Path(state.journals, name)
+    place.write_bytes(content)
+    place.chmod(0o600)
+    return place
+
+
+@pytest.mark.parametrize("name", ["0.json", "x.json"])
+def test_one_bad_journal_beside_good_ones_keeps_none_of_them_unsettled(
+    kernel: FakeKernel, tree: Tree, state: State, name: str
+) -> None:
+    crashed(kernel, state, PIDS, LOW)
+    kernel.put("/rctl-web1", "pids.max", "50")
+    bad = plant(state, name, b"\x00")
+    with pytest.raises(RollbackError, match=rf"{name}: not a journal of rctl: .* set aside as {name}\.aside") as caught:
         recover(tree, BOOT, state, 1)
+    assert caught.value.settled == ("recovered 20261122-1 (rctl set web1): rolled back to what was there before",)
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+    assert left_open(state) == []
+    assert bad.with_name(f"{name}.aside").read_bytes() == b"\x00"
+
+
+def test_a_bad_journal_stands_in_no_adjustments_way_and_is_told(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    plant(state, "x.json", b"\x00")
+    account = adjust(tree, {"web1": limits({"cpu.max": 1}, kernel.host)}, kernel.host, Options(), state=state)
+    assert "x.json: not a journal of rctl" in account.notes[0]
+    assert kernel.get("/rctl-web1", "cpu.max") == "100000 100000"
+
+
+def test_a_journal_of_a_newer_rctl_is_set_aside_and_that_rctl_still_settles_it(
+    kernel: FakeKernel, tree: Tree, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inodes = {"/rctl-web1": kernel.node("/rctl-web1").ino}
+    newer = Record("20261122-1", 1.0, BOOT, "rctl set web1", inodes, (PIDS, LOW), version=VERSION + 1)
+    Journal(state, newer).abandon()
+    kernel.put("/rctl-web1", "pids.max", "50")
+    for _ in range(2):
+        with pytest.raises(RollbackError, match=r"of a newer rctl \(record version 2, this rctl knows 1\)"):
+            recover(tree, BOOT, state, 1)
+        assert kernel.get("/rctl-web1", "pids.max") == "50"
+    monkeypatch.setattr(record_file, "VERSION", VERSION + 1)
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+    assert left_open(state, aside=True) == []
+
+
+def test_a_journal_set_aside_replaces_none_that_was_before(tree: Tree, state: State) -> None:
+    for content in (b"first", b"second"):
+        plant(state, "x.json", content)
+        with pytest.raises(RollbackError):
+            recover(tree, BOOT, state, 1)
+    kept = [Path(state.journals, name).read_bytes() for name in left_open(state, aside=True)]
+    assert sorted(kept) == [b"first", b"second"]
+
+
+def test_a_shrink_killed_before_memory_high_is_put_back_is_not_told_as_done(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    """``memory.max`` has its new value; ``memory.high``, lowered to help, would stay low for good."""
+    shrunk = Set("/rctl-web1", "memory.max", "max", "1048576", disturbed=(("memory.high", "max"),), gentle=True)
+    crashed(kernel, state, shrunk)
+    kernel.put("/rctl-web1", "memory.max", "1048576")
+    kernel.put("/rctl-web1", "memory.high", "1048576")
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert [kernel.get("/rctl-web1", name) for name in ("memory.max", "memory.high")] == ["max", "max"]
+
+
+def test_a_shrink_that_was_all_written_is_rolled_forward(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    shrunk = Set("/rctl-web1", "memory.max", "max", "1048576", disturbed=(("memory.high", "max"),), gentle=True)
+    crashed(kernel, state, shrunk)
+    kernel.put("/rctl-web1", "memory.max", "1048576")
+    assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
+
+
+def test_a_shrinks_memory_high_that_somebody_else_set_since_stays(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    shrunk = Set("/rctl-web1", "memory.max", "max", "1048576", disturbed=(("memory.high", "max"),), gentle=True)
+    crashed(kernel, state, shrunk, PIDS)
+    kernel.put("/rctl-web1", "memory.max", "1048576")
+    kernel.put("/rctl-web1", "memory.high", "4096")
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert [kernel.get("/rctl-web1", name) for name in ("memory.max", "memory.high")] == ["max", "4096"]
+
+
+def test_memory_high_on_its_way_down_is_ours_wherever_it_stands(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    crashed(
+        kernel,
+        state,
+        Set("/rctl-web1", "memory.high", "max", "1048576"),
+        Set("/rctl-web1", "memory.max", "max", "1048576", disturbed=(("memory.high", "max"),), gentle=True),
+        Set("/rctl-web1", "memory.high", "1048576", "max"),
+    )
+    kernel.put("/rctl-web1", "memory.high", "33554432")
+    assert recover(tree, BOOT, state, 1)[0].endswith("rolled back to what was there before")
+    assert kernel.get("/rctl-web1", "memory.high") == "max"
+
+
+def test_what_is_decided_to_be_put_back_is_never_rolled_forward(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    """``memory.high`` is put back first, and has then the value that it would have at the end."""
+    inodes = {"/rctl-web1": kernel.node("/rctl-web1").ino}
+    journal = Journal(state, Record("1", 1.0, BOOT, "", inodes, (PIDS, LOW)))
+    kernel.put("/rctl-web1", "pids.max", "50")
+    kernel.put("/rctl-web1", "memory.low", "4096")
+    journal.decide_back()
+    journal.abandon()
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+def test_a_decision_that_a_crash_tore_counts_for_nothing(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    crashed(kernel, state, PIDS)
+    kernel.put("/rctl-web1", "pids.max", "50")
+    with Path(state.journals, "20261122-1.json").open("ab") as file:
+        file.write(b'\n{"decided":"ba')
+    assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
+
+
+def test_recovery_costs_as_the_adjustment_does_and_grows_as_it_does(kernel: FakeKernel, tree: Tree) -> None:
+    """Operations on files, counted: a VE more costs the same whether there are few or many."""
+    costs = {}
+    for number in (20, 200):
+        steps = [Set(f"/rctl-n{i}", name, "max", "50") for name in ("pids.max", "memory.high") for i in range(number)]
+        for step in steps:
+            kernel.make(step.path)
+        with state_folder() as state:
+            make(state)
+            crashed(kernel, state, *steps)
+            for step in steps[:-1]:
+                kernel.put(step.path, step.file, step.new)
+            begin = len(kernel.operations)
+            recover(tree, BOOT, state, 1)
+            costs[number] = (len(kernel.operations) - begin) / number
+            asked = limits({"pids.max": 50, "memory.high": 4096}, kernel.host)
+            begin = len(kernel.operations)
+            adjust(tree, {f"n{i}": asked for i in range(number)}, kernel.host, Options(), state=state)
+            adjusting = (len(kernel.operations) - begin) / number
+            for step in steps:
+                kernel.put(step.path, step.file, step.old)
+            assert costs[number] < 3 * adjusting
+    assert costs[200] <= costs[20]
 
 
 def test_the_next_adjustment_recovers_first_and_says_so(kernel: FakeKernel, tree: Tree, state: State) -> None:

@@ -173,11 +173,16 @@ def test_a_pure_room_does_no_io(room: str) -> None:
 IO = {"os", "io", "pathlib", "shutil", "socket", "subprocess", "tempfile", "glob", "mmap", "fcntl"}
 
 
+STATE = {f"rctl/adjust/{name}.py" for name in ("journal", "lines", "lock", "state")}
+"""Files that work in the state folders, relative to their descriptors."""
+
+
 def test_only_the_kernel_room_opens_files_relative_to_a_cgroup() -> None:
     places = [
         f"{file.relative_to(TOP)}:{node.lineno}"
         for file in FILES
         if file.parent.name not in ("cgroupfs", "bench")  # bench has bare loops of its own to compare with
+        if file.relative_to(TOP).as_posix() not in STATE  # they hold rctl's own folders open
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.open", "os.mkdir", "os.rmdir")
         if any(keyword.arg == "dir_fd" for keyword in node.keywords)

@@ -113,7 +113,7 @@ def test_in_tmp_the_folder_that_anybody_could_have_made_first_is_checked_itself(
     found = default_state()
     monkeypatch.setattr(os, "geteuid", lambda: me)
     assert os.path.dirname(found.run) == "/tmp"
-    elsewhere = found._replace(run=found.run.replace("/tmp", str(tmp_path)))
+    elsewhere = State(found.run.replace("/tmp", str(tmp_path)), found.keep)
     os.mkdir(elsewhere.run)
     os.chmod(elsewhere.run, 0o777)
     with pytest.raises(NotAvailableError, match="rctl-1000: must be a folder that only you can write"):

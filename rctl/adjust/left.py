@@ -1,0 +1,129 @@
+"""What a crash left of an adjustment: reads every entry that it was about, and changes nothing.
+
+Every step is looked at once, and every file read once, so the cost grows as the adjustment does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from ..cgroupfs.cgroup import Cgroup
+from ..controllers import memory
+from ..errors import GoneError, NotAvailableError
+from ..limits import file_named
+from ..units import level
+from .plan import Enable, Set, Step
+
+Key = tuple[str, str, str]
+"""Path, file, and key in the file."""
+
+
+class Left:
+    """``written``: all entries are as they should be at the end. ``foreign``: somebody else changed these since."""
+
+    def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> None:
+        """Read what is there now; ``cgroups`` raises GoneError for those that are gone, which count for nothing."""
+        self._steps = list(steps)
+        self._sets: dict[Key, list[Set]] = defaultdict(list)
+        self._helpers: dict[Key, list[Set]] = defaultdict(list)
+        for step in self._steps:
+            if isinstance(step, Set):
+                self._sets[step.path, step.file, step.key].append(step)
+                for name, old in step.disturbed:
+                    helper = Set(step.path, name, old, step.new if step.gentle else old)
+                    self._helpers[step.path, name, ""].append(helper)
+        self._now = _read([*self._sets, *(key for key in self._helpers if key not in self._sets)], cgroups)
+        own = [(key, steps) for key, steps in self._sets.items() if key in self._now]
+        self.foreign = {key for key, steps in own if not self._ours(key, steps)}
+        self.written = all(self._now[key] == steps[-1].new for key, steps in own) and not any(self._held())
+
+    def to_put_back(self) -> list[Step]:
+        """One step for each entry that is not somebody else's, from its first old value to its last new one.
+
+        Controllers that such a foreign entry needs stay enabled.
+        """
+        return list(self._to_put_back())
+
+    def _to_put_back(self) -> Iterator[Step]:
+        seen: set[Key] = set()
+        needed = self._needed()
+        for step in self._steps:
+            if isinstance(step, Enable):
+                names = tuple(name for name in step.controllers if name not in needed.get(step.path, ()))
+                if names:
+                    yield Enable(step.path, names)
+            elif isinstance(step, Set):
+                key = (step.path, step.file, step.key)
+                if key in self._now and key not in self.foreign and key not in seen:
+                    yield msgspec.structs.replace(step, new=self._sets[key][-1].new, disturbed=self._beside(step))
+                seen.add(key)
+
+    def _needed(self) -> dict[str, set[str]]:
+        """Controllers that foreign entries need, by each cgroup above."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for path, file, _ in self.foreign:
+            while path != "/":
+                path = path.rpartition("/")[0] or "/"
+                found[path].add(file_named(file).controller)
+        return found
+
+    def _beside(self, step: Set) -> tuple[tuple[str, str], ...]:
+        """What the step disturbed, without ``memory.high`` where that is somebody else's by now."""
+        return tuple((name, old) for name, old in step.disturbed if not self._others_high(step.path, name))
+
+    def _others_high(self, path: str, name: str) -> bool:
+        key = (path, name, "")
+        if name != memory.HIGH.name or key not in self._now:
+            return False
+        return key in self.foreign if key in self._sets else not self._lowered(key)
+
+    def _ours(self, key: Key, steps: list[Set]) -> bool:
+        """Whether the entry is still one that this adjustment found, or wrote on its way."""
+        now = self._now[key]
+        if now is None or any(now in (step.old, step.new) for step in steps):
+            return True
+        if key[1] == memory.HIGH.name:
+            return self._lowered(key)
+        return not steps[-1].exact or key in self._helpers
+
+    def _lowered(self, key: Key) -> bool:
+        """Whether ``memory.high`` lies where a shrink, which lowers it little by little, can have brought it."""
+        now, steps = self._now[key], [*self._sets.get(key, ()), *self._helpers.get(key, ())]
+        low = min(level(step.new) for step in steps)
+        return now is None or low <= level(now) <= max(level(step.old) for step in steps)
+
+    def _held(self) -> Iterator[bool]:
+        """For each ``memory.high`` that a shrink lowers and puts back: whether it is still low."""
+        for key, steps in self._helpers.items():
+            if key[1] == memory.HIGH.name and key not in self._sets and self._now.get(key) is not None:
+                yield self._now[key] != steps[0].old and self._lowered(key)
+
+
+def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str | None]:
+    """The entries now; ``None`` where the file is not there, for its controller had not been enabled yet."""
+    by_path: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for path, file, key in keys:
+        by_path[path][file].append(key)
+    found: dict[Key, str | None] = {}
+    for path, files in by_path.items():
+        try:
+            cgroup = cgroups[path]
+            for name, entries in files.items():
+                text = _text(cgroup, name)
+                for key in entries:
+                    found[path, name, key] = None if text is None else file_named(name).entry(text, key)
+        except GoneError:
+            for name, entries in files.items():
+                for key in entries:
+                    found.pop((path, name, key), None)
+    return found
+
+
+def _text(cgroup: Cgroup, name: str) -> str | None:
+    try:
+        return cgroup.read(name)
+    except NotAvailableError:
+        return None

@@ -1,0 +1,140 @@
+"""A record: one adjustment as JSON, in a journal while it is under way and as one line of the history afterwards.
+
+What is read back is checked as strictly as what a person types, because a record decides which files are written: a
+path must be a cgroup path, a file an interface file that holds a limit, and each cgroup must have its inode.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..cgroupfs.tree import check_path
+from ..controllers import core, memory
+from ..errors import UsageError
+from ..formats import DEVICE, File
+from ..limits import file_named
+from .plan import Enable, Reclaim, Set, Step
+
+VERSION = 1
+"""The form of the records that this rctl writes. A new kind of step, or a new field, makes it one higher."""
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
+_NUMBERS = ("bytes", "count", "flag", "us", "weight")
+_YEAR_10000 = 253402300800.0
+_LONGEST = 65536
+"""Characters of an entry. One of the kernel's files shows at most a page for each device or node."""
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
+
+    ``undoes`` is the id of the adjustment that this one took back. ``version``: of the form; unset in JSON: 1.
+    """
+
+    id: str
+    time: float
+    boot_id: str
+    command: str
+    inodes: dict[str, int]
+    steps: tuple[Step, ...]
+    undoes: str | None = None
+    version: int = VERSION
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
+_RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON, without the newline."""
+    return msgspec.json.encode(record)
+
+
+def decode(line: bytes) -> Record:
+    """A record from its line. Raises ValueError, with the reason, for all that no rctl of this version has written."""
+    try:
+        record = _RECORD.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(_newer(line) or str(error)) from None
+    if record.version != VERSION:
+        raise ValueError(_newer(line) or f"version {record.version} is none")
+    _check(record)
+    return record
+
+
+def _newer(line: bytes) -> str:
+    """The reason when the line is of a newer rctl; else empty."""
+    try:
+        version = _HEAD.decode(line).version
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    if version <= VERSION:
+        return ""
+    return f"is of a newer rctl (record version {version}, this rctl knows {VERSION}). Use that rctl"
+
+
+def _check(record: Record) -> None:
+    _require(_ID.fullmatch(record.id), "id", record.id)
+    _require(record.undoes is None or _ID.fullmatch(record.undoes), "undoes", record.undoes)
+    _require(math.isfinite(record.time) and 0 <= record.time < _YEAR_10000, "time", record.time)
+    _require(len(record.boot_id) <= 64 and record.boot_id.isprintable(), "boot_id", record.boot_id)
+    for path, ino in record.inodes.items():
+        _check_path(path)
+        _require(0 < ino < 1 << 64, "inode", ino)
+    for step in record.steps:
+        _require(step.path in record.inodes, "step without an inode for its path", step.path)
+        _KINDS[type(step)](step)
+
+
+def _check_path(path: str) -> None:
+    try:
+        normal = check_path(path, "path")
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    _require(normal == path, "path", path)
+
+
+def _check_set(step: Set) -> None:
+    core.check_name(step.file)
+    _require(step.key in ("", "default") or DEVICE.fullmatch(step.key), "key", step.key)
+    file = file_named(step.file)
+    beside = {other.name: other for other in (*file.disturbs, *([memory.HIGH] if file is memory.MAX else []))}
+    for text in (step.old, step.new):
+        _check_entry(file, text)
+    for name, text in step.disturbed:
+        _require(name in beside, "disturbed file", name)
+        _check_entry(beside[name], text)
+
+
+def _check_entry(file: File, text: str) -> None:
+    """One or more lines of printable text, as the kernel shows limits; a number where the file holds one."""
+    _require(len(text) <= _LONGEST and text.replace("\n", "").isprintable(), "entry", text)
+    if type(file) is File and file.unit in _NUMBERS:
+        _require(text == "max" or _NUMBER.fullmatch(text), f"{file.name} entry", text)
+
+
+def _check_enable(step: Enable) -> None:
+    for name in step.controllers:
+        _require(_CONTROLLER.fullmatch(name), "controller", name)
+
+
+def _check_reclaim(step: Reclaim) -> None:
+    _require(0 <= step.goal < 1 << 64 and 0 <= step.usage < 1 << 64, "size", (step.goal, step.usage))
+
+
+_KINDS: dict[type[Any], Callable[[Any], None]] = {Set: _check_set, Enable: _check_enable, Reclaim: _check_reclaim}
+"""How each kind of step is checked."""
+
+
+def _require(good: object, what: str, value: object) -> None:
+    if not good:
+        raise ValueError(f"{what} {repr(value)[:80]} cannot be")
