@@ -17,8 +17,18 @@ _BACKENDS = (
 
 
 def readable(text: str) -> str:
-    """A cgroup's name as UTF-8, which labels must be: a byte that is none is spelled ``\\xff``."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A cgroup's name as UTF-8, which labels must be, and no two names alike.
+
+    A byte that is no UTF-8 becomes the replacement character U+FFFD and the byte in hexadecimal; so do the bytes of
+    that character itself. All other names stay as they are, the ``\\xff`` of systemd's units, too.
+    """
+    return text if text.isascii() else "".join(map(_spelled, text))
+
+
+def _spelled(letter: str) -> str:
+    if letter == "\ufffd" or "\udc80" <= letter <= "\udcff":
+        return "".join(f"\ufffd{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
+    return letter
 
 
 def backend(name: str, path: str) -> str:

@@ -113,7 +113,7 @@ class TestNames:
         with Collector(tree=tree) as collector:
             registry.register(collector)
             found = samples(generate_latest(registry).decode())
-        assert {"rctl_ve_pids_current /\\xff", "rctl_ve_pids_current /\\xfe"} <= set(found)
+        assert {"rctl_ve_pids_current /\ufffdff", "rctl_ve_pids_current /\ufffdfe"} <= set(found)
 
 
 class TestScraper:

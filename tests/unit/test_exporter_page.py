@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rctl_exporter.columns import FAMILIES
 from rctl_exporter.families import Family
 from rctl_exporter.frame import INFO, Block, Frame, identity_blocks
 from rctl_exporter.memory_stat import family as memory_stat
+from rctl_exporter.names import readable
 from rctl_exporter.page import Page, escaped, labels_of
 
 from .exporter_frames import block, framed, member
@@ -73,8 +75,25 @@ class TestText:
 
     def test_bytes_that_are_no_utf8_stay_different(self) -> None:
         names = [labels_of(name, name).ve for name in ("/\udcff", "/\udcfe", "/?")]
-        assert names[0] == rb've="/\\xff"} '
+        assert names[0] == 've="/\ufffdff"} '.encode()
         assert len(set(names)) == 3
+
+    @given(
+        st.lists(st.sampled_from([b"x", b"\\xff", b"\xff", b"ff", b"\xef\xbf\xbd", b"\xbf", b"\xed\xb3\xbf"])).map(
+            b"".join
+        ),
+        st.binary(),
+    )
+    def test_no_two_names_share_a_label(self, one: bytes, other: bytes) -> None:
+        names = [os.fsdecode(name) for name in (one, other, one.replace(b"\xff", b"\\xff"))]
+        assert len({readable(name) for name in names}) == len(set(names))
+        assert all(readable(name).encode() or not name for name in names)
+
+    @pytest.mark.parametrize(
+        "name", ["/dev-disk-by\\x2duuid.device", "/caf\\xc3\\xa9.service", "/caf\u00e9", "/x\\xff"]
+    )
+    def test_names_of_valid_text_stay_as_they_are(self, name: str) -> None:
+        assert readable(name) == name
 
     @FORMATS
     def test_a_page_of_nothing(self, openmetrics: bool) -> None:
