@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 
 from rctl.errors import NotAvailableError, UsageError
 
 _MODE = 0o644
+_PREFIX = ".rctl-page-"
 
 
 def write(path: str, chunks: Iterable[bytes]) -> None:
     """Put a page into a file, whole or not at all: a reader finds the old page or the new one, on any crash.
 
     The file is readable by all. Raises UsageError for a path that can be no such file, NotAvailableError where it
-    cannot be written; then nothing is left behind, and an old file stays as it was.
+    cannot be written; then nothing is left behind, and an old file stays as it was. What a killed one left behind the
+    next one takes away.
     """
     check(path)
     folder = os.path.dirname(path)
     try:
-        number, beside = tempfile.mkstemp(prefix=".rctl-", dir=folder or ".")
+        _sweep(folder or ".")
+        number, beside = tempfile.mkstemp(prefix=_PREFIX, dir=folder or ".")
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
         with open(number, "wb") as file:
+            fcntl.flock(number, fcntl.LOCK_EX)
             file.writelines(chunks)
             file.flush()
             os.fchmod(number, _MODE)
             os.fsync(number)
-        os.rename(beside, path)
+            os.rename(beside, path)
         _sync(folder or ".")
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -48,6 +54,26 @@ def check(path: str) -> None:
         raise UsageError(f"{path[:200]!r}: not a file. Name one in the textfile collector's folder, ending in .prom")
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{path[:200]!r}: not a regular file. Name one in the textfile collector's folder")
+
+
+def _sweep(folder: str) -> None:
+    """Take away what writers that were killed have left: files of our own that nobody holds locked any more."""
+    with os.scandir(folder) as entries:
+        found = [entry.path for entry in entries if entry.name.startswith(_PREFIX)]
+    for path in found:
+        with contextlib.suppress(OSError):  # another's, or just renamed
+            _remove_if_left(path)
+
+
+def _remove_if_left(path: str) -> None:
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(number)
+        if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid():
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+    finally:
+        os.close(number)
 
 
 def _unwritable(path: str, error: OSError) -> NotAvailableError:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -94,3 +97,40 @@ def test_a_folder_that_takes_none_is_told(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotAvailableError, match="cannot be written: "):
         textfile.write(path.format(tmp_path), [b"a\n"])
+
+
+KILLED = """
+import os, signal, sys
+from rctl_exporter import textfile
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(os, sys.argv[2], die)
+textfile.write(sys.argv[1], [b"half"])
+"""
+
+
+@pytest.mark.parametrize("call", ["fchmod", "fsync", "rename"])
+def test_what_a_killed_one_left_the_next_one_takes_away(tmp_path: Path, call: str) -> None:
+    path = tmp_path / "rctl.prom"
+    (tmp_path / "other").write_text("stays")
+    for _ in range(3):
+        died = subprocess.run([sys.executable, "-c", KILLED, str(path), call], check=False)
+        assert died.returncode == -signal.SIGKILL
+        assert len(os.listdir(tmp_path)) <= 2
+    textfile.write(str(path), [b"whole\n"])
+    assert sorted(os.listdir(tmp_path)) == ["other", "rctl.prom"]
+    assert path.read_bytes() == b"whole\n"
+
+
+def test_what_another_one_is_writing_stays(tmp_path: Path) -> None:
+    path = tmp_path / "rctl.prom"
+
+    def chunks() -> Iterator[bytes]:
+        yield b"first\n"
+        textfile.write(str(path), [b"second\n"])
+        assert path.read_bytes() == b"second\n"
+
+    textfile.write(str(path), chunks())
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"first\n", ["rctl.prom"])
