@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,11 @@ basic_auth_users:
             with pytest.raises(UsageError, match=words):
                 config.read(str(path))
 
+    def test_a_fifo_as_configuration_is_refused_at_once(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        with pytest.raises(UsageError, match=r"fifo: is a FIFO. Give a regular file"):
+            config.read(str(tmp_path / "fifo"))
+
     @given(
         st.one_of(st.binary(max_size=200), st.text(alphabet="{}[]:,&*!|>'\"%@`#- \n\tab0", max_size=80).map(str.encode))
     )
@@ -172,6 +178,16 @@ class TestCertificates:
                 tls.context(case, "web.yml")
             assert words in str(caught.value)
             assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
+    def test_a_fifo_as_certificate_is_refused_at_once(
+        self, certificates: Certificates, tmp_path: Path, name: str
+    ) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        files = {"cert_file": "cert.pem", "key_file": "key.pem", "client_ca_file": "clients.pem"}
+        paths = {key: str(certificates.folder / file) for key, file in files.items()} | {name: str(tmp_path / "fifo")}
+        with pytest.raises(UsageError, match=r"fifo: is a FIFO. Give a regular file"):
+            tls.context(config.Tls(**paths, client_auth_type="RequireAndVerifyClientCert"), "web.yml")
 
     def test_every_suite_that_is_named_is_known_to_openssl(self, certificates: Certificates) -> None:
         folder = certificates.folder

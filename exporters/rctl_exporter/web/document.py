@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from rctl import documents
 from rctl.errors import UsageError
 
 from ..extra import needed
@@ -99,13 +100,7 @@ def _words(kind: Any, keys: tuple[str, ...]) -> list[str]:
 
 
 def _read(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}. Check --web.config.file") from None
-    if len(content) > _LARGEST:
-        raise UsageError(f"{path}: larger than 1 MiB. Check --web.config.file")
+    content = documents.read(path, _LARGEST)
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from rctl import documents
 from rctl.errors import UsageError
 
 from .config import Tls
@@ -18,6 +19,7 @@ _VERSIONS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
+_LARGEST = 16 << 20
 _VERIFY = {"VerifyClientCertIfGiven": ssl.CERT_OPTIONAL, "RequireAndVerifyClientCert": ssl.CERT_REQUIRED}
 _SUITES = {
     f"TLS_ECDHE_{key}_WITH_{long}": f"ECDHE-{key}-{short}"
@@ -86,12 +88,8 @@ def _load(tls: Tls, made: ssl.SSLContext) -> None:
 
 
 def _readable(path: str) -> None:
-    try:
-        with open(path, "rb") as file:
-            file.read(1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{path}: cannot be read: {reason}. Check its path, owner and mode") from None
+    """OpenSSL says little of a file that cannot be read, and waits for ever at a FIFO."""
+    documents.read(path, _LARGEST)
 
 
 def _no_password() -> str:
