@@ -52,7 +52,7 @@ def anew(port: int, count: int) -> None:
 def leaving(port: int, count: int) -> None:
     for number in range(count):
         with Client(port) as client:
-            client.send((b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /met", b"\0\n", b"")[number % 4])
+            client.send((b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /met", b"\0\n", b"")[number % 4])
 
 
 def load(port: int, count: int) -> None:

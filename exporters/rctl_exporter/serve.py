@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from .web.server import Server
 
 
-def serve(settings: Settings, listen: Sequence[str] = (), web_config: str | None = None) -> None:
+def serve(
+    settings: Settings, listen: Sequence[str] = (), web_config: str | None = None, hosts: Sequence[str] = ()
+) -> None:
     """Serve this host's figures until SIGTERM or SIGINT.
 
     ``listen``: addresses; none: the sockets that systemd hands over, else loopback's default port.
     ``web_config``: the path of the web configuration; unset: plain HTTP for everybody who can connect.
+    ``hosts``: further names of this host, by which it may be asked; see ``Hosts``.
     Raises UsageError, NotAvailableError before it serves; nothing afterwards.
     """
     log = Log()
-    serve_pages(_scraper(settings, log), listen, web_config, log)
+    serve_pages(_scraper(settings, log), listen, web_config, log, hosts)
 
 
 @contextlib.contextmanager
@@ -59,16 +62,19 @@ def serve_pages(
     listen: Sequence[str] = (),
     web_config: str | None = None,
     log: Log | None = None,
+    hosts: Sequence[str] = (),
 ) -> None:
     """Serve pages from anywhere, as ``serve`` does. Only in a process's main thread.
 
     ``source`` is entered when everything else is known to be right, and left at the end.
     """
     with needed():
+        from .web.hosts import Hosts
         from .web.server import Server
         from .web.site import Site
     log = log or Log()
     gc.enable()  # a verb ends before garbage matters; a server does not
+    names = Hosts(hosts)
     with contextlib.ExitStack() as stack:
         passwords = ThreadPoolExecutor(1, "passwords")
         stack.callback(passwords.shutdown, cancel_futures=True)
@@ -78,7 +84,7 @@ def serve_pages(
             stack.callback(listener.close)
         metrics = Metrics(stack.enter_context(source))
         stack.callback(metrics.close)
-        server = Server(listeners, Site(metrics, log), live, log)
+        server = Server(listeners, Site(metrics, log, names), live, log)
         asyncio.run(_until_told(server, listeners, live, log))
 
 

@@ -59,6 +59,15 @@ WebConfig = Annotated[
         help="TLS, users and headers, as other exporters take them; re-read on change",
     ),
 ]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--web.allowed-host",
+        metavar="NAME",
+        help="Answer requests for this host name, too [on loopback localhost and this host's name; elsewhere any]. "
+        "Again for more",
+    ),
+]
 
 
 @app.callback()
@@ -70,6 +79,7 @@ def _root() -> None:
 def serve(
     listen: Listen = None,
     web_config: WebConfig = None,
+    allowed_host: AllowedHost = None,
     profile: ProfileWord = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -79,7 +89,7 @@ def serve(
     """Answer Prometheus on HTTP until told to end. Each scrape reads the kernel anew."""
     from rctl_exporter.serve import serve as run
 
-    run(_settings(include, exclude, collect, profile, kept_fds), listen or (), web_config)
+    run(_settings(include, exclude, collect, profile, kept_fds), listen or (), web_config, allowed_host or ())
 
 
 @app.command("once")

@@ -9,14 +9,18 @@ import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rctl_exporter.web import server
 from rctl_exporter.web.connection import Deadlines
 from rctl_exporter.web.log import Log
+from rctl_exporter.web.users import Users
 
+from .web_files import SECRET, basic
 from .web_server import Client, Served, descriptors, serving, until
 
 SHORT = Deadlines(handshake=0.2, request=0.2, idle=0.2, answer=0.2, linger=0.2)
@@ -149,6 +153,63 @@ class TestSlowClients:
             assert silent.ended()
             assert "cannot take a connection in" in served.log.getvalue()
 
+    def test_a_login_that_waits_for_bcrypt_is_not_idle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = tmp_path / "web.yml"
+        config.write_text(f"basic_auth_users: {{prometheus: {SECRET}}}\n")
+        begun, go_on, real = threading.Event(), threading.Event(), Users._fits
+
+        def fits(users: Users, password: bytes, stored: bytes) -> bool:
+            begun.set()
+            assert go_on.wait(20)
+            return real(users, password, stored)
+
+        monkeypatch.setattr(Users, "_fits", fits)
+        with serving(config=str(config), most=4) as served, served.client() as login, ExitStack() as stack:
+            login.send(HEAD + f"Authorization: {basic('prometheus', 'secret')}\r\n\r\n".encode())
+            assert begun.wait(20)
+            silent = [stack.enter_context(served.client()) for _ in range(20)]
+            assert silent[0].ended()
+            go_on.set()
+            assert login.reply().status == 200
+
+    def test_logins_that_are_checked_keep_out_nobody_who_is_known(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = tmp_path / "web.yml"
+        config.write_text(f"basic_auth_users: {{prometheus: {SECRET}}}\n")
+        go_on, real = threading.Event(), Users._fits
+        right = basic("prometheus", "secret")
+        with serving(config=str(config), most=4) as served, ExitStack() as stack:
+            assert served.get(authorization=right).status == 200
+            monkeypatch.setattr(Users, "_fits", lambda *given: go_on.wait(20) and real(*given))
+            for number in range(6):
+                wrong = stack.enter_context(served.client())
+                wrong.send(HEAD + f"Authorization: {basic('prometheus', str(number))}\r\n\r\n".encode())
+            assert served.get(authorization=right).status == 200
+            go_on.set()
+
+    def test_answers_under_way_have_a_cap_over_all_and_slow_clients_pay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "_LARGEST", 100 << 20)
+        pages = iter(range(1000))
+
+        def page(openmetrics: bool) -> list[bytes]:
+            return [b"%d\n" % next(pages), bytes(30 << 20)]
+
+        with serving(page, deadlines=Deadlines(slow=60.0)) as served, ExitStack() as stack:
+            for number in range(1, 4):
+                stack.enter_context(served.client()).send(HEAD + b"\r\n")
+                until(lambda: served.server.sending == number, "it is being sent")  # noqa: B023
+            reply = served.get()
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            assert served.get("/-/healthy").status == 200
+            served.server._deadlines = Deadlines(slow=0.0)
+            assert served.get().status == 200
+
+    def test_one_answer_is_sent_however_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "_LARGEST", 1)
+        with serving() as served:
+            assert served.get().status == 200
+
 
 class TestWrongClients:
     @pytest.mark.parametrize(
@@ -164,7 +225,7 @@ class TestWrongClients:
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
             (b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400),
             (b"GET /metrics HTTP/1.1\r\nHost: a\r\nX y: z\r\n\r\n", 400),
-            (b"GET /metrics HTTP/1.1\r\nHost: a\r\n continued\r\n\r\n" + b"x" * 9, 200),
+            (b"GET /metrics HTTP/1.1\r\nHost: a\r\n continued\r\n\r\n" + b"x" * 9, 421),
             (b"GET /met\0rics HTTP/1.1\r\nHost: a\r\n\r\n", 400),
             (b"GET metrics HTTP/1.1\r\nHost: a\r\n\r\n", 400),
             (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -175,6 +236,8 @@ class TestWrongClients:
             (HEAD + b"Content-Length: -1\r\n\r\n", 400),
             (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
             (HEAD + b"Transfer-Encoding: brotli\r\n\r\n", 501),
+            (HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+            (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
             (HEAD + b"Content-Length: 3\r\n\r\nabc", 413),
             (HEAD + b"Content-Length: 99999999999\r\n\r\n" + bytes(300_000), 413),
             (HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n" + bytes(300_000), 413),
@@ -199,6 +262,14 @@ class TestWrongClients:
                 assert reply.status == status
                 assert reply.body.count(b"\n") == 1
             assert serves(served)
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_request_smuggled_by_content_length_with_transfer_encoding_is_not_answered(self, order: int) -> None:
+        lengths = [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"][::order]
+        with serving() as served, served.client() as client:
+            client.send(HEAD + b"".join(lengths) + b"\r\n0\r\n\r\n" + HEAD + b"\r\n")
+            assert client.reply().status == 400
+            assert client.ended()
 
     def test_who_leaves_in_the_middle_takes_nothing_along(self) -> None:
         page = [bytes(1 << 20)] * 20
@@ -229,7 +300,7 @@ class TestWrongClients:
                 client.send(b"".join(parts))
                 client.socket.shutdown(socket.SHUT_WR)
                 while True:
-                    assert client.reply().status in (200, 400, 404, 405, 413, 431, 501, 505)
+                    assert client.reply().status in (200, 400, 404, 405, 413, 421, 431, 501, 505)
             except (EOFError, ConnectionError, OSError):
                 pass
         assert served_once().get("/-/healthy").status == 200
@@ -248,7 +319,7 @@ def _one_for_many_examples() -> Iterator[None]:
         served.get()  # the scrape's thread is there from now on
         _once.append(served)
         yield
-    assert served.log.getvalue() == ""
+    assert [line for line in served.log.getvalue().splitlines() if "--web.allowed-host" not in line] == []
 
 
 class TestLoad:

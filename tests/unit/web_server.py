@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from rctl_exporter.web.connection import Deadlines
+from rctl_exporter.web.hosts import Hosts
 from rctl_exporter.web.listen import Address
 from rctl_exporter.web.live import Live
 from rctl_exporter.web.log import Log
@@ -110,6 +111,7 @@ def serving(
     config: str | None = None,
     deadlines: Deadlines | None = None,
     most: int = CONNECTIONS,
+    hosts: Sequence[str] = ("a",),
 ) -> Iterator[Served]:
     """A server in a thread of its own; it must end cleanly when the block does."""
     text = io.StringIO()
@@ -117,7 +119,7 @@ def serving(
     with ThreadPoolExecutor(1, "passwords") as passwords, Address("127.0.0.1", 0).open() as listener:
         live = Live(config, log, passwords)
         metrics = Metrics(page)
-        server = Server([listener], Site(metrics, log), live, log, deadlines=deadlines, most=most)
+        server = Server([listener], Site(metrics, log, Hosts(hosts)), live, log, deadlines=deadlines, most=most)
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
 

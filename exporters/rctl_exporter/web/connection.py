@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
@@ -42,8 +42,8 @@ class Deadlines(NamedTuple):
 class Conversation:
     """HTTP/1.1 on one connection.
 
-    ``working`` is true while an answer is being made for who may have it, ``sending`` the loop's time since when it is
-    being sent, ``None`` otherwise.
+    ``checking`` is true while a password is being checked, ``working`` while an answer is being made for who may have
+    it, ``sending`` is the loop's time since when it is being sent, ``None`` otherwise, and ``body`` what is being sent.
     """
 
     def __init__(
@@ -53,17 +53,25 @@ class Conversation:
         rules: Callable[[], Rules],
         deadlines: Deadlines,
         client: str = "",
+        loopback: bool = False,
+        admit: Callable[[Answer], bool] = lambda _: True,
     ) -> None:
-        """``rules``: asked at each request."""
+        """``rules``: asked at each request. ``client``: who it is, for the log.
+
+        ``loopback``: whether only this host reaches the address that it came to. ``admit``: whether there is memory to
+        send an answer.
+        """
         self._reader, self._writer = streams
         self._site = site
         self._rules = rules
         self._deadlines = deadlines
         self._client = client
+        self._loopback = loopback
+        self._admit = admit
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
-        self.working = False
+        self.checking = self.working = self.closing = False
         self.sending: float | None = None
-        self.closing = False
+        self.body: Sequence[bytes] = ()
         self._writer.transport.set_write_buffer_limits(*_AT_ONCE[self._writer.get_extra_info("sslcontext") is not None])
 
     async def run(self) -> None:
@@ -105,18 +113,27 @@ class Conversation:
         if request is None:
             return False
         rules = self._rules()
-        answer = await self._site.refusal(request, rules)
-        if answer is None:
-            self.working = True
-            try:
-                answer = await self._site.answer(request)
-            finally:
-                self.working = False
+        answer = await self._answer(request, rules)
         await self._send(answer, rules, request.method, last=request.has_body)
         if request.has_body:
             await self._linger()
             return False
         return True
+
+    async def _answer(self, request: Request, rules: Rules) -> Answer:
+        self.checking = True
+        try:
+            refused = await self._site.refusal(request, rules)
+        finally:
+            self.checking = False
+        if refused:
+            return refused
+        self.working = True
+        try:
+            answer = await self._site.answer(request)
+        finally:
+            self.working = False
+        return answer if self._admit(answer) else line(503, "too many answers under way", ("Retry-After", "1"))
 
     async def _request(self) -> Request | None:
         """The next request's head; ``None`` when the client ends before one. Raises h11.RemoteProtocolError."""
@@ -131,7 +148,9 @@ class Conversation:
         for raw_name, raw_value in head.headers:
             name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return Request(head.method.decode("ascii"), head.target.decode("latin-1"), headers, has_body, self._client)
+        _check_framing(head, headers)
+        method, target = head.method.decode("ascii"), head.target.decode("latin-1")
+        return Request(method, target, headers, has_body, self._client, self._loopback)
 
     async def _event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
@@ -153,7 +172,7 @@ class Conversation:
         headers += [("Server", f"rctl-exporter/{__version__}"), *rules.headers]
         if last or self.closing:
             headers.append(("Connection", "close"))
-        self.sending = asyncio.get_running_loop().time()
+        self.sending, self.body = asyncio.get_running_loop().time(), answer.body
         async with asyncio.timeout(self._deadlines.answer):
             reason = HTTPStatus(answer.status).phrase
             await self._write(self._http.send(h11.Response(status_code=answer.status, reason=reason, headers=headers)))
@@ -161,7 +180,7 @@ class Conversation:
                 for piece in pieces(answer.body):
                     await self._write(self._http.send(h11.Data(piece)))
             self._http.send(h11.EndOfMessage())
-        self.sending = None
+        self.sending, self.body = None, ()
 
     async def _write(self, data: bytes | None) -> None:
         if self._writer.transport.is_closing():
@@ -178,6 +197,16 @@ class Conversation:
             async with asyncio.timeout(self._deadlines.linger):
                 while left > 0 and (data := await self._reader.read(_READ)):
                     left -= len(data)
+
+
+def _check_framing(head: h11.Request, headers: Mapping[str, str]) -> None:
+    """Refuse what two servers may read as different requests (RFC 9112, 6.1). Raises h11.RemoteProtocolError."""
+    if "transfer-encoding" not in headers:
+        return
+    if "content-length" in headers:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding", error_status_hint=400)
+    if head.http_version == b"1.0":
+        raise h11.RemoteProtocolError("Transfer-Encoding in HTTP/1.0", error_status_hint=400)
 
 
 def pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:

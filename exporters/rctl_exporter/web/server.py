@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from .connection import Conversation, Deadlines
+from .listen import is_local
 from .live import Live, Rules
 from .log import Log
-from .site import Site
+from .site import Answer, Site
 from .tls import allowed
 
 CONNECTIONS = 100
 """Most connections at a time, where the limit of open files allows; for as many, cgroups leave descriptors."""
 
+_LARGEST = 128 << 20
 _PAUSE = 0.2
 _FAREWELL = 5.0
 _BUFFER = 32 * 1024
@@ -34,8 +36,9 @@ class Server:
     """Serves a site on sockets that listen.
 
     Any client may be slow, silent or hostile: when there are more connections than ``most``, the oldest that waits for
-    its client makes room, else the oldest whose client is slow to take its answer. So who comes with a request finds a
-    place, and no answer that is being made is lost.
+    its client makes room, else the oldest whose client is slow to take its answer, else the oldest whose password is
+    being checked. So who comes with a request finds a place, and no answer that is being made is lost. Answers that are
+    being sent take no more memory than ``_LARGEST`` in all.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Server:
     async def _farewell(self) -> None:
         busy = []
         for task, conversation in self._open.items():
-            if conversation and (conversation.working or conversation.sending is not None):
+            if conversation and not _waits(conversation):
                 conversation.closing = True
                 busy.append(task)
             else:
@@ -87,6 +90,7 @@ class Server:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
+        loopback = is_local(listener) and listener.family != socket.AF_UNIX
         while True:
             try:
                 connection, place = await loop.sock_accept(listener)
@@ -100,7 +104,7 @@ class Server:
                 connection.close()
                 continue
             client = str(place[0]) if isinstance(place, tuple) else "local"
-            task = asyncio.create_task(self._serve(connection, client))
+            task = asyncio.create_task(self._serve(connection, client, loopback))
             self._open[task] = None
             task.add_done_callback(functools.partial(self._ended, connection))
 
@@ -114,25 +118,48 @@ class Server:
     def _make_room(self) -> bool:
         """End a connection that waits for its client, or else for a slow one; whether there was one."""
         late = asyncio.get_running_loop().time() - self._deadlines.slow
-        waiting = [task for task, one in self._open.items() if not one or not (one.working or one.sending is not None)]
+        waiting = [task for task, one in self._open.items() if not one or _waits(one)]
         slow = [task for task, one in self._open.items() if one and one.sending is not None and one.sending <= late]
-        for task in waiting + slow:
+        checking = [task for task, one in self._open.items() if one and one.checking]
+        for task in waiting + slow + checking:
             if not task.cancelling():
                 return task.cancel()
         return False
+
+    def _admit(self, answer: Answer) -> bool:
+        """Whether there is memory to send an answer; slow clients lose theirs for it. One alone is always sent.
+
+        The answers of one scrape are the same object, and are counted once.
+        """
+        late = asyncio.get_running_loop().time() - self._deadlines.slow
+        under_way = {id(answer.body): answer.size}
+        for task, one in self._open.items():
+            if one and one.sending is not None and not task.cancelling():
+                under_way[id(one.body)] = sum(map(len, one.body))
+        if sum(under_way.values()) <= _LARGEST or len(under_way) == 1:
+            return True
+        slow = [task for task, one in self._open.items() if one and one.sending is not None and one.sending <= late]
+        return any(task.cancel() for task in slow if not task.cancelling()) and self._admit(answer)
 
     @property
     def connections(self) -> tuple[int, int]:
         """How many there are, and for how many an answer is being made."""
         return len(self._open), sum(1 for one in self._open.values() if one and one.working)
 
-    async def _serve(self, connection: socket.socket, client: str) -> None:
+    @property
+    def sending(self) -> int:
+        """How many answers are being sent."""
+        return sum(1 for one in self._open.values() if one and one.sending is not None)
+
+    async def _serve(self, connection: socket.socket, client: str, loopback: bool) -> None:
         """One connection from its first byte to its end."""
         writer: asyncio.StreamWriter | None = None
         try:
             reader, writer = await self._streams(connection, rules := self._live.rules())
             if rules.sans is None or allowed(writer.get_extra_info("peercert"), rules.sans):
-                conversation = Conversation((reader, writer), self._site, self._live.rules, self._deadlines, client)
+                conversation = Conversation(
+                    (reader, writer), self._site, self._live.rules, self._deadlines, client, loopback, self._admit
+                )
                 self._open[cast("asyncio.Task[None]", asyncio.current_task())] = conversation
                 await conversation.run()
                 await self._close(writer)
@@ -171,6 +198,11 @@ class Server:
         """Whatever asyncio would tell in many lines."""
         error = context.get("exception")
         self._log.warn("fault", f"{context.get('message', '')}: {error!r}" if error else str(context.get("message")))
+
+
+def _waits(one: Conversation) -> bool:
+    """Whether a connection waits for its client."""
+    return not (one.checking or one.working or one.sending is not None)
 
 
 def _why(error: OSError) -> str:

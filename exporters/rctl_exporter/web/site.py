@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rctl.errors import RctlError
 from rctl.version import __version__
 
+from .hosts import Hosts
 from .live import Rules
 from .log import Log
 from .metrics import Metrics
@@ -33,13 +34,17 @@ _LANDING = f"""<!DOCTYPE html>
 
 
 class Request(NamedTuple):
-    """A request's head. ``headers``: names in lower case, values of repeated ones joined with commas."""
+    """A request's head. ``headers``: names in lower case, values of repeated ones joined with commas.
+
+    ``loopback``: whether only this host reaches the address that it came to.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str]
     has_body: bool = False
     client: str = ""
+    loopback: bool = False
 
 
 class Answer(NamedTuple):
@@ -63,12 +68,17 @@ def line(status: int, text: str, *headers: tuple[str, str]) -> Answer:
 class Site:
     """All that this server has to say."""
 
-    def __init__(self, metrics: Metrics, log: Log) -> None:
+    def __init__(self, metrics: Metrics, log: Log, hosts: Hosts) -> None:
         self._metrics = metrics
         self._log = log
+        self._hosts = hosts
 
     async def refusal(self, request: Request, rules: Rules) -> Answer | None:
-        """The answer to who may not ask, by the rules in force; ``None`` for who may."""
+        """The answer to who may not ask, by the rules in force and the host's name; ``None`` for who may."""
+        for host in _hosts_of(request):
+            if not self._hosts.allow(host, loopback=request.loopback):
+                self._log.warn("host", f"{request.client}: asked for the host {host[:80]!r}. See --web.allowed-host")
+                return line(421, "not a name of this host. Ask for its address, or see --web.allowed-host")
         if not rules.users or await rules.users.allow(request.headers.get("authorization", "")):
             return None
         if "authorization" in request.headers:
@@ -112,13 +122,24 @@ class Site:
 
 def _path(target: str) -> str | None:
     """The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2); ``None`` for neither."""
-    for scheme in ("http://", "https://"):
-        if target.lower().startswith(scheme):
-            _, slash, rest = target[len(scheme) :].partition("/")
-            target = slash + rest or "/"
+    _, target = _split(target)
     if not target.startswith("/"):
         return None
     return target.partition("?")[0].partition("#")[0]
+
+
+def _split(target: str) -> tuple[str, str]:
+    """A target's host and port, empty where it is no whole URL, and the rest."""
+    for scheme in ("http://", "https://"):
+        if target.lower().startswith(scheme):
+            host, slash, rest = target[len(scheme) :].partition("/")
+            return host, slash + rest or "/"
+    return "", target
+
+
+def _hosts_of(request: Request) -> list[str]:
+    """The hosts that a request asks for: in its target and in its header, which HTTP/1.0 need not have."""
+    return [host for host in (_split(request.target)[0], request.headers.get("host", "")) if host]
 
 
 def _told(error: BaseException) -> str:
