@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import cache
 from typing import NamedTuple
 
 from rctl.sample.layout import Layout, Row
@@ -132,5 +133,6 @@ def _figures(layout: Layout, members: list[Member], rows: list[Row]) -> list[Blo
     return blocks
 
 
+@cache
 def _rank(family: Family) -> tuple[int, str]:
     return _RANK.get(family, len(_RANK)), family.name

@@ -1,4 +1,4 @@
-"""The exporter about itself: what a scrape took, in a prometheus_client registry of its own."""
+"""The exporter about itself: what a scrape took, and what its process uses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.exposition import generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
+from typing import NamedTuple
 
 from rctl.version import __version__
+
+from .families import Kind
+from .page import escaped
 
 _GAUGES = {
     "scrape_duration_seconds": "Time that the last scrape took.",
@@ -26,23 +24,43 @@ _GAUGES = {
 }
 
 
-class Own(Collector):
+class Metric(NamedTuple):
+    """One family: ``kind`` without samples' endings, its labels' names, and a value for each set of labels' values."""
+
+    name: str
+    kind: Kind
+    help: str
+    values: Mapping[tuple[str, ...], float]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def sample(self) -> str:
+        """The name on each sample line."""
+        return self.name + ("_total" if self.kind == "counter" else "")
+
+    def text(self, openmetrics: bool) -> bytes:
+        """Its lines in either format."""
+        family, sample = (self.name if openmetrics else self.sample).encode(), self.sample.encode()
+        lines = [b"# HELP %b %b\n# TYPE %b %b\n" % (family, self.help.encode(), family, self.kind.encode())]
+        for values, number in self.values.items():
+            pairs = b",".join(
+                b'%b="%b"' % (label.encode(), escaped(value)) for label, value in zip(self.labels, values, strict=True)
+            )
+            lines.append(sample + (b"{%b} " % pairs if pairs else b" ") + repr(float(number)).encode() + b"\n")
+        return b"".join(lines)
+
+
+class Own:
     """The figures of the last scrape, and of the exporter's process."""
 
     def __init__(self, lasting: bool = True) -> None:
         """``lasting``: the process goes on after this page, so that figures of it say something."""
         self._lasting = lasting
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
         self._gauges: dict[str, float] = {}
         self._steps: dict[str, tuple[float, bool]] = {}
         self._writes: Mapping[str, int] = {}
         self._failures: Mapping[str, int] = {}
         self._start = time.time()
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing, so that registering does not collect."""
-        return iter(())
 
     def collected(self, collector: str, seconds: float, success: bool) -> None:
         """One step of a scrape has ended."""
@@ -62,57 +80,45 @@ class Own(Collector):
 
     def page(self, openmetrics: bool) -> bytes:
         """The families as text; in OpenMetrics with the end of the page."""
-        if openmetrics:
-            return bytes(generate_openmetrics(self._registry))  # type: ignore[no-untyped-call]
-        return generate_latest(self._registry)
+        return b"".join(metric.text(openmetrics) for metric in self.metrics()) + (b"# EOF\n" if openmetrics else b"")
 
-    def collect(self) -> Iterator[Metric]:
+    def metrics(self) -> Iterator[Metric]:
         """The families."""
-        build = GaugeMetricFamily(
-            "rctl_build_info", "The version that is running.", labels=["version", "pythonversion"]
-        )
-        build.add_metric([__version__, platform.python_version()], 1)
-        yield build
+        yield Metric(
+            "rctl_build_info", "gauge", "The version that is running.",
+            {(__version__, platform.python_version()): 1}, ("version", "pythonversion"),
+        )  # fmt: skip
         for name, value in self._gauges.items():
-            yield GaugeMetricFamily(f"rctl_{name}", _GAUGES[name], value)
-        yield from self._by_step()
+            yield Metric(f"rctl_{name}", "gauge", _GAUGES[name], {(): value})
+        yield Metric(
+            "rctl_scrape_collector_duration_seconds", "gauge", "Time that a step of the last scrape took.",
+            {(step,): took for step, (took, _) in self._steps.items()}, ("collector",),
+        )  # fmt: skip
+        yield Metric(
+            "rctl_scrape_collector_success", "gauge", "Whether a step of the last scrape read everything.",
+            {(step,): well for step, (_, well) in self._steps.items()}, ("collector",),
+        )  # fmt: skip
         yield _counter("rctl_limit_writes", "Limits written by rctl since the exporter started.", self._writes)
         yield _counter(
-            "rctl_limit_write_errors",
-            "Limits that rctl could not set since the exporter started.",
-            self._failures,
+            "rctl_limit_write_errors", "Limits that rctl could not set since the exporter started.", self._failures
         )
         if self._lasting:
             yield from self._process()
 
-    def _by_step(self) -> Iterator[Metric]:
-        seconds = GaugeMetricFamily(
-            "rctl_scrape_collector_duration_seconds", "Time that a step of the last scrape took.", labels=["collector"]
-        )
-        success = GaugeMetricFamily(
-            "rctl_scrape_collector_success", "Whether a step of the last scrape read everything.", labels=["collector"]
-        )
-        for collector, (took, well) in self._steps.items():
-            seconds.add_metric([collector], took)
-            success.add_metric([collector], float(well))
-        yield seconds
-        yield success
-
     def _process(self) -> Iterator[Metric]:
-        """prometheus_client's ProcessCollector lists all open descriptors, which here are very many."""
         times = os.times()
-        yield CounterMetricFamily(
-            "process_cpu_seconds", "CPU time of the exporter, user and system.", times.user + times.system
-        )
+        yield Metric(
+            "process_cpu_seconds", "counter", "CPU time of the exporter, user and system.",
+            {(): times.user + times.system},
+        )  # fmt: skip
         with contextlib.suppress(OSError):  # the host may open no more files: the rest of the page does not suffer
             with open("/proc/self/statm", encoding="ascii") as file:
                 resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the exporter.", resident)
-        yield GaugeMetricFamily("process_start_time_seconds", "Unix time at which the exporter started.", self._start)
+            yield Metric("process_resident_memory_bytes", "gauge", "Resident memory of the exporter.", {(): resident})
+        yield Metric(
+            "process_start_time_seconds", "gauge", "Unix time at which the exporter started.", {(): self._start}
+        )
 
 
-def _counter(name: str, text: str, counts: Mapping[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=["setting"])
-    for setting, count in sorted(counts.items()):
-        family.add_metric([setting], count)
-    return family
+def _counter(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    return Metric(name, "counter", text, {(file,): count for file, count in sorted(counts.items())}, ("setting",))

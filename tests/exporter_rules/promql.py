@@ -58,9 +58,8 @@ def _own() -> Iterator[tuple[str, frozenset[str]]]:
     own = Own()
     own.collected("cpu", 0.1, True)
     own.scraped(0.1, 1, 0, 0, 1, 1, {"memory.max": 1}, {"memory.max": 1})
-    for family in own.collect():
-        for sample in family.samples:
-            yield sample.name, frozenset(sample.labels)
+    for metric in own.metrics():
+        yield metric.sample, frozenset(metric.labels)
 
 
 @cache
