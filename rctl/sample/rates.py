@@ -37,10 +37,13 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def rates(before: Sample, after: Sample) -> Rates:
-    """What the VE did between two samples. Raises ValueError when the second is not the later one."""
-    seconds = after.time - before.time
+    """What the VE did between two samples, however the host's time of day was set meanwhile.
+
+    Raises ValueError when the second sample is not the later one.
+    """
+    seconds = after.clock - before.clock
     if seconds <= 0:
-        raise ValueError("rates: the second sample is not later than the first: the clock was set back")
+        raise ValueError("rates: the second sample is not later than the first. Swap them")
     old, new = (sample.cpu.stat if sample.cpu else {} for sample in (before, after))
     return Rates(
         seconds,

@@ -42,6 +42,9 @@ FILES = (
 class Sample(msgspec.Struct, frozen=True):
     """One reading of one VE at ``time`` (seconds since 1970).
 
+    ``clock``: the same moment in seconds of a clock that nobody sets, for spans between samples (clock_gettime(2),
+    CLOCK_MONOTONIC).
+
     ``None``: the controller is not enabled for the VE. ``hugetlb``: use and limit in bytes by page size. ``pressure``:
     the lines of each resource's file; a resource without a file (PSI off) is not there.
     """
@@ -49,6 +52,7 @@ class Sample(msgspec.Struct, frozen=True):
     name: str
     path: str
     time: float
+    clock: float
     core: CoreStat
     cpu: CpuStat | None
     cpuset: CpusetStat | None
@@ -89,7 +93,7 @@ def huge_page_files(cgroup: Cgroup) -> tuple[str, ...]:
 
 
 def _parsed(cgroup: Cgroup, name: str, files: tuple[str, ...]) -> Sample:
-    now = time.time()
+    now, clock = time.time(), time.monotonic()
     texts = {file: text for file in files if (text := cgroup.read_if_there(file)) is not None}
     if core.EVENTS not in texts:
         if cgroup.path != "/":
@@ -99,6 +103,7 @@ def _parsed(cgroup: Cgroup, name: str, files: tuple[str, ...]) -> Sample:
         name,
         cgroup.path,
         now,
+        clock,
         core.parse(texts),
         cpu.parse(texts),
         cpuset.parse(texts),

@@ -33,6 +33,7 @@ class View(msgspec.Struct, frozen=True):
     def exact(self) -> dict[str, Any]:
         """Plain data for programs: exact integers, no limit as ``max``."""
         data = asdict(self.sample)
+        del data["clock"]  # means something to this process only
         if (cpu := self.sample.cpu) and cpu.max is None and cpu.weight is not None:
             data["cpu"] = asdict(cpu) | {"max": MAX}
         return {

@@ -6,6 +6,7 @@ import inspect
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -114,7 +115,7 @@ class TestRates:
         from msgspec.structs import replace
 
         before = sample_of(folder / "a", WEB)
-        return before, replace(sample_of(folder / "b", {**WEB, **later}), time=before.time + seconds)
+        return before, replace(sample_of(folder / "b", {**WEB, **later}), clock=before.clock + seconds)
 
     def test_counters_become_means_over_the_span(self, tmp_path: Path) -> None:
         later = {
@@ -132,8 +133,21 @@ class TestRates:
         found = rates(*self.two(tmp_path, {"cpu.stat": "usage_usec 5\n"}, 1.0))
         assert found.cpus == 0
 
-    def test_a_clock_that_was_set_back_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="clock"):
+    @pytest.mark.parametrize("step", [-3600.0, 0.0, 3600.0])
+    def test_a_stepped_clock_changes_no_rate_and_raises_nothing(self, tmp_path: Path, step: float) -> None:
+        from msgspec.structs import replace
+
+        before, after = self.two(tmp_path, {"cpu.stat": "usage_usec 8000000\n"}, 2.0)
+        after = replace(after, time=before.time + step)
+        assert (rates(before, after).seconds, rates(before, after).cpus) == pytest.approx((2.0, 1.5))
+
+    def test_the_time_of_day_does_not_measure_spans(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        before, after = sample_of(tmp_path / "a", WEB), sample_of(tmp_path / "b", WEB)
+        assert rates(before, after).seconds > 0
+
+    def test_samples_in_the_wrong_order_are_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="not later"):
             rates(*self.two(tmp_path, {}, -1.0))
 
 
