@@ -28,6 +28,7 @@ def graphs() -> list[Graph]:
         graph("VEs and kept descriptors", "Kept descriptors make a scrape cheap; they have a budget.", "short", [
             Line(f"rctl_scrape_ves{HOSTS}", "{{instance}} VEs"),
             Line(f"rctl_scrape_kept_fds{HOSTS}", "{{instance}} descriptors"),
+            Line(f"process_open_fds{_JOB}", "{{instance}} all open files"),
         ]),
         graph("Size", "Bytes of a scrape before compression.", "bytes", [
             Line(f"rctl_scrape_bytes{HOSTS}", "{{instance}}"),

@@ -148,11 +148,17 @@ MEMORY = [
     ),
     *_flat(
         "memory", "memory.events.local",
+        ("memory_events_local_low", "low", "Times that memory protected by the VE's own memory.low was reclaimed.",
+         False),
         ("memory_events_local_high", "high", "Times that the VE's own memory.high throttled.", False),
         ("memory_events_local_max", "max", "Times that the VE's own memory.max was about to be passed.", False),
         ("memory_events_local_oom", "oom", "Times that an allocation was about to fail at the VE's own limit.", False),
         ("memory_events_local_oom_kill", "oom_kill", "Processes of the VE's own cgroup killed for want of memory.",
          False),
+        ("memory_events_local_oom_group_kill", "oom_group_kill", "Times that the VE itself was killed as a whole.",
+         False),
+        ("memory_events_local_sock_throttled", "sock_throttled",
+         "Times that sockets of the VE's own cgroup were throttled for want of memory.", False),
     ),
     *_flat(
         "memory", "memory.swap.events",

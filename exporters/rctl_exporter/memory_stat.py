@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from .families import Family
+from .families import PREFIX, Family
 
 FILE = "memory.stat"
 
@@ -47,6 +47,13 @@ _EVENTS = (
     "workingset_", "pg", "thp_", "zswp", "swpin_", "swpout_", "numa_", "drop_", "nr_hugetlb_",
 )  # fmt: skip
 _SPELLED = {"sec_pagetables": "secondary_pagetables"}
+
+
+def known(name: str) -> bool:
+    """Whether a family that ``family`` makes has this name, with or without a counter's ``_total``."""
+    key = name.removeprefix(f"{PREFIX}memory_stat_").removesuffix("_total").removesuffix("_bytes")
+    found = family({spelled: key for key, spelled in _SPELLED.items()}.get(key, key))
+    return found is not None and name in (found.full_name, found.sample)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from rctl.version import __version__
 
 from .families import Kind
+from .only import ALL, Only
 from .page import escaped
 
 _GAUGES = {
@@ -78,9 +80,15 @@ class Own:
         self._gauges = dict(zip(_GAUGES, (seconds, ves, errors, unread, kept, size), strict=True))
         self._writes, self._failures = dict(writes), dict(failures)
 
-    def page(self, openmetrics: bool) -> bytes:
-        """The families as text; in OpenMetrics with the end of the page."""
-        return b"".join(metric.text(openmetrics) for metric in self.metrics()) + (b"# EOF\n" if openmetrics else b"")
+    @property
+    def names(self) -> set[str]:
+        """Names of the families, with and without a counter's ``_total``."""
+        return {name for metric in self.metrics() for name in (metric.name, metric.sample)}
+
+    def page(self, openmetrics: bool, only: Only = ALL) -> bytes:
+        """The families as text, of which ``only`` are shown; in OpenMetrics with the end of the page."""
+        shown = [metric for metric in self.metrics() if only.shows_own(metric.name, metric.sample)]
+        return b"".join(metric.text(openmetrics) for metric in shown) + (b"# EOF\n" if openmetrics else b"")
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
@@ -115,9 +123,18 @@ class Own:
             with open("/proc/self/statm", encoding="ascii") as file:
                 resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
             yield Metric("process_resident_memory_bytes", "gauge", "Resident memory of the exporter.", {(): resident})
+        with contextlib.suppress(OSError):
+            yield Metric("process_open_fds", "gauge", "Files that the exporter has open.", {(): _open_files()})
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        yield Metric("process_max_fds", "gauge", "Most files that the exporter may have open.", {(): limit})
         yield Metric(
             "process_start_time_seconds", "gauge", "Unix time at which the exporter started.", {(): self._start}
         )
+
+
+def _open_files() -> int:
+    """Linux 6.2 and later tell the number as the folder's size; before, it must be listed."""
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1
 
 
 def _counter(name: str, text: str, counts: Mapping[str, int]) -> Metric:

@@ -22,6 +22,7 @@ from rctl.sample.sweep import Sweep
 from .columns import ask
 from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without
 from .limits import Values, values
+from .only import ALL, Only
 from .own import Own
 from .page import Page
 from .settings import Settings
@@ -80,10 +81,18 @@ class Scraper:
         self._forest.close()
         self._desired.close()
 
-    def scrape(self, openmetrics: bool = False) -> list[bytes]:
-        """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families."""
+    def scrape(self, openmetrics: bool = False, only: Only = ALL) -> list[bytes]:
+        """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families.
+
+        ``only``: the part that is shown. Raises UsageError for what this exporter cannot show.
+        """
         begin = time.perf_counter()
-        chunks = self._page.render(self.frame(), openmetrics)
+        if only == ALL:
+            chunks = self._page.render(self.frame(), openmetrics)
+        else:
+            only.check(self._settings.collectors, self.own.names)
+            shown = {family: blocks for family, blocks in self.frame().items() if only.shows(family)}
+            chunks = Page().render(shown, openmetrics)
         self.own.scraped(
             seconds=time.perf_counter() - begin,
             ves=len(self._sweep.members),
@@ -94,7 +103,7 @@ class Scraper:
             writes=self._desired.writes,
             failures=self._desired.failures,
         )
-        return [*chunks, self.own.page(openmetrics)]
+        return [*chunks, self.own.page(openmetrics, only)]
 
     def files(self) -> Iterator[str]:
         """Paths in the cgroup mount of all files that every scrape reads."""

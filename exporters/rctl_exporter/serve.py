@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from .extra import needed
+from .only import Only
 from .settings import Settings
 from .web.listen import is_local, open_all, url
 from .web.live import Live
@@ -48,8 +49,8 @@ def _scraper(settings: Settings, log: Log) -> Iterator[Page]:
     allow_open_files()
     with Tree.open() as tree, Scraper(tree, settings) as scraper:
 
-        def page(openmetrics: bool) -> Sequence[bytes]:
-            chunks = scraper.scrape(openmetrics)
+        def page(openmetrics: bool, only: Only) -> Sequence[bytes]:
+            chunks = scraper.scrape(openmetrics, only)
             if scraper.trouble:
                 log.warn("unread", f"{scraper.trouble}")
             return chunks

@@ -154,6 +154,15 @@ class Settings(msgspec.Struct, frozen=True):
                 chosen = rule.after(chosen)
         return chosen
 
+    @property
+    def collectors(self) -> frozenset[str]:
+        """The collectors that run for any VE that there may be."""
+        found = PROFILES["core"].collectors
+        for rule in self.collect:
+            after = rule.after(Selection("full", found)).collectors
+            found = found | after if rule.pattern else after
+        return found
+
 
 def _check(pattern: str, flag: str, given: str = "") -> str:
     """A pattern as it was given, in the word ``given``. Raises UsageError for what can match no VE."""

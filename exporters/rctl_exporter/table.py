@@ -64,10 +64,15 @@ profile `full`, by the keys that the kernel has.
 
 About itself the exporter gives `rctl_build_info`, `rctl_scrape_duration_seconds`, `rctl_scrape_ves`,
 `rctl_scrape_bytes`, `rctl_scrape_read_errors`, `rctl_scrape_unread_ves` (VEs of which something could not be read),
-`rctl_scrape_kept_fds`, `rctl_scrape_collector_duration_seconds` and
-`rctl_scrape_collector_success` by `collector`, `process_cpu_seconds_total`, `process_resident_memory_bytes` and
+`rctl_scrape_kept_fds`, `rctl_scrape_collector_duration_seconds` and `rctl_scrape_collector_success` by `collector`,
+`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds` and
 `process_start_time_seconds`; about rctl at work, `rctl_limit_writes_total` and `rctl_limit_write_errors_total` by
 `setting`.
+
+A scrape may ask for a part of the page, as of node_exporter: `?collect[]=cpu&collect[]=io` for families of these
+collectors, `?exclude[]=memory_stat` for all others, `?name[]=rctl_ve_cpu_usage_seconds_total` for single families. All
+files are read all the same; `--collect` and `--exclude` choose what is read. What is not known, or switched off, is
+answered with 400.
 """
 
 

@@ -34,7 +34,10 @@ COUNTERS = {
         key: f"memory_events_{key}"
         for key in ("low", "high", "max", "oom", "oom_kill", "oom_group_kill", "sock_throttled")
     },
-    "memory.events.local": {key: f"memory_events_local_{key}" for key in ("high", "max", "oom", "oom_kill")},
+    "memory.events.local": {
+        key: f"memory_events_local_{key}"
+        for key in ("low", "high", "max", "oom", "oom_kill", "oom_group_kill", "sock_throttled")
+    },
     "memory.swap.events": {key: f"swap_events_{key}" for key in ("high", "max", "fail")},
     "pids.events": {"max": "pids_max_events"},
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,9 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
 from rctl_exporter import Collector
+from rctl_exporter.only import ALL, Only
 from rctl_exporter.scrape import Scraper
-from rctl_exporter.settings import Settings
+from rctl_exporter.settings import COLLECTORS, Settings
 
 
 def put(place: Path, path: str, files: dict[str, str]) -> None:
@@ -135,3 +138,58 @@ class TestScraper:
     def test_openmetrics_ends_as_it_must(self, tree: Tree) -> None:
         with Scraper(tree, Settings()) as scraper:
             assert b"".join(scraper.scrape(openmetrics=True)).endswith(b"# EOF\n")
+
+
+class TestParts:
+    @pytest.fixture
+    def scraper(self, tree: Tree, tmp_path: Path) -> Iterator[Scraper]:
+        state = State(f"{tmp_path}/run", f"{tmp_path}/keep")
+        with Scraper(tree, Settings.parse(collect=["full,-hugetlb"]), state) as scraper:
+            yield scraper
+
+    def shown(self, scraper: Scraper, only: Only = ALL) -> set[str]:
+        return set(samples(b"".join(scraper.scrape(False, only)).decode()))
+
+    def test_parts_of_collectors_make_up_the_whole(self, scraper: Scraper) -> None:
+        whole = self.shown(scraper)
+        ves = {name for name in whole if name.startswith("rctl_ve_")}
+        on = [name for name in COLLECTORS if name not in ("hugetlb", "numa")]
+        parts = [self.shown(scraper, Only(collect=frozenset({name}))) for name in on]
+        assert set().union(*parts) >= ves
+        assert all(part - ves == whole - ves for part in parts)
+        for name in ("pids", "cpu"):
+            mine = self.shown(scraper, Only(collect=frozenset({name}))) & ves
+            assert ves - mine == self.shown(scraper, Only(exclude=frozenset({name}))) & ves
+            assert mine
+
+    def test_names_choose_families_of_ves_and_of_the_exporter(self, scraper: Scraper) -> None:
+        for name in ("rctl_ve_pids_current", "process_cpu_seconds_total", "rctl_build_info", "process_open_fds"):
+            found = self.shown(scraper, Only(names=frozenset({name})))
+            assert {one.partition(" ")[0] for one in found} == {name}
+        assert self.shown(scraper) >= self.shown(scraper, Only(names=frozenset({"rctl_ve_pids_current"})))
+
+    @pytest.mark.parametrize(
+        ("only", "words"),
+        [
+            (Only(collect=frozenset({"hugetlb"})), "collector 'hugetlb' is switched off. Start the exporter with"),
+            (Only(collect=frozenset({"numa", "cpu"})), "collector 'numa' is switched off"),
+            (Only(names=frozenset({"rctl_ve_nonsense"})), "'rctl_ve_nonsense' is no metric. See rctl exporter metrics"),
+            (Only(names=frozenset({"rctl_ve_memory_stat_nonsense_bytes"})), "is no metric"),
+            (Only(names=frozenset({"rctl_ve_memory_stat_pgfault_bytes"})), "is no metric"),
+        ],
+    )
+    def test_what_this_exporter_cannot_show_is_refused(self, scraper: Scraper, only: Only, words: str) -> None:
+        with pytest.raises(UsageError, match=re.escape(words)):
+            scraper.scrape(False, only)
+
+    @pytest.mark.parametrize(
+        "name",
+        ["pgfault_total", "pgfault", "anon_bytes", "secondary_pagetables_bytes"],
+    )
+    def test_the_kernels_own_keys_are_known(self, scraper: Scraper, name: str) -> None:
+        scraper.scrape(False, Only(names=frozenset({f"rctl_ve_memory_stat_{name}"})))
+
+    def test_open_files_are_counted(self, scraper: Scraper) -> None:
+        found = samples(b"".join(scraper.scrape()).decode())
+        assert abs(found["process_open_fds "] - descriptors()) <= 1
+        assert found["process_max_fds "] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -185,10 +185,12 @@ def test_every_family_is_shown_but_those_that_are_left_out_on_purpose() -> None:
 
 
 LEFT_OUT = {
-    *(f"rctl_ve_memory_events_local_{key}_total" for key in ("high", "max", "oom", "oom_kill")),
+    *(f"rctl_ve_memory_events_local_{key}_total" for key in ("low", "high", "max", "oom", "oom_kill")),
+    *(f"rctl_ve_memory_events_local_{key}_total" for key in ("oom_group_kill", "sock_throttled")),
     "rctl_ve_cpu_nice_seconds_total",
     "rctl_ve_io_discards_total",
     "rctl_ve_io_latency_target_seconds",
     "process_start_time_seconds",
+    "process_max_fds",
 }
 """What is only of interest to who asks Prometheus himself."""

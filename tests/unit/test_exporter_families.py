@@ -48,6 +48,7 @@ COUNTERS = """
     cpu_local_throttled_seconds cpu_core_sched_force_idle_seconds cpu_periods cpu_throttled_periods cpu_bursts
     memory_events_low memory_events_high memory_events_max memory_events_oom memory_events_oom_kill
     memory_events_oom_group_kill memory_events_sock_throttled
+    memory_events_local_low memory_events_local_oom_group_kill memory_events_local_sock_throttled
     memory_events_local_high memory_events_local_max memory_events_local_oom memory_events_local_oom_kill
     swap_events_high swap_events_max swap_events_fail
     pressure_cpu_waiting_seconds pressure_cpu_stalled_seconds pressure_memory_waiting_seconds

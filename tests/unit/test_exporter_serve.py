@@ -23,7 +23,7 @@ import contextlib, sys
 from rctl.cli import main
 import rctl_exporter.serve as serving
 
-serving._scraper = lambda settings, log: contextlib.nullcontext(lambda openmetrics: [b"up 1\\n"])
+serving._scraper = lambda settings, log: contextlib.nullcontext(lambda openmetrics, only: [b"up 1\\n"])
 sys.argv[1:1] = ["exporter", "serve"]
 main()
 """

@@ -22,10 +22,11 @@ from prometheus_client.exposition import choose_encoder
 
 from rctl.errors import NotAvailableError, UsageError
 from rctl.version import __version__
+from rctl_exporter.only import ALL, Only
 from rctl_exporter.web import compress, crc
 from rctl_exporter.web.connection import pieces
 from rctl_exporter.web.listen import Address, is_local, open_all, url
-from rctl_exporter.web.negotiate import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from rctl_exporter.web.negotiate import OPENMETRICS, OPENMETRICS_0, TEXT, content_type, wants_gzip
 
 from .web_server import Served, serving, until
 
@@ -71,7 +72,7 @@ class TestPages:
             assert word in reply.text
         assert "<script" not in reply.text
 
-    def test_a_query_changes_nothing(self, served: Served) -> None:
+    def test_another_query_changes_nothing(self, served: Served) -> None:
         assert served.get("/metrics?a=b&a=%00").body == b"up 1\n"
 
     def test_a_proxy_may_ask_with_the_whole_url(self, served: Served) -> None:
@@ -126,15 +127,71 @@ def test_a_body_is_sent_whole_in_few_pieces(sizes: list[int], small: int) -> Non
     assert len(found) <= 2 + 2 * sum(map(len, chunks)) // (256 * 1024)
 
 
+class TestParts:
+    """https://github.com/prometheus/node_exporter#filtering-enabled-collectors."""
+
+    @pytest.mark.parametrize(
+        ("query", "only"),
+        [
+            ("", ALL),
+            ("target=x&collect=cpu", ALL),
+            ("collect[]=cpu", Only(collect=frozenset({"cpu"}))),
+            ("collect%5B%5D=cpu&collect[]=io", Only(collect=frozenset({"cpu", "io"}))),
+            ("exclude[]=memory_stat", Only(exclude=frozenset({"memory_stat"}))),
+            ("name[]=a&name[]=b&collect[]=cpu", Only(frozenset({"cpu"}), frozenset(), frozenset({"a", "b"}))),
+        ],
+    )
+    def test_the_query_chooses(self, query: str, only: Only) -> None:
+        asked = []
+        with serving(lambda openmetrics, only: asked.append(only) or []) as served:  # type: ignore[func-returns-value]
+            assert served.get(f"/metrics?{query}").status == 200
+        assert asked == [only]
+
+    @pytest.mark.parametrize(
+        ("query", "words"),
+        [
+            ("collect[]=cpu&exclude[]=io", "collect[] and exclude[] at once. Give one of them"),
+            ("collect[]=nonsense", "'nonsense' is no collector. Use identity, cpu,"),
+            ("exclude[]=", "'' is no collector. Use identity, cpu,"),
+            ("collect[]=cpu,io", "'cpu,io' is no collector"),
+            ("collect[]=%0a%1b[31m", "is no collector"),
+            ("&".join(["name[]=x"] * 1001), "a query of more than 1000 parts"),
+        ],
+    )
+    def test_an_unknown_one_is_refused_in_a_line(self, query: str, words: str) -> None:
+        with serving() as served:
+            reply = served.get(f"/metrics?{query}")
+        assert (reply.status, reply.text.count("\n")) == (400, 1)
+        assert words in reply.text
+        assert "\x1b" not in reply.text
+
+    def test_more_than_a_few_parts_at_a_time_are_not_waited_for(self) -> None:
+        go_on = threading.Event()
+
+        def page(openmetrics: bool, only: object) -> Sequence[bytes]:
+            assert go_on.wait(20)
+            return [b"x\n"]
+
+        with serving(page) as served, ThreadPoolExecutor(8) as clients:
+            names = [f"/metrics?name[]={number}" for number in range(4)]
+            parts = [clients.submit(served.get, name) for name in names]
+            until(lambda: served.server.connections[1] == 4, "four wait")
+            reply = served.get("/metrics?name[]=5")
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            whole = clients.submit(served.get)
+            go_on.set()
+            assert {part.result().status for part in [*parts, whole]} == {200}
+
+
 class TestScrapes:
     def test_every_request_reads_anew(self) -> None:
         numbers = iter(range(100))
-        with serving(lambda openmetrics: [b"%d\n" % next(numbers)]) as served:
+        with serving(lambda openmetrics, only: [b"%d\n" % next(numbers)]) as served:
             assert [served.get().text for _ in range(3)] == ["0\n", "1\n", "2\n"]
 
     def test_the_other_pages_do_not_scrape(self) -> None:
         scrapes: list[bool] = []
-        with serving(lambda openmetrics: scrapes.append(openmetrics) or []) as served:  # type: ignore[func-returns-value]
+        with serving(lambda openmetrics, only: scrapes.append(openmetrics) or []) as served:  # type: ignore[func-returns-value]
             served.get("/")
             served.get("/-/healthy")
             served.get("/nothing")
@@ -144,7 +201,7 @@ class TestScrapes:
         begun, go_on = threading.Event(), threading.Event()
         scrapes = []
 
-        def page(openmetrics: bool) -> Sequence[bytes]:
+        def page(openmetrics: bool, only: object) -> Sequence[bytes]:
             scrapes.append(openmetrics)
             begun.set()
             assert go_on.wait(20)
@@ -168,7 +225,10 @@ class TestScrapes:
         assert plain == {b"1\n"}
 
     def test_formats_do_not_mix(self) -> None:
-        with serving(lambda openmetrics: [b"o" if openmetrics else b"t"]) as served, ThreadPoolExecutor(20) as clients:
+        with (
+            serving(lambda openmetrics, only: [b"o" if openmetrics else b"t"]) as served,
+            ThreadPoolExecutor(20) as clients,
+        ):
             accepts = [PROMETHEUS_3, "text/plain"] * 10
             replies = [clients.submit(served.get, accept=accept) for accept in accepts]
             assert [one.result().text for one in replies] == ["o", "t"] * 10
@@ -181,7 +241,7 @@ class TestScrapes:
             None,
         ]
 
-        def page(openmetrics: bool) -> Sequence[bytes]:
+        def page(openmetrics: bool, only: object) -> Sequence[bytes]:
             if error := errors.pop(0):
                 raise error
             return [b"fine\n"]
@@ -198,7 +258,7 @@ class TestScrapes:
     def test_the_end_waits_for_the_scrape_under_way(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 
-        def page(openmetrics: bool) -> Sequence[bytes]:
+        def page(openmetrics: bool, only: object) -> Sequence[bytes]:
             begun.set()
             assert go_on.wait(20)
             return [b"whole\n"]
@@ -225,7 +285,6 @@ class TestNegotiation:
             PROMETHEUS_3,
             "text/plain;version=0.0.4;q=1,*/*;q=0.1",
             "application/openmetrics-text",
-            "application/openmetrics-text; version=0.0.1",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
             "text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
@@ -234,7 +293,7 @@ class TestNegotiation:
     )
     def test_it_chooses_as_prometheus_client_does(self, accept: str) -> None:
         _, theirs = choose_encoder(accept)
-        ours = OPENMETRICS if wants_openmetrics(accept) else TEXT
+        ours = content_type(accept)
         assert ours.split(";")[0] == theirs.split(";")[0]
 
     @pytest.mark.parametrize(
@@ -248,7 +307,24 @@ class TestNegotiation:
         ],
     )
     def test_weights_decide(self, accept: str, wants: bool) -> None:
-        assert wants_openmetrics(accept) is wants
+        assert (content_type(accept) == OPENMETRICS) is wants
+
+    @pytest.mark.parametrize(
+        ("accept", "kind"),
+        [
+            ("application/openmetrics-text; version=0.0.1", OPENMETRICS_0),
+            ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS_0),
+            (f"{OPENMETRICS_0}; q=0.9, {OPENMETRICS}", OPENMETRICS),
+            (f"{OPENMETRICS_0}, {OPENMETRICS}; q=0.5", OPENMETRICS_0),
+            ("application/openmetrics-text; version=0.0.1; q=0.3,text/plain; q=0.4", TEXT),
+            ("application/openmetrics-text; version=2.0.0", TEXT),
+            ("application/json", TEXT),
+        ],
+    )
+    def test_openmetrics_0_0_1_is_answered_as_such(self, accept: str, kind: str) -> None:
+        assert content_type(accept) == kind
+        with serving() as served:
+            assert served.get(accept=accept).headers["content-type"] == kind
 
     @pytest.mark.parametrize(
         ("accept", "wants"),
@@ -269,7 +345,7 @@ class TestNegotiation:
 
     @given(st.text(alphabet=st.characters(max_codepoint=255), max_size=200))
     def test_any_header_is_understood_somehow(self, accept: str) -> None:
-        assert wants_openmetrics(accept) in (True, False)
+        assert content_type(accept) in (OPENMETRICS, OPENMETRICS_0, TEXT)
         assert wants_gzip(accept) in (True, False)
 
 

@@ -80,7 +80,7 @@ class TestSlowClients:
 
     def test_who_does_not_take_the_answer_is_let_go(self) -> None:
         page = [bytes(1 << 20)] * 30
-        with serving(lambda openmetrics: page, deadlines=SHORT) as served, served.client() as slow:
+        with serving(lambda openmetrics, only: page, deadlines=SHORT) as served, served.client() as slow:
             slow.send(HEAD + b"\r\n")
             until(lambda: open_connections(served) == 1, "it is taken in")
             until(lambda: open_connections(served) == 0, "it is let go")
@@ -96,7 +96,7 @@ class TestSlowClients:
     def test_an_answer_under_way_never_makes_room(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 
-        def page(openmetrics: bool) -> list[bytes]:
+        def page(openmetrics: bool, only: object) -> list[bytes]:
             begun.set()
             assert go_on.wait(20)
             return [b"whole\n"]
@@ -113,7 +113,7 @@ class TestSlowClients:
     def test_who_takes_an_answer_slowly_makes_room_last(self) -> None:
         page = [bytes(1 << 20)] * 30
         with (
-            serving(lambda openmetrics: page, deadlines=Deadlines(slow=0.0), most=5) as served,
+            serving(lambda openmetrics, only: page, deadlines=Deadlines(slow=0.0), most=5) as served,
             ExitStack() as stack,
         ):
             for _ in range(5):
@@ -124,7 +124,7 @@ class TestSlowClients:
     def test_when_all_places_are_busy_newcomers_are_turned_away_and_the_others_answered(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 
-        def page(openmetrics: bool) -> list[bytes]:
+        def page(openmetrics: bool, only: object) -> list[bytes]:
             begun.set()
             assert go_on.wait(20)
             return [b"whole\n"]
@@ -192,7 +192,7 @@ class TestSlowClients:
         monkeypatch.setattr(server, "_LARGEST", 100 << 20)
         pages = iter(range(1000))
 
-        def page(openmetrics: bool) -> list[bytes]:
+        def page(openmetrics: bool, only: object) -> list[bytes]:
             return [b"%d\n" % next(pages), bytes(30 << 20)]
 
         with serving(page, deadlines=Deadlines(slow=60.0)) as served, ExitStack() as stack:
@@ -273,7 +273,7 @@ class TestWrongClients:
 
     def test_who_leaves_in_the_middle_takes_nothing_along(self) -> None:
         page = [bytes(1 << 20)] * 20
-        with serving(lambda openmetrics: page) as served:
+        with serving(lambda openmetrics, only: page) as served:
             for data in (b"", b"G", HEAD, HEAD + b"\r\n", HEAD + b"Content-Length: 9\r\n\r\n"):
                 for _ in range(5):
                     with served.client() as client:

@@ -50,7 +50,7 @@ class TestTls:
 
     def test_a_large_page_is_whole(self, certificates: Certificates) -> None:
         page = [bytes([number]) * 700_000 for number in range(8)]
-        with serving(lambda openmetrics: page, config=written(certificates.folder, PLAIN_TLS)) as served:
+        with serving(lambda openmetrics, only: page, config=written(certificates.folder, PLAIN_TLS)) as served:
             assert served.get(context=certificates.server).body == b"".join(page)
 
     def test_wrong_clients_are_let_go_and_told_of_in_the_log(self, certificates: Certificates) -> None:

@@ -27,7 +27,7 @@ PATIENCE = 10.0
 """Seconds after which a test has failed; nothing waits for as long when all is well."""
 
 
-def tiny(openmetrics: bool) -> Sequence[bytes]:
+def tiny(openmetrics: bool, only: object) -> Sequence[bytes]:
     return [b"up 1\n", b"# EOF\n" if openmetrics else b""]
 
 

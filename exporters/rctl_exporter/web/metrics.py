@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
+from rctl.errors import BusyError
+
+from ..only import ALL, Only
 from .compress import Gzip
 from .flight import Flight
 
-Page: TypeAlias = Callable[[bool], Sequence[bytes]]
-"""One whole page as chunks, in OpenMetrics (``True``) or text. Read anew on every call; called from one thread only."""
+Page: TypeAlias = Callable[[bool, Only], Sequence[bytes]]
+"""One whole page, or part of it, as chunks, in OpenMetrics (``True``) or text.
+
+Read anew on every call; called from one thread only.
+"""
+_PARTS = 4
+"""Most parts of pages that are made or waited for at a time: each one asks for a scrape of its own."""
 
 
 class Metrics:
@@ -26,22 +34,34 @@ class Metrics:
         self._page = page
         self._flight: Flight[Sequence[bytes]] = Flight()
         self._gzip = Gzip()
+        self._parts = 0
         self._thread = ThreadPoolExecutor(1, "scrape")
 
-    async def get(self, *, openmetrics: bool, gzip: bool) -> Sequence[bytes]:
-        """One page's chunks. Raises what the page raises."""
+    async def get(self, *, openmetrics: bool, gzip: bool, only: Only = ALL) -> Sequence[bytes]:
+        """One page's chunks, or a part's. Raises what the page raises; BusyError where too many ask for parts."""
+        if only == ALL:
+            return await self._get(openmetrics, gzip, only, self._gzip)
+        if self._parts >= _PARTS:
+            raise BusyError("too many ask for parts of the page. Ask for the whole one, or again in a moment")
+        self._parts += 1
+        try:
+            return await self._get(openmetrics, gzip, only, Gzip())
+        finally:
+            self._parts -= 1
+
+    async def _get(self, openmetrics: bool, gzip: bool, only: Only, compressor: Gzip) -> Sequence[bytes]:
         loop = asyncio.get_running_loop()
 
         async def plain() -> Sequence[bytes]:
-            return await loop.run_in_executor(self._thread, self._page, openmetrics)
+            return await loop.run_in_executor(self._thread, self._page, openmetrics, only)
 
         async def small() -> Sequence[bytes]:
-            chunks = await self._flight.share(openmetrics, plain)
-            return await loop.run_in_executor(self._thread, self._gzip.page, chunks)
+            chunks = await self._flight.share((openmetrics, only), plain)
+            return await loop.run_in_executor(self._thread, compressor.page, chunks)
 
         if gzip:
-            return await self._flight.share((openmetrics, "gzip"), small)
-        return await self._flight.share(openmetrics, plain)
+            return await self._flight.share((openmetrics, only, "gzip"), small)
+        return await self._flight.share((openmetrics, only), plain)
 
     def close(self) -> None:
         """Wait for the scrape that runs, begin no other."""

@@ -7,22 +7,29 @@ from collections.abc import Iterator
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+"""What Prometheus asked for before 1.0.0; of what is shown here both say the same in the same way."""
+_VERSIONS = {"": OPENMETRICS, "1.0.0": OPENMETRICS, "0.0.1": OPENMETRICS_0}
 
 _WEIGHT = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
 _TEXT_RANGES = ("text/plain", "text/*", "*/*")
 
 
-def wants_openmetrics(accept: str) -> bool:
-    """Whether a client prefers OpenMetrics 1 to the Prometheus text format, or likes both as much."""
-    openmetrics = 0.0
+def content_type(accept: str) -> str:
+    """The format that a client likes best, as a Content-Type; of several it likes as much, the newest.
+
+    One that takes none of them gets the Prometheus text format, as from every exporter.
+    """
+    weights = {OPENMETRICS: 0.0, OPENMETRICS_0: 0.0}
     text: dict[str, float] = {}
     for word, parameters, weight in _weighted(accept):
-        if word == "application/openmetrics-text" and parameters.get("version", "1").split(".")[0] == "1":
-            openmetrics = max(openmetrics, weight)
+        if word == "application/openmetrics-text" and (kind := _VERSIONS.get(parameters.get("version", ""))):
+            weights[kind] = max(weights[kind], weight)
         elif word in _TEXT_RANGES:
             text[word] = max(text.get(word, 0.0), weight)
-    closest = next((text[word] for word in _TEXT_RANGES if word in text), 0.0)
-    return openmetrics > 0 and openmetrics >= closest
+    weights[TEXT] = next((text[word] for word in _TEXT_RANGES if word in text), 0.0)
+    best = max(weights, key=weights.__getitem__)
+    return best if weights[best] > 0 else TEXT
 
 
 def wants_gzip(accept_encoding: str) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from rctl.errors import RctlError
+from rctl.errors import BusyError, RctlError, UsageError
 from rctl.version import __version__
 
+from ..only import Only
 from .hosts import Hosts
 from .live import Rules
 from .log import Log
 from .metrics import Metrics
-from .negotiate import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from .negotiate import TEXT, content_type, wants_gzip
 
 _METHODS = ("GET", "HEAD")
 _ONE_LINE = "text/plain; charset=utf-8"
@@ -104,17 +105,22 @@ class Site:
         return Answer(200, (("Content-Type", "text/html; charset=utf-8"), policy), [_LANDING])
 
     async def _page(self, request: Request) -> Answer:
-        openmetrics = wants_openmetrics(request.headers.get("accept", ""))
+        kind = content_type(request.headers.get("accept", ""))
         gzip = wants_gzip(request.headers.get("accept-encoding", ""))
         try:
-            chunks = await self._metrics.get(openmetrics=openmetrics, gzip=gzip)
+            only = Only.parse(request.target.partition("?")[2].partition("#")[0])
+            chunks = await self._metrics.get(openmetrics=kind != TEXT, gzip=gzip, only=only)
+        except UsageError as error:
+            return line(400, str(error))
+        except BusyError as error:
+            return line(503, str(error), ("Retry-After", "1"))
         except (RctlError, OSError) as error:
             self._log.warn("scrape", f"scrape failed: {error}")
             return line(500, f"scrape failed: {error}")
         except Exception as error:  # noqa: BLE001 (a fault of ours must not end the server; the log has it)
             self._log.warn("fault", f"scrape failed by a fault of rctl: {_told(error)}")
             return line(500, "scrape failed by a fault of rctl. See its log")
-        headers = [("Content-Type", OPENMETRICS if openmetrics else TEXT), ("Vary", "Accept, Accept-Encoding")]
+        headers = [("Content-Type", kind), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
         return Answer(200, tuple(headers), chunks)
