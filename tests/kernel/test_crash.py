@@ -25,7 +25,7 @@ NEW: tuple[dict[str, Any], ...] = (
     {"memory.max": "10M", "memory.low": "4M", "cpu.max": 0.5, "cpu.weight": 300, "pids.max": 100},
     {"memory.max": "150M", "memory.high": "max", "pids.max": 50, "cpu.weight": 50},
 )
-CALLS = ("write", "fsync", "rename", "unlink")
+CALLS = ("write", "fsync", "link", "rename", "unlink")
 
 
 class Killed:
@@ -79,6 +79,17 @@ class Scene:
             if calls:
                 calls.patch()
             self.adjust(progress)
+
+        status = Worker(None, main).end(60)
+        assert status in (0, -signal.SIGKILL)
+        return status != 0
+
+    def killed_in_recovery(self, number: int) -> bool:
+        """Recover in a process of its own, killed before a system call; whether it was."""
+
+        def main(_: object) -> None:
+            Killed(number).patch()
+            self.recover()
 
         status = Worker(None, main).end(60)
         assert status in (0, -signal.SIGKILL)
@@ -145,6 +156,31 @@ def test_killed_at_every(where: str, scene: Scene) -> None:
         number += 1
     assert scene.now() == new
     assert number - 1 >= len(count.events) > 12
+
+
+@pytest.mark.usefixtures("swap")
+@pytest.mark.parametrize("from_end", [0, 2, 9])
+def test_recover_killed_at_every_system_call_never_changes_its_mind(from_end: int, scene: Scene) -> None:
+    """What the first recovery decides, the second one does and says, wherever the first was killed."""
+    count = Recorder()
+    scene.adjust(count)
+    new = scene.now()
+    scene.reset()
+    at = len([event for event in count.events if event.what != "close"]) - from_end
+    assert scene.crashed(Recorder(at, die))
+    (decided,) = scene.recover()
+    assert scene.now() == (new if "rolled forward" in decided else scene.old)
+    number, killed = 0, True
+    while killed:
+        number += 1
+        scene.reset()
+        assert scene.crashed(Recorder(at, die))
+        killed = scene.killed_in_recovery(number)
+        told = scene.recover()
+        assert [line.partition(":")[2] for line in told] in ([decided.partition(":")[2]], []), number
+        assert scene.now() == (new if "rolled forward" in decided else scene.old), number
+        assert no_journal(), number
+    assert number > 2
 
 
 def test_next_adjustment_recovers_first(half: Scene) -> None:
