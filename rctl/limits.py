@@ -76,14 +76,19 @@ def decode(
     raise refusal(reason, blame.place(data, path, kind, hook))
 
 
-def keys(kind: type[msgspec.Struct] = Limits, before: str = "") -> list[str]:
+def keys() -> list[str]:
     """Every limit's key, dotted; ``io.max``, ``hugetlb`` and ``files`` take a further part of the user's own."""
-    found: list[str] = []
+    return list(kinds())
+
+
+def kinds(kind: type[msgspec.Struct] = Limits, before: str = "") -> dict[str, Any]:
+    """The type of each limit by its key."""
+    found: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            found += keys(field.type, f"{before}{field.name}.")
+            found |= kinds(field.type, f"{before}{field.name}.")
         else:
-            found.append(before + field.name)
+            found[before + field.name] = field.type
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bare, bench, doctor, exporter, ls, past, schema, set, show, spec  # noqa: A004
+from . import bare, bench, complete, doctor, exporter, ls, past, schema, set, show, spec  # noqa: A004
 
 
 class _Verbs(TyperGroup):
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Set any limit on any VE, live and safely.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -60,5 +61,7 @@ app.command("run", context_settings={"ignore_unknown_options": False, "allow_int
 app.command("attach")(bare.attach)
 app.command("rm")(bare.rm)
 app.command("schema")(schema.schema)
+app.command("completion")(complete.completion)
+app.command("complete", hidden=True)(complete.complete)
 app.add_typer(bench.app, name="bench")
 app.add_typer(exporter.app, name="exporter")

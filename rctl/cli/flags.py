@@ -95,29 +95,8 @@ def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:
         disks.setdefault(disk, {}).update(rates)
 
 
-def complete_ve(incomplete: str) -> list[str]:
-    """Names of VEs for the shell's completion; none where they cannot be read."""
-    from ..cgroupfs.tree import Tree
-    from ..errors import RctlError
-
-    try:
-        with Tree.open() as tree:
-            return [name for name in tree.names() if name.startswith(incomplete)]
-    except (RctlError, OSError):
-        return []
-
-
-def complete_limit(incomplete: str) -> list[str]:
-    """Keys of limits for the shell's completion."""
-    from ..limits import keys
-
-    return [f"{key}=" for key in keys() if key.startswith(incomplete)]
-
-
-Names = Annotated[
-    list[str], typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns", autocompletion=complete_ve)
-]
-Name = Annotated[str, typer.Argument(help="The VE's name", autocompletion=complete_ve)]
+Names = Annotated[list[str], typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns")]
+Name = Annotated[str, typer.Argument(help="The VE's name")]
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
 Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .flags import Json, complete_ve
+from .flags import Json
 
 if TYPE_CHECKING:
     from ..cgroupfs.tree import Tree
@@ -18,7 +18,7 @@ HEAD = ("NAME", "STATE", "PROCS", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PI
 def ls(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns", autocompletion=complete_ve),
+        typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns"),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", "-a", help="Foreign cgroups with processes, too; patterns then match whole paths")

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, command_line, complete_ve, seconds
+from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 
 def undo(
     adjustment: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="The adjustment's id from rctl history; unset: the last one")
     ] = None,
-    ve: Annotated[str | None, typer.Option("--ve", help="The last one of this VE", autocompletion=complete_ve)] = None,
+    ve: Annotated[str | None, typer.Option("--ve", help="The last one of this VE")] = None,
     last: Annotated[int, typer.Option("--last", min=1, max=1000, help="So many, newest first, until one fails")] = 1,
     dry_run: DryRun = False,
     json: Json = False,

@@ -13,15 +13,9 @@ from .flags import (
     Json,
     asked,
     command_line,
-    complete_limit,
-    complete_ve,
     seconds,
     takes_limits,
 )
-
-
-def _complete(incomplete: str) -> list[str]:
-    return complete_ve(incomplete) + complete_limit(incomplete)
 
 
 @takes_limits
@@ -31,7 +25,6 @@ def set_limits(
         typer.Argument(
             metavar="VE... [KEY=VALUE...]",
             help="VEs (names, /paths, patterns), then limits: memory.max=2G cpu.max=1.5",
-            autocompletion=_complete,
         ),
     ],
     dry_run: DryRun = False,

@@ -1,0 +1,50 @@
+"""``rctl completion`` and ``rctl complete``: what a shell offers after Tab.
+
+The shell's script (``rctl.bash``, ``rctl.zsh``, ``rctl.fish``) asks ``rctl complete`` with the words so far. The answer
+is a candidate a line, in three parts with tabs between: the word; ``+`` when more follows it without a blank, else
+``.``; a text about it. ``:files`` and ``:commands`` leave it to the shell to offer those.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+Shell = Literal["bash", "zsh", "fish"]
+
+
+def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish")]) -> None:
+    """Print the script that makes a shell complete rctl's verbs, VEs, limits and values.
+
+    bash: rctl completion bash >/etc/bash_completion.d/rctl
+
+    zsh: rctl completion zsh >/usr/share/zsh/vendor-completions/_rctl
+
+    fish: rctl completion fish >/etc/fish/completions/rctl.fish
+    """
+    from importlib.resources import files
+
+    from ..output import say
+
+    say(*files(__package__).joinpath(f"rctl.{shell}").read_text().splitlines())
+
+
+def complete(
+    context: typer.Context,
+    shell: Annotated[Shell, typer.Argument()],
+    words: Annotated[list[str] | None, typer.Argument()] = None,
+) -> None:
+    """Answer a shell's script. bash gives its word breaks and its line, the others the words after rctl."""
+    from ..output import Shown, say
+    from . import line, place
+
+    root: Any = context.find_root().command
+    if shell == "bash":
+        breaks, text = words or ["", ""]
+        typed = line.split(text)
+        shown = line.for_bash(place.candidates(root, typed.words[1:] or [""]), typed, breaks)
+    else:
+        shown = list(place.candidates(root, words or [""]))
+    if shown:
+        say(*(Shown(candidate.as_line()) for candidate in shown))

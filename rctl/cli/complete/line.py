@@ -1,0 +1,51 @@
+"""bash's line as words, and candidates as bash puts them into its line (bash(1), Programmable Completion)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .candidate import Candidate
+
+_CURSOR = "\0"
+
+
+class Line(NamedTuple):
+    """The words up to the cursor; the last may be empty. ``raw``: the last as typed; ``quote``: one that is open."""
+
+    words: list[str]
+    raw: str
+    quote: str
+
+
+def split(text: str) -> Line:
+    """The line before the cursor as the shell reads it, with its quotes taken off."""
+    start, quote, skip = 0, "", False
+    for place, letter in enumerate(text):
+        if skip:
+            skip = False
+        elif letter == "\\" and quote != "'":
+            skip = True
+        elif quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter.isspace():
+            start = place + 1
+    words = shlex.split(text.removesuffix("\\" * skip) + _CURSOR + quote)
+    return Line([word.removesuffix(_CURSOR) for word in words], text[start:], quote)
+
+
+def for_bash(candidates: Iterable[Candidate], typed: Line, breaks: str) -> list[Candidate]:
+    """bash replaces what follows the last of its word breaks, such as ``=``, or all of a word in quotes.
+
+    It adds no quotes of its own, but closes one that is open.
+    """
+    if typed.quote:
+        return [candidate._replace(more=True) for candidate in candidates]
+    in_quotes = set("'\"") & set(typed.raw)
+    kept = (
+        0 if in_quotes else max((typed.words[-1].rfind(sign) for sign in breaks if not sign.isspace()), default=-1) + 1
+    )
+    return [c if c.word[0] == ":" else c._replace(word=c.word[kept:].replace(" ", r"\ ")) for c in candidates]

@@ -1,0 +1,119 @@
+"""Names that this host gives: VEs, cgroups, adjustments, processes, disks; none where they cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+from .candidate import Candidate, beginning
+
+_MOST = 500
+_ADJUSTMENTS = 50
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A shell that completes is no place for an error."""
+    from ...errors import RctlError
+
+    with suppress(RctlError, OSError, ValueError):
+        yield
+
+
+def managed(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """rctl's own VEs that are not given yet."""
+    from ...cgroupfs.tree import Tree
+
+    found: list[str] = []
+    with _quietly(), Tree.open() as tree:
+        found = tree.names()
+    return beginning(incomplete, (Candidate(name) for name in found if name not in given))
+
+
+def ves(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """rctl's own VEs, or cgroups by path, a level at a time, once a slash is there."""
+    return cgroups(incomplete) if incomplete.startswith("/") else managed(incomplete, given)
+
+
+def cgroups(incomplete: str) -> list[Candidate]:
+    """The cgroups in the folder of this path; one that has others below it ends in a slash."""
+    from ...cgroupfs.tree import Tree
+
+    found: list[Candidate] = []
+    folder = incomplete.rpartition("/")[0]
+    with _quietly(), Tree.open() as tree, tree.walk(folder or "/") as here:
+        matching = [n for n in here.children() if n.isprintable() and f"{folder}/{n}".startswith(incomplete)]
+        for name in matching[:_MOST]:
+            with here.child(name) as child:
+                more = bool(child.children())
+            found.append(Candidate(f"{folder}/{name}{'/' * more}", more=more))
+    return found
+
+
+def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """The newest adjustments that undo can take back, newest first, each with its command."""
+    from ...adjust.choose import left, standing
+    from ...adjust.state import default_state
+    from ...cgroupfs.tree import Tree
+
+    found: list[Candidate] = []
+    with _quietly(), Tree.open() as tree:
+        newest = islice(standing(default_state()), _ADJUSTMENTS)
+        found = [Candidate(record.id, record.command) for record in newest if left(tree, record)]
+    return [] if given else beginning(incomplete, found)
+
+
+def processes(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """Processes by id, each with its name; kernel threads, which have no command line, cannot be moved."""
+    numbers = [n for n in os.listdir("/proc") if n.isdecimal() and n.startswith(incomplete) and n not in given]
+    return [Candidate(n, _text(f"/proc/{n}/comm")) for n in numbers if _text(f"/proc/{n}/cmdline")]
+
+
+def disks() -> list[Candidate]:
+    """Whole disks that hold something, by the kernel's name, each with its size."""
+    from ...units import human_size
+
+    with _quietly():
+        sizes = {name: int(_text(f"/sys/block/{name}/size") or 0) for name in sorted(os.listdir("/sys/block"))}
+        return [Candidate(n.replace("!", "/"), human_size(512 * sectors)) for n, sectors in sizes.items() if sectors]
+    return []
+
+
+def page_sizes() -> list[str]:
+    """Sizes of huge pages as the limits spell them: ``2MB``, ``1GB``."""
+    found: list[str] = []
+    with _quietly():
+        for name in sorted(os.listdir("/sys/kernel/mm/hugepages")):
+            kilobytes = int(name.removeprefix("hugepages-").removesuffix("kB"))
+            power = 2 if kilobytes % (1 << 20) == 0 else 1 if kilobytes % (1 << 10) == 0 else 0
+            found.append(f"{kilobytes >> 10 * power}{'KMG'[power]}B")
+    return found
+
+
+def workloads(incomplete: str) -> list[Candidate]:
+    """What ``bench overhead --only`` takes: workloads and their groups."""
+    from ...bench.workloads import ALL
+
+    groups = dict.fromkeys(work.group for work in ALL)
+    return beginning(incomplete, _unique([*map(Candidate, groups), *(Candidate(w.name, w.group) for w in ALL)]))
+
+
+def benchmarks(incomplete: str) -> list[Candidate]:
+    """What ``bench all --only`` takes."""
+    from ...bench.everything import chosen
+
+    return beginning(incomplete, (Candidate(part.name) for part in chosen((), quick=False)))
+
+
+def _unique(found: Iterable[Candidate]) -> list[Candidate]:
+    return list({candidate.word: candidate for candidate in found}.values())
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,146 @@
+"""Which argument or option the cursor is at, and what may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ..flags import LIMIT_FLAGS
+from . import names, values
+from .candidate import COMMANDS, FILES, Candidate, beginning
+
+Offer = Callable[[str, Sequence[str]], Sequence[Candidate]]
+"""Candidates for an incomplete word, given the words that are there for the same argument or option."""
+
+
+def _files(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    return FILES
+
+
+def _commands(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    return FILES if given else COMMANDS
+
+
+def _limits_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    """The words of ``set``: at least one VE, then limits."""
+    if any("=" not in word for word in given):
+        return [*values.limits(incomplete, given), *names.ves(incomplete, given)]
+    return names.ves(incomplete, given)
+
+
+def _words(*words: str) -> Offer:
+    return lambda incomplete, given: beginning(incomplete, map(Candidate, words))
+
+
+ARGUMENTS: dict[str, Offer] = {
+    "name": names.managed,
+    "names": names.ves,
+    "patterns": names.ves,
+    "words": _limits_after_a_ve,
+    "adjustment": names.adjustments,
+    "pids": names.processes,
+    "command": _commands,
+    "shell": _words("bash", "zsh", "fish"),
+    **dict.fromkeys(("file", "files", "first", "second"), _files),
+}
+"""What completes an argument, by its name in the verb."""
+
+OPTIONS: dict[str, Offer] = {
+    "limit": values.limits,
+    "ve": names.ves,
+    "deadline": _words("1s", "10s", "1min"),
+    "interval": _words("500ms", "1s", "10s"),
+    "profile": _words("core", "full"),
+    "clock": _words("auto", "instructions", "wall"),
+    **dict.fromkeys(("include", "exclude", "collect"), names.ves),
+    **dict.fromkeys(("folder", "web_config", "report", "output", "json"), _files),
+    **{flag: values.of_key(key) for flag, (key, _) in LIMIT_FLAGS.items()},
+}
+"""What completes an option's value, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
+
+
+class Place(NamedTuple):
+    """A verb, and the argument or option of it that the cursor is at; ``None``: a verb's name."""
+
+    command: Any
+    parameter: Any
+    given: list[str]
+
+
+def candidates(root: Any, words: Sequence[str]) -> Sequence[Candidate]:
+    """What may stand where the last of the words after ``rctl`` is."""
+    *before, incomplete = words
+    command, parameter, given, dashes = _place(root, before)
+    if parameter is None and not dashes and incomplete.startswith("-"):
+        option, equals, value = incomplete.partition("=")
+        found = _option(command, option) if equals else None
+        if found is None:
+            return _options(command, incomplete)
+        return [c._replace(word=f"{option}={c.word}") for c in _offer(command, found, value, ())]
+    if parameter is not None:
+        return _offer(command, parameter, incomplete, ())
+    if hasattr(command, "commands"):
+        verbs = (Candidate(n, v.get_short_help_str(80)) for n, v in command.commands.items() if not v.hidden)
+        return beginning(incomplete, verbs)
+    argument, given = _argument(command, given)
+    return [] if argument is None else _offer(command, argument, incomplete, given)
+
+
+def _offer(command: Any, parameter: Any, incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    table = ARGUMENTS if parameter.param_type_name == "argument" else OPTIONS
+    if parameter.name == "only":
+        return _only(command, incomplete)
+    offer = table.get(parameter.name)
+    return offer(incomplete, given) if offer else []
+
+
+def _only(command: Any, incomplete: str) -> Sequence[Candidate]:
+    if command.name in ("overhead", "explain"):
+        return names.workloads(incomplete)
+    if command.name == "all":
+        return names.benchmarks(incomplete)
+    return names.ves(incomplete, ())
+
+
+def _place(command: Any, before: Sequence[str]) -> tuple[Any, Any, list[str], bool]:
+    """The verb, the option that waits for its value (or ``None``), the arguments so far, whether ``--`` was there."""
+    waiting, arguments, dashes = None, list[str](), False
+    for word in before:
+        if waiting is not None:
+            waiting = None
+        elif not dashes and word == "--":
+            dashes = True
+        elif not dashes and word.startswith("-") and len(word) > 1:
+            option, equals, _ = word.partition("=")
+            found = _option(command, option)
+            waiting = None if equals or found is None or found.is_flag else found
+        elif word in getattr(command, "commands", ()):
+            command = command.commands[word]
+        else:
+            arguments.append(word)
+    return command, waiting, arguments, dashes
+
+
+def _option(command: Any, word: str) -> Any:
+    return next((p for p in command.params if word in p.opts and p.param_type_name == "option"), None)
+
+
+def _options(command: Any, incomplete: str) -> Sequence[Candidate]:
+    found = [
+        Candidate(word, getattr(p, "help", "") or "")
+        for p in command.params
+        if p.param_type_name == "option"
+        for word in p.opts
+        if word.startswith("--") or incomplete != "--"
+    ]
+    return beginning(incomplete, [*found, Candidate("--help", "Show this message and exit")])
+
+
+def _argument(command: Any, given: Sequence[str]) -> tuple[Any, list[str]]:
+    """The argument that comes after those that are given, and the words that it has already."""
+    rest = list(given)
+    for parameter in (p for p in command.params if p.param_type_name == "argument"):
+        if parameter.nargs == -1 or len(rest) < parameter.nargs:
+            return parameter, rest
+        rest = rest[parameter.nargs :]
+    return None, []

@@ -1,0 +1,121 @@
+"""Limits as ``KEY=VALUE``: the keys that there are, and values that the limit's own parser takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Literal, get_args, get_origin
+
+from ...units import Cpus, Duration, Flag, Ops, Quantity, Ranges, Rate, Size, Vcpus
+from . import names
+from .candidate import Candidate, beginning
+
+_WORDS = ("max", "default", "idle")
+_EXAMPLES: dict[type, tuple[str, ...]] = {
+    Flag: ("1", "0"),
+    Ops: ("500/s", "5000/s"),
+    Rate: ("5MB/s", "20MB/s", "100MB/s"),
+    Size: ("256M", "512M", "1G", "2G", "50%"),
+    Cpus: ("0.5", "1", "2"),
+    Duration: ("10ms", "100ms", "1s"),
+    Quantity: ("100", "500", "1000"),
+}
+_UNITS = ("K", "M", "G", "T", "%", "KiB", "MiB", "GiB", "KB", "MB", "GB", "KB/s", "MB/s", "k/s", "us", "ms", "s", "m")
+_ANY = (1 << 62) + 1
+"""Some whole for percentages to be of, of which no part is a round number."""
+_FEW = 4
+_RATES = ("rbps", "wbps", "riops", "wiops")
+
+
+def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """Keys that are not given yet, each with its ``=``; after that the key's values."""
+    key, equals, value = incomplete.partition("=")
+    if equals:
+        return [c._replace(word=f"{key}={c.word}") for c in of_key(key)(value, ())]
+    taken = {word.partition("=")[0] for word in given} - {"io.max"}
+    return beginning(incomplete, (Candidate(f"{name}=", more=True) for name in _keys() if name not in taken))
+
+
+def _keys() -> list[str]:
+    from ...limits import keys
+
+    return [key for key in keys() if key not in ("hugetlb", "files")] + [f"hugetlb.{s}" for s in names.page_sizes()]
+
+
+def of_key(key: str) -> Any:
+    """What completes the value of this limit."""
+
+    def offer(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+        from ...limits import kinds
+
+        if key == "io.max":
+            return _disk(incomplete)
+        kind = kinds().get("hugetlb" if key.startswith("hugetlb.") else key)
+        return beginning(incomplete, _values(kind, incomplete))
+
+    return offer
+
+
+def _values(kind: Any, incomplete: str) -> Iterator[Candidate]:
+    """Values of a limit's type, which may be one among others (``Size | UnsetType``)."""
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            yield from map(Candidate, get_args(part))
+        elif isinstance(part, type) and issubclass(part, Ranges):
+            yield from _ranges(incomplete)
+        elif isinstance(part, type) and issubclass(part, Quantity):
+            yield from _quantities(part, incomplete)
+
+
+def _quantities(kind: type[Quantity], incomplete: str) -> Iterator[Candidate]:
+    """Examples and words while there is no number; then with units, the first of those that mean the same."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?[A-Za-z/]*", incomplete):
+        number = re.match(r"[0-9.]+", incomplete)[0]  # type: ignore[index]
+        texts = [number + unit for unit in ("", *_UNITS)]
+    else:
+        own = next(_EXAMPLES[base] for base in kind.__mro__ if base in _EXAMPLES)
+        texts = [*_WORDS, *(_counts() if issubclass(kind, Vcpus) else own)]
+    found: dict[Quantity, str] = {}
+    for text in texts:
+        with suppress(ValueError):
+            found.setdefault(kind.parse(text, whole=_ANY) if kind is Size else kind.parse(text), text)
+    yield from map(Candidate, found.values())
+
+
+def _counts() -> list[str]:
+    from ...cgroupfs.files import this_host
+
+    return [str(n + 1) for n in range(len(this_host().cpus))]
+
+
+def _ranges(incomplete: str) -> Iterator[Candidate]:
+    """The host's CPUs, one by one and all; behind a comma those that are left, behind a dash those that are higher."""
+    from ...cgroupfs.files import this_host
+
+    cpus = this_host().cpus
+    done, sign, _ = re.fullmatch(r"(.*?)([,-]?)([^,-]*)", incomplete).groups()  # type: ignore[union-attr]
+    first = int(done.rpartition(",")[2]) if sign == "-" and done.rpartition(",")[2].isdecimal() else -1
+    if not sign:
+        yield Candidate(str(Ranges(cpus)))
+    seen = set(Ranges.parse(done).numbers) if sign == "," and re.fullmatch(r"[0-9,-]*", done) else set()
+    yield from (Candidate(f"{done}{sign}{cpu}") for cpu in cpus if cpu > first and cpu not in seen)
+
+
+def _disk(incomplete: str) -> list[Candidate]:
+    """A disk, then rates that are not given yet, then a rate's value: ``vda rbps=20MB/s wiops=max``."""
+    disk, blank, rest = incomplete.partition(" ")
+    if not blank:
+        disks = beginning(incomplete, names.disks())
+        ends = [f" {rate}=" for rate in _RATES] if len(disks) <= _FEW else [""]
+        return [c._replace(word=c.word + end, more=True) for c in disks for end in ends]
+    *before, last = rest.split(" ")
+    name, equals, value = last.partition("=")
+    head = " ".join([disk, *before])
+    if equals:
+        kind = Rate if name.endswith("bps") else Ops
+        found = beginning(value, _quantities(kind, value))
+        return [c._replace(word=f"{head} {name}={c.word}") for c in found]
+    taken = {pair.partition("=")[0] for pair in before}
+    rates = beginning(last, (Candidate(f"{rate}=", more=True) for rate in _RATES if rate not in taken))
+    return [c._replace(word=f"{head} {c.word}") for c in rates]
