@@ -1,11 +1,12 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report soak clean
+.PHONY: help packages setup demo test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 KERNELS ?= 5.10 6.1 6.12 7
 ARGS ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -15,13 +16,14 @@ packages:
 
 setup: .venv/stamp ## Install missing system packages and the virtual environment in .venv
 
-.venv/stamp: pyproject.toml constraints.txt | packages
+.venv/stamp: pyproject.toml requirements.txt | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "setup: $(PYTHON) is older than 3.11 or missing. Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "setup: installing into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	    { echo "setup: $(PYTHON) has no venv module. Install it: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: setup ## Show rctl at work, on this machine or in the lab
@@ -93,8 +95,25 @@ report/felt.json: setup # on a real clock with two CPUs, for what one CPU cannot
 	@$(BIN)/python -m tests.lab run --memory 6G --result report -- sh -c \
 	    'rctl bench adjust --rounds 0 --folder $$LAB_MOUNT --json >$$LAB_RESULT/felt.json'
 
+# pip-tools and pip-audit, apart from what they look at.
+.tools/stamp: .ci/tools.txt | setup
+	@test -x .tools/bin/python || $(BIN)/python -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/tools.txt
+	@touch $@
+
+LOCK := .tools/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+    --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: .tools/stamp ## Make the hashes in requirements.txt anew, for the versions in constraints.txt
+	@$(LOCK) --output-file requirements.txt constraints.txt
+	@$(LOCK) --output-file .ci/tools.txt .ci/tools.in
+	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt
+
+audit: .tools/stamp ## Look for known vulnerabilities in what setup installs
+	@$(BIN)/python -m tests.audit .tools/bin/pip-audit requirements.txt
+
 soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)
 
 clean: ## Remove all that these targets made in the checkout (system packages stay)
-	rm -rf .venv .lab report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .tools .lab report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
