@@ -31,7 +31,7 @@ _BACK = b'{"decided":"back"}'
 _ASIDE = ".aside"
 _LARGEST = 256 << 20
 _LONGEST = 3600.0
-"""Seconds that no adjustment lasts."""
+"""Seconds between the beginnings of adjustments that end in another order. Beyond it, one may be told twice."""
 
 
 class ForeignError(RctlError):
@@ -109,8 +109,9 @@ class Journal:
         try:
             if done:
                 append(self.state, self.state.history, self._line)
-        except OSError as error:
-            notes.append(f"{self.state.history}: {error.strerror}; this adjustment stands, and cannot be undone")
+        except (OSError, RctlError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            notes.append(f"{self.state.history}: {why}; this adjustment stands, and cannot be undone")
         self._let_go([self._name])
         return notes
 

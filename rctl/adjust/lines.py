@@ -7,6 +7,7 @@ has run.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -45,8 +46,11 @@ def _alone(folder: int, name: str) -> int:
         fd = os.open(name, _ADD, 0o600, dir_fd=folder)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            facts = os.fstat(fd)
+            if reason := not_own(facts):
+                raise OSError(errno.EPERM, reason)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(fd)):
+                if os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), facts):
                     return fd
         except BaseException:
             os.close(fd)

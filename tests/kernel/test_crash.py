@@ -13,7 +13,7 @@ import pytest
 
 from rctl.adjust.history import history
 from rctl.adjust.journal import left_open
-from rctl.adjust.progress import quiet
+from rctl.adjust.progress import Event, quiet
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State
 from rctl.host import Host
@@ -156,6 +156,37 @@ def test_killed_at_every(where: str, scene: Scene) -> None:
         number += 1
     assert scene.now() == new
     assert number - 1 >= len(count.events) > 12
+
+
+@pytest.mark.usefixtures("swap")
+def test_shrink_of_a_ve_that_grew_since_the_plan_killed_at_every_system_call(scene: Scene) -> None:
+    """No step of the plan speaks of ``memory.high`` then, and yet it is lowered on the way and must not stay so."""
+    ve = scene.ves[0]
+
+    def grow(event: Event) -> None:
+        if event.what == "journal":
+            assert scene.worker.hold(20)
+
+    def shrunk(calls: Killed | None) -> bool:
+        def main(_: object) -> None:
+            if calls:
+                calls.patch()
+            ve.set({"memory.max": "10M"}, grow, deadline=30, command="crash")
+
+        assert scene.worker.hold(2)
+        return Worker(None, main).end(60) != 0
+
+    assert not shrunk(None)
+    new = scene.now()
+    assert new[0]["memory.high"] == scene.old[0]["memory.high"]
+    number = 0
+    killed = True
+    while killed:
+        number += 1
+        scene.reset()
+        killed = shrunk(Killed(number))
+        scene.check(new, f"system call {number}")
+    assert number > 8
 
 
 @pytest.mark.usefixtures("swap")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from rctl.adjust.history import history
+from rctl.adjust.journal import Journal, left_open
+from rctl.adjust.lock import Locks
+from rctl.adjust.record import Record
 from rctl.adjust.state import State, default_state, make
 from rctl.errors import NotAvailableError, UsageError
 
@@ -65,6 +70,61 @@ def test_a_folder_of_another_owner_is_refused(tmp_path: Path) -> None:
     make(state(tmp_path))
     os.chown(tmp_path / "run", 12345, 12345)
     assert "only you can write" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["keep", "run", "run/journal"])
+def test_a_link_that_takes_a_folders_place_later_leads_nobody_away(tmp_path: Path, folder: str) -> None:
+    """State under a folder of somebody else, who flips a link after the check: what was checked is what is used."""
+    with make(state(tmp_path)) as held:
+        (tmp_path / "elsewhere").mkdir(0o700)
+        (tmp_path / folder).rename(tmp_path / "moved")
+        (tmp_path / folder).symlink_to(tmp_path / "elsewhere")
+        with Locks(held) as locks:
+            locks.take([(7, "/rctl-web1")])
+            Journal(held, Record("a", 1.0, "boot", "", {}, ())).close(done=True)
+            Journal(held, Record("b", 1.0, "boot", "", {}, ())).abandon()
+        assert [record.id for record in history(held)] == ["a"]
+        assert left_open(held) == ["b.json"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_link_that_is_flipped_to_and_fro_is_followed_at_no_moment(tmp_path: Path) -> None:
+    """Whichever of the two the name is when it is opened: the folder itself is used, or the link refused."""
+    make(state(tmp_path)).close()
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    open_, used = os.open, 0
+
+    def open_after_flip(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        flip()
+        try:
+            return open_(path, flags, mode, dir_fd=dir_fd)
+        finally:
+            flip()
+
+    def flip() -> None:
+        for a, b in (("run", "spare"), ("link", "run"), ("spare", "link")):
+            os.rename(tmp_path / a, tmp_path / b)
+
+    for number in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "open", open_after_flip)
+            if number:
+                flip()
+            with suppress(NotAvailableError), make(state(tmp_path)) as held:
+                Journal(held, Record(f"a{number}", 1.0, "boot", "", {}, ())).abandon()
+                used += 1
+    assert used == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_history_that_somebody_else_may_write_is_not_added_to(tmp_path: Path) -> None:
+    with make(state(tmp_path)) as held:
+        Path(held.history).touch()
+        Path(held.history).chmod(0o666)
+        (note,) = Journal(held, Record("a", 1.0, "boot", "", {}, ())).close(done=True)
+    assert "others may write to it; this adjustment stands, and cannot be undone" in note
+    assert (tmp_path / "keep" / "history.jsonl").read_text() == ""
 
 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
