@@ -38,7 +38,7 @@ class Left:
         self._now = _read([*self._sets, *(key for key in self._helpers if key not in self._sets)], cgroups)
         own = [(key, steps) for key, steps in self._sets.items() if key in self._now]
         self.foreign = {key for key, steps in own if not self._ours(key, steps)}
-        self.written = all(self._now[key] == steps[-1].new for key, steps in own) and not any(self._held())
+        self.written = all(_written(self._now[key], steps) for key, steps in own) and not any(self._held())
 
     def to_put_back(self) -> list[Step]:
         """One step for each entry that is not somebody else's, from its first old value to its last new one.
@@ -82,8 +82,8 @@ class Left:
 
     def _ours(self, key: Key, steps: list[Set]) -> bool:
         """Whether the entry is still one that this adjustment found, or wrote on its way."""
-        now = self._now[key]
-        if now is None or any(now in (step.old, step.new) for step in steps):
+        now, line = self._now[key], file_named(key[1]).line  # a partition that became invalid is written alike
+        if now is None or any(line(now) in (line(step.old), line(step.new)) for step in steps):
             return True
         if key[1] == memory.HIGH.name:
             return self._lowered(key)
@@ -100,6 +100,14 @@ class Left:
         for key, steps in self._helpers.items():
             if key[1] == memory.HIGH.name and key not in self._sets and self._now.get(key) is not None:
                 yield self._now[key] != steps[0].old and self._lowered(key)
+
+
+def _written(now: str | None, steps: list[Set]) -> bool:
+    """Whether the entry is what the last step wrote; of one that the kernel shows in its own words, if it changed."""
+    old, last = steps[0].old, steps[-1]
+    if now is None or now == last.new:
+        return now is not None
+    return file_named(last.file).holds(now, last.new) or (not last.exact and now != old)
 
 
 def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str | None]:

@@ -133,6 +133,11 @@ def scene(ve: Ve, other: Ve, host: Host, state: State) -> Scene:
     return Scene(ve, other, host, state)
 
 
+def said(line: str) -> str:
+    """What recover says it did."""
+    return next(word for word in ("rolled forward", "rolled back") if word in line)
+
+
 @pytest.fixture
 def half(scene: Scene) -> Scene:
     """The scene after a crash in the middle."""
@@ -208,7 +213,7 @@ def test_recover_killed_at_every_system_call_never_changes_its_mind(from_end: in
         assert scene.crashed(Recorder(at, die))
         killed = scene.killed_in_recovery(number)
         told = scene.recover()
-        assert [line.partition(":")[2] for line in told] in ([decided.partition(":")[2]], []), number
+        assert [said(line) for line in told] in ([said(decided)], []), number
         assert scene.now() == (new if "rolled forward" in decided else scene.old), number
         assert no_journal(), number
     assert number > 2

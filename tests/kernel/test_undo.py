@@ -64,7 +64,7 @@ def test_nothing_is_taken_back_twice(ve: Ve, tree: Tree, host: Host, state: Stat
     undo(tree, host, Options(), None)
     with refused(NotFoundError, "nothing left to undo", ve):
         undo(tree, host, Options(), None)
-    first = next(history(state)).id
+    first = history(state)[0].id
     with refused(NotFoundError, f"{first}: no such adjustment, or it was undone already", ve):
         undo(tree, host, Options(), first)
 

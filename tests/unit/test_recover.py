@@ -244,6 +244,25 @@ def test_a_decision_that_a_crash_tore_counts_for_nothing(kernel: FakeKernel, tre
     assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
 
 
+def test_a_partition_that_the_kernel_calls_invalid_by_now_was_written(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    kernel.put("/rctl-web1", "cpuset.cpus", "1")
+    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus.partition", "member", "root"))
+    kernel.put("/rctl-web1", "cpuset.cpus.partition", "root")
+    kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = "root invalid (Cpu list empty)"
+    assert recover(tree, BOOT, state, 1)[0].endswith(": rolled back to what was there before")
+    assert kernel.get("/rctl-web1", "cpuset.cpus.partition") == "member"
+
+
+def test_a_verbatim_value_that_the_kernel_shows_in_other_words_was_written(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    crashed(kernel, state, Set("/rctl-web1", "cpu.weight.nice", "0", "+5", exact=False))
+    kernel.put("/rctl-web1", "cpu.weight.nice", "5")
+    assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
+
+
 def test_recovery_costs_as_the_adjustment_does_and_grows_as_it_does(kernel: FakeKernel, tree: Tree) -> None:
     """Operations on files, counted: a VE more costs the same whether there are few or many."""
     costs = {}
