@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from . import label
 from .controllers import core, hugetlb
 from .formats import VE_NAME
 from .spec import Spec
@@ -35,10 +36,14 @@ def schema() -> dict[str, Any]:
     found = msgspec.json.schema(Spec, schema_hook=hook)
     definitions = found["$defs"]
     definitions["Spec"]["properties"]["ve"]["propertyNames"] = {"pattern": f"^{VE_NAME.pattern}$"}
-    limits = definitions["Limits"]
+    limits = definitions["Ve"]
     limits["not"] = {
         "required": ["vcpus", "cpuset"],
         "properties": {"cpuset": {"required": ["cpus"]}},
+    }
+    limits["properties"]["labels"] |= {
+        "propertyNames": {"pattern": f"^{label.KEY.pattern}$"},
+        "additionalProperties": {"type": "string", "maxLength": label.LONGEST},
     }
     limits["properties"]["hugetlb"]["propertyNames"] = {"pattern": f"^{hugetlb.PAGE.pattern}$"}
     limits["properties"]["files"]["propertyNames"] = {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from . import blame, documents
+from . import blame, documents, label
 from .errors import UsageError
 from .formats import VE_NAME
 from .host import Host
@@ -31,10 +31,16 @@ _OPAQUE = re.compile(
 _LONG_KEY = re.compile(rf'(?<![\w-])(?:(?:[\w-]++|"")[ \t]*+\.[ \t]*+){{{_DEEPEST}}}', re.ASCII)
 
 
+class Ve(Limits, frozen=True, forbid_unknown_fields=True):
+    """What a spec says of one VE: its limits, and ``labels`` to set on it, by key."""
+
+    labels: dict[str, str] = {}  # noqa: RUF012 (msgspec copies it)
+
+
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits by VE name. A VE that is not there is made; a limit that is not given stays as it is."""
 
-    ve: dict[str, Limits]
+    ve: dict[str, Ve]
 
 
 def load(path: str, host: Host) -> Spec:
@@ -78,12 +84,13 @@ def _check_depth(text: str) -> None:
         )
 
 
-def _check_ve(name: str, asked: Limits, host: Host) -> None:
+def _check_ve(name: str, asked: Ve, host: Host) -> None:
     where = f"ve.{blame.quoted(name)}"
     if not VE_NAME.fullmatch(name):
         raise UsageError(f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64")
     try:
         check(asked, host)
+        label.check(asked.labels)
     except UsageError as error:
         raise UsageError(f"{where}.{error}") from None
 
@@ -93,7 +100,7 @@ def _refusal(reason: str, place: Sequence[str]) -> UsageError:
     known = keys()
     if len(place) < 2:
         return UsageError(_outside(reason, place, known))
-    told = blame.told(reason, place[2:], Limits, known, ALSO)
+    told = blame.told(reason, place[2:], Ve, known, ALSO)
     return UsageError(f"ve.{blame.quoted(place[1])}{'.' if place[2:] or blame.unknown(reason) else ': '}{told}")
 
 

@@ -11,15 +11,18 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Self
 
-from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
 from ..formats import VE_NAME, unescaped
+from . import labels
 from .cgroup import _DIRECTORY, Cgroup
 
 Stat = Callable[[str], os.stat_result]
 
 PREFIX = "rctl-"
+LABEL = "label:"
 _MANY = 64
 _PATTERN = frozenset("*?[")
 
@@ -116,11 +119,16 @@ class Tree:
     def match(self, patterns: Iterable[str], tell: Callable[[str], object] = len) -> list[str]:
         """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in order given.
 
+        ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern.
+
         A name that cannot be printed is no VE's; ``tell`` hears of each cgroup that is left out for that.
         Raises NotFoundError for a pattern that matches nothing.
         """
         found: dict[str, None] = {}
         for pattern in patterns:
+            if pattern.startswith(LABEL):
+                found.update(dict.fromkeys(self._labelled(pattern)))
+                continue
             if not _PATTERN.intersection(pattern):
                 found[self.name(self.path(pattern))] = None
                 continue
@@ -129,6 +137,20 @@ class Tree:
                 raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls")
             found.update(dict.fromkeys(matches))
         return list(found)
+
+    def _labelled(self, pattern: str) -> list[str]:
+        key, equals, value = pattern.removeprefix(LABEL).partition("=")
+        if not equals or not key:
+            raise UsageError(f"{pattern!r}: not a label. Write label:KEY=VALUE, such as label:env=prod")
+        found = []
+        for name in self.names():
+            with suppress(NotFoundError, GoneError), self.open_ve(name) as ve:
+                has = labels.of(ve).get(key)
+                if has is not None and fnmatch.fnmatchcase(has, value):
+                    found.append(name)
+        if not found:
+            raise NotFoundError(f"{pattern!r}: no VE has such a label. See rctl label")
+        return found
 
     def _below(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
         """Paths that match, one component at a time; ``*`` does not cross a slash."""

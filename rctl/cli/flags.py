@@ -113,6 +113,11 @@ def seconds(text: str, flag: str = "--deadline") -> float:
         raise UsageError(f"{flag}: {error}") from None
 
 
+def is_ve(word: str) -> bool:
+    """Whether a word names VEs and not ``KEY=VALUE``: ``label:env=prod`` does, too."""
+    return "=" not in word or word.startswith("label:")
+
+
 def command_line() -> str:
     """What was typed, for the history."""
     import shlex

@@ -13,6 +13,7 @@ from .flags import (
     Json,
     asked,
     command_line,
+    is_ve,
     seconds,
     takes_limits,
 )
@@ -45,8 +46,8 @@ def set_limits(
     from ..limits import decode
     from .output import progress, report, warn
 
-    names = [word for word in words if "=" not in word]
-    wanted = asked([word for word in words if "=" in word], flags)
+    names = [word for word in words if is_ve(word)]
+    wanted = asked([word for word in words if not is_ve(word)], flags)
     if not names:
         raise UsageError("set: no VE given. Write: rctl set NAME memory.max=2G")
     if not wanted:

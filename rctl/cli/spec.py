@@ -58,6 +58,8 @@ def apply(
     for name in result.made:
         tell(f"{name}: made")
     report(result.account, json=False)
+    for name in result.labelled:
+        tell(f"{name}: labelled")
     for name in result.removed:
         tell(f"{name}: removed")
 
@@ -83,6 +85,7 @@ def diff(
             result = many.apply(tree, spec, host, Options(dry_run=True), prune=prune)
     lines = [f"+ {name}" for name in result.made]
     lines += [f"~ {step.describe()}" for outcome in result.account.outcomes for step in outcome.steps]
+    lines += [f"~ {name}: labels" for name in result.labelled]
     lines += [f"- {name}" for name in result.removed]
     if json:
         say(as_json(result))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import msgspec
@@ -81,14 +80,8 @@ def glance(cgroup: Cgroup, name: str) -> Sample:
 
 
 def huge_page_files(cgroup: Cgroup) -> tuple[str, ...]:
-    """Names of the files with use and limit of huge pages, sorted. Raises GoneError."""
-    try:
-        names = os.listdir(cgroup.fd)
-    except OSError as error:
-        if not cgroup.alive():
-            raise cgroup.gone() from error
-        raise
-    ours = (name for name in names if name.startswith("hugetlb.") and name.endswith((".current", ".max")))
+    """Names of the files with use and limit of huge pages, sorted. Raises GoneError, KernelError."""
+    ours = (name for name in cgroup.files() if name.startswith("hugetlb.") and name.endswith((".current", ".max")))
     return tuple(sorted(name for name in ours if name.count(".") == 2))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from ..adjust.account import Account, Outcome
@@ -10,8 +12,9 @@ from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
 from ..adjust.plan import Set
 from ..adjust.progress import Progress, quiet
+from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, naming
+from ..errors import BusyError, NotFoundError, naming
 from ..host import Host
 from ..limits import Limits, writes
 from ..spec import Spec
@@ -19,11 +22,12 @@ from . import bare
 
 
 class Result(msgspec.Struct, frozen=True):
-    """VEs made and removed, by name, and the account of every VE that the spec names."""
+    """VEs made, removed and labelled, by name, and the account of every VE that the spec names."""
 
     made: tuple[str, ...]
     account: Account
     removed: tuple[str, ...] = ()
+    labelled: tuple[str, ...] = ()
 
 
 def apply(
@@ -34,13 +38,30 @@ def apply(
     Raises BusyError before any change when ``prune`` meets a VE with processes.
     """
     surplus = _surplus(tree, spec) if prune else []
+    wrong = _wrongly_labelled(tree, spec)
     limits = {name: _on_disks(name, asked) for name, asked in spec.ve.items()}
     if options.dry_run:
-        return _dry(tree, limits, surplus, host, options)
+        return _dry(tree, limits, surplus, host, options, wrong)
     made, account = bare.apply(tree, limits, host, options, progress)
+    for name in wrong:
+        with tree.open_ve(name) as ve:
+            labels.put(ve, spec.ve[name].labels)
     for name in surplus:
         bare.remove(tree, name)
-    return Result(tuple(made), account, tuple(surplus))
+    return Result(tuple(made), account, tuple(surplus), wrong)
+
+
+def _wrongly_labelled(tree: Tree, spec: Spec) -> tuple[str, ...]:
+    """VEs that lack a label that the spec gives them, or have it with another value."""
+    found = []
+    for name, asked in spec.ve.items():
+        if asked.labels:
+            has: dict[str, str] = {}
+            with suppress(NotFoundError), tree.open_ve(name) as ve:
+                has = labels.of(ve)
+            if asked.labels.items() - has.items():
+                found.append(name)
+    return tuple(found)
 
 
 def _on_disks(name: str, asked: Limits) -> Limits:
@@ -60,7 +81,9 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
     return surplus
 
 
-def _dry(tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, options: Options) -> Result:
+def _dry(
+    tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, options: Options, wrong: tuple[str, ...]
+) -> Result:
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
     account = adjust(tree, present, host, options)
@@ -68,7 +91,7 @@ def _dry(tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, 
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)
     made = tuple(name for name in limits if name not in present)
-    return Result(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus))
+    return Result(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus), wrong)
 
 
 def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:

@@ -24,7 +24,7 @@ from unittest import mock
 
 from rctl.adjust import fork, journal, lines, shrink, single_writer
 from rctl.adjust.state import State
-from rctl.cgroupfs import cgroup, tree
+from rctl.cgroupfs import cgroup, labels, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
@@ -110,6 +110,7 @@ class Node:
     swapped: int = 0
     kills: int = 0
     removed: bool = False
+    labels: dict[str, bytes] = field(default_factory=dict)
 
     def family(self) -> Iterator[Node]:
         """This one and all below."""
@@ -474,6 +475,7 @@ class FakeKernel:
             for place, name, stand_in in (
                 (cgroup, "os", calls),
                 (tree, "os", calls),
+                (labels, "os", calls),
                 (tree, "cgroup2_mount", lambda: "/sys/fs/cgroup"),
                 (journal, "os", journal_calls),
                 (lines, "os", journal_calls),
@@ -552,11 +554,25 @@ class Calls:
 
     @contextmanager
     def scandir(self, fd: int) -> Iterator[list[Any]]:
-        children = sorted(self._at(fd).children.items())
+        here = self._at(fd)
+        children = sorted(here.children.items())
+        files = [name for name in _HOME if self._kernel.has(here, name)]
         yield [
             SimpleNamespace(name=name, is_dir=lambda follow_symlinks: True, inode=lambda node=node: node.ino)
             for name, node in children
-        ]
+        ] + [SimpleNamespace(name=name, is_dir=lambda follow_symlinks: False) for name in files]
+
+    def listxattr(self, fd: int) -> list[str]:
+        return list(self._at(fd).labels)
+
+    def getxattr(self, fd: int, name: str) -> bytes:
+        return self._at(fd).labels[name]
+
+    def setxattr(self, fd: int, name: str, value: bytes) -> None:
+        self._at(fd).labels[name] = value
+
+    def removexattr(self, fd: int, name: str) -> None:
+        del self._at(fd).labels[name]
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         node, file = self._kernel.fds[fd]

@@ -1,0 +1,22 @@
+"""What a label may be: ``KEY=VALUE`` on a VE, for people and patterns. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .errors import UsageError
+
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}", re.ASCII)
+LONGEST = 256
+"""Characters of a value."""
+
+
+def check(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """The labels, when keys and values may be such. Raises UsageError."""
+    for key, value in labels.items():
+        if not KEY.fullmatch(key):
+            raise UsageError(f"labels: {key[:64]!r}: use letters, digits and _./-, at most 63. Write it like env=prod")
+        if not value.isprintable() or len(value) > LONGEST:
+            raise UsageError(f"labels: {key}: {value[:64]!r} is not printable, or longer than {LONGEST} characters")
+    return labels
