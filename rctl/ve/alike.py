@@ -1,0 +1,198 @@
+"""One VE's limits for another, or back to what a new VE has; and many VEs' limits as a spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+from .. import words
+from ..adjust.account import Account
+from ..adjust.engine import Options, Wish, adjust, transact
+from ..adjust.progress import Progress, quiet
+from ..cgroupfs import labels
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.devices import disk_name, resolve
+from ..cgroupfs.tree import Tree
+from ..controllers import core, cpu
+from ..errors import BusyError, RctlError, UsageError
+from ..formats import Keyed, Nested, Write
+from ..host import Host
+from ..limits import decode, file_named, nest
+from ..sample import limits as held
+from . import bare
+
+
+def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
+    """The values of limits of a VE by key, as ``words.get``; what follows ``files.`` is any file's own text.
+
+    Raises UsageError for what is no key, NotFoundError, NotAvailableError for a file that is not there.
+    """
+    with tree.open_ve(name) as ve:
+        texts = held.texts(ve)
+        return {key: [_verbatim(ve, key)] if key.startswith("files.") else words.get(texts, key) for key in keys}
+
+
+def _verbatim(ve: Cgroup, key: str) -> str:
+    try:
+        return ve.read(core.checked(key.removeprefix("files."))).strip()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def reset(
+    tree: Tree, names: Sequence[str], keys: Sequence[str], host: Host, options: Options, progress: Progress = quiet
+) -> Account:
+    """Set limits to what a new VE has, all or nothing. Raises UsageError for what is no key; as ``adjust``."""
+    normal = words.defaults()
+    pairs: dict[str, str] = {}
+    for key in keys:
+        for one in ("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,):
+            if one == "io.max":
+                continue
+            if one not in normal and not one.startswith("hugetlb."):
+                words.get({}, one)  # raises for what is no key
+            pairs[one] = normal.get(one, "max")
+    asked = {}
+    for name in names:
+        plain = nest(pairs)
+        if "io.max" in keys:
+            plain.setdefault("io", {})["max"] = _no_rates(tree, name)
+        asked[name] = decode(plain, host)
+    return adjust(tree, asked, host, options, progress)
+
+
+def _no_rates(tree: Tree, name: str) -> dict[str, dict[str, str]]:
+    with tree.open_ve(name) as ve:
+        lines = (ve.read_if_there("io.max") or "").splitlines()
+    return {line.split()[0]: dict.fromkeys(("rbps", "wbps", "riops", "wiops"), "max") for line in lines if line}
+
+
+def copy(
+    tree: Tree, source: str, targets: Sequence[str], host: Host, options: Options, progress: Progress = quiet
+) -> Account:
+    """Give VEs the limits of another one, all or nothing. What it does not limit, they do not limit then either.
+
+    Whether it is frozen is not copied. Raises UsageError when it is among the targets; as ``adjust``.
+    """
+    if source in targets:
+        raise UsageError(f"{source}: is the VE to copy from. Name others to copy to")
+    wishes = []
+    with tree.open_ve(source) as ve:
+        there = held.texts(ve)
+    for name in targets:
+        with tree.open_ve(name) as ve:
+            wishes.append(Wish(name, _writes(there, held.texts(ve)), ino=ve.ino))
+    return transact(tree, wishes, host.boot_id, options, progress)
+
+
+def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
+    """The entries that make ``here`` as ``there``; a controller that only a default would need is not enabled."""
+    idle = there.get(cpu.IDLE.name, "0").strip() == "1"
+    found = []
+    for name in there | here:
+        file = file_named(name)
+        if file is core.FREEZE or (file is cpu.WEIGHT and idle):
+            continue
+        devices = isinstance(file, Nested | Keyed)
+        texts = (there.get(name), here.get(name))
+        keys = {line.split()[0] for text in texts for line in (text or "").splitlines() if line} if devices else {""}
+        for key in sorted(keys):
+            wanted = file.line(file.entry(there.get(name), key)).strip()
+            if name in here or wanted != file.entry(None, key):
+                found.append(Write(file, wanted, key))
+    return tuple(found)
+
+
+def spec(tree: Tree, names: Iterable[str]) -> tuple[str, list[str]]:
+    """VEs with their limits and labels as a spec, which ``rctl apply`` takes and which then changes nothing.
+
+    Returns the TOML text, and notes for people on what a spec cannot say.
+    """
+    tables: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        bare.managed_path(tree, name)  # a spec holds no others
+        with tree.open_ve(name) as ve:
+            lines = [f"[ve.{_key(name)}]"]
+            said: set[str] = set()
+            for key, value in words.changed(held.texts(ve)):
+                if key in said and key != "io.max":
+                    notes.append(f"{name}: {key}: {value}: a spec can hold one line of this file. Set it by hand")
+                    continue
+                said.add(key)
+                lines.append(_line(key, value))
+            lines += [f"labels.{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
+            tables.append("\n".join(lines))
+    return "\n\n".join(tables), notes
+
+
+def _line(key: str, value: str) -> str:
+    if key == "io.max":
+        device, *rates = value.split()
+        told = ", ".join(f"{name} = {rate}" for name, _, rate in (pair.partition("=") for pair in rates))
+        return f"io.max.{_key(_disk(device))} = {{ {told} }}"
+    first, _, rest = key.partition(".")
+    if first in ("files", "hugetlb"):
+        key = f"{first}.{_key(rest)}"
+    if first in ("memory", "hugetlb") and key != "memory.oom.group":
+        value = words.size(value)
+    bare = value.isdecimal() or value.replace(".", "", 1).isdecimal()
+    return f"{key} = {value if bare else json.dumps(value)}"
+
+
+def _disk(device: str) -> str:
+    """A disk's name, which outlives a boot more often than its number, where it means the same disk."""
+    try:
+        name = disk_name(device)
+        return name if resolve(name) == device else device
+    except (RctlError, OSError):
+        return device
+
+
+def _key(text: str) -> str:
+    return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
+
+
+def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> None:
+    """Give an empty VE another name: a new VE with its limits and labels takes its place, or nothing changes.
+
+    The kernel renames no cgroup (cgroup2 has no rename(2)), and a process that is moved leaves its memory charged to
+    the cgroup that it comes from: so a VE with processes keeps its name.
+
+    Raises BusyError for a VE with processes or cgroups below it, and for a name that is taken; NotFoundError.
+    """
+    bare.managed_path(tree, old)
+    bare.managed_path(tree, new)
+    if bare.exists(tree, new):
+        raise BusyError(f"{new}: exists already. Choose another name")
+    with tree.open_ve(old) as ve:
+        if bare.processes(ve) or ve.children():
+            raise BusyError(
+                f"{old}: the kernel renames no cgroup, and processes that are moved leave their memory charged to the "
+                f"old one. Stop them first, or name it otherwise: rctl label {old} name={new}"
+            )
+        with bare.made_for(tree, [new]):
+            copy(tree, old, [new], host, options)
+            with tree.open_ve(new) as made:
+                labels.put(made, labels.of(ve))
+            bare.remove(tree, old)
+
+
+def label(
+    tree: Tree, names: Iterable[str], pairs: Mapping[str, str], remove: Iterable[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Set and remove labels of VEs, all or nothing. Returns all labels of each. Raises as ``labels.put``."""
+    with ExitStack() as stack:
+        ves = [(name, stack.enter_context(tree.open_ve(name))) for name in names]
+        before = [labels.of(ve) for _, ve in ves]
+        try:
+            for _, ve in ves:
+                if pairs or remove:
+                    labels.put(ve, pairs, frozenset(remove))
+        except BaseException:
+            for (_, ve), old in zip(ves, before, strict=True):
+                with suppress(RctlError):
+                    labels.put(ve, old, frozenset(labels.of(ve)))
+            raise
+        return {name: labels.of(ve) for name, ve in ves}
