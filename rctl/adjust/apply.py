@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
+from ..controllers import core
 from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import RctlError, RollbackError
+from .freeze import wait_until_frozen
 from .plan import Enable, Set, Step
 from .progress import Event, Progress, quiet
 from .rollback import Cgroups, roll_back, undisturbed
 from .shrink import reclaim
-from .write import MEMORY, put, write
+from .write import SLOW, put, write
 
 
 def run(
@@ -30,7 +32,7 @@ def run(
         for number, step in enumerate(plan, 1):
             done.append(step)
             cgroup = cgroups[step.path]
-            if isinstance(step, Set) and step.file not in MEMORY:
+            if isinstance(step, Set) and step.file not in SLOW:
                 said = write(cgroup, step)
             else:
                 said = _run(step, cgroup, deadline, progress)
@@ -60,7 +62,10 @@ def run(
 
 def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
     if isinstance(step, Set):
-        return put(cgroup, step, deadline)
+        notes = put(cgroup, step, deadline)
+        if step.file == core.FREEZE.name and step.new == "1":
+            wait_until_frozen(cgroup, deadline)
+        return notes
     if isinstance(step, Enable):
         cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
         return []

@@ -6,7 +6,7 @@ import errno
 from contextlib import nullcontext
 
 from ..cgroupfs.cgroup import Cgroup
-from ..controllers import memory
+from ..controllers import core, memory
 from ..errors import KernelError, RctlError
 from ..limits import file_named
 from .plan import Set
@@ -14,6 +14,8 @@ from .shrink import held, lower_high
 
 MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
 """Files that are lowered gently."""
+SLOW = MEMORY | {core.FREEZE.name}
+"""Files of which a write may take its time."""
 
 
 def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:

@@ -5,9 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from . import bare, bench, complete, doctor, exporter, ls, past, schema, set, show, spec  # noqa: A004
+from . import (
+    alike,
+    bare,
+    bench,
+    complete,
+    doctor,
+    exporter,
+    label,
+    ls,
+    past,
+    processes,
+    schema,
+    set,  # noqa: A004
+    show,
+    spec,
+)
 
 
 class _Verbs(TyperGroup):
@@ -17,6 +32,31 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             return stop
+
+
+def _be_quiet(context: Any, parameter: Any, wanted: bool) -> None:
+    if wanted:
+        from .output import be_quiet
+
+        be_quiet()
+
+
+class _Changes(TyperCommand):
+    """A verb that changes something, and so may be told to say nothing about it."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        text = "Say nothing when all went well"
+        self.params.append(
+            TyperOption(
+                param_decls=["--quiet", "-q"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_be_quiet,
+                help=text,
+            )
+        )
 
 
 app = typer.Typer(
@@ -42,25 +82,58 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version")
     ] = False,
 ) -> None:
     pass
 
 
+def help_of(
+    context: typer.Context,
+    verb: Annotated[list[str] | None, typer.Argument(help="A verb, and one of its own: bench adjust")] = None,
+) -> None:
+    """Show what a verb does and takes, as rctl VERB --help does.
+
+    Example: rctl help set
+    """
+    from ..errors import UsageError
+    from .output import Shown, say
+
+    above = context.find_root()
+    command: Any = above.command
+    for word in verb or ():
+        found = getattr(command, "commands", {}).get(word)
+        if found is None:
+            raise UsageError(f"help: {word[:64]!r}: there is no such verb. See rctl --help")
+        above = command.context_class(found, info_name=word, parent=above, **found.context_settings)
+        command = found
+    say(Shown(command.get_help(above)))
+
+
 app.command("doctor")(doctor.doctor)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
-app.command("set")(set.set_limits)
-app.command("apply")(spec.apply)
+app.command("get")(alike.get)
+app.command("set", cls=_Changes)(set.set_limits)
+app.command("reset", cls=_Changes)(alike.reset)
+app.command("copy", cls=_Changes)(alike.copy)
+app.command("apply", cls=_Changes)(spec.apply)
 app.command("diff")(spec.diff)
-app.command("undo")(past.undo)
+app.command("export")(alike.export)
+app.command("undo", cls=_Changes)(past.undo)
 app.command("history")(past.history)
 app.command("recover")(past.recover)
 app.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(bare.run)
-app.command("attach")(bare.attach)
-app.command("rm")(bare.rm)
+app.command("attach", cls=_Changes)(bare.attach)
+app.command("ps")(processes.ps)
+app.command("freeze", cls=_Changes)(processes.freeze)
+app.command("thaw", cls=_Changes)(processes.thaw)
+app.command("kill", cls=_Changes)(processes.kill)
+app.command("label", cls=_Changes)(label.label)
+app.command("rename", cls=_Changes)(alike.rename)
+app.command("rm", cls=_Changes)(bare.rm)
 app.command("schema")(schema.schema)
+app.command("help")(help_of)
 app.command("completion")(complete.completion)
 app.command("complete", hidden=True)(complete.complete)
 app.add_typer(bench.app, name="bench")

@@ -66,6 +66,8 @@ def run(
             bare.apply(tree, {name: limits}, host, options)
             with tree.open_ve(name) as ve:
                 status = commands.run(ve, program, command, detach=detach, wait=remove)
+                if remove and not detach and (died := bare.killed_for_memory(ve, name)):
+                    warn(died)
         if remove and not detach:
             bare.remove(tree, name, kill=True)
     if detach:
@@ -95,6 +97,7 @@ def attach(
 def rm(
     names: Names,
     kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, change nothing")] = False,
     json: Json = False,
 ) -> None:
     """Remove VEs. When one of them has processes, all are left alone, unless --kill.
@@ -112,6 +115,9 @@ def rm(
         bare.check_removable(tree, matched, kill)
         for name in matched:
             try:
+                if dry_run:
+                    told[name] = bare.would_go(tree, name)
+                    continue
                 killed = bare.remove(tree, name, kill)
                 told[name] = f"removed, {killed} process(es) killed" if killed else "removed"
             except (NotFoundError, GoneError):

@@ -50,8 +50,22 @@ def say(*lines: str) -> None:
         _out(line if isinstance(line, Shown) else escaped(line))
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From now on ``done`` and ``report`` say nothing; what went wrong, notes and JSON are still said."""
+    global _quiet
+    _quiet = True
+
+
 def done(*lines: str) -> None:
-    """Say what was done. It is done all the same where nobody can read it: that is a word on standard error at most."""
+    """Say what was done, unless ``be_quiet`` was called; JSON is said all the same.
+
+    It is done all the same where nobody can read it: that is a word on standard error at most.
+    """
+    if _quiet and not any(isinstance(line, Shown) for line in lines):
+        return
     try:
         say(*lines)
         sys.stdout.flush()
@@ -133,5 +147,7 @@ def report_failure(error: RctlError) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     warn(str(error))
+    for note in getattr(error, "__notes__", ()):
+        sys.stderr.write(f"  {escaped(note)}\n")
     for outcome in error.account.outcomes if error.account else ():
         sys.stderr.write(f"  {escaped(outcome.name)}: {outcome.status}\n")

@@ -33,8 +33,8 @@ def undo(
     from ..adjust.undo import take_back
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from ..errors import UsageError
-    from .output import as_json, progress, report, say
+    from ..errors import RctlError, UsageError
+    from .output import as_json, done, progress, report, say
 
     if adjustment and (ve or last > 1):
         raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
@@ -48,15 +48,20 @@ def undo(
         else:
             records = choose.newest(state, tree, host.boot_id, last)
         for number, record in enumerate(records):
-            if not json:
-                say(f"{'would undo' if dry_run else 'undo'} {choose.named(record)}")
+            line = f"{'would undo' if dry_run else 'undo'} {choose.named(record)}"
             if dry_run and number:  # its plan depends on those before it
+                done(line)
                 continue
-            account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
+            try:
+                account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
+            except RctlError as error:
+                error.add_note(line)
+                raise
             if json:
                 of = {"id": record.id, "time": record.time, "command": record.command}
                 say(as_json({"undoes": of, **asdict(account)}))
             else:
+                done(line)
                 report(account, json=False)
 
 

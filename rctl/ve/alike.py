@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 from .. import words
+from ..adjust import life
 from ..adjust.account import Account
 from ..adjust.engine import Options, Wish, adjust, transact
 from ..adjust.progress import Progress, quiet
@@ -35,9 +36,10 @@ def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
 
 def _verbatim(ve: Cgroup, key: str) -> str:
     try:
-        return ve.read(core.checked(key.removeprefix("files."))).strip()
+        core.check_name(file := key.removeprefix("files."))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    return ve.read(file).strip()
 
 
 def reset(
@@ -167,7 +169,7 @@ def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> None
     if bare.exists(tree, new):
         raise BusyError(f"{new}: exists already. Choose another name")
     with tree.open_ve(old) as ve:
-        if bare.processes(ve) or ve.children():
+        if life.processes(ve) or ve.children():
             raise BusyError(
                 f"{old}: the kernel renames no cgroup, and processes that are moved leave their memory charged to the "
                 f"old one. Stop them first, or name it otherwise: rctl label {old} name={new}"

@@ -10,15 +10,17 @@ from contextlib import contextmanager, suppress
 from ..adjust import single_writer
 from ..adjust.account import Account
 from ..adjust.engine import Options, adjust
+from ..adjust.life import family, processes, remove_empty
 from ..adjust.life import kill as end
-from ..adjust.life import processes, remove_empty
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, UsageError
+from ..formats import flat_keyed
 from ..host import Host
 from ..limits import Limits
+from ..units import human_size
 
 
 def exists(tree: Tree, name: str) -> bool:
@@ -118,6 +120,25 @@ def check_removable(tree: Tree, names: Iterable[str], kill: bool = False) -> Non
         if not kill:
             with suppress(NotFoundError), tree.open_ve(name) as ve:
                 check_empty(ve, name)
+
+
+def would_go(tree: Tree, name: str) -> str:
+    """What ``remove`` would do to a VE, for people. Raises NotFoundError."""
+    with tree.open_ve(name) as ve:
+        inside = len(processes(ve))
+        below = sum(1 for _ in family(ve)) - 1
+    parts = [f"{inside} process(es) killed"] * bool(inside) + [f"{below} cgroup(s) below it as well"] * bool(below)
+    return ", ".join(["would be removed", *parts])
+
+
+def killed_for_memory(ve: Cgroup, name: str) -> str | None:
+    """A line for people when the kernel has killed in the VE for want of memory (``memory.events``)."""
+    killed = flat_keyed(ve.read_if_there("memory.events") or "").get("oom_kill", 0)
+    if not killed:
+        return None
+    limit = (ve.read_if_there("memory.max") or "max").strip()
+    cause = "" if limit == "max" else f" (memory.max is {human_size(int(limit))})"
+    return f"{name}: out of memory: the kernel killed {killed} process(es){cause}. Raise memory.max, or see rctl show"
 
 
 def check_empty(ve: Cgroup, name: str) -> list[int]:

@@ -147,7 +147,11 @@ def test_history_and_undo(ve: Ve) -> None:
     assert shown.splitlines()[1].endswith("rctl set web1 pids.max=20")
     first = json.loads(rctl("history", "--json").out)[-1]
     done = rctl("undo")
-    assert (done.status, done.out) == (0, "web1: changed\n  pids.max: 20 -> 10\n")
+    assert done.status == 0
+    named, *lines = done.out.splitlines()
+    assert named.startswith("undo ")
+    assert named.endswith(": rctl set web1 pids.max=20)")
+    assert lines == ["web1: changed", "  pids.max: 20 -> 10"]
     (ve.dir / "pids.max").write_text("15")
     fails(rctl("undo", first["id"]), 1, "pids.max: on ")
     assert rctl("undo", first["id"], "--force").status == 0

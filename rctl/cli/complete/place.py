@@ -28,6 +28,17 @@ def _limits_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candid
     return names.ves(incomplete, given)
 
 
+def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    return ()
+
+
+def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    from ..app import app
+
+    names = [command.name for command in app.registered_commands if command.name and not command.hidden]
+    return () if given else beginning(incomplete, map(Candidate, names))
+
+
 def _words(*words: str) -> Offer:
     return lambda incomplete, given: beginning(incomplete, map(Candidate, words))
 
@@ -37,6 +48,10 @@ ARGUMENTS: dict[str, Offer] = {
     "names": names.ves,
     "patterns": names.ves,
     "words": _limits_after_a_ve,
+    "labelled": names.ves,
+    "keys": values.keys,
+    "new": _nothing,  # a name that is not there yet
+    "verb": _verbs,
     "adjustment": names.adjustments,
     "pids": names.processes,
     "command": _commands,
@@ -48,6 +63,7 @@ ARGUMENTS: dict[str, Offer] = {
 OPTIONS: dict[str, Offer] = {
     "limit": values.limits,
     "ve": names.ves,
+    "signal": _words("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "KILL", "STOP", "CONT"),
     "deadline": _words("1s", "10s", "1min"),
     "interval": _words("500ms", "1s", "10s"),
     "profile": _words("core", "full"),

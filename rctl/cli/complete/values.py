@@ -119,3 +119,11 @@ def _disk(incomplete: str) -> list[Candidate]:
     taken = {pair.partition("=")[0] for pair in before}
     rates = beginning(last, (Candidate(f"{rate}=", more=True) for rate in _RATES if rate not in taken))
     return [c._replace(word=f"{head} {c.word}") for c in rates]
+
+
+def keys(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """Keys alone, as get and reset take them; those that are not given yet."""
+    from ...words import defaults
+
+    found = [*defaults(), "io.max", "hugetlb.2MB", "vcpus"]
+    return beginning(incomplete, (Candidate(key) for key in found if key not in given))

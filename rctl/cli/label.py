@@ -1,0 +1,43 @@
+"""``rctl label``: words for people and patterns, on the VE itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .flags import Json
+
+
+def label(
+    labelled: Annotated[
+        list[str], typer.Argument(metavar="VE... [KEY=VALUE...]", help="VEs, then labels to set: env=prod")
+    ],
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Remove this label. May be given again")] = None,
+    json: Json = False,
+) -> None:
+    """Show, set and remove labels of VEs. label:KEY=VALUE then stands for these VEs in every verb.
+
+    Labels lie on the cgroup, go with it, and are no limits: undo does not touch them.
+
+    Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
+    """
+    from ..cgroupfs.tree import Tree
+    from ..errors import UsageError
+    from ..ve.alike import label as put
+    from .flags import is_ve
+    from .output import as_json, columns, done, say
+
+    names = [word for word in labelled if is_ve(word)]
+    pairs = {key: value for word in labelled if not is_ve(word) for key, _, value in [word.partition("=")]}
+    if not names:
+        raise UsageError("label: no VE given. Write: rctl label NAME env=prod")
+    with Tree.open() as tree:
+        found = put(tree, tree.match(names), pairs, remove or ())
+    if json:
+        say(as_json(found))
+    elif pairs or remove:
+        for name, labels in found.items():
+            done(f"{name}: {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}")
+    else:
+        columns(("VE", "LABELS"), [(n, " ".join(f"{k}={v}" for k, v in ls.items())) for n, ls in found.items()])

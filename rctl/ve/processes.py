@@ -1,0 +1,122 @@
+"""The processes of a VE: who they are, and signals for them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+
+import msgspec
+
+from ..adjust import life
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..controllers import core
+from ..errors import UsageError
+
+_ROUNDS = 10
+"""So many times those are looked for that were forked meanwhile."""
+_AT_ONCE = 200
+"""So many process descriptors are open at a time."""
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process. ``cpu``: seconds of CPU time so far; ``memory``: resident bytes (RSS); ``command``: as it was run."""
+
+    ve: str
+    pid: int
+    user: str
+    cpu: float
+    memory: int
+    command: str
+
+
+def listing(tree: Tree, names: Iterable[str]) -> list[Process]:
+    """The processes in VEs and below, by VE, then by process id. One that ends meanwhile is left out.
+
+    Raises NotFoundError for a VE that is not there.
+    """
+    found = []
+    for name in names:
+        with tree.open_ve(name) as ve:
+            pids = sorted(filter(None, life.processes(ve)))  # 0 is one of another pid namespace
+        found += [process for pid in pids if (process := _process(name, pid))]
+    return found
+
+
+def _process(name: str, pid: int) -> Process | None:
+    import psutil
+
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            command = " ".join(process.cmdline()) or f"[{process.name()}]"
+            spent = round(times.user + times.system, 2)
+            return Process(name, pid, process.username(), spent, process.memory_info().rss, command)
+    return None
+
+
+def signal_number(text: str) -> signal.Signals:
+    """A signal by name or number: ``TERM``, ``SIGTERM``, ``15``. Raises UsageError."""
+    try:
+        if text.isdecimal():
+            return signal.Signals(int(text))
+        upper = text.upper()
+        return signal.Signals[upper if upper.startswith("SIG") else f"SIG{upper}"]
+    except (KeyError, ValueError):
+        raise UsageError(f"--signal: {text[:32]!r} is no signal. Write it like TERM, HUP or 9; see kill -l") from None
+
+
+def send(tree: Tree, names: Iterable[str], number: signal.Signals) -> Mapping[str, int]:
+    """Send a signal to all processes of VEs, and of cgroups below. Returns how many got it, by VE.
+
+    SIGKILL goes by ``cgroup.kill`` where there is one (Linux 5.14), which no fork escapes. Other signals go by process
+    descriptor, so that none reaches another process that got the number of one that ended; those that are forked
+    meanwhile get it, too.
+
+    Raises NotFoundError for a VE that is not there and UsageError for one that rctl itself runs in: then no process
+    got it.
+    """
+    with ExitStack() as stack:
+        ves = [(name, stack.enter_context(tree.open_ve(name))) for name in names]
+        for name, ve in ves:
+            if os.getpid() in life.processes(ve):
+                raise UsageError(f"{name}: this rctl runs in it, and would be hit, too. Run it from outside of the VE")
+        return {name: _send(ve, number) for name, ve in ves}
+
+
+def _send(ve: Cgroup, number: signal.Signals) -> int:
+    threaded = ve.read_if_there(core.PROCS) is None  # such a one refuses cgroup.kill
+    if number == signal.SIGKILL and ve.has(core.KILL) and not threaded:
+        count = len(life.processes(ve))
+        ve.write(core.KILL, "1")
+        return count
+    told: set[int] = set()
+    seen: set[int] = set()
+    for _ in range(_ROUNDS):
+        new = sorted({pid for pid in life.processes(ve) if pid} - seen)
+        if not new:
+            break
+        for start in range(0, len(new), _AT_ONCE):
+            told |= _signalled(ve, new[start : start + _AT_ONCE], number)
+        seen |= set(new)
+    return len(told)
+
+
+def _signalled(ve: Cgroup, pids: Iterable[int], number: signal.Signals) -> set[int]:
+    """Those of the processes that got the signal."""
+    told = set()
+    with ExitStack() as stack:
+        opened: dict[int, int] = {}
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                opened[pid] = os.pidfd_open(pid)
+                stack.callback(os.close, opened[pid])
+        there = set(life.processes(ve))  # a number may have gone to a process outside before it was opened
+        for pid in opened.keys() & there:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(opened[pid], number)
+                told.add(pid)
+    return told

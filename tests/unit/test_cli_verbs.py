@@ -1,0 +1,174 @@
+"""get, reset, copy, export, rename, label, ps, freeze, thaw, kill and help, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from rctl.cli import output
+from rctl.cli.app import app
+from tests.unit.shell import Shell
+
+WRONG = [
+    ("get", "name"),
+    ("get web1", "KEY"),
+    ("get web1 frob", "frob"),
+    ("get web1 vcpus", "cpuset.cpus"),
+    ("get web1 files.../x", "../x"),
+    ("get web1 hugetlb.3XB", "3XB"),
+    ("get a/b memory.max", "a/b"),
+    ("reset web1", "KEY"),
+    ("reset web1 frob", "frob"),
+    ("reset web1 memory.max=1G", "memory.max=1G"),
+    ("reset web1 memory.max --deadline x", "--deadline"),
+    ("copy web1", "VE"),
+    ("copy web1 web1", "web1: is the VE to copy from"),
+    ("copy a/b web1", "a/b"),
+    ("export /foreign", "/foreign"),
+    ("rename web1", "new"),
+    ("rename web1 a/b", "a/b"),
+    ("rename /x web3", "/x"),
+    ("freeze", "names"),
+    ("thaw web1 --deadline x", "--deadline"),
+    ("kill web1 --signal FROB", "FROB"),
+    ("kill web1 --signal 999", "999"),
+    ("label env=prod", "no VE given"),
+    ("label web1 =x", "''"),
+    ("label web1 a b=c", "no such VE"),
+    ("set label:env pids.max=5", "label:env"),
+    ("help frob", "frob"),
+    ("help bench frob", "frob"),
+]
+
+
+@pytest.mark.parametrize(("typed", "place"), WRONG, ids=lambda text: text)
+def test_what_is_typed_wrong_is_named(shell: Shell, typed: str, place: str) -> None:
+    status, out, err = shell.run(*typed.split(" "))
+    assert (status in (1, 2), out, len(err.splitlines())) == (True, "", 1)
+    assert place.lower() in err.lower()
+
+
+def test_get_prints_what_set_takes(shell: Shell) -> None:
+    shell.run("set", "web1", "memory.max=1G", "cpu.max=0.25", "io.max=sda rbps=5MB/s")
+    assert shell.run("get", "web1", "memory.max") == (0, "1073741824\n", "")
+    assert shell.run("get", "web1", "io.max")[1] == "8:0 rbps=5000000\n"
+    assert shell.run("get", "web1", "pids.max")[1] == "max\n"
+    words = shell.run("get", "web1", "memory.max", "cpu.max")[1].split()
+    assert words == ["memory.max=1073741824", "cpu.max=0.25"]
+    assert shell.run("set", "web2", *words)[0] == 0
+    data = json.loads(shell.run("get", "web2", "memory.max", "cpu.max", "io.max", "--json")[1])
+    assert data == {"memory.max": 1 << 30, "cpu.max": 0.25, "io.max": []}
+
+
+def test_get_of_any_file(shell: Shell) -> None:
+    assert shell.run("get", "web1", "files.cgroup.freeze")[1] == "0\n"
+
+
+def test_reset_brings_back_what_a_new_ve_has(shell: Shell) -> None:
+    new = shell.kernel.limits()
+    shell.run("set", "web1", "memory.low=1G", "vcpus=1", "cpu.period=50ms", "io.max=sda rbps=5MB/s", "cpu.weight=idle")
+    _, out, _ = shell.run("reset", "web1", "memory.low", "vcpus", "cpu.period", "io.max", "cpu.weight", "-n")
+    assert "memory.low: 1G -> 0" in out
+    assert shell.run("reset", "web*", "memory.low", "cpu.period", "io.max", "cpu.weight", "vcpus")[0] == 0
+    now = shell.kernel.limits()
+    assert {at: now[at] for at in new} == new
+
+
+def test_copy_gives_all_limits_on_and_takes_others_away(shell: Shell) -> None:
+    shell.run("set", "web1", "memory.max=1G", "cpu.weight=50", "io.max=sda rbps=5MB/s", "files.cgroup.freeze=1")
+    shell.run("set", "web2", "pids.max=5", "cpu.weight=idle", "io.max=sda wbps=1MB/s")
+    assert "pids.max: 5 -> max" in shell.run("copy", "web1", "web2", "--dry-run")[1]
+    assert shell.run("copy", "web1", "web2")[0] == 0
+    limits = [((path, name), text) for (path, name), text in shell.kernel.limits().items() if name != "cgroup.freeze"]
+    one, two = ({name: t for (path, name), t in limits if path == f"/rctl-web{n}"} for n in (1, 2))
+    assert one == two
+    assert shell.kernel.get("/rctl-web2", "cgroup.freeze") == "0"
+    assert [o["status"] for o in json.loads(shell.run("copy", "web1", "web2", "--json")[1])["outcomes"]] == [
+        "unchanged"
+    ]
+
+
+def test_what_export_prints_is_a_spec_that_changes_nothing(shell: Shell) -> None:
+    shell.run(
+        "set", "web1", "memory.max=1G", "cpu.max=0.3333", "cpu.period=30ms", "memory.oom.group=1", "hugetlb.2MB=4M"
+    )
+    shell.run("set", "web2", "io.max=sda rbps=5MB/s wiops=7", "cpuset.cpus=0", "cpu.weight=idle")
+    status, text, err = shell.run("export")
+    assert (status, err) == (0, "")
+    assert 'memory.max = "1G"' in text
+    (shell.folder / "site.toml").write_text(text)
+    assert shell.run("diff", "site.toml", "--exit-code") == (0, "", "")
+    assert json.loads(shell.run("export", "--json")[1]) == tomllib.loads(text)
+    before = shell.kernel.limits()
+    shell.run("rm", "web2")
+    assert shell.run("apply", "site.toml")[0] == 0
+    assert shell.kernel.limits() == before
+
+
+def test_an_empty_ve_gets_another_name_with_its_limits(shell: Shell) -> None:
+    shell.run("set", "web2", "pids.max=5")
+    assert shell.run("rename", "web2", "web3") == (0, "web2: is web3 now\n", "")
+    assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web3"}
+    assert shell.kernel.get("/rctl-web3", "pids.max") == "5"
+
+
+def test_a_ve_with_processes_keeps_its_name(shell: Shell) -> None:
+    assert "the kernel renames no cgroup" in shell.refused("rename", "web1", "web3", status=1)
+    assert "exists already" in shell.refused("rename", "web2", "web1", status=1)
+    assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web2"}
+
+
+def test_freeze_and_thaw_are_adjustments(shell: Shell) -> None:
+    assert shell.run("freeze", "web*")[0] == 0
+    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "1"
+    assert shell.run("thaw", "web1")[1].splitlines()[0] == "web1: changed"
+    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
+    status, _, err = shell.run("undo")
+    assert (status, "rctl undo " in err) == (1, True)
+
+
+def test_rm_dry_run_says_what_would_go(shell: Shell) -> None:
+    assert shell.run("rm", "web1", "web2", "--kill", "--dry-run") == (
+        0,
+        "web1: would be removed, 1 process(es) killed\nweb2: would be removed\n",
+        "",
+    )
+    assert "has 1 process(es)" in shell.run("rm", "web1", "-n")[2]
+    assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web2"}
+
+
+def test_quiet_says_nothing_but_what_went_wrong(shell: Shell) -> None:
+    shell.monkeypatch.setattr(output, "_quiet", False)
+    assert shell.run("set", "web1", "pids.max=5", "--quiet") == (0, "", "")
+    assert shell.run("undo", "-q") == (0, "", "")
+    assert shell.run("rm", "web2", "-q") == (0, "", "")
+    assert shell.run("rm", "web1", "-q")[0] == 1
+    assert json.loads(shell.run("set", "web1", "pids.max=6", "-q", "--json")[1])["outcomes"]
+
+
+def test_help_of_a_verb_is_what_its_option_shows(shell: Shell) -> None:
+    for words in (["set"], ["bench", "adjust"]):
+        assert shell.run("help", *words) == shell.run(*words, "--help")
+    assert "freeze" in shell.run("help")[1]
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version(shell: Shell, flag: str) -> None:
+    assert shell.run(flag)[1].startswith("rctl ")
+
+
+NEW = ("get", "reset", "copy", "export", "rename", "label", "ps", "freeze", "thaw", "kill", "help")
+
+
+@pytest.mark.parametrize("verb", NEW)
+def test_each_new_verb_has_an_example_in_its_help(shell: Shell, verb: str) -> None:
+    text = shell.run(verb, "--help")[1]
+    assert "Example: rctl " in text
+    assert "--json" in text or verb == "help"
+
+
+def test_no_verb_is_there_twice() -> None:
+    names = [command.name for command in app.registered_commands]
+    assert len(names) == len(set(names))
