@@ -1,6 +1,7 @@
 """Limits: everything that can be asked of a VE, and the one way from text to it and from it to writes.
 
-Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a value, or ``max`` (no limit).
+Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a value, or ``max`` (no limit). The word
+``default`` stands for the value that a new cgroup has: ``max`` for what limits, ``0`` for what protects.
 """
 
 from __future__ import annotations
@@ -53,9 +54,15 @@ def _refusal(reason: str, place: Sequence[str]) -> UsageError:
 
 
 def decode(
-    data: Any, host: Host, kind: type[Any] = Limits, refusal: Callable[[str, Sequence[str]], UsageError] = _refusal
+    data: Any,
+    host: Host,
+    kind: type[Any] = Limits,
+    refusal: Callable[[str, Sequence[str]], UsageError] = _refusal,
+    above: int = 0,
 ) -> Any:
     """Typed limits (or a struct that holds some) from plain data, texts with units allowed.
+
+    ``above``: how many keys of ``kind`` stand above the limits.
 
     ``50%`` sizes are of ``host.memory``. Raises what ``refusal`` makes of msgspec's reason and the keys down to the
     value; unset: a UsageError with the limit's key.
@@ -69,11 +76,37 @@ def decode(
             return wanted.parse(value, whole=host.memory if percent else None)
         raise NotImplementedError(wanted)
 
+    data = _with_defaults(data, above)
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
         reason, path = blame.split(error)
     raise refusal(reason, blame.place(data, path, kind, hook))
+
+
+def default(key: str) -> Any:
+    """What a new cgroup has for a limit's key, as a person writes it; ``None`` for what rctl does not know.
+
+    It is ``File.default``, the one place that says what "no limit" is for each file.
+    """
+    group, _, rest = key.partition(".")
+    if key.startswith("io.max."):
+        return "max" if key.rpartition(".")[2] in io.KEYS else dict.fromkeys(io.KEYS, "max")
+    if key in ("cpu.max", "cpu.period"):
+        return cpu.MAX.default.split()[key == "cpu.period"]
+    if group == "hugetlb":
+        return hugetlb.DEFAULT
+    file = _BY_NAME.get(rest if group == "files" else _FILE_OF.get(key, key))
+    return "max" if key == "vcpus" else file.default if file else None
+
+
+def _with_defaults(data: Any, above: int, place: tuple[str, ...] = ()) -> Any:
+    """The data with each ``default`` replaced. ``above``: how many of the keys in ``place`` are not of the limit."""
+    if isinstance(data, dict):
+        return {key: _with_defaults(value, above, (*place, str(key))) for key, value in data.items()}
+    if isinstance(data, str) and data.strip() == DEFAULT and (found := default(".".join(place[above:]))) is not None:
+        return found
+    return data
 
 
 def keys() -> list[str]:
@@ -141,6 +174,8 @@ ALSO = {
     "pids": "pids.max",
 }
 """What else people call a limit: the kernel's file, where the key is another, and the flags."""
+DEFAULT = "default"
+_FILE_OF = {key: name for name, key in ALSO.items() if name in _BY_NAME}
 
 
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +209,8 @@ def _leaves(key: str, value: Any) -> list[tuple[list[str], Any]]:
 
 def _device_line(text: str) -> tuple[str, dict[str, str]]:
     device, *pairs = text.split() or [""]
+    if pairs == [DEFAULT]:
+        return device, dict.fromkeys(io.KEYS, DEFAULT)
     rates = {name: value for name, equals, value in (pair.partition("=") for pair in pairs) if equals}
     if not pairs or len(rates) != len(pairs):
         raise UsageError(f"io.max: {text!r} is not understood. Write it like 'vda rbps=20M wiops=500'")

@@ -13,6 +13,7 @@ import msgspec
 from . import label
 from .controllers import core, hugetlb
 from .formats import VE_NAME
+from .limits import DEFAULT
 from .spec import Spec
 from .units import Flag, Quantity, Ranges, Rate, Size
 
@@ -51,6 +52,10 @@ def schema() -> dict[str, Any]:
         "maxLength": 128,
         "not": {"enum": sorted(core.NO_LIMITS)},
     }
+    partition = definitions["Cpuset"]["properties"]["partition"]
+    partition["enum"] = [DEFAULT, *partition["enum"]]
+    disk = definitions["Io"]["properties"]["max"]
+    disk["additionalProperties"] = {"anyOf": [{"const": DEFAULT}, disk["additionalProperties"]]}
     definitions.update(sorted(kinds.items()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rctl spec", **found}
 
@@ -61,15 +66,15 @@ def _ranges() -> dict[str, Any]:
     text = {"type": "string", "pattern": rf"^[\s,]*({part}([\s,]+{part})*)?[\s,]*$"}
     return {
         "description": f"For example {Ranges.examples}",
-        "anyOf": [text, number, {"type": "array", "items": number}],
+        "anyOf": [{"const": DEFAULT}, text, number, {"type": "array", "items": number}],
     }
 
 
 def _quantity(kind: type[Quantity]) -> dict[str, Any]:
     first = (kind.__doc__ or "").strip().splitlines()[0]
-    texts, others = [word for word in ("max", "idle") if _takes(kind, word)], [_number(kind)]
+    texts, others = [DEFAULT, *(word for word in ("max", "idle") if _takes(kind, word))], [_number(kind)]
     if issubclass(kind, Flag):
-        texts, others = [_any_case(word) for word in _FLAGS], [{"enum": [True, False, 0, 1]}]
+        texts, others = [DEFAULT, *map(_any_case, _FLAGS)], [{"enum": [True, False, 0, 1]}]
     else:
         texts += _numbers(kind)
     text = {"type": "string", "pattern": rf"^\s*({'|'.join(texts)})\s*$"}

@@ -65,7 +65,7 @@ def parse(data: bytes, host: Host) -> Spec:
         raise UsageError(f"not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of more digits than Python reads
         raise UsageError(f"not TOML: {error}") from None
-    spec: Spec = decode(plain, host, Spec, _refusal)
+    spec: Spec = decode(plain, host, Spec, _refusal, above=2)
     for name, asked in spec.ve.items():
         _check_ve(name, asked, host)
     return spec

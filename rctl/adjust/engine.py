@@ -42,7 +42,8 @@ _ALLOCATION = 0
 class Options(msgspec.Struct, frozen=True):
     """How to adjust. ``deadline``: seconds for shrinking memory. ``wait``: seconds to wait for other adjustments.
 
-    ``force``: let the kernel kill when memory is lowered below what is in use, and let an undo overwrite later changes.
+    ``force``: let the kernel kill when memory is lowered below what is in use, let ``memory.min`` and ``memory.low`` be
+    ``max``, and let an undo overwrite later changes.
     ``command``: what the history calls it. ``undoes``: the id of the adjustment that this one takes back.
     """
 
@@ -88,7 +89,7 @@ def adjust(
             wishes = []
             for (name, asked), ve in zip(limits.items(), opened, strict=True):
                 with naming(name):
-                    found = writes(expand.disks(expand.vcpus(asked, ve, host, promises)), host)
+                    found = _asked(expand.disks(expand.vcpus(asked, ve, host, promises)), host, options)
                 wishes.append(Wish(name, found, ino=inodes.get(name)))
             return wishes
 
@@ -96,9 +97,21 @@ def adjust(
     same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case
     for asked in limits.values():
         if id(asked) not in same:
-            same[id(asked)] = writes(expand.disks(asked), host)
+            same[id(asked)] = _asked(expand.disks(asked), host, options)
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(tree, wishes, host.boot_id, options, progress, state)
+
+
+def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:
+    """The entries that the limits ask for. Raises UsageError for what needs ``options.force``."""
+    found = writes(limits, host)
+    for write in found:
+        if write.file.protects and write.wanted == "max" and not options.force:
+            raise UsageError(
+                f"{write.file.name}: max protects all memory of the VE, and others are reclaimed or killed instead. "
+                "Write 0 to take the protection away, or use --force"
+            )
+    return found
 
 
 def transact(

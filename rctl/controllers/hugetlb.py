@@ -14,6 +14,8 @@ from ..units import Amount, Size, amount
 
 PAGE = re.compile(r"([1-9][0-9]{0,3})([KMG])B", re.ASCII)
 
+DEFAULT = "max"
+
 Hugetlb = dict[str, Size]
 """Limits in bytes by page size (``2MB``, ``1GB``)."""
 
@@ -36,7 +38,7 @@ def file(page: str) -> HugePages:
     """The file that limits pages of this size. Raises ValueError on what is no page size."""
     if not PAGE.fullmatch(page):
         raise ValueError(f"hugetlb: {page!r} is no page size. Write it as the kernel does: 2MB or 1GB")
-    return HugePages(f"hugetlb.{page}.max", "hugetlb", since="5.6", unit="bytes")
+    return HugePages(f"hugetlb.{page}.max", "hugetlb", default=DEFAULT, since="5.6", unit="bytes")
 
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:

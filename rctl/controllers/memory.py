@@ -14,8 +14,8 @@ from ..units import Amount, Flag, Size, amount
 
 MAX = File("memory.max", "memory", rank=2, unit="bytes")
 HIGH = File("memory.high", "memory", rank=1, unit="bytes")
-LOW = File("memory.low", "memory", default="0", unit="bytes")
-MIN = File("memory.min", "memory", default="0", since="4.18", unit="bytes")
+LOW = File("memory.low", "memory", default="0", unit="bytes", protects=True)
+MIN = File("memory.min", "memory", default="0", since="4.18", unit="bytes", protects=True)
 SWAP_MAX = File("memory.swap.max", "memory", rank=3, unit="bytes")
 SWAP_HIGH = File("memory.swap.high", "memory", since="5.8", rank=3, unit="bytes")
 ZSWAP_MAX = File("memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes")

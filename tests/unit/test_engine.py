@@ -102,6 +102,16 @@ def test_zero_is_a_value_and_max_is_no_limit(bench: Bench) -> None:
     assert bench.kernel.get("/rctl-web1", "memory.swap.max") == "max"
 
 
+@pytest.mark.parametrize("key", ["memory.low", "memory.min", "files.memory.low"])
+def test_max_of_a_protection_needs_force_for_it_takes_nothing_away(bench: Bench, key: str) -> None:
+    error = bench.refusal(UsageError, {"web1": {key: "max"}})
+    assert "Write 0 to take the protection away, or use --force" in str(error)
+    bench.adjust({"web1": {key: "max"}}, force=True)
+    assert bench.kernel.get("/rctl-web1", key.removeprefix("files.")) == "max"
+    bench.adjust({"web1": {key: "default"}})
+    assert bench.kernel.get("/rctl-web1", key.removeprefix("files.")) == "0"
+
+
 def test_a_size_is_rounded_down_to_pages_as_the_kernel_does(bench: Bench) -> None:
     bench.adjust({"web1": {"memory.low": 4097}})
     assert bench.kernel.get("/rctl-web1", "memory.low") == "4096"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from rctl.controllers import io
 from rctl.errors import UsageError
 from rctl.host import Host
-from rctl.limits import Limits, decode, nest, writes
+from rctl.limits import FILES, Limits, decode, default, keys, nest, writes
 from rctl.units import MAX, Ranges
 
 MACHINE = {
@@ -277,3 +279,33 @@ def test_a_limit_goes_by_the_kernels_file_and_the_flags_name_too(given: str, key
 def test_one_limit_by_two_names_is_given_twice() -> None:
     with pytest.raises(UsageError, match="given twice"):
         nest({"memory": "1G", "memory.max": "2G"})
+
+
+# The word "default"
+
+
+@pytest.mark.parametrize("key", sorted(set(keys()) - {"files", "hugetlb", "io.max"}))
+def test_default_is_what_a_new_cgroup_has(key: str) -> None:
+    """Written over any other value, ``default`` gives the entry that ``File.default`` declares."""
+    asked = decode(nest({key: "default"}), host())
+    assert asked == decode(nest({key: default(key)}), host())
+    for write in writes(msgspec.structs.replace(asked, vcpus=UNSET), host()):
+        if write.file is not io.BFQ_WEIGHT:
+            assert write.file.merge(write.file.default, write.wanted) == write.file.default
+
+
+def test_default_of_a_disk_is_no_limit_at_all() -> None:
+    whole = decode(nest({"io.max": "8:0 default"}), host())
+    assert [write.wanted for write in writes(whole, host())] == ["rbps=max wbps=max riops=max wiops=max"]
+    one = decode({"io": {"max": {"8:0": {"wbps": "default"}}}}, host())
+    assert [write.wanted for write in writes(one, host())] == ["wbps=max"]
+
+
+def test_default_of_a_file_that_is_known_and_of_one_that_is_not() -> None:
+    assert decode({"files": {"memory.low": "default"}}, host()).files == {"memory.low": "0"}
+    assert decode({"files": {"new.file": "default"}}, host()).files == {"new.file": "default"}
+
+
+def test_what_protects_is_declared_once() -> None:
+    assert [file.name for file in FILES if file.protects] == ["memory.low", "memory.min"]
+    assert all(file.default == "0" for file in FILES if file.protects)

@@ -111,6 +111,8 @@ GOOD = [
     '[ve.web1]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = "1G"\nfiles."memory.max" = "1G"',
     '[ve.web1]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
     "[ve.web1]",
+    '[ve.web1]\nmemory.low = "default"\nio.max.vda = "default"\nio.max.vdb.wbps = "default"\ncpu.period = "default"',
+    '[ve.web1]\ncpuset.cpus = "default"\ncpuset.partition = "default"\nmemory.oom.group = "default"',
 ]
 
 
