@@ -66,7 +66,7 @@ class KernelError(RctlError):
 
     def __init__(self, path: str, file: str, value: str, number: int) -> None:
         self.path, self.file, self.value, self.errno = path, file, value, number
-        name = errno.errorcode.get(number, str(number))
+        name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
         what = f"cannot write {value.strip()!r}" if value else "cannot read"
         remedy = _REMEDIES.get((file, number)) or _REMEDIES.get(("", number), os.strerror(number))
         super().__init__(f"{file}: {what} on {path}: {name}: {remedy}" if file else f"{path}: {what}: {name}: {remedy}")
@@ -116,6 +116,14 @@ _REMEDIES = {
     ("cpuset.cpus", errno.EBUSY): "children still use those CPUs. Change the children first",
     ("cpuset.cpus", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
     ("cpuset.mems", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one node",
+    (
+        "cgroup.procs",
+        errno.EOPNOTSUPP,
+    ): "its cgroup.type is not 'domain': a cgroup above it is threaded. Move the processes of that one into a child",
+    (
+        "cgroup.subtree_control",
+        errno.EOPNOTSUPP,
+    ): "it is threaded, or below a threaded cgroup (cgroup.type). Move the processes of that one into a child",
     ("cgroup.procs", errno.ESRCH): "there is no such process",
     ("cgroup.procs", errno.EINVAL): "kernel threads cannot be moved",
     (

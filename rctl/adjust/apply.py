@@ -8,7 +8,8 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import RctlError, RollbackError
+from ..errors import BusyError, RctlError, RollbackError
+from . import threaded
 from .freeze import wait_until_frozen
 from .plan import Enable, Set, Step
 from .progress import Event, Progress, quiet
@@ -67,7 +68,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
             wait_until_frozen(cgroup, deadline)
         return notes
     if isinstance(step, Enable):
-        cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
+        _enable(cgroup, step)
         return []
     span = max(1, step.usage - step.goal)
 
@@ -76,3 +77,11 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
 
     reclaim(cgroup, step.goal, deadline, step.usage, tell)
     return []
+
+
+def _enable(cgroup: Cgroup, step: Enable) -> None:
+    """Enable the controllers. Raises BusyError when processes came into the cgroup meanwhile, so it became threaded."""
+    before = threaded.kind(cgroup)
+    cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
+    if threaded.kind(cgroup) != before:
+        raise BusyError(f"{cgroup.path}: a process came into it meanwhile, so it can have no controllers. Try again")

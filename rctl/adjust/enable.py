@@ -6,14 +6,15 @@ from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotAvailableError
 from ..formats import File
-from . import single_writer
+from . import single_writer, threaded
 from .plan import Enable
 
 
 def missing(tree: Tree, path: str, file: File) -> list[Enable]:
     """The steps after which ``file`` exists in the cgroup ``path``, parents first.
 
-    Raises NotAvailableError, with the reason and the remedy, when no step could bring it about.
+    Raises NotAvailableError, or BusyError where a cgroup above has processes of its own, when no step could bring it
+    about.
     """
     name = file.controller
     if not name or path == "/":
@@ -23,18 +24,18 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
             f"{file.name}: the {name} controller is not available on this host: it is missing from the root's "
             f"cgroup.controllers. Enable it in the kernel (CONFIG, cgroup_disable=) or unmount it from cgroup v1"
         )
-    parts = path.strip("/").split("/")[:-1]
-    ancestors = ["/", *("/" + "/".join(parts[: i + 1]) for i in range(len(parts)))]
-    found = []
-    for ancestor in ancestors:
-        with tree.walk(ancestor) as here:
-            if name not in enabled(here, SUBTREE_CONTROL):
-                if single_writer.applies() and not single_writer.given_away(tree, ancestor):
-                    raise NotAvailableError(
-                        f"{file.name}: the {name} controller is not enabled in {ancestor}, which is systemd's to do. "
-                        f"Set Delegate=yes (or DelegateControllers={name}) on the unit above {path}"
-                    )
-                found.append(Enable(ancestor, (name,)))
+    found, given_away = [], not single_writer.applies()
+    for here in tree.way(path.rpartition("/")[0]):
+        given_away = given_away or (here.path != "/" and single_writer.delegated(here))
+        if name in enabled(here, SUBTREE_CONTROL):
+            continue
+        if not given_away:
+            raise NotAvailableError(
+                f"{file.name}: the {name} controller is not enabled in {here.path}, which is systemd's to do. "
+                f"Set Delegate=yes (or DelegateControllers={name}) on the unit above {path}"
+            )
+        threaded.check_enable(here, name, file.name)
+        found.append(Enable(here.path, (name,)))
     if not found:
         raise NotAvailableError(_absent(file, path))
     return found

@@ -38,12 +38,7 @@ def check(tree: Tree, ve: Cgroup) -> None:
 
 def given_away(tree: Tree, path: str) -> bool:
     """Whether the cgroup is a delegated unit or lies below one."""
-    while path.strip("/"):
-        with tree.walk(path) as here:
-            if delegated(here):
-                return True
-        path = path.rpartition("/")[0]
-    return False
+    return any(here.path != "/" and delegated(here) for here in tree.way(path))
 
 
 def delegated(cgroup: Cgroup) -> bool:

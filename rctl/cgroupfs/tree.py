@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -106,6 +106,22 @@ class Tree:
                     here.close()
             here = below
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
+
+    def way(self, path: str) -> Iterator[Cgroup]:
+        """The cgroups from the root down to ``path``, each open until the next. Raises as ``walk``.
+
+        One step for each level: to walk to each of them anew would take as many steps as the square of the depth.
+        """
+        here = self.walk("/")
+        try:
+            yield here
+            for part in filter(None, path.split("/")):
+                below = here.child(part)
+                here.close()
+                here = below
+                yield here
+        finally:
+            here.close()
 
     def names(self) -> list[str]:
         """Names of the managed VEs, sorted; empty when rctl's place does not exist yet."""

@@ -14,14 +14,17 @@ import msgspec
 from ..formats import File, Whole, Write, flat_keyed
 from ..host import Host
 
-PROCS, THREADS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL = (
-    f"cgroup.{name}" for name in ("procs", "threads", "subtree_control", "controllers", "events", "stat", "kill")
+PROCS, THREADS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL, TYPE = (
+    f"cgroup.{name}"
+    for name in ("procs", "threads", "subtree_control", "controllers", "events", "stat", "kill", "type")
 )
+THREADED = frozenset(("cpu", "cpuset", "perf_event", "pids"))
+"""Controllers that can divide the threads of a process: https://docs.kernel.org/admin-guide/cgroup-v2.html#threads"""
 FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
 FILES = (FREEZE,)
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
-_STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, THREADS, "cgroup.type"}
+_STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, THREADS, TYPE}
 _ACTIONS = {"memory.reclaim"}
 NO_LIMITS = _STRUCTURE | _ACTIONS
 """Files that are never written verbatim: they move or kill processes, or hold nothing."""

@@ -7,6 +7,7 @@ import resource
 
 from ..adjust.single_writer import BOOTED, given_away
 from ..adjust.state import State, default_state
+from ..adjust.threaded import kind
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
@@ -47,8 +48,7 @@ def _tree_checks(tree: Tree, machine: Machine, found: list[mounts.Mount], v1: di
 
 def _place_checks(tree: Tree, place: Cgroup, machine: Machine, mount: str) -> list[Check]:
     path, uid = place.path, os.geteuid()
-    real_root = path == "/" and not place.has("cgroup.events")
-    inner = rights.inner_processes(path, own_processes(place), real_root, enabled(place, SUBTREE_CONTROL))
+    inner = rights.inner_processes(path, own_processes(place), kind(place), enabled(place, SUBTREE_CONTROL))
     return [
         rights.write(path, probe.may_write(place), uid),
         rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, mount),

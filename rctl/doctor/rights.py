@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ..adjust.threaded import explained
 from .check import Check
 
 NEEDED = (".", "cgroup.procs", "cgroup.subtree_control")
@@ -30,9 +31,14 @@ def write(path: str, may: Mapping[str, bool], uid: int) -> Check:
     return Check("permission", "fail", f"user {uid} may not write in {path}: {what}", remedy)
 
 
-def inner_processes(path: str, count: int, real_root: bool, enabled: Collection[str]) -> Check | None:
-    """A cgroup that is not the real root and holds processes cannot hand controllers to children (EBUSY)."""
-    if not count or real_root or enabled:
+def inner_processes(path: str, count: int, kind: str, enabled: Collection[str]) -> Check | None:
+    """Whether VEs below ``path`` can have controllers and processes. ``kind``: its ``cgroup.type``, empty for the root.
+
+    A cgroup that is not the real root and holds processes cannot hand controllers to children (EBUSY, or threaded).
+    """
+    if kind not in ("", "domain"):
+        return Check("processes", "fail", f"{path} is {kind!r} (cgroup.type)", explained(kind))
+    if not count or not kind or enabled:
         return None
     remedy = f"Move them into a child first: mkdir a cgroup below {path} and write each pid to its cgroup.procs"
     return Check("processes", "fail", f"{count} live in {path} itself, so its children get no controllers", remedy)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from ..adjust import single_writer
+from ..adjust import single_writer, threaded
 from ..adjust.account import Account
 from ..adjust.engine import Options, adjust
 from ..adjust.life import family, processes, remove_empty
@@ -151,7 +151,8 @@ def check_empty(ve: Cgroup, name: str) -> list[int]:
 
 
 def enter(ve: Cgroup) -> None:
-    """Move the calling process into the VE. Its memory so far stays charged where it was."""
+    """Move the calling process into the VE. Its memory so far stays charged where it was. Raises RctlError."""
+    threaded.check_enter(ve)
     ve.write(core.PROCS, "0")
 
 
@@ -180,6 +181,7 @@ def attach(ve: Cgroup, pids: Sequence[int]) -> None:
     except (psutil.NoSuchProcess, FileNotFoundError, ValueError):
         missing = next(pid for pid in pids if not psutil.pid_exists(pid))
         raise NotFoundError(f"{missing}: there is no such process. See ps") from None
+    threaded.check_enter(ve)
     moved: list[tuple[psutil.Process, str]] = []
     try:
         for process, before in known:

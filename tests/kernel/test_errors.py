@@ -8,7 +8,7 @@ import pytest
 from rctl.adjust.history import history
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
+from rctl.errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from tests.kernel.helpers import MOUNT, Recorder, Ve, no_journal, refused, set_all
 from tests.kernel.workload import sleeper
 
@@ -56,7 +56,7 @@ def test_a_controller_for_a_cgroup_whose_parent_has_processes(scratch: Path, tre
     sleeper(scratch)
     parent = Ve(tree, f"/{scratch.relative_to(MOUNT)}")
     below = Ve(tree, f"{parent.path}/below")
-    with refused(KernelError, "cgroup.subtree_control: .* EBUSY: in use: a VE with processes", parent, below):
+    with refused(BusyError, "^memory.max: .* has 1 process.es. of its own: .* Move them into a child", parent, below):
         set_all(tree, {parent: {"cpu.weight": 300}, below: {"memory.max": "10M"}})
     assert list(history(state)) == []
 

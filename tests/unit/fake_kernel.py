@@ -32,6 +32,7 @@ from rctl.limits import Limits, decode, nest
 PAGE = 4096
 FIRST_FD = 1_000_000
 CONTROLLERS = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
+THREADED = {"cpu", "cpuset", "pids"}
 BOOT = "b007"
 INTERRUPT = "interrupt"
 CRASH = "crash"
@@ -67,7 +68,15 @@ _OTHERS = {
     "cpuset": ("cpuset.cpus.effective", "cpuset.mems.effective"),
     "pids": ("pids.current",),
     "hugetlb": ("hugetlb.2MB.current",),
-    "": ("cgroup.procs", "cgroup.controllers", "cgroup.events", "cgroup.stat", "cgroup.kill", "memory.pressure"),
+    "": (
+        "cgroup.procs",
+        "cgroup.controllers",
+        "cgroup.events",
+        "cgroup.stat",
+        "cgroup.kill",
+        "cgroup.type",
+        "memory.pressure",
+    ),
 }
 _HOME = {
     name: controller
@@ -134,6 +143,13 @@ class Node:
     def enabled(self) -> set[str]:
         """Controllers enabled for the children."""
         return set(self.files["cgroup.subtree_control"].split())
+
+    @property
+    def kind(self) -> str:
+        """``cgroup.type``, where nobody makes a cgroup threaded on purpose."""
+        if any(above.procs and above.enabled for above in self.line() if above is not self):
+            return "domain invalid"
+        return "domain threaded" if self.procs and self.enabled else "domain"
 
     @property
     def tasks(self) -> bool:
@@ -267,6 +283,7 @@ class FakeKernel:
         found: dict[str, Callable[[], str]] = {
             "cgroup.controllers": lambda: " ".join(sorted(available)),
             "cgroup.procs": lambda: "\n".join(map(str, sorted(node.procs))),
+            "cgroup.type": lambda: node.kind,
             "cgroup.events": lambda: f"populated {int(node.tasks)}\nfrozen {node.files['cgroup.freeze']}",
             "cgroup.stat": lambda: f"nr_descendants {len(list(node.family())) - 1}\nnr_dying_descendants 0",
             "memory.current": lambda: str(node.current),
@@ -353,7 +370,8 @@ class FakeKernel:
         on = {word[1:] for word in text.split() if word[0] == "+"} - node.enabled
         off = {word[1:] for word in text.split() if word[0] == "-"} & node.enabled
         _require(on <= available, errno.ENOENT)
-        _require(not (on and node.procs and node.parent), errno.EBUSY)
+        inside = any(child.tasks for child in node.children.values())
+        _require(not (on and node.procs and node.parent and (inside or on - THREADED)), errno.EBUSY)
         _require(not any(child.enabled & off for child in node.children.values()), errno.EBUSY)
         node.files["cgroup.subtree_control"] = " ".join(sorted((node.enabled | on) - off))
         for child in node.children.values():
@@ -366,7 +384,9 @@ class FakeKernel:
 
     def _move(self, node: Node, value: str) -> None:
         _require(value.isdecimal())
-        _require(not (node.enabled and node.parent), errno.EBUSY)
+        _require(node.parent is None or node.kind != "domain invalid", errno.EOPNOTSUPP)
+        inside = any(child.tasks for child in node.children.values())
+        _require(not (node.parent and node.enabled and (inside or node.enabled - THREADED)), errno.EBUSY)
         pid = int(value) or os.getpid()
         for one in self.root.family():
             one.procs.discard(pid)

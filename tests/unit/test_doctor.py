@@ -100,10 +100,17 @@ class TestRights:
         assert check.found == "user 1000 may not write in /: the directory, cgroup.subtree_control"
 
     def test_processes_in_an_inner_node_keep_controllers_from_children(self) -> None:
-        assert rights.inner_processes("/", 3, real_root=True, enabled=()) is None
-        check = rights.inner_processes("/", 3, real_root=False, enabled=())
+        assert rights.inner_processes("/", 3, kind="", enabled=()) is None
+        check = rights.inner_processes("/", 3, kind="domain", enabled=())
         assert check
         assert check.state == "fail"
+
+    @pytest.mark.parametrize("kind", ["domain threaded", "domain invalid", "threaded"])
+    def test_a_threaded_place_holds_no_ves(self, kind: str) -> None:
+        check = rights.inner_processes("/a", 3, kind=kind, enabled=("pids",))
+        assert check
+        assert check.state == "fail"
+        assert repr(kind) in check.found
 
     def test_a_host_run_by_systemd_needs_a_delegated_unit(self) -> None:
         assert rights.systemd(False, "/", False, 0, "/sys/fs/cgroup").state == "ok"

@@ -17,7 +17,16 @@ from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event
 from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, ShrinkError, UsageError
+from rctl.errors import (
+    BusyError,
+    GoneError,
+    KernelError,
+    NotAvailableError,
+    NotFoundError,
+    RctlError,
+    ShrinkError,
+    UsageError,
+)
 from tests.unit.fake_kernel import BOOT, CONTROLLERS, FakeKernel, Operation, limits, state_folder
 
 M = 1 << 20
@@ -181,13 +190,34 @@ def test_a_file_that_the_kernel_lacks_is_named_with_the_kernel_that_brought_it()
     assert "Linux 5.14" in str(error)
 
 
-def test_a_parent_with_processes_cannot_have_controllers_for_its_children() -> None:
+@pytest.mark.parametrize("limit", ["pids.max", "memory.max"])
+def test_threaded_by_accident_is_refused_before_anything_is_written(limit: str) -> None:
     kernel = FakeKernel()
-    kernel.make("/a", procs=(7,))
+    kernel.make("/a", enable=False, procs=(7, 8))
     kernel.make("/a/b", enable=False)
     with state_folder() as state, kernel.installed() as tree:
-        error = Bench(kernel, tree, state).refusal(KernelError, {"/a/b": {"pids.max": 9}})
-    assert "Move the processes first" in str(error)
+        error = Bench(kernel, tree, state).refusal(BusyError, {"/a/b": {limit: 1 << 20}})
+        assert kernel.writes == []
+    assert str(error).startswith(f"{limit}: ")
+    assert "/a, which has 2 process(es) of its own" in str(error)
+    assert "Move them into a child first" in str(error)
+
+
+def test_threaded_by_a_process_that_comes_meanwhile_is_rolled_back() -> None:
+    kernel = FakeKernel()
+    kernel.make("/a/b", enable=False)
+
+    def move_in(operation: Operation) -> None:
+        if (operation.kind, operation.path, operation.text) == ("write", "/a", "+pids"):
+            kernel.node("/a").procs.add(7)
+
+    kernel.broken = move_in
+    with state_folder() as state, kernel.installed() as tree:
+        before = kernel.limits()
+        with pytest.raises(BusyError, match=r"^/a: a process came into it meanwhile"):
+            Bench(kernel, tree, state).adjust({"/a/b": {"pids.max": 9}})
+    assert kernel.limits() == before
+    assert kernel.get("/a/b", "cgroup.type") == "domain"
 
 
 def test_a_parent_that_may_not_be_written_leaves_nothing_in_doubt() -> None:
