@@ -15,12 +15,12 @@ import msgspec
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts, raise_file_limit
 from ..cgroupfs.tree import Tree
-from ..controllers import core, cpuset
+from ..controllers import core
 from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError, naming
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, file_named, writes
-from . import expand, failures, plan, single_writer
+from . import expand, failures, plan, single_writer, widen
 from .account import Account, failed, outcomes
 from .apply import run
 from .caveats import caveats
@@ -274,26 +274,23 @@ def _look(
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
         if clears:
-            wanted = tuple(write if write.wanted else _with_tasks(write, tree, ve, texts, notes) for write in wanted)
+            wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
     return changes, merged(enables), notes
 
 
-def _with_tasks(write: Write, tree: Tree, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
-    """A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): all that there are allows the same.
-
-    Not the parent's list, which may be about to change in the same adjustment; the kernel keeps the VE within it.
+def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
+    """A list that cannot be emptied under tasks is widened instead (``widen``).
 
     Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
     """
-    now = (texts[write.file.name] or "").strip() if isinstance(write.file, cpuset.RangesFile) else ""
+    now = (texts[write.file.name] or "").strip() if widen.applies(write.file) else ""
     if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
         return write
-    everything = tree.root.read(f"{write.file.name}.effective").strip()
+    everything = widen.everything(write.file)
     if now != everything:
-        notes.append(
-            f"{ve.path}: {write.file.name}: {everything}, all that the parent has: under tasks it cannot be empty"
-        )
+        widen.check(ve, write.file)
+        notes.append(widen.note(ve, write.file))
     return msgspec.structs.replace(write, wanted=everything)
 
 

@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, memory
 from ..errors import KernelError, RctlError
+from ..formats import File
 from ..limits import file_named
+from . import widen
 from .plan import Set
 from .shrink import held, lower_high
 
@@ -40,9 +42,9 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     try:
         text = cgroup.exchange(step.file, file.line(step.new, step.key))
     except KernelError as error:
-        if error.errno != errno.ENOSPC or step.new:
+        if error.errno != errno.ENOSPC or step.new or not widen.applies(file):
             raise
-        return _widen(cgroup, step)
+        return _widened(cgroup, file)
     got = file.entry(text, step.key)
     if got != step.new and not file.holds(got, step.new) and (step.exact or got == step.old):
         raise RctlError(
@@ -52,14 +54,10 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     return []
 
 
-def _widen(cgroup: Cgroup, step: Set) -> list[str]:
-    """A list with tasks on it cannot be emptied (ENOSPC): give it all that there are, which allows the same.
-
-    Not only what the parent has now: the VE is to follow the parent again when that changes.
-    """
-    everything = cgroup.root_text(f"{step.file}.effective").strip()
-    cgroup.write(step.file, everything)
-    return [f"{cgroup.path}: {step.file}: {everything}, all of the parent's or more: under tasks it cannot be empty"]
+def _widened(cgroup: Cgroup, file: File) -> list[str]:
+    widen.check(cgroup, file)
+    cgroup.write(file.name, widen.everything(file))
+    return [widen.note(cgroup, file)]
 
 
 def _kills(cgroup: Cgroup) -> int:

@@ -135,14 +135,13 @@ class Cgroup:
             raise self.gone()
         return names
 
-    def root_text(self, name: str) -> str:
-        """The whole text of an interface file of the mount's root."""
+    def above(self) -> Cgroup:
+        """Open the cgroup directly above; not to be asked of the root. Raises GoneError, KernelError."""
         try:
-            fd = os.open("/".join([".."] * self.depth) or ".", _DIRECTORY, dir_fd=self.fd)
+            fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
         except OSError as error:
-            raise self._translated(name, "", error) from error
-        with Cgroup("/", fd) as root:
-            return root.read(name)
+            raise self._translated("", "", error) from error
+        return Cgroup(self.path.rpartition("/")[0] or "/", fd)
 
     def has(self, name: str) -> bool:
         """Whether the interface file is there."""

@@ -38,6 +38,29 @@ def this_host() -> Host:
     return Host(read, mmap.PAGESIZE)
 
 
+def possible(kind: str) -> str:
+    """All CPUs (``cpu``) or memory nodes (``node``) that this machine can ever have, as a list such as ``0-7``.
+
+    https://docs.kernel.org/admin-guide/cputopology.html (possible). A kernel without NUMA has node 0 and no such file.
+    """
+    try:
+        return _fact(f"/sys/devices/system/{kind}/possible")
+    except FileNotFoundError:
+        if kind == "node":
+            return "0"
+        raise
+
+
+def online_cpus() -> str:
+    """The CPUs that are online now, as a list."""
+    return _fact("/sys/devices/system/cpu/online")
+
+
+def _fact(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
 def raise_file_limit(descriptors: int) -> None:
     """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it."""
     if descriptors < 256:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import KernelError, RctlError, UsageError
+from rctl.errors import BusyError, KernelError, RctlError, UsageError
 from rctl.host import Host
 from rctl.units import Ranges
 from tests.kernel.helpers import MOUNT, Ve, refused
@@ -111,6 +111,43 @@ def test_undo_of_the_first_list_of_a_ve_with_tasks(ve: Ve, tree: Tree, host: Hos
     ve.set({"cpuset.cpus": 0})
     undo(tree, host, Options(), None)
     assert os.sched_getaffinity(worker.pid) == set(host.cpus)
+
+
+@pytest.fixture
+def offline(as_root: None, host: Host) -> Iterator[Path]:
+    """The last CPU is offline; the file that says so. It comes back at the end."""
+    switch = Path(f"/sys/devices/system/cpu/cpu{host.cpus[-1]}/online")
+    switch.write_text("0")
+    yield switch
+    switch.write_text("1")
+
+
+def test_undo_of_a_cpuset_while_a_cpu_is_offline(ve: Ve, tree: Tree, host: Host, offline: Path) -> None:
+    """What was empty is all CPUs again, also those that come back later."""
+    (ve.dir.parent / "cgroup.subtree_control").write_text("+cpuset")  # enabled before, so that it stays
+    worker = sleeper(ve.dir)
+    ve.set({"cpuset.cpus": host.cpus[0]})
+    undo(tree, host, Options(), None)
+    offline.write_text("1")
+    assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
+    assert os.sched_getaffinity(worker.pid) == set(host.cpus)
+
+
+def test_undo_of_a_cpuset_while_a_partition_holds_a_cpu(ve: Ve, other: Ve, tree: Tree, place: Path, host: Host) -> None:
+    """The undo neither takes the CPU from the partition nor leaves the VE confined and calls that undone."""
+    if place != MOUNT:
+        return
+    sleeper(ve.dir)
+    ve.set({"cpuset.cpus": host.cpus[0]})
+    for file, text in (("cpuset.cpus", str(host.cpus[-1])), ("cpuset.cpus.partition", "root")):
+        (other.dir / file).write_text(text)
+    with refused(
+        BusyError, f"^cpuset.cpus: cannot be emptied on {ve.path}, .* the partition of {other.path}", ve, other
+    ):
+        undo(tree, host, Options(), None)
+    (other.dir / "cpuset.cpus.partition").write_text("member")
+    undo(tree, host, Options(), None)
+    assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
 
 
 def test_setting_an_emptied_list_again_writes_nothing(ve: Ve) -> None:

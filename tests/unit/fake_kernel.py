@@ -24,7 +24,7 @@ from unittest import mock
 
 from rctl.adjust import fork, journal, lines, shrink, single_writer
 from rctl.adjust.state import State
-from rctl.cgroupfs import cgroup, labels, tree
+from rctl.cgroupfs import cgroup, files, labels, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
@@ -295,7 +295,9 @@ class FakeKernel:
             ),
             "pids.current": lambda: str(sum(len(one.procs) for one in node.family())),
             "hugetlb.2MB.current": lambda: "0",
-            "cpuset.cpus.effective": lambda: _ranges(self._effective(node, "cpuset.cpus", self.cpus)),
+            "cpuset.cpus.effective": lambda: _ranges(
+                self._effective(node, "cpuset.cpus", self.cpus) - self._given_to_partitions(node)
+            ),
             "cpuset.mems.effective": lambda: _ranges(self._effective(node, "cpuset.mems", 1)),
         }
         if file not in found:
@@ -391,6 +393,11 @@ class FakeKernel:
         for one in self.root.family():
             one.procs.discard(pid)
         node.procs.add(pid)
+
+    @staticmethod
+    def _given_to_partitions(node: Node) -> set[int]:
+        parts = [child for child in node.children.values() if child.files.get("cpuset.cpus.partition") == "root"]
+        return {cpu for child in parts for cpu in _numbers(child.files["cpuset.cpus"])}
 
     def _effective(self, node: Node, file: str, count: int) -> set[int]:
         if node.parent is None:
@@ -502,6 +509,8 @@ class FakeKernel:
                 (journal, "let_go", journal_calls.let_go),
                 (shrink, "time", clock),
                 (single_writer, "BOOTED", "/nowhere"),
+                (files, "possible", lambda kind: f"0-{self.cpus - 1}" if kind == "cpu" else "0"),
+                (files, "online_cpus", lambda: f"0-{self.cpus - 1}"),
             ):
                 stack.enter_context(mock.patch.object(place, name, stand_in))
             yield stack.enter_context(Tree.open("/"))

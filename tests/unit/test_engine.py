@@ -146,6 +146,18 @@ def test_a_weight_wakes_an_idle_ve(bench: Bench) -> None:
     assert bench.kernel.get("/rctl-web1", "cpu.weight") == "300"
 
 
+def test_a_cpu_list_is_not_widened_over_a_siblings_partition() -> None:
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1", procs=(7,))
+    kernel.make("/rctl-web2")
+    kernel.put("/rctl-web1", "cpuset.cpus", "0")
+    kernel.put("/rctl-web2", "cpuset.cpus", "3")
+    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
+    with state_folder() as state, kernel.installed() as tree:
+        error = Bench(kernel, tree, state).refusal(BusyError, {"web1": {"cpuset.cpus": ""}})
+    assert "the partition of /rctl-web2" in str(error)
+
+
 def test_a_cpu_list_with_tasks_on_it_is_widened_to_all_cpus_for_it_cannot_be_emptied(bench: Bench) -> None:
     bench.adjust({"web1": {"cpuset.cpus": "1"}})
     account = bench.adjust({"web1": {"cpuset.cpus": ""}})

@@ -1,0 +1,54 @@
+"""A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): every one that can ever be there allows the same.
+
+The kernel takes all *possible* ones, those that are offline now included, and keeps the VE within its parent. So the VE
+follows its parent again, also to CPUs that come back later; ``.effective`` shows which are in effect now.
+"""
+
+from __future__ import annotations
+
+from ..cgroupfs import files
+from ..cgroupfs.cgroup import Cgroup
+from ..controllers.cpuset import CPUS, MEMS, PARTITION, RangesFile
+from ..errors import BusyError
+from ..formats import File
+from ..units import Ranges
+
+_KINDS = {CPUS.name: "cpu", MEMS.name: "node"}
+
+
+def applies(file: File) -> bool:
+    """Whether the file is such a list."""
+    return isinstance(file, RangesFile)
+
+
+def everything(file: File) -> str:
+    """The list of all possible CPUs, or nodes, as the kernel prints it."""
+    return files.possible(_KINDS[file.name])
+
+
+def note(ve: Cgroup, file: File) -> str:
+    """What people are told about it."""
+    return f"{ve.path}: {file.name}: {everything(file)}, all there can be: under tasks it cannot be empty"
+
+
+def check(ve: Cgroup, file: File) -> None:
+    """Raises BusyError when CPUs are a sibling's partition: to have them on this list, too, makes that invalid."""
+    if file is not CPUS:
+        return
+    with ve.above() as parent:
+        if _all_in_effect(parent):
+            return
+        for name in parent.children():
+            with parent.child(name) as sibling:
+                kind = (sibling.read_if_there(PARTITION.name) or "member").strip()
+                if kind != "member" and "invalid" not in kind and sibling.ino != ve.ino:
+                    raise BusyError(
+                        f"{file.name}: cannot be emptied on {ve.path} under tasks, nor hold all CPUs: some are the "
+                        f"partition of {sibling.path}. Make that a member first, end the tasks, or name CPUs"
+                    )
+
+
+def _all_in_effect(parent: Cgroup) -> bool:
+    """Whether the parent has all its CPUs itself, so no child's partition took any."""
+    effective = Ranges.parse(parent.read_if_there(f"{CPUS.name}.effective") or "")
+    return set(effective.numbers) >= set(Ranges.parse(files.online_cpus()).numbers)
