@@ -27,12 +27,16 @@ class Cgroup:
     ``path`` is the absolute cgroup path (``/`` is the root of the mount), for people and for the journal only.
     """
 
-    __slots__ = ("_edits", "_ino", "fd", "path")
+    __slots__ = ("_edits", "_ino", "device", "fd", "path")
 
-    def __init__(self, path: str, fd: int) -> None:
-        """Take over an open directory descriptor. Tests may hand in a plain directory; see ``Tree`` for real ones."""
+    def __init__(self, path: str, fd: int, device: int = 0) -> None:
+        """Take over an open directory descriptor. Tests may hand in a plain directory; see ``Tree`` for real ones.
+
+        ``device``: the number of the mount's device, which each cgroup must be of; 0: not known.
+        """
         self.path = path
         self.fd = fd
+        self.device = device
         self._ino = 0
         self._edits: dict[str, int] = {}
 
@@ -44,9 +48,9 @@ class Cgroup:
 
     @property
     def ino(self) -> int:
-        """The inode number, by which the cgroup is known."""
+        """The inode number, by which the cgroup is known. Raises NotFoundError for what is no cgroup of this mount."""
         if not self._ino:
-            self._ino = os.fstat(self.fd).st_ino
+            self.know(os.fstat(self.fd))
         return self._ino
 
     def learn_inodes(self, children: Mapping[str, Cgroup]) -> None:
@@ -60,9 +64,11 @@ class Cgroup:
                 if entry.name in children:
                     children[entry.name]._ino = entry.inode()
 
-    def know_inode(self, ino: int) -> None:
-        """Take the inode from one who has just asked."""
-        self._ino = ino
+    def know(self, facts: os.stat_result) -> None:
+        """Take the inode from one who has just asked. Raises NotFoundError for what is no cgroup of this mount."""
+        if self.device and facts.st_dev != self.device:
+            raise NotFoundError(f"{self.path}: another file system is mounted over it. Unmount it, see findmnt")
+        self._ino = facts.st_ino
 
     def is_leaf(self) -> bool:
         """Whether there is no cgroup below: a directory's links are its own two and one for each directory in it.
@@ -108,7 +114,7 @@ class Cgroup:
         """Open the cgroup ``name`` directly below. Raises NotFoundError, GoneError."""
         path = f"/{name}" if self.path == "/" else f"{self.path}/{name}"
         try:
-            return Cgroup(path, os.open(name, _DIRECTORY, dir_fd=self.fd))
+            return Cgroup(path, os.open(name, _DIRECTORY, dir_fd=self.fd), self.device)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 raise NotFoundError(f"{path}: there is no such cgroup. See rctl ls") from None
@@ -141,7 +147,7 @@ class Cgroup:
             fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
         except OSError as error:
             raise self._translated("", "", error) from error
-        return Cgroup(self.path.rpartition("/")[0] or "/", fd)
+        return Cgroup(self.path.rpartition("/")[0] or "/", fd, self.device)
 
     def has(self, name: str) -> bool:
         """Whether the interface file is there."""

@@ -47,7 +47,7 @@ class Node:
         self.leaf = True
         self.watch: int | None = None
         facts = os.fstat(cgroup.fd)
-        cgroup.know_inode(facts.st_ino)
+        cgroup.know(facts)
         self.made = facts.st_ctime
 
     def names(self) -> tuple[str, ...]:

@@ -14,42 +14,43 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Self
 
-from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
-from ..formats import VE_NAME, unescaped
-from . import labels
+from ..errors import GoneError, NotFoundError, UsageError
+from ..formats import VE_NAME
+from . import labels, mounts
 from .cgroup import _DIRECTORY, Cgroup
-
-Stat = Callable[[str], os.stat_result]
 
 PREFIX = "rctl-"
 LABEL = "label:"
 _MANY = 64
 _PATTERN = frozenset("*?[")
+_USUAL = mounts.Mount(mounts.USUAL)
 
 
 class Tree:
     """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
 
-    __slots__ = ("_stem", "base", "prefix", "root")
+    __slots__ = ("_stem", "base", "mount", "prefix", "root")
 
-    def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX) -> None:
-        """``root`` is the mount's root. Tests may hand in a plain directory's handle."""
+    def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX, mount: mounts.Mount = _USUAL) -> None:
+        """``root`` is the root of the ``mount``. Tests may hand in a plain directory's handle."""
         self.root = root
+        self.mount = mount
         self.base = base
         self.prefix = prefix
         self._stem = f"{base.rstrip('/')}/{prefix}"
 
     @classmethod
     def open(cls, place: str | None = None) -> Self:
-        """Open this host's cgroup2 mount. ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself.
+        """Open this host's cgroup2 mount, ``$RCTL_MOUNT`` or the one that ``mounts.choose`` takes.
 
-        Raises NotAvailableError where no cgroup2 is mounted, UsageError for a bad ``RCTL_TREE``.
+        ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself. Raises NotAvailableError where no
+        cgroup2 is mounted, UsageError for a bad ``RCTL_TREE`` or ``RCTL_MOUNT``.
         """
         place = place or os.environ.get("RCTL_TREE") or "/"
         check_path(place, "RCTL_TREE")
-        mount = cgroup2_mount()
-        root = Cgroup("/", os.open(mount, _DIRECTORY))
-        return cls(root) if place == "/" else cls(root, place.rstrip("/"), "")
+        mount = mounts.find(os.environ.get("RCTL_MOUNT"))
+        root = Cgroup("/", os.open(mount.point, _DIRECTORY), mounts.number(mount.device))
+        return cls(root, mount=mount) if place == "/" else cls(root, place.rstrip("/"), "", mount)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +93,9 @@ class Tree:
             self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
 
     def walk(self, path: str) -> Cgroup:
-        """Open a cgroup path component by component, following no link and leaving no mount."""
+        """Open a cgroup path component by component, following no link and leaving no mount. Raises NotFoundError."""
+        if self.mount.over:
+            self._check_not_covered(path)
         if path.rfind("/") == 0 and len(path) > 1:
             return self.root.child(path[1:])
         here = self.root
@@ -106,6 +109,22 @@ class Tree:
                     here.close()
             here = below
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
+
+    def _check_not_covered(self, path: str) -> None:
+        for covered in self.mount.over:
+            if path == covered or path.startswith(covered + "/"):
+                where = self.mount.point.rstrip("/") + covered
+                raise NotFoundError(f"{path}: another file system is mounted over {where}. Unmount it, see findmnt")
+
+    def cgroup_of(self, pid: int | str) -> str | None:
+        """The path of the cgroup of a process (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).
+
+        ``None`` when it lies outside this mount, as that of a process outside the caller's cgroup namespace does.
+        Raises FileNotFoundError or ProcessLookupError when there is no such process.
+        """
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+            path = next(line.rstrip("\n")[3:] for line in lines if line.startswith("0::"))
+        return mounts.inside(self.mount.part, path)
 
     def way(self, path: str) -> Iterator[Cgroup]:
         """The cgroups from the root down to ``path``, each open until the next. Raises as ``walk``.
@@ -201,37 +220,9 @@ def check_path(path: str, what: str) -> str:
     return "/" + "/".join(parts)
 
 
-def cgroup2_mount(mountinfo: str = "/proc/self/mountinfo", stat: Stat = os.stat) -> str:
-    """Where cgroup2 is mounted (proc(5)), the first such mount that nothing is mounted over.
-
-    The kernel's own word that it is cgroup2, and that what opens there is of the mount's own device.
-    Raises NotAvailableError when there is none.
-    """
-    covered = ""
-    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            left, _, right = line.partition(" - ")
-            if right.startswith("cgroup2 "):
-                _, _, number, _, point, *_ = left.split(" ")
-                place = unescaped(point)
-                if _device(place, stat) == number:
-                    return place
-                covered = covered or place
-    if covered:
-        raise NotAvailableError(f"cgroup2: another file system is mounted over {covered}. Unmount it, see findmnt")
-    raise NotAvailableError(
-        "cgroup2: not mounted on this host. "
-        "Boot with systemd.unified_cgroup_hierarchy=1, or mount -t cgroup2 none /sys/fs/cgroup"
-    )
-
-
-def _device(place: str, stat: Stat) -> str:
-    """The ``MAJOR:MINOR`` of the file system that a path shows; empty for none."""
-    try:
-        number = stat(place).st_dev
-    except OSError:
-        return ""
-    return f"{os.major(number)}:{os.minor(number)}"
+def cgroup2_mount() -> str:
+    """Where the cgroup2 is mounted that rctl works on. Raises as ``mounts.find``."""
+    return mounts.find(os.environ.get("RCTL_MOUNT")).point
 
 
 def enabled(cgroup: Cgroup, file: str) -> frozenset[str]:

@@ -23,8 +23,8 @@ def doctor(json: Json = False) -> None:
     try:
         with Tree.open() as tree:
             checks = diagnose(tree)
-    except NotAvailableError:
-        checks = diagnose(None)
+    except NotAvailableError as error:
+        checks = diagnose(None, problem=str(error))
     if json:
         say(as_json(checks))
     else:

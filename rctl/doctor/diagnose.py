@@ -9,6 +9,7 @@ from ..adjust.single_writer import BOOTED, given_away
 from ..adjust.state import State, default_state
 from ..adjust.threaded import kind
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.mounts import cgroup_mounts
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
@@ -18,24 +19,28 @@ from .check import Check
 from .machine import Machine
 
 
-def diagnose(tree: Tree | None, machine: Machine | None = None, state: State | None = None) -> list[Check]:
-    """All checks. ``tree``: the cgroup2 mount, ``None``: there is none. ``machine``, ``state``: unset, this host's."""
+def diagnose(
+    tree: Tree | None, machine: Machine | None = None, state: State | None = None, problem: str = ""
+) -> list[Check]:
+    """All checks. ``tree``: the cgroup2 mount, ``None``: there is none to work on, for the reason ``problem``.
+
+    ``machine``, ``state``: unset, this host's.
+    """
     machine = machine or Machine()
     state = state or default_state()
-    found = mounts.cgroup_mounts(machine.read("/proc/self/mountinfo") or "")
+    found = cgroup_mounts(machine.read("/proc/self/mountinfo") or "")
     v1 = mounts.held_by_v1(found, machine.read("/proc/cgroups") or "")
-    checks = [mounts.mounted(found, v1)]
+    checks = [mounts.mounted(found, v1, tree.mount.point if tree else None, problem)]
     if tree:
-        checks += _tree_checks(tree, machine, found, v1)
+        checks += _tree_checks(tree, machine, v1)
     return checks + _host_checks(machine, tree) + [own.state_folder(state), own.journals(state)]
 
 
-def _tree_checks(tree: Tree, machine: Machine, found: list[mounts.Mount], v1: dict[str, str]) -> list[Check]:
+def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check]:
     """What can be said of the tree and of rctl's place in it."""
-    point = next((mount.point for mount in found if mount.kind == "cgroup2"), "/sys/fs/cgroup")
     try:
         with tree.walk(tree.base) as place:
-            checks, own_controllers = _place_checks(tree, place, machine, point), enabled(place, CONTROLLERS)
+            checks, own_controllers = _place_checks(tree, place, machine), enabled(place, CONTROLLERS)
     except NotFoundError:
         checks, own_controllers = [rights.missing_place(tree.base)], frozenset()
     mine = controllers.Place(tree.base, own_controllers, probe.may_write(tree.root)[SUBTREE_CONTROL])
@@ -46,12 +51,12 @@ def _tree_checks(tree: Tree, machine: Machine, found: list[mounts.Mount], v1: di
     ]
 
 
-def _place_checks(tree: Tree, place: Cgroup, machine: Machine, mount: str) -> list[Check]:
+def _place_checks(tree: Tree, place: Cgroup, machine: Machine) -> list[Check]:
     path, uid = place.path, os.geteuid()
     inner = rights.inner_processes(path, own_processes(place), kind(place), enabled(place, SUBTREE_CONTROL))
     return [
         rights.write(path, probe.may_write(place), uid),
-        rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, mount),
+        rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, tree.mount.point),
         *([inner] if inner else []),
     ]
 

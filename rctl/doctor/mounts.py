@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from ..formats import unescaped
+from ..cgroupfs.mounts import Mount
 from .check import Check
 
 NO_V1 = (
     "Boot with systemd.unified_cgroup_hierarchy=1 (where systemd runs) or cgroup_no_v1=all on the kernel's command line"
 )
-
-
-class Mount(msgspec.Struct, frozen=True):
-    """``kind``: cgroup2, or cgroup (v1). ``part``: what of it is mounted, ``/`` for all. ``options``: both columns'."""
-
-    point: str
-    kind: str
-    part: str
-    options: frozenset[str]
-
-
-def cgroup_mounts(mountinfo: str) -> list[Mount]:
-    """The cgroup mounts, in order."""
-    found = []
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, tail = left.split(" "), right.split(" ")
-        if tail[0] in ("cgroup", "cgroup2") and len(fields) > 5:
-            options = frozenset(fields[5].split(",")) | frozenset(tail[-1].split(","))
-            found.append(Mount(unescaped(fields[4]), tail[0], unescaped(fields[3]), options))
-    return found
 
 
 def held_by_v1(mounts: list[Mount], proc_cgroups: str) -> dict[str, str]:
@@ -40,15 +17,24 @@ def held_by_v1(mounts: list[Mount], proc_cgroups: str) -> dict[str, str]:
     return {row[0]: places.get(row[0], "") for row in rows if len(row) == 4 and row[1] != "0"}
 
 
-def mounted(mounts: list[Mount], v1: dict[str, str]) -> Check:
-    """Whether there is a cgroup2 mount that can be written, and what lies beside it."""
-    unified = next((mount for mount in mounts if mount.kind == "cgroup2"), None)
-    if unified is None:
+def mounted(mounts: list[Mount], v1: dict[str, str], chosen: str | None, problem: str = "") -> Check:
+    """Whether there is a cgroup2 mount that can be written, which one rctl works on, and what lies beside it.
+
+    ``chosen``: its mount point; ``None``: rctl takes none, for the reason ``problem``.
+    """
+    unified = [mount for mount in mounts if mount.kind == "cgroup2"]
+    if not unified:
         remedy = f"{NO_V1}; or mount it: mount -t cgroup2 none /sys/fs/cgroup"
         return Check("cgroup2", "fail", "not mounted", remedy)
-    options = ", ".join(sorted(unified.options & {"nsdelegate", "memory_recursiveprot", "favordynmods"}))
-    what = f"mounted at {unified.point}" + (f" ({options})" if options else "")
-    if "ro" in unified.options:
+    mine = next((mount for mount in reversed(unified) if mount.point == chosen), None)
+    if mine is None:
+        found, _, remedy = problem.removeprefix("cgroup2: ").partition(". ")
+        return Check("cgroup2", "fail", found, remedy)
+    options = ", ".join(sorted(mine.options & {"nsdelegate", "memory_recursiveprot", "favordynmods"}))
+    what = f"mounted at {mine.point}" + (f" ({options})" if options else "")
+    if others := [f"{mount.point} (its root is {mount.part})" for mount in unified if mount.point != chosen]:
+        what += f", not using {', '.join(others)}; RCTL_MOUNT chooses"
+    if "ro" in mine.options:
         remedy = "Run outside the container, or with a writable /sys/fs/cgroup"
         return Check("cgroup2", "fail", f"{what}, read-only", remedy)
     if v1:

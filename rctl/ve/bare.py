@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..adjust import single_writer, threaded
 from ..adjust.account import Account
@@ -156,17 +156,6 @@ def enter(ve: Cgroup) -> None:
     ve.write(core.PROCS, "0")
 
 
-def leave(home: str) -> None:
-    """Move the calling process back to where it was (``own_cgroup``)."""
-    with Tree.open() as tree, tree.walk(home) as cgroup:
-        enter(cgroup)
-
-
-def own_cgroup() -> str:
-    """The path of the calling process's cgroup."""
-    return _cgroup_of("self")
-
-
 def attach(ve: Cgroup, pids: Sequence[int]) -> None:
     """Move processes into the VE, all or none. A process is known by its id and start time, so none is mistaken.
 
@@ -177,28 +166,40 @@ def attach(ve: Cgroup, pids: Sequence[int]) -> None:
     import psutil
 
     try:
-        known = [(psutil.Process(pid), _cgroup_of(pid)) for pid in pids]
-    except (psutil.NoSuchProcess, FileNotFoundError, ValueError):
+        known = [psutil.Process(pid) for pid in pids]
+    except (psutil.NoSuchProcess, ValueError):
         missing = next(pid for pid in pids if not psutil.pid_exists(pid))
         raise NotFoundError(f"{missing}: there is no such process. See ps") from None
     threaded.check_enter(ve)
-    moved: list[tuple[psutil.Process, str]] = []
-    try:
-        for process, before in known:
-            if not process.is_running():
-                raise NotFoundError(f"{process.pid}: the process ended meanwhile")
-            ve.write(core.PROCS, str(process.pid))
-            moved.append((process, before))
-    except RctlError:
-        with Tree.open() as tree:
-            for process, before in reversed(moved):
+    with ExitStack() as stack:
+        homes = [stack.enter_context(home(pid)) for pid in pids] if len(pids) > 1 else []
+        moved: list[psutil.Process] = []
+        try:
+            for process in known:
+                if not process.is_running():
+                    raise NotFoundError(f"{process.pid}: the process ended meanwhile")
+                ve.write(core.PROCS, str(process.pid))
+                moved.append(process)
+        except RctlError:
+            for process, before in reversed(list(zip(moved, homes, strict=False))):
                 if process.is_running():
-                    with tree.walk(before) as home:
-                        home.write(core.PROCS, str(process.pid))
-        raise
+                    before.write(core.PROCS, str(process.pid))
+            raise
 
 
-def _cgroup_of(pid: int | str) -> str:
-    """The process's cgroup2 path (cgroups(7), /proc/PID/cgroup)."""
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
-        return next(line.rstrip("\n")[3:] for line in lines if line.startswith("0::"))
+def home(pid: int | str) -> Cgroup:
+    """The cgroup in which a process is (``self``: the caller's), held open so that the process can be put back.
+
+    Raises NotFoundError when there is no such process, NotAvailableError when its cgroup is not to be seen from here.
+    """
+    try:
+        with Tree.open() as tree:
+            path = tree.cgroup_of(pid)
+            if path is not None:
+                return tree.walk(path)
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotFoundError(f"{pid}: there is no such process. See ps") from None
+    raise NotAvailableError(
+        f"{pid}: its cgroup lies outside this cgroup namespace or mount, so it could not be put back there. "
+        "Move it alone, or run rctl outside the container"
+    )

@@ -7,12 +7,12 @@ import shutil
 import signal
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from ..cgroupfs.cgroup import Cgroup
-from ..errors import RctlError, UsageError
-from .bare import enter, leave, own_cgroup
+from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
+from .bare import enter, home
 
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -32,14 +32,18 @@ def run(ve: Cgroup, program: str, command: Sequence[str], *, detach: bool, wait:
     """
     if detach or wait:
         return _beside(ve, program, command, detach=detach)
-    home = own_cgroup()
-    enter(ve)
-    try:
-        _become(program, command)
-    except UsageError:
-        with suppress(RctlError):  # what went wrong first is what counts
-            leave(home)
-        raise
+    with ExitStack() as stack:
+        before: Cgroup | None = None
+        with suppress(NotAvailableError, NotFoundError):  # outside the namespace: then there is no way back
+            before = stack.enter_context(home("self"))
+        enter(ve)
+        try:
+            _become(program, command)
+        except UsageError:
+            with suppress(RctlError):  # what went wrong first is what counts
+                if before:
+                    enter(before)
+            raise
 
 
 def _beside(ve: Cgroup, program: str, command: Sequence[str], *, detach: bool) -> int:

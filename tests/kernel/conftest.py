@@ -185,7 +185,7 @@ def _remove(cgroup: Path) -> None:
     while True:
         for folder, _, _ in os.walk(cgroup, topdown=False):
             path = Path(folder)
-            for pid in (path / "cgroup.procs").read_text().split():
+            for pid in (path / "cgroup.threads").read_text().split():  # a threaded one does not tell processes
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             try:

@@ -141,9 +141,8 @@ def test_undo_of_a_cpuset_while_a_partition_holds_a_cpu(ve: Ve, other: Ve, tree:
     ve.set({"cpuset.cpus": host.cpus[0]})
     for file, text in (("cpuset.cpus", str(host.cpus[-1])), ("cpuset.cpus.partition", "root")):
         (other.dir / file).write_text(text)
-    with refused(
-        BusyError, f"^cpuset.cpus: cannot be emptied on {ve.path}, .* the partition of {other.path}", ve, other
-    ):
+    says = f"^cpuset.cpus: cannot be emptied on {ve.path} .* the partition of {other.path}"
+    with refused(BusyError, says, ve, other):
         undo(tree, host, Options(), None)
     (other.dir / "cpuset.cpus.partition").write_text("member")
     undo(tree, host, Options(), None)

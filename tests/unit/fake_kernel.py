@@ -24,7 +24,7 @@ from unittest import mock
 
 from rctl.adjust import fork, journal, lines, shrink, single_writer
 from rctl.adjust.state import State
-from rctl.cgroupfs import cgroup, files, labels, tree
+from rctl.cgroupfs import cgroup, files, labels, mounts, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
@@ -503,7 +503,7 @@ class FakeKernel:
                 (cgroup, "os", calls),
                 (tree, "os", calls),
                 (labels, "os", calls),
-                (tree, "cgroup2_mount", lambda: "/sys/fs/cgroup"),
+                (mounts, "find", lambda named: mounts.Mount(mounts.USUAL)),
                 (journal, "os", journal_calls),
                 (lines, "os", journal_calls),
                 (journal, "let_go", journal_calls.let_go),

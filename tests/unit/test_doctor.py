@@ -9,6 +9,7 @@ import pytest
 
 from rctl.adjust.state import State
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.mounts import cgroup_mounts
 from rctl.cgroupfs.tree import Tree
 from rctl.cli.doctor import lines
 from rctl.doctor import Check, controllers, diagnose, disks, host, mounts, own, rights, usable
@@ -26,8 +27,9 @@ CGROUPS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t{}\t1\t1\nmemory\
 
 class TestMounts:
     def mounted(self, mountinfo: str, proc_cgroups: str = "") -> Check:
-        found = mounts.cgroup_mounts(mountinfo)
-        return mounts.mounted(found, mounts.held_by_v1(found, proc_cgroups))
+        found = cgroup_mounts(mountinfo)
+        chosen = next((mount.point for mount in found if mount.kind == "cgroup2"), None)
+        return mounts.mounted(found, mounts.held_by_v1(found, proc_cgroups), chosen)
 
     def test_a_unified_host_is_well(self) -> None:
         assert self.mounted(UNIFIED, CGROUPS.format(0, 0)) == Check(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cgroupfs.tree import Tree, cgroup2_mount, check_path
+from rctl.cgroupfs.tree import Tree, check_path
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from tests.unit.fake_kernel import FakeKernel
 
@@ -215,62 +215,6 @@ def test_of_a_ve_that_was_removed_every_file_says_so(tree: Tree, kernel: FakeKer
         kernel.remove("/rctl-web2")
         with pytest.raises(GoneError, match="was removed meanwhile"):
             ve.write(file, "max")
-
-
-# The mount
-
-
-def mountinfo(tmp_path: Path, *lines: str) -> str:
-    place = tmp_path / "mountinfo"
-    place.write_text("".join(line + "\n" for line in lines))
-    return str(place)
-
-
-def mount(mountinfo: str, shows: dict[str, int]) -> str:
-    """What is found where paths show file systems of these devices (0:30 as 30)."""
-    return cgroup2_mount(mountinfo, lambda path: os.stat_result((0, 0, shows[path], 0, 0, 0, 0, 0, 0, 0)))
-
-
-ROOT = "24 1 8:1 / / rw - ext4 /dev/vda1 rw"
-V1 = "33 32 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
-
-
-def test_the_first_cgroup2_mount_is_taken(tmp_path: Path) -> None:
-    first = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
-    again = "90 24 0:30 /x /mnt/cgroup rw - cgroup2 none rw"
-    assert mount(mountinfo(tmp_path, ROOT, first, again), {"/sys/fs/cgroup": 30}) == "/sys/fs/cgroup"
-
-
-def test_a_mount_that_another_file_system_lies_over_is_passed_over(tmp_path: Path) -> None:
-    first = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
-    over = "36 35 0:77 / /sys/fs/cgroup rw - tmpfs tmpfs rw"
-    again = "90 24 0:30 / /mnt/cgroup rw - cgroup2 none rw"
-    shows = {"/sys/fs/cgroup": 77, "/mnt/cgroup": 30}
-    assert mount(mountinfo(tmp_path, ROOT, first, over, again), shows) == "/mnt/cgroup"
-    with pytest.raises(NotAvailableError, match=r"over /sys/fs/cgroup\. Unmount it"):
-        mount(mountinfo(tmp_path, ROOT, first, over), shows)
-
-
-def test_a_hybrid_host_has_it_beside_v1(tmp_path: Path) -> None:
-    unified = "42 32 0:39 / /sys/fs/cgroup/unified rw shared:9 master:1 - cgroup2 cgroup2 rw"
-    shows = {"/sys/fs/cgroup/unified": 39}
-    assert mount(mountinfo(tmp_path, ROOT, V1, unified), shows) == "/sys/fs/cgroup/unified"
-
-
-def test_blanks_and_backslashes_in_the_mount_point_are_read_back(tmp_path: Path) -> None:
-    line = r"35 24 0:30 / /mnt/a\040b\011c\134d rw - cgroup2 none rw"
-    assert mount(mountinfo(tmp_path, line), {"/mnt/a b\tc\\d": 30}) == "/mnt/a b\tc\\d"
-
-
-def test_a_mount_point_that_is_not_utf8_is_read_too(tmp_path: Path) -> None:
-    place = tmp_path / "mountinfo"
-    place.write_bytes(b"24 1 8:1 / /\xff rw - ext4 x rw\n35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw\n")
-    assert mount(str(place), {"/sys/fs/cgroup": 30}) == "/sys/fs/cgroup"
-
-
-def test_without_cgroup2_the_remedy_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NotAvailableError, match=r"not mounted on this host\. Boot with systemd\."):
-        cgroup2_mount(mountinfo(tmp_path, ROOT, V1))
 
 
 def test_a_bad_place_of_rctls_own_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

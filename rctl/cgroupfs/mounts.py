@@ -1,0 +1,129 @@
+"""Which cgroup file systems are mounted, and which of them rctl works on (proc(5) mountinfo).
+
+A host may mount cgroup2 several times: a container has its own mount and perhaps the host's beside it. The kernel tells
+of each mount which cgroup is its root, as seen from the reader's cgroup namespace (cgroup_namespaces(7)): ``/`` is the
+namespace's own root, ``/sub`` a part of it, and ``/..`` lies above it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from ..errors import NotAvailableError, UsageError
+from ..formats import unescaped
+
+Stat = Callable[[str], os.stat_result]
+USUAL = "/sys/fs/cgroup"
+_MOUNTINFO = "/proc/self/mountinfo"
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """One mount. ``kind``: cgroup2, or cgroup (v1). ``part``: the cgroup that is its root. ``options``: both columns'.
+
+    ``device``: its ``MAJOR:MINOR``. ``over``: the cgroups, by path from its root, that something else is mounted over.
+    """
+
+    point: str
+    kind: str = "cgroup2"
+    part: str = "/"
+    options: frozenset[str] = frozenset()
+    device: str = ""
+    over: tuple[str, ...] = ()
+
+
+def cgroup_mounts(mountinfo: str) -> list[Mount]:
+    """The cgroup mounts, in order."""
+    found: list[tuple[str, Mount]] = []
+    above: dict[str, list[str]] = {}
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, tail = left.split(" "), right.split(" ")
+        if len(fields) < 6:
+            continue
+        ident, parent, device, part, point, options = fields[:6]
+        above.setdefault(parent, []).append(unescaped(point))
+        if tail[0] in ("cgroup", "cgroup2"):
+            words = frozenset(options.split(",")) | frozenset(tail[-1].split(","))
+            found.append((ident, Mount(unescaped(point), tail[0], unescaped(part), words, device)))
+    return [msgspec.structs.replace(mount, over=_below(mount.point, above.get(ident, ()))) for ident, mount in found]
+
+
+def _below(point: str, others: Sequence[str]) -> tuple[str, ...]:
+    inside = point.rstrip("/") + "/"
+    return tuple("/" + other.removeprefix(inside) for other in others if other.startswith(inside))
+
+
+def find(named: str | None = None, mountinfo: str = _MOUNTINFO, stat: Stat = os.stat) -> Mount:
+    """The mount that rctl works on. ``named``: ``$RCTL_MOUNT``, a mount point; unset: ``choose``.
+
+    That it is cgroup2 is the kernel's own word, and what opens there must be of the mount's own device. Raises
+    NotAvailableError when there is none, UsageError when ``named`` is none.
+    """
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
+        mounts = cgroup_mounts(file.read())
+    unified = list({mount.point: mount for mount in mounts if mount.kind == "cgroup2"}.values())  # the topmost of each
+    shown = [mount for mount in unified if _device(mount.point, stat) == mount.device]
+    if named:
+        chosen = next((mount for mount in shown if mount.point == os.path.normpath(named)), None)
+        if chosen is None:
+            raise UsageError(f"RCTL_MOUNT={named}: is no cgroup2 mount. See findmnt -t cgroup2")
+        return chosen
+    return choose(unified, shown)
+
+
+def choose(unified: Sequence[Mount], shown: Sequence[Mount]) -> Mount:
+    """Of the cgroup2 mounts, the one whose root is this cgroup namespace's; of equals the usual place, else the first.
+
+    ``shown``: those that nothing is mounted over. Raises NotAvailableError when there is none.
+    """
+    whole = [mount for mount in shown if mount.part == "/"]
+    if whole:
+        return next((mount for mount in whole if mount.point == USUAL), whole[0])
+    if shown:
+        places = ", ".join(f"{mount.point} ({mount.part})" for mount in shown)
+        raise NotAvailableError(
+            f"cgroup2: no mount here has this cgroup namespace's root, only: {places}. "
+            "Mount one (mount -t cgroup2 none /sys/fs/cgroup), or name the one to work on: RCTL_MOUNT=PATH"
+        )
+    if unified:
+        raise NotAvailableError(
+            f"cgroup2: another file system is mounted over {unified[0].point}. Unmount it, see findmnt"
+        )
+    raise NotAvailableError(
+        "cgroup2: not mounted on this host. "
+        "Boot with systemd.unified_cgroup_hierarchy=1, or mount -t cgroup2 none /sys/fs/cgroup"
+    )
+
+
+def inside(part: str, path: str) -> str | None:
+    """The path from a mount's root of a cgroup that ``/proc/PID/cgroup`` calls ``path``; ``part`` is the mount's.
+
+    Both are told from the reader's namespace. ``None``: it lies outside, or has no name that can be known here.
+    """
+    root, place = _parts(part), _parts(path)
+    ups, risen = root.count(".."), place.count("..")
+    if risen != ups or place[: len(root)] != root:
+        return None
+    return "/" + "/".join(place[len(root) :])
+
+
+def number(device: str) -> int:
+    """A ``MAJOR:MINOR`` as stat(2) tells it; 0 for none."""
+    major, colon, minor = device.partition(":")
+    return os.makedev(int(major), int(minor)) if colon else 0
+
+
+def _parts(path: str) -> list[str]:
+    return [name for name in path.split("/") if name]
+
+
+def _device(place: str, stat: Stat) -> str:
+    """The ``MAJOR:MINOR`` of the file system that a path shows; empty for none."""
+    try:
+        number = stat(place).st_dev
+    except OSError:
+        return ""
+    return f"{os.major(number)}:{os.minor(number)}"

@@ -1,0 +1,97 @@
+"""Several cgroup2 mounts, as in a container that has the host's beside its own: rctl works on its own one."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import NotFoundError
+from tests.kernel.helpers import MOUNT, Ve
+from tests.kernel.workload import sleeper
+
+OWN = "mount -t cgroup2 none /mnt"
+"""The namespace's own mount beside the host's, which comes first in the list of mounts."""
+
+
+@pytest.fixture(autouse=True)
+def _in_the_lab(as_root: None) -> None:
+    """Mounts and namespaces need rights over the whole machine."""
+
+
+@pytest.fixture
+def box(place: Path) -> Path:
+    """The cgroup that is the root of a cgroup namespace."""
+    path = place / "box"
+    path.mkdir()
+    return path
+
+
+Inside = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def inside(box: Path) -> Inside:
+    """Runs a shell script with the box as its cgroup namespace, and mounts of its own."""
+
+    def run(script: str, **env: str) -> subprocess.CompletedProcess[str]:
+        words = ["sh", "-c", f'echo 0 > {box}/cgroup.procs && exec unshare -C -m sh -c "$0"', script]
+        return subprocess.run(words, capture_output=True, text=True, env=os.environ | env, check=False)
+
+    return run
+
+
+def test_wrong_mount_a_ve_is_made_below_the_containers_own_root(inside: Inside, box: Path, place: Path) -> None:
+    done = inside(f"{OWN}; rctl run -d web1 -- sleep 100; rctl doctor | grep cgroup2")
+    assert "mounted at /mnt, not using /sys/fs/cgroup (its root is /..); RCTL_MOUNT chooses" in done.stdout, done
+    assert ((box / "rctl-web1").exists(), (place / "rctl-web1").exists()) == (True, False)
+
+
+def test_wrong_mount_alone_is_refused(inside: Inside, place: Path) -> None:
+    done = inside("rctl run web1 -- true; echo status $?; rctl doctor | grep -A1 cgroup2")
+    assert done.stderr.startswith(
+        "rctl: cgroup2: no mount here has this cgroup namespace's root, only: /sys/fs/cgroup (/..)"
+    )
+    assert done.stdout.startswith("status 1\nfail  cgroup2")
+    assert "RCTL_MOUNT=PATH" in done.stdout
+    assert not (place / "rctl-web1").exists()
+
+
+def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
+    done = inside(f"{OWN}; rctl show /box --json | grep '\"path\"'; RCTL_MOUNT=/ rctl ls", RCTL_MOUNT="/sys/fs/cgroup")
+    assert '"path": "/box"' in done.stdout
+    assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.stderr
+
+
+def test_a_failed_attach_in_a_cgroup_namespace_moves_nothing(inside: Inside, box: Path) -> None:
+    """Process 2 is a kernel's, which cannot be moved, and lies outside the namespace."""
+    worker = sleeper(box)
+    done = inside(f"{OWN}; rctl attach web1 {worker.pid} 2")
+    assert "2: its cgroup lies outside this cgroup namespace" in done.stderr
+    assert Path(f"/proc/{worker.pid}/cgroup").read_text() == "0::/box\n"
+
+
+@pytest.fixture
+def covered(ve: Ve, tree: Tree) -> Iterator[Path]:
+    """A file that looks like a limit, on another file system over the VE."""
+    ve.able("pids.max")
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(ve.dir)], check=True)
+    try:
+        (ve.dir / "pids.max").write_text("max\n")
+        yield ve.dir / "pids.max"
+    finally:
+        subprocess.run(["umount", str(ve.dir)], check=True)
+
+
+def test_nothing_is_written_into_a_tmpfs_mounted_over_a_ve(ve: Ve, covered: Path) -> None:
+    """Also by a program that opened the tree before, as `ve` did."""
+    with pytest.raises(NotFoundError, match="another file system is mounted over"):
+        ve.set({"pids.max": 5})
+    with (
+        Tree.open() as tree,
+        pytest.raises(NotFoundError, match=f"another file system is mounted over {MOUNT}/rctl-web1"),
+    ):
+        tree.open_ve("web1")
+    assert covered.read_text() == "max\n"
