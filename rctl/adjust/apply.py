@@ -9,9 +9,9 @@ from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import BusyError, RctlError, RollbackError
-from . import threaded
+from . import release, threaded
 from .freeze import wait_until_frozen
-from .plan import Enable, Set, Step
+from .plan import Disable, Enable, Set, Step
 from .progress import Event, Progress, quiet
 from .rollback import Cgroups, roll_back, undisturbed
 from .shrink import reclaim
@@ -69,6 +69,9 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
         return notes
     if isinstance(step, Enable):
         _enable(cgroup, step)
+        return []
+    if isinstance(step, Disable):
+        release.take_back(cgroup, step)
         return []
     span = max(1, step.usage - step.goal)
 

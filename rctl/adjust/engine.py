@@ -30,6 +30,7 @@ from .journal import Journal, new_id
 from .lock import MANY, Locks
 from .progress import Event, Progress, quiet
 from .recover import recover_for
+from .release import unneeded
 from .rollback import undisturbed
 from .state import State, default_state, make
 
@@ -122,8 +123,11 @@ def transact(
     progress: Progress = quiet,
     state: State | None = None,
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None = None,
+    given: Sequence[plan.Enable] = (),
 ) -> Account:
     """The engine's core: make these entries so, or change nothing. See ``adjust``.
+
+    ``given``: controllers that were enabled for what is taken back now; they go where nobody needs them.
 
     ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
     """
@@ -139,22 +143,25 @@ def transact(
         if not options.dry_run:
             locks = stack.enter_context(Locks(make(state), options.wait))
             notes += _lock(tree, boot_id, state, opened, locks, options, bool(prepare))
-        wished = prepare(opened) if prepare else wishes
+
+        def look() -> tuple[list[plan.Change], list[plan.Enable | plan.Disable], list[str]]:
+            changes, enables, said = _look(tree, prepare(opened) if prepare else wishes, opened, options)
+            return changes, [*enables, *unneeded(tree, given, changes)], said
+
         cgroups = {ve.path: ve for ve in opened}
-        changes, enables, said = _look(tree, wished, opened, options)
-        while not options.dry_run and (new := [step.path for step in enables if step.path not in cgroups]):
-            # Whoever enables controllers has that cgroup alone, for rolling back would take others' limits away.
+        changes, switches, said = look()
+        while not options.dry_run and (new := [step.path for step in switches if step.path not in cgroups]):
+            # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
             cgroups |= {path: stack.enter_context(tree.walk(path)) for path in new}
             notes += _lock(tree, boot_id, state, cgroups.values(), locks, options, bool(prepare))
             _close_edits(opened)
-            wished = prepare(opened) if prepare else wishes
-            changes, enables, said = _look(tree, wished, opened, options)
+            changes, switches, said = look()
         notes += said
         try:
-            steps = plan.steps(changes, enables, options.force)
+            steps = plan.steps(changes, switches, options.force)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        names = {ve.path: wish.name for wish, ve in zip(wished, opened, strict=True)}
+        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
         if options.dry_run or not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(notes))
         inodes = {step.path: cgroups[step.path].ino for step in steps}

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import enabled
 from ..controllers import memory
+from ..controllers.core import SUBTREE_CONTROL
 from ..errors import GoneError, NotAvailableError
 from ..limits import file_named
 from ..units import level
-from .plan import Enable, Set, Step
+from .plan import Disable, Enable, Set, Step
 
 Key = tuple[str, str, str]
 """Path, file, and key in the file."""
@@ -38,7 +41,32 @@ class Left:
         self._now = _read([*self._sets, *(key for key in self._helpers if key not in self._sets)], cgroups)
         own = [(key, steps) for key, steps in self._sets.items() if key in self._now]
         self.foreign = {key for key, steps in own if not self._ours(key, steps)}
-        self.written = all(_written(self._now[key], steps) for key, steps in own) and not any(self._held())
+        self._off = self._disabled(cgroups)
+        self.written = (
+            self._off is not None and all(self._has(key, steps) for key, steps in own) and not any(self._held())
+        )
+
+    def _disabled(self, cgroups: Mapping[str, Cgroup]) -> set[tuple[str, str]] | None:
+        """By path and name the controllers that were to be taken back; ``None``: some are still enabled."""
+        found = set()
+        for step in self._steps:
+            if isinstance(step, Disable):
+                with suppress(GoneError):
+                    if enabled(cgroups[step.path], SUBTREE_CONTROL).intersection(step.controllers):
+                        return None
+                found |= {(step.path, name) for name in step.controllers}
+        return found
+
+    def _has(self, key: Key, steps: list[Set]) -> bool:
+        """Whether the entry is as wished; one that went with its controller is: it was the default then."""
+        if self._now[key] is not None:
+            return _written(self._now[key], steps)
+        above, controller = key[0], file_named(key[1]).controller
+        while above != "/":
+            above = above.rpartition("/")[0] or "/"
+            if (above, controller) in (self._off or ()):
+                return True
+        return False
 
     def to_put_back(self) -> list[Step]:
         """One step for each entry that is not somebody else's, from its first old value to its last new one.
@@ -55,6 +83,8 @@ class Left:
                 names = tuple(name for name in step.controllers if name not in needed.get(step.path, ()))
                 if names:
                     yield Enable(step.path, names)
+            elif isinstance(step, Disable):
+                yield step
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
                 if key in self._now and key not in self.foreign and key not in seen:

@@ -7,7 +7,7 @@ lowers burst before quota and cpuset before its partition, and raises the other 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
 import msgspec
@@ -53,6 +53,17 @@ class Enable(msgspec.Struct, frozen=True, tag="enable"):
         return f"{self.path}: cgroup.subtree_control: {enable_text(self.controllers)}"
 
 
+class Disable(msgspec.Struct, frozen=True, tag="disable"):
+    """Take controllers back from the children of a cgroup. None of them has a limit set by then."""
+
+    path: str
+    controllers: tuple[str, ...]
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.subtree_control: {enable_text(self.controllers, '-')}"
+
+
 class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
     """Bring memory in use down to ``goal`` bytes, without killing, before the limit goes there."""
 
@@ -65,7 +76,7 @@ class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
         return f"{self.path}: memory.reclaim: {human_size(self.usage)} in use -> at most {human_size(self.goal)}"
 
 
-Step = Set | Enable | Reclaim
+Step = Set | Enable | Disable | Reclaim
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -91,8 +102,10 @@ def shown(entry: str, unit: str) -> str:
     return entry or '""'
 
 
-def steps(changes: Iterable[Change], enables: Iterable[Enable] = (), force: bool = False) -> tuple[Step, ...]:
-    """Everything that differs, in a safe order. Empty when all is as wished.
+def steps(
+    changes: Iterable[Change], switches: Sequence[Enable | Disable] = (), force: bool = False
+) -> tuple[Step, ...]:
+    """Everything that differs, in a safe order: controllers are enabled first and taken back last. Empty: all is so.
 
     ``force``: lower ``memory.max`` at once, even below what is in use (the kernel may then kill).
     Raises ValueError when a wish cannot be merged with what is there.
@@ -105,7 +118,9 @@ def steps(changes: Iterable[Change], enables: Iterable[Enable] = (), force: bool
             found = _gently(change, found)
         ordered += found
     ordered.sort(key=_ORDER)
-    return (*enables, *[step for _, step in ordered])
+    enables = (step for step in switches if isinstance(step, Enable))
+    disables = (step for step in switches if isinstance(step, Disable))
+    return (*enables, *[step for _, step in ordered], *disables)
 
 
 _Order = tuple[int, int, int]

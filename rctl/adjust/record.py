@@ -18,7 +18,7 @@ from ..controllers import core, memory
 from ..errors import UsageError
 from ..formats import DEVICE, File
 from ..limits import file_named
-from .plan import Enable, Reclaim, Set, Step
+from .plan import Disable, Enable, Reclaim, Set, Step
 
 VERSION = 1
 """The form of the records that this rctl writes. A new kind of step, or a new field, makes it one higher."""
@@ -122,7 +122,7 @@ def _check_entry(file: File, text: str) -> None:
         _require(text == "max" or _NUMBER.fullmatch(text), f"{file.name} entry", text)
 
 
-def _check_enable(step: Enable) -> None:
+def _check_switch(step: Enable | Disable) -> None:
     for name in step.controllers:
         _require(_CONTROLLER.fullmatch(name), "controller", name)
 
@@ -131,7 +131,9 @@ def _check_reclaim(step: Reclaim) -> None:
     _require(0 <= step.goal < 1 << 64 and 0 <= step.usage < 1 << 64, "size", (step.goal, step.usage))
 
 
-_KINDS: dict[type[Any], Callable[[Any], None]] = {Set: _check_set, Enable: _check_enable, Reclaim: _check_reclaim}
+_KINDS: dict[type[Any], Callable[[Any], None]] = {
+    Set: _check_set, Enable: _check_switch, Disable: _check_switch, Reclaim: _check_reclaim,
+}  # fmt: skip
 """How each kind of step is checked."""
 
 

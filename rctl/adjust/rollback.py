@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import GoneError, KernelError, NotAvailableError
-from ..formats import File
-from ..limits import FILES, file_named
-from .plan import Enable, Set, Step
+from ..errors import GoneError, NotAvailableError
+from ..limits import file_named
+from .plan import Disable, Enable, Set, Step
 from .progress import Event, Progress, quiet
+from .release import disable, used
 from .write import put
 
 Cgroups = Mapping[str, Cgroup]
@@ -47,40 +46,19 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
     cgroup = cgroups[step.path]
     if isinstance(step, Enable):
         on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
-        on -= _used_by_others(on, cgroup, cgroups)
+        on -= used(on, cgroup, apart=_ours(cgroup, cgroups))
         if on:
-            _disable(cgroup, on)
+            disable(cgroup, on)
+    elif isinstance(step, Disable):
+        cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
     elif isinstance(step, Set):
         restore(cgroup, step, min(deadline, _LONGEST))
 
 
-def _disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
-    try:
-        cgroup.write(SUBTREE_CONTROL, enable_text(controllers, "-"))
-    except KernelError as error:
-        if error.errno != errno.EBUSY:  # a child has come to use it for its own children meanwhile: then it stays
-            raise
-
-
-def _used_by_others(controllers: Iterable[str], cgroup: Cgroup, ours: Cgroups) -> set[str]:
-    """Those of which somebody has set a limit on a child that is not in the plan: it would be lost."""
+def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:
+    """Names of the children that the plan is about; what they had is put back already."""
     above = cgroup.path.rstrip("/") + "/"
-    mine = {path[len(above) :].partition("/")[0] for path in ours if path.startswith(above)}
-    found: set[str] = set()
-    for name in cgroup.children():
-        if name not in mine:
-            with cgroup.child(name) as child:
-                found |= {one for one in controllers if one not in found and _uses(child, one)}
-    return found
-
-
-def _uses(cgroup: Cgroup, controller: str) -> bool:
-    return any(_is_set(cgroup, file) for file in FILES if file.controller == controller)
-
-
-def _is_set(cgroup: Cgroup, file: File) -> bool:
-    text = cgroup.read_if_there(file.name)
-    return text is not None and text.strip() not in ("", file.default, f"default {file.default}")
+    return {path[len(above) :].partition("/")[0] for path in cgroups if path.startswith(above)}
 
 
 def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:

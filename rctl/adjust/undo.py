@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import GoneError, RctlError
+from ..errors import GoneError, NotFoundError, RctlError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
@@ -17,7 +18,7 @@ from .account import Account
 from .engine import Options, Wish, transact
 from .history import Record
 from .journal import Journal, new_id
-from .plan import Set
+from .plan import Enable, Set
 from .progress import Progress, quiet
 from .state import State, default_state
 
@@ -67,11 +68,22 @@ def take_back(
     if not (asked or options.force):
         wished, said = _unfrozen(record, wished)
         notes += said
-    account = transact(tree, wished, host.boot_id, options, progress, state)
+    account = transact(tree, wished, host.boot_id, options, progress, state, given=_given(tree, record))
     if account.id is None and not options.dry_run:
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
         notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _given(tree: Tree, record: Record) -> list[Enable]:
+    """The controllers that the adjustment enabled, where the cgroup is still the same one."""
+    found = []
+    for step in record.steps:
+        if isinstance(step, Enable):
+            with suppress(NotFoundError), tree.walk(step.path) as cgroup:
+                if cgroup.ino == record.inodes[step.path]:
+                    found.append(step)
+    return found
 
 
 def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]]:

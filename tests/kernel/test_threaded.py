@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.engine import Options
 from rctl.adjust.state import State
+from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.doctor import diagnose
 from rctl.errors import BusyError, NotAvailableError
+from rctl.host import Host
 from tests.kernel.helpers import MOUNT, Ve, enabled, refused
 from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
@@ -96,3 +99,19 @@ def test_doctor_knows_a_threaded_place(parent: Ve, below: Ve, state: State) -> N
             found = next(check for check in diagnose(tree, state=state) if check.name == "processes")
         assert found.state == "fail"
         assert kind in found.found
+
+
+def test_undo_takes_an_enabled_controller_back(ve: Ve, tree: Tree, host: Host) -> None:
+    before = enabled(ve.dir.parent)
+    sleeper(ve.dir)
+    ve.set({"pids.max": 64, "cpuset.cpus": 0, "io.weight": 50, "hugetlb.2MB": "2M"})
+    assert len(enabled(ve.dir.parent)) > len(before)
+    undo(tree, host, Options(), None)
+    assert enabled(ve.dir.parent) == before
+
+
+def test_undo_leaves_a_controller_that_another_ve_uses(ve: Ve, other: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"pids.max": 64, "hugetlb.2MB": "2M"})
+    (other.dir / "hugetlb.2MB.max").write_text(str(4 << 20))
+    undo(tree, host, Options(), None)
+    assert (other.text("hugetlb.2MB.max"), other.has("pids.max")) == (str(4 << 20), False)

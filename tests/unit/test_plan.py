@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.plan import Change, Enable, Reclaim, Set, Step, shown, steps
+from rctl.adjust.plan import Change, Disable, Enable, Reclaim, Set, Step, shown, steps
 from rctl.limits import writes
 from tests.unit.fake_kernel import DEFAULTS, FakeKernel, limits
 
@@ -93,8 +93,13 @@ def test_a_quota_too_small_for_the_kernel_is_refused() -> None:
 # In which order
 
 
+def test_controllers_are_taken_back_after_all_else() -> None:
+    *_, last = plan(change({"memory.max": "1G"}), switches=(Disable("/", ("memory",)),))
+    assert last.describe() == "/: cgroup.subtree_control: -memory"
+
+
 def test_controllers_are_enabled_before_all_else() -> None:
-    first, *_ = plan(change({"memory.max": "1G"}), enables=(Enable("/", ("memory",)),))
+    first, *_ = plan(change({"memory.max": "1G"}), switches=(Enable("/", ("memory",)),))
     assert isinstance(first, Enable)
 
 

@@ -217,7 +217,47 @@ def test_a_dry_run_where_all_is_as_before_leaves_it_to_be_undone(bench: Bench) -
     assert len(undoable(bench.state)) == 1
 
 
-def test_controllers_stay_enabled_and_do_not_stand_in_the_way(bench: Bench) -> None:
+@pytest.fixture
+def fresh() -> Iterator[Bench]:
+    """As `bench`, where no controller is enabled yet."""
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1", enable=False, procs=(101,))
+    kernel.make("/rctl-web2", enable=False)
+    with state_folder() as state, kernel.installed() as tree:
+        yield Bench(kernel, tree, state)
+
+
+def enabled(bench: Bench, path: str = "/") -> str:
+    return bench.kernel.get(path, "cgroup.subtree_control")
+
+
+def test_undo_takes_back_the_controllers_that_the_adjustment_enabled(fresh: Bench) -> None:
+    fresh.set({"pids.max": 50, "memory.max": "1G", "cpuset.cpus": "0", "io.weight": 50})
+    assert enabled(fresh) == "cpuset io memory pids"
+    fresh.undo()
+    assert enabled(fresh) == ""
+
+
+def test_undo_leaves_controllers_that_somebody_uses(fresh: Bench) -> None:
+    fresh.set({"pids.max": 50, "memory.max": "1G", "cpu.weight": 50})
+    first = fresh.set({"cpu.weight": 60}).id
+    fresh.kernel.put("/rctl-web2", "memory.high", "1000000")
+    fresh.undo(first)
+    fresh.set({"cpu.max": 2})
+    fresh.undo(next(iter(history(fresh.state))).id)
+    assert enabled(fresh) == "cpu memory"
+    assert (fresh.kernel.get("/rctl-web2", "memory.high"), fresh.get("cpu.max")) == ("999424", "200000 100000")
+
+
+def test_undo_below_takes_controllers_back_level_by_level(fresh: Bench) -> None:
+    fresh.kernel.make("/rctl-web2/below", enable=False)
+    fresh.set({"pids.max": 50}, "/rctl-web2/below")
+    assert (enabled(fresh), enabled(fresh, "/rctl-web2")) == ("pids", "pids")
+    fresh.undo()
+    assert (enabled(fresh), enabled(fresh, "/rctl-web2")) == ("", "")
+
+
+def test_controllers_do_not_stand_in_the_way(bench: Bench) -> None:
     bench.set({"pids.max": 50})
     bench.kernel.make("/rctl-web3/app", enable=False)
     account = bench.set({"pids.max": "max"}, "/rctl-web3/app")

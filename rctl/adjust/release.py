@@ -1,0 +1,104 @@
+"""Controllers that an adjustment enabled go again with it, unless somebody needs them: the reverse of ``enable``."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree, enabled
+from ..controllers.core import SUBTREE_CONTROL, enable_text
+from ..errors import GoneError, KernelError, NotFoundError
+from ..formats import DEVICE, File
+from ..limits import FILES
+from . import widen
+from .plan import Change, Disable, Enable
+
+
+def unneeded(tree: Tree, given: Iterable[Enable], changes: Sequence[Change]) -> list[Disable]:
+    """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first."""
+    after = {change.path: change for change in changes}
+    going: dict[str, frozenset[str]] = {}
+    for step in sorted(given, key=lambda step: step.path.rstrip("/").count("/"), reverse=True):
+        with suppress(NotFoundError, GoneError), tree.walk(step.path) as cgroup:
+            on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+            if left := on - used(on, cgroup, after=after, going=going):
+                going[step.path] = left
+    return [Disable(path, tuple(sorted(names))) for path, names in going.items()]
+
+
+def take_back(cgroup: Cgroup, step: Disable) -> None:
+    """Run the step. What somebody has come to need since it was planned stays."""
+    on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+    if left := on - used(on, cgroup):
+        disable(cgroup, left)
+
+
+def disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
+    """Take controllers back from the children; one that a child has come to give to its own children stays."""
+    try:
+        cgroup.write(SUBTREE_CONTROL, enable_text(controllers, "-"))
+    except KernelError as error:
+        if error.errno != errno.EBUSY:
+            raise
+
+
+def used(
+    controllers: Iterable[str],
+    cgroup: Cgroup,
+    *,
+    apart: Collection[str] = (),
+    after: Mapping[str, Change] | None = None,
+    going: Mapping[str, Collection[str]] | None = None,
+) -> set[str]:
+    """Those of which a child has a limit set, which would be lost, or that a child gives to its own children.
+
+    ``apart``: names of children that do not count. ``after``: changes that will be made by then, by path; ``going``:
+    controllers that will be taken back from the children of a path by then.
+    """
+    found: set[str] = set()
+    for name in cgroup.children():
+        if name in apart:
+            continue
+        with suppress(NotFoundError, GoneError), cgroup.child(name) as child:
+            given = enabled(child, SUBTREE_CONTROL).difference((going or {}).get(child.path, ()))
+            change = (after or {}).get(child.path)
+            found |= {one for one in controllers if one not in found and (one in given or _set(child, one, change))}
+    return found
+
+
+def _set(cgroup: Cgroup, controller: str, change: Change | None) -> bool:
+    known = [file for file in FILES if file.controller == controller]
+    if not known:
+        return _any_not_max(cgroup, controller)
+    return any(
+        _is_set(file, change.texts[file.name] if change else cgroup.read_if_there(file.name), change) for file in known
+    )
+
+
+def _any_not_max(cgroup: Cgroup, controller: str) -> bool:
+    """Of controllers whose files depend on the machine (hugetlb, misc, rdma): whether a limit is set."""
+    names = [name for name in cgroup.files() if name.startswith(f"{controller}.") and name.endswith(".max")]
+    lines = [line for name in names for line in (cgroup.read_if_there(name) or "").splitlines()]
+    return any(not line.endswith("max") for line in lines)
+
+
+def _is_set(file: File, text: str | None, change: Change | None) -> bool:
+    if text is None:
+        return False
+    entries = {key: file.entry(text, key) for key in _keys(text)}
+    for write in change.writes if change else ():
+        if write.file is file:
+            entries[write.key] = file.merge(file.entry(text, write.key), write.wanted)
+    return any(not _is_default(file, key, entry) for key, entry in entries.items())
+
+
+def _keys(text: str) -> list[str]:
+    """Keys of a keyed file (``io.max``, ``io.weight``); the empty one of a file with a single entry."""
+    heads = [line.split()[0] for line in text.splitlines() if line.strip()]
+    return [head for head in heads if head == "default" or DEVICE.fullmatch(head)] or [""]
+
+
+def _is_default(file: File, key: str, entry: str) -> bool:
+    return entry in ("", file.default, file.entry("", key)) or (widen.applies(file) and entry == widen.everything(file))
