@@ -17,6 +17,7 @@ from .cgroupfs.interfaces import (
     RangesFile,
     TextFile,
 )
+from .controllers.core import NAME
 from .errors import UsageError
 from .units import Ranges
 
@@ -155,7 +156,11 @@ class _Keyed:
         self._owner, self._prefix, self._file = owner, prefix, file
 
     def __getitem__(self, key: str) -> str:
-        return self._owner.cgroup.read(self._file.format(key)).strip()
+        """The file's text. Raises UsageError for what is no interface file's name: a path would leave the cgroup."""
+        name = self._file.format(key)
+        if not NAME.fullmatch(name):
+            raise UsageError(f'{self._prefix}: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
+        return self._owner.cgroup.read(name).strip()
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._owner.ask(f"{self._prefix}.{key}", value)

@@ -48,7 +48,7 @@ class Cgroup:
 
     @property
     def ino(self) -> int:
-        """The inode number, by which the cgroup is known. Raises NotFoundError for what is no cgroup of this mount."""
+        """The inode number, by which the cgroup is known. Raises NotAvailableError for what is not of this mount."""
         if not self._ino:
             self.know(os.fstat(self.fd))
         return self._ino
@@ -65,9 +65,9 @@ class Cgroup:
                     children[entry.name]._ino = entry.inode()
 
     def know(self, facts: os.stat_result) -> None:
-        """Take the inode from one who has just asked. Raises NotFoundError for what is no cgroup of this mount."""
+        """Take the inode from one who has just asked. Raises NotAvailableError for what is no cgroup of this mount."""
         if self.device and facts.st_dev != self.device:
-            raise NotFoundError(f"{self.path}: another file system is mounted over it. Unmount it, see findmnt")
+            raise NotAvailableError(f"{self.path}: another file system is mounted over it. Unmount it, see findmnt")
         self._ino = facts.st_ino
 
     def is_leaf(self) -> bool:

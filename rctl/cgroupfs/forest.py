@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..controllers.core import FREEZE, SUBTREE_CONTROL
-from ..errors import GoneError, KernelError, NotFoundError
+from ..errors import GoneError, KernelError, NotAvailableError, NotFoundError
 from .cgroup import Cgroup
 from .handle import Handle
 from .kept import Budget
@@ -195,7 +195,7 @@ class Forest:
     def _add(self, node: Node, name: str) -> Node | None:
         try:
             child = node.children[name] = Node(Handle(node.cgroup.child(name), node.cgroup, self._budget), node)
-        except (NotFoundError, GoneError):
+        except (NotFoundError, GoneError, NotAvailableError):  # the last: something else is mounted over it
             return None
         except KernelError as error:
             self._failed_at(node, error)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Self
 
-from ..errors import GoneError, NotFoundError, UsageError
+from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
 from ..formats import VE_NAME
 from . import labels, mounts
 from .cgroup import _DIRECTORY, Cgroup
@@ -93,7 +93,10 @@ class Tree:
             self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
 
     def walk(self, path: str) -> Cgroup:
-        """Open a cgroup path component by component, following no link and leaving no mount. Raises NotFoundError."""
+        """Open a cgroup path component by component, following no link and leaving no mount.
+
+        Raises NotFoundError, NotAvailableError where something else is mounted over it.
+        """
         if self.mount.over:
             self._check_not_covered(path)
         if path.rfind("/") == 0 and len(path) > 1:
@@ -114,7 +117,7 @@ class Tree:
         for covered in self.mount.over:
             if path == covered or path.startswith(covered + "/"):
                 where = self.mount.point.rstrip("/") + covered
-                raise NotFoundError(f"{path}: another file system is mounted over {where}. Unmount it, see findmnt")
+                raise NotAvailableError(f"{path}: another file system is mounted over {where}. Unmount it, see findmnt")
 
     def cgroup_of(self, pid: int | str) -> str | None:
         """The path of the cgroup of a process (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).

@@ -30,6 +30,16 @@ def test_attributes_write_limits_and_read_files(ve: Ve) -> None:
     assert ve.text("cpu.max") == "50000 100000"
 
 
+@pytest.mark.parametrize("key", ["/etc/passwd", "../cgroup.procs", "below/pids.max", "", "."])
+def test_files_takes_only_names_of_interface_files(ve: Ve, key: str) -> None:
+    with rctl.open("web1") as opened:
+        with pytest.raises(UsageError, match="is no interface file's name"):
+            opened.files[key]
+        with pytest.raises(UsageError):
+            opened.hugetlb[f"../{key}"]
+        assert opened.files["cgroup.max.depth"] == "max"
+
+
 def test_attributes_of_groups_within_groups(ve: Ve) -> None:
     with rctl.open("web1") as opened:
         opened.memory.swap.max = 0

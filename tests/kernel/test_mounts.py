@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import NotFoundError
+from rctl.errors import NotAvailableError
 from tests.kernel.helpers import MOUNT, Ve
 from tests.kernel.workload import sleeper
 
@@ -87,11 +87,11 @@ def covered(ve: Ve, tree: Tree) -> Iterator[Path]:
 
 def test_nothing_is_written_into_a_tmpfs_mounted_over_a_ve(ve: Ve, covered: Path) -> None:
     """Also by a program that opened the tree before, as `ve` did."""
-    with pytest.raises(NotFoundError, match="another file system is mounted over"):
+    with pytest.raises(NotAvailableError, match="another file system is mounted over"):
         ve.set({"pids.max": 5})
     with (
         Tree.open() as tree,
-        pytest.raises(NotFoundError, match=f"another file system is mounted over {MOUNT}/rctl-web1"),
+        pytest.raises(NotAvailableError, match=f"another file system is mounted over {MOUNT}/rctl-web1"),
     ):
         tree.open_ve("web1")
     assert covered.read_text() == "max\n"
