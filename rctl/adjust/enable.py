@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..cgroupfs import files
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
+from ..controllers.memory import SWAP
 from ..errors import NotAvailableError
 from ..formats import File
 from . import single_writer, threaded
@@ -55,5 +57,7 @@ def _absent(file: File, path: str) -> str:
         return f"{file.name}: the root cgroup takes no such limit. Name a VE, or a cgroup below the root"
     if file.controller == "hugetlb":
         return f"{file.name}: this machine has no huge pages of that size. See /sys/kernel/mm/hugepages"
+    if file.name.startswith(SWAP) and files.swap_accounting_is_off():
+        return f"{file.name}: switched off at boot (swapaccount=0). Take that off the kernel's command line, and reboot"
     since = f" (it came with Linux {file.since})" if file.since else ""
     return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot a newer kernel"

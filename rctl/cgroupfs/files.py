@@ -56,8 +56,13 @@ def online_cpus() -> str:
     return _fact("/sys/devices/system/cpu/online")
 
 
+def swap_accounting_is_off(cmdline: str | None = None) -> bool:
+    """Whether ``swapaccount=0`` on the kernel's command line has switched memory.swap.* off; unset: this host's."""
+    return "swapaccount=0" in (_fact("/proc/cmdline") if cmdline is None else cmdline).split()
+
+
 def _fact(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="ascii", errors="replace") as file:
         return file.read().strip()
 
 

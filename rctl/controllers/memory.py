@@ -23,6 +23,10 @@ OOM_GROUP = File("memory.oom.group", "memory", default="0", since="4.19", unit="
 FILES = (MAX, HIGH, LOW, MIN, SWAP_MAX, SWAP_HIGH, ZSWAP_MAX, OOM_GROUP)
 
 
+SWAP = ("memory.swap.", "memory.zswap.")
+"""How the names of the files begin that are not there without swap accounting."""
+
+
 class Swap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Swap alone, not memory plus swap (as cgroup v1 and OCI count it)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
+from ..controllers.memory import SWAP
 from .check import Check
 from .mounts import NO_V1
 
@@ -18,6 +19,7 @@ NEEDED_BY = {
 }
 _V1_NAMES = {"io": "blkio"}
 _MAIN = ("memory", "cpu", "pids")
+_SWAP_REMEDY = "Take swapaccount=0 off the kernel's command line, and reboot"
 
 
 class File(NamedTuple):
@@ -34,7 +36,7 @@ FILES = (
     File("memory.high", "memory", "4.5", "memory cannot be throttled, only killed for"),
     File("memory.reclaim", "memory", "5.19", "memory shrinks only as far as memory.high presses it"),
     File("memory.peak", "memory", "5.19", "the most memory ever used is not shown"),
-    File("memory.swap.max", "memory", "4.5", "swap cannot be limited (swapaccount=0 on the command line?)"),
+    File("memory.swap.max", "memory", "4.5", "swap cannot be limited"),
     File("memory.zswap.max", "memory", "5.19", "compressed swap cannot be limited"),
     File("cpu.max.burst", "cpu", "5.14", "cpu.burst cannot be set"),
     File("cpu.idle", "cpu", "5.15", "cpu.weight=idle cannot be set"),
@@ -95,18 +97,28 @@ def _disabled(name: str, proc_cgroups: str) -> bool:
     return any(len(row) == 4 and row[0] == name and row[3] == "0" for row in rows)
 
 
-def files(found: Mapping[str, bool | None]) -> list[Check]:
+def files(found: Mapping[str, bool | None], swap_off: bool = False) -> list[Check]:
     """One check for all files that are there, one for those that nobody could look at, one for each that is missing.
 
-    ``found``: ``None`` where no cgroup has the controller enabled.
+    ``found``: ``None`` where no cgroup has the controller enabled. ``swap_off``: the kernel was booted without swap
+    accounting, so that it is known without a look.
     """
-    there = [file.name for file in FILES if found.get(file.name)]
-    unknown = [file.name for file in FILES if found.get(file.name) is None]
-    missing = [file for file in FILES if found.get(file.name) is False]
+    off = [file for file in FILES if swap_off and file.name.startswith(SWAP) and not found.get(file.name)]
+    rest = [file for file in FILES if file not in off]
+    there = [file.name for file in rest if found.get(file.name)]
+    unknown = [file.name for file in rest if found.get(file.name) is None]
+    missing = [file for file in rest if found.get(file.name) is False]
     checks = [Check("kernel files", "ok", ", ".join(there))] if there else []
     if unknown:
         checks.append(Check("kernel files", "info", f"not known until a VE has them: {', '.join(unknown)}"))
-    return checks + [
-        Check(f"file {file.name}", "warn", f"missing: {file.without}", f"Boot Linux {file.since} or newer")
-        for file in missing
+    return [
+        *checks,
+        *(
+            Check(f"file {file.name}", "warn", f"missing: {file.without}", f"Boot Linux {file.since} or newer")
+            for file in missing
+        ),
+        *(
+            Check(f"file {file.name}", "warn", f"switched off at boot (swapaccount=0): {file.without}", _SWAP_REMEDY)
+            for file in off
+        ),
     ]

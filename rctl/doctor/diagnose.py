@@ -9,6 +9,7 @@ from ..adjust.single_writer import BOOTED, given_away
 from ..adjust.state import State, default_state
 from ..adjust.threaded import kind
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import swap_accounting_is_off
 from ..cgroupfs.mounts import cgroup_mounts
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
@@ -47,7 +48,7 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
     return [
         *checks,
         *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
-        *controllers.files(probe.kernel_files(tree)),
+        *controllers.files(probe.kernel_files(tree), swap_accounting_is_off(machine.read("/proc/cmdline") or "")),
     ]
 
 

@@ -38,12 +38,8 @@ class Level(msgspec.Struct, frozen=True):
 
 def way_up(tree: Tree, path: str, read: Reader) -> tuple[Level, ...]:
     """The VE, its ancestors, the host. ``read`` gives the host's files. Raises NotFoundError, GoneError."""
-    parts = [part for part in path.split("/") if part]
-    paths = ["/" + "/".join(parts[:depth]) for depth in range(len(parts), -1, -1)]
-    found = []
-    for place in paths:
-        with tree.walk(place) as cgroup:
-            found.append(Level(place, _texts(cgroup)))
+    found = [Level(cgroup.path, _texts(cgroup)) for cgroup in tree.way(path)]
+    found.reverse()
     return (*found, host(read))
 
 

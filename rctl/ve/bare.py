@@ -13,6 +13,7 @@ from ..adjust.engine import Options, adjust
 from ..adjust.life import family, processes, remove_empty
 from ..adjust.life import kill as end
 from ..adjust.progress import Progress, quiet
+from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
@@ -43,7 +44,7 @@ def make(tree: Tree, name: str) -> Cgroup:
             ve = base.make(path.rpartition("/")[2])
         except KernelError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
+                raise room.explained(base, path.rpartition("/")[2], error) from None
             why = os.strerror(error.errno).lower()
             raise NotAvailableError(
                 f"{name}: cannot be made below {base.path}: {why}. "

@@ -234,6 +234,12 @@ class TestWhole:
         with Tree(Cgroup("/", fd), base, "") as tree:
             return diagnose(tree, machine, State(f"{machine.root}/run/rctl", f"{machine.root}/keep"))
 
+    def test_swapaccount_0_is_known_without_a_ve(self, machine: Machine) -> None:
+        Path(f"{machine.root}/proc/cmdline").write_text("ro swapaccount=0 quiet\n")
+        found = {check.name: check for check in self.examine(machine) if check.name.startswith("file memory.swap")}
+        assert "switched off at boot (swapaccount=0)" in found["file memory.swap.max"].found
+        assert "Take swapaccount=0 off" in found["file memory.swap.max"].remedy
+
     def test_a_good_host_is_usable(self, machine: Machine) -> None:
         checks = self.examine(machine)
         assert [check.name for check in checks if check.state == "fail"] == []

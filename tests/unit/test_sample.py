@@ -237,6 +237,22 @@ class TestLevels:
         with Tree(opened(tmp_path, "/")) as tree:
             assert [level.path for level in way_up(tree, "/t/a", lambda path: None)] == ["/t/a", "/t", "/", "host"]
 
+    def test_show_costs_linear_in_depth(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As many folders are opened at twice the depth as twice at the simple one."""
+        names = [f"d{number}" for number in range(200)]
+        for depth in range(201):
+            cgroup_folder(tmp_path.joinpath(*names[:depth]), CORE)
+        opens: list[str] = []
+        really = os.open
+        monkeypatch.setattr("os.open", lambda path, *rest, **more: opens.append(path) or really(path, *rest, **more))
+        counts = []
+        with Tree(opened(tmp_path, "/")) as tree:
+            for depth in (100, 200):
+                opens.clear()
+                way_up(tree, "/" + "/".join(names[:depth]), lambda path: None)
+                counts.append(sum(path.startswith("d") for path in opens))
+        assert counts == [100, 200]
+
 
 class TestLimits:
     def test_values_are_exact(self) -> None:

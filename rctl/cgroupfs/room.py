@@ -1,0 +1,45 @@
+"""Why the kernel makes no more cgroups: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import ExitStack
+
+from ..errors import NotAvailableError, RctlError
+from ..formats import flat_keyed
+from .cgroup import Cgroup
+
+_DESCENDANTS, _DEPTH = "cgroup.max.descendants", "cgroup.max.depth"
+
+
+def explained(parent: Cgroup, name: str, error: RctlError) -> RctlError:
+    """The error of a refused mkdir(2) in ``parent``, with the limit that is reached, and where."""
+    number = getattr(error, "errno", 0)
+    what = f"{parent.path.rstrip('/')}/{name}: cannot be made"
+    if number == errno.EAGAIN:
+        return NotAvailableError(f"{what}: {_reached(parent)}")
+    if number == errno.ENOSPC:
+        return NotAvailableError(
+            f"{what}: the kernel has no number left for it. Removed cgroups count, too, while memory is charged "
+            "to them: see nr_dying_descendants in cgroup.stat. Remove VEs, or free memory"
+        )
+    return error
+
+
+def _reached(parent: Cgroup) -> str:
+    with ExitStack() as stack:
+        here, level = parent, 1
+        while True:
+            below = flat_keyed(here.read("cgroup.stat")).get("nr_descendants", 0)
+            if (most := _limit(here, _DESCENDANTS)) is not None and below >= most:
+                return f"{_DESCENDANTS} of {here.path} is {most}, and {below} are below it. Raise it, or remove some"
+            if (most := _limit(here, _DEPTH)) is not None and level > most:
+                return f"{_DEPTH} of {here.path} is {most}, and this would be level {level} below it. Raise it"
+            if here.path == "/":
+                return f"{_DESCENDANTS} or {_DEPTH} of a cgroup above this namespace is reached. Raise it there"
+            here, level = stack.enter_context(here.above()), level + 1
+
+
+def _limit(cgroup: Cgroup, file: str) -> int | None:
+    text = (cgroup.read_if_there(file) or "max").strip()
+    return None if text == "max" else int(text)
