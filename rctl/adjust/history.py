@@ -31,6 +31,8 @@ def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
             except ValueError as error:
                 if refused is not None:
                     refused.append(f"{state.history}: a line is no record of rctl: {error}; it is passed over")
+    except lines.UnreadableError as error:
+        raise RctlError(f"{state.keep}/{error}") from None
     except OSError as error:
         raise RctlError(f"{state.history}: cannot be read: {error.strerror}") from None
 

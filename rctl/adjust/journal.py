@@ -117,11 +117,12 @@ class Journal:
 
     def told(self) -> bool:
         """Whether the history has it already: the crash came after the end."""
-        for record in latest(self.state):
-            if record.id == self.record.id:
-                return True
-            if record.time < self.record.time - _LONGEST:
-                break
+        with suppress(RctlError):  # a history that cannot be read keeps no adjustment unsettled
+            for record in latest(self.state):
+                if record.id == self.record.id:
+                    return True
+                if record.time < self.record.time - _LONGEST:
+                    break
         return False
 
     def abandon(self) -> None:
@@ -187,8 +188,12 @@ def set_aside(state: State, name: str, why: ForeignError) -> str:
     aside = name + _ASIDE
     if aside in os.listdir(folder):
         aside = f"{name}.{secrets.token_hex(4)}{_ASIDE}"
-    with suppress(FileNotFoundError):  # another process was faster
+    try:
         os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileNotFoundError:
+        pass  # another process was faster
+    except OSError as error:
+        return f"{why}; it cannot be set aside: {error.strerror}. Look at it, then remove it by hand"
     return f"{why}; it is set aside as {aside}. Look at it, then remove it by hand"
 
 
@@ -197,7 +202,7 @@ def sweep(state: State) -> None:
     folder = state.folder(state.journals)
     for name in os.listdir(folder):
         if name[0] == "." and not os.path.exists(f"/proc/{name.rpartition('.')[2]}"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # another process was faster, or it is no file
                 os.unlink(name, dir_fd=folder)
 
 

@@ -27,11 +27,14 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+class UnreadableError(RctlError):
+    """A file that cannot be read, or is not the caller's own. The message begins with its name."""
+
+
 def append(folder: int, name: str, line: bytes) -> None:
     """Add a line to a file in an open folder. Raises OSError."""
-    fd = _alone(folder, name)
+    fd, size = _alone(folder, name)
     try:
-        size = os.lseek(fd, 0, os.SEEK_END)
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
         write_all(fd, (b"\n" if torn else b"") + line + b"\n")
         if size + len(line) > _PART:
@@ -40,8 +43,8 @@ def append(folder: int, name: str, line: bytes) -> None:
         os.close(fd)
 
 
-def _alone(folder: int, name: str) -> int:
-    """Open a file for adding to it, locked; anew when it was moved away while another had the lock."""
+def _alone(folder: int, name: str) -> tuple[int, int]:
+    """Open a file for adding to it, locked, and its size; anew when it was moved away while another had the lock."""
     while True:
         fd = os.open(name, _ADD, 0o600, dir_fd=folder)
         try:
@@ -51,7 +54,7 @@ def _alone(folder: int, name: str) -> int:
                 raise OSError(errno.EPERM, reason)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), facts):
-                    return fd
+                    return fd, facts.st_size
         except BaseException:
             os.close(fd)
             raise
@@ -94,7 +97,7 @@ def _numbers(folder: int, name: str) -> list[int]:
 def backwards(folder: int, name: str) -> Iterator[bytes]:
     """Whole lines, the newest first, in blocks from the end: those not asked for cost nothing.
 
-    A line that is not ended yet is left out. Raises RctlError for a file that is not the caller's own.
+    A line that is not ended yet is left out. Raises UnreadableError for a file that is not the caller's own.
     """
     seen: set[int] = set()
     for fd in _newest_first(folder, name):
@@ -117,7 +120,7 @@ def _newest_first(folder: int, name: str) -> Iterator[int]:
 
 
 def open_part(folder: int, name: str) -> int | None:
-    """Open for reading; ``None`` when it is not there. Raises RctlError, OSError where no descriptor is left."""
+    """Open for reading; ``None`` when it is not there. Raises UnreadableError, OSError where no descriptor is left."""
     try:
         fd = os.open(name, _READ, dir_fd=folder)
     except FileNotFoundError:
@@ -125,10 +128,10 @@ def open_part(folder: int, name: str) -> int | None:
     except OSError as error:
         if error.errno in OUT_OF:
             raise
-        raise RctlError(f"{name}: cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"{name}: cannot be read: {error.strerror}") from None
     if reason := not_own(os.fstat(fd)):
         os.close(fd)
-        raise RctlError(f"{name}: cannot be read: {reason}. Look at it, then remove it")
+        raise UnreadableError(f"{name}: cannot be read: {reason}. Look at it, then remove it")
     return fd
 
 

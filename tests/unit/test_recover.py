@@ -174,6 +174,22 @@ def test_a_journal_of_a_newer_rctl_is_set_aside_and_that_rctl_still_settles_it(
     assert left_open(state, aside=True) == []
 
 
+def test_a_folder_in_the_place_of_a_draft_stands_in_nobodys_way(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    Path(state.journals, ".x.1234567890").mkdir()
+    crashed(kernel, state, PIDS)
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+
+
+def test_a_history_that_cannot_be_read_keeps_no_adjustment_unsettled(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    Path(state.history).mkdir()
+    crashed(kernel, state, PIDS, LOW)
+    kernel.put("/rctl-web1", "pids.max", "50")
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+
+
 def test_a_journal_set_aside_replaces_none_that_was_before(tree: Tree, state: State) -> None:
     for content in (b"first", b"second"):
         plant(state, "x.json", content)
