@@ -14,7 +14,6 @@ _SHARE_OF_TIME = "Share of the time, from the kernel's totals."
 def state() -> list[Stat | Table]:
     """What the VE is, and limits that somebody else changed."""
     return [
-        stat("Age", "Since its cgroup was made.", f"time() - {gauge('start_time_seconds')}", "s"),
         stat("Processes", "Processes in the VE itself.", gauge("processes_current")),
         stat("Frozen", "1 while it is frozen.", gauge("frozen"), levels=(1, 1)),
         stat("Cgroups below", "Living cgroups below it.", gauge("descendants")),

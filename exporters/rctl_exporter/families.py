@@ -61,10 +61,6 @@ def _limit(collector: str, *rows: tuple[str, str, bool], label: str = "") -> lis
 
 IDENTITY = [
     Family("", "info", "Who runs the VE and where its cgroup lies.", "identity", True),
-    *_limit(
-        "identity",
-        ("start_time_seconds", "Unix time at which the cgroup was made, as far as the kernel remembers.", True),
-    ),
     Family(
         "populated", "gauge", "Whether a process lives in the VE.", "identity", True, ("cgroup.events", "", "populated")
     ),

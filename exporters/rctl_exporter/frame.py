@@ -15,7 +15,7 @@ from .families import Family
 from .limits import Values
 from .settings import Selection
 
-INFO, START = FAMILIES[0], FAMILIES[1]
+INFO = FAMILIES[0]
 DRIFT = BY_NAME["limit_drift"]
 _RANK = {family: rank for rank, family in enumerate(FAMILIES)}
 
@@ -70,10 +70,7 @@ def identity_blocks(members: Iterable[Member]) -> list[Block]:
     those = [member for member in members if wanted(INFO, selection_of(member))]
     if not those:
         return []
-    return [
-        Block(INFO, "", those, [b"1"] * len(those)),
-        Block(START, "", those, [b"%.3f" % member.node.made for member in those]),
-    ]
+    return [Block(INFO, "", those, [b"1"] * len(those))]
 
 
 def process_blocks(processes: Mapping[Member, int]) -> list[Block]:

@@ -32,10 +32,10 @@ class Unread(NamedTuple):
 class Node:
     """One cgroup. ``files`` counts changes of which files it has, ``limits`` changes of what they hold.
 
-    ``leaf``: there is no cgroup below. ``made``: when, in seconds since 1970, as far as the kernel remembers.
+    ``leaf``: there is no cgroup below.
     """
 
-    __slots__ = ("_names", "_names_at", "cgroup", "children", "files", "leaf", "limits", "made", "parent", "watch")
+    __slots__ = ("_names", "_names_at", "cgroup", "children", "files", "leaf", "limits", "parent", "watch")
 
     def __init__(self, cgroup: Cgroup, parent: Node | None) -> None:
         self.cgroup = cgroup
@@ -46,9 +46,7 @@ class Node:
         self._names_at = -1
         self.leaf = True
         self.watch: int | None = None
-        facts = os.fstat(cgroup.fd)
-        cgroup.know(facts)
-        self.made = facts.st_ctime
+        cgroup.know(os.fstat(cgroup.fd))
 
     def names(self) -> tuple[str, ...]:
         """Names of its files, listed anew when they may be others. Raises GoneError, KernelError."""

@@ -121,7 +121,7 @@ def all_true(scraper: Scraper, tree: Tree, place: Path, only: Callable[[Figures]
     here = {name for name in figures if name in ves or not name.startswith("/") or below(name, place)}
     assert here == ves.keys()
     for name in ves:
-        still = without(figures[name], "start_time_seconds", "limit_drift") == before[name]
+        still = without(figures[name], "limit_drift") == before[name]
         check(figures[name], before[name], before[name] if still else only(truth(ves[name])))
 
 

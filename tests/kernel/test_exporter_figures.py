@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from rctl.cgroupfs import devices
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError
 from rctl_exporter.scrape import Scraper
-from tests.kernel.exporting import AWKWARD, Made, all_true, give, live, nested, put, take
+from tests.kernel.exporting import AWKWARD, Made, all_true, cgroup_path, give, live, nested, put, take
 from tests.kernel.figures import check, core, own_figures, shown, truth
 from tests.kernel.helpers import MOUNT, Ve, refused
 from tests.kernel.test_hugetlb import pool  # noqa: F401 (a fixture)
@@ -113,10 +112,18 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(tree: Tree, place: Path, e
     assert len([name for name in shown(exporter()) if "caf" in name or "tab" in name]) == 3
 
 
-def test_start_time_is_when_it_was_made(tree: Tree, exporter: Made) -> None:
-    begin = time.time() - 0.1  # the kernel's clock for files is coarse
-    (Ve(tree, "young").dir).mkdir()
-    assert begin <= shown(exporter())["young"]["start_time_seconds", ""] <= time.time()
+def test_no_start_time_is_shown_for_the_kernel_remembers_none(as_root: None, place: Path, exporter: Made) -> None:
+    """A cgroup's folder bears the time at which the kernel last put it into its cache."""
+    young = place / "young"
+    young.mkdir()
+    first = young.stat().st_ctime
+
+    def looked_up_anew() -> bool:
+        Path("/proc/sys/vm/drop_caches").write_text("2")
+        return young.stat().st_ctime > first + 0.01
+
+    until(looked_up_anew, "the kernel to forget when it was made")
+    assert not [name for name, _ in shown(exporter())[cgroup_path(young)] if "start" in name]
 
 
 def test_processes_of_cgroups_inside_a_ve_are_the_ves(ve: Ve, exporter: Made) -> None:

@@ -16,9 +16,9 @@ from rctl_exporter.settings import PROFILES, Selection
 FULL = Selection("full", PROFILES["full"].collectors | {"numa"})
 
 
-def member(name: str, path: str | None = None, made: float = 1.0, selection: Selection = FULL) -> Member:
+def member(name: str, path: str | None = None, selection: Selection = FULL) -> Member:
     """A VE of this name at a cgroup path; unset: a managed one."""
-    node = SimpleNamespace(cgroup=SimpleNamespace(path=path or f"/rctl-{name}", ino=1), made=made)
+    node = SimpleNamespace(cgroup=SimpleNamespace(path=path or f"/rctl-{name}", ino=1))
     return Member(cast("Node", node), name, ask(selection))
 
 

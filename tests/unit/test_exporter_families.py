@@ -30,7 +30,7 @@ KEYS = [
 ALL = [*FAMILIES, *(found for key in KEYS if (found := memory_stat.family(key)))]
 
 GAUGES = """
-    start_time_seconds populated frozen processes_current descendants dying_descendants
+    populated frozen processes_current descendants dying_descendants
     cpu_limit_cores cpu_effective_limit_cores cpu_period_seconds cpu_burst_limit_seconds cpu_weight cpu_idle
     cpuset_effective_cpus
     memory_current_bytes memory_peak_bytes memory_working_set_bytes memory_min_bytes memory_low_bytes memory_high_bytes

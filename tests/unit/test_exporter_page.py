@@ -40,7 +40,7 @@ def rendered(frame: Frame, openmetrics: bool, page: Page | None = None) -> str:
 
 
 def small() -> Frame:
-    web, nginx = member("web1", made=1700000000.5), member("/system.slice/nginx.service", "/system.slice/nginx.service")
+    web, nginx = member("web1"), member("/system.slice/nginx.service", "/system.slice/nginx.service")
     both = [web, nginx]
     return framed(
         block("pids_max", both, [b"100", b"+Inf"]),
