@@ -333,6 +333,7 @@ class TestMoreCgroupsThanDescriptors:
         x = at(forest, "/a/x").cgroup
         (place / "a" / "x").rename(place.parent / f"{place.name}-x")
         make(place, "a/x")
+        at(forest, "/b").cgroup.files()  # in place of it, should it still be open
         with pytest.raises(GoneError):
             x.read("cgroup.procs")
         assert (x.alive(), at(forest, "/b").cgroup.alive()) == (False, True)
