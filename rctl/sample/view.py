@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
 
+from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..units import MAX
 from . import limits
@@ -50,18 +50,26 @@ class View(msgspec.Struct, frozen=True):
 def views(tree: Tree, names: Iterable[str], host: Reader, interval: float | None = None) -> list[View]:
     """Views of VEs; with an ``interval`` (seconds), of what they did in it, too: it passes once for all of them.
 
-    Raises NotFoundError, GoneError, KernelError.
+    One VE is open at a time, for there may be more of them than this process may open files. Raises NotFoundError,
+    GoneError (also for one that was made anew in the interval), KernelError.
     """
-    with ExitStack() as stack:
-        ves = [(name, stack.enter_context(tree.open_ve(name))) for name in names]
-        before = [read(ve, name) for name, ve in ves] if interval else []
-        if interval:
-            time.sleep(interval)
-        found = []
-        for number, (name, ve) in enumerate(ves):
-            sample = read(ve, name)
-            levels = way_up(tree, ve.path, host)
-            lately = rates(before[number], sample) if interval else None
-            view = View(sample, processes(ve), limits.texts(ve), effective(levels), headroom(levels), lately)
-            found.append(view)
-        return found
+    names = list(names)
+    before: dict[str, tuple[int, Sample]] = {}
+    if interval:
+        for name in names:
+            with tree.open_ve(name) as ve:
+                before[name] = ve.ino, read(ve, name)
+        time.sleep(interval)
+    found = []
+    for name in names:
+        with tree.open_ve(name) as ve:
+            found.append(_view(tree, ve, name, host, before.get(name)))
+    return found
+
+
+def _view(tree: Tree, ve: Cgroup, name: str, host: Reader, before: tuple[int, Sample] | None) -> View:
+    if before and before[0] != ve.ino:
+        raise ve.gone()
+    sample, levels = read(ve, name), way_up(tree, ve.path, host)
+    lately = rates(before[1], sample) if before else None
+    return View(sample, processes(ve), limits.texts(ve), effective(levels), headroom(levels), lately)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from rctl.cgroupfs.tree import Tree
 from rctl.cli import ls as ls_module
 from rctl.cli.output import as_json
 from rctl.cli.show import show
-from rctl.errors import NotFoundError, UsageError
+from rctl.errors import GoneError, NotFoundError, UsageError
+from rctl.sample import Sample, read
 from rctl.sample.rates import DeviceRates, Rates
 from rctl.sample.sections import lines
 from rctl.sample.view import View, views
@@ -191,3 +194,33 @@ class TestVerbs:
     def test_ls_all_of_nothing_that_matches_is_an_error(self) -> None:
         with pytest.raises(NotFoundError, match="no cgroup with processes matches"):
             ls_module.ls(["*nginx*"], everything=True)
+
+
+@pytest.mark.parametrize("interval", [None, 0.001])
+def test_one_ve_is_open_at_a_time_however_many_are_asked_for(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: float | None
+) -> None:
+    names = ["web1", *(f"w{number}" for number in range(20))]
+    for name in names[1:]:
+        shutil.copytree(tmp_path / "rctl-web1", tmp_path / f"rctl-{name}")
+    open_files: set[int] = set()
+
+    def reading(ve: Cgroup, name: str) -> Sample:
+        open_files.add(len(os.listdir("/proc/self/fd")))
+        return read(ve, name)
+
+    monkeypatch.setattr("rctl.sample.view.read", reading)
+    assert [view.sample.name for view in views(tree, names, HOST.get, interval)] == names
+    assert len(open_files) == 1
+
+
+def test_rates_of_a_ve_that_was_made_anew_in_the_interval_are_refused(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def anew(_: float) -> None:
+        (tmp_path / "rctl-web1").rename(tmp_path / "old")
+        shutil.copytree(tmp_path / "old", tmp_path / "rctl-web1")
+
+    monkeypatch.setattr(time, "sleep", anew)
+    with pytest.raises(GoneError, match="/rctl-web1"):
+        views(tree, ["web1"], HOST.get, 1.0)
