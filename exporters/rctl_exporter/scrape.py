@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Self, TypeVar
 
 from rctl.adjust.desired import Desired
@@ -53,7 +54,8 @@ class Scraper:
         """
         self._tree = tree
         self._settings = settings
-        state = state or default_state()
+        self._closing = ExitStack()
+        state = state or self._closing.enter_context(default_state())
         self._budget = budget or Budget(settings.kept_fds)
         self._forest = Forest(tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
@@ -80,6 +82,7 @@ class Scraper:
         self._sweep.close()
         self._forest.close()
         self._desired.close()
+        self._closing.close()
 
     def scrape(self, openmetrics: bool = False, only: Only = ALL) -> list[bytes]:
         """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families.

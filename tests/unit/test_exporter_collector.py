@@ -140,6 +140,18 @@ class TestScraper:
             assert b"".join(scraper.scrape(openmetrics=True)).endswith(b"# EOF\n")
 
 
+class TestClosing:
+    def test_nothing_is_held_in_the_end_though_the_scraper_is(self, tree: Tree, tmp_path: Path) -> None:
+        (tmp_path / "state").mkdir(mode=0o700)
+        (tmp_path / "state" / "history.jsonl").touch(mode=0o600)
+        before = descriptors()
+        scraper = Scraper(tree, Settings())
+        scraper.scrape()
+        assert descriptors() > before
+        scraper.close()
+        assert descriptors() == before
+
+
 class TestParts:
     @pytest.fixture
     def scraper(self, tree: Tree, tmp_path: Path) -> Iterator[Scraper]:
