@@ -192,7 +192,7 @@ class Forest:
 
     def _add(self, node: Node, name: str) -> Node | None:
         try:
-            child = node.children[name] = Node(Handle(node.cgroup.child(name), node.cgroup, self._budget), node)
+            child = node.children[name] = self._opened(node, name)
         except (NotFoundError, GoneError, NotAvailableError):  # the last: something else is mounted over it
             return None
         except KernelError as error:
@@ -201,6 +201,14 @@ class Forest:
         self.generation += 1
         self._follow(child)
         return child
+
+    def _opened(self, node: Node, name: str) -> Node:
+        handle = Handle(node.cgroup.child(name), node.cgroup, self._budget)
+        try:
+            return Node(handle, node)
+        except BaseException:
+            handle.close()
+            raise
 
     def _failed_at(self, node: Node, error: KernelError) -> None:
         self.failed.append(Unread(error.path, error))

@@ -28,7 +28,7 @@ class Handle(Cgroup):
         self._above = above
         self._budget = budget
         self._held = self._closed = False
-        super().__init__(opened.path, opened.fd)
+        super().__init__(opened.path, opened.fd, opened.device)
         self._settle()
 
     @property
@@ -97,7 +97,8 @@ class Handle(Cgroup):
                 if fd != top:
                     os.close(fd)
                 fd = below
-            if os.fstat(fd).st_ino != self._ino:
+            facts = os.fstat(fd)
+            if facts.st_ino != self._ino or (self.device and facts.st_dev != self.device):
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         except BaseException:
             if fd != top:

@@ -348,6 +348,20 @@ class TestMoreCgroupsThanDescriptors:
                 at(forest, "/a/x").cgroup.read("pids.max")
             assert at(forest, "/a/x").cgroup.alive()
 
+    def test_what_is_mounted_over_a_cgroup_is_left_out_and_not_held(self, place: Path, told: Told) -> None:
+        with Cgroup("/", os.open(place, os.O_RDONLY), device=os.stat(place).st_dev) as root:
+            budget = Budget(0, 100)
+            forest = Forest(root, lambda _: True, cast("Watch", told), budget)
+            before, held = descriptors(), budget.held
+            root.device = 1  # as if what is found from now on were of another file system
+            make(place, "z")
+            told.moved(forest.root, "z")
+            forest.refresh()
+            assert "/z" not in paths(forest)
+            assert (descriptors(), budget.held) == (before, held)
+            assert at(forest, "/a").cgroup.device == os.stat(place).st_dev
+            forest.close()
+
     @BOTH
     def test_nothing_stays_open_in_the_end_either(self, grow: Grow, watch: bool) -> None:
         before, budget = descriptors(), Budget(0, 2)
