@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,6 +28,10 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 
 demo: setup ## Show rctl at work, on this machine or in the lab
 	@$(BIN)/python examples/demo.py $(ARGS)
+
+shell: setup ## A shell in the lab, as root, with rctl and a scratch disk: to try anything on any machine
+	@$(BIN)/python -m tests.lab prepare
+	@$(BIN)/python -m tests.lab shell
 
 # The cheap checks speak first, also under -j. Guests do not disturb one another, but tests on one host's cgroups would.
 test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,12 @@ class GoneError(RctlError):
 
 class NotAvailableError(RctlError):
     """This host lacks a controller, a file or a privilege that the limit needs."""
+
+
+def not_installed(package: str, extra: str, use: str) -> NotAvailableError:
+    """A library that only an extra brings is missing, and ``use`` needs it. Says what to type, for this environment."""
+    remedy = f"In rctl's checkout, run: {sys.prefix}/bin/pip install '.[{extra}]'"
+    return NotAvailableError(f"{package}: not installed, and {use} needs it. {remedy}")
 
 
 class KernelError(RctlError):

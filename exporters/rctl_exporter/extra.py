@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from rctl.errors import NotAvailableError
+from rctl.errors import not_installed
 
 _PACKAGES = {"h11": "h11", "yaml": "PyYAML", "bcrypt": "bcrypt"}
 
@@ -19,6 +19,4 @@ def needed() -> Iterator[None]:
         name = (error.name or "").split(".")[0]
         if name not in _PACKAGES:
             raise
-        raise NotAvailableError(
-            f"{_PACKAGES[name]}: not installed, and rctl exporter serve needs it. Run pip install 'rctl[exporter]'"
-        ) from None
+        raise not_installed(_PACKAGES[name], "exporter", "rctl exporter serve") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..errors import NotAvailableError
+from ..errors import NotAvailableError, not_installed
 
 _MODIFY, _MOVED, _CREATE, _DELETE, _ONLYDIR = 0x2, 0xC0, 0x100, 0x200, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
@@ -42,7 +42,7 @@ class Watch:
         try:
             from inotify_simple import INotify
         except ImportError:
-            raise NotAvailableError("inotify-simple is not installed. Run pip install 'rctl[exporter]'") from None
+            raise not_installed("inotify-simple", "exporter", "watching cgroups") from None
         try:
             self._inotify = INotify(nonblocking=True)
         except OSError as error:

@@ -8,14 +8,17 @@ as root, in a copy of the checkout: what it writes there is gone at the end.
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tests.lab import accel, guest
+from tests.lab import accel, guest, terminal
 from tests.lab import disks as images
 from tests.lab.base import LabError
 from tests.lab.kernel import choose, prepare
 from tests.lab.tools import tools_folders
 
-__all__ = ["LabError", "run"]
+_DAY = 24 * 3600.0
+
+__all__ = ["LabError", "run", "shell"]
 
 
 def run(
@@ -31,6 +34,7 @@ def run(
     deadline: float = 600,
     kernel: str | None = None,
     stream: bool = True,
+    console: Path | None = None,
 ) -> int:
     """Run the command as root in a fresh guest and return its exit status.
 
@@ -46,6 +50,7 @@ def run(
         deadline: seconds, boot included, after which the guest is killed.
         kernel: 5.10, 6.1, 6.12 or 7; None for $LAB_KERNEL, else 6.1.
         stream: pass the output on as it comes; without, it is dropped.
+        console: a socket that will be the guest's /dev/hvc0.
 
     Raises:
         LabError: the lab cannot start, or the guest did not end in time.
@@ -56,4 +61,17 @@ def run(
     machine = guest.Machine(
         unpacked, fast, memory, cpus, tuple(disks), zram, icount, tools_folders(tools) if tools else ()
     )
-    return guest.run(machine, command, result=result, deadline=deadline, stream=stream)
+    return guest.run(machine, command, result=result, deadline=deadline, stream=stream, terminal=console)
+
+
+def shell(kernel: str | None = None) -> int:
+    """A shell as root in a fresh guest, on this terminal. Returns its exit status.
+
+    Raises:
+        LabError: this is no terminal, or the lab cannot start.
+    """
+    terminal.check()
+    with TemporaryDirectory(prefix="rctl-") as folder:
+        path = Path(folder, "terminal")
+        command = terminal.command()
+        return terminal.joined(path, lambda: run(command, deadline=_DAY, kernel=kernel, stream=False, console=path))

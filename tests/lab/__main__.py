@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     stop = arguments.index("--") if "--" in arguments else len(arguments)
     stop = 1 if arguments[:1] == ["kernel-tests"] else stop
     options, rest = _parser().parse_args(arguments[:stop]), arguments[stop:]
-    does = {"run": _run, "status": _status, "prepare": _prepare, "kernel-tests": _kernel_tests}
+    does = {"run": _run, "status": _status, "prepare": _prepare, "shell": _shell, "kernel-tests": _kernel_tests}
     try:
         return does[options.what](options, rest)
     except LabError as error:
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--result", type=Path, metavar="DIR", help="a folder the guest may write to, at $LAB_RESULT")
     run.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
+    what.add_parser("shell", help="a shell in a fresh guest").add_argument("--kernel", choices=SUITES)
     what.add_parser("status", help="say what is ready, change nothing")
     what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
     what.add_parser(
@@ -91,6 +92,11 @@ def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
     disks.stdlib()
     accel.kvm(kernel)
     return 0
+
+
+def _shell(options: argparse.Namespace, _rest: list[str]) -> int:
+    print("lab: booting, some ten seconds; leave it with exit or Ctrl-D", file=sys.stderr)
+    return lab.shell(options.kernel)
 
 
 def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:

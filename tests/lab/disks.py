@@ -25,7 +25,9 @@ NOT_IN_GUEST = {
     "stdlib": ("site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*"),
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
-NOT_IN_CHECKOUT = shutil.ignore_patterns(".git", ".venv", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist")
+NOT_IN_CHECKOUT = shutil.ignore_patterns(
+    ".git", ".venv", ".tools", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist"
+)
 
 
 def venv() -> Path:

@@ -34,19 +34,27 @@ class Machine:
 
 
 def run(
-    machine: Machine, command: Sequence[str], *, result: Path | None, deadline: float, stream: bool, quiet: bool = False
+    machine: Machine,
+    command: Sequence[str],
+    *,
+    result: Path | None,
+    deadline: float,
+    stream: bool,
+    quiet: bool = False,
+    terminal: Path | None = None,
 ) -> int:
     """Boot the machine, run the command as root in the checkout, and return its exit status.
 
     `result` is a folder of the host that the guest finds, writable, at $LAB_RESULT. `deadline` is in seconds and
     covers the boot. With `stream` the output appears as it comes; without, it is dropped. `quiet` keeps the
-    console log from stderr when the guest fails.
+    console log from stderr when the guest fails. `terminal`: a socket that will be the guest's /dev/hvc0.
 
     Raises:
         LabError: the guest did not start, or did not end within the deadline; the console log's tail is printed.
     """
     with _folder() as work:
-        words = [*_machine(machine), *_disks(machine, work), *_shares(work, result), *_start(machine, work, command)]
+        words = [*_machine(machine), *_disks(machine, work), *_shares(work, result)]
+        words += [*(vng.console(terminal) if terminal else ()), *_start(machine, work, command)]
         with (work / "console").open("wb") as console:
             output = sys.stdout.buffer if stream else None
             on_time = watch(words, deadline, output, console, env=vng.environment(work))

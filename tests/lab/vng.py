@@ -57,6 +57,13 @@ def share(guest: str, host: Path) -> list[str]:
     return ["--rwdir", shlex.quote(f"{guest}={host}")]
 
 
+def console(path: Path) -> list[str]:
+    """A console, which the guest finds as ``/dev/hvc0``, served on the socket ``path``."""
+    chardev = f"socket,id=terminal,path={str(path).replace(',', ',,')},server=on,wait=off"
+    device = "virtconsole,bus=terminals.0,chardev=terminal"
+    return [_qemu("-chardev", chardev, "-device", "virtio-serial-pci,id=terminals"), _qemu("-device", device)]
+
+
 def command(*words: str) -> list[str]:
     """What to run in the guest, as root, in an environment without virtme-ng's own variables."""
     return ["--", "env", "-i", *words]

@@ -287,5 +287,5 @@ def test_a_missing_library_is_named_with_the_extra(monkeypatch: pytest.MonkeyPat
     for module, package in (("yaml", "PyYAML"), ("bcrypt", "bcrypt")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
-            with pytest.raises(RctlError, match=rf"{package}: not installed.*rctl\[exporter\]"):
+            with pytest.raises(RctlError, match=rf"{package}: not installed.*pip install '\.\[exporter\]'"):
                 Users(config.read(path).users, Here())

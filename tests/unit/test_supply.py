@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from rctl.errors import not_installed
 from tests.audit import verdict
 
 TOP = Path(__file__).parents[2]
@@ -73,6 +75,29 @@ def test_setup_checks_the_hashes_and_ci_audits() -> None:
 
 def test_the_tools_are_pinned() -> None:
     assert set(TOOLS) <= pins(".ci/tools.txt").keys()
+
+
+# Installing
+
+
+def test_nobody_is_told_to_install_rctl_by_its_name() -> None:
+    """It is on no package index: what to type is a checkout's ``pip install '.[exporter]'``."""
+    texts = [
+        *TOP.glob("*.md"),
+        *TOP.glob("exporters/**/*.md"),
+        *TOP.glob("rctl/**/*.py"),
+        *TOP.glob("exporters/**/*.py"),
+    ]
+    told = re.compile(r"(pip|pipx) install (--\S+ )*['\"]?rctl")
+    assert [str(path) for path in texts if path.name != "CHANGELOG.md" and told.search(path.read_text())] == []
+
+
+def test_a_missing_library_is_named_with_what_to_type() -> None:
+    error = str(not_installed("plotly", "report", "the report"))
+    assert error == (
+        "plotly: not installed, and the report needs it. "
+        f"In rctl's checkout, run: {sys.prefix}/bin/pip install '.[report]'"
+    )
 
 
 # What the audit says

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import NotAvailableError, UsageError
+from ...errors import UsageError, not_installed
 from ..result import Result
 
 
@@ -43,4 +43,4 @@ def _plotly() -> None:
     from importlib.util import find_spec
 
     if find_spec("plotly") is None:
-        raise NotAvailableError("the report: plotly is not installed. Install it: pip install 'rctl[report]'")
+        raise not_installed("plotly", "report", "the report")
