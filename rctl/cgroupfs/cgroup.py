@@ -153,6 +153,10 @@ class Cgroup:
         """Whether the interface file is there."""
         return os.access(name, os.F_OK, dir_fd=self.fd, follow_symlinks=False)
 
+    def may_write(self, name: str) -> bool:
+        """Whether the caller may write the file (``.``: the directory), by its effective rights."""
+        return os.access(name, os.W_OK, dir_fd=self.fd, effective_ids=True)
+
     def read(self, name: str) -> str:
         """The whole text of an interface file. Raises GoneError, NotAvailableError, KernelError."""
         if name in self._edits:

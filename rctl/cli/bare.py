@@ -35,6 +35,7 @@ def run(
     rctl becomes the command, so nothing stays in between; the VE stays until rctl rm, unless --rm. Ends as the command
     does, with 128 + N when signal N killed it. --json goes with --detach.
     """
+    from ..adjust import entering
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
@@ -57,6 +58,7 @@ def run(
                 f"{name}: exists already, and --rm would remove it. Leave --rm out, or choose another name"
             )
         program = commands.find(command)
+        entering.check(tree, "self", tree.path(name))
         with bare.made_for(tree, [name]):
             if lean:
                 with tree.open_ve(name) as ve:
@@ -85,12 +87,16 @@ def attach(
 
     Memory that they hold already stays charged to where it was.
     """
+    from ..adjust import entering
     from ..cgroupfs.tree import Tree
     from ..ve import bare
     from .output import as_json, done
 
-    with Tree.open() as tree, bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
-        bare.attach(ve, pids)
+    with Tree.open() as tree:
+        for pid in pids:
+            entering.check(tree, pid, tree.path(name))
+        with bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
+            bare.attach(ve, pids)
     done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
 
 

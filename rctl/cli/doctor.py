@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def doctor(json: Json = False) -> None:
-    """Check this host: what works, what is missing, how to mend it. Changes nothing. Status 1: limits cannot be set."""
+    """Check this host: what works, what is missing, how to mend it. Status 1: limits cannot be set.
+
+    Changes nothing. To try whether a process may enter a VE, it makes an empty cgroup and removes it again.
+    """
     from ..cgroupfs.tree import Tree
     from ..doctor import diagnose, usable
     from ..errors import NotAvailableError

@@ -16,7 +16,7 @@ from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
 from ..sample.population import own_processes
 from . import controllers, disks, host, mounts, own, probe, rights
-from .check import Check
+from .check import Check, usable
 from .machine import Machine
 
 
@@ -55,11 +55,14 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
 def _place_checks(tree: Tree, place: Cgroup, machine: Machine) -> list[Check]:
     path, uid = place.path, os.geteuid()
     inner = rights.inner_processes(path, own_processes(place), kind(place), enabled(place, SUBTREE_CONTROL))
-    return [
+    checks = [
         rights.write(path, probe.may_write(place), uid),
         rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, tree.mount.point),
         *([inner] if inner else []),
     ]
+    if not machine.root and usable(checks):
+        checks.append(rights.run(path, probe.trial(tree)))
+    return checks
 
 
 def _host_checks(machine: Machine, tree: Tree | None) -> list[Check]:

@@ -1,13 +1,16 @@
-"""What only a look into the cgroup tree can tell. Reads only."""
+"""What only a look into the cgroup tree can tell, or a try. Leaves nothing behind."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 
+from ..adjust import entering
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree
-from ..errors import GoneError, NotFoundError
+from ..cgroupfs.tree import Tree, remove_soon
+from ..controllers.core import PROCS
+from ..errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError
 from .controllers import FILES
 from .rights import NEEDED
 
@@ -38,4 +41,42 @@ def _below(cgroup: Cgroup) -> list[str]:
 
 def may_write(place: Cgroup) -> dict[str, bool]:
     """Whether the caller may write each of NEEDED, by its effective rights."""
-    return {name: os.access(name, os.W_OK, dir_fd=place.fd, effective_ids=True) for name in NEEDED}
+    return {name: place.may_write(name) for name in NEEDED}
+
+
+def trial(tree: Tree) -> str:
+    """Do what ``rctl run`` does: make a cgroup, have a child process enter it, and remove it again.
+
+    Returns why that does not work; empty: it does. The name is no VE's, should the doctor be killed meanwhile.
+    """
+    name = f"{tree.prefix}_doctor-{os.getpid()}"
+    path = f"{tree.base.rstrip('/')}/{name}"
+    try:
+        with tree.walk(tree.base) as place:
+            try:
+                with place.make(name) as made:
+                    number = _entered(made)
+            finally:
+                remove_soon(place, name)
+        if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
+            entering.check(tree, "self", path)
+        return f"cgroup.procs: {os.strerror(number)}. See dmesg, and security modules" if number else ""
+    except RctlError as error:
+        return str(error)
+
+
+def _entered(cgroup: Cgroup) -> int:
+    """Have a child enter the cgroup, and end. Returns the kernel's errno, 0 when it could."""
+    pid = os.fork()
+    if not pid:
+        number = errno.EIO
+        try:
+            cgroup.write(PROCS, "0")
+            number = 0
+        except KernelError as error:
+            number = error.errno
+        except NotAvailableError:
+            number = errno.ENOENT
+        finally:
+            os._exit(number)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -44,6 +44,14 @@ def inner_processes(path: str, count: int, kind: str, enabled: Collection[str]) 
     return Check("processes", "fail", f"{count} live in {path} itself, so its children get no controllers", remedy)
 
 
+def run(path: str, problem: str) -> Check:
+    """Whether a process can be put into a VE in ``path``. ``problem``: why not; empty: it was tried, and it can."""
+    if not problem:
+        return Check("run", "ok", f"tried: a process can be put into a VE in {path}")
+    found, _, remedy = problem.partition(". ")
+    return Check("run", "fail", found, remedy)
+
+
 def systemd(booted: bool, path: str, delegated: bool, uid: int, mount: str) -> Check:
     """systemd's single-writer rule (https://systemd.io/CGROUP_DELEGATION/). ``booted``: as sd_booted(3)."""
     if not booted:

@@ -236,6 +236,42 @@ def test_delegated_subtree_is_enough_for_a_user(scratch: Path, nobody: dict[str,
     assert not (scratch / "own").exists()
 
 
+@pytest.mark.parametrize("words", [("run", "own", "--pids", "9", "--", "true"), ("attach", "own", "{pid}")])
+def test_delegated_subtree_a_process_of_elsewhere_may_not_be_moved(
+    scratch: Path, nobody: dict[str, str], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The kernel asks for rights at the common ancestor. Doctor tried that; nothing is made, and nothing in history."""
+    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+        os.chown(scratch / name, NOBODY, NOBODY)
+    tree = f"/{scratch.relative_to(MOUNT)}"
+    env = nobody | {"RCTL_TREE": tree}
+    done = rctl(*(word.format(pid=os.getpid()) for word in words), user=NOBODY, env=env)
+    fails(done, 1, f"{tree}/own: ")
+    assert "that needs write access to cgroup.procs of /, which is above both. " in done.err
+    assert list(scratch.glob("*/")) == []
+    assert rctl("history", "--json", user=NOBODY, env=env).out.strip() == "[]"
+    told = rctl("doctor", user=NOBODY, env=env)
+    assert (told.status, "fail  run" in told.out, "write access to cgroup.procs of /" in told.out) == (1, True, True)
+
+
+def test_delegated_subtree_doctor_tries_a_process_from_inside(scratch: Path, nobody: dict[str, str]) -> None:
+    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+        os.chown(scratch / name, NOBODY, NOBODY)
+    shell = scratch / "shell"
+    shell.mkdir()
+    for path in (shell, shell / "cgroup.procs"):
+        os.chown(path, NOBODY, NOBODY)
+    tree = f"/{scratch.relative_to(MOUNT)}"
+    home = MOUNT / Path("/proc/self/cgroup").read_text().strip()[3:].strip("/")
+    (shell / "cgroup.procs").write_text("0")
+    try:
+        told = rctl("doctor", user=NOBODY, env=nobody | {"RCTL_TREE": tree})
+    finally:
+        (home / "cgroup.procs").write_text("0")
+    assert "ok    run" in told.out
+    assert [path.name for path in scratch.glob("*/")] == ["shell"]
+
+
 def test_set_by_pattern_tells_of_names_that_cannot_be_printed(scratch: Path) -> None:
     for name in ("good", "bad\x1b[2J"):
         (scratch / name).mkdir()

@@ -1,0 +1,51 @@
+"""Whether a process may be moved into a VE: the kernel asks at the nearest cgroup above both places.
+
+Whoever moves a process must be allowed to write ``cgroup.procs`` there, too (cgroups(7), "Cgroups delegation:
+delegation containment"); clone3(2) with CLONE_INTO_CGROUP asks for the same, so it is no way around. A user's login
+session and a user's own delegated unit meet only in cgroups of root.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from ..cgroupfs.tree import Tree
+from ..controllers.core import PROCS
+from ..errors import NotAvailableError
+from . import single_writer
+
+
+def check(tree: Tree, pid: int | str, path: str) -> None:
+    """Raises NotAvailableError when the caller may not move the process (``self``: its own) to the cgroup ``path``.
+
+    A process that is not there is left to the one who moves it to find out.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        who = "this process" if pid == "self" else f"process {pid}"
+        home = tree.cgroup_of(pid)
+        if home is None:
+            return _check_namespace(tree, who)
+        common = os.path.commonpath((home, path))
+        with tree.walk(common) as above:
+            if above.may_write(PROCS):
+                return None
+        raise NotAvailableError(
+            f"{path}: {who} may not be moved there from {home}: that needs write access to cgroup.procs of {common}, "
+            f"which is above both. {_remedy(tree)}"
+        )
+    return None
+
+
+def _check_namespace(tree: Tree, who: str) -> None:
+    if "nsdelegate" in tree.mount.options:
+        raise NotAvailableError(
+            f"{who}: is in a cgroup outside this mount or cgroup namespace, and cgroup2 is mounted with nsdelegate, so "
+            "it may not be moved across. Run rctl outside the container"
+        )
+
+
+def _remedy(tree: Tree) -> str:
+    if single_writer.applies():
+        return "Start your shell in your own part of the tree: systemd-run --user --scope -p Delegate=yes bash"
+    return f"Run as root, or have root start your shell in a cgroup below {tree.base}"
