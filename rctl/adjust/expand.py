@@ -85,7 +85,7 @@ def _expanded(limits: Limits, path: str, ve: Cgroup | None, host: Host, promises
     there = Ranges(tuple(cpu for cpus in nodes.values() for cpu in cpus))
     have = len(there.numbers)
     if count is MAX:
-        chosen, cap = there, Cpus(MAX)
+        chosen, cap = Ranges(), Cpus(MAX)  # as the parent has, also when CPUs come back later
     elif count > have:
         whose = "this host has" if have == len(host.cpus) else f"the parent of {path} has {there}:"
         raise UsageError(f"vcpus: {count} asked for, and {whose} {have} CPUs online. Ask for fewer")

@@ -174,8 +174,8 @@ def test_only_cpus_that_the_parent_has_are_chosen(bench: Bench) -> None:
     assert bench.expanded(2) == ("4-5", "2")
 
 
-def test_all_is_all_that_the_parent_has(bench: Bench) -> None:
-    assert bench.expanded("max") == ("4-7", "max")
+def test_max_is_no_list_so_that_cpus_that_come_back_later_are_had(bench: Bench) -> None:
+    assert bench.expanded("max") == ("", "max")
 
 
 def test_more_than_the_parent_has_are_refused(bench: Bench) -> None:
