@@ -19,6 +19,10 @@ NEEDED_BY = {
 }
 _V1_NAMES = {"io": "blkio"}
 _MAIN = ("memory", "cpu", "pids")
+_SWAP_OFF = {
+    False: "switched off at boot (swapaccount=0)",
+    None: "swapaccount=0 is on the command line. Where this kernel obeys it",
+}
 _SWAP_REMEDY = "Take swapaccount=0 off the kernel's command line, and reboot"
 
 
@@ -100,8 +104,8 @@ def _disabled(name: str, proc_cgroups: str) -> bool:
 def files(found: Mapping[str, bool | None], swap_off: bool = False) -> list[Check]:
     """One check for all files that are there, one for those that nobody could look at, one for each that is missing.
 
-    ``found``: ``None`` where no cgroup has the controller enabled. ``swap_off``: the kernel was booted without swap
-    accounting, so that it is known without a look.
+    ``found``: ``None`` where no cgroup has the controller enabled. ``swap_off``: the command line switches swap
+    accounting off. Older kernels obey that, newer ones ignore it; until a cgroup shows which, that is said.
     """
     off = [file for file in FILES if swap_off and file.name.startswith(SWAP) and not found.get(file.name)]
     rest = [file for file in FILES if file not in off]
@@ -118,7 +122,7 @@ def files(found: Mapping[str, bool | None], swap_off: bool = False) -> list[Chec
             for file in missing
         ),
         *(
-            Check(f"file {file.name}", "warn", f"switched off at boot (swapaccount=0): {file.without}", _SWAP_REMEDY)
+            Check(f"file {file.name}", "warn", f"{_SWAP_OFF[found.get(file.name)]}: {file.without}", _SWAP_REMEDY)
             for file in off
         ),
     ]
