@@ -10,7 +10,7 @@ import pytest
 
 from rctl import spec as specs
 from rctl.errors import UsageError
-from rctl.units import Quantity
+from rctl.units import Quantity, Ranges
 from tests.unit.fake_kernel import FakeKernel
 
 HOST = FakeKernel().host
@@ -108,3 +108,10 @@ def test_the_line_of_an_error_is_short_however_long_the_key(tmp_path: Path, text
     with pytest.raises(UsageError) as caught:
         specs.load(str(tmp_path / "spec.toml"), HOST)
     assert len(str(caught.value)) < 400
+
+
+def test_a_list_of_cpus_costs_what_its_text_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these names 100,000 CPUs: a thousand VEs of them must not become a hundred million numbers."""
+    monkeypatch.setattr(Ranges, "numbers", property(lambda self: pytest.fail("all numbers were made")))
+    text = "".join(f'[ve.web{n}]\ncpuset.cpus = "{"0-99999," * 9}5"\n' for n in range(1000))
+    assert str(specs.parse(text.encode(), HOST).ve["web7"].cpuset.cpus) == "0-99999"
