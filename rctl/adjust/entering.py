@@ -12,20 +12,22 @@ from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS
-from ..errors import NotAvailableError
+from ..errors import NotAvailableError, NotFoundError
 from . import single_writer
 
 
 def check(tree: Tree, pid: int | str, path: str) -> None:
     """Raises NotAvailableError when the caller may not move the process (``self``: its own) to the cgroup ``path``.
 
-    A process that is not there is left to the one who moves it to find out.
+    A process that is not there, and a cgroup that is not and may not be made, are left to others to tell.
     """
     with suppress(FileNotFoundError, ProcessLookupError):
         who = "this process" if pid == "self" else f"process {pid}"
         home = tree.cgroup_of(pid)
         if home is None:
             return _check_namespace(tree, who)
+        if not _may_be_made(tree, path):
+            return None
         common = os.path.commonpath((home, path))
         with tree.walk(common) as above:
             if above.may_write(PROCS):
@@ -35,6 +37,15 @@ def check(tree: Tree, pid: int | str, path: str) -> None:
             f"which is above both. {_remedy(tree)}"
         )
     return None
+
+
+def _may_be_made(tree: Tree, path: str) -> bool:
+    """Whether the cgroup is there, or the caller may make it."""
+    with suppress(NotFoundError), tree.walk(path):
+        return True
+    with suppress(NotFoundError), tree.walk(path.rpartition("/")[0]) as parent:
+        return parent.may_write(".")
+    return False
 
 
 def _check_namespace(tree: Tree, who: str) -> None:

@@ -10,8 +10,8 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import GoneError, KernelError, NotFoundError
-from ..formats import DEVICE, File
-from ..limits import FILES
+from ..formats import DEVICE, File, Whole
+from ..limits import FILES, file_named
 from . import widen
 from .plan import Change, Disable, Enable
 
@@ -69,27 +69,25 @@ def used(
 
 
 def _set(cgroup: Cgroup, controller: str, change: Change | None) -> bool:
-    known = [file for file in FILES if file.controller == controller]
-    if not known:
-        return _any_not_max(cgroup, controller)
-    return any(
-        _is_set(file, change.texts[file.name] if change else cgroup.read_if_there(file.name), change) for file in known
-    )
+    for name in _limits(cgroup, controller):
+        text = change.texts[name] if change else cgroup.read_if_there(name)
+        if text is not None and _is_set(file_named(name), text, change):
+            return True
+    return False
 
 
-def _any_not_max(cgroup: Cgroup, controller: str) -> bool:
-    """Of controllers whose files depend on the machine (hugetlb, misc, rdma): whether a limit is set."""
-    names = [name for name in cgroup.files() if name.startswith(f"{controller}.") and name.endswith(".max")]
-    lines = [line for name in names for line in (cgroup.read_if_there(name) or "").splitlines()]
-    return any(not line.endswith("max") for line in lines)
+def _limits(cgroup: Cgroup, controller: str) -> list[str]:
+    """The controller's files that hold limits; of one whose files depend on the machine, those that are there."""
+    known = [file.name for file in FILES if file.controller == controller]
+    return known or [
+        name for name in cgroup.files() if name.startswith(f"{controller}.") and name.endswith((".max", ".min", ".low"))
+    ]
 
 
-def _is_set(file: File, text: str | None, change: Change | None) -> bool:
-    if text is None:
-        return False
+def _is_set(file: File, text: str, change: Change | None) -> bool:
     entries = {key: file.entry(text, key) for key in _keys(text)}
     for write in change.writes if change else ():
-        if write.file is file:
+        if write.file.name == file.name:
             entries[write.key] = file.merge(file.entry(text, write.key), write.wanted)
     return any(not _is_default(file, key, entry) for key, entry in entries.items())
 
@@ -101,4 +99,7 @@ def _keys(text: str) -> list[str]:
 
 
 def _is_default(file: File, key: str, entry: str) -> bool:
+    if isinstance(file, Whole):  # rctl has no name for it: misc.max and its like
+        none = "max" if file.name.endswith(".max") else "0"
+        return all(line.split()[-1].rpartition("=")[2] == none for line in entry.splitlines() if line.strip())
     return entry in ("", file.default, file.entry("", key)) or (widen.applies(file) and entry == widen.everything(file))

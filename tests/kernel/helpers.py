@@ -17,7 +17,7 @@ from rctl.adjust.state import default_state
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree, cgroup2_mount
 from rctl.errors import KernelError, NotAvailableError, RctlError
-from rctl.limits import FILES, decode, nest
+from rctl.limits import FILES, decode, file_named, nest
 
 MOUNT = Path(cgroup2_mount())
 
@@ -57,6 +57,10 @@ class Ve:
     def set(self, wanted: Mapping[str, Any], progress: Progress = quiet, **options: Any) -> Account:
         """Adjust this VE through the engine."""
         return set_all(self.tree, {self: wanted}, progress, **options)
+
+    def unset(self, file: str) -> bool:
+        """Whether no limit is set: the file shows its default, or went with its controller."""
+        return not self.has(file) or self.text(file) == file_named(file).default
 
     def able(self, file: str) -> bool:
         """Whether this kernel has the file, which shows once the controller is enabled for the VE."""
