@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from .plan import Step
+from .plan import Make, Remove, Step
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What happened to one VE. ``status``: changed, unchanged, planned, rolled back, not reached, or in doubt."""
+    """What happened to one VE.
+
+    ``status``: made, changed, removed, left alone (it was to be removed, and was filled meanwhile), unchanged, planned,
+    rolled back, not reached, or in doubt.
+    """
 
     name: str
     path: str
@@ -35,6 +39,19 @@ def failed(names: Mapping[str, str], steps: Sequence[Step], reached: int, status
         else outcome
         for outcome in outcomes(names, steps, status)
     )
+
+
+def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str], bool]) -> tuple[Outcome, ...]:
+    """Outcomes where all went well. ``there``: whether the cgroup with this path still is."""
+    found = []
+    for outcome in outcomes(names, steps, "changed"):
+        status = outcome.status
+        if any(isinstance(step, Remove) for step in outcome.steps):
+            status = "left alone" if there(outcome.path) else "removed"
+        elif any(isinstance(step, Make) for step in outcome.steps):
+            status = "made"
+        found.append(msgspec.structs.replace(outcome, status=status))
+    return tuple(found)
 
 
 def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:

@@ -9,9 +9,9 @@ from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import BusyError, RctlError, RollbackError
-from . import release, threaded
+from . import life, release, threaded
 from .freeze import wait_until_frozen
-from .plan import Disable, Enable, Set, Step
+from .plan import Disable, Enable, Move, Reclaim, Set, Step
 from .progress import Event, Progress, quiet
 from .rollback import Cgroups, roll_back, undisturbed
 from .shrink import reclaim
@@ -19,11 +19,18 @@ from .write import SLOW, put, write
 
 
 def run(
-    plan: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress, decide: Callable[[], None]
+    plan: Sequence[Step],
+    cgroups: Cgroups,
+    deadline: float,
+    progress: Progress,
+    decide: Callable[[], None],
+    finish: Callable[[], None],
 ) -> list[str]:
     """Run all steps, or none: on any failure everything is rolled back and the failure raised.
 
-    ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts then.
+    ``finish`` comes last. When it fails, all is rolled back too. It may not return, where the process becomes another
+    program. ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts
+    then.
 
     Returns notes for people. Raises RollbackError when the rolling back failed too.
     """
@@ -41,6 +48,7 @@ def run(
                 notes += said
             if progress is not quiet:
                 progress(Event("step", number, len(plan), step.describe()))
+        finish()
     except BaseException as failure:
         left: list[str] | None = None
         while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
@@ -73,13 +81,20 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
     if isinstance(step, Disable):
         release.take_back(cgroup, step)
         return []
+    if isinstance(step, Move):
+        life.move(cgroup, step)
+    elif isinstance(step, Reclaim):
+        _reclaim(step, cgroup, deadline, progress)
+    return []  # a cgroup to be made was made already, for limits need it
+
+
+def _reclaim(step: Reclaim, cgroup: Cgroup, deadline: float, progress: Progress) -> None:
     span = max(1, step.usage - step.goal)
 
     def tell(usage: int) -> None:
         progress(Event("reclaim", min(span, max(0, step.usage - usage)), span, step.describe()))
 
     reclaim(cgroup, step.goal, deadline, step.usage, tell)
-    return []
 
 
 def _enable(cgroup: Cgroup, step: Enable) -> None:

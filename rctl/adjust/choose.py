@@ -13,7 +13,7 @@ from contextlib import suppress
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from .history import Record, latest
-from .plan import Set
+from .plan import Enable
 from .state import State
 
 _SEARCHED = 100
@@ -107,7 +107,7 @@ def before_boot(record: Record) -> UsageError:
 
 def paths(record: Record) -> list[str]:
     """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
-    return list(dict.fromkeys(step.path for step in record.steps if isinstance(step, Set))) or list(record.inodes)
+    return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable))) or list(record.inodes)
 
 
 def left(tree: Tree, record: Record) -> set[str]:

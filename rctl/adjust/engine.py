@@ -7,62 +7,41 @@ comes before the read, so what was planned is still true when it is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.files import Texts, raise_file_limit
+from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
-from ..controllers import core
-from ..errors import GoneError, NotAvailableError, RctlError, RollbackError, UsageError, naming
+from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, naming
 from ..formats import Write
 from ..host import Host
-from ..limits import Limits, file_named, writes
-from . import expand, failures, plan, single_writer, widen
-from .account import Account, failed, outcomes
+from ..limits import Limits, writes
+from . import expand, failures, life, plan, single_writer
+from .account import Account, done, failed, outcomes
 from .apply import run
+from .around import NOTHING, Around, after, made, paths
 from .caveats import caveats
-from .enable import merged, missing
-from .history import Record
 from .journal import Journal, new_id
 from .lock import MANY, Locks
+from .look import look
 from .progress import Event, Progress, quiet
+from .record import Record
 from .recover import recover_for
 from .release import unneeded
 from .rollback import undisturbed
 from .state import State, default_state, make
+from .wish import Options as Options
+from .wish import Wish as Wish
 
 _UNKNOWN = 16
 """How many files a wish touches that is yet to be prepared, at most or so."""
+_NONE = Limits()
 _ALLOCATION = 0
 """No inode has this number: the lock of whoever chooses CPUs."""
-
-
-class Options(msgspec.Struct, frozen=True):
-    """How to adjust. ``deadline``: seconds for shrinking memory. ``wait``: seconds to wait for other adjustments.
-
-    ``force``: let the kernel kill when memory is lowered below what is in use, let ``memory.min`` and ``memory.low`` be
-    ``max``, and let an undo overwrite later changes.
-    ``command``: what the history calls it. ``undoes``: the id of the adjustment that this one takes back.
-    """
-
-    deadline: float = 10.0
-    wait: float = 30.0
-    force: bool = False
-    dry_run: bool = False
-    command: str = ""
-    undoes: str | None = None
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """Entries wished for one VE. ``expected``: entries by (file, key) that must still be there, or the wish is void."""
-
-    name: str
-    writes: tuple[Write, ...]
-    expected: dict[tuple[str, str], str] = {}
-    ino: int | None = None
 
 
 def adjust(
@@ -73,15 +52,18 @@ def adjust(
     progress: Progress = quiet,
     state: State | None = None,
     inodes: Mapping[str, int] | None = None,
+    around: Around = NOTHING,
 ) -> Account:
     """Set limits of VEs, by name, as one transaction. Returns the account of every VE.
 
-    ``inodes``: which cgroups are meant, by name; unset: whichever have the names now.
+    ``inodes``: which cgroups are meant, by name; unset: whichever have the names now. ``around``: what else happens in
+    the same transaction; VEs to be removed need no limits.
 
     Raises RctlError; nothing is changed then, and ``error.account`` tells how far each VE came. RollbackError alone
     means that something could not be put back.
     """
     inodes = inodes or {}
+    limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
     if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()):
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 
@@ -94,13 +76,13 @@ def adjust(
                 wishes.append(Wish(name, found, ino=inodes.get(name)))
             return wishes
 
-        return transact(tree, plain, host.boot_id, options, progress, state, prepare)
+        return transact(tree, plain, host.boot_id, options, progress, state, prepare, around)
     same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case
     for asked in limits.values():
         if id(asked) not in same:
             same[id(asked)] = _asked(expand.disks(asked), host, options)
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
-    return transact(tree, wishes, host.boot_id, options, progress, state)
+    return transact(tree, wishes, host.boot_id, options, progress, state, around=around)
 
 
 def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:
@@ -123,6 +105,7 @@ def transact(
     progress: Progress = quiet,
     state: State | None = None,
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None = None,
+    around: Around = NOTHING,
     given: Sequence[plan.Enable] = (),
 ) -> Account:
     """The engine's core: make these entries so, or change nothing. See ``adjust``.
@@ -133,58 +116,158 @@ def transact(
     """
     files = _UNKNOWN if prepare else max((len(wish.writes) for wish in wishes), default=0)
     raise_file_limit(len(wishes) * (1 + files))
-    with ExitStack() as stack:
-        state = state or stack.enter_context(default_state())
+    notes: list[str] = []
+    account = None
+    while account is None:
+        with ExitStack() as stack:
+            place = state or stack.enter_context(default_state())
+            work = _Work(tree, wishes, boot_id, options, progress, place, prepare, around, given, notes, stack)
+            account = work.done()
+    return account
+
+
+class _Work(NamedTuple):
+    """One try of a transaction: what all its parts need. ``notes`` for people grow on the way."""
+
+    tree: Tree
+    wishes: Sequence[Wish]
+    boot_id: str
+    options: Options
+    progress: Progress
+    state: State
+    prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None
+    around: Around
+    given: Sequence[plan.Enable]
+    notes: list[str]
+    stack: ExitStack
+
+    def done(self) -> Account | None:
+        """The whole transaction. ``None``: when all was locked, other VEs were there than before; so try again."""
         opened: list[Cgroup] = []
-        stack.callback(_close, opened)
-        notes: list[str] = []
-        tree.open_ves([wish.name for wish in wishes], opened)
-        _check(tree, wishes, opened)
-        if not options.dry_run:
-            locks = stack.enter_context(Locks(make(state), options.wait))
-            notes += _lock(tree, boot_id, state, opened, locks, options, bool(prepare))
+        self.stack.callback(_close, opened)
+        absent = () if self.options.dry_run else self.around.missing(self.tree)
+        present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
+        self.tree.open_ves([wish.name for wish in present], opened)
+        _check(self.tree, present, opened)
+        if self.options.dry_run:
+            return self.planned(opened)
+        alone = {ve.path: ve for ve in opened}
+        if absent:
+            alone[self.tree.base] = self.stack.enter_context(self.tree.walk(self.tree.base))
+        locks = self.stack.enter_context(Locks(make(self.state), self.options.wait))
+        if not self.lock(locks, alone) or (absent and self.around.missing(self.tree) != absent):
+            return None
+        journal = self.make(locks, absent, alone, opened) if absent else None
+        return self.changed(locks, alone, opened, journal)
 
-        def look() -> tuple[list[plan.Change], list[plan.Enable | plan.Disable], list[str]]:
-            changes, enables, said = _look(tree, prepare(opened) if prepare else wishes, opened, options)
-            return changes, [*enables, *unneeded(tree, given, changes)], said
+    def planned(self, opened: Sequence[Cgroup]) -> Account:
+        """What would be done."""
+        changes, switches, said = self.look(opened)
+        steps = (*_steps(changes, switches, self.options), *after(self.around, self.tree, opened))
+        return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
-        cgroups = {ve.path: ve for ve in opened}
-        changes, switches, said = look()
-        while not options.dry_run and (new := [step.path for step in switches if step.path not in cgroups]):
+    def look(self, opened: Sequence[Cgroup]) -> tuple[list[plan.Change], list[plan.Enable | plan.Disable], list[str]]:
+        """What is there and what is wished, which controllers must be switched, and notes for people."""
+        wished = self.prepare(opened) if self.prepare else self.wishes
+        changes, enables, said = look(self.tree, wished, opened, self.options)
+        return changes, [*enables, *unneeded(self.tree, self.given, changes)], said
+
+    def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
+        """The VEs' names by path."""
+        return {ve.path: wish.name for wish, ve in zip(self.wishes, opened, strict=True)}
+
+    def lock(self, locks: Locks, alone: Mapping[str, Cgroup]) -> bool:
+        """Have cgroups alone and their parents shared, and settle what a crash left of them; False when one is gone."""
+        inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
+        shared = _parents(self.tree, alone) if len(alone) < MANY else set()
+        locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, shared)
+        until = time.monotonic() + self.options.wait
+        told = recover_for(self.tree, self.boot_id, self.state, self.options.deadline, locks, dict(inodes), until)
+        self.notes.extend(told)
+        return not told or all(cgroup.alive() for cgroup in alone.values())
+
+    def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:
+        """Make the VEs that are not there, locked from the beginning; they go to their place among ``opened``."""
+        making = made(self.tree, self.boot_id, self.state, self.options.command, absent, alone[self.tree.base])
+        journal, new = self.stack.enter_context(making)
+        if not locks.add((ve.ino, ve.path) for ve in new.values()):
+            raise BusyError(f"{absent[0]}: another adjustment took it the moment it was made. Try again")
+        alone |= {ve.path: ve for ve in new.values()}
+        opened[:] = [alone[self.tree.path(wish.name)] for wish in self.wishes]
+        return journal
+
+    def changed(
+        self, locks: Locks, alone: dict[str, Cgroup], opened: Sequence[Cgroup], journal: Journal | None
+    ) -> Account | None:
+        """Look, plan and do it."""
+        changes, switches, said = self.look(opened)
+        while new := [step.path for step in switches if step.path not in alone]:
             # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
-            cgroups |= {path: stack.enter_context(tree.walk(path)) for path in new}
-            notes += _lock(tree, boot_id, state, cgroups.values(), locks, options, bool(prepare))
+            alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in new}
+            if not self.lock(locks, alone):
+                return None
             _close_edits(opened)
-            changes, switches, said = look()
-        notes += said
+            changes, switches, said = self.look(opened)
+        self.notes.extend(said)
+        before = journal.record.steps if journal else ()
+        last = after(self.around, self.tree, opened)
+        steps = (*before, *_steps(changes, switches, self.options), *last)
+        names = self.names(opened)
+        if not steps:
+            return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
+        besides = dict.fromkeys(path for step in last for path in paths(step))
+        alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
+        inodes = {step.path: alone[step.path].ino for step in steps} | {path: alone[path].ino for path in besides}
+        record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
+        if journal is None:
+            journal = Journal(self.state, record)
+        else:
+            journal.extend(msgspec.structs.replace(record, id=journal.record.id, time=journal.record.time))
+        self.notes.extend(self.run(journal, alone, names))
+        if before or last:
+            ended = done(names, steps, lambda path: alone[path].alive())
+        else:
+            ended = outcomes(names, steps, "changed")
+        return Account(journal.record.id, ended, tuple(self.notes))
+
+    def run(self, journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str]) -> list[str]:
+        """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
+        steps, deadline = journal.record.steps, self.options.deadline
+        removes = [step for step in steps if isinstance(step, plan.Remove)] if self.around.remove else []
+        notes: list[str] = []
+
+        def commit() -> None:
+            with undisturbed():
+                notes.extend(journal.close(done=_lasts(steps)))
+
+        def finish() -> None:
+            if self.around.start is not None:
+                ve = cgroups[steps[-1].path]
+                self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
+            elif removes:
+                journal.decide_forward()
+
         try:
-            steps = plan.steps(changes, switches, options.force)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        names = {ve.path: wish.name for wish, ve in zip(wishes, opened, strict=True)}
-        if options.dry_run or not steps:
-            return Account(None, outcomes(names, steps, "planned"), tuple(notes))
-        inodes = {step.path: cgroups[step.path].ino for step in steps}
-        record = Record(new_id(), time.time(), boot_id, options.command, inodes, steps, options.undoes)
-        notes += _run(tree, Journal(state, record), cgroups, names, options, progress)
-        return Account(record.id, outcomes(names, steps, "changed"), tuple(notes))
+            self.progress(Event("journal", 0, len(steps)))
+            limits = steps[: len(steps) - len(removes)]
+            notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish)
+        except BaseException as error:
+            self.failed(journal, names, error)
+            raise
+        try:
+            notes += life.take_all_away(removes, cgroups, deadline)
+            if journal.open:
+                commit()
+        finally:
+            journal.abandon()  # what is decided is for recover to do, should anything have come between
+        notes += caveats(self.tree, steps, cgroups)
+        self.progress(Event("close", len(steps), len(steps)))
+        return notes
 
-
-def _run(
-    tree: Tree,
-    journal: Journal,
-    cgroups: Mapping[str, Cgroup],
-    names: Mapping[str, str],
-    options: Options,
-    progress: Progress,
-) -> list[str]:
-    """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
-    steps = journal.record.steps
-    try:
-        progress(Event("journal", 0, len(steps)))
-        notes = run(steps, cgroups, options.deadline, progress, journal.decide_back)
-    except BaseException as error:
-        in_doubt = isinstance(error, RollbackError)
+    @staticmethod
+    def failed(journal: Journal, names: Mapping[str, str], error: BaseException) -> None:
+        """Tell what became of the VEs, and close the journal if all was put back."""
+        steps, in_doubt = journal.record.steps, isinstance(error, RollbackError)
         if isinstance(error, RctlError):
             error.account = Account(
                 None, failed(names, steps, error.reached, "in doubt" if in_doubt else "rolled back")
@@ -192,31 +275,25 @@ def _run(
         if in_doubt:
             journal.abandon()
         else:
+            if isinstance(steps[-1], plan.Start) and journal.told():  # by a child that was killed soon after
+                journal.revoke()
             journal.close(done=False)
         if isinstance(error, RctlError) and error.reached:
             failures.note(journal.state, steps[error.reached - 1], error)
-        raise
-    with undisturbed():
-        notes += journal.close(done=True)
-    notes += caveats(tree, steps, cgroups)
-    progress(Event("close", len(steps), len(steps)))
-    return notes
 
 
-def _lock(
-    tree: Tree,
-    boot_id: str,
-    state: State,
-    ours: Collection[Cgroup],
-    locks: Locks,
-    options: Options,
-    chooses: bool,
-) -> list[str]:
-    """Have cgroups alone and their parents shared, and settle what a crash left of them. Returns notes for people."""
-    alone = [(ve.ino, ve.path) for ve in ours]
-    shared = _parents(tree, ours) if len(ours) < MANY else set()
-    locks.take([*alone, (_ALLOCATION, "vcpus")] if chooses else alone, shared)
-    return recover_for(tree, boot_id, state, options.deadline, locks, dict(alone), time.monotonic() + options.wait)
+def _lasts(steps: Sequence[plan.Step]) -> bool:
+    """Whether the history is to know: a command that was started alone left nothing to take back."""
+    return not all(isinstance(step, plan.Start) for step in steps)
+
+
+def _steps(
+    changes: Sequence[plan.Change], switches: Sequence[plan.Enable | plan.Disable], options: Options
+) -> tuple[plan.Step, ...]:
+    try:
+        return plan.steps(changes, switches, options.force)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _close(opened: Iterable[Cgroup]) -> None:
@@ -229,12 +306,12 @@ def _close_edits(opened: Iterable[Cgroup]) -> None:
         ve.close_edits()
 
 
-def _parents(tree: Tree, opened: Iterable[Cgroup]) -> set[tuple[int, str]]:
-    """The cgroups right above, as (inode, path), without those that are among ``opened`` themselves."""
+def _parents(tree: Tree, own: Iterable[str]) -> set[tuple[int, str]]:
+    """The cgroups right above those with the paths ``own``, as (inode, path), without those that are among them."""
     found: dict[str, int] = {"/": tree.root.ino}
-    own = {ve.path for ve in opened}
-    for ve in opened:
-        above = ve.path.rpartition("/")[0] or "/"
+    own = set(own)
+    for path in own:
+        above = path.rpartition("/")[0] or "/"
         if above not in found:
             with tree.walk(above) as parent:
                 found[above] = parent.ino
@@ -251,61 +328,4 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
         if wish.ino is not None and ve.ino != wish.ino:
             raise GoneError(f"{ve.path}: is another VE of the same name by now (the old one was removed). See rctl ls")
         if systemd:
-            single_writer.check(tree, ve)
-
-
-def _look(
-    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
-) -> tuple[list[plan.Change], tuple[plan.Enable, ...], list[str]]:
-    """Read what is there, and find the controllers that must be enabled first. Returns notes for people too.
-
-    Files are opened for writing here, so that a missing privilege shows before anything is changed.
-    """
-    changes: list[plan.Change] = []
-    enables: list[plan.Enable] = []
-    notes: list[str] = []
-    for wish, ve in zip(wishes, opened, strict=True):
-        texts = Texts(ve)
-        wanted, clears = wish.writes, False
-        for write in wanted:
-            name = write.file.name
-            if write.if_there and not ve.has(name):
-                texts[name] = None
-                continue
-            try:
-                texts[name] = ve.edit(name)
-            except NotAvailableError:
-                texts[name] = None
-                enables += missing(tree, ve.path, write.file)
-            clears = clears or not write.wanted
-        if wish.expected and not options.force:
-            _check_unchanged(ve, wish, texts)
-        if clears:
-            wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(plan.Change(ve.path, wanted, texts))
-    return changes, merged(enables), notes
-
-
-def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
-    """A list that cannot be emptied under tasks is widened instead (``widen``).
-
-    Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
-    """
-    now = (texts[write.file.name] or "").strip() if widen.applies(write.file) else ""
-    if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
-        return write
-    everything = widen.everything(write.file)
-    if now != everything:
-        widen.check(ve, write.file)
-        notes.append(widen.note(ve, write.file))
-    return msgspec.structs.replace(write, wanted=everything)
-
-
-def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
-    for (name, key), entry in wish.expected.items():
-        now = file_named(name).entry(texts[name], key)
-        if now != entry:
-            raise RctlError(
-                f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
-                "Look at it with rctl show, or overwrite it with --force"
-            )
+            single_writer.check(tree, ve.path)

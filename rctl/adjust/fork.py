@@ -6,7 +6,8 @@ Locks of an open file description (flock(2), F_OFD_SETLK in fcntl(2)) are shared
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _held: set[int] = set()
 _hooked = False
@@ -33,3 +34,14 @@ def _forget() -> None:
     while _held:
         with suppress(OSError):
             os.close(_held.pop())
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """A child that is forked within keeps all, and closes it by becoming another program or at its end."""
+    kept = set(_held)
+    _held.clear()
+    try:
+        yield
+    finally:
+        _held.update(kept)

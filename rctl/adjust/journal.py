@@ -4,8 +4,9 @@ A journal is complete and on disk before the first write to a cgroup, and goes w
 or the other. While its process lives the file is locked; a journal that nobody holds is a crash. A finished
 adjustment moves into the history, one JSON line each, for ``rctl undo`` and ``rctl history``.
 
-Its first line is the record. A second line is there when the adjustment is to be rolled back: it is written before
-anything is put back, so that an adjustment that was half put back never counts as done.
+Its first line is the record. Where VEs were made first, a second one is the record with all that follows. One more line
+is there when it is decided how the adjustment ends: back, which is written before anything is put back, so that an
+adjustment that was half put back never counts as done; or forward, before the first VE is removed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .state import State
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_BACK = b'{"decided":"back"}'
+_BACK, _FORWARD = b'{"decided":"back"}', b'{"decided":"forward"}'
 _ASIDE = ".aside"
 _LARGEST = 256 << 20
 _LONGEST = 3600.0
@@ -39,11 +40,14 @@ class ForeignError(RctlError):
 
 
 class Journal:
-    """An open journal, held until ``close`` or ``abandon``. ``back``: it is decided that all is put back."""
+    """An open journal, held until ``close`` or ``abandon``.
+
+    ``back``: it is decided that all is put back; ``forward``: that what is left to do is done.
+    """
 
     def __init__(self, state: State, record: Record) -> None:
         """Write the journal and wait until it is on disk. Raises RctlError; a journal of the same id stays as it is."""
-        self.record, self.state, self.back = record, state, False
+        self.record, self.state, self.back, self.forward = record, state, False, False
         self._line, self._name = encode(record), f"{record.id}.json"
         self._folder = state.folder(state.journals)
         draft, made = f".{record.id}.{os.getpid()}", []
@@ -83,8 +87,9 @@ class Journal:
             fcntl.flock(journal._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(journal._fd).st_nlink == 0:
                 raise BlockingIOError
-            journal._line, *marks = _content(state, name, journal._fd)
-            journal.record, journal.back = _decoded(state, name, journal._line), _BACK in marks
+            lines = _content(state, name, journal._fd)
+            journal._line, journal.record = _latest(state, name, lines)
+            journal.back, journal.forward = _BACK in lines, _FORWARD in lines
         except BlockingIOError:
             journal.abandon()
             return None
@@ -96,9 +101,43 @@ class Journal:
     def decide_back(self) -> None:
         """Write down, before anything is put back, that all of it is. Raises OSError."""
         if not self.back:
-            write_all(self._fd, b"\n" + _BACK + b"\n")
-            os.fsync(self._fd)
+            self._add(_BACK)
         self.back = True
+
+    def decide_forward(self) -> None:
+        """Write down, before what cannot be put back, that all of it is done. Raises RctlError."""
+        self._add_or_fail(_FORWARD)
+        self.forward = True
+
+    def extend(self, record: Record) -> None:
+        """Add what follows: a record of the same id. Raises RctlError."""
+        self._add_or_fail(encode(record))
+        self.record, self._line = record, encode(record)
+
+    def _add_or_fail(self, line: bytes) -> None:
+        try:
+            self._add(line)
+        except OSError as error:
+            raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. Make room there") from None
+
+    def _add(self, line: bytes) -> None:
+        write_all(self._fd, b"\n" + line + b"\n")
+        os.fsync(self._fd)
+
+    @property
+    def open(self) -> bool:
+        """Whether it has neither been closed nor left."""
+        return self._fd >= 0
+
+    def hand_over(self) -> None:
+        """A child, which holds it too, has closed it."""
+        self._let_go(())
+
+    def revoke(self) -> None:
+        """What was told as done has been put back after all: that counts as undone."""
+        empty = Record(new_id(), time.time(), self.record.boot_id, self.record.command, {}, (), self.record.id)
+        with suppress(OSError):
+            append(self.state, self.state.history, encode(empty))
 
     def close(self, *, done: bool) -> list[str]:
         """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell.
@@ -172,7 +211,7 @@ def peek(state: State, name: str) -> Record | None:
     except OSError as error:
         raise _foreign(state, name, str(error.strerror)) from None
     try:
-        return _decoded(state, name, _content(state, name, fd)[0])
+        return _latest(state, name, _content(state, name, fd))[1]
     finally:
         os.close(fd)
 
@@ -214,6 +253,16 @@ def _content(state: State, name: str, fd: int) -> list[bytes]:
     if facts.st_size > _LARGEST:
         raise _foreign(state, name, f"has {facts.st_size} bytes")
     return os.pread(fd, facts.st_size, 0).split(b"\n")
+
+
+def _latest(state: State, name: str, lines: list[bytes]) -> tuple[bytes, Record]:
+    """The record and its line; the longest of a journal that was extended. A line that a crash tore counts for none."""
+    line, record = lines[0], _decoded(state, name, lines[0])
+    for longer in lines[1:]:
+        if longer not in (b"", _BACK, _FORWARD):
+            with suppress(ForeignError):
+                line, record = longer, _decoded(state, name, longer)
+    return line, record
 
 
 def _decoded(state: State, name: str, line: bytes) -> Record:

@@ -6,7 +6,7 @@ Every step is looked at once, and every file read once, so the cost grows as the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -18,7 +18,8 @@ from ..controllers.core import SUBTREE_CONTROL
 from ..errors import GoneError, NotAvailableError
 from ..limits import file_named
 from ..units import level
-from .plan import Disable, Enable, Set, Step
+from . import life
+from .plan import Disable, Enable, Make, Move, Remove, Set, Start, Step
 
 Key = tuple[str, str, str]
 """Path, file, and key in the file."""
@@ -27,8 +28,11 @@ Key = tuple[str, str, str]
 class Left:
     """``written``: all entries are as they should be at the end. ``foreign``: somebody else changed these since."""
 
-    def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> None:
-        """Read what is there now; ``cgroups`` raises GoneError for those that are gone, which count for nothing."""
+    def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> None:
+        """Read what is there now; ``cgroups`` raises GoneError for those that are gone, which count for nothing.
+
+        ``recorded``: paths of cgroups whose inode is known. One that was made has none until the journal was extended.
+        """
         self._steps = list(steps)
         self._sets: dict[Key, list[Set]] = defaultdict(list)
         self._helpers: dict[Key, list[Set]] = defaultdict(list)
@@ -44,7 +48,7 @@ class Left:
         self._off = self._disabled(cgroups)
         self.written = (
             self._off is not None and all(self._has(key, steps) for key, steps in own) and not any(self._held())
-        )
+        ) and all(_done(step, cgroups, recorded) for step in self._steps)
 
     def _disabled(self, cgroups: Mapping[str, Cgroup]) -> set[tuple[str, str]] | None:
         """By path and name the controllers that were to be taken back; ``None``: some are still enabled."""
@@ -83,7 +87,7 @@ class Left:
                 names = tuple(name for name in step.controllers if name not in needed.get(step.path, ()))
                 if names:
                     yield Enable(step.path, names)
-            elif isinstance(step, Disable):
+            elif isinstance(step, Disable | Make | Move):
                 yield step
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
@@ -138,6 +142,15 @@ def _written(now: str | None, steps: list[Set]) -> bool:
     if now is None or now == last.new:
         return now is not None
     return file_named(last.file).holds(now, last.new) or (not last.exact and now != old)
+
+
+def _done(step: Step, cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> bool:
+    """Whether a step that is no limit has been done. Who starts a command closes the journal, so it was not."""
+    if isinstance(step, Move):
+        with suppress(GoneError):
+            return life.ended(step) or life.is_in(cgroups[step.path], step)
+        return True
+    return step.path in recorded if isinstance(step, Make) else not isinstance(step, Start | Remove)
 
 
 def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str | None]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree, remove_soon
+from ..cgroupfs.tree import remove_soon
 from ..controllers import core
-from ..errors import BusyError, GoneError, NotFoundError
+from ..errors import BusyError, GoneError, NotFoundError, RctlError
+from .plan import Move, Remove
 
 
 def processes(ve: Cgroup) -> list[int]:
@@ -65,13 +66,26 @@ def _children(cgroup: Cgroup) -> list[str]:
         return []
 
 
-def remove_empty(tree: Tree, ve: Cgroup, seconds: float) -> None:
+def remove(ve: Cgroup, seconds: float) -> None:
     """Remove a VE and the cgroups below it. Raises BusyError when one of them has processes after ``seconds``."""
     for cgroup in family(ve):
         for child in _children(cgroup):
             remove_soon(cgroup, child, seconds)
-    with tree.walk(ve.path.rpartition("/")[0] or "/") as base:
+    with parent(ve) as base:
         remove_soon(base, ve.path.rpartition("/")[2], seconds)
+
+
+def unmake(ve: Cgroup) -> None:
+    """Remove a VE that has just been made. Raises BusyError when somebody has filled it meanwhile."""
+    with parent(ve) as base:
+        base.remove(ve.path.rpartition("/")[2])
+
+
+def parent(ve: Cgroup) -> Cgroup:
+    """The cgroup right above, opened."""
+    above = ve.child("..")
+    above.path = ve.path.rpartition("/")[0] or "/"
+    return above
 
 
 def kill(ve: Cgroup, name: str, seconds: float) -> None:
@@ -96,3 +110,70 @@ def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
         if time.monotonic() > deadline:
             raise BusyError(f"{what} after {seconds:g} s; a process may hang in the kernel. See its /proc/PID/stack")
         time.sleep(0.005)
+
+
+def started(pid: int) -> int:
+    """When a process started, in clock ticks since boot: with its id, what knows it (proc_pid_stat(5), field 22).
+
+    Raises NotFoundError when there is no such process.
+    """
+    return int(_stat(pid)[19])
+
+
+def became(pid: int) -> bool:
+    """Whether a forked process has become another program (PF_FORKNOEXEC is gone), even if it has ended since."""
+    return not int(_stat(pid)[6]) & 0x40
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotFoundError(f"{pid}: there is no such process. See ps") from None
+
+
+def move(ve: Cgroup, step: Move) -> None:
+    """Move a process into the VE. Raises NotFoundError when it has ended, KernelError when the kernel refuses it."""
+    if started(step.pid) != step.started:
+        raise NotFoundError(f"{step.pid}: the process ended meanwhile")
+    ve.write(core.PROCS, str(step.pid))
+
+
+def move_back(ve: Cgroup, home: Cgroup, step: Move) -> None:
+    """Move a process back, when it still is and nobody has moved it elsewhere since."""
+    if is_in(ve, step):
+        home.write(core.PROCS, str(step.pid))
+
+
+def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
+    """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended."""
+    if step.kill and core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated:
+        kill(ve, ve.path, seconds)
+    remove(ve, seconds)
+
+
+def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], seconds: float) -> list[str]:
+    """Remove VEs as the steps say. One that cannot be removed stays. Returns notes for people."""
+    notes: list[str] = []
+    for step in steps:
+        try:
+            take_away(cgroups[step.path], step, seconds)
+        except GoneError:
+            continue
+        except RctlError as error:
+            notes.append(f"{error}; it stays")
+    return notes
+
+
+def ended(step: Move) -> bool:
+    """Whether the process that the step moves has ended."""
+    try:
+        return started(step.pid) != step.started
+    except NotFoundError:
+        return True
+
+
+def is_in(ve: Cgroup, step: Move) -> bool:
+    """Whether the process is in the cgroup itself."""
+    return not ended(step) and str(step.pid) in (ve.read_if_there(core.PROCS) or "").split()

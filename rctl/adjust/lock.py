@@ -70,12 +70,16 @@ class Locks:
                 self._queue(fcntl.F_WRLCK, ino, path, ino, 1, kind)
                 self._held[ino] = kind
 
+    def add(self, alone: Iterable[tuple[int, str]]) -> bool:
+        """Lock more cgroups to the end, without waiting; False, and none of them, when somebody holds one."""
+        return self._all or self._take_now({ino: fcntl.F_WRLCK for ino, _ in alone})
+
     @contextmanager
     def also(self, alone: Iterable[tuple[int, str]]) -> Iterator[bool]:
         """Lock more cgroups for a while, without waiting; yields False, and holds none of them, when one is taken."""
         before = dict(self._held)
         try:
-            yield self._all or self._take_now({ino: fcntl.F_WRLCK for ino, _ in alone})
+            yield self.add(alone)
         finally:
             self._back_to(before)
 

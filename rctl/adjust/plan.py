@@ -76,7 +76,53 @@ class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
         return f"{self.path}: memory.reclaim: {human_size(self.usage)} in use -> at most {human_size(self.goal)}"
 
 
-Step = Set | Enable | Disable | Reclaim
+class Make(msgspec.Struct, frozen=True, tag="make"):
+    """Make a cgroup that was not there."""
+
+    path: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: mkdir"
+
+
+class Move(msgspec.Struct, frozen=True, tag="move"):
+    """Move a process into the cgroup ``path`` from ``home``. ``started``: clock ticks since boot, which know it."""
+
+    path: str
+    pid: int
+    started: int
+    home: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.procs: process {self.pid} from {self.home}"
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """Start a command in a cgroup. Who becomes the command closes the journal, so an open one means: not started."""
+
+    path: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.procs: the command"
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """Remove a cgroup and those below it. ``kill``: end the processes first, of which there were ``inside``."""
+
+    path: str
+    kill: bool = False
+    inside: int = 0
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: " + (f"cgroup.kill: {self.inside} process(es), then rmdir" if self.kill else "rmdir")
+
+
+Step = Set | Enable | Disable | Reclaim | Make | Move | Start | Remove
+"""In this order: made first, then limits, then processes move in or start; removed last, when all else is so."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

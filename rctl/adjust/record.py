@@ -18,7 +18,7 @@ from ..controllers import core, memory
 from ..errors import UsageError
 from ..formats import DEVICE, File
 from ..limits import file_named
-from .plan import Disable, Enable, Reclaim, Set, Step
+from .plan import Disable, Enable, Make, Move, Reclaim, Remove, Set, Start, Step
 
 VERSION = 1
 """The form of the records that this rctl writes. A new kind of step, or a new field, makes it one higher."""
@@ -91,8 +91,12 @@ def _check(record: Record) -> None:
         _check_path(path)
         _require(0 < ino < 1 << 64, "inode", ino)
     for step in record.steps:
-        _require(step.path in record.inodes, "step without an inode for its path", step.path)
+        _check_path(step.path)
+        known = step.path in record.inodes or isinstance(step, Make)  # the inode of what is yet to be made is not known
+        _require(known, "step without an inode for its path", step.path)
         _KINDS[type(step)](step)
+        if isinstance(step, Move):
+            _require(step.home in record.inodes, "step without an inode for its home", step.home)
 
 
 def _check_path(path: str) -> None:
@@ -131,9 +135,25 @@ def _check_reclaim(step: Reclaim) -> None:
     _require(0 <= step.goal < 1 << 64 and 0 <= step.usage < 1 << 64, "size", (step.goal, step.usage))
 
 
+def _check_move(step: Move) -> None:
+    _check_path(step.home)
+    _require(1 < step.pid < 1 << 22 and 0 <= step.started < 1 << 64, "process", (step.pid, step.started))
+
+
+def _check_own(step: Make | Remove | Start) -> None:
+    _require(step.path != "/", "path", step.path)
+
+
 _KINDS: dict[type[Any], Callable[[Any], None]] = {
-    Set: _check_set, Enable: _check_switch, Disable: _check_switch, Reclaim: _check_reclaim,
-}  # fmt: skip
+    Set: _check_set,
+    Enable: _check_switch,
+    Disable: _check_switch,
+    Reclaim: _check_reclaim,
+    Make: _check_own,
+    Move: _check_move,
+    Start: _check_own,
+    Remove: _check_own,
+}
 """How each kind of step is checked."""
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Container
+from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, RctlError, RollbackError
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
+from . import life
 from .journal import ForeignError, Journal, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
+from .plan import Make, Remove
 from .present import Present
+from .record import Record
 from .rollback import roll_back
 from .state import State
 
@@ -133,18 +137,43 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     if not journal.back and journal.told():
         journal.close(done=False)
         return f"recovered {what}: rolled forward, it had ended"
-    with Present(tree, record.inodes) as cgroups:
-        left = Left(record.steps, cgroups)
+    with Present(tree, _inodes(tree, record)) as cgroups:
+        if journal.forward and not journal.back:
+            removes = [step for step in record.steps if isinstance(step, Remove)]
+            notes = life.take_all_away(removes, cgroups, deadline)
+            journal.close(done=True)
+            return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
+        left = Left(record.steps, cgroups, record.inodes)
         if left.written and not journal.back:
             journal.close(done=True)
             return f"recovered {what}: rolled forward, all of it had been written"
         if failed := _put_back(journal, left, cgroups, deadline):
             raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
         journal.close(done=False)
+        stay = [step.path for step in record.steps if isinstance(step, Make) and _is_there(cgroups, step.path)]
     kept = "".join(
         f"; {path}: {file} was changed by somebody else since and stays" for path, file, _ in sorted(left.foreign)
     )
+    kept += "".join(f"; {path}: somebody else has filled it since, and it stays" for path in stay)
     return f"recovered {what}: rolled back to what was there before{kept}"
+
+
+def _inodes(tree: Tree, record: Record) -> dict[str, int]:
+    """The record's cgroups, and those that it was about to make: whatever has their names now."""
+    found = dict(record.inodes)
+    for step in record.steps:
+        if isinstance(step, Make) and step.path not in found:
+            found[step.path] = 0
+            with suppress(NotFoundError), tree.walk(step.path) as cgroup:
+                found[step.path] = cgroup.ino
+    return found
+
+
+def _is_there(cgroups: Present, path: str) -> bool:
+    try:
+        return path in cgroups and cgroups[path].alive()
+    except GoneError:
+        return False
 
 
 def _put_back(journal: Journal, left: Left, cgroups: Present, deadline: float) -> list[str]:

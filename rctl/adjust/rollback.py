@@ -10,9 +10,10 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import GoneError, NotAvailableError
+from ..errors import BusyError, GoneError, NotAvailableError
 from ..limits import file_named
-from .plan import Disable, Enable, Set, Step
+from . import life
+from .plan import Disable, Enable, Make, Move, Set, Step
 from .progress import Event, Progress, quiet
 from .release import disable, used
 from .write import put
@@ -53,6 +54,11 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
         cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
     elif isinstance(step, Set):
         restore(cgroup, step, min(deadline, _LONGEST))
+    elif isinstance(step, Move):
+        life.move_back(cgroup, cgroups[step.home], step)
+    elif isinstance(step, Make):
+        with suppress(BusyError):  # somebody has put processes there meanwhile: then it stays
+            life.unmake(cgroup)
 
 
 def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:

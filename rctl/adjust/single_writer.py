@@ -21,17 +21,17 @@ def applies() -> bool:
     return os.path.isdir(BOOTED)
 
 
-def check(tree: Tree, ve: Cgroup) -> None:
-    """Raises NotAvailableError when ``ve`` is systemd's to manage, on a host where the rule applies."""
-    if given_away(tree, ve.path.rpartition("/")[0]):
+def check(tree: Tree, path: str) -> None:
+    """Raises NotAvailableError when the cgroup is systemd's to manage, on a host where the rule applies."""
+    if given_away(tree, path.rpartition("/")[0]):
         return
-    unit = ve.path.rpartition("/")[2]
+    unit = path.rpartition("/")[2]
     if unit.endswith((".service", ".scope", ".slice")):
         raise NotAvailableError(
-            f"{ve.path}: belongs to systemd, which would undo the change. Use: systemctl set-property {unit} NAME=VALUE"
+            f"{path}: belongs to systemd, which would undo the change. Use: systemctl set-property {unit} NAME=VALUE"
         )
     raise NotAvailableError(
-        f"{ve.path}: lies outside any delegated unit on a host that systemd runs. "
+        f"{path}: lies outside any delegated unit on a host that systemd runs. "
         "Set RCTL_TREE to a cgroup below a unit with Delegate=yes; see rctl doctor"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from contextlib import suppress
 
 import msgspec
@@ -13,12 +14,13 @@ from ..errors import GoneError, NotFoundError, RctlError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
-from . import choose
+from . import choose, life
 from .account import Account
+from .around import Around
 from .engine import Options, Wish, transact
 from .history import Record
 from .journal import Journal, new_id
-from .plan import Enable, Set
+from .plan import Enable, Make, Move, Set
 from .progress import Progress, quiet
 from .state import State, default_state
 
@@ -47,6 +49,9 @@ def take_back(
 ) -> Account:
     """Take back one adjustment.
 
+    VEs that it made are removed if they are empty, else they stay and the notes say so. Processes that it moved, and
+    that are still there, are moved back. What it removed is not made again, and a command that it started goes on.
+
     VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
     already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
     very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
@@ -68,11 +73,43 @@ def take_back(
     if not (asked or options.force):
         wished, said = _unfrozen(record, wished)
         notes += said
-    account = transact(tree, wished, host.boot_id, options, progress, state, given=_given(tree, record))
+    back = _moved(tree, record)
+    goes, said = _made(tree, record, left, {step.pid for step in back})
+    notes += said
+    wished = [wish for wish in wished if wish.name not in goes]
+    wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in goes]
+    around = Around(remove=goes, back=back)
+    given = _given(tree, record)
+    account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
     if account.id is None and not options.dry_run:
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
         notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[int]) -> tuple[list[str], list[str]]:
+    """The VEs that the record made and that are empty without the ``leaving``, and notes for people on the others."""
+    goes: list[str] = []
+    notes: list[str] = []
+    for path in [step.path for step in record.steps if isinstance(step, Make) and step.path in left]:
+        name = tree.name(path)
+        with tree.walk(path) as ve:
+            if any(pid not in leaving for pid in life.processes(ve)) or ve.children():
+                notes.append(f"{name}: stays, for it has processes or cgroups inside. See rctl rm --kill")
+            else:
+                goes.append(name)
+    return goes, notes
+
+
+def _moved(tree: Tree, record: Record) -> list[Move]:
+    """The steps that move back what the record moved and is still where it moved it."""
+    found = []
+    for step in record.steps:
+        if isinstance(step, Move):
+            with suppress(NotFoundError, GoneError), tree.walk(step.path) as ve:
+                if life.is_in(ve, step):
+                    found.append(Move(step.home, step.pid, step.started, step.path))
+    return found
 
 
 def _given(tree: Tree, record: Record) -> list[Enable]:

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ..adjust.around import Around
 from ..adjust.engine import Options, adjust
 from ..adjust.state import State
 from ..cgroupfs.tree import Tree
 from ..errors import RctlError
 from ..host import Host
 from ..limits import Limits, decode, nest, writes
-from ..ve import bare
 from .density import LIMITS
 from .place import own_name, removed
 from .result import Figure
@@ -55,12 +55,13 @@ def measure(tree: Tree, host: Host, state: State, *, rounds: int, tell: Callable
 def _by_rctl(tree: Tree, host: Host, state: State, name: str, asked: Limits, times: Times) -> None:
     """Make with limits, enter, and remove, as rctl's verbs do it within one process."""
     with _timed(times, "make, with 3 limits"):
-        ve = bare.make(tree, name)
-        adjust(tree, {name: asked}, host, Options(command="bench"), state=state)
+        made = Around(make=(name,))
+        adjust(tree, {name: asked}, host, Options(command="bench"), state=state, around=made)
+    ve = tree.open_ve(name)
     with ve, _timed(times, "enter: to a child's first step inside") as entered, working(ve, _ready) as worker:
         entered(worker.report(_PATIENCE))
     with _timed(times, "remove"):
-        bare.remove(tree, name)
+        adjust(tree, {}, host, Options(command="bench"), state=state, around=Around(remove=(name,)))
 
 
 def _by_hand(tree: Tree, host: Host, name: str, asked: Limits, times: Times) -> None:

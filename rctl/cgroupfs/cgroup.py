@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Self
 
 from ..controllers.core import PROCS, SUBTREE_CONTROL, THREADS
@@ -226,7 +227,12 @@ class Cgroup:
             raise BusyError(f"{self.path.rstrip('/')}/{name}: exists already. Choose another name") from None
         except OSError as error:
             raise self._translated(name, "mkdir", error) from error
-        return self.child(name)
+        try:
+            return self.child(name)
+        except BaseException:
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self.fd)
+            raise
 
     def remove(self, name: str) -> None:
         """Remove the empty cgroup ``name`` directly below. Raises BusyError while it holds processes or children."""

@@ -42,13 +42,13 @@ def run(
     from ..errors import UsageError
     from ..limits import decode
     from ..ve import bare
-    from ..ve import command as commands
+    from ..ve.command import Command, find
     from ..ve.lean import of as without_pressure
     from .output import as_json, done, warn
 
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
-    host = this_host()
+    host, status = this_host(), 0
     limits = decode(asked(limit or [], flags), host)
     options = Options(seconds(deadline), command=command_line())
     with Tree.open() as tree:
@@ -57,23 +57,22 @@ def run(
             raise UsageError(
                 f"{name}: exists already, and --rm would remove it. Leave --rm out, or choose another name"
             )
-        program = commands.find(command)
+        program = find(command)
         entering.check(tree, "self", tree.path(name))
-        with bare.made_for(tree, [name]):
-            if lean:
-                with tree.open_ve(name) as ve:
-                    limits, note = without_pressure(limits, ve)
-                if note:
-                    warn(note)
-            bare.apply(tree, {name: limits}, host, options)
-            with tree.open_ve(name) as ve:
-                status = commands.run(ve, program, command, detach=detach, wait=remove)
-                if remove and not detach and (died := bare.killed_for_memory(ve, name)):
-                    warn(died)
+        if lean:
+            limits, note = without_pressure(limits, tree.root)
+            if note:
+                warn(note)
+        job = Command(program, command, beside=detach or remove, detach=detach, tell=warn)
+        bare.apply(tree, {name: limits}, host, options, start=job.start)
         if remove and not detach:
+            status = job.wait()
+            with tree.open_ve(name) as ve:
+                if died := bare.killed_for_memory(ve, name):
+                    warn(died)
             bare.remove(tree, name, kill=True)
     if detach:
-        done(as_json({"pid": status, "ve": name}) if json else str(status))
+        done(as_json({"pid": job.pid, "ve": name}) if json else str(job.pid))
     elif status:
         raise typer.Exit(status)
 
@@ -88,15 +87,18 @@ def attach(
     Memory that they hold already stays charged to where it was.
     """
     from ..adjust import entering
+    from ..adjust.engine import Options
+    from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
     from ..ve import bare
-    from .output import as_json, done
+    from .output import as_json, done, warn
 
     with Tree.open() as tree:
         for pid in pids:
             entering.check(tree, pid, tree.path(name))
-        with bare.made_for(tree, [name] if not name.startswith("/") else []), tree.open_ve(name) as ve:
-            bare.attach(ve, pids)
+        account = bare.attach(tree, name, pids, this_host(), Options(command=command_line()))
+    for note in account.notes:
+        warn(note)
     done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
 
 
@@ -106,31 +108,30 @@ def rm(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, change nothing")] = False,
     json: Json = False,
 ) -> None:
-    """Remove VEs. When one of them has processes, all are left alone, unless --kill.
+    """Remove VEs, as one. When one of them has processes, all are left alone, unless --kill.
 
-    Then one by one: one that is not there, or that is filled meanwhile, is told (status 1), the others are removed.
+    One that is not there, or that is filled meanwhile, is told (status 1), the others are removed.
     """
+    from ..adjust.engine import Options
+    from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from ..errors import GoneError, NotFoundError, RctlError
     from ..ve import bare
     from .output import as_json, done, warn
 
-    told: dict[str, str] = {}
     with Tree.open() as tree:
         matched = tree.match(names, warn)
-        bare.check_removable(tree, matched, kill)
-        for name in matched:
-            try:
-                if dry_run:
-                    told[name] = bare.would_go(tree, name)
-                    continue
-                killed = bare.remove(tree, name, kill)
-                told[name] = f"removed, {killed} process(es) killed" if killed else "removed"
-            except (NotFoundError, GoneError):
-                told[name] = "not there"
-            except RctlError as error:
-                told[name] = "left alone"
-                warn(str(error))
+        there = [name for name in matched if bare.managed_path(tree, name) and bare.exists(tree, name)]
+        options = Options(dry_run=dry_run, command=command_line())
+        account = bare.remove_all(tree, there, this_host(), options, kill)
+        found = {one.name: bare.would_go(tree, one.name) if dry_run else _removed(one) for one in account.outcomes}
+    told = dict.fromkeys(matched, "not there") | found
+    for note in account.notes:
+        warn(note)
     done(*([as_json(told)] if json else [f"{name}: {what}" for name, what in told.items()]))
     if {"left alone", "not there"}.intersection(told.values()):
         raise typer.Exit(1)
+
+
+def _removed(outcome: Any) -> str:
+    killed = sum(step.inside for step in outcome.steps) if outcome.status == "removed" else 0
+    return f"removed, {killed} process(es) killed" if killed else str(outcome.status)

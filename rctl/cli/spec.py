@@ -36,7 +36,7 @@ def apply(
 ) -> None:
     """Make VEs as a spec says: missing ones are made, only differences are written, all or nothing.
 
-    With --prune, nothing is done when a VE that the spec does not name has processes; such VEs go last, one by one.
+    With --prune, nothing is done when a VE that the spec does not name has processes; such VEs go last.
     """
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
@@ -55,13 +55,11 @@ def apply(
     if json:
         tell(as_json(result))
         return
-    for name in result.made:
-        tell(f"{name}: made")
     report(result.account, json=False)
     for name in result.labelled:
         tell(f"{name}: labelled")
-    for name in result.removed:
-        tell(f"{name}: removed")
+    if any(outcome.status == "left alone" for outcome in result.account.outcomes):
+        raise typer.Exit(1)
 
 
 def diff(
@@ -72,6 +70,7 @@ def diff(
 ) -> None:
     """Show what apply would change, and change nothing."""
     from ..adjust.engine import Options
+    from ..adjust.plan import Make, Remove
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
     from ..spec import load
@@ -84,7 +83,8 @@ def diff(
         with _naming(file):
             result = many.apply(tree, spec, host, Options(dry_run=True), prune=prune)
     lines = [f"+ {name}" for name in result.made]
-    lines += [f"~ {step.describe()}" for outcome in result.account.outcomes for step in outcome.steps]
+    steps = [step for outcome in result.account.outcomes for step in outcome.steps]
+    lines += [f"~ {step.describe()}" for step in steps if not isinstance(step, Make | Remove)]
     lines += [f"~ {name}: labels" for name in result.labelled]
     lines += [f"- {name}" for name in result.removed]
     if json:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from typing import Any
 
-from ..adjust import single_writer, threaded
+from ..adjust import life, threaded
 from ..adjust.account import Account
+from ..adjust.around import Around, check_empty, make_below
 from ..adjust.engine import Options, adjust
-from ..adjust.life import family, processes, remove_empty
-from ..adjust.life import kill as end
+from ..adjust.plan import Make, Remove
 from ..adjust.progress import Progress, quiet
-from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, RctlError, UsageError
+from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, UsageError
 from ..formats import flat_keyed
 from ..host import Host
 from ..limits import Limits
@@ -34,30 +32,13 @@ def exists(tree: Tree, name: str) -> bool:
 
 
 def make(tree: Tree, name: str) -> Cgroup:
-    """Make an empty managed VE and open it.
+    """Make an empty managed VE and open it. One system call, which needs no journal.
 
     Raises UsageError for a foreign name, BusyError when it exists, NotAvailableError when the caller may not.
     """
     path = managed_path(tree, name)
     with tree.walk(path.rpartition("/")[0] or "/") as base:
-        try:
-            ve = base.make(path.rpartition("/")[2])
-        except KernelError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise room.explained(base, path.rpartition("/")[2], error) from None
-            why = os.strerror(error.errno).lower()
-            raise NotAvailableError(
-                f"{name}: cannot be made below {base.path}: {why}. "
-                "Run as root, or set RCTL_TREE to a cgroup that you own"
-            ) from None
-    try:
-        if single_writer.applies():
-            single_writer.check(tree, ve)
-    except RctlError:
-        ve.close()
-        remove(tree, name)
-        raise
-    return ve
+        return make_below(tree, name, base)
 
 
 def managed_path(tree: Tree, name: str) -> str:
@@ -94,40 +75,60 @@ def apply(
     host: Host,
     options: Options,
     progress: Progress = quiet,
+    **around: Any,
 ) -> tuple[list[str], Account]:
-    """Make the VEs that are missing and set the limits of all, as one. Returns the names made and the account."""
-    with made_for(tree, limits) as made:
-        return made, adjust(tree, limits, host, options, progress)
+    """Make the managed VEs that are missing and set the limits of all, as one transaction.
+
+    ``around``: what else is done in it, see ``Around``. Returns the names made and the account.
+    """
+    names = [name for name in limits if tree.name(tree.path(name)) != tree.path(name)]
+    account = adjust(tree, limits, host, options, progress, around=Around(make=names, **around))
+    return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
 
 
 def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> int:
-    """Remove a managed VE and the cgroups below it. ``kill``: end its processes first. Returns how many were killed.
+    """Remove one managed VE and the cgroups below it, for who made it itself: no journal, no history.
 
-    Raises NotFoundError; BusyError while it holds processes and ``kill`` is not given, or they outlive ``seconds``.
+    ``kill``: end its processes first. Returns how many were killed. Raises NotFoundError; BusyError while it holds
+    processes and ``kill`` is not given, or they outlive ``seconds``.
     """
     managed_path(tree, name)
     with tree.open_ve(name) as ve:
-        inside = processes(ve) if kill else check_empty(ve, name)
-        if inside:
-            end(ve, name, seconds)
-        remove_empty(tree, ve, seconds)
+        inside = life.processes(ve)
+        if not kill:
+            check_empty(name, inside)
+        life.take_away(ve, Remove(ve.path, kill), seconds)
     return len(inside)
 
 
-def check_removable(tree: Tree, names: Iterable[str], kill: bool = False) -> None:
-    """Raises before anything is removed: UsageError for a foreign one, BusyError as ``remove`` does."""
+def remove_all(tree: Tree, names: Sequence[str], host: Host, options: Options, kill: bool = False) -> Account:
+    """Remove managed VEs and the cgroups below them, as one transaction. ``kill``: end their processes first.
+
+    Nothing is done when one of them is not there (NotFoundError), or has processes and ``kill`` is not given
+    (BusyError). ``options.deadline``: seconds that processes may take to die.
+    """
     for name in names:
         managed_path(tree, name)
-        if not kill:
-            with suppress(NotFoundError), tree.open_ve(name) as ve:
-                check_empty(ve, name)
+    return adjust(tree, {}, host, options, around=Around(remove=names, kill=kill))
+
+
+def attach(tree: Tree, name: str, pids: Sequence[int], host: Host, options: Options) -> Account:
+    """Move processes into a VE, all or none; a managed one is made when it is not there.
+
+    A process is known by its id and start time, so none is mistaken. Raises NotFoundError for one that is not there,
+    KernelError when the kernel refuses one.
+    """
+    tree.path(name)
+    if 1 in pids:
+        raise UsageError("1: is the system's first process, and all others end with it. Attach others")
+    return apply(tree, {name: Limits()}, host, options, move=tuple(dict.fromkeys(pids)))[1]
 
 
 def would_go(tree: Tree, name: str) -> str:
     """What ``remove`` would do to a VE, for people. Raises NotFoundError."""
     with tree.open_ve(name) as ve:
-        inside = len(processes(ve))
-        below = sum(1 for _ in family(ve)) - 1
+        inside = len(life.processes(ve))
+        below = sum(1 for _ in life.family(ve)) - 1
     parts = [f"{inside} process(es) killed"] * bool(inside) + [f"{below} cgroup(s) below it as well"] * bool(below)
     return ", ".join(["would be removed", *parts])
 
@@ -142,50 +143,10 @@ def killed_for_memory(ve: Cgroup, name: str) -> str | None:
     return f"{name}: out of memory: the kernel killed {killed} process(es){cause}. Raise memory.max, or see rctl show"
 
 
-def check_empty(ve: Cgroup, name: str) -> list[int]:
-    """No processes, in the VE or below. Raises BusyError when there are some."""
-    if inside := processes(ve):
-        raise BusyError(
-            f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
-        )
-    return inside
-
-
 def enter(ve: Cgroup) -> None:
     """Move the calling process into the VE. Its memory so far stays charged where it was. Raises RctlError."""
     threaded.check_enter(ve)
     ve.write(core.PROCS, "0")
-
-
-def attach(ve: Cgroup, pids: Sequence[int]) -> None:
-    """Move processes into the VE, all or none. A process is known by its id and start time, so none is mistaken.
-
-    Raises NotFoundError for a process that is not there, KernelError when the kernel refuses one.
-    """
-    if 1 in pids:
-        raise UsageError("1: is the system's first process, and all others end with it. Attach others")
-    import psutil
-
-    try:
-        known = [psutil.Process(pid) for pid in pids]
-    except (psutil.NoSuchProcess, ValueError):
-        missing = next(pid for pid in pids if not psutil.pid_exists(pid))
-        raise NotFoundError(f"{missing}: there is no such process. See ps") from None
-    threaded.check_enter(ve)
-    with ExitStack() as stack:
-        homes = [stack.enter_context(home(pid)) for pid in pids] if len(pids) > 1 else []
-        moved: list[psutil.Process] = []
-        try:
-            for process in known:
-                if not process.is_running():
-                    raise NotFoundError(f"{process.pid}: the process ended meanwhile")
-                ve.write(core.PROCS, str(process.pid))
-                moved.append(process)
-        except RctlError:
-            for process, before in reversed(list(zip(moved, homes, strict=False))):
-                if process.is_running():
-                    before.write(core.PROCS, str(process.pid))
-            raise
 
 
 def home(pid: int | str) -> Cgroup:

@@ -6,14 +6,19 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import NoReturn
 
+from ..adjust.fork import shared
+from ..adjust.journal import Journal
+from ..adjust.life import became
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
 from .bare import enter, home
 
+_COMMITTED = "\0"
+"""What the child tells last when nothing can go wrong any more but to become the program; then comes only why not."""
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -25,62 +30,92 @@ def find(command: Sequence[str]) -> str:
     return program
 
 
-def run(ve: Cgroup, program: str, command: Sequence[str], *, detach: bool, wait: bool) -> int:
-    """Run it in the VE. Returns the process id (``detach``), the exit status (``wait``), or with neither not at all.
+class Command:
+    """A command that the engine starts, as the last step of its transaction. Use ``start`` as ``Around.start``.
 
-    Raises RctlError when it cannot be started; no process of it is left in the VE then.
+    ``beside``: in a child, whose process id is ``pid`` then; else the calling process becomes it. ``detach``: the child
+    lets go of the terminal. ``tell`` hears what people should know before.
     """
-    if detach or wait:
-        return _beside(ve, program, command, detach=detach)
-    with ExitStack() as stack:
-        before: Cgroup | None = None
-        with suppress(NotAvailableError, NotFoundError):  # outside the namespace: then there is no way back
-            before = stack.enter_context(home("self"))
-        enter(ve)
+
+    def __init__(
+        self, program: str, words: Sequence[str], *, beside: bool, detach: bool, tell: Callable[[str], object]
+    ) -> None:
+        self.program, self.words, self.beside, self.detach, self.tell = program, words, beside, detach, tell
+        self.pid = 0
+        self._mask: set[int | signal.Signals] = set()
+
+    def start(self, ve: Cgroup, journal: Journal, commit: Callable[[], None], notes: Sequence[str]) -> None:
+        """Start it. Raises RctlError when it cannot be started; no process of it is left in the VE then."""
+        for note in notes:
+            self.tell(note)
+        if self.beside:
+            self._fork(ve, journal, commit)
+        else:
+            with ExitStack() as stack:
+                before: Cgroup | None = None
+                with suppress(NotAvailableError, NotFoundError):  # outside the namespace: then there is no way back
+                    before = stack.enter_context(home("self"))
+                try:
+                    self._enter(ve, commit)
+                except BaseException:
+                    with suppress(RctlError):  # what went wrong first is what counts
+                        if before:
+                            enter(before)
+                    raise
+
+    def wait(self) -> int:
+        """The exit status of a command beside, 128 and the signal's number when one ended it."""
         try:
-            _become(program, command)
-        except UsageError:
-            with suppress(RctlError):  # what went wrong first is what counts
-                if before:
-                    enter(before)
-            raise
+            return _wait(self.pid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
-
-def _beside(ve: Cgroup, program: str, command: Sequence[str], *, detach: bool) -> int:
-    """In a child. What keeps it from starting comes back through a pipe that a program that starts closes."""
-    trouble, report = os.pipe()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _child(ve, program, command, report, before, detach=detach)
-        os.close(report)
-        with open(trouble, "rb") as told:
-            status, _, text = told.read().decode("utf-8", "surrogateescape").partition(" ")
-        if text:
-            os.waitpid(pid, 0)
-            raise UsageError(text) if int(status) == UsageError.exit_status else RctlError(text)
-        return pid if detach else _wait(pid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _child(
-    ve: Cgroup, program: str, command: Sequence[str], report: int, mask: set[int | signal.Signals], *, detach: bool
-) -> NoReturn:
-    try:
+    def _enter(self, ve: Cgroup, commit: Callable[[], None]) -> None:
         enter(ve)
-        if detach:
-            _let_go()
-        for number in _STOPS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _become(program, command)
-    except RctlError as error:
-        os.write(report, f"{error.exit_status} {error}".encode("utf-8", "surrogateescape"))
-    finally:
-        os._exit(1)
+        commit()
+        _become(self.program, self.words)
+
+    def _fork(self, ve: Cgroup, journal: Journal, commit: Callable[[], None]) -> None:
+        """What keeps the child from starting comes back through a pipe that a program that starts closes."""
+        trouble, report = os.pipe()
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
+        started = False
+        try:
+            with shared():
+                self.pid = os.fork()
+                if self.pid == 0:
+                    self._child(ve, commit, report)
+            os.close(report)
+            with open(trouble, "rb") as told:
+                committed, _, text = told.read().decode("utf-8", "surrogateescape").rpartition(_COMMITTED)
+            if committed:
+                journal.hand_over()
+            if text or not committed or not became(self.pid):
+                os.waitpid(self.pid, 0)
+                status, _, text = (text or f"1 {self.program}: was killed before it had started").partition(" ")
+                raise UsageError(text) if int(status) == UsageError.exit_status else RctlError(text)
+            started = True
+        finally:
+            if self.detach or not started:
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _child(self, ve: Cgroup, commit: Callable[[], None], report: int) -> NoReturn:
+        def ready() -> None:
+            commit()
+            os.write(report, b"." + _COMMITTED.encode())
+
+        try:
+            if self.detach:
+                _let_go()
+            for number in _STOPS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
+                    signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            self._enter(ve, ready)
+        except RctlError as error:
+            os.write(report, f"{error.exit_status} {error}".encode("utf-8", "surrogateescape"))
+        finally:
+            os._exit(1)
 
 
 def _become(program: str, command: Sequence[str]) -> NoReturn:

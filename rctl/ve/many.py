@@ -7,10 +7,11 @@ from contextlib import suppress
 import msgspec
 
 from ..adjust.account import Account, Outcome
+from ..adjust.around import Around
 from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
-from ..adjust.plan import Set
+from ..adjust.plan import Make, Set
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
@@ -42,13 +43,12 @@ def apply(
     limits = {name: _on_disks(name, asked) for name, asked in spec.ve.items()}
     if options.dry_run:
         return _dry(tree, limits, surplus, host, options, wrong)
-    made, account = bare.apply(tree, limits, host, options, progress)
+    made, account = bare.apply(tree, limits, host, options, progress, remove=tuple(surplus))
     for name in wrong:
         with tree.open_ve(name) as ve:
             labels.put(ve, spec.ve[name].labels)
-    for name in surplus:
-        bare.remove(tree, name)
-    return Result(tuple(made), account, tuple(surplus), wrong)
+    removed = tuple(name for name in surplus if not bare.exists(tree, name))
+    return Result(tuple(made), account, removed, wrong)
 
 
 def _wrongly_labelled(tree: Tree, spec: Spec) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def _dry(
 ) -> Result:
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
-    account = adjust(tree, present, host, options)
+    account = adjust(tree, present, host, options, around=Around(remove=tuple(surplus)))
     promises = Promises(tree)
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)
@@ -98,9 +98,9 @@ def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises)
     path = bare.managed_path(tree, name)
     with naming(name):
         asked = vcpus_of_new(asked, path, host, promises)
-    steps = tuple(
+    limits = tuple(
         Set(path, w.file.name, old, new, w.key)
         for w in writes(asked, host)
         if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
     )
-    return Outcome(name, path, "planned", steps)
+    return Outcome(name, path, "planned", (Make(path), *limits))

@@ -108,7 +108,7 @@ def test_what_was_done_counts_as_done_where_it_cannot_be_said(ve: Ve, closed: bo
     assert run("set", "web1", "pids.max=5") == Done(0, "", told)
     assert ve.text("pids.max") == "5"
     assert run("undo") == Done(0, "", told)
-    assert ve.text("pids.max") == "max"
+    assert not ve.has("pids.max")  # the controller went with the limit
     assert run("run", "-d", "job", "--", "true") == Done(0, "", told)
     assert run("rm", "--kill", "job", "web1") == Done(0, "", told)
     assert not ve.dir.exists()
@@ -125,13 +125,13 @@ def test_foreign_cgroups_are_not_removed(scratch: Path, tree: Tree) -> None:
 
 def test_attach_moves_all_or_none(ve: Ve, other: Ve, tree: Tree) -> None:
     first, second = sleeper(other.dir), sleeper(other.dir)
-    with tree.open_ve("web1") as target:
-        with pytest.raises(NotFoundError, match="there is no such process"):
-            bare.attach(target, [first.pid, 2**22 - 1])
-        with pytest.raises(KernelError, match=r"cgroup\.procs"):
-            bare.attach(target, [first.pid, second.pid, 2])  # a kernel thread
-        assert (home(first.pid), home(second.pid)) == (other.path, other.path)
-        bare.attach(target, [first.pid, second.pid])
+    host = this_host()
+    with pytest.raises(NotFoundError, match="there is no such process"):
+        bare.attach(tree, "web1", [first.pid, 2**22 - 1], host, Options())
+    with pytest.raises(KernelError, match=r"cgroup\.procs"):
+        bare.attach(tree, "web1", [first.pid, second.pid, 2], host, Options())  # a kernel thread
+    assert (home(first.pid), home(second.pid)) == (other.path, other.path)
+    bare.attach(tree, "web1", [first.pid, second.pid], host, Options())
     assert (home(first.pid), home(second.pid)) == (ve.path, ve.path)
 
 
@@ -225,8 +225,8 @@ def test_run_rm_is_for_a_ve_of_its_own(ve: Ve) -> None:
 
 
 def test_the_first_process_stays_where_it_is(ve: Ve, tree: Tree) -> None:
-    with pytest.raises(UsageError, match="first process"), tree.open_ve(ve.name) as cgroup:
-        bare.attach(cgroup, [1])
+    with pytest.raises(UsageError, match="first process"):
+        bare.attach(tree, ve.name, [1], this_host(), Options())
 
 
 def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:
@@ -292,3 +292,19 @@ def test_names_lists_only_managed_ves(ve: Ve, scratch: Path, tree: Tree, place: 
     if tree.prefix:
         assert listed == ["web1"]
     assert os.path.samefile(ve.dir.parent, place)
+
+
+def test_undo_of_attach_moves_the_processes_back(other: Ve, tree: Tree) -> None:
+    worker = sleeper(other.dir)
+    assert rctl("attach", "new", str(worker.pid)).status == 0
+    done = rctl("undo")
+    assert (done.status, done.err) == (0, "")
+    assert home(worker.pid) == other.path
+    assert tree.names() == ["web2"]
+
+
+def test_undo_of_a_run_leaves_a_ve_with_processes_and_says_so(tree: Tree) -> None:
+    assert rctl("run", "-d", "job", "--pids", "20", "--", "sleep", "1000").status == 0
+    done = rctl("undo")
+    assert "job: stays, for it has processes or cgroups inside. See rctl rm --kill" in done.err
+    assert not Ve(tree, "job").has("pids.max")  # the controller went with the limit

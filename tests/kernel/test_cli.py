@@ -116,7 +116,7 @@ def test_apply_makes_changes_and_then_has_nothing_to_do(ve: Ve, tree: Tree, tmp_
     assert not Ve(tree, "web3").dir.exists()
     first = rctl("apply", str(spec))
     assert first.status == 0
-    assert first.out.splitlines()[0] == "web3: made"
+    assert "web3: made" in first.out.splitlines()
     assert (ve.text("cpu.max"), Ve(tree, "web3").text("pids.max")) == ("50000 100000", "33")
     second = json.loads(rctl("apply", "-", "--json", stdin=SPEC).out)
     assert (second["made"], second["account"]["id"]) == ([], None)
@@ -130,7 +130,7 @@ def test_prune_removes_what_the_spec_does_not_name(ve: Ve, other: Ve, tree: Tree
     assert ve.text("cgroup.controllers") == "" or ve.text("cpu.max").startswith("max")
     worker.kill()
     done = rctl("apply", "-", "--prune", stdin=SPEC)
-    assert (done.status, done.out.splitlines()[-1]) == (0, "web2: removed")
+    assert (done.status, "web2: removed" in done.out.splitlines()) == (0, True)
     assert tree.names() == ["web1", "web3"]
 
 

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from rctl.adjust.engine import Options
 from rctl.adjust.history import history
+from rctl.adjust.plan import Make
 from rctl.adjust.state import State
+from rctl.cgroupfs.files import this_host
+from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError
+from rctl.limits import decode, nest
+from rctl.ve import bare
 from tests.kernel.helpers import Recorder, Ve, no_journal, set_all
 from tests.kernel.workload import Worker, burner, filler, sleeper, syncer, until
 
@@ -106,3 +112,24 @@ def test_two_hundred_adjustments_under_load_lose_nothing(
     assert final == [("299", "120000 100000", 160 << 20)] * 4
     assert [record.command for record in history(state)] == [str(number) for number in range(200)]
     until(no_journal, "no journal")
+
+
+def test_those_who_make_the_same_ve_at_once_get_one_ve_and_all_their_limits(tree: Tree, state: State) -> None:
+    def making(number: int) -> Callable[[object], None]:
+        def main(_: object) -> None:
+            for turn in range(5):
+                limits = decode(nest({"pids.max": 100 + number}), this_host())
+                bare.apply(tree, {f"same{turn}": limits}, this_host(), Options(command=str(number)))
+
+        return main
+
+    workers = [Worker(None, making(number)) for number in range(4)]
+    assert [worker.end(60) for worker in workers] == [0] * 4
+    assert tree.names() == [f"same{turn}" for turn in range(5)]
+    records = [record for record in history(state) if any(isinstance(step, Make) for step in record.steps)]
+    assert len(records) == 5
+    last = {f"same{turn}": Ve(tree, f"same{turn}").text("pids.max") for turn in range(5)}
+    for name, text in last.items():
+        commands = [r.command for r in history(state) if any(step.path.endswith(name) for step in r.steps)]
+        assert text == str(100 + int(commands[-1]))
+    assert no_journal()

@@ -625,12 +625,14 @@ class Calls:
 
     def mkdir(self, name: str, mode: int, *, dir_fd: int) -> None:
         node = self._at(dir_fd)
+        self._kernel.tick(Operation("mkdir", node.path, name))
         if name in node.children or self._kernel.has(node, name):
             raise FileExistsError(errno.EEXIST, name)
         _require("\n" not in name)
         self._kernel._born(node, name)
 
     def rmdir(self, name: str, *, dir_fd: int) -> None:
+        self._kernel.tick(Operation("rmdir", self._at(dir_fd).path, name))
         node = self._at(dir_fd).children.get(name)
         if node is None:
             raise FileNotFoundError(errno.ENOENT, name)

@@ -1,0 +1,149 @@
+"""What an adjustment does around the limits: VEs are made before; processes move in, a command starts, VEs go after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from ..cgroupfs import room
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
+from . import life, single_writer, threaded
+from .journal import Journal, new_id
+from .plan import Make, Move, Remove, Start, Step
+from .record import Record
+from .rollback import undisturbed
+from .state import State
+
+Starter = Callable[[Cgroup, Journal, Callable[[], None], Sequence[str]], None]
+"""``starter(ve, journal, commit, notes)`` starts a command in a VE.
+
+Who becomes the command calls ``commit`` right before. When that is another process: ``journal.hand_over()``.
+"""
+
+
+class Around(NamedTuple):
+    """``make``: managed VEs, by name, to make when they are not there. ``remove``: managed VEs that go at the end.
+
+    ``kill``: end the processes of those first. ``move``: ids of processes to move into the adjustment's only VE.
+    ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
+    """
+
+    make: Sequence[str] = ()
+    move: Sequence[int] = ()
+    back: Sequence[Move] = ()
+    start: Starter | None = None
+    remove: Sequence[str] = ()
+    kill: bool = False
+
+    def missing(self, tree: Tree) -> list[str]:
+        """The VEs that have to be made."""
+        found = []
+        for name in self.make:
+            try:
+                tree.open_ve(name).close()
+            except NotFoundError:
+                found.append(name)
+        return found
+
+
+NOTHING = Around()
+
+
+@contextmanager
+def made(
+    tree: Tree, boot_id: str, state: State, command: str, names: Sequence[str], base: Cgroup
+) -> Iterator[tuple[Journal, Mapping[str, Cgroup]]]:
+    """Make VEs below ``base``: a journal first, so that a crash leaves none. They go again when the block raises.
+
+    Yields the journal, which the block is to extend and to close, and the VEs by name. A VE that has processes or
+    children when it is to go, which somebody else put there, stays. Raises BusyError when one exists, and
+    NotAvailableError when the caller may not make it.
+    """
+    steps = tuple(Make(tree.path(name)) for name in names)
+    journal = Journal(state, Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps))
+    found: dict[str, Cgroup] = {}
+    try:
+        for name in names:
+            with undisturbed():  # a Ctrl-C must not come between the making and the knowing
+                found[name] = make_below(tree, name, base)
+        yield journal, found
+    except BaseException:
+        if journal.open:
+            for ve in found.values():
+                with suppress(BusyError, NotFoundError, GoneError):
+                    life.unmake(ve)
+            journal.close(done=False)
+        raise
+    finally:
+        for ve in found.values():
+            ve.close()
+
+
+def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
+    """Make an empty managed VE and open it. Raises as ``made``."""
+    path = tree.path(name)
+    if single_writer.applies():
+        single_writer.check(tree, path)
+    try:
+        return base.make(path.rpartition("/")[2])
+    except KernelError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise room.explained(base, path.rpartition("/")[2], error) from None
+        why = os.strerror(error.errno).lower()
+        raise NotAvailableError(
+            f"{name}: cannot be made below {base.path}: {why}. Run as root, or set RCTL_TREE to a cgroup that you own"
+        ) from None
+
+
+def paths(step: Step) -> tuple[str, ...]:
+    """The cgroups that a step touches."""
+    return (step.path, step.home) if isinstance(step, Move) else (step.path,)
+
+
+def after(around: Around, tree: Tree, opened: Sequence[Cgroup]) -> tuple[Step, ...]:
+    """The steps after the limits. Raises NotFoundError for a process that is not there, BusyError for a VE in use."""
+    steps: list[Step] = []
+    if around.move or around.start:
+        threaded.check_enter(opened[0])
+    if around.move:
+        path = opened[0].path
+        moves = [Move(path, pid, life.started(pid), _home(tree, pid) or path) for pid in around.move]
+        if len(moves) > 1 and any(step.home == path and not life.is_in(opened[0], step) for step in moves):
+            raise NotAvailableError(
+                f"{path}: one of the processes is in a cgroup outside this cgroup namespace or mount, so it could not "
+                "be put back there. Move it alone, or run rctl outside the container"
+            )
+        steps += [step for step in moves if not life.is_in(opened[0], step)]
+    steps += around.back
+    if around.start:
+        steps.append(Start(opened[0].path))
+    leave, leaving = {tree.path(name) for name in around.remove}, {step.pid for step in around.back}
+    for ve in opened:
+        if ve.path in leave:
+            inside = [pid for pid in life.processes(ve) if pid not in leaving]
+            if not around.kill:
+                check_empty(tree.name(ve.path), inside)
+            steps.append(Remove(ve.path, around.kill, len(inside)))
+    return tuple(steps)
+
+
+def _home(tree: Tree, pid: int) -> str | None:
+    """Where a process is; ``None`` outside this mount, from where it can be taken but not put back."""
+    try:
+        return tree.cgroup_of(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotFoundError(f"{pid}: there is no such process. See ps") from None
+
+
+def check_empty(name: str, inside: Sequence[int]) -> None:
+    """Raises BusyError when there are processes inside."""
+    if inside:
+        raise BusyError(
+            f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
+        )

@@ -1,0 +1,75 @@
+"""Read what is there before anything is planned, and find what must be so first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import Texts
+from ..cgroupfs.tree import Tree
+from ..controllers import core
+from ..errors import NotAvailableError, RctlError
+from ..formats import Write
+from ..limits import file_named
+from . import plan, widen
+from .enable import merged, missing
+from .wish import Options, Wish
+
+
+def look(
+    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
+) -> tuple[list[plan.Change], tuple[plan.Enable, ...], list[str]]:
+    """Read what is there, and find the controllers that must be enabled first. Returns notes for people too.
+
+    Files are opened for writing here, so that a missing privilege shows before anything is changed.
+    """
+    changes: list[plan.Change] = []
+    enables: list[plan.Enable] = []
+    notes: list[str] = []
+    for wish, ve in zip(wishes, opened, strict=True):
+        texts = Texts(ve)
+        wanted, clears = wish.writes, False
+        for write in wanted:
+            name = write.file.name
+            if write.if_there and not ve.has(name):
+                texts[name] = None
+                continue
+            try:
+                texts[name] = ve.edit(name)
+            except NotAvailableError:
+                texts[name] = None
+                enables += missing(tree, ve.path, write.file)
+            clears = clears or not write.wanted
+        if wish.expected and not options.force:
+            _check_unchanged(ve, wish, texts)
+        if clears:
+            wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
+        changes.append(plan.Change(ve.path, wanted, texts))
+    return changes, merged(enables), notes
+
+
+def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
+    """A list that cannot be emptied under tasks is widened instead (``widen``).
+
+    Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
+    """
+    now = (texts[write.file.name] or "").strip() if widen.applies(write.file) else ""
+    if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
+        return write
+    everything = widen.everything(write.file)
+    if now != everything:
+        widen.check(ve, write.file)
+        notes.append(widen.note(ve, write.file))
+    return msgspec.structs.replace(write, wanted=everything)
+
+
+def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
+    for (name, key), entry in wish.expected.items():
+        now = file_named(name).entry(texts[name], key)
+        if now != entry:
+            raise RctlError(
+                f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
+                "Look at it with rctl show, or overwrite it with --force"
+            )
