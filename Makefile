@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-virtual test-overhead bench report lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-all test-virtual test-overhead bench report lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -68,6 +68,12 @@ test-kernel: setup ## Tests on a real kernel: make test-kernel ARGS="-k memory";
 test-kernels: setup ## The kernel tests on each of KERNELS (5.10 6.1 6.12 7)
 	@for kernel in $(KERNELS); do \
 	    LAB_KERNEL=$$kernel $(BIN)/python -m tests.lab kernel-tests $(ARGS) || exit; done
+
+test-kills: setup ## kill -9 before every changing system call of every verb, then recover; LAB_KERNEL=6.12
+	@$(BIN)/python -m tests.lab run --deadline 3600 -- env RCTL_KILLS=all python -m pytest -q -p no:cacheprovider \
+	    -p no:hypothesispytest --rootdir $(CURDIR) tests/kernel/test_kills.py $(ARGS)
+
+test-all: test test-kernels test-kills soak ## Everything there is, for an hour or two
 
 test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip

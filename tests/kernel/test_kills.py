@@ -1,0 +1,244 @@
+"""kill -9 before every system call that changes something, of every verb, then `rctl recover`.
+
+All is as before or all is as after, nothing is left, and what recover says is true. With RCTL_KILLS=all, which is what
+`make test-kills` sets, each call of each verb is a kill point; else every eighth.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.adjust.history import history
+from rctl.adjust.recover import recover
+from rctl.adjust.state import State, default_state, make
+from rctl.cgroupfs.files import this_host
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import RctlError
+from rctl.limits import FILES
+from rctl.ve import bare
+from tests.kernel.conftest import _remove
+from tests.kernel.helpers import Ve, enabled, no_journal, set_all
+from tests.kernel.killer import Ended, killed_at
+from tests.kernel.shell import load_for_all, rctl
+from tests.kernel.workload import Worker, end_all, filler, sleeper
+
+OLD = {"pids.max": 50, "memory.max": "100M"}
+SPEC = """
+[ve.web1]
+pids.max = 9
+memory.max = "90M"
+[ve.web2]
+[ve.new1]
+pids.max = 10
+cpu.max = 0.5
+[ve.new2]
+memory.max = "70M"
+"""
+STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 8
+"""Every so manieth call of each verb is a kill point. The first one differs from verb to verb."""
+World = dict[str, Any]
+
+
+@dataclass
+class Scene:
+    """The tree that the verbs change: web1 and web2, with limits and a worker each; surplus has neither."""
+
+    tree: Tree
+    place: Path
+    folder: Path
+    before: set[str] = field(default_factory=set)
+    workers: dict[int, str] = field(default_factory=dict)
+
+    def build(self, prepare: Callable[["Scene"], None]) -> None:
+        """From nothing."""
+        make(default_state())
+        for name in ("web1", "web2", "surplus"):
+            bare.make(self.tree, name).close()
+        ves = [Ve(self.tree, name) for name in ("web1", "web2")]
+        set_all(self.tree, dict.fromkeys(ves, OLD), command="before")
+        self.worker("first", sleeper(ves[1].dir))
+        self.worker("second", sleeper(ves[1].dir))
+        prepare(self)
+
+    def worker(self, name: str, worker: Worker) -> None:
+        """Know a process by name."""
+        self.workers[worker.pid] = name
+
+    def pid(self, name: str) -> str:
+        """A worker's process id."""
+        return next(str(pid) for pid, known in self.workers.items() if known == name)
+
+    def clear(self) -> None:
+        """To nothing."""
+        end_all()
+        for path in [path for path in self.place.iterdir() if path.is_dir() and path.name not in self.before]:
+            _remove(path)
+        for name in enabled(self.place):
+            (self.place / "cgroup.subtree_control").write_text(f"-{name}")
+        self.workers.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def world(self) -> World:
+        """All cgroups with what is set and who is in them, the controllers, and the history."""
+        found: World = {"/": enabled(self.place)}
+        for top in self.place.iterdir():
+            if top.is_dir() and top.name not in self.before:
+                for path in [top, *(p for p in top.rglob("*") if p.is_dir())]:
+                    texts = {f.name: (path / f.name).read_text() for f in FILES if (path / f.name).exists()}
+                    pids = (path / "cgroup.procs").read_text().split()
+                    texts["processes"] = sorted(self.workers.get(int(pid), "command") for pid in pids)
+                    found[str(path.relative_to(self.place))] = texts
+        records = history(default_state())
+        revoked = {r.undoes for r in records if any(r.undoes == o.id and r.command == o.command for o in records)}
+        lasting = [record for record in records if not {record.id, record.undoes} & revoked - {None}]
+        found["history"] = [record.command.split()[:2] for record in lasting]
+        return found
+
+
+@pytest.fixture
+def scene(tree: Tree, place: Path, state: State) -> Scene:
+    """Where it happens."""
+    load_for_all()
+    before = {path.name for path in place.iterdir() if path.is_dir()}
+    assert not enabled(place)
+    return Scene(tree, place, Path(os.environ["RCTL_STATE"]), before)
+
+
+def command(*words: str) -> Callable[[], None]:
+    """`rctl WORDS`."""
+    from rctl.cli import main
+
+    def run() -> None:
+        sys.argv = ["rctl", *words]
+        main()
+
+    return run
+
+
+def nothing(_: Scene) -> None:
+    """No more."""
+
+
+def changed(scene: Scene) -> None:
+    """An adjustment that can be undone."""
+    assert rctl("set", "web1", "web2", "pids.max=77", "cpu.max=1.5", "memory.max=60M").status == 0
+
+
+def half_set(scene: Scene) -> None:
+    """An adjustment that was killed."""
+    words = ("set", "web1", "web2", "pids.max=77", "cpu.max=1.5", "memory.max=60M")
+    assert killed_at(12, command(*words)).killed
+
+
+def half_applied(scene: Scene) -> None:
+    """An apply that was killed."""
+    assert killed_at(14, command("apply", str(scene.folder.parent / "spec.toml"))).killed
+
+
+def filled(scene: Scene) -> None:
+    """20 MiB in use."""
+    scene.worker("filler", filler(Ve(scene.tree, "web1").dir, 20))
+
+
+def populated(scene: Scene) -> None:
+    """A cgroup below, and a process in it."""
+    below = Ve(scene.tree, "web1").dir / "below"
+    below.mkdir()
+    scene.worker("below", sleeper(below))
+
+
+CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
+    "set": (nothing, "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"),
+    "set that shrinks": (filled, "set web1 memory.max=10M pids.max=7"),
+    "undo": (changed, "undo"),
+    "apply": (nothing, "apply SPEC"),
+    "apply --prune": (populated, "apply --prune SPEC"),
+    "run": (nothing, "run job --memory 64M --pids 20 -- /bin/true"),
+    "run -d": (nothing, "run -d job --memory 64M --pids 20 -- /bin/sleep 1000"),
+    "run in one that is there": (nothing, "run -d web1 --memory 64M -- /bin/sleep 1000"),
+    "attach": (nothing, "attach web1 FIRST SECOND"),
+    "attach to a new one": (nothing, "attach new FIRST SECOND"),
+    "rm": (nothing, "rm web1 surplus"),
+    "rm --kill": (populated, "rm --kill web1"),
+    "recover of a set": (half_set, "recover"),
+    "recover of an apply": (half_applied, "recover"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_before_every_system_call(case: str, scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPEC)
+    prepare, text = CASES[case]
+
+    def begin() -> Callable[[], None]:
+        scene.build(prepare)
+        named = {"SPEC": str(tmp_path / "spec.toml"), "FIRST": scene.pid("first"), "SECOND": scene.pid("second")}
+        return command(*(named.get(word, word) for word in text.split()))
+
+    what = begin()
+    old = scene.world()
+    whole = killed_at(0, what)
+    assert whole.status == 0, whole
+    new = scene.world()
+    assert no_journal()
+    scene.clear()
+    if case.startswith("recover"):
+        old = new
+    bad = []
+    for at in range(1 + list(CASES).index(case) % STEP, len(whole.calls) + 1, STEP):
+        for family in (False, True) if {"clone", "fork", "clone3"}.intersection(whole.calls[:at]) else (False,):
+            what = begin()
+            ended = killed_at(at, what, family=family)
+            trouble = check(scene, ended, old, new, family)
+            if trouble:
+                bad.append(f"{case}: {at} {ended.calls[-1]} family={family}: {trouble}")
+            scene.clear()
+    assert not bad, "\n".join(bad)
+
+
+def check(scene: Scene, ended: Ended, old: World, new: World, family: bool) -> str:
+    """What is wrong after a kill and a recover; empty for nothing.
+
+    ``family``: who was about to become the command was killed with all others, maybe when all else was done already.
+    """
+    try:
+        told = settled(scene)
+        again = settled(scene)
+    except RctlError as error:
+        return str(error)
+    world = scene.world()
+    if family and world != old:
+        new = {key: without_command(value) for key, value in new.items()}
+    if world not in (old, new):
+        return f"neither old nor new, {told}: {difference(old, world)}"
+    if old != new and told and ("rolled forward" in told[0]) != (world == new):
+        return f"{told} is not true"
+    return "" if no_journal() and not again else f"left: {again}"
+
+
+def without_command(cgroup: Any) -> Any:
+    """A cgroup of the world after its command was killed."""
+    if not isinstance(cgroup, dict):
+        return cgroup
+    return cgroup | {"processes": [name for name in cgroup["processes"] if name != "command"]}
+
+
+def settled(scene: Scene) -> list[str]:
+    """What `rctl recover` tells."""
+    return recover(scene.tree, this_host().boot_id, make(default_state()), 10)
+
+
+def difference(old: World, new: World) -> dict[str, Any]:
+    """What is not the same."""
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    both = {key: (old.get(key), new.get(key)) for key in keys}
+    return {
+        key: difference(a, b) if isinstance(a, dict) and isinstance(b, dict) else f"{a} -> {b}"
+        for key, (a, b) in both.items()
+    }
