@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def doctor(json: Json = False) -> None:
     from ..cgroupfs.tree import Tree
     from ..doctor import diagnose, usable
     from ..errors import NotAvailableError
+    from . import terminal
     from .output import as_json, say
 
     try:
@@ -31,17 +33,23 @@ def doctor(json: Json = False) -> None:
     if json:
         say(as_json(checks))
     else:
+        room = terminal.width(sys.stdout)
         for line in lines(checks):
-            say(line)
+            say(*terminal.wrapped(line, _indent(checks), room))
         failed = sum(check.state == "fail" for check in checks)
         say("", f"{failed} to mend before limits can be set here." if failed else "Limits can be set here.")
     if not usable(checks):
         raise typer.Exit(1)
 
 
+def _indent(checks: Sequence[Check]) -> int:
+    """Where the texts begin."""
+    return 8 + max(len(check.name) for check in checks)
+
+
 def lines(checks: Sequence[Check]) -> Iterator[str]:
     """The checks for people; a remedy that several share is told once."""
-    width = max(len(check.name) for check in checks)
+    width = _indent(checks) - 8
     told: set[str] = set()
     for check in checks:
         again = check.remedy in told

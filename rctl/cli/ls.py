@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..sample.overview import Row
 
 HEAD = ("NAME", "STATE", "PROCS", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
+SPARE = tuple(HEAD.index(name) for name in ("SWAP", "USED", "PIDS", "STATE"))
+"""What is left out on a narrow terminal, in this order; all of it is in ``--json``."""
 
 
 def ls(
@@ -38,7 +40,7 @@ def ls(
     if json:
         say(as_json(found))
     elif found:
-        columns(HEAD, [cells(row) for row in found], right=frozenset(range(2, len(HEAD))))
+        columns(HEAD, [cells(row) for row in found], right=frozenset(range(2, len(HEAD))), spare=SPARE)
     else:
         warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
 

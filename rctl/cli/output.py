@@ -17,6 +17,7 @@ from ..adjust.progress import Event
 from ..errors import RctlError
 from ..escape import escaped, escaped_json
 from ..units import Quantity, Ranges
+from . import terminal
 
 
 class Shown(str):
@@ -78,6 +79,7 @@ def done(*lines: str) -> None:
 def _out(text: str) -> None:
     if not _is_utf8(sys.stdout):
         text = text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+    terminal.clear_progress()
     sys.stdout.write(text + "\n")
 
 
@@ -87,14 +89,13 @@ def _is_utf8(stream: TextIO) -> bool:
 
 def warn(text: str) -> None:
     """A line on standard error."""
+    terminal.clear_progress()
     sys.stderr.write(f"rctl: {escaped(text)}\n")
 
 
 def tell(text: str) -> None:
     """Progress of a long job, one line that is overwritten on a terminal; silent in a pipe."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{escaped(text)[:100]}")
-        sys.stderr.flush()
+    terminal.show_progress(escaped(text))
 
 
 def page(pieces: Iterable[bytes]) -> None:
@@ -106,24 +107,36 @@ def page(pieces: Iterable[bytes]) -> None:
     sys.stdout.buffer.writelines(pieces)
 
 
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> None:
-    """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right."""
+def columns(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: frozenset[int] = frozenset(),
+    spare: Sequence[int] = (),
+) -> None:
+    """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right.
+
+    On a terminal that is too narrow, texts are cut, and columns left out that are ``spare``, in this order.
+    """
     table = [[escaped(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    if (room := terminal.width(sys.stdout)) is not None:
+        widths = terminal.fit(widths, room, [i for i in range(len(head)) if i not in right], spare)
     for number, row in enumerate(table):
-        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        line = "  ".join(cells).rstrip()
-        _out(f"\x1b[1m{line}\x1b[0m" if number == 0 and sys.stdout.isatty() else line)
+        fitting = [(i, terminal.cut(cell, w), w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)) if w]
+        line = "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, cell, w in fitting).rstrip()
+        _out(f"\x1b[1m{line}\x1b[0m" if number == 0 and terminal.colors(sys.stdout) else line)
 
 
 def progress(event: Event) -> None:
-    """One line on a terminal that tells how a long adjustment goes; silent in a pipe."""
-    if not sys.stderr.isatty() or event.what == "journal":
-        return
-    end = event.what == "close"
-    percent = 100 * event.done // max(1, event.total)
-    sys.stderr.write("\r\x1b[K" if end else f"\r\x1b[K{percent:3}% {escaped(event.text)[:100]}")
-    sys.stderr.flush()
+    """One line on a terminal that tells how a long adjustment goes; silent in a pipe.
+
+    It never says 100 %: when all is done, the line is gone.
+    """
+    if event.what == "close":
+        terminal.clear_progress()
+    elif event.what != "journal":
+        percent = min(99, 100 * event.done // max(1, event.total))
+        tell(f"{percent:3}% {event.text}")
 
 
 def report(account: Account, *, json: bool, verbose: bool = True) -> None:
@@ -144,8 +157,6 @@ def report(account: Account, *, json: bool, verbose: bool = True) -> None:
 
 def report_failure(error: RctlError) -> None:
     """One line for the error, then a line for every VE that the adjustment spoke of."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
     warn(str(error))
     for note in getattr(error, "__notes__", ()):
         sys.stderr.write(f"  {escaped(note)}\n")

@@ -1,0 +1,96 @@
+"""What fits on a terminal: tables, wrapped lines, one line of progress. In a pipe all is plain and whole."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+_READABLE, _LEAST = 16, 8
+"""To how many characters a text column is cut before numbers are left out, and after."""
+_under_way = False
+
+
+def width(stream: TextIO) -> int | None:
+    """Columns of the terminal that the stream shows on; ``None`` in a pipe or a file. ``COLUMNS`` overrides it."""
+    if not stream.isatty():
+        return None
+    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def colors(stream: TextIO) -> bool:
+    """Whether bold and colours are welcome there (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def fit(widths: Sequence[int], room: int, texts: Sequence[int], spare: Sequence[int] = ()) -> list[int]:
+    """The width of each column of a table so that it fits into ``room``; 0 leaves the column out. Pure.
+
+    ``texts``: columns that may be cut. ``spare``: columns that may be left out, in this order.
+    """
+    found = list(widths)
+    _cut(found, room, texts, _READABLE)
+    for column in spare:
+        if _total(found) > room:
+            found[column] = 0
+    _cut(found, room, texts, _LEAST)
+    return found
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (sum(map(bool, widths)) - 1)
+
+
+def _cut(widths: list[int], room: int, texts: Sequence[int], least: int) -> None:
+    while (over := _total(widths) - room) > 0:
+        widest = max(texts, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= least:
+            return
+        widths[widest] = max(least, widths[widest] - over)
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many characters; one that was cut ends in ``~``."""
+    return text if len(text) <= most else text[: max(0, most - 1)] + "~" * (most > 0)
+
+
+def wrapped(line: str, indent: int, room: int | None) -> list[str]:
+    """A line as several that fit, all but the first indented; as it is where there is no ``room`` to keep to."""
+    if room is None or len(line) <= room or room < 2 * indent:
+        return [line]
+    import textwrap
+
+    start = len(line) - len(line.lstrip())
+    return textwrap.wrap(
+        line.lstrip(),
+        room,
+        initial_indent=" " * start,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
+def show_progress(text: str) -> None:
+    """One line on standard error that overwrites itself; silent in a pipe."""
+    global _under_way
+    if (room := width(sys.stderr)) is not None:
+        sys.stderr.write(f"\r\x1b[K{cut(text, room - 1)}")
+        sys.stderr.flush()
+        _under_way = bool(text)
+
+
+def clear_progress() -> None:
+    """Take that line away, so that what comes next stands alone."""
+    global _under_way
+    if _under_way:
+        _under_way = False
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()

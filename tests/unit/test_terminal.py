@@ -1,0 +1,162 @@
+"""80 columns: tables fit the terminal, progress is one line that goes before anything else is said; a pipe gets all."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import struct
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from typing import TextIO
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rctl.adjust.progress import Event
+from rctl.cli import output, terminal
+from rctl.cli.doctor import lines
+from rctl.cli.ls import HEAD, SPARE
+from rctl.doctor import Check
+from rctl.errors import RctlError
+
+
+class Screen:
+    """A terminal of 24 lines and 80 columns, as a stream, and what came to it."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.stream: TextIO = open(theirs, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
+
+    def shows(self, what: Callable[[], None]) -> str:
+        """What it shows of a function's output."""
+        with mock.patch.object(sys, "stdout", self.stream), mock.patch.object(sys, "stderr", self.stream):
+            what()
+        self.stream.write("\0")  # the kernel hands texts over in its own time: this is the end of what is asked for
+        self.stream.flush()
+        found = b""
+        while not found.endswith(b"\0"):
+            found += os.read(self._ours, 1 << 16)
+        return found[:-1].decode()
+
+    def close(self) -> None:
+        self.stream.close()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    opened = Screen()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    yield opened
+    opened.close()
+
+
+N = "a-rather-long-name-of-a-ve"
+LONG = [
+    (N, "running", "1000", "1.25", "1023.5M", "1023.5M", "100%", "512.5M", "1000", "max", "0.0%"),
+    ("web1", "empty", "0", "-", "-", "-", "-", "-", "-", "-", "-"),
+]  # fmt: skip
+RIGHT = frozenset(range(2, len(HEAD)))
+
+
+def test_a_table_fits_a_terminal_of_80_columns(screen: Screen) -> None:
+    text = screen.shows(lambda: output.columns(HEAD, LONG, right=RIGHT, spare=SPARE))
+    shown = text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
+    assert max(map(len, shown)) <= 80
+    assert all(word in shown[0] for word in ("NAME", "PROCS", "MEMORY", "LIMIT", "PRESSURE"))
+    assert shown[2].startswith("web1 ")
+
+
+def test_a_table_in_a_pipe_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    output.columns(HEAD, LONG, right=RIGHT, spare=SPARE)
+    text = sys.stdout.getvalue()  # type: ignore[attr-defined]
+    assert LONG[0][0] in text
+    assert "\x1b" not in text
+    assert text.splitlines()[0].split() == list(HEAD)
+
+
+def test_a_terminal_without_colours_gets_none(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in screen.shows(lambda: output.columns(("VE",), [("web1",)]))
+
+
+def test_progress_is_one_line_that_never_says_100_while_it_works(screen: Screen) -> None:
+    def work() -> None:
+        for done in range(4):
+            output.progress(Event("step", done, 3, "/rctl-web1: memory.max: " + "9" * 200))
+
+    text = screen.shows(work)
+    assert "100%" not in text
+    assert " 99%" in text
+    assert all(len(line.removeprefix("\x1b[K")) < 80 for line in text.split("\r"))
+
+
+SAID: dict[str, Callable[[], None]] = {
+    "error": lambda: output.report_failure(RctlError("it failed")),
+    "note": lambda: output.warn("it failed"),
+    "line": lambda: output.say("rctl: it failed"),
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_nothing_is_glued_to_progress(screen: Screen, kind: str) -> None:
+    def work() -> None:
+        output.progress(Event("step", 1, 2, "half of it"))
+        SAID[kind]()
+
+    assert screen.shows(work).endswith("half of it\r\x1b[Krctl: it failed\n")
+
+
+def test_after_the_end_nothing_is_cleared_twice(screen: Screen) -> None:
+    def work() -> None:
+        output.progress(Event("step", 1, 1, "all of it"))
+        output.progress(Event("close", 1, 1))
+        output.say("done")
+
+    assert screen.shows(work).endswith("all of it\r\x1b[Kdone\n")
+
+
+def test_doctor_wraps_below_its_own_column(screen: Screen) -> None:
+    check = Check("controller memory", "fail", "word " * 40, "Do this: " + "step " * 40)
+
+    def work() -> None:
+        for line in lines([check]):
+            output.say(*terminal.wrapped(line, 25, terminal.width(sys.stdout)))
+
+    shown = screen.shows(work).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert all(line.startswith(" " * 25) for line in shown[1:])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=12),
+    st.integers(20, 200),
+    st.integers(0, 5),
+)
+def test_columns_are_cut_and_left_out_only_where_they_must(
+    columns: list[tuple[int, bool]], room: int, spares: int
+) -> None:
+    widths = [width for width, _ in columns]
+    texts = [i for i, (_, text) in enumerate(columns) if text]
+    spare = [i for i in range(len(columns)) if i not in texts][:spares]
+    found = terminal.fit(widths, room, texts, spare)
+    assert all(new <= old for new, old in zip(found, widths, strict=True))
+    assert all(new == old for i, (new, old) in enumerate(zip(found, widths, strict=True)) if i not in [*texts, *spare])
+    if sum(widths) + 2 * (len(widths) - 1) <= room:
+        assert found == widths
+
+
+@given(st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=300), st.integers(30, 120))
+def test_wrapping_loses_no_word(text: str, room: int) -> None:
+    assert " ".join(terminal.wrapped(text, 4, room)).split() == text.split()
