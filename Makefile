@@ -19,11 +19,13 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 .venv/stamp: pyproject.toml requirements.txt | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "setup: $(PYTHON) is older than 3.11 or missing. Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "setup: installing into .venv"
+	@echo "setup: installing Python packages into .venv"
+	@mkdir -p .venv; date +%s >.venv/began
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	    { echo "setup: $(PYTHON) has no venv module. Install it: apt-get install python3-venv" >&2; exit 1; }
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@echo "setup: done in $$(($$(date +%s) - $$(cat .venv/began))) s"
 	@touch $@
 
 demo: setup ## Show rctl at work, on this machine or in the lab

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,9 +30,15 @@ def main() -> int:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--lab", action="store_true", help="in the lab, even if this machine could do it")
     where.add_argument("--here", action="store_true", help="on this machine, without asking whether it can")
-    parser.add_argument("--color", action="store_true", default=sys.stdout.isatty(), help="even in a pipe")
+    parser.add_argument(
+        "--color",
+        action="store_true",
+        default=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        help="even in a pipe",
+    )
+    parser.add_argument("--width", type=int, default=columns(), help="of the terminal; 0: no terminal")
     options = parser.parse_args()
-    out = Printer(options.color)
+    out = Printer(options.color, options.width)
     try:
         if options.here or (not options.lab and can_play_here(out)):
             return play_here(out)
@@ -39,6 +46,11 @@ def main() -> int:
     except KeyboardInterrupt:
         out.stage("interrupted; everything is cleared away")
         return 130
+
+
+def columns() -> int:
+    """Columns of the terminal; 0 in a pipe, where nothing is cut."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 0
 
 
 def can_play_here(out: Printer) -> bool:
@@ -82,7 +94,7 @@ def play_in_lab(out: Printer) -> int:
     from tests.lab.kernel import choose, prepare
 
     try:
-        out.stage("preparing the lab (the first time: a kernel of some 70 MB is fetched)")
+        out.stage("preparing the lab: a kernel, and disks for it (kept in .lab for the next time)")
         kernel = prepare(choose())
         disks.stdlib()
         disks.venv()
@@ -90,7 +102,8 @@ def play_in_lab(out: Printer) -> int:
         out.stage(f"booting the lab (Linux {kernel.release}, 2 CPUs, 2 GB, {how})")
         begin = time.monotonic()
         status = lab.run(
-            ["python", "examples/demo.py", "--here", *(["--color"] if sys.stdout.isatty() else [])], deadline=240
+            ["python", "examples/demo.py", "--here", "--width", str(out.width), *(["--color"] if out.color else [])],
+            deadline=240,
         )
         out.stage(f"the lab is gone again, after {time.monotonic() - begin:.0f} s")
     except lab.LabError as error:

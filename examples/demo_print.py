@@ -61,11 +61,12 @@ def number(value: float | None) -> str:
 class Printer:
     """Writes to standard output, each line at once."""
 
-    def __init__(self, color: bool) -> None:
-        self._color = color
+    def __init__(self, color: bool, width: int = 0) -> None:
+        """``width``: columns of the terminal; 0: as many as it takes."""
+        self.color, self.width = color, width
 
     def _styled(self, text: str, style: str) -> str:
-        return f"\x1b[{style}m{text}\x1b[0m" if self._color else text
+        return f"\x1b[{style}m{text}\x1b[0m" if self.color else text
 
     def line(self, text: str = "") -> None:
         """A plain line."""
@@ -95,7 +96,9 @@ class Printer:
     def table(self, rows: Sequence[Row]) -> None:
         """The closing table; figures to the right."""
         cells = [HEAD, *(row.cells() for row in rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
+        shown = [i for i in range(len(HEAD)) if not self.width or i not in self._left_out(cells)]
+        cells = [tuple(row[i] for i in shown) for row in cells]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(shown))]
         for at, row in enumerate(cells):
             aligned = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True))]
             line = "  " + "  ".join(aligned)
@@ -103,3 +106,12 @@ class Printer:
                 self.line(self._styled(line, BOLD))
             else:
                 self.line(f"{line}  {self._styled(row[-1], GREEN if rows[at - 1].good else RED)}")
+
+    def _left_out(self, cells: Sequence[Sequence[str]]) -> set[int]:
+        """The columns that a narrow terminal has no room for: what is allowed goes first, then what was before."""
+        widths = [max(len(row[i]) for row in cells) + 2 for i in range(len(HEAD))]
+        out: set[int] = set()
+        for column in (HEAD.index("ALLOWED"), HEAD.index("BEFORE")):
+            if sum(width for i, width in enumerate(widths) if i not in out) > self.width:
+                out.add(column)
+        return out

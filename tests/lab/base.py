@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,15 @@ def lock(name: str) -> Iterator[None]:
     with (HOME / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what takes its time before it begins, and at its end how long it took."""
+    begin = time.monotonic()
+    print(f"lab: {text}", flush=True)
+    yield
+    print(f"lab: done in {time.monotonic() - begin:.0f} s", flush=True)
 
 
 def tool(*command: str | Path, cwd: Path | None = None, hint: str) -> str:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.lab.base import HOME, REPO, LabError, lock, size, tool
+from tests.lab.base import HOME, REPO, LabError, lock, size, step, tool
 
 VENV = REPO / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -102,7 +102,8 @@ def _cached(name: str, sources: Sequence[Path], options: Sequence[str]) -> Path:
                 old.unlink()
             part = folder / f"{name}.part"
             part.unlink(missing_ok=True)
-            _squash(sources, part, options)
+            with step(f"packing a disk for the guest: {name}"):
+                _squash(sources, part, options)
             part.rename(image)
     return image
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.base import HOME, LabError, lock, tool
+from tests.lab.base import HOME, LabError, lock, step, tool
 
 DEFAULT = "6.1"
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "bookworm-backports", "7": "sid"}
@@ -59,8 +59,8 @@ def prepare(name: str) -> Kernel:
     with lock("kernels"):
         kernel = find(name)
         if kernel is None:
-            print(f"lab: fetching Debian's kernel {name}", flush=True)
-            _fetch(name)
+            with step(f"fetching and unpacking Debian's kernel {name} (some 70 MB)"):
+                _fetch(name)
             kernel = find(name)
     if kernel is None:
         raise LabError(f"kernel {name}: no image or no modules in the package. Use another LAB_KERNEL, and report it")
