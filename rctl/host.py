@@ -29,6 +29,20 @@ class Host:
         raise ValueError("/proc/meminfo has no MemTotal")
 
     @cached_property
+    def swap(self) -> int:
+        """Bytes of swap (proc(5) swaps); 0 where there is none."""
+        _, *areas = self._read("/proc/swaps").splitlines() or [""]
+        return sum(int(area.split()[-3]) * 1024 for area in areas)
+
+    @cached_property
+    def zswap(self) -> bool:
+        """Whether zswap is on (https://docs.kernel.org/admin-guide/mm/zswap.html)."""
+        try:
+            return self._read("/sys/module/zswap/parameters/enabled").strip() == "Y"
+        except OSError:
+            return False
+
+    @cached_property
     def cpus(self) -> tuple[int, ...]:
         """Numbers of the CPUs that are online."""
         return Ranges.parse(self._read("/sys/devices/system/cpu/online")).numbers

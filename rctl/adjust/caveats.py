@@ -1,43 +1,223 @@
-"""What the kernel accepts and does not do: said after an adjustment, so that nobody relies on it."""
+"""What the kernel takes and does not follow, or not as one would think: said, so that nobody relies on it.
+
+One row for each case in ``CAVEATS``. https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import this_host
 from ..cgroupfs.tree import Tree
-from ..controllers import cpuset, io
+from ..controllers import cpu, cpuset, io, memory, pids
+from ..controllers.cpu import cpus_of
 from ..errors import RctlError
-from ..units import Ranges
+from ..host import Host
+from ..units import Ranges, amount, as_number, human_size, level
+from .lock import MANY
 from .plan import Set, Step
+from .surroundings import Surroundings
+
+NICE = "cpu.weight.nice"
 
 
-def caveats(tree: Tree, steps: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
-    """A line for each limit that was written and is not, or not fully, in effect."""
+class Caveat(NamedTuple):
+    """One case. ``files``: what is set when it may apply. ``told``: the sentence about a step, ``None``: all is well.
+
+    ``written``: it is known only when the kernel has the value, so that a dry run cannot tell. ``few``: the limit does
+    what it says from then on, and to tell of what stays takes a further read: it is said in adjustments of few VEs.
+    """
+
+    files: tuple[str, ...]
+    told: Callable[[Set, Surroundings], str | None]
+    written: bool = False
+    few: bool = False
+
+
+def caveats(
+    tree: Tree,
+    steps: Sequence[Step],
+    cgroups: Mapping[str, Cgroup],
+    *,
+    planned: bool = False,
+    host: Host | None = None,
+) -> list[str]:
+    """A line for each limit that is not, or not fully, in effect.
+
+    ``planned``: nothing has been written yet. ``host``: unset, the one that rctl runs on.
+    """
+    around, many = Surroundings(tree, host or this_host(), steps, cgroups), len(cgroups) > MANY
     found = []
-    for step in steps:
-        if isinstance(step, Set) and step.file in _ASKED:
-            with suppress(RctlError):  # the limits stand; a VE that went meanwhile needs no word
-                found += _ASKED[step.file](tree, step, cgroups[step.path])
+    for step in (step for step in steps if isinstance(step, Set)):
+        for caveat in _BY_FILE.get(step.file, ()):
+            if (planned and caveat.written) or (many and caveat.few):
+                continue
+            with suppress(RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
+                if told := caveat.told(step, around):
+                    found.append(told)
     return list(dict.fromkeys(found))
 
 
-def _offline(tree: Tree, step: Set, ve: Cgroup) -> list[str]:
+def _offline(step: Set, around: Surroundings) -> str | None:
     wanted = set(Ranges.parse(step.new).numbers)
-    effective = Ranges.parse(ve.read(f"{step.file}.effective"))
+    effective = Ranges.parse(around.text(step.path, f"{step.file}.effective") or "")
     if wanted <= set(effective.numbers):
-        return []
-    return [
-        f"{ve.path}: {step.file} is {step.new}; only {effective} is in effect, the rest is offline or not the parent's"
-    ]
+        return None
+    rest = "the rest is offline or not the parent's"
+    return f"{step.path}: {step.file} is {step.new}; only {effective} is in effect, {rest}"
 
 
-def _no_policy(tree: Tree, step: Set, ve: Cgroup) -> list[str]:
-    costs = tree.root.read_if_there("io.cost.qos") or ""
-    if "enable=1" in costs or ve.has(io.BFQ_WEIGHT.name):
-        return []
-    return ["io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"]
+def _partition_lost(step: Set, around: Surroundings) -> str | None:
+    """Before Linux 6.7 CPUs that a sibling takes make a partition invalid; later the kernel leaves them out."""
+    wanted = set(Ranges.parse(step.new).numbers)
+    for path, text in around.siblings(step.path, cpuset.PARTITION.name):
+        held = Ranges.parse(around.text(path, cpuset.CPUS.name) or "")
+        if " invalid" in text and wanted.intersection(held.numbers):
+            return f"{path}: its partition is now {text.strip()}. Give {step.path} other CPUs than {held}"
+    return None
 
 
-_ASKED = {cpuset.CPUS.name: _offline, cpuset.MEMS.name: _offline, io.WEIGHT.name: _no_policy}
+def _no_policy(step: Set, around: Surroundings) -> str | None:
+    costs = around.text("/", "io.cost.qos") or ""
+    if "enable=1" in costs or around.text(step.path, io.BFQ_WEIGHT.name) is not None:
+        return None
+    return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
+
+
+def _unprotected_above(step: Set, around: Surroundings) -> str | None:
+    """What a cgroup protects is bounded by what each one above it protects; the root has no such bound."""
+    for path in around.above(step.path):
+        if level(around.entry(path, step.file)) < level(step.new):
+            protects = _size(around.entry(path, step.file))
+            return (
+                f"{step.path}: {step.file} is {_size(step.new)}, and in effect at most {protects}: "
+                f"{path} protects no more. Set {step.file} there, too"
+            )
+    return None
+
+
+def _above_ram(step: Set, around: Surroundings) -> str | None:
+    if step.new == "max" or int(step.new) <= around.host.memory:
+        return None
+    ram = human_size(around.host.memory)
+    return f"{step.path}: {step.file} is {_size(step.new)}, and this host has {ram} of memory: it never binds"
+
+
+def _crawls(step: Set, around: Surroundings) -> str | None:
+    if level(step.new) >= level(step.old):
+        return None
+    current = int(around.text(step.path, "memory.current") or 0)
+    if current <= level(step.new):
+        return None
+    return (
+        f"{step.path}: memory.high is {_size(step.new)}, and {human_size(current)} in use cannot be reclaimed: "
+        "the VE is slowed down all the time. Raise memory.high, add swap, or free memory in the VE"
+    )
+
+
+def _high_never_met(step: Set, around: Surroundings) -> str | None:
+    if step.new == "max":
+        return None
+    most = around.entry(step.path, memory.MAX.name)
+    if level(step.new) < level(most):
+        return None
+    return f"{step.path}: memory.high is {_size(step.new)}, and memory.max is {_size(most)}: it never throttles"
+
+
+def _swap_stays(step: Set, around: Surroundings) -> str | None:
+    if level(step.new) >= level(step.old):
+        return None
+    used = int(around.text(step.path, "memory.swap.current") or 0)
+    if used <= level(step.new):
+        return None
+    return (
+        f"{step.path}: memory.swap.max is {_size(step.new)}, and {human_size(used)} of swap in use stay: "
+        "the limit stops new swap alone"
+    )
+
+
+def _no_swap(step: Set, around: Surroundings) -> str | None:
+    if step.new in ("max", "0") or around.host.swap:
+        return None
+    return f"{step.path}: {step.file} is {_size(step.new)}, and this host has no swap: without effect. See swapon(8)"
+
+
+def _no_zswap(step: Set, around: Surroundings) -> str | None:
+    if step.new == "max" or around.host.zswap:
+        return None
+    return (
+        f"{step.path}: memory.zswap.max is {_size(step.new)}, and zswap is off: without effect. "
+        "See /sys/module/zswap/parameters/enabled"
+    )
+
+
+def _more_pids(step: Set, around: Surroundings) -> str | None:
+    if level(step.new) >= level(step.old):
+        return None
+    current = int(around.text(step.path, "pids.current") or 0)
+    if current <= level(step.new):
+        return None
+    return (
+        f"{step.path}: pids.max is {step.new}, and {current} processes and threads stay: "
+        "none is ended, new ones fail with EAGAIN"
+    )
+
+
+def _no_quota(step: Set, around: Surroundings) -> str | None:
+    if step.file == cpu.MAX.name and cpus_of(step.new) is not None:
+        return None
+    burst = around.entry(step.path, cpu.BURST.name)
+    if int(burst) == 0 or cpus_of(around.entry(step.path, cpu.MAX.name)) is not None:
+        return None
+    return f"{step.path}: cpu.max.burst is {burst} us, and cpu.max is max: without effect. Set cpu.max"
+
+
+def _more_than_all_cpus(step: Set, around: Surroundings) -> str | None:
+    cpus = cpus_of(step.new)
+    if cpus is None or cpus <= 1 or cpus <= (there := len(around.host.cpus)):
+        return None
+    return f"{step.path}: cpu.max is {cpus:g} CPUs, and this host has {there}: it never binds"
+
+
+def _one_value(step: Set, around: Surroundings) -> str | None:
+    if not around.sets(step.path, NICE if step.file == cpu.WEIGHT.name else cpu.WEIGHT.name):
+        return None
+    now = (around.text(step.path, cpu.WEIGHT.name) or "?").strip()
+    return f"{step.path}: cpu.weight and {NICE} are one value, and the last one wins: cpu.weight is {now}"
+
+
+def _size(entry: str) -> str:
+    return human_size(as_number(amount(entry))) if entry != "max" else entry
+
+
+CAVEATS: tuple[Caveat, ...] = (
+    Caveat((cpuset.CPUS.name, cpuset.MEMS.name), _offline, written=True),
+    Caveat((cpuset.CPUS.name,), _partition_lost, written=True),
+    Caveat((io.WEIGHT.name,), _no_policy),
+    Caveat((memory.LOW.name, memory.MIN.name), _unprotected_above),
+    Caveat((memory.MAX.name, memory.HIGH.name), _above_ram),
+    Caveat((memory.HIGH.name,), _crawls, written=True),
+    Caveat((memory.HIGH.name,), _high_never_met),
+    Caveat((memory.SWAP_MAX.name,), _swap_stays, few=True),
+    Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), _no_swap),
+    Caveat((memory.ZSWAP_MAX.name,), _no_zswap),
+    Caveat((pids.MAX.name,), _more_pids, few=True),
+    Caveat((cpu.BURST.name, cpu.MAX.name), _no_quota),
+    Caveat((cpu.MAX.name,), _more_than_all_cpus),
+    Caveat((cpu.WEIGHT.name, NICE), _one_value, written=True),
+)
+"""Every case."""
+
+
+def _by_file(rows: Iterable[Caveat]) -> dict[str, list[Caveat]]:
+    found: dict[str, list[Caveat]] = {}
+    for row in rows:
+        for file in row.files:
+            found.setdefault(file, []).append(row)
+    return found
+
+
+_BY_FILE = _by_file(CAVEATS)

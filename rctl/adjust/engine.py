@@ -164,6 +164,7 @@ class _Work(NamedTuple):
         """What would be done."""
         changes, switches, said = self.look(opened)
         steps = (*_steps(changes, switches, self.options), *after(self.around, self.tree, opened))
+        said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
     def look(self, opened: Sequence[Cgroup]) -> tuple[list[plan.Change], list[plan.Enable | plan.Disable], list[str]]:

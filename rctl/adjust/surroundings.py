@@ -1,0 +1,65 @@
+"""What lies around a limit that is set: other files of the VE, cgroups above and beside it, the host.
+
+What the same adjustment sets is seen as it will be, so that a dry run says what the adjustment would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import Texts
+from ..cgroupfs.tree import Tree
+from ..errors import RctlError
+from ..host import Host
+from ..limits import file_named
+from .plan import Set, Step
+
+
+class Surroundings:
+    """Reads each file at most once. Its methods raise RctlError where a cgroup went or may not be read."""
+
+    def __init__(self, tree: Tree, host: Host, steps: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> None:
+        """``cgroups``: open ones by path, those of the steps among them."""
+        self.host = host
+        self._tree = tree
+        self._new = {(step.path, step.file): step.new for step in steps if isinstance(step, Set) and not step.key}
+        self._texts: dict[str, Texts] = {path: Texts(cgroup) for path, cgroup in cgroups.items()}
+        self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
+
+    def sets(self, path: str, file: str) -> bool:
+        """Whether the same adjustment sets this file, too."""
+        return (path, file) in self._new
+
+    def entry(self, path: str, file: str) -> str:
+        """The entry of a file with one: as it will be; the default where there is no file."""
+        planned = self._new.get((path, file))
+        return file_named(file).entry(self.text(path, file)) if planned is None else planned
+
+    def text(self, path: str, file: str) -> str | None:
+        """What the kernel shows; ``None``: no such file."""
+        if path in self._texts:
+            return self._texts[path][file]
+        with self._tree.walk(path) as cgroup:
+            return cgroup.read_if_there(file)
+
+    def above(self, path: str) -> Iterator[str]:
+        """The cgroups above, the nearest first, without the root."""
+        while path := path.rpartition("/")[0]:
+            yield path
+
+    def siblings(self, path: str, file: str) -> list[tuple[str, str]]:
+        """Path and text of this file of the cgroups beside, those that have it."""
+        above = path.rpartition("/")[0]
+        found = self._beside.get((above, file))
+        if found is None:
+            found = self._beside[above, file] = list(self._read_below(above or "/", file))
+        return [(beside, text) for beside, text in found if beside != path]
+
+    def _read_below(self, above: str, file: str) -> Iterator[tuple[str, str]]:
+        with self._tree.walk(above) as parent:
+            for name in parent.children():
+                with suppress(RctlError), parent.child(name) as child:
+                    if (text := child.read_if_there(file)) is not None:
+                        yield child.path, text

@@ -1,0 +1,175 @@
+"""What the kernel takes and does not follow: for each row of the table one case that is said, and one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from rctl.adjust.caveats import CAVEATS, caveats
+from rctl.adjust.plan import Set
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.errors import NotAvailableError
+from rctl.host import Host
+
+GIB = 1 << 30
+HOST = {
+    "/proc/meminfo": "MemTotal: 8388608 kB\n",
+    "/proc/swaps": "Filename Type Size Used Priority\n",
+    "/sys/devices/system/cpu/online": "0-1\n",
+    "/sys/module/zswap/parameters/enabled": "N\n",
+}
+SWAP = {"/proc/swaps": "Filename Type Size Used Priority\n/dev/vda2 partition 1048572 0 -2\n"}
+ZSWAP = {"/sys/module/zswap/parameters/enabled": "Y\n"}
+
+
+class Machine:
+    """Cgroups as texts by path and file; stands in for the tree, too."""
+
+    def __init__(self, texts: Mapping[str, Mapping[str, str]]) -> None:
+        self.texts = texts
+
+    def walk(self, path: str) -> Any:
+        return _Texts(path, self.texts)
+
+
+class _Texts:
+    def __init__(self, path: str, texts: Mapping[str, Mapping[str, str]]) -> None:
+        self.path, self._texts = path, texts
+
+    def __enter__(self) -> _Texts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, name: str) -> str:
+        try:
+            return self._texts[self.path][name]
+        except KeyError:
+            raise NotAvailableError(name) from None
+
+    def read_if_there(self, name: str) -> str | None:
+        return self._texts.get(self.path, {}).get(name)
+
+    def children(self) -> list[str]:
+        below = self.path.rstrip("/") + "/"
+        return [path[len(below) :] for path in self._texts if path.startswith(below)]
+
+    def child(self, name: str) -> _Texts:
+        return _Texts(f"{self.path.rstrip('/')}/{name}", self._texts)
+
+
+def told(
+    step: Set, texts: Mapping[str, Mapping[str, str]], host: Mapping[str, str] = HOST, *more: Set, planned: bool = False
+) -> list[str]:
+    """What is said of a step, on a machine where the cgroups show these texts."""
+    machine: Any = Machine(texts)
+    facts = {**HOST, **host}
+    cgroups: dict[str, Cgroup] = {path: machine.walk(path) for path in {step.path, *(one.path for one in more)}}
+    return caveats(machine, [*more, step], cgroups, planned=planned, host=Host(facts.__getitem__))
+
+
+def lowered(file: str, new: str, old: str = "max") -> Set:
+    return Set("/a/b", file, old, new)
+
+
+def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, str]], str]]:
+    """Name of the rule, the step, texts where it is said, the host there, texts where it is not, part of the words."""
+    size = str(GIB)
+    for file in ("memory.low", "memory.min"):
+        yield (
+            "_unprotected_above", lowered(file, size, "0"), {"/a": {file: "0\n"}}, {}, {"/a": {file: f"{size}\n"}},
+            f"{file} is 1G, and in effect at most 0: /a protects no more",
+        )  # fmt: skip
+    yield (
+        "_crawls", lowered("memory.high", "4096"), {"/a/b": {"memory.current": f"{GIB}\n", "memory.max": "max\n"}}, {},
+        {"/a/b": {"memory.current": "4096\n", "memory.max": "max\n"}}, "1G in use cannot be reclaimed",
+    )  # fmt: skip
+    yield (
+        "_high_never_met", Set("/a/b", "memory.high", "max", size),
+        {"/a/b": {"memory.max": "4096\n", "memory.current": "0\n"}}, {},
+        {"/a/b": {"memory.max": "max\n", "memory.current": "0\n"}}, "it never throttles",
+    )  # fmt: skip
+    yield (
+        "_swap_stays", lowered("memory.swap.max", "0"), {"/a/b": {"memory.swap.current": f"{GIB}\n"}}, {},
+        {"/a/b": {"memory.swap.current": "0\n"}}, "1G of swap in use stay",
+    )  # fmt: skip
+    yield (
+        "_more_pids", lowered("pids.max", "5"), {"/a/b": {"pids.current": "9\n"}}, {},
+        {"/a/b": {"pids.current": "5\n"}},
+        "9 processes and threads stay",
+    )  # fmt: skip
+    yield (
+        "_no_quota", Set("/a/b", "cpu.max.burst", "0", "1000"), {"/a/b": {"cpu.max": "max 100000\n"}}, {},
+        {"/a/b": {"cpu.max": "50000 100000\n"}}, "cpu.max is max: without effect",
+    )  # fmt: skip
+    yield (
+        "_partition_lost", Set("/a/b", "cpuset.cpus", "", "0-1"),
+        {"/a/b": {"cpuset.cpus.effective": "0-1\n"},
+         "/a/c": {"cpuset.cpus.partition": "root invalid (not exclusive)\n", "cpuset.cpus": "1\n"}},
+        {},
+        {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, "/a/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1\n"}},
+        "/a/c: its partition is now root invalid",
+    )  # fmt: skip
+    yield (
+        "_offline", Set("/a/b", "cpuset.cpus", "", "0-1"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {},
+        {"/a/b": {"cpuset.cpus.effective": "0-1\n"}}, "only 0 is in effect",
+    )  # fmt: skip
+    yield (
+        "_no_policy", Set("/a/b", "io.weight", "100", "200", "default"), {"/": {"io.cost.qos": "8:0 enable=0\n"}}, {},
+        {"/": {"io.cost.qos": "8:0 enable=1\n"}}, "no disk uses iocost or BFQ",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "step", "yes", "host", "no", "words"), list(cases()))
+def test_what_the_kernel_takes_and_does_not_follow_is_said(
+    name: str,
+    step: Set,
+    yes: dict[str, dict[str, str]],
+    host: dict[str, str],
+    no: dict[str, dict[str, str]],
+    words: str,
+) -> None:
+    (line,) = told(step, yes, host)
+    assert words in line
+    assert told(step, no, host) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "host", "words"),
+    [
+        (Set("/a/b", "memory.max", "max", str(100 << 40)), HOST, "this host has 8G of memory: it never binds"),
+        (Set("/a/b", "cpu.max", "max 100000", "9900000 100000"), HOST, "cpu.max is 99 CPUs, and this host has 2"),
+        (Set("/a/b", "memory.swap.max", "0", str(GIB)), HOST, "this host has no swap: without effect"),
+        (Set("/a/b", "memory.swap.high", "max", str(GIB)), HOST, "this host has no swap: without effect"),
+        (Set("/a/b", "memory.zswap.max", "max", str(GIB)), SWAP, "zswap is off: without effect"),
+    ],
+)
+def test_what_this_host_cannot_follow_is_said_in_a_dry_run_too(step: Set, host: dict[str, str], words: str) -> None:
+    for planned in (True, False):
+        (line,) = told(step, {}, host, planned=planned)
+        assert words in line
+    assert told(step, {}, {**SWAP, **ZSWAP, "/proc/meminfo": f"MemTotal: {1 << 40} kB\n", **_CPUS}) == []
+
+
+_CPUS = {"/sys/devices/system/cpu/online": "0-127\n"}
+
+
+def test_two_views_of_one_weight_say_which_counts() -> None:
+    nice = Set("/a/b", "cpu.weight.nice", "0", "5", exact=False)
+    (line,) = told(Set("/a/b", "cpu.weight", "100", "155"), {"/a/b": {"cpu.weight": "155\n"}}, HOST, nice)
+    assert "cpu.weight and cpu.weight.nice are one value, and the last one wins: cpu.weight is 155" in line
+    assert told(Set("/a/b", "cpu.weight", "100", "155"), {"/a/b": {"cpu.weight": "155\n"}}) == []
+
+
+def test_what_the_same_adjustment_sets_counts() -> None:
+    quota = Set("/a/b", "cpu.max", "max 100000", "50000 100000")
+    assert told(Set("/a/b", "cpu.max.burst", "0", "1000"), {"/a/b": {"cpu.max": "max 100000\n"}}, HOST, quota) == []
+
+
+def test_every_row_has_a_case() -> None:
+    told_of = {name for name, *_ in cases()}
+    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_one_value"}
+    assert {row.told.__name__ for row in CAVEATS} == told_of | others
