@@ -27,7 +27,7 @@ _WORDS = {
 }
 _BELOW = {
     "io.max": 'io.max.DEVICE = { wbps = "20MB/s" }',
-    "hugetlb": 'hugetlb.2MB = "1G"',
+    "hugetlb": 'hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
     "files": 'files."memory.max" = "1G"',
 }
 """How to write a limit below whose key a part of the user's own follows."""
@@ -83,6 +83,8 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str]
     if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in _BELOW):
         better = _BELOW.get(limit) or also.get(limit) or " or ".join(below[:3])
         return f"{limit}: is a group of limits. Write {better}"
+    if len(keys) > 1 and keys[0] in _BELOW and (reason.startswith("{") or (expected and expected[2] == "object")):
+        return f"{limit}: is no group of limits. Write {_BELOW[keys[0]]}"
     if value := _NO_WORD.fullmatch(reason):
         return f"{limit}: {value[1][:64]} is not possible. Write {' or '.join(_words(kind, keys))}"
     return f"{limit}: {plain(reason)}"

@@ -75,7 +75,8 @@ class KernelError(RctlError):
         self.path, self.file, self.value, self.errno = path, file, value, number
         name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
         what = f"cannot write {value.strip()!r}" if value else "cannot read"
-        remedy = _REMEDIES.get((file, number)) or _REMEDIES.get(("", number), os.strerror(number))
+        names = file, f"{file.partition('.')[0]}.*", ""
+        remedy = next((r for name in names if (r := _REMEDIES.get((name, number)))), os.strerror(number))
         super().__init__(f"{file}: {what} on {path}: {name}: {remedy}" if file else f"{path}: {what}: {name}: {remedy}")
 
 
@@ -101,6 +102,7 @@ OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """A limit of this process or machine was reached. It says nothing of the file, which is not absent for that."""
 
 _REMEDIES = {
+    # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
     ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
     ("", errno.EROFS): "the cgroup file system is mounted read-only. Run outside the container, or remount it",
@@ -113,6 +115,10 @@ _REMEDIES = {
     ("", errno.EMFILE): "this process may open no more files. Raise its limit (ulimit -n, or LimitNOFILE= of the unit)",
     ("", errno.ENFILE): "this host may open no more files. Raise fs.file-max, or end whoever holds so many",
     ("", errno.ENOMEM): "the kernel has no memory for it. Free memory",
+    (
+        "hugetlb.*",
+        errno.EBUSY,
+    ): "more is in use (its .current), and huge pages are not reclaimed. Give more, or end programs that use them",
     ("cpu.max", errno.EINVAL): "period must be 1ms to 1s, quota at least 1ms and not below cpu.max.burst",
     ("cpu.max.burst", errno.EINVAL): "burst must not exceed the quota in cpu.max. Raise cpu.max or lower burst",
     (

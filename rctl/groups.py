@@ -199,7 +199,7 @@ class Limited:
 
     @property
     def hugetlb(self) -> _Keyed:
-        """Huge pages, by page size as the kernel spells it: ``ve.hugetlb["2MB"]``."""
+        """Huge pages by page size: ``ve.hugetlb["2MB"]``, and their reservations: ``ve.hugetlb["2MB.rsvd"]``."""
         return _Keyed(self, "hugetlb", "hugetlb.{}.max")
 
     @property

@@ -31,8 +31,8 @@ def file_named(name: str) -> File:
     """The file's description by its kernel name; one that is taken verbatim when rctl has no word for it."""
     if known := _BY_NAME.get(name):
         return known
-    if name.startswith("hugetlb.") and name.endswith(".max") and name.count(".") == 2:
-        return hugetlb.file(name.split(".")[1])
+    if match := hugetlb.FILE.fullmatch(name):
+        return hugetlb.file(match[1])
     return core.verbatim(name)
 
 
@@ -94,7 +94,7 @@ def default(key: str) -> Any:
         return "max" if key.rpartition(".")[2] in io.KEYS else dict.fromkeys(io.KEYS, "max")
     if key in ("cpu.max", "cpu.period"):
         return cpu.MAX.default.split()[key == "cpu.period"]
-    if group == "hugetlb":
+    if group == "hugetlb" or hugetlb.FILE.fullmatch(rest):
         return hugetlb.DEFAULT
     file = _BY_NAME.get(rest if group == "files" else _FILE_OF.get(key, key))
     return "max" if key == "vcpus" else file.default if file else None

@@ -46,7 +46,7 @@ def schema() -> dict[str, Any]:
         "propertyNames": {"pattern": f"^{label.KEY.pattern}$"},
         "additionalProperties": {"type": "string", "maxLength": label.LONGEST},
     }
-    limits["properties"]["hugetlb"]["propertyNames"] = {"pattern": f"^{hugetlb.PAGE.pattern}$"}
+    limits["properties"]["hugetlb"]["propertyNames"] = {"pattern": f"^{hugetlb.KEY.pattern}$"}
     limits["properties"]["files"]["propertyNames"] = {
         "pattern": f"^{core.NAME.pattern}$",
         "maxLength": 128,

@@ -1,6 +1,8 @@
 """Huge pages: https://docs.kernel.org/admin-guide/cgroup-v2.html#hugetlb-interface-files
 
 5.6 brought them to cgroup v2. The page size is part of the file's name, as the kernel spells it: ``hugetlb.2MB.max``.
+That limit is met when a page is touched, by SIGBUS. The one of reservations (5.7, ``hugetlb.2MB.rsvd.max``) is met by
+mmap(2), which fails with ENOMEM.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from ..formats import File, Write, floor_page, size_write
 from ..host import Host
 from ..units import Amount, Size, amount
 
-PAGE = re.compile(r"([1-9][0-9]{0,3})([KMG])B", re.ASCII)
+KEY = re.compile(r"([1-9][0-9]{0,3})([KMG])B(\.rsvd)?", re.ASCII)
+"""A page size, and ``.rsvd`` for the limit of reservations."""
+FILE = re.compile(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
 
 DEFAULT = "max"
 
 Hugetlb = dict[str, Size]
-"""Limits in bytes by page size (``2MB``, ``1GB``)."""
+"""Limits in bytes by page size (``2MB``, ``1GB``), of reservations by page size and ``.rsvd`` (``2MB.rsvd``)."""
 
 
 class HugePages(File, frozen=True):
@@ -29,21 +33,21 @@ class HugePages(File, frozen=True):
     @property
     def page(self) -> int:
         """Bytes of one huge page."""
-        number, letter = PAGE.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
+        number, letter, _ = KEY.fullmatch(self.name.split(".")[1]).groups()  # type: ignore[union-attr]
         return int(number) << 10 * ("KMG".index(letter) + 1)
 
 
 @lru_cache
-def file(page: str) -> HugePages:
-    """The file that limits pages of this size. Raises ValueError on what is no page size."""
-    if not PAGE.fullmatch(page):
-        raise ValueError(f"hugetlb: {page!r} is no page size. Write it as the kernel does: 2MB or 1GB")
-    return HugePages(f"hugetlb.{page}.max", "hugetlb", default=DEFAULT, since="5.6", unit="bytes")
+def file(key: str) -> HugePages:
+    """The file of a limit's key, ``2MB`` or ``2MB.rsvd``. Raises ValueError on what is no page size."""
+    if not (match := KEY.fullmatch(key)):
+        raise ValueError(f"hugetlb: {key!r} is no page size. Write it as the kernel does: 2MB or 1GB, or 2MB.rsvd")
+    return HugePages(f"hugetlb.{key}.max", "hugetlb", default=DEFAULT, since="5.7" if match[3] else "5.6", unit="bytes")
 
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:
     """The entries that these limits ask for, rounded down to whole huge pages as the kernel does."""
-    return tuple(size_write(target := file(page), size, target.page) for page, size in limits.items())
+    return tuple(size_write(target := file(key), size, target.page) for key, size in limits.items())
 
 
 def parse(texts: dict[str, str]) -> dict[str, tuple[int, Amount]]:

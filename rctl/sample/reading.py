@@ -80,9 +80,9 @@ def glance(cgroup: Cgroup, name: str) -> Sample:
 
 
 def huge_page_files(cgroup: Cgroup) -> tuple[str, ...]:
-    """Names of the files with use and limit of huge pages, sorted. Raises GoneError, KernelError."""
-    ours = (name for name in cgroup.files() if name.startswith("hugetlb.") and name.endswith((".current", ".max")))
-    return tuple(sorted(name for name in ours if name.count(".") == 2))
+    """Names of the files with use and limit of huge pages, reservations too, sorted. Raises GoneError, KernelError."""
+    ours = (name for name in cgroup.files() if name.startswith("hugetlb."))
+    return tuple(sorted(name for name in ours if name.endswith((".current", ".max"))))
 
 
 def _parsed(cgroup: Cgroup, name: str, files: tuple[str, ...]) -> Sample:

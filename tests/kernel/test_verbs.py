@@ -18,6 +18,7 @@ from tests.kernel.workload import MIB, filler, sleeper, until
 LIMITS = (
     "memory.max=200M", "memory.low=10M", "memory.high=150M", "memory.oom.group=1", "cpu.max=0.3333", "cpu.period=30ms",
     "cpu.burst=5ms", "cpu.weight=50", "cpuset.cpus=0", "pids.max=100", "io.weight=40", "hugetlb.2MB=4M",
+    "hugetlb.2MB.rsvd=6M",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ A fork takes milliseconds where a program takes a second under emulation, and a 
 anything, so that all of its memory is charged there.
 """
 
+import errno
 import faulthandler
 import gc
 import mmap
@@ -216,12 +217,19 @@ def syncer(cgroup: Path, place: Path) -> Worker:
 
 
 def huge(cgroup: Path, pages: int, size: int) -> Worker:
-    """Maps so many huge pages of `size` bytes and touches each; answers how many it got, or dies of SIGBUS."""
+    """Maps so many huge pages of `size` bytes and touches each; answers how many it got, or dies of SIGBUS.
+
+    It answers the errno's name where mmap(2) fails.
+    """
     map_hugetlb = 0x40000
 
     def main(sock: socket.socket) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | map_hugetlb
-        area = mmap.mmap(-1, pages * size, flags=flags)
+        try:
+            area = mmap.mmap(-1, pages * size, flags=flags)
+        except OSError as error:
+            sock.send(errno.errorcode[error.errno or 0].encode())
+            return
         for page in range(pages):
             area[page * size] = 1
         sock.send(str(pages).encode())

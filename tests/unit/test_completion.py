@@ -108,7 +108,10 @@ def test_completion_leaves_files_and_commands_to_the_shell(shell: Shell) -> None
 
 def test_completion_offers_every_key_and_none_that_is_none(shell: Shell) -> None:
     found = [word for word in offered(shell, "set", "web1", "") if "=" in word]
-    assert found == [f"{key}=" for key in keys() if key not in ("hugetlb", "files")] + ["hugetlb.2MB="]
+    assert found == [f"{key}=" for key in keys() if key not in ("hugetlb", "files")] + [
+        "hugetlb.2MB=",
+        "hugetlb.2MB.rsvd=",
+    ]
     assert offered(shell, "set", "web1", "files") == []
 
 

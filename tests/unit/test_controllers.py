@@ -217,13 +217,14 @@ def test_processes_are_read_with_the_forks_that_failed() -> None:
         ("2MB", "max", "max"),
         ("2MB", 2**63 - 1, "max"),
         ("1GB", 2**63 - 2**30 - 1, str(2**63 - 2**31)),
+        ("2MB.rsvd", "5M", "4194304"),
     ],
 )
 def test_huge_pages_are_written_whole(page: str, size: object, text: str) -> None:
     assert asked({"hugetlb": {page: size}}) == [f"hugetlb.{page}.max = {text}"]
 
 
-@pytest.mark.parametrize("page", ["2M", "2048", "0MB", "", "2MB.max", "../x", "2mb"])
+@pytest.mark.parametrize("page", ["2M", "2048", "0MB", "", "2MB.max", "../x", "2mb", "2MB.rsvd.rsvd", "rsvd", ".rsvd"])
 def test_what_is_no_page_size_is_refused(page: str) -> None:
     with pytest.raises(ValueError, match=r"is no page size\. Write it as the kernel does: 2MB or 1GB"):
         hugetlb.file(page)

@@ -41,6 +41,8 @@ def test_a_file_is_found_by_its_name(file: File) -> None:
 
 def test_huge_page_files_are_found_by_their_name() -> None:
     assert file_named("hugetlb.2MB.max") == hugetlb.file("2MB")
+    assert file_named("hugetlb.2MB.rsvd.max") == hugetlb.file("2MB.rsvd")
+    assert isinstance(file_named("hugetlb.2MB.events"), Whole)
 
 
 def test_other_files_are_taken_verbatim() -> None:
@@ -129,6 +131,7 @@ def test_any_kernel_text_has_an_entry(file: File, text: str) -> None:
         (io.WEIGHT, "8:0 300", ("8:0", "300")),
         (io.WEIGHT, "8:0 default", ("8:0", "default")),
         (hugetlb.file("2MB"), "5M", ("", "4194304")),
+        (hugetlb.file("2MB.rsvd"), "5M", ("", "4194304")),
         (pressure.SWITCH, "0", ("", "0")),
         (core.FREEZE, "1", ("", "1")),
         (core.verbatim("misc.max"), "res_a 3", ("", "res_a 3")),

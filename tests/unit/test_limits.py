@@ -127,6 +127,14 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
         ({"io": {"max": {"[...]": {"rbps": 1}}}}, "io.max.[...].rbps: 1 is out of range 2.."),
         ({"memory": {"max": "[...] - at `$.x"}}, "memory.max: '[...] - at `$.x' is not understood."),
         ({"hugetlb": {"2MB": "x"}}, "hugetlb.2MB: 'x' is not understood."),
+        (
+            {"hugetlb": {"2MB": {"rsvd": "1G"}}},
+            'hugetlb.2MB: is no group of limits. Write hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
+        ),
+        (
+            {"files": {"memory": {"max": "1G"}}},
+            'files.memory: is no group of limits. Write files."memory.max" = "1G"',
+        ),
         ({"vcpus": 0}, "vcpus: 0 is out of range 1.."),
         ({"memory": {"maximum": 1}}, "memory.maximum: there is no such limit. Did you mean memory.max?"),
         ({"mem": {}}, "mem: there is no such limit."),
@@ -228,6 +236,8 @@ def test_any_data_is_limits_or_a_usage_error_with_a_reason(data: object) -> None
         ({"files.memory.max": "1G"}, {"files": {"memory.max": "1G"}}),
         ({"hugetlb.2MB.max": 0}, {"hugetlb": {"2MB": 0}}),
         ({"hugetlb.2MB": 0}, {"hugetlb": {"2MB": 0}}),
+        ({"hugetlb.2MB.rsvd": 0}, {"hugetlb": {"2MB.rsvd": 0}}),
+        ({"hugetlb.2MB.rsvd.max": 0}, {"hugetlb": {"2MB.rsvd": 0}}),
         ({"io.max": "vda rbps=1M wiops=max"}, {"io": {"max": {"vda": {"rbps": "1M", "wiops": "max"}}}}),
         ({"io.max": "/srv/a.b rbps=1M"}, {"io": {"max": {"/srv/a.b": {"rbps": "1M"}}}}),
         ({"io.max": "vda rbps=5", "io.max.vda.wbps": 6}, {"io": {"max": {"vda": {"rbps": "5", "wbps": 6}}}}),
@@ -304,6 +314,12 @@ def test_default_of_a_disk_is_no_limit_at_all() -> None:
 def test_default_of_a_file_that_is_known_and_of_one_that_is_not() -> None:
     assert decode({"files": {"memory.low": "default"}}, host()).files == {"memory.low": "0"}
     assert decode({"files": {"new.file": "default"}}, host()).files == {"new.file": "default"}
+
+
+@pytest.mark.parametrize("key", ["2MB", "2MB.rsvd"])
+def test_default_of_huge_pages_is_no_limit_by_name_and_verbatim(key: str) -> None:
+    assert decode({"hugetlb": {key: "default"}}, host()).hugetlb == decode({"hugetlb": {key: "max"}}, host()).hugetlb
+    assert decode({"files": {f"hugetlb.{key}.max": "default"}}, host()).files == {f"hugetlb.{key}.max": "max"}
 
 
 def test_what_protects_is_declared_once() -> None:

@@ -108,7 +108,7 @@ GOOD = [
     '[ve.web1]\nmemory.max = "2G"\ncpu.max = 1.5\ncpuset.cpus = [0, 1]',
     '[ve.web1]\nio.max.vda = { wbps = "20MB/s" }\nmemory.oom.group = true\nmemory.swap.max = 0',
     '[ve."a.b@c+d-e_f"]\nio.max."/var/lib".rbps = "max"\ncpu.weight = "idle"\nvcpus = "max"',
-    '[ve.web1]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = "1G"\nfiles."memory.max" = "1G"',
+    '[ve.web1]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = 0\nhugetlb."2MB.rsvd" = 0\nfiles."memory.max" = "1G"',
     '[ve.web1]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
     "[ve.web1]",
     '[ve.web1]\nmemory.low = "default"\nio.max.vda = "default"\nio.max.vdb.wbps = "default"\ncpu.period = "default"',

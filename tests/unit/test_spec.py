@@ -115,6 +115,10 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
         ("[ve.web1]\nio.max.vda.rbps = 0\n", "ve.web1.io.max.vda.rbps: 0 is out of range"),
         ("[ve.web1]\nio.max.vda.speed = 5\n", "ve.web1.io.max.vda.speed"),
         ("[ve.web1]\nhugetlb.2MB = -5\n", "ve.web1.hugetlb.2MB: "),
+        (
+            "[ve.web1]\nhugetlb.2MB.rsvd = 0\n",
+            've.web1.hugetlb.2MB: is no group of limits. Write hugetlb.2MB = "1G" or ',
+        ),
         ('[ve.web1]\nfiles."memory.max" = 1.5\n', "ve.web1.files.memory.max: "),
     ],
     ids=lambda text: repr(text[:40]),

@@ -48,6 +48,7 @@ CASES: list[tuple[dict[str, str], list[words.Word]]] = [
     ({"io.weight": "default 200", "io.bfq.weight": "default 109"}, [("io.weight", "200")]),
     ({"io.weight": "default 200", "io.bfq.weight": "90"}, [("files.io.weight", "200"), ("files.io.bfq.weight", "90")]),
     ({"hugetlb.2MB.max": "4194304"}, [("hugetlb.2MB", "4194304")]),
+    ({"hugetlb.2MB.rsvd.max": "4194304"}, [("hugetlb.2MB.rsvd", "4194304")]),
     ({"cgroup.pressure": "0"}, [("files.cgroup.pressure", "0")]),
     ({"cgroup.freeze": "1"}, []),
 ]

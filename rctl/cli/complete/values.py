@@ -40,7 +40,8 @@ def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
 def _keys() -> list[str]:
     from ...limits import keys
 
-    return [key for key in keys() if key not in ("hugetlb", "files")] + [f"hugetlb.{s}" for s in names.page_sizes()]
+    huge = [f"hugetlb.{size}{which}" for size in names.page_sizes() for which in ("", ".rsvd")]
+    return [key for key in keys() if key not in ("hugetlb", "files")] + huge
 
 
 def of_key(key: str) -> Any:

@@ -1,0 +1,31 @@
+"""The kernel's refusals, as a line with a remedy."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from rctl.errors import KernelError
+
+
+def told(file: str, number: int) -> str:
+    return str(KernelError("/web1", file, "1", number))
+
+
+@pytest.mark.parametrize("file", ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max", "hugetlb.1GB.max"])
+def test_a_huge_page_limit_below_use_says_what_ebusy_means_there(file: str) -> None:
+    assert told(file, errno.EBUSY) == (
+        f"{file}: cannot write '1' on /web1: EBUSY: more is in use (its .current), and huge pages are not reclaimed. "
+        "Give more, or end programs that use them"
+    )
+
+
+def test_a_files_own_remedy_comes_before_the_one_for_all_files() -> None:
+    assert "children still use those CPUs" in told("cpuset.cpus", errno.EBUSY)
+    assert "cannot have children with controllers" in told("cgroup.subtree_control", errno.EBUSY)
+    assert "does not take this value" in told("hugetlb.2MB.max", errno.EINVAL)
+
+
+def test_an_errno_without_a_remedy_is_told_in_the_systems_words() -> None:
+    assert told("memory.max", errno.EIO).endswith("EIO: Input/output error")
