@@ -21,7 +21,7 @@ _SMALLEST_PAGE = 4096
 _EXACT = 4
 """Up to so many digits a pattern holds a number to its highest value; above, to how many digits that has."""
 _LETTERS = "KMGTPE"
-_SUFFIXES = ("", "us", "ms", "s", "min", "h", "m", "B", *(a + b for a in _LETTERS for b in ("", "B", "iB")))
+_SUFFIXES = ("", "us", "ms", "s", "min", "h", "m", "B", *(a + b for a in _LETTERS for b in ("", "B", "iB", "i")))
 _FLAGS = "0", "1", "true", "false", "yes", "no", "on", "off"
 
 

@@ -3,8 +3,8 @@
 The only place that knows the word ``max``. Every quantity is immutable, compares with its own kind, and has
 ``amount`` (an ``int``, or ``MAX`` where no limit is meant), ``str()`` (the kernel's text) and ``parse()``.
 
-Suffixes: with an ``i`` (``KiB``) 1024, with a ``B`` alone (``KB``) 1000; a bare letter is 1024 for sizes, as the
-kernel and systemd read it, and 1000 for rates, as systemd.resource-control(5) reads it.
+Suffixes: with an ``i`` (``KiB``, ``Ki``) 1024, with a ``B`` alone (``KB``) 1000; a bare letter is 1024 for sizes, as
+the kernel and systemd read it, and 1000 for rates, as systemd.resource-control(5) reads it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class Quantity:
             if not self.takes_max:
                 raise ValueError(f"'max' is not possible here. Write it like {self.examples}")
         elif not self.low <= amount <= self.high:
-            value, low, high = map(self._text, (amount, self.low, self.high))
-            raise ValueError(f"{value} is out of range {low}..{high}. Write it like {self.examples}")
+            raise ValueError(f"{self._text(amount)} is {self._bounds(amount)}. Write it like {self.examples}")
         self.amount = amount
 
     @classmethod
@@ -97,6 +96,15 @@ class Quantity:
     @staticmethod
     def _text(amount: int) -> str:
         return str(amount)
+
+    @classmethod
+    def _bounds(cls, amount: int) -> str:
+        """What is wrong with an amount: the bound that it misses, or both where nothing lies beyond them."""
+        low, high = cls._text(cls.low), cls._text(cls.high)
+        if not cls.takes_max and cls.high < 1 << 32:
+            return f"out of range {low}..{high}"
+        bound = f"too low: at least {low}" if amount < cls.low else f"too high: at most {high}"
+        return bound + ", or max" * cls.takes_max
 
     def __str__(self) -> str:
         return "max" if self.amount is MAX else self._text(self.amount)
@@ -150,6 +158,8 @@ class Size(Quantity):
     @classmethod
     def _factor(cls, unit: str) -> int:
         upper = unit.upper()
+        if upper.endswith("I"):  # as Kubernetes writes it
+            upper += "B"
         if upper.endswith("IB"):
             return int(1024 ** _POWERS[upper[:-2]]) if len(upper) > 2 else _reject(unit)
         if upper.endswith("B") and len(upper) > 1:

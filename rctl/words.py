@@ -55,6 +55,18 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
     raise UsageError(f"{key!r}: there is no such limit. Known are {', '.join(keys())}")
 
 
+def exactly(name: str, entry: str) -> str:
+    """An entry of a file for people, in units and without rounding: two that differ never look alike."""
+    file = file_named(name)
+    if file.unit == "bytes":
+        return size(entry)
+    if file is cpu.MAX and (cpus := cpu.cpus_of(entry)) is not None:
+        return f"{cpus:.6g} CPUs ({entry})"
+    if file.unit == "us" and entry.isdecimal():
+        return f"{entry} us"
+    return entry or "empty"
+
+
 def size(text: str) -> str:
     """Bytes with the largest unit that says exactly the same: ``1073741824`` is ``1G``."""
     if not text.isdecimal() or text == "0":

@@ -66,10 +66,13 @@ def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Wri
 
 
 def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
+    from ..words import exactly
+
     for (name, key), entry in wish.expected.items():
         now = file_named(name).entry(texts[name], key)
         if now != entry:
             raise RctlError(
-                f"{name}: on {ve.path} is {now or 'empty'} by now, and was {entry or 'empty'} after that adjustment. "
+                f"{name}: on {ve.path} is {exactly(name, now)} by now, and was {exactly(name, entry)} after that "
+                "adjustment. "
                 "Look at it with rctl show, or overwrite it with --force"
             )

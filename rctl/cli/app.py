@@ -123,7 +123,9 @@ app.command("export")(alike.export)
 app.command("undo", cls=_Changes)(past.undo)
 app.command("history")(past.history)
 app.command("recover")(past.recover)
-app.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(bare.run)
+app.command("run", cls=bare.Run, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(
+    bare.run
+)
 app.command("attach", cls=_Changes)(bare.attach)
 app.command("ps")(processes.ps)
 app.command("freeze", cls=_Changes)(processes.freeze)

@@ -5,8 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from .flags import DeadlineText, Json, Name, Names, asked, command_line, seconds, takes_limits
+
+
+class Run(TyperCommand):
+    """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does. Raises UsageError when no word before ``--`` is the name."""
+        from ..errors import UsageError
+
+        before = args[: args.index("--")] if "--" in args else list(args)
+        name = self.make_parser(ctx).parse_args(list(before))[0].get("name")
+        if not isinstance(name, str) and not {"--help", "-h"}.intersection(before):
+            raise UsageError("run: the VE's name is missing. Write: rctl run NAME -- CMD")
+        return super().parse_args(ctx, args)
 
 
 @takes_limits

@@ -48,7 +48,8 @@ Listen = Annotated[
         "--listen",
         "--web.listen-address",
         metavar="ADDRESS:PORT",
-        help="Where to answer [127.0.0.1:19939, or systemd's socket]. 0.0.0.0:19939 for every network. Again for more",
+        help="Where to answer [127.0.0.1:19939, or systemd's socket]. A port alone (:19939) is loopback's; "
+        "0.0.0.0:19939 is every network's. Again for more",
     ),
 ]
 WebConfig = Annotated[

@@ -74,7 +74,7 @@ def history(
     from itertools import islice
 
     from ..adjust.history import latest
-    from ..adjust.plan import Set
+    from ..adjust.plan import Disable, Enable, Set
     from ..adjust.state import default_state
     from .output import as_json, columns, say, warn
 
@@ -92,7 +92,7 @@ def history(
         (
             record.id,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time)),
-            str(len({step.path for step in record.steps})),
+            str(len({step.path for step in record.steps if not isinstance(step, Enable | Disable)})),
             str(sum(isinstance(step, Set) for step in record.steps)),
             "undo" if record.undoes else "undone" if record.id in undone else "",
             record.command,

@@ -24,10 +24,18 @@ _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 def find(command: Sequence[str]) -> str:
     """The program's path, looked up before anything is made. Raises UsageError."""
-    program = shutil.which(command[0])
-    if program is None:
-        raise UsageError(f"{command[0] or repr('')}: no such program in PATH. Give its path")
-    return program
+    name = command[0]
+    if program := shutil.which(name):
+        return program
+    if "/" not in name:
+        raise UsageError(f"{name or repr('')}: no such program in PATH. Give its path")
+    try:
+        kind = os.stat(name).st_mode
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be run: {(error.strerror or '').lower()}. Give a program's path") from None
+    if stat.S_ISDIR(kind):
+        raise UsageError(f"{name}: is a directory. Give a program's path")
+    raise UsageError(f"{name}: may not be executed. Give a program's path, or make it executable: chmod +x")
 
 
 class Command:

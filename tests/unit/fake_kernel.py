@@ -578,7 +578,7 @@ class Calls:
     def fstat(self, fd: int) -> Any:
         return SimpleNamespace(st_ino=self._at(fd).ino)
 
-    def access(self, name: str, mode: int, *, dir_fd: int, follow_symlinks: bool) -> bool:
+    def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
         return self._kernel.has(self._at(dir_fd), name)
 
     @contextmanager

@@ -98,7 +98,7 @@ class TestErrors:
         bad = tmp_path / "web.yml"
         bad.write_text("tls_server_config:\n  cert: x\n  typo: y\n")
         for words, told in (
-            (["--listen", ":19939"], "--listen ':19939': not an IP address and a port"),
+            (["--listen", "node1:19939"], "--listen 'node1:19939': not an IP address and a port"),
             (["--collect", "cpus"], "'cpus' is no profile"),
             (["--profile", "all"], "no such profile"),
             (["--include", "a/b"], "names hold no slash"),

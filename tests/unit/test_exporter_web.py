@@ -397,6 +397,7 @@ class TestAddresses:
             ("[::]:0", ("::", 0)),
             ("localhost:1", ("127.0.0.1", 1)),
             ("19939", ("127.0.0.1", 19939)),
+            (":19939", ("127.0.0.1", 19939)),
         ],
     )
     def test_they_are_an_ip_address_and_a_port(self, text: str, address: tuple[str, int]) -> None:
@@ -408,7 +409,6 @@ class TestAddresses:
             *(
                 "",
                 ":",
-                ":19939",
                 "a",
                 "127.0.0.1",
                 "127.0.0.1:",

@@ -49,7 +49,7 @@ def test_error_search_is_not_quadratic_in_the_number_of_ves(parsed: list[str], v
 
 def test_error_search_is_not_quadratic_in_the_number_of_disks(parsed: list[str]) -> None:
     disks = "".join(f"io.max.sd{n}.rbps = 5\n" for n in range(1000))
-    with pytest.raises(UsageError, match=r"^ve\.web\.io\.max\.last\.rbps: 0 is out of range"):
+    with pytest.raises(UsageError, match=r"^ve\.web\.io\.max\.last\.rbps: 0 is too low"):
         specs.parse(f"[ve.web]\n{disks}io.max.last.rbps = 0\n".encode(), HOST)
     assert len(parsed) <= 4 * 1001
 

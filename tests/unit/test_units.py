@@ -123,7 +123,7 @@ def test_sizes_count_in_1024_unless_a_b_alone_says_1000(text: str | int | float,
 
 
 @pytest.mark.parametrize(
-    "text", ["", "G", "-1", "1X", "1iB", "1 2", "1,5G", "1e9", "0x10", "1_000", "१", "1Kıb", "1GG"]
+    "text", ["", "G", "-1", "1X", "1iB", "1i", "1 2", "1,5G", "1e9", "0x10", "1_000", "१", "1Kıb", "1GG"]
 )
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not understood.*Write it like 2G"):
@@ -132,7 +132,7 @@ def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
 
 def test_a_size_that_the_kernel_cannot_hold_is_out_of_range() -> None:
     assert Size.parse(2**63 - 1).amount == 2**63 - 1
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match="too high: at most 9223372036854775807, or max"):
         Size.parse("8E")
 
 
@@ -201,14 +201,14 @@ def test_operations_are_not_bytes(text: str) -> None:
 @pytest.mark.parametrize("kind", [Rate, Ops])
 @pytest.mark.parametrize("text", ["0", "1"])
 def test_a_rate_that_the_kernel_refuses_is_refused_with_the_way_to_clear_it(kind: type[Quantity], text: str) -> None:
-    with pytest.raises(ValueError, match=r"out of range 2\.\..*or max"):
+    with pytest.raises(ValueError, match="too low: at least 2, or max"):
         kind.parse(text)
 
 
 @pytest.mark.parametrize(("kind", "most"), [(Rate, 2**64 - 2), (Ops, 2**32 - 2)])
 def test_a_rate_that_the_kernel_prints_as_max_is_out_of_range(kind: type[Quantity], most: int) -> None:
     assert kind.parse(str(most)).amount == most
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match=f"too high: at most {most}, or max"):
         kind.parse(str(most + 1))
 
 
@@ -232,7 +232,7 @@ def test_cpus_are_shown_as_a_plain_number(text: str, shown: str) -> None:
 
 
 def test_no_cpu_at_all_is_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"0 is out of range 0\.000001\.\.1000000"):
+    with pytest.raises(ValueError, match=r"0 is too low: at least 0\.000001, or max"):
         Cpus.parse(0)
 
 
@@ -265,7 +265,7 @@ def test_a_period_lies_between_1_ms_and_1_s(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["999", str(1 << 44)])
 def test_a_quota_lies_within_what_the_scheduler_can_count(text: str) -> None:
-    with pytest.raises(ValueError, match=r"out of range 1000\.\."):
+    with pytest.raises(ValueError, match=r"too (low|high): at (least 1000|most \d+), or max"):
         Quota.parse(text)
 
 
@@ -293,13 +293,13 @@ def test_zero_processes_is_a_limit() -> None:
 
 def test_as_many_processes_as_the_kernel_can_number() -> None:
     assert Pids.parse(4194304).amount == 4194304
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match="at most 4194304, or max"):
         Pids.parse(4194305)
 
 
 def test_a_ve_sees_at_least_one_cpu() -> None:
     assert Vcpus.parse(1).amount == 1
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match="at least 1, or max"):
         Vcpus.parse(0)
 
 

@@ -27,13 +27,12 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read ``127.0.0.1:19939``, ``[::1]:19939``, ``localhost:19939``, or a port alone, which is loopback's.
+        """Read ``127.0.0.1:19939``, ``[::1]:19939``, ``localhost:19939``; a port alone (``:19939``) is loopback's.
 
-        Raises UsageError. No host is no address: what listens beyond this host is to be written down.
+        Raises UsageError. What listens beyond this host is to be written down: elsewhere ``:PORT`` means all addresses.
         """
-        host, colon, port = text.rpartition(":")
-        if not colon:
-            host = "127.0.0.1"
+        host, _, port = text.rpartition(":")
+        host = host or "127.0.0.1"
         if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
             raise UsageError(f"--listen {text[:80]!r}: no port from 0 to 65535 in it. Write {_EXAMPLES}")
         bracketed = host.startswith("[") and host.endswith("]")
