@@ -79,7 +79,7 @@ def done(*lines: str) -> None:
 def _out(text: str) -> None:
     if not _is_utf8(sys.stdout):
         text = text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
-    terminal.clear_progress()
+    _clear()
     sys.stdout.write(text + "\n")
 
 
@@ -89,13 +89,32 @@ def _is_utf8(stream: TextIO) -> bool:
 
 def warn(text: str) -> None:
     """A line on standard error."""
-    terminal.clear_progress()
+    _clear()
     sys.stderr.write(f"rctl: {escaped(text)}\n")
 
 
+_USUAL = 80
+"""Columns of a terminal that does not say how many it has, as serial consoles do not."""
+_under_way = False
+
+
 def tell(text: str) -> None:
-    """Progress of a long job, one line that is overwritten on a terminal; silent in a pipe."""
-    terminal.show_progress(escaped(text))
+    """Progress of a long job, one line on standard error that overwrites itself; silent in a pipe."""
+    global _under_way
+    if sys.stderr.isatty():
+        room = terminal.width(sys.stderr) or _USUAL
+        sys.stderr.write(f"\r\x1b[K{terminal.cut(escaped(text), room - 1)}")
+        sys.stderr.flush()
+        _under_way = bool(text)
+
+
+def _clear() -> None:
+    """Take that line away, so that what comes next stands alone."""
+    global _under_way
+    if _under_way:
+        _under_way = False
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def page(pieces: Iterable[bytes]) -> None:
@@ -133,7 +152,7 @@ def progress(event: Event) -> None:
     It never says 100 %: when all is done, the line is gone.
     """
     if event.what == "close":
-        terminal.clear_progress()
+        _clear()
     elif event.what != "journal":
         percent = min(99, 100 * event.done // max(1, event.total))
         tell(f"{percent:3}% {event.text}")

@@ -1,15 +1,13 @@
-"""What fits on a terminal: tables, wrapped lines, one line of progress. In a pipe all is plain and whole."""
+"""What fits on a terminal: tables, wrapped lines, one line. In a pipe all is plain and whole."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 _READABLE, _LEAST = 16, 8
 """To how many characters a text column is cut before numbers are left out, and after."""
-_under_way = False
 
 
 def width(stream: TextIO) -> int | None:
@@ -76,21 +74,3 @@ def wrapped(line: str, indent: int, room: int | None) -> list[str]:
         break_on_hyphens=False,
         drop_whitespace=True,
     )
-
-
-def show_progress(text: str) -> None:
-    """One line on standard error that overwrites itself; silent in a pipe."""
-    global _under_way
-    if (room := width(sys.stderr)) is not None:
-        sys.stderr.write(f"\r\x1b[K{cut(text, room - 1)}")
-        sys.stderr.flush()
-        _under_way = bool(text)
-
-
-def clear_progress() -> None:
-    """Take that line away, so that what comes next stands alone."""
-    global _under_way
-    if _under_way:
-        _under_way = False
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()

@@ -579,7 +579,8 @@ class Calls:
         return SimpleNamespace(st_ino=self._at(fd).ino)
 
     def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
-        return self._kernel.has(self._at(dir_fd), name)
+        node = self._at(dir_fd)
+        return not node.removed and (name == "." or self._kernel.has(node, name))
 
     @contextmanager
     def scandir(self, fd: int) -> Iterator[list[Any]]:
