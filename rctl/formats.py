@@ -65,6 +65,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """The new entry when ``wanted``, which may be a part of an entry, is set where ``old`` was."""
         return wanted
 
+    def remark(self, old: str, wanted: str, new: str) -> str:
+        """What people should know about the ``new`` entry that came of the two others; mostly nothing."""
+        return ""
+
     def levels(self, entry: str) -> tuple[float, ...]:
         """What the entry allows, as numbers that compare; empty where more and less mean nothing."""
         try:
@@ -76,8 +80,12 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """Whether ``entry``, which the kernel shows after ``wanted`` was written, is what was asked for."""
         return entry == wanted
 
+    def refused(self, entry: str) -> str:
+        """Why the kernel shows this ``entry``, which is not what was written, and the cure; for people."""
+        return "Another manager may hold this cgroup, or the kernel does not take the value"
+
     def settable(self, entry: str) -> bool:
-        """False for what the kernel shows but does not take, such as the weight 0 of an idle cgroup."""
+        """False for what is not put back by writing it: the weight 0 of an idle cgroup, which the kernel refuses."""
         return True
 
     def lowers(self, old: str, new: str) -> bool:
@@ -126,7 +134,7 @@ class Keyed(File, frozen=True):
             return key, value
         weight = Weight.parse(value)
         if level(str(weight)) > self.most:
-            raise ValueError(f"{weight} is out of range 1..{self.most}")
+            raise ValueError(f"{weight} is out of range: at most {self.most}")
         return key, str(weight)
 
     def levels(self, entry: str) -> tuple[float, ...]:

@@ -24,7 +24,7 @@ FILES: tuple[File, ...] = (
 )  # fmt: skip
 """Every file that rctl knows by name, but for huge pages, whose names depend on the machine."""
 
-_BY_NAME = {file.name: file for file in FILES}
+_BY_NAME = {file.name: file for file in (*FILES, cpu.NICE)}  # nice is a view of the weight, no limit of its own
 
 
 def file_named(name: str) -> File:
@@ -147,7 +147,16 @@ def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
         if (write.file.name, write.key) in seen:
             raise UsageError(f"files: {write.file.name} is asked for twice. Give it once, by its name or verbatim")
         seen.add((write.file.name, write.key))
+    _check_weights(found)
     return found
+
+
+def _check_weights(found: Sequence[Write]) -> None:
+    """Raises UsageError for two wishes about one weight: a VE that is idle has none, and nice is another view of it."""
+    asked = [w for w in found if w.file in (cpu.WEIGHT, cpu.NICE) or (w.file is cpu.IDLE and w.wanted == "1")]
+    if len(asked) > 1:
+        names = " and ".join(write.file.name for write in asked)
+        raise UsageError(f"{names}: both say what share of the CPU the VE gets. Give one: cpu.weight=100, or idle")
 
 
 def check(limits: Limits, host: Host) -> None:

@@ -77,7 +77,7 @@ def size(text: str) -> str:
 
 
 def _words(file: File, text: str, texts: Mapping[str, str]) -> Iterator[Word]:
-    if file is core.FREEZE:
+    if file in (core.FREEZE, cpu.NICE):
         return
     if file is cpu.MAX:
         yield from _cpu_max(text)

@@ -13,7 +13,7 @@ from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
-from . import life, single_writer, threaded
+from . import freeze, life, single_writer, threaded
 from .journal import Journal, new_id
 from .plan import Make, Move, Remove, Start, Step
 from .record import Record
@@ -106,13 +106,19 @@ def paths(step: Step) -> tuple[str, ...]:
     return (step.path, step.home) if isinstance(step, Move) else (step.path,)
 
 
-def after(around: Around, tree: Tree, opened: Sequence[Cgroup]) -> tuple[Step, ...]:
-    """The steps after the limits. Raises NotFoundError for a process that is not there, BusyError for a VE in use."""
+def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence[Step] = ()) -> tuple[Step, ...]:
+    """The steps after the limits, which are ``before``.
+
+    Raises NotFoundError for a process that is not there, UsageError for a thread, BusyError for a VE in use or frozen.
+    """
     steps: list[Step] = []
     if around.move or around.start:
         threaded.check_enter(opened[0])
+        freeze.check_enter(opened[0], before)
     if around.move:
         path = opened[0].path
+        for pid in around.move:
+            life.check_whole(pid)
         moves = [Move(path, pid, life.started(pid), _home(tree, pid) or path) for pid in around.move]
         if len(moves) > 1 and any(step.home == path and not life.is_in(opened[0], step) for step in moves):
             raise NotAvailableError(

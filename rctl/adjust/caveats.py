@@ -21,8 +21,6 @@ from .lock import MANY
 from .plan import Set, Step
 from .surroundings import Surroundings
 
-NICE = "cpu.weight.nice"
-
 
 class Caveat(NamedTuple):
     """One case. ``files``: what is set when it may apply. ``told``: the sentence about a step, ``None``: all is well.
@@ -182,11 +180,24 @@ def _more_than_all_cpus(step: Set, around: Surroundings) -> str | None:
     return f"{step.path}: cpu.max is {cpus:g} CPUs, and this host has {there}: it never binds"
 
 
-def _one_value(step: Set, around: Surroundings) -> str | None:
-    if not around.sets(step.path, NICE if step.file == cpu.WEIGHT.name else cpu.WEIGHT.name):
+def _waits(step: Set, around: Surroundings) -> str | None:
+    now = (around.text(step.path, step.file) or "").strip()
+    if not cpuset.waits(now):
         return None
-    now = (around.text(step.path, cpu.WEIGHT.name) or "?").strip()
-    return f"{step.path}: cpu.weight and {NICE} are one value, and the last one wins: cpu.weight is {now}"
+    return f"{step.path}: {step.file} is {now}: it takes effect when the cgroup above is a partition, too"
+
+
+def _not_freed(step: Set, around: Surroundings) -> str | None:
+    """Only ``--force`` lowers it below what is in use."""
+    if step.gentle or not memory.MAX.lowers(step.old, step.new):
+        return None
+    usage = int(around.text(step.path, "memory.current") or 0)
+    if usage <= level(step.new):
+        return None
+    return (
+        f"{step.path}: memory.max is {_size(step.new)}, and {human_size(usage)} is still in use: the kernel could "
+        "neither free nor kill more. New memory is refused until less is in use"
+    )
 
 
 def _size(entry: str) -> str:
@@ -207,7 +218,8 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat((pids.MAX.name,), _more_pids, few=True),
     Caveat((cpu.BURST.name, cpu.MAX.name), _no_quota),
     Caveat((cpu.MAX.name,), _more_than_all_cpus),
-    Caveat((cpu.WEIGHT.name, NICE), _one_value, written=True),
+    Caveat((cpuset.PARTITION.name,), _waits, written=True),
+    Caveat((memory.MAX.name,), _not_freed, written=True),
 )
 """Every case."""
 

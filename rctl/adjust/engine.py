@@ -163,7 +163,8 @@ class _Work(NamedTuple):
     def planned(self, opened: Sequence[Cgroup]) -> Account:
         """What would be done."""
         changes, switches, said = self.look(opened)
-        steps = (*_steps(changes, switches, self.options), *after(self.around, self.tree, opened))
+        limits = _steps(changes, switches, self.options)
+        steps = (*limits, *after(self.around, self.tree, opened, limits))
         said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
@@ -211,8 +212,9 @@ class _Work(NamedTuple):
             changes, switches, said = self.look(opened)
         self.notes.extend(said)
         before = journal.record.steps if journal else ()
-        last = after(self.around, self.tree, opened)
-        steps = (*before, *_steps(changes, switches, self.options), *last)
+        limits = _steps(changes, switches, self.options)
+        last = after(self.around, self.tree, opened, limits)
+        steps = (*before, *limits, *last)
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))

@@ -6,10 +6,12 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files (``cgrou
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..errors import BusyError
+from .plan import Set, Step
 
 
 def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
@@ -23,3 +25,22 @@ def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
             )
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:
+    """Raises BusyError when the VE is frozen after these steps: what comes into it stops, deaf to most signals."""
+    planned = next((s.new for s in steps if isinstance(s, Set) and (s.path, s.file) == (ve.path, core.FREEZE.name)), "")
+    if (planned or (ve.read_if_there(core.FREEZE.name) or "").strip()) == "1":
+        raise BusyError(f"{ve.path}: is frozen, so a process that comes into it stops. Use --thaw, or rctl thaw first")
+    if ve.path != "/" and _frozen(ve):
+        with ve.above() as parent:
+            if _frozen(parent):
+                raise BusyError(
+                    f"{ve.path}: a cgroup above it is frozen, so a process that comes into it stops. "
+                    "Thaw that first: see cgroup.freeze there"
+                )
+
+
+def _frozen(cgroup: Cgroup) -> bool:
+    """Whether it is frozen by its own doing or by a cgroup above. The root cgroup has no such file."""
+    return core.parse({core.EVENTS: cgroup.read_if_there(core.EVENTS) or ""}).frozen

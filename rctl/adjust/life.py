@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import remove_soon
-from ..controllers import core
-from ..errors import BusyError, GoneError, NotFoundError, RctlError
+from ..controllers import core, cpu
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, UsageError
 from .plan import Move, Remove
 
 
@@ -89,7 +89,10 @@ def parent(ve: Cgroup) -> Cgroup:
 
 
 def kill(ve: Cgroup, name: str, seconds: float) -> None:
-    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process, for they fork, until none is left."""
+    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process, for they fork, until none is left.
+
+    Caps on the CPU that would slow their end are lifted. Raises BusyError when some still live after ``seconds``.
+    """
     at_once = ve.has(core.KILL) and ve.read_if_there(core.PROCS) is not None  # a threaded one refuses
     if at_once:
         ve.write(core.KILL, "1")
@@ -101,15 +104,55 @@ def kill(ve: Cgroup, name: str, seconds: float) -> None:
                     os.kill(pid, signal.SIGKILL)
         return not core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated
 
-    _until(dead, seconds, f"{name}: not dead")
+    if dead():
+        return
+    lifted = _lift_caps(ve)
+    if not _until(dead, seconds):
+        _put_caps_back(ve, lifted)
+        raise BusyError(f"{name}: not dead after {seconds:g} s; {_why_not_dead(ve)}")
 
 
-def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise BusyError(f"{what} after {seconds:g} s; a process may hang in the kernel. See its /proc/PID/stack")
+            return False
         time.sleep(0.005)
+    return True
+
+
+def _lift_caps(ve: Cgroup) -> dict[str, str]:
+    """Take away ``cpu.max`` of a VE and of what is below it. Returns what each had, by path.
+
+    A process that is killed ends by itself, in CPU time that such a cap keeps from it.
+    """
+    lifted = {}
+    for cgroup in family(ve):
+        with suppress(GoneError):
+            cap = (cgroup.read_if_there(cpu.MAX.name) or cpu.MAX.default).strip()
+            if cpu.cpus_of(cap) is not None:
+                cgroup.write(cpu.MAX.name, "max")
+                lifted[cgroup.path] = cap
+    return lifted
+
+
+def _put_caps_back(ve: Cgroup, lifted: Mapping[str, str]) -> None:
+    for cgroup in family(ve):
+        if cgroup.path in lifted:
+            with suppress(RctlError):  # what could not be ended is told; that it is capped no more matters less
+                cgroup.write(cpu.MAX.name, lifted[cgroup.path])
+
+
+def _why_not_dead(ve: Cgroup) -> str:
+    """What may keep killed processes from ending, and the cure: a cap on the CPU above them, or the kernel."""
+    with ExitStack() as stack:
+        here = ve
+        while here.path != "/":
+            here = stack.enter_context(parent(here))
+            cap = (here.read_if_there(cpu.MAX.name) or cpu.MAX.default).strip()
+            if cpu.cpus_of(cap) is not None:
+                return f"cpu.max of {here.path} slows their end. Raise it, or raise --deadline"
+    return "a process may hang in the kernel. See its /proc/PID/stack, or raise --deadline"
 
 
 def started(pid: int) -> int:
@@ -118,6 +161,19 @@ def started(pid: int) -> int:
     Raises NotFoundError when there is no such process.
     """
     return int(_stat(pid)[19])
+
+
+def check_whole(pid: int) -> None:
+    """Raises UsageError for a thread, for the kernel moves whole processes; NotFoundError for a process that ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="surrogateescape") as lines:
+            found = dict(line.split(":\t", 1) for line in lines if line.startswith(("Tgid:", "State:")))
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotFoundError(f"{pid}: there is no such process. See ps") from None
+    if (process := int(found["Tgid"])) != pid:
+        raise UsageError(f"{pid}: is a thread, and a process moves as a whole. Give its process id, {process}")
+    if found["State"].startswith(("Z", "X")):
+        raise NotFoundError(f"{pid}: has ended, and only waits for its parent to notice (a zombie). Attach others")
 
 
 def became(pid: int) -> bool:

@@ -173,8 +173,8 @@ _Order = tuple[int, int, int]
 """What comes first: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
 _Placed = tuple[_Order, Step]
 _ORDER = itemgetter(0)
-_Known = dict[tuple[int, str | None, int], tuple[str, str, _Order]]
-"""Old entry, new entry and order, by write (its identity), text and depth. Many VEs share them: each is found once."""
+_Known = dict[tuple[int, str | None, int], tuple[str, str, _Order, str]]
+"""Old entry, new entry, order and a remark, by write (its identity), text and depth: many VEs share them."""
 
 
 def _differences(change: Change, known: _Known) -> list[_Placed]:
@@ -189,18 +189,19 @@ def _differences(change: Change, known: _Known) -> list[_Placed]:
         case = known.get((id(write), text, depth))
         if case is None:
             case = known[id(write), text, depth] = _compare(write, text, depth)
-        old, new, order = case
+        old, new, order, why = case
         if old != new:
             disturbed = tuple((f.name, f.entry(texts[f.name])) for f in file.disturbs) if file.disturbs else ()
-            found.append((order, Set(path, file.name, old, new, write.key, write.exact, disturbed)))
+            found.append((order, Set(path, file.name, old, new, write.key, write.exact, disturbed, why)))
     return found
 
 
-def _compare(write: Write, text: str | None, depth: int) -> tuple[str, str, _Order]:
+def _compare(write: Write, text: str | None, depth: int) -> tuple[str, str, _Order, str]:
     file = write.file
     old = file.entry(text, write.key)
     new = file.merge(old, write.wanted)
-    return old, new, (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
+    order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
+    return old, new, order, file.remark(old, write.wanted, new)
 
 
 def _gently(change: Change, found: list[_Placed]) -> list[_Placed]:

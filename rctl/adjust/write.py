@@ -48,8 +48,7 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     got = file.entry(text, step.key)
     if got != step.new and not file.holds(got, step.new) and (step.exact or got == step.old):
         raise RctlError(
-            f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. "
-            "Another manager may hold this cgroup, or the kernel does not take the value"
+            f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. {file.refused(got)}"
         )
     return []
 

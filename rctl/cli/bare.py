@@ -9,6 +9,9 @@ from typer.core import TyperCommand
 
 from .flags import DeadlineText, Json, Name, Names, asked, command_line, seconds, takes_limits
 
+Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
+_THAWED: dict[str, str | int] = {"cgroup.freeze": "0"}
+
 
 class Run(TyperCommand):
     """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
@@ -41,6 +44,7 @@ def run(
     lean: Annotated[
         bool, typer.Option("--lean", help="No pressure accounting in the VE, so context switches cost less")
     ] = False,
+    thaw: Thaw = False,
     deadline: DeadlineText = "10s",
     json: Json = False,
     flags: Any = None,
@@ -64,7 +68,10 @@ def run(
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
     host, status = this_host(), 0
-    limits = decode(asked(limit or [], flags), host)
+    data = asked(limit or [], flags)
+    if thaw:
+        data["files"] = data.get("files", {}) | _THAWED
+    limits = decode(data, host)
     options = Options(seconds(deadline), command=command_line())
     with Tree.open() as tree:
         bare.managed_path(tree, name)
@@ -95,6 +102,7 @@ def run(
 def attach(
     name: Name,
     pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
+    thaw: Thaw = False,
     json: Json = False,
 ) -> None:
     """Move running processes into a VE, made for them when it is not there. All of them, or none.
@@ -105,13 +113,15 @@ def attach(
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
+    from ..limits import Limits
     from ..ve import bare
     from .output import as_json, done, warn
 
+    limits = Limits(files=_THAWED if thaw else {})
     with Tree.open() as tree:
         for pid in pids:
             entering.check(tree, pid, tree.path(name))
-        account = bare.attach(tree, name, pids, this_host(), Options(command=command_line()))
+        account = bare.attach(tree, name, pids, this_host(), Options(command=command_line()), limits)
     for note in account.notes:
         warn(note)
     done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
@@ -122,6 +132,9 @@ def rm(
     kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, change nothing")] = False,
     json: Json = False,
+    deadline: Annotated[
+        str, typer.Option("--deadline", help="Longest to wait for processes to end: 10s, 2min")
+    ] = "10s",
 ) -> None:
     """Remove VEs, as one. When one of them has processes, all are left alone, unless --kill.
 
@@ -136,7 +149,7 @@ def rm(
     with Tree.open() as tree:
         matched = tree.match(names, warn)
         there = [name for name in matched if bare.managed_path(tree, name) and bare.exists(tree, name)]
-        options = Options(dry_run=dry_run, command=command_line())
+        options = Options(seconds(deadline), dry_run=dry_run, command=command_line())
         account = bare.remove_all(tree, there, this_host(), options, kill)
         found = {one.name: bare.would_go(tree, one.name) if dry_run else _removed(one) for one in account.outcomes}
     told = dict.fromkeys(matched, "not there") | found

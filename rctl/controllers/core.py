@@ -26,8 +26,13 @@ FILES = (FREEZE,)
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
 _STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, THREADS, TYPE}
 _ACTIONS = {"memory.reclaim"}
-NO_LIMITS = _STRUCTURE | _ACTIONS
-"""Files that are never written verbatim: they move or kill processes, or hold nothing."""
+_TRIGGERS = {f"{kind}.pressure" for kind in ("cpu", "memory", "io", "irq")}
+_PEAKS = {"memory.peak", "memory.swap.peak"}
+NO_LIMITS = _STRUCTURE | _ACTIONS | _TRIGGERS | _PEAKS
+"""Files that are never written verbatim: they move or kill processes, or what is written lasts only while it is open.
+
+From 6.12 on, a write to ``memory.peak`` resets it for the descriptor that wrote it, and for no other reader.
+"""
 
 
 class CoreStat(msgspec.Struct, frozen=True):
@@ -48,12 +53,25 @@ def writes(files: dict[str, str], known: Callable[[str], File], host: Host) -> t
 
 def check_name(name: str) -> None:
     """Raises ValueError when ``name`` is not the name of an interface file that can hold a limit."""
+    check_file(name)
+    _check_holds(name)
+
+
+def check_file(name: str) -> None:
+    """Raises ValueError when ``name`` is not the name of an interface file."""
     if not NAME.fullmatch(name) or len(name) > 128:
         raise ValueError(f'files: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
+
+
+def _check_holds(name: str) -> None:
     if name in _STRUCTURE:
         raise ValueError(f"files: {name} is not a limit. Use rctl attach, run or rm")
+    if name in _TRIGGERS:
+        raise ValueError(f"files: {name} takes a trigger of the program that has it open, not a limit. See rctl show")
+    if name in _PEAKS:
+        raise ValueError(f"files: {name} is reset only for the program that has it open, so rctl cannot. See rctl show")
     if name in _ACTIONS:
-        raise ValueError(f"files: {name} acts once and holds nothing. Use memory.max or memory.high")
+        raise ValueError(f"files: {name} acts once and holds nothing. Use memory.high, which keeps it so")
 
 
 def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:

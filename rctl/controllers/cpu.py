@@ -44,6 +44,11 @@ class CpuMax(File, frozen=True):
             quota = kept if kept is NO_LIMIT else _quota(kept, int(old_period), period)
         return f"{quota} {period}"
 
+    def remark(self, old: str, wanted: str, new: str) -> str:
+        if not wanted.startswith("period=") or (before := cpus_of(old)) == (now := cpus_of(new)):
+            return ""
+        return f"{now:.6g} CPUs, not {before:.6g}: a quota is whole microseconds"
+
     def levels(self, entry: str) -> tuple[float, ...]:
         cpus = cpus_of(entry)
         return (float("inf") if cpus is None else cpus,)
@@ -73,10 +78,30 @@ class CpuWeightFile(File, frozen=True):
         return entry != "0"
 
 
+class NiceFile(File, frozen=True):
+    """``cpu.weight.nice``: another view of ``cpu.weight``, rounded to one of 40 steps (kernel/sched/core.c)."""
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        try:
+            nice = int(text)
+        except ValueError:
+            raise ValueError(f"{text[:64]!r} is no nice value. Write it like -5 (-20 to 19)") from None
+        if not -20 <= nice <= 19:
+            raise ValueError(f"{nice} is out of range: at {'least -20' if nice < 0 else 'most 19'}")
+        return "", str(nice)
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return ()
+
+    def settable(self, entry: str) -> bool:
+        return False  # to put it back would round the weight, which is put back itself
+
+
 MAX = CpuMax("cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us")
 BURST = File("cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us")
 WEIGHT = CpuWeightFile("cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight")
 IDLE = File("cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,))
+NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))
 FILES = (MAX, BURST, WEIGHT, IDLE)
 
 

@@ -41,7 +41,18 @@ class Partition(File, frozen=True):
         return entry.partition(_INVALID)[0]
 
     def holds(self, entry: str, wanted: str) -> bool:
-        return entry == wanted or (_INVALID in wanted and self.line(entry) == self.line(wanted))
+        same = self.line(entry) == self.line(wanted)
+        return entry == wanted or (same and (_INVALID in wanted or waits(entry)))
+
+    def refused(self, entry: str) -> str:
+        if _INVALID in entry:
+            return f"The kernel's reason: {entry.partition(_INVALID)[2].strip(' ()') or 'none given'}"
+        return super().refused(entry)
+
+
+def waits(entry: str) -> bool:
+    """Whether a partition waits for its parent to become one: the kernel then makes it valid by itself."""
+    return entry.partition(_INVALID)[2].startswith(" (Parent is ")
 
 
 _INVALID = " invalid"

@@ -36,7 +36,7 @@ def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
 
 def _verbatim(ve: Cgroup, key: str) -> str:
     try:
-        core.check_name(file := key.removeprefix("files."))
+        core.check_file(file := key.removeprefix("files."))
     except ValueError as error:
         raise UsageError(str(error)) from None
     return ve.read(file).strip()

@@ -21,6 +21,8 @@ from ..host import Host
 from ..limits import Limits
 from ..units import human_size
 
+_UNSET = Limits()
+
 
 def exists(tree: Tree, name: str) -> bool:
     """Whether there is such a VE. Raises UsageError for what is no name."""
@@ -112,8 +114,10 @@ def remove_all(tree: Tree, names: Sequence[str], host: Host, options: Options, k
     return adjust(tree, {}, host, options, around=Around(remove=names, kill=kill))
 
 
-def attach(tree: Tree, name: str, pids: Sequence[int], host: Host, options: Options) -> Account:
-    """Move processes into a VE, all or none; a managed one is made when it is not there.
+def attach(
+    tree: Tree, name: str, pids: Sequence[int], host: Host, options: Options, limits: Limits = _UNSET
+) -> Account:
+    """Move processes into a VE, all or none; a managed one is made when it is not there. ``limits`` are set before.
 
     A process is known by its id and start time, so none is mistaken. Raises NotFoundError for one that is not there,
     KernelError when the kernel refuses one.
@@ -121,7 +125,7 @@ def attach(tree: Tree, name: str, pids: Sequence[int], host: Host, options: Opti
     tree.path(name)
     if 1 in pids:
         raise UsageError("1: is the system's first process, and all others end with it. Attach others")
-    return apply(tree, {name: Limits()}, host, options, move=tuple(dict.fromkeys(pids)))[1]
+    return apply(tree, {name: limits}, host, options, move=tuple(dict.fromkeys(pids)))[1]
 
 
 def would_go(tree: Tree, name: str) -> str:

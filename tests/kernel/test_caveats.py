@@ -76,11 +76,6 @@ def test_more_than_the_host_has_is_said_also_in_a_dry_run(ve: Ve) -> None:
         assert all("it never binds" in note for note in notes)
 
 
-def test_two_views_of_one_weight_say_which_counts(ve: Ve) -> None:
-    notes = ve.set({"cpu.weight": 200, "files.cpu.weight.nice": "5"}).notes
-    assert any(f"the last one wins: cpu.weight is {ve.text('cpu.weight')}" in note for note in notes)
-
-
 @pytest.mark.usefixtures("as_root")
 def test_a_cpuset_that_a_siblings_partition_cannot_bear_is_said(ve: Ve, other: Ve, place: Path) -> None:
     if os.cpu_count() == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust.caveats import CAVEATS, caveats
@@ -157,11 +158,19 @@ def test_what_this_host_cannot_follow_is_said_in_a_dry_run_too(step: Set, host: 
 _CPUS = {"/sys/devices/system/cpu/online": "0-127\n"}
 
 
-def test_two_views_of_one_weight_say_which_counts() -> None:
-    nice = Set("/a/b", "cpu.weight.nice", "0", "5", exact=False)
-    (line,) = told(Set("/a/b", "cpu.weight", "100", "155"), {"/a/b": {"cpu.weight": "155\n"}}, HOST, nice)
-    assert "cpu.weight and cpu.weight.nice are one value, and the last one wins: cpu.weight is 155" in line
-    assert told(Set("/a/b", "cpu.weight", "100", "155"), {"/a/b": {"cpu.weight": "155\n"}}) == []
+def test_a_partition_may_wait_for_the_one_above() -> None:
+    step = Set("/a/b", "cpuset.cpus.partition", "member", "root")
+    (line,) = told(step, {"/a/b": {step.file: "root invalid (Parent is not a partition root)\n"}})
+    assert "takes effect when the cgroup above is a partition, too" in line
+    assert told(step, {"/a/b": {step.file: "root\n"}}) == []
+
+
+def test_force_says_that_more_than_the_limit_is_still_in_use() -> None:
+    step = Set("/a/b", "memory.max", "max", str(8 << 20))
+    used = {"/a/b": {"memory.current": f"{24 << 20}\n"}}
+    (line,) = told(step, used)
+    assert "memory.max is 8M, and 24M is still in use: the kernel could neither free nor kill more" in line
+    assert told(msgspec.structs.replace(step, gentle=True), used) == []
 
 
 def test_what_the_same_adjustment_sets_counts() -> None:
@@ -171,5 +180,5 @@ def test_what_the_same_adjustment_sets_counts() -> None:
 
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
-    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_one_value"}
+    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others

@@ -1,0 +1,70 @@
+"""Limits that meet: two names for one value, values that another limit rules out, files that hold no limit."""
+
+from __future__ import annotations
+
+import pytest
+
+from rctl.controllers import cpuset
+from tests.unit.shell import Shell
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["files.cpu.idle=1", "files.cpu.weight=300"],
+        ["cpu.weight=idle", "files.cpu.weight.nice=3"],
+        ["cpu.weight=300", "files.cpu.weight.nice=3"],
+    ],
+)
+def test_two_wishes_about_one_weight_are_refused(shell: Shell, words: list[str]) -> None:
+    err = shell.refused("set", "web1", *words)
+    assert "both say what share of the CPU the VE gets. Give one: cpu.weight=100, or idle" in err
+
+
+@pytest.mark.parametrize("kind", ["cpu", "memory", "io", "irq"])
+def test_a_trigger_of_pressure_is_no_limit(shell: Shell, kind: str) -> None:
+    err = shell.refused("set", "web1", f"files.{kind}.pressure=some 150000 1000000")
+    assert f"files: {kind}.pressure takes a trigger of the program that has it open, not a limit" in err
+
+
+def test_a_peak_cannot_be_reset_for_others(shell: Shell) -> None:
+    assert "memory.peak is reset only for the program that has it open" in shell.refused(
+        "set", "web1", "files.memory.peak=0"
+    )
+
+
+@pytest.mark.parametrize(("text", "reason"), [("x", "is no nice value"), ("20", "at most 19"), ("-21", "at least -20")])
+def test_what_is_no_nice_value_is_refused(shell: Shell, text: str, reason: str) -> None:
+    assert reason in shell.refused("set", "web1", f"files.cpu.weight.nice={text}")
+
+
+def test_a_refused_partition_gives_the_kernels_reason() -> None:
+    shown = "root invalid (Cpu list in cpuset.cpus not exclusive)"
+    assert cpuset.PARTITION.refused(shown) == "The kernel's reason: Cpu list in cpuset.cpus not exclusive"
+    assert not cpuset.PARTITION.holds(shown, "root")
+
+
+def test_a_childs_partition_may_wait_for_its_parents() -> None:
+    assert cpuset.PARTITION.holds("root invalid (Parent is not a partition root)", "root")
+    assert not cpuset.PARTITION.holds("isolated invalid (Parent is not a partition root)", "root")
+
+
+def test_a_period_that_changes_the_cpus_by_rounding_says_so(shell: Shell) -> None:
+    shell.run("set", "web1", "cpu.max=0.333333")
+    out = shell.run("set", "web1", "cpu.period=7ms")[1]
+    assert "cpu.max: 33333 100000 -> 2333 7000  (0.333286 CPUs, not 0.33333: a quota is whole microseconds)" in out
+    assert "CPUs, not" not in shell.run("set", "web1", "cpu.period=14ms")[1]
+
+
+def test_get_reads_what_cannot_be_set(shell: Shell) -> None:
+    assert shell.run("get", "web1", "files.memory.pressure")[0] == 0
+
+
+def test_undo_of_nice_puts_the_weight_back_and_not_the_nice_value(shell: Shell) -> None:
+    shell.run("set", "web1", "cpu.weight=150")
+    shell.run("set", "web1", "files.cpu.weight.nice=3")
+    shell.kernel.put("/rctl-web1", "cpu.weight", "52")  # as the kernel does, which keeps one value for both
+    begin = len(shell.kernel.writes)
+    assert shell.run("undo")[0] == 0
+    assert [w.file for w in shell.kernel.writes[begin:]] == ["cpu.weight"]
+    assert shell.kernel.get("/rctl-web1", "cpu.weight") == "150"
