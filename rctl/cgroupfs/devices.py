@@ -1,7 +1,9 @@
 """From what a person calls a disk to the ``MAJOR:MINOR`` that ``io.max`` takes, and back to a name.
 
-``io.max`` answers ENODEV to partitions, so the way always ends at whole disks: down through partitions, LVM, dm-crypt,
-md and overlay (https://docs.kernel.org/admin-guide/abi-testing.html: /sys/dev/block, slaves).
+``io.max`` answers ENODEV to partitions, so the way always ends at whole devices: down through partitions, LVM, dm-crypt
+and overlay to the disk (https://docs.kernel.org/admin-guide/abi-testing.html: /sys/dev/block, slaves). It ends earlier
+at an md array, and at a volume of several disks: the kernel holds a VE to a rate on their own number. A limit on a
+member holds only a part, and with RAID 5 nothing: there a kernel thread, which is in no VE, writes to the members.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 import stat as modes
 from collections.abc import Callable
 
-from ..errors import UsageError
+from ..errors import OUT_OF, KernelError, UsageError
 from ..formats import unescaped
 
 Path = str | os.PathLike[str]
@@ -23,21 +25,22 @@ _LAYERS = 4
 
 
 def resolve(name: str, sys: Path = "/sys", mountinfo: Path = "/proc/self/mountinfo", stat: Stat = os.stat) -> str:
-    """The ``MAJOR:MINOR`` of the whole disk that a name means.
+    """The ``MAJOR:MINOR`` that ``io.max`` takes for a name: of the whole disk, or of the array or volume of several.
 
     ``name``: a kernel name (``vda``), a device node or a link to one, the path of any file or directory, or a number.
-    A number is taken at its word, so that ``9:0`` limits an array and not its members; only a partition's stands for
-    its disk. Raises UsageError for what is no disk, has none beneath, or has several.
+    A number is taken at its word; only a partition's stands for its disk. Raises UsageError for what is no disk or has
+    none beneath, and for a btrfs of several disks, which has no number of its own; KernelError where the limit of
+    open files keeps rctl from looking.
     """
     if _NUMBER.fullmatch(name):
         if not os.path.exists(_link(name, sys)):
             raise UsageError(f"{name}: there is no block device of this number. {_REMEDY}")
         return _whole(name, sys)
     devices = _at(name, sys, mountinfo, stat) if "/" in name else [_named(name, sys)]
-    disks = {disk for device in devices for disk in _disks(device, sys)}
+    disks = {_accounted(device, sys) for device in devices}
     if len(disks) > 1:
         names = ", ".join(sorted(disk_name(disk, sys) for disk in disks))
-        raise UsageError(f"{name!r}: lies on several disks: {names}. Name one of them")
+        raise UsageError(f"{name!r}: lies on a btrfs of several disks: {names}. Give a limit for each of them")
     return disks.pop()
 
 
@@ -69,6 +72,7 @@ def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
         try:
             found = stat(path)
         except (OSError, ValueError) as error:
+            _not_for_lack(error, path)
             cause = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"{name!r}: cannot look at {path!r}: {cause}. {_REMEDY}") from None
         if modes.S_ISCHR(found.st_mode):
@@ -92,12 +96,11 @@ def _below(path: str, mountinfo: Path) -> tuple[str, str]:
     The mount is the one with the longest mount point, the latest of equals (proc(5)). No place: it has no disk.
     """
     best, fields = "", ["an unknown file system", "", ""]
-    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            left, _, right = line.partition(" - ")
-            point = unescaped(left.split(" ")[4])
-            if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
-                best, fields = point, right.split()
+    for line in filter(None, (_read(mountinfo) or "").split("\n")):
+        left, _, right = line.partition(" - ")
+        point = unescaped(left.split(" ")[4])
+        if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
+            best, fields = point, right.split()
     kind, place, options = fields
     if kind == "overlay":
         layers = dict(pair.partition("=")[::2] for pair in options.split(","))
@@ -121,24 +124,35 @@ def _whole(device: str, sys: Path) -> str:
     return (_read(os.path.join(os.path.realpath(link), os.pardir, "dev")) if part else None) or device
 
 
-def _disks(device: str, sys: Path) -> list[str]:
-    """The whole disks that a device lies on."""
+def _accounted(device: str, sys: Path) -> str:
+    """The device on whose number the kernel counts what goes to this one: the only disk beneath, else itself."""
     disk = _whole(device, sys)
     folder = os.path.join(_link(disk, sys), "slaves")
+    if os.path.exists(os.path.join(_link(disk, sys), "md")):
+        return disk
     below = [number for name in _names(folder) if (number := _read(os.path.join(folder, name, "dev")))]
-    return [found for number in below for found in _disks(number, sys)] or [disk]
+    found = {_accounted(number, sys) for number in below}
+    return found.pop() if len(found) == 1 else disk
 
 
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except OSError:
+    except OSError as error:
+        _not_for_lack(error, folder)
         return []
 
 
-def _read(path: str) -> str | None:
+def _read(path: Path) -> str | None:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        _not_for_lack(error, path)
         return None
+
+
+def _not_for_lack(error: Exception, path: Path) -> None:
+    """Raises KernelError where a limit of the process or machine was reached: nothing is absent for that."""
+    if isinstance(error, OSError) and error.errno in OUT_OF:
+        raise KernelError(os.fspath(path), "", "", error.errno) from None

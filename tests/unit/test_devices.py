@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rctl.cgroupfs.devices import disk_name, resolve
-from rctl.errors import UsageError
+from rctl.errors import KernelError, UsageError
 
 
 class Machine:
@@ -33,6 +34,9 @@ class Machine:
         for slave in slaves:
             (home / "slaves" / slave).symlink_to((self.sys / "class/block" / slave).resolve())
         return self._known(home, number)
+
+    def array(self, name: str, number: str, *members: str) -> None:
+        (self.disk(name, number, *members) / "md").mkdir()
 
     def partition(self, disk: str, name: str, number: str) -> Path:
         home = self.sys / "devices" / disk / name
@@ -130,26 +134,38 @@ def test_lvm_on_dm_crypt_on_a_partition_leads_to_the_disk(machine: Machine) -> N
     assert {machine.resolve(name) for name in ("/dev/mapper/vg-home", "/home", "dm-1")} == {"254:0"}
 
 
-def test_a_partition_of_an_array_leads_to_the_disk(machine: Machine) -> None:
-    machine.disk("md0", "9:0", "vdb")
+@pytest.mark.parametrize("members", [("vdb",), ("vda1", "vdb")], ids=["degraded", "whole"])
+def test_an_md_array_is_limited_on_its_own_number_by_name_path_number_and_file(
+    machine: Machine, members: tuple[str, ...]
+) -> None:
+    machine.array("md0", "9:0", *members)
     machine.partition("md0", "md0p1", "259:0")
-    assert machine.resolve("md0p1") == "254:16"
+    machine.node("/dev/md0", "9:0")
+    machine.node("/dev/md/data", "9:0")
+    machine.file("/srv/data", "9:0")
+    machine.file("/home/file", "259:0")
+    names = ("md0", "/dev/md0", "/dev/md/data", "9:0", "/srv/data", "md0p1", "259:0", "/home/file")
+    assert {machine.resolve(name) for name in names} == {"9:0"}
+
+
+def test_a_volume_on_an_md_array_leads_to_the_array(machine: Machine) -> None:
+    machine.array("md0", "9:0", "vda1", "vdb")
+    machine.disk("dm-0", "253:0", "md0")
+    machine.file("/srv", "253:0")
+    assert machine.resolve("/srv") == "9:0"
+
+
+def test_a_volume_of_several_disks_is_limited_on_its_own_number(machine: Machine) -> None:
+    machine.disk("dm-0", "253:0", "vda1", "vdb")
+    machine.disk("dm-1", "253:1", "dm-0")
+    machine.file("/srv", "253:1")
+    assert {machine.resolve(name) for name in ("dm-0", "dm-1", "/srv")} == {"253:0"}
 
 
 def test_two_volumes_of_one_disk_are_one_disk(machine: Machine) -> None:
     machine.partition("vda", "vda2", "254:2")
     machine.disk("dm-0", "253:0", "vda1", "vda2")
     assert machine.resolve("dm-0") == "254:0"
-
-
-def test_what_lies_on_several_disks_asks_for_one_of_them(machine: Machine) -> None:
-    machine.disk("md0", "9:0", "vda1", "vdb")
-    assert refusal(machine, "md0") == "'md0': lies on several disks: vda, vdb. Name one of them"
-
-
-def test_the_number_of_an_array_means_the_array_itself(machine: Machine) -> None:
-    machine.disk("md0", "9:0", "vda1", "vdb")
-    assert machine.resolve("9:0") == "9:0"
 
 
 def test_a_loop_device_is_a_disk_of_its_own(machine: Machine) -> None:
@@ -186,13 +202,48 @@ def test_btrfs_leads_to_the_disk_that_it_was_mounted_from(machine: Machine) -> N
     assert machine.resolve("/pool/web1") == "254:0"
 
 
-def test_btrfs_over_several_disks_asks_for_one_of_them(machine: Machine) -> None:
+def test_btrfs_on_several_disks_asks_for_each_of_them(machine: Machine) -> None:
     machine.mount("/pool", "btrfs", "/dev/vda1", "rw,subvol=/")
     machine.node("/dev/vda1", "254:1")
     machine.btrfs("vda1", "vdb")
     machine.file("/pool/web1", "0:42")
-    assert "several disks: vda, vdb." in refusal(machine, "/pool/web1")
+    assert refusal(machine, "/pool/web1") == (
+        "'/pool/web1': lies on a btrfs of several disks: vda, vdb. Give a limit for each of them"
+    )
     assert machine.resolve("/dev/vda1") == "254:0"
+
+
+def test_btrfs_on_an_array_leads_to_the_array(machine: Machine) -> None:
+    machine.array("md0", "9:0", "vda1", "vdb")
+    machine.mount("/pool", "btrfs", "/dev/md0", "rw,subvol=/")
+    machine.node("/dev/md0", "9:0")
+    machine.btrfs("md0")
+    machine.file("/pool/web1", "0:42")
+    assert machine.resolve("/pool/web1") == "9:0"
+
+
+@pytest.mark.parametrize("name", ["vdb", "vda1", "/pool/web1"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_running_out_of_open_files_is_said_and_not_taken_for_no_disk(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    machine.file("/pool/web1", "0:42")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(KernelError, match=f"cannot read: {errno.errorcode[number]}: this .* may open no more files"):
+        machine.resolve(name)
+
+
+def test_running_out_of_open_files_hides_no_members(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(KernelError, match="EMFILE"):
+        machine.resolve("vdb")
 
 
 def test_the_innermost_and_latest_mount_counts(machine: Machine) -> None:
