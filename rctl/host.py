@@ -5,12 +5,14 @@ Nothing is read before it is asked for, and each thing once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from .units import Ranges
 
 Reader = Callable[[str], str]
+_PARITY = re.compile(r"^md\S* : active .*\braid[456] ")
 
 
 class Host:
@@ -41,6 +43,21 @@ class Host:
             return self._read("/sys/module/zswap/parameters/enabled").strip() == "Y"
         except OSError:
             return False
+
+    @cached_property
+    def raid5(self) -> Mapping[str, str]:
+        """The array of each member of RAID 4, 5 and 6, both by kernel name (md(4), /proc/mdstat)."""
+        try:
+            lines = self._read("/proc/mdstat").splitlines()
+        except FileNotFoundError:
+            return {}
+        arrays = [line.split() for line in lines if _PARITY.search(line)]
+        return {word.partition("[")[0]: words[0] for words in arrays for word in words if "[" in word}
+
+    def disk(self, number: str) -> str:
+        """The kernel's name of a disk by ``MAJOR:MINOR``. Raises OSError when there is no such disk."""
+        lines = self._read(f"/sys/dev/block/{number}/uevent").splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith("DEVNAME="))
 
     @cached_property
     def cpus(self) -> tuple[int, ...]:

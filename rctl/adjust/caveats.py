@@ -5,6 +5,7 @@ One row for each case in ``CAVEATS``. https://docs.kernel.org/admin-guide/cgroup
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -83,6 +84,18 @@ def _no_policy(step: Set, around: Surroundings) -> str | None:
     if "enable=1" in costs or around.text(step.path, io.BFQ_WEIGHT.name) is not None:
         return None
     return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
+
+
+def _array_member(step: Set, around: Surroundings) -> str | None:
+    """With RAID 4, 5 and 6 a kernel thread writes to the members, and it belongs to no VE."""
+    if step.new == io.MAX.default or not (arrays := around.host.raid5):
+        return None
+    disk = around.host.disk(step.key)
+    part = re.compile(rf"{re.escape(disk)}(p?[0-9]+)?")
+    array = next((array for member, array in arrays.items() if part.fullmatch(member)), None)
+    return (
+        array and f"{step.path}: io.max {disk}: no limit for writes to {array}, of which it is a member. Name {array}"
+    )
 
 
 def _unprotected_above(step: Set, around: Surroundings) -> str | None:
@@ -208,6 +221,7 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat((cpuset.CPUS.name, cpuset.MEMS.name), _offline, written=True),
     Caveat((cpuset.CPUS.name,), _partition_lost, written=True),
     Caveat((io.WEIGHT.name,), _no_policy),
+    Caveat((io.MAX.name,), _array_member),
     Caveat((memory.LOW.name, memory.MIN.name), _unprotected_above),
     Caveat((memory.MAX.name, memory.HIGH.name), _above_ram),
     Caveat((memory.HIGH.name,), _crawls, written=True),

@@ -124,6 +124,8 @@ def test_md_array_by_path_name_and_file_is_held_to_the_rate_on_its_own_number(
             ve.set({"io.max": f"{point}/file wbps={RATE}"})
         assert nested_keyed(ve.text("io.max")).keys() == {"9:77"}
         assert obeyed(ve, md, "9:77")
+        said = ve.set({"io.max": f"{pair[1]} wbps={RATE}"}).notes
+        assert any(f"no limit for writes to {md.name}" in line for line in said) == (level == "raid5")
 
 
 def test_volume_of_several_disks_is_held_to_the_rate_on_its_own_number(ve: Ve, pair: list[Path]) -> None:

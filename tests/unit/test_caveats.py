@@ -124,6 +124,22 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("member", "level", "words"),
+    [
+        ("vdb[0]", "raid5", ["io.max vdb: no limit for writes to md0, of which it is a member. Name md0"]),
+        ("vdb1[1](F)", "raid6", ["io.max vdb: no limit for writes to md0, of which it is a member. Name md0"]),
+        ("vdb[0]", "raid1", []),
+        ("vdbx[0]", "raid5", []),
+    ],
+)
+def test_a_limit_on_a_member_of_an_array_with_parity_names_the_array(member: str, level: str, words: list[str]) -> None:
+    mdstat = f"Personalities : [raid1] [raid6] [raid5] [raid4]\nmd0 : active (auto-read-only) {level} vdc[2] {member}\n"
+    host = {"/proc/mdstat": mdstat, "/sys/dev/block/254:16/uevent": "MAJOR=254\nMINOR=16\nDEVNAME=vdb\n"}
+    step = Set("/a/b", "io.max", "", "rbps=5 wbps=5 riops=max wiops=max", "254:16")
+    assert told(step, {}, host, planned=True) == [f"/a/b: {line}" for line in words]
+
+
 @pytest.mark.parametrize(("name", "step", "yes", "host", "no", "words"), list(cases()))
 def test_what_the_kernel_takes_and_does_not_follow_is_said(
     name: str,
@@ -180,5 +196,5 @@ def test_what_the_same_adjustment_sets_counts() -> None:
 
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
-    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed"}
+    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed", "_array_member"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
