@@ -89,7 +89,7 @@ def test_refusal_tells_every_ve_and_changes_none(ve: Ve, other: Ve) -> None:
     [
         (["set", "web9", "pids.max=10"], 1, "web9: "),
         (["set", "web1", "pids.max=many"], 2, "pids.max: "),
-        (["set", "web1", "memory.maximum=1G"], 2, "'memory.maximum': there is no such limit"),
+        (["set", "web1", "memory.maximum=1G"], 2, "memory.maximum: there is no such limit. Did you mean memory.max? "),
         (["set", "web1"], 2, "set: no limit given"),
         (["set", "pids.max=10"], 2, "set: no VE given"),
         (["set", "web1", "pids.max=1", "--pids", "2"], 2, "pids.max: given twice"),
