@@ -12,6 +12,13 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+_PATIENCE = 3
+"""So many signals after the first are let pass while what is under way is put back; the next one ends rctl at once."""
+_came = 0
+"""Signals so far."""
+_over = False
+"""Whether all is done but to say so: a signal changes nothing any more."""
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal asks rctl to end: what is under way is put back first."""
@@ -23,52 +30,107 @@ class Interrupted(KeyboardInterrupt):
 
 def main() -> NoReturn:
     """Run the command line and exit with its status. Errors are one line on standard error."""
+    global _over
     gc.disable()  # a verb ends before garbage matters, and looking for it costs more than keeping it
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
-            signal.signal(number, _interrupt)
-    status = _status()
     try:
-        sys.stdout.flush()
-    except OSError as error:  # a pipe that was closed, a disk that is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            _warn(f"standard output: {error.strerror}")
-        status = status or 1
+        _open_closed()
+        sys.unraisablehook = _unraisable
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
+                signal.signal(number, _interrupt)
+        status = _flushed(_status())
+    except KeyboardInterrupt as stop:  # what is done is told already; whoever was to read the rest does not
+        _over = True
+        _let_go_of_output()
+        _warn("interrupted")
+        status = getattr(stop, "exit_status", 130)
+    _over = True
     sys.exit(status)
 
 
+def _open_closed() -> None:
+    """Standard streams that are closed: no other file gets their number, and what is written there is refused (EBADF).
+
+    A command that rctl becomes finds them closed again.
+    """
+    for fd, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (for the whole life of the process)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _flushed(status: int) -> int:
+    """The exit status when all that was said has been written, or could not be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # a pipe that was closed, a disk that is full
+        _let_go_of_output()
+        if not isinstance(error, BrokenPipeError):
+            _warn(f"standard output: {error.strerror}")
+        status = status or 1
+    return status
+
+
+def _let_go_of_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _status() -> int:
-    from ..errors import RctlError
+    global _came, _over
+    _came, _over = 0, False
+    try:
+        return _ended()
+    except BaseException as error:  # noqa: BLE001 (one that is not known is raised again)
+        _over = True
+        return _told(error)
+
+
+def _ended() -> int:
+    """Run the verb. Typer's own way would turn an interruption into its own words, and its own status."""
+    from typer import Exit
+    from typer.main import get_command
+
+    from .app import app
 
     try:
-        from .app import app
+        with get_command(app).make_context("rctl", sys.argv[1:] or ["--help"]) as context:
+            return int(context.command.invoke(context) or 0)
+    except Exit as end:
+        return end.exit_code
 
-        ended = app(sys.argv[1:] or ["--help"], prog_name="rctl", standalone_mode=False)
-        if isinstance(ended, KeyboardInterrupt):
-            raise ended
-        return int(ended or 0)
-    except RctlError as error:
+
+def _told(error: BaseException) -> int:
+    """Say what went wrong, in one line, and return the exit status."""
+    from ..errors import RctlError
+
+    if isinstance(error, RctlError):
         from .output import report_failure
 
         report_failure(error)
         return error.exit_status
-    except KeyboardInterrupt as stop:
-        adjusts = sys.argv[1:2] not in (["bench"], ["exporter"])
-        _warn("interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts)
-        return getattr(stop, "exit_status", 130)
-    except BrokenPipeError:
+    if isinstance(error, KeyboardInterrupt):
+        return _stopped(error)
+    if isinstance(error, BrokenPipeError):
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         _warn(str(error))
         return 1
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
-            raise
-        text = " ".join(str(error.format_message()).split()) or "no verb given"
-        verb = getattr(getattr(error, "ctx", None), "command_path", "rctl")
-        _warn(f"{text.rstrip('.')}. See {verb} --help")
-        return 2
+    if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
+        raise error
+    text = " ".join(str(error.format_message()).split()) or "no verb given"
+    verb = getattr(getattr(error, "ctx", None), "command_path", "rctl")
+    _warn(f"{text.rstrip('.')}. See {verb} --help")
+    return 2
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    adjusts = sys.argv[1:2] not in (["bench"], ["exporter"])
+    _warn("interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts)
+    return getattr(stop, "exit_status", 130)
 
 
 def _warn(text: str) -> None:
@@ -78,4 +140,19 @@ def _warn(text: str) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    """The first signal stops what is under way; those that come while it is put back, or told, change nothing."""
+    global _came
+    _came += 1
+    if _came == 1 and not _over:
+        raise Interrupted(number)
+    if _came > 1 + _PATIENCE:
+        os._exit(128 + number)
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """A signal that came within ``__del__`` stopped nothing: the next one is to."""
+    global _came
+    if isinstance(what.exc_value, KeyboardInterrupt):
+        _came = 0
+    else:
+        sys.__unraisablehook__(what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperOption
 
 from . import (
     alike,
@@ -23,15 +23,6 @@ from . import (
     show,
     spec,
 )
-
-
-class _Verbs(TyperGroup):
-    def invoke(self, ctx: Any) -> Any:
-        """As Typer does, but hand an interruption back: Typer itself would end with 130 and a word to nobody."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            return stop
 
 
 def _be_quiet(context: Any, parameter: Any, wanted: bool) -> None:
@@ -61,7 +52,6 @@ class _Changes(TyperCommand):
 
 app = typer.Typer(
     name="rctl",
-    cls=_Verbs,
     help="Set any limit on any VE, live and safely.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -90,7 +90,16 @@ def _is_utf8(stream: TextIO) -> bool:
 def warn(text: str) -> None:
     """A line on standard error."""
     _clear()
-    sys.stderr.write(f"rctl: {escaped(text)}\n")
+    _err(f"rctl: {escaped(text)}\n")
+
+
+def _err(text: str) -> None:
+    """Write on standard error. Where nobody reads it, or the disk is full, there is nobody to be told."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 _USUAL = 80
@@ -103,8 +112,7 @@ def tell(text: str) -> None:
     global _under_way
     if sys.stderr.isatty():
         room = terminal.width(sys.stderr) or _USUAL
-        sys.stderr.write(f"\r\x1b[K{terminal.cut(escaped(text), room - 1)}")
-        sys.stderr.flush()
+        _err(f"\r\x1b[K{terminal.cut(escaped(text), room - 1)}")
         _under_way = bool(text)
 
 
@@ -113,8 +121,7 @@ def _clear() -> None:
     global _under_way
     if _under_way:
         _under_way = False
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        _err("\r\x1b[K")
 
 
 def page(pieces: Iterable[bytes]) -> None:
@@ -178,6 +185,6 @@ def report_failure(error: RctlError) -> None:
     """One line for the error, then a line for every VE that the adjustment spoke of."""
     warn(str(error))
     for note in getattr(error, "__notes__", ()):
-        sys.stderr.write(f"  {escaped(note)}\n")
+        _err(f"  {escaped(note)}\n")
     for outcome in error.account.outcomes if error.account else ():
-        sys.stderr.write(f"  {escaped(outcome.name)}: {outcome.status}\n")
+        _err(f"  {escaped(outcome.name)}: {outcome.status}\n")
