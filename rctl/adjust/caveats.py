@@ -6,8 +6,9 @@ One row for each case in ``CAVEATS``. https://docs.kernel.org/admin-guide/cgroup
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ..cgroupfs.cgroup import Cgroup
@@ -21,6 +22,8 @@ from ..units import Ranges, amount, as_number, human_size, level
 from .lock import MANY
 from .plan import Set, Step
 from .surroundings import Surroundings
+
+_FRESH = 5.0
 
 
 class Caveat(NamedTuple):
@@ -48,16 +51,26 @@ def caveats(
 
     ``planned``: nothing has been written yet. ``host``: unset, the one that rctl runs on.
     """
-    around, many = Surroundings(tree, host or this_host(), steps, cgroups), len(cgroups) > MANY
+    rows = _rows(planned, len(cgroups) > MANY)
+    concerned = [(step, rows[step.file]) for step in steps if isinstance(step, Set) and step.file in rows]
+    if not concerned:
+        return []
+    around = Surroundings(tree, host or _host(int(time.monotonic() / _FRESH)), steps, cgroups)
     found = []
-    for step in (step for step in steps if isinstance(step, Set)):
-        for caveat in _BY_FILE.get(step.file, ()):
-            if (planned and caveat.written) or (many and caveat.few):
-                continue
-            with suppress(RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
-                if told := caveat.told(step, around):
-                    found.append(told)
+    for step, caveat in ((step, row) for step, own in concerned for row in own):
+        try:
+            told = caveat.told(step, around)
+        except (RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
+            continue
+        if told:
+            found.append(told)
     return list(dict.fromkeys(found))
+
+
+@lru_cache(1)
+def _host(_moment: int) -> Host:
+    """The host; what it has is read at most once in ``_FRESH`` seconds, for a program that adjusts all the time."""
+    return this_host()
 
 
 def _offline(step: Set, around: Surroundings) -> str | None:
@@ -80,8 +93,7 @@ def _partition_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_policy(step: Set, around: Surroundings) -> str | None:
-    costs = around.text("/", "io.cost.qos") or ""
-    if "enable=1" in costs or around.text(step.path, io.BFQ_WEIGHT.name) is not None:
+    if "enable=1" in (around.text("/", "io.cost.qos") or "") or around.has(step.path, io.BFQ_WEIGHT.name):
         return None
     return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
 
@@ -238,12 +250,11 @@ CAVEATS: tuple[Caveat, ...] = (
 """Every case."""
 
 
-def _by_file(rows: Iterable[Caveat]) -> dict[str, list[Caveat]]:
+@cache
+def _rows(planned: bool, many: bool) -> dict[str, list[Caveat]]:
+    """The rows by the file that is set, those that such an adjustment can tell."""
     found: dict[str, list[Caveat]] = {}
-    for row in rows:
-        for file in row.files:
+    for row in CAVEATS:
+        for file in row.files if not (planned and row.written) and not (many and row.few) else ():
             found.setdefault(file, []).append(row)
     return found
-
-
-_BY_FILE = _by_file(CAVEATS)

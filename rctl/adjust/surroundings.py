@@ -25,7 +25,8 @@ class Surroundings:
         self.host = host
         self._tree = tree
         self._new = {(step.path, step.file): step.new for step in steps if isinstance(step, Set) and not step.key}
-        self._texts: dict[str, Texts] = {path: Texts(cgroup) for path, cgroup in cgroups.items()}
+        self._cgroups = cgroups
+        self._texts: dict[str, Texts] = {}
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def sets(self, path: str, file: str) -> bool:
@@ -39,10 +40,18 @@ class Surroundings:
 
     def text(self, path: str, file: str) -> str | None:
         """What the kernel shows; ``None``: no such file."""
-        if path in self._texts:
-            return self._texts[path][file]
-        with self._tree.walk(path) as cgroup:
-            return cgroup.read_if_there(file)
+        if (texts := self._texts.get(path)) is None:
+            if path == "/":
+                return self._tree.root.read_if_there(file)
+            if path not in self._cgroups:
+                with self._tree.walk(path) as cgroup:
+                    return cgroup.read_if_there(file)
+            texts = self._texts[path] = Texts(self._cgroups[path])
+        return texts[file]
+
+    def has(self, path: str, file: str) -> bool:
+        """Whether one of the adjustment's cgroups has this file."""
+        return self._cgroups[path].has(file)
 
     def above(self, path: str) -> Iterator[str]:
         """The cgroups above, the nearest first, without the root."""

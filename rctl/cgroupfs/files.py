@@ -32,8 +32,8 @@ def this_host() -> Host:
     """The host that rctl runs on."""
 
     def read(path: str) -> str:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:
+            return file.readall().decode("ascii", "replace")
 
     return Host(read, mmap.PAGESIZE)
 

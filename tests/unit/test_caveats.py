@@ -31,6 +31,10 @@ class Machine:
     def __init__(self, texts: Mapping[str, Mapping[str, str]]) -> None:
         self.texts = texts
 
+    @property
+    def root(self) -> _Texts:
+        return _Texts("/", self.texts)
+
     def walk(self, path: str) -> Any:
         return _Texts(path, self.texts)
 
@@ -53,6 +57,9 @@ class _Texts:
 
     def read_if_there(self, name: str) -> str | None:
         return self._texts.get(self.path, {}).get(name)
+
+    def has(self, name: str) -> bool:
+        return self.read_if_there(name) is not None
 
     def children(self) -> list[str]:
         below = self.path.rstrip("/") + "/"
