@@ -49,6 +49,23 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
         tell(usage)
 
 
+def free(cgroup: Cgroup, size: int, deadline: float, tell: Callable[[int], None]) -> int:
+    """Have the kernel free ``size`` bytes of a cgroup (``memory.reclaim``), whatever its limits, in steps.
+
+    Returns how many it freed: fewer when it finds no more, or at the ``deadline`` (seconds). ``tell`` hears each new
+    sum. Raises NotAvailableError where there is no such file (before 5.19).
+    """
+    end, freed = time.monotonic() + deadline, 0
+    while freed < size and time.monotonic() < end:
+        step, before = min(size - freed, _STEP), _usage(cgroup)
+        got = step if _reclaim(cgroup, step) else min(step, max(0, before - _usage(cgroup)))
+        if not got:
+            break
+        freed += got
+        tell(freed)
+    return freed
+
+
 def lower_high(cgroup: Cgroup, goal: int, deadline: float) -> None:
     """Lower ``memory.high`` towards ``goal`` bytes, so far that one more write of it has little left to reclaim.
 

@@ -18,6 +18,7 @@ from . import (
     ls,
     past,
     processes,
+    reclaim,
     schema,
     set,  # noqa: A004
     show,
@@ -121,6 +122,7 @@ app.command("ps")(processes.ps)
 app.command("freeze", cls=_Changes)(processes.freeze)
 app.command("thaw", cls=_Changes)(processes.thaw)
 app.command("kill", cls=_Changes)(processes.kill)
+app.command("reclaim", cls=_Changes)(reclaim.reclaim)
 app.command("label", cls=_Changes)(label.label)
 app.command("rename", cls=_Changes)(alike.rename)
 app.command("rm", cls=_Changes)(bare.rm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rctl.controllers import cpuset
@@ -68,3 +70,26 @@ def test_undo_of_nice_puts_the_weight_back_and_not_the_nice_value(shell: Shell) 
     assert shell.run("undo")[0] == 0
     assert [w.file for w in shell.kernel.writes[begin:]] == ["cpu.weight"]
     assert shell.kernel.get("/rctl-web1", "cpu.weight") == "150"
+
+
+def test_reclaim_frees_in_steps_and_says_how_much(shell: Shell) -> None:
+    shell.kernel.make("/rctl-web1", cache=100 << 20, anon=20 << 20)
+    steps: list[str] = []
+    shell.kernel.watch = lambda o: steps.append(o.text) if o.file == "memory.reclaim" else None
+    status, out, err = shell.run("reclaim", "web1", "80M")
+    assert (status, err) == (0, "")
+    assert out == "web1: 80M of 80M freed, 40M in use\n"
+    assert steps == [str(32 << 20), str(32 << 20), str(16 << 20)]
+
+
+def test_reclaim_that_finds_no_more_says_so_and_ends_with_1(shell: Shell) -> None:
+    shell.kernel.make("/rctl-web1", cache=40 << 20, anon=20 << 20)
+    status, out, _ = shell.run("reclaim", "web1", "1G", "--json")
+    assert (status, json.loads(out)["asked"]) == (1, 1 << 30)
+    assert json.loads(out)["freed"] == 60 << 20  # the cache, and into swap the rest
+    assert shell.run("reclaim", "web1", "1G", "-q")[0] == 1
+
+
+@pytest.mark.parametrize(("size", "said"), [("max", "say how much"), ("0", "say how much"), ("x", "not understood")])
+def test_reclaim_without_a_size_is_refused(shell: Shell, size: str, said: str) -> None:
+    assert said in shell.refused("reclaim", "web1", size)

@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, Offer] = {
     "keys": values.keys,
     "new": _nothing,  # a name that is not there yet
     "verb": _verbs,
+    "size": _words("64M", "256M", "1G"),
     "adjustment": names.adjustments,
     "pids": names.processes,
     "command": _commands,
