@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from . import blame
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
-from .formats import File, Write
+from .formats import File, Keyed, Nested, Write
 from .host import Host
 from .units import Quantity, Ranges, Size, Vcpus
 
@@ -107,6 +107,11 @@ def _with_defaults(data: Any, above: int, place: tuple[str, ...] = ()) -> Any:
     if isinstance(data, str) and data.strip() == DEFAULT and (found := default(".".join(place[above:]))) is not None:
         return found
     return data
+
+
+def has_lines(key: str) -> bool:
+    """Whether the limit is a file with an entry for each device, so that it may be given once for each."""
+    return key.startswith("files.") and isinstance(_BY_NAME.get(key.removeprefix("files.")), Keyed | Nested)
 
 
 def keys() -> list[str]:

@@ -67,10 +67,8 @@ def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{word!r}: not a limit. Write KEY=VALUE, such as memory.max=2G")
         if key == "io.max":
             disks.append(value)
-        elif key in pairs:
-            raise UsageError(f"{key}: given twice. Give it once")
         else:
-            pairs[key] = value
+            _add(pairs, key, value)
     for name, value in flags.items():
         key = LIMIT_FLAGS[name][0]
         if value is None:
@@ -85,6 +83,18 @@ def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
     for line in disks:
         _merge_disk(nested, nest({"io.max": line}))
     return nested
+
+
+def _add(pairs: dict[str, Any], key: str, value: str) -> None:
+    """A limit more; a file that has an entry for each device may be given once for each."""
+    from ..limits import has_lines
+
+    if key not in pairs:
+        pairs[key] = value
+    elif has_lines(key):
+        pairs[key] += f"\n{value}"
+    else:
+        raise UsageError(f"{key}: given twice. Give it once")
 
 
 def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:

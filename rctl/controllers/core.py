@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ..formats import File, Whole, Write, flat_keyed
+from ..formats import File, Keyed, Nested, Whole, Write, flat_keyed
 from ..host import Host
 
 PROCS, THREADS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL, TYPE = (
@@ -46,9 +46,18 @@ class CoreStat(msgspec.Struct, frozen=True):
 def writes(files: dict[str, str], known: Callable[[str], File], host: Host) -> tuple[Write, ...]:
     """Verbatim files, each as the ``known`` file of that name takes it; what has no name is read back as it stands.
 
+    One that has an entry for each device takes a line for each.
+
     Raises ValueError for what is no interface file's name, moves processes, or does not fit on one line.
     """
-    return tuple(_write(name, value, known, host.page_size) for name, value in files.items())
+    found = []
+    for name, value in files.items():
+        check_name(name)
+        keyed = isinstance(known(name), Keyed | Nested)
+        found += [
+            _write(name, line, known, host.page_size) for line in (value.splitlines() if keyed else ()) or [value]
+        ]
+    return tuple(found)
 
 
 def check_name(name: str) -> None:
@@ -75,7 +84,6 @@ def _check_holds(name: str) -> None:
 
 
 def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
-    check_name(name)
     if not value.isprintable() or not value.strip() or len(value) > 4095:
         raise ValueError(f"files: the value for {name} must be one line of printable text")
     file = known(name)

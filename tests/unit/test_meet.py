@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from rctl.cli.flags import LIMIT_FLAGS, asked
 from rctl.controllers import cpuset
+from rctl.limits import decode, writes
+from tests.unit.fake_kernel import FakeKernel
 from tests.unit.shell import Shell
 
 
@@ -93,3 +96,18 @@ def test_reclaim_that_finds_no_more_says_so_and_ends_with_1(shell: Shell) -> Non
 @pytest.mark.parametrize(("size", "said"), [("max", "say how much"), ("0", "say how much"), ("x", "not understood")])
 def test_reclaim_without_a_size_is_refused(shell: Shell, size: str, said: str) -> None:
     assert said in shell.refused("reclaim", "web1", size)
+
+
+def test_a_default_and_a_devices_entry_of_one_file_go_together() -> None:
+    host = FakeKernel().host
+    data = asked(["files.io.weight=default 50", "files.io.weight=8:0 30"], dict.fromkeys(LIMIT_FLAGS))
+    found = writes(decode(data, host), host)
+    assert [(w.file.name, w.key, w.wanted) for w in found] == [
+        ("io.weight", "default", "50"),
+        ("io.weight", "8:0", "30"),
+    ]
+
+
+def test_one_entry_of_one_file_is_given_once(shell: Shell) -> None:
+    assert "asked for twice" in shell.refused("set", "web1", "files.io.weight=50", "files.io.weight=default 60")
+    assert "given twice" in shell.refused("set", "web1", "files.pids.max=5", "files.pids.max=6")
