@@ -120,10 +120,11 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
         for pid in around.move:
             life.check_whole(pid)
         moves = [Move(path, pid, life.started(pid), _home(tree, pid) or path) for pid in around.move]
-        if len(moves) > 1 and any(step.home == path and not life.is_in(opened[0], step) for step in moves):
+        lost = [step.pid for step in moves if step.home == path and not life.is_in(opened[0], step)]
+        if lost and len(moves) > 1:
             raise NotAvailableError(
-                f"{path}: one of the processes is in a cgroup outside this cgroup namespace or mount, so it could not "
-                "be put back there. Move it alone, or run rctl outside the container"
+                f"{lost[0]}: its cgroup lies outside this cgroup namespace or mount, so it could not be put back "
+                "there. Move it alone, or run rctl outside the container"
             )
         steps += [step for step in moves if not life.is_in(opened[0], step)]
     steps += around.back

@@ -13,15 +13,19 @@ from tests.kernel.workload import MIB, Worker, filler, sleeper, until
 
 NO_SWAP = {"memory.swap.max": 0}
 
+NO_LIMIT = dict.fromkeys(("max", "high", "swap.max", "swap.high", "zswap.max"), "max") | {"low": "0", "min": "0"}
 
-@pytest.mark.parametrize("name", ["max", "high", "low", "min", "swap.max", "swap.high", "zswap.max"])
+
+@pytest.mark.parametrize("name", NO_LIMIT)
 def test_size_is_written_and_read_back(ve: Ve, name: str) -> None:
     file = f"memory.{name}"
     if lacks(ve, file, {file: "64M"}):
         return
     ve.set({file: "64M"})
     assert ve.text(file) == str(64 * MIB)
-    ve.set({file: "max"})
+    ve.set({file: NO_LIMIT[name]})
+    assert ve.text(file) == NO_LIMIT[name]
+    ve.set({file: "max"}, force=True)  # which protects everything, where the size is one of protection
     assert ve.text(file) == "max"
 
 

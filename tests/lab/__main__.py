@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_parser("status", help="say what is ready, change nothing")
     what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
     what.add_parser(
-        "kernel-tests", help="run tests/kernel, or the files named first; the arguments are pytest's", add_help=False
+        "kernel-tests", help="run tests/kernel, or the files that are named; the arguments are pytest's", add_help=False
     )
     return parser
 
@@ -100,7 +100,7 @@ def _shell(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _kernel_tests(_options: argparse.Namespace, arguments: list[str]) -> int:
-    named = arguments[:1] and arguments[0].startswith("tests/kernel/")
+    named = any(argument.startswith("tests/kernel/") for argument in arguments)
     words = [*PYTEST, *arguments] if named else [*PYTEST, "tests/kernel", *arguments]
     if os.environ.get("RCTL_TESTS") == "host":
         path = f"{disks.VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
