@@ -174,13 +174,11 @@ def test_partition_takes_its_cpus_away_from_the_others(ve: Ve, place: Path, host
     assert host.cpus[-1] in os.sched_getaffinity(0)
 
 
-def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve) -> None:
-    """A cgroup whose parent is no partition cannot be one."""
-    ve.set({"pids.max": 100, "cpuset.cpus": "0-1"})
-    (ve.dir / "below").mkdir()
-    below = Ve(ve.tree, f"{ve.path}/below")
-    with refused(RctlError, r"^cpuset\.cpus\.partition: ", ve, below):
-        below.set({"pids.max": 10, "cpuset.cpus": 1, "cpuset.partition": "root"})
+def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve, host: Host) -> None:
+    """A partition that would leave no CPU to the cgroup above, which has tasks, is none."""
+    ve.set({"pids.max": 100, "cpuset.cpus": str(Ranges(tuple(host.cpus)))})
+    with refused(RctlError, r"^cpuset\.cpus\.partition: .* The kernel's reason: ", ve):
+        ve.set({"pids.max": 10, "cpuset.partition": "root"})
 
 
 def test_partition_that_had_lost_its_cpus_is_put_back(ve: Ve, tree: Tree, host: Host) -> None:

@@ -1,0 +1,143 @@
+"""Limits that meet others: frozen VEs that are to be entered, caps that slow an end, values with two views."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.helpers import Ve
+from tests.kernel.shell import rctl
+from tests.kernel.test_bare import home
+from tests.kernel.test_cli import fails
+from tests.kernel.workload import filler, sleeper
+
+
+def test_run_and_attach_refuse_a_frozen_ve_unless_they_may_thaw_it(ve: Ve, other: Ve) -> None:
+    worker = sleeper(other.dir)
+    ve.set({"files.cgroup.freeze": 1})
+    frozen = ": is frozen, so a process that comes into it stops. Use --thaw"
+    fails(rctl("run", "web1", "-d", "--", "/bin/true"), 1, f"{ve.path}{frozen}")
+    fails(rctl("attach", "web1", str(worker.pid)), 1, f"{ve.path}{frozen}")
+    assert home(worker.pid) == f"/{other.dir.name}"
+    assert ve.text("cgroup.freeze") == "1"
+    assert rctl("attach", "web1", str(worker.pid), "--thaw").status == 0
+    assert (home(worker.pid), ve.text("cgroup.freeze")) == (f"/{ve.dir.name}", "0")
+    freezing = rctl("run", other.name, "-d", "--limit", "files.cgroup.freeze=1", "--", "/bin/true")
+    fails(freezing, 1, f"{other.path}{frozen}")
+    assert other.text("cgroup.freeze") == "0"
+
+
+def test_attach_refuses_a_ve_below_a_frozen_cgroup(ve: Ve, other: Ve) -> None:
+    (ve.dir / "below").mkdir()
+    ve.set({"files.cgroup.freeze": 1})
+    worker = sleeper(other.dir)
+    refused = rctl("attach", f"{ve.path}/below", str(worker.pid), "--thaw")
+    fails(refused, 1, f"{ve.path}/below: a cgroup above it is frozen")
+
+
+def test_rm_kill_lifts_the_cap_that_slows_the_end(ve: Ve) -> None:
+    (ve.dir / "below").mkdir()
+    workers = [sleeper(ve.dir / "below") for _ in range(20)]
+    ve.set({"cpu.max": "0.001", "cpu.period": "1s"})
+    done = rctl("rm", "--kill", "web1", "--deadline", "5s")
+    assert (done.status, done.out, done.err) == (0, f"web1: removed, {len(workers)} process(es) killed\n", "")
+
+
+def test_rm_kill_ends_what_is_frozen(ve: Ve) -> None:
+    sleeper(ve.dir)
+    ve.set({"files.cgroup.freeze": 1})
+    assert rctl("rm", "--kill", "web1").out == "web1: removed, 1 process(es) killed\n"
+
+
+def test_rm_kill_names_the_cap_above_that_slows_the_end(ve: Ve) -> None:
+    below = ve.dir / "slow"
+    below.mkdir()
+    for _ in range(20):
+        sleeper(below)
+    ve.set({"cpu.max": "0.001", "cpu.period": "1s"})
+    try:
+        done = rctl("rm", "--kill", "slow", "--deadline", "50ms", env={"RCTL_TREE": ve.path})
+    finally:
+        ve.set({"cpu.max": "max"})
+    assert (done.status, done.out) == (1, "slow: left alone\n")
+    assert f"not dead after 0.05 s; cpu.max of {ve.path} slows their end. Raise it, or raise --deadline" in done.err
+
+
+def test_attach_names_the_process_of_a_thread_and_refuses_a_zombie(ve: Ve) -> None:
+    ended = os.fork()
+    if not ended:
+        os._exit(0)
+    os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)
+    try:
+        fails(rctl("attach", "web1", str(ended)), 1, f"{ended}: has ended")
+    finally:
+        os.waitpid(ended, 0)
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        told = f"{thread.native_id}: is a thread, and a process moves as a whole. Give its process id, {os.getpid()}"
+        fails(rctl("attach", "web1", str(thread.native_id)), 2, told)
+    finally:
+        stop.set()
+        thread.join()
+    assert ve.text("cgroup.procs") == ""
+
+
+def test_undo_of_nice_puts_the_exact_weight_back(ve: Ve) -> None:
+    ve.set({"cpu.weight": 150})
+    assert ve.text("cpu.weight.nice") == "-2"  # which alone would be 155
+    ve.set({"files.cpu.weight.nice": -5})
+    assert (ve.text("cpu.weight.nice"), ve.text("cpu.weight")) == ("-5", "305")
+    assert rctl("undo").status == 0
+    assert (ve.text("cpu.weight.nice"), ve.text("cpu.weight")) == ("-2", "150")
+    failed = rctl("set", "web1", "files.cpu.weight.nice=4", "files.cgroup.max.depth=deep")
+    assert (failed.status, ve.text("cpu.weight")) == (1, "150")
+
+
+def test_a_childs_partition_may_come_before_its_parents(ve: Ve) -> None:
+    ve.set({"cpuset.cpus": "1"})
+    (ve.dir / "cgroup.subtree_control").write_text("+cpuset")
+    child = Ve(ve.tree, f"{ve.path}/below")
+    child.dir.mkdir()
+    child.set({"cpuset.cpus": "1"})
+    done = rctl("set", child.path, "cpuset.partition=root")
+    assert done.status == 0, done.err
+    if "invalid" in child.text("cpuset.cpus.partition"):  # from 6.7 on it may be valid at once
+        assert "takes effect when the cgroup above is a partition, too" in done.err
+    assert rctl("set", "web1", "cpuset.partition=root").status == 0
+    assert child.text("cpuset.cpus.partition") == "root"
+    assert rctl("undo", "--last", "2").status == 0
+    assert (ve.text("cpuset.cpus.partition"), child.text("cpuset.cpus.partition")) == ("member", "member")
+
+
+def test_force_says_when_more_memory_than_the_limit_is_left(ve: Ve) -> None:
+    ve.set({"memory.max": "100M", "memory.swap.max": 0})
+    worker = filler(ve.dir, 24)
+    Path(f"/proc/{worker.pid}/oom_score_adj").write_text("-1000")  # which the kernel does not kill
+    done = rctl("set", "web1", "memory.max=8M", "--force")
+    assert done.status == 0, done.err
+    assert "memory.max is 8M, and " in done.err
+    assert "is still in use: the kernel could neither free nor kill more" in done.err
+    ve.set({"memory.max": "max"})
+
+
+@pytest.mark.usefixtures("swap")
+def test_reclaim_frees_what_it_can_and_says_how_much(ve: Ve) -> None:
+    ve.set({"memory.max": "300M"})
+    if not ve.has("memory.reclaim"):
+        fails(rctl("reclaim", "web1", "1M"), 1, "memory.reclaim: not there")
+        return
+    filler(ve.dir, 40)
+    before = ve.number("memory.current")
+    done = rctl("reclaim", "web1", "8M")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("web1: 8M of 8M freed, ")
+    assert ve.number("memory.current") < before
+    told = rctl("reclaim", "web1", "1G", "--json", "--deadline", "1s")
+    assert told.status == 1
+    assert json.loads(told.out)["freed"] < json.loads(told.out)["asked"] == 1 << 30
+    assert ve.text("memory.max") == str(300 << 20)
+    fails(rctl("reclaim", "web1", "max"), 2, "reclaim: max: say how much")
