@@ -289,7 +289,7 @@ def test_a_verbatim_file_with_a_name_is_read_like_the_limit_itself(
 
 
 def test_only_files_without_a_name_may_read_back_in_another_form() -> None:
-    known, other = ask({"files": {"memory.max": "1G", "memory.swap.peak": "1"}})
+    known, other = ask({"files": {"memory.max": "1G", "cgroup.max.depth": "1"}})
     assert known.exact
     assert not other.exact
 
