@@ -103,6 +103,7 @@ def own_lists(work: Path, suite: str) -> list[str]:
         "Dir::Etc::sourcelist": source,
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::State::Lists": work / "lists",
+        "Dir::State::status": "/dev/null",  # what is installed here may be newer than what the mirror has
         "Dir::Cache::pkgcache": "",
         "Dir::Cache::srcpkgcache": "",
         "Acquire::Languages": "none",
