@@ -254,8 +254,15 @@ INVALID = "root invalid (Parent is not a partition root)"
 
 
 def test_a_partition_that_cannot_be_one_is_not_what_was_asked_for() -> None:
+    shown = "root invalid (Cpu list in cpuset.cpus is empty)"
+    assert cpuset.PARTITION.entry(shown + "\n") == shown
+    assert not cpuset.PARTITION.holds(shown, "root")
+
+
+def test_a_partition_that_waits_for_its_parents_is_what_was_asked_for() -> None:
     assert cpuset.PARTITION.entry(INVALID + "\n") == INVALID
-    assert not cpuset.PARTITION.holds(INVALID, "root")
+    assert cpuset.PARTITION.holds(INVALID, "root")
+    assert not cpuset.PARTITION.holds(INVALID, "isolated")
 
 
 @pytest.mark.parametrize("shown", [INVALID, "root invalid", "root invalid (Cpu list in cpuset.cpus is empty)", "root"])
