@@ -124,8 +124,8 @@ def test_a_limit_as_the_kernel_takes_it(vector: Vector) -> None:
     agrees(vector, name, TYPED_KEYS.get(name, name))
 
 
-def test_one_or_other_of_two_lines_for_io_max_is_refused() -> None:
-    with pytest.raises(UsageError, match="one line"):
+def test_two_lines_for_one_disk_of_io_max_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"io\.max is asked for twice"):
         held({"files.io.max": "8:0 rbps=1048576\n8:0 wbps=1048576"})
 
 
