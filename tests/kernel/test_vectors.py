@@ -169,6 +169,7 @@ def bfq(bench: Bench, as_root: None) -> Iterator[None]:
         pytest.skip("this kernel has no BFQ")
     yield
     put(scheduler, before[1] if before else "none")
+    subprocess.run(["modprobe", "-r", "bfq"], check=False, capture_output=True)  # io.bfq.weight goes with it
 
 
 @pytest.fixture
