@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from rctl.adjust.life import processes
 from rctl.adjust.state import State
@@ -178,8 +179,6 @@ def interrupted(what: Callable[[], object], number: signal.Signals, ready: Calla
             os._exit(int(end.code or 0))
         finally:
             os._exit(99)
-    until(lambda: ready(pid), "the middle of the benchmark", 60)
-    os.kill(pid, number)
     status: list[int] = []
 
     def ended() -> bool:
@@ -187,6 +186,9 @@ def interrupted(what: Callable[[], object], number: signal.Signals, ready: Calla
         status.extend([how] if done else [])
         return bool(done)
 
+    until(lambda: ready(pid) or ended(), "the middle of the benchmark", 60)
+    assert not status, f"it ended before its middle: {os.waitstatus_to_exitcode(status[0])}"
+    os.kill(pid, number)
     until(ended, "its end", 60)
     return os.waitstatus_to_exitcode(status[0])
 
@@ -276,12 +278,15 @@ def test_an_interrupted_worker_goes_with_its_ve(
     def command() -> None:
         import rctl.cli.app as cli
 
-        def app(*_: object, **__: object) -> None:
+        app = typer.Typer()
+
+        @app.command()
+        def measure() -> None:
             (everything.adjusted if part is felt else everything.lived)(place, quiet)
 
         monkeypatch.setattr(cli, "app", app)
         monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: [])
-        sys.argv = ["rctl"]
+        sys.argv = ["rctl", "--"]
         main()
 
     def at_work(pid: int) -> bool:
