@@ -14,12 +14,10 @@ Importing this does nothing but name things; each is loaded when first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .version import __version__
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .adjust.account import Account
     from .adjust.engine import Options
     from .api import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .sample import Sample
     from .units import MAX
+    from .version import __version__
 
 __all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "open", "transaction"]
 
@@ -40,10 +39,13 @@ _HOMES = {
     "Limits": ".limits",
     "Sample": ".sample",
     "MAX": ".units",
+    "__version__": ".version",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'rctl' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name], __name__), name)

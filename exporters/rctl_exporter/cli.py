@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Serve until told to end; exit with the status that ``rctl`` would have."""
-    from rctl.cli import main
+    from rctl.start import main
 
     sys.argv[1:] = ["--version"] if sys.argv[1:] == ["--version"] else ["exporter", "serve", *sys.argv[1:]]
     main()
