@@ -29,6 +29,8 @@ _OPAQUE = re.compile(
 )
 """TOML's strings and comments, in which dots and brackets mean nothing (https://toml.io/en/v1.0.0)."""
 _LONG_KEY = re.compile(rf'(?<![\w-])(?:(?:[\w-]++|"")[ \t]*+\.[ \t]*+){{{_DEEPEST}}}', re.ASCII)
+_LONG_NUMBER = re.compile(r"(?<![\w.-])[+-]?(?:0[xob]|[0-9])[0-9a-fA-F_]{64}", re.ASCII)
+"""Python refuses to read or to write numbers of thousands of digits, in words of its own."""
 
 
 class Ve(Limits, frozen=True, forbid_unknown_fields=True):
@@ -58,12 +60,12 @@ def load(path: str, host: Host) -> Spec:
 def parse(data: bytes, host: Host) -> Spec:
     """Check the bytes of a spec. Raises UsageError with the place and the reason."""
     try:
-        text = data.decode()
-        _check_depth(text)
+        text = data.decode("utf-8-sig")  # some editors begin with a byte order mark
+        _check_bounds(text)
         plain = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise UsageError(f"not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of more digits than Python reads
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"not TOML: {error}") from None
     spec: Spec = decode(plain, host, Spec, _refusal, above=2)
     for name, asked in spec.ve.items():
@@ -71,8 +73,8 @@ def parse(data: bytes, host: Host) -> Spec:
     return spec
 
 
-def _check_depth(text: str) -> None:
-    """Refuse long dotted keys and deep nesting, whose cost in tomllib grows with the square of the depth."""
+def _check_bounds(text: str) -> None:
+    """Refuse long numbers, and long keys and deep nesting, whose cost in tomllib grows with the square of the depth."""
     bare = _OPAQUE.sub('""', text)
     depth = deepest = 0
     for bracket in re.findall(r"[\[\]{}]", bare):
@@ -82,6 +84,8 @@ def _check_depth(text: str) -> None:
         raise UsageError(
             f"nested deeper than {_DEEPEST} levels. A limit lies at most six deep: ve.NAME.io.max.DISK.rbps"
         )
+    if number := _LONG_NUMBER.search(bare):
+        raise UsageError(f"{number[0][:24]}...: no limit has a number of so many digits. Write it like 500, or max")
 
 
 def _check_ve(name: str, asked: Ve, host: Host) -> None:

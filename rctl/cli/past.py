@@ -66,7 +66,7 @@ def undo(
 
 
 def history(
-    last: Annotated[int, typer.Option("--last", min=1, help="Show so many")] = 20,
+    last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, help="Show so many")] = 20,
     json: Json = False,
 ) -> None:
     """Show the last adjustments, newest first."""

@@ -116,6 +116,7 @@ WRONG = [
     ("undo --last 1001", "--last"),
     ("history --last 0", "--last"),
     ("history --last -3", "--last"),
+    ("history --last 99999999999999999999", "--last"),
     ("attach web1 x", "PID"),
     ("attach web1 1.5", "PID"),
     ("attach web1 99999999999999999999", "PID"),

@@ -81,7 +81,9 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
         (b"\x7fELF\xff\xfe\x00", "not UTF-8 text at byte 4"),
         ("a = " + "[" * 5000, "nested deeper than 16 levels"),
         ("a = " + "{a=" * 5000, "nested deeper than 16 levels"),
-        ("[ve.web1]\npids.max = " + "9" * 5000 + "\n", "not TOML: "),
+        ("[ve.web1]\npids.max = " + "9" * 5000 + "\n", "999...: no limit has a number of so many digits"),
+        ("[ve.web1]\npids.max = 0x" + "f" * 5000 + "\n", "0xfff"),
+        ("[ve.web1]\ncpuset.cpus = 0b" + "1" * 20000 + "\n", "0b111"),
         ("", "ve: there is no VE in it"),
         ("ve = 5\n", "ve: "),
         ("[other]\n", "other"),
@@ -158,6 +160,12 @@ def test_the_first_of_many_ves_that_is_wrong_is_named(tmp_path: Path) -> None:
 )
 def test_spec_errors_say_what_to_write(tmp_path: Path, text: str, told: str) -> None:
     assert told in refusal(tmp_path, text)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_spec(tmp_path: Path) -> None:
+    place = tmp_path / "spec.toml"
+    place.write_bytes(b"\xef\xbb\xbf[ve.web1]\npids.max = 5\n")
+    assert list(load(str(place), HOST).ve) == ["web1"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
