@@ -20,7 +20,7 @@ from .around import Around
 from .engine import Options, Wish, transact
 from .history import Record
 from .journal import Journal, new_id
-from .plan import Enable, Make, Move, Set
+from .plan import Disable, Enable, Make, Move, Remove, Set
 from .progress import Progress, quiet
 from .state import State, default_state
 
@@ -57,11 +57,12 @@ def take_back(
     very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
 
     Raises GoneError when all its VEs were removed, RctlError when a limit was changed since (``options.force``
-    overwrites it) or when it did nothing but freeze or thaw.
+    overwrites it), when it did nothing but freeze or thaw, or when it put one VE in the place of another.
     """
     state = state or default_state()
     if record.boot_id != host.boot_id:
         raise choose.before_boot(record)
+    _check_replaced(tree, record)
     left = choose.left(tree, record)
     if not left:
         raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
@@ -85,6 +86,19 @@ def take_back(
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
         notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _check_replaced(tree: Tree, record: Record) -> None:
+    """Raises RctlError when the record did nothing but put a VE in the place of another one: neither would be left."""
+    made = [step.path for step in record.steps if isinstance(step, Make)]
+    gone = [step.path for step in record.steps if isinstance(step, Remove)]
+    touched = {step.path for step in record.steps if not isinstance(step, Enable | Disable)}
+    if len(made) == len(gone) == 1 and touched == {*made, *gone}:
+        old, new = tree.name(gone[0]), tree.name(made[0])
+        raise RctlError(
+            f"{choose.named(record)} put {new} in the place of {old}, which undo does not make again. "
+            f"Take it back by: rctl rename {new} {old}"
+        )
 
 
 def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[int]) -> tuple[list[str], list[str]]:

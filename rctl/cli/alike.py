@@ -127,8 +127,10 @@ def rename(
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
     from ..ve import alike
-    from .output import as_json, done, say
+    from .output import as_json, done, say, warn
 
     with Tree.open() as tree:
-        alike.rename(tree, name, new, this_host(), Options(command=command_line()))
+        account = alike.rename(tree, name, new, this_host(), Options(command=command_line()))
+    for note in account.notes:
+        warn(note)
     say(as_json({"ve": new, "before": name})) if json else done(f"{name}: is {new} now")

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from .. import words
 from ..adjust import life
 from ..adjust.account import Account
+from ..adjust.around import Around
 from ..adjust.engine import Options, Wish, adjust, transact
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs import labels
@@ -156,7 +157,7 @@ def _key(text: str) -> str:
     return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
 
 
-def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> None:
+def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> Account:
     """Give an empty VE another name: a new VE with its limits and labels takes its place, or nothing changes.
 
     The kernel renames no cgroup (cgroup2 has no rename(2)), and a process that is moved leaves its memory charged to
@@ -174,11 +175,16 @@ def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> None
                 f"{old}: the kernel renames no cgroup, and processes that are moved leave their memory charged to the "
                 f"old one. Stop them first, or name it otherwise: rctl label {old} name={new}"
             )
-        with bare.made_for(tree, [new]):
-            copy(tree, old, [new], host, options)
-            with tree.open_ve(new) as made:
-                labels.put(made, labels.of(ve))
-            bare.remove(tree, old)
+        inode = ve.ino
+
+    def take_over(opened: Sequence[Cgroup]) -> list[Wish]:
+        before, after = opened
+        labels.put(after, labels.of(before))
+        return [Wish(old, (), ino=inode), Wish(new, _writes(held.texts(before), held.texts(after)))]
+
+    wishes = [Wish(old, (), ino=inode), Wish(new, ())]
+    around = Around(make=[new], remove=[old])
+    return transact(tree, wishes, host.boot_id, options, prepare=take_over, around=around)
 
 
 def label(

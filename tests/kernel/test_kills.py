@@ -168,6 +168,7 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "rm --kill": (populated, "rm --kill web1"),
     "recover of a set": (half_set, "recover"),
     "recover of an apply": (half_applied, "recover"),
+    "rename": (nothing, "rename surplus other"),
 }
 
 
