@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .errors import UsageError
+from .errors import UsageError, explained
 
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
@@ -23,7 +23,9 @@ def read(path: str, largest: int, *, or_stdin: bool = False) -> bytes:
                 _check(path, file.fileno())
             data = file.read(largest + 1)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UsageError(
+            f"{path}: cannot be read: {explained(error, 'Give the path of a file that you may read')}"
+        ) from None
     except ValueError:
         raise UsageError(f"{path[:80]!r}: no file has such a name. Give the file's path") from None
     if len(data) > largest:

@@ -101,6 +101,19 @@ class RollbackError(RctlError):
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """A limit of this process or machine was reached. It says nothing of the file, which is not absent for that."""
 
+
+def explained(error: OSError, remedy: str = "") -> str:
+    """Why a file of this host cannot be used, and the remedy: ``remedy``, or what lifts the limit that was reached."""
+    if error.errno in OUT_OF:
+        return _REMEDIES["", error.errno]
+    return f"{error.strerror}. {remedy}" if remedy else error.strerror or str(error)
+
+
+def unforeseen(error: OSError) -> str:
+    """The line for an OSError that no code expected: the file where it has one, and the cause."""
+    return (f"{error.filename}: " if isinstance(error.filename, str) else "") + explained(error)
+
+
 _REMEDIES = {
     # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",

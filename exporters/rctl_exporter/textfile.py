@@ -9,7 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterable
 
-from rctl.errors import NotAvailableError, UsageError
+from rctl.errors import NotAvailableError, UsageError, explained
 
 _MODE = 0o644
 _PREFIX = ".rctl-page-"
@@ -77,7 +77,7 @@ def _remove_if_left(path: str) -> None:
 
 
 def _unwritable(path: str, error: OSError) -> NotAvailableError:
-    return NotAvailableError(f"{path}: cannot be written: {error.strerror}. Check its folder and the space there")
+    return NotAvailableError(f"{path}: cannot be written: {explained(error, 'Check its folder and the space there')}")
 
 
 def _sync(folder: str) -> None:

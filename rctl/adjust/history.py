@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..errors import RctlError
+from ..errors import RctlError, explained
 from . import lines
 from .record import Record as Record
 from .record import decode
@@ -34,7 +34,7 @@ def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
     except lines.UnreadableError as error:
         raise RctlError(f"{state.keep}/{error}") from None
     except OSError as error:
-        raise RctlError(f"{state.history}: cannot be read: {error.strerror}") from None
+        raise RctlError(f"{state.history}: cannot be read: {explained(error, 'See dmesg')}") from None
 
 
 def history(state: State) -> list[Record]:

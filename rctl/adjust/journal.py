@@ -11,6 +11,7 @@ adjustment that was half put back never counts as done; or forward, before the f
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-from ..errors import RctlError
+from ..errors import OUT_OF, KernelError, RctlError, explained
 from .fork import hold, let_go
 from .history import append, latest
 from .lines import not_own, write_all
@@ -30,6 +31,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.
 _ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BACK, _FORWARD = b'{"decided":"back"}', b'{"decided":"forward"}'
 _ASIDE = ".aside"
+_REMEDIES = {errno.EEXIST: "Try again", errno.ENOSPC: "Make room there", errno.EDQUOT: "Make room there"}
 _LARGEST = 256 << 20
 _LONGEST = 3600.0
 """Seconds between the beginnings of adjustments that end in another order. Beyond it, one may be told twice."""
@@ -66,8 +68,7 @@ class Journal:
             self._let_go(made)
             if not isinstance(error, OSError):
                 raise
-            remedy = "Try again" if isinstance(error, FileExistsError) else "Make room there"
-            raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. {remedy}") from None
+            raise self._unwritten(error) from None
 
     @classmethod
     def adopt(cls, state: State, name: str) -> Self | None:
@@ -82,7 +83,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _foreign(state, name, str(error.strerror)) from None
+            raise _unreadable(state, name, error) from None
         try:
             fcntl.flock(journal._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(journal._fd).st_nlink == 0:
@@ -118,7 +119,11 @@ class Journal:
         try:
             self._add(line)
         except OSError as error:
-            raise RctlError(f"{self._path}: {error.strerror}; nothing was changed. Make room there") from None
+            raise self._unwritten(error) from None
+
+    def _unwritten(self, error: OSError) -> RctlError:
+        remedy = _REMEDIES.get(error.errno or 0, "Set RCTL_STATE to a folder that can be written")
+        return RctlError(f"{self._path}: nothing was changed: {explained(error, remedy)}")
 
     def _add(self, line: bytes) -> None:
         write_all(self._fd, b"\n" + line + b"\n")
@@ -209,7 +214,7 @@ def peek(state: State, name: str) -> Record | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _foreign(state, name, str(error.strerror)) from None
+        raise _unreadable(state, name, error) from None
     try:
         return _latest(state, name, _content(state, name, fd))[1]
     finally:
@@ -273,6 +278,13 @@ def _decoded(state: State, name: str, line: bytes) -> Record:
     if not name.startswith(f"{record.id}.json"):
         raise _foreign(state, name, f"its id is {record.id}, which is not its name")
     return record
+
+
+def _unreadable(state: State, name: str, error: OSError) -> RctlError:
+    """A limit of the process or machine that was reached says nothing of the journal."""
+    if error.errno in OUT_OF:
+        return KernelError(f"{state.journals}/{name}", "", "", error.errno)
+    return _foreign(state, name, str(error.strerror))
 
 
 def _foreign(state: State, name: str, reason: str) -> ForeignError:

@@ -128,7 +128,7 @@ def open_part(folder: int, name: str) -> int | None:
     except OSError as error:
         if error.errno in OUT_OF:
             raise
-        raise UnreadableError(f"{name}: cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"{name}: cannot be read: {error.strerror}. Look at it, then remove it") from None
     if reason := not_own(os.fstat(fd)):
         os.close(fd)
         raise UnreadableError(f"{name}: cannot be read: {reason}. Look at it, then remove it")

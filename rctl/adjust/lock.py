@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from ..errors import BusyError, NotAvailableError
+from ..errors import BusyError, NotAvailableError, explained
 from .fork import hold, let_go
 from .state import State
 
@@ -40,7 +40,8 @@ class Locks:
         try:
             self._fd = hold(os.open(os.path.basename(state.locks), _OPEN, 0o600, dir_fd=state.folder(state.run)))
         except OSError as error:
-            raise NotAvailableError(f"{state.locks}: cannot be opened: {error.strerror}. See RCTL_STATE") from None
+            remedy = "Set RCTL_STATE to a folder of your own"
+            raise NotAvailableError(f"{state.locks}: cannot be opened: {explained(error, remedy)}") from None
         self._deadline = time.monotonic() + wait
         self._held: dict[int, int] = {}
         self._all = False

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import Self
 
-from ..errors import OUT_OF, NotAvailableError, UsageError
+from ..errors import OUT_OF, NotAvailableError, UsageError, explained
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _Place = tuple[str, int | None]
@@ -128,9 +128,8 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
             raise _unsafe(path) from None
         if not make and (isinstance(error, FileNotFoundError) or error.errno in OUT_OF):
             raise
-        raise NotAvailableError(
-            f"{path}: cannot be {'made' if make else 'read'}: {error.strerror}. Set RCTL_STATE to a folder of your own"
-        ) from None
+        why = explained(error, "Set RCTL_STATE to a folder of your own")
+        raise NotAvailableError(f"{path}: cannot be {'made' if make else 'read'}: {why}") from None
 
 
 def _check(path: str, facts: os.stat_result) -> None:

@@ -105,7 +105,7 @@ def _ended() -> int:
 
 def _told(error: BaseException) -> int:
     """Say what went wrong, in one line, and return the exit status."""
-    from ..errors import RctlError
+    from ..errors import RctlError, unforeseen
 
     if isinstance(error, RctlError):
         from .output import report_failure
@@ -117,7 +117,7 @@ def _told(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return 1
     if isinstance(error, OSError):
-        _warn(str(error))
+        _warn(unforeseen(error))
         return 1
     if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
         raise error

@@ -242,7 +242,7 @@ def test_what_is_no_file_of_a_sensible_size_is_no_journal(state: State, tmp_path
 
 def test_journals_with_the_same_id_do_not_replace_one_another(state: State) -> None:
     first = Journal(state, GOOD)
-    with pytest.raises(RctlError, match=r"File exists; nothing was changed\. Try again"):
+    with pytest.raises(RctlError, match=r"nothing was changed: File exists\. Try again"):
         Journal(state, Record(ID, 2.0, BOOT, "another", {}, ()))
     assert peek(state, f"{ID}.json") == GOOD
     assert os.listdir(state.journals) == [f"{ID}.json"]

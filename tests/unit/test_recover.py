@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from rctl.adjust.record import VERSION, Record
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import RollbackError
+from rctl.errors import RctlError, RollbackError, unforeseen
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 
 PIDS = Set("/rctl-web1", "pids.max", "max", "50")
@@ -188,6 +191,38 @@ def test_a_history_that_cannot_be_read_keeps_no_adjustment_unsettled(
     kernel.put("/rctl-web1", "pids.max", "50")
     assert "rolled back" in recover(tree, BOOT, state, 1)[0]
     assert kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+def test_a_good_journal_is_not_set_aside_for_want_of_open_files(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    crashed(kernel, state, PIDS, LOW)
+    kernel.put("/rctl-web1", "pids.max", "50")
+    told: list[str] = []
+    said: set[str] = set()
+    spare = 0
+    while not told:
+        with few_open_files(spare):
+            try:
+                told = recover(tree, BOOT, state, 1)
+            except (RctlError, OSError) as error:
+                said.add(unforeseen(error) if isinstance(error, OSError) else str(error))
+        assert left_open(state, aside=True) == ([] if told else ["20261122-1.json"])
+        spare += 1
+    assert told == ["recovered 20261122-1 (rctl set web1): rolled back to what was there before"]
+    assert said
+    assert all("may open no more files. Raise its limit" in line for line in said)
+
+
+@contextmanager
+def few_open_files(spare: int) -> Iterator[None]:
+    """Within, so many more files may be opened than are open already."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/", os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_journal_set_aside_replaces_none_that_was_before(tree: Tree, state: State) -> None:
