@@ -121,9 +121,9 @@ def _told(error: BaseException) -> int:
         return 1
     if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
         raise error
-    text = " ".join(str(error.format_message()).split()) or "no verb given"
-    verb = getattr(getattr(error, "ctx", None), "command_path", "rctl")
-    _warn(f"{text.rstrip('.')}. See {verb} --help")
+    from .wrong import told
+
+    _warn(told(error))
     return 2
 
 

@@ -51,6 +51,10 @@ class _Changes(TyperCommand):
         )
 
 
+class _Kill(processes.Kill, _Changes):
+    """``kill`` changes something, too."""
+
+
 app = typer.Typer(
     name="rctl",
     help="Set any limit on any VE, live and safely.",
@@ -121,7 +125,7 @@ app.command("attach", cls=_Changes)(bare.attach)
 app.command("ps")(processes.ps)
 app.command("freeze", cls=_Changes)(processes.freeze)
 app.command("thaw", cls=_Changes)(processes.thaw)
-app.command("kill", cls=_Changes)(processes.kill)
+app.command("kill", cls=_Kill)(processes.kill)
 app.command("reclaim", cls=_Changes)(reclaim.reclaim)
 app.command("label", cls=_Changes)(label.label)
 app.command("rename", cls=_Changes)(alike.rename)

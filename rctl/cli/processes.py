@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from .flags import DeadlineText, Json, Names, command_line, seconds
 
+_SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
 HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
 
 
@@ -73,12 +76,23 @@ def _set_frozen(names: list[str], value: str, json: bool, deadline: str) -> None
     report(account, json=json)
 
 
+class Kill(TyperCommand):
+    """``kill``, which takes a signal as kill(1) does, too: ``-9``, ``-HUP``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does."""
+        words = [f"--signal={match[1]}" if (match := _SIGNAL.fullmatch(word)) else word for word in args]
+        return super().parse_args(ctx, words)
+
+
 def kill(
     names: Names,
     signal: Annotated[str, typer.Option("--signal", "-s", help="By name or number: TERM, HUP, KILL, 9")] = "TERM",
     json: Json = False,
 ) -> None:
-    """Send a signal to all processes of VEs. TERM unless told otherwise, as kill(1) does. The VEs stay.
+    """Send a signal to all processes of VEs: TERM, unless another is named. The VEs stay.
+
+    -9 and -HUP mean the same as --signal 9 and --signal HUP.
 
     Example: rctl kill web1 --signal HUP
     """

@@ -94,3 +94,64 @@ def test_history_does_not_count_the_parent_whose_controllers_were_enabled(shell:
     shell.run("set", "new", "pids.max=5")
     _, out, _ = shell.run("history")
     assert out.splitlines()[1].split()[3:5] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("start web1", "start: there is no such verb. Write rctl run NAME -- CMD. See rctl --help"),
+        ("remove web1", "remove: there is no such verb. Write rctl rm NAME. See rctl --help"),
+        ("restart web1", "restart: there is no such verb. Write rctl kill NAME, then rctl run NAME -- CMD. See"),
+        ("udno", "udno: there is no such verb. Write rctl undo. See rctl --help"),
+        ("LS", "LS: there is no such verb. Write rctl ls. See rctl --help"),
+        ("x'. Did you mean", "x'. Did you mean: there is no such verb. See rctl --help"),
+        ("frob", "frob: there is no such verb. See rctl --help"),
+        ("bench dens", "dens: there is no such verb. See rctl bench --help"),
+        ("exporter", "the verb is missing. Write serve, once, write or metrics. See rctl exporter --help"),
+    ],
+)
+def test_a_verb_of_another_tool_is_answered_with_the_one_to_write(shell: Shell, typed: str, said: str) -> None:
+    words = [typed] if "Did" in typed else typed.split()
+    assert f"rctl: {said}" in shell.refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("set web1 -m 1G", "-m: rctl set has no such option. Write --memory. See rctl set --help"),
+        ("set web1 --memory-swap 1G", "Write --swap, which counts swap alone."),
+        ("set web1 --yes", "--yes: rctl set has no such option. See rctl set --help"),
+        ("set web1 --dryrun", "--dryrun: rctl set has no such option. Write --dry-run."),
+        ("rm -f web1", "-f: rctl rm has no such option. Write --kill, to end the processes, too."),
+        ("ls -f", "-f: rctl ls has no such option. See rctl ls --help"),
+        ("--json ls", "--json: rctl has no such option. Write it behind the verb. See rctl --help"),
+        ("set web1 --deadline", "--deadline: its value is missing."),
+    ],
+)
+def test_an_option_of_another_tool_is_answered_with_the_one_to_write(shell: Shell, typed: str, said: str) -> None:
+    assert said in shell.refused(*typed.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("history web1", "web1: rctl history takes no such word. Leave it out. See rctl history --help"),
+        ("history --last 0", "--last: 0 is too low: at least 1."),
+        ("undo --last 0", "--last: 0 is out of range 1..1000."),
+        ("undo --last all", "--last: 'all' is no whole number."),
+        ("attach web1 nginx", "PID: 'nginx' is no whole number."),
+        ("get web1", "KEY is missing. See rctl get --help"),
+        ("completion", "Write bash or zsh or fish."),
+    ],
+)
+def test_a_word_that_is_wrong_or_missing_is_told_without_the_parsers_own_terms(
+    shell: Shell, typed: str, said: str
+) -> None:
+    assert said in shell.refused(*typed.split())
+
+
+@pytest.mark.parametrize("typed", ["kill -9 web2", "kill web2 -KILL", "kill web2 -s KILL"])
+def test_kill_takes_a_signal_as_kill_does(shell: Shell, typed: str) -> None:
+    status, out, err = shell.run(*typed.split())
+    assert (status, err) == (0, "")
+    assert out == "web2: SIGKILL sent to 0 process(es)\n"
