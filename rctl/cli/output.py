@@ -88,9 +88,13 @@ def _is_utf8(stream: TextIO) -> bool:
 
 
 def warn(text: str) -> None:
-    """A line on standard error."""
+    """A line on standard error; on a terminal that is too narrow, several."""
     _clear()
-    _err(f"rctl: {escaped(text)}\n")
+    _lines(f"rctl: {escaped(text)}", len("rctl: "))
+
+
+def _lines(line: str, indent: int) -> None:
+    _err("".join(f"{part}\n" for part in terminal.wrapped(line, indent, terminal.width(sys.stderr))))
 
 
 def _err(text: str) -> None:
@@ -138,15 +142,17 @@ def columns(
     rows: Sequence[Sequence[str]],
     right: frozenset[int] = frozenset(),
     spare: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
     """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right.
 
-    On a terminal that is too narrow, texts are cut, and columns left out that are ``spare``, in this order.
+    On a terminal that is too narrow, texts are cut, except in columns that are ``whole``; then columns are left out
+    that are ``spare``, in this order.
     """
     table = [[escaped(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     if (room := terminal.width(sys.stdout)) is not None:
-        widths = terminal.fit(widths, room, [i for i in range(len(head)) if i not in right], spare)
+        widths = terminal.fit(widths, room, [i for i in range(len(head)) if i not in right and i not in whole], spare)
     for number, row in enumerate(table):
         fitting = [(i, terminal.cut(cell, w), w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)) if w]
         line = "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, cell, w in fitting).rstrip()
@@ -185,6 +191,6 @@ def report_failure(error: RctlError) -> None:
     """One line for the error, then a line for every VE that the adjustment spoke of."""
     warn(str(error))
     for note in getattr(error, "__notes__", ()):
-        _err(f"  {escaped(note)}\n")
+        _lines(f"  {escaped(note)}", 4)
     for outcome in error.account.outcomes if error.account else ():
         _err(f"  {escaped(outcome.name)}: {outcome.status}\n")

@@ -99,7 +99,7 @@ def history(
         )
         for record in shown
     ]
-    columns(("ID", "TIME", "VES", "WRITES", "", "COMMAND"), rows, right=frozenset({2, 3}))
+    columns(("ID", "TIME", "VES", "WRITES", "", "COMMAND"), rows, right=frozenset({2, 3}), spare=(1,), whole=(0,))
 
 
 def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:

@@ -32,11 +32,11 @@ def fit(widths: Sequence[int], room: int, texts: Sequence[int], spare: Sequence[
 
     ``texts``: columns that may be cut. ``spare``: columns that may be left out, in this order.
     """
-    found = list(widths)
-    _cut(found, room, texts, _READABLE)
-    for column in spare:
-        if _total(found) > room:
-            found[column] = 0
+    for gone in range(len(spare) + 1):
+        found = [0 if column in spare[:gone] else width for column, width in enumerate(widths)]
+        _cut(found, room, texts, _READABLE)
+        if _total(found) <= room:
+            return found
     _cut(found, room, texts, _LEAST)
     return found
 

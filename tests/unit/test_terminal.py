@@ -160,3 +160,22 @@ def test_columns_are_cut_and_left_out_only_where_they_must(
 @given(st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=300), st.integers(30, 120))
 def test_wrapping_loses_no_word(text: str, room: int) -> None:
     assert " ".join(terminal.wrapped(text, 4, room)).split() == text.split()
+
+
+def test_history_keeps_the_id_whole_for_undo(screen: Screen) -> None:
+    """The id is typed again after ``rctl undo``; the time, which begins it, gives way."""
+    row = ("20261129-144323-600-28bda478", "2026-11-29 14:43:23", "1", "12", "undone", "rctl set web1 " + "x" * 40)
+    head = ("ID", "TIME", "VES", "WRITES", "", "COMMAND")
+    shown = screen.shows(lambda: output.columns(head, [row], frozenset({2, 3}), spare=(1,), whole=(0,)))
+    line = shown.splitlines()[1]
+    assert line.split()[0] == row[0]
+    assert row[1] not in line
+    assert len(line) == 80
+
+
+def test_a_long_error_breaks_between_words(screen: Screen) -> None:
+    text = "cpu.max.burst: cannot write '200000' on /rctl-web1: EINVAL: burst must not exceed the quota in cpu.max"
+    shown = screen.shows(lambda: output.warn(text)).splitlines()
+    assert " ".join(line.strip() for line in shown) == f"rctl: {text}"
+    assert [line.startswith("      ") for line in shown] == [False, True]
+    assert all(len(line) <= 80 for line in shown)
