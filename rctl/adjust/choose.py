@@ -6,6 +6,7 @@ VE, and long ago.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from .state import State
 _SEARCHED = 100
 """So many adjustments of VEs that are gone are looked through for one that can be taken back."""
 _LONGEST = 120
+_ID = re.compile(r"[0-9]{8}-")
 
 
 def named(record: Record) -> str:
@@ -47,8 +49,10 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
 
 
 def by_id(state: State, wanted: str) -> Record:
-    """The adjustment with this id. Raises NotFoundError when there is none, or it was undone already."""
+    """The adjustment with this id. Raises NotFoundError when there is none, or it was undone already, UsageError for what is no id."""
     record = next((r for r in standing(state) if r.id == wanted), None)
+    if record is None and not _ID.match(wanted):
+        raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
     if record is None:
         raise NotFoundError(f"{wanted}: no such adjustment, or it was undone already. See rctl history")
     return record

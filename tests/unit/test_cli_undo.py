@@ -64,3 +64,12 @@ def test_undo_of_the_last_three_names_each(shell: Shell) -> None:
     ]
     assert shell.run("undo", "--last", "3")[0] == 0
     assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+def test_undo_of_a_ve_by_its_name_is_sent_to_the_option(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    assert shell.run("undo", "web1") == (
+        2,
+        "",
+        "rctl: web1: not the id of an adjustment. For the last one of a VE: rctl undo --ve web1\n",
+    )
