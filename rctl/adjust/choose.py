@@ -49,7 +49,10 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
 
 
 def by_id(state: State, wanted: str) -> Record:
-    """The adjustment with this id. Raises NotFoundError when there is none, or it was undone already, UsageError for what is no id."""
+    """The adjustment with this id.
+
+    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id.
+    """
     record = next((r for r in standing(state) if r.id == wanted), None)
     if record is None and not _ID.match(wanted):
         raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")

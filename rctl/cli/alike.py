@@ -12,10 +12,10 @@ Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Limits by key
 
 
 def get(name: Name, keys: Keys, json: Json = False) -> None:
-    """Print limits of a VE in the form that rctl set takes: one as the bare value, several as KEY=VALUE.
+    """Print limits of a VE as rctl set takes them.
 
-    Sizes are bytes, times microseconds, cpu.max is CPUs. io.max is a line for each device; none is no line.
-    files.NAME is the text of any interface file.
+    One key prints the bare value, several keys print KEY=VALUE. Sizes are in bytes, times in microseconds, cpu.max in
+    CPUs. io.max prints a line for each device that has limits. files.NAME prints any interface file.
 
     Example: rctl set web2 memory.max=$(rctl get web1 memory.max)
     """
@@ -49,9 +49,9 @@ def reset(
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Set limits of a VE back to what a new VE has, all or nothing. The VE may be a pattern.
+    """Set limits of a VE back to what a new VE has, all or nothing.
 
-    vcpus stands for cpuset.cpus and cpu.max; io.max for the rates of all devices.
+    VE may be a pattern. vcpus resets cpuset.cpus and cpu.max. io.max resets the rates of all devices.
 
     Example: rctl reset web1 memory.max cpu.max
     """
@@ -69,13 +69,17 @@ def reset(
 
 def copy(
     name: Name,
-    names: Annotated[list[str], typer.Argument(metavar="VE...", help="VEs that get its limits; may be patterns")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="VE...", help="VEs that get its limits: names, paths or patterns")
+    ],
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Give VEs the limits of another one, all or nothing; what it does not limit, they do not limit then either.
+    """Give VEs the limits of another VE, all or nothing.
+
+    What the first VE does not limit, the others no longer limit either.
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
@@ -93,11 +97,14 @@ def copy(
 
 def export(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[VE...]", help="VEs or patterns; unset: all of rctl's own")
+        list[str] | None,
+        typer.Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print VEs with their limits and labels as a spec (TOML), which rctl apply takes and which then changes nothing.
+    """Print VEs as a spec for rctl apply.
+
+    The spec is TOML and has the limits and labels of the VEs. To apply it at once changes nothing.
 
     Example: rctl export >site.toml; rctl apply site.toml
     """
@@ -116,10 +123,12 @@ def export(
 
 def rename(
     name: Name,
-    new: Annotated[str, typer.Argument(help="Its new name")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name")],
     json: Json = False,
 ) -> None:
-    """Give an empty VE another name. One with processes keeps its name, for the kernel renames no cgroup.
+    """Give an empty VE another name.
+
+    A VE with processes keeps its name, because the kernel cannot rename a cgroup.
 
     Example: rctl rename web1 web2
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
 from . import (
     alike,
@@ -24,40 +23,12 @@ from . import (
     show,
     spec,
 )
-
-
-def _be_quiet(context: Any, parameter: Any, wanted: bool) -> None:
-    if wanted:
-        from .output import be_quiet
-
-        be_quiet()
-
-
-class _Changes(TyperCommand):
-    """A verb that changes something, and so may be told to say nothing about it."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        text = "Say nothing when all went well"
-        self.params.append(
-            TyperOption(
-                param_decls=["--quiet", "-q"],
-                is_flag=True,
-                expose_value=False,
-                is_eager=True,
-                callback=_be_quiet,
-                help=text,
-            )
-        )
-
-
-class _Kill(processes.Kill, _Changes):
-    """``kill`` changes something, too."""
-
+from .verb import Changes, Verb
 
 app = typer.Typer(
     name="rctl",
-    help="Set any limit on any VE, live and safely.",
+    help="Set resource limits of containers, services and cgroups while they run.\n\n"
+    "A VE is a cgroup with its processes: one of rctl's own by its name (web1), any other by its path (/docker/ID).",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -85,7 +56,9 @@ def _root(
 
 def help_of(
     context: typer.Context,
-    verb: Annotated[list[str] | None, typer.Argument(help="A verb, and one of its own: bench adjust")] = None,
+    verb: Annotated[
+        list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
+    ] = None,
 ) -> None:
     """Show what a verb does and takes, as rctl VERB --help does.
 
@@ -105,34 +78,34 @@ def help_of(
     say(Shown(command.get_help(above)))
 
 
-app.command("doctor")(doctor.doctor)
-app.command("ls")(ls.ls)
-app.command("show")(show.show)
-app.command("get")(alike.get)
-app.command("set", cls=_Changes)(set.set_limits)
-app.command("reset", cls=_Changes)(alike.reset)
-app.command("copy", cls=_Changes)(alike.copy)
-app.command("apply", cls=_Changes)(spec.apply)
-app.command("diff")(spec.diff)
-app.command("export")(alike.export)
-app.command("undo", cls=_Changes)(past.undo)
-app.command("history")(past.history)
-app.command("recover")(past.recover)
+app.command("doctor", cls=Verb)(doctor.doctor)
+app.command("ls", cls=Verb)(ls.ls)
+app.command("show", cls=Verb)(show.show)
+app.command("get", cls=Verb)(alike.get)
+app.command("set", cls=set.Set)(set.set_limits)
+app.command("reset", cls=Changes)(alike.reset)
+app.command("copy", cls=Changes)(alike.copy)
+app.command("apply", cls=Changes)(spec.apply)
+app.command("diff", cls=Verb)(spec.diff)
+app.command("export", cls=Verb)(alike.export)
+app.command("undo", cls=Changes)(past.undo)
+app.command("history", cls=Verb)(past.history)
+app.command("recover", cls=Verb)(past.recover)
 app.command("run", cls=bare.Run, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(
     bare.run
 )
-app.command("attach", cls=_Changes)(bare.attach)
-app.command("ps")(processes.ps)
-app.command("freeze", cls=_Changes)(processes.freeze)
-app.command("thaw", cls=_Changes)(processes.thaw)
-app.command("kill", cls=_Kill)(processes.kill)
-app.command("reclaim", cls=_Changes)(reclaim.reclaim)
-app.command("label", cls=_Changes)(label.label)
-app.command("rename", cls=_Changes)(alike.rename)
-app.command("rm", cls=_Changes)(bare.rm)
-app.command("schema")(schema.schema)
-app.command("help")(help_of)
-app.command("completion")(complete.completion)
+app.command("attach", cls=Changes)(bare.attach)
+app.command("ps", cls=Verb)(processes.ps)
+app.command("freeze", cls=Changes)(processes.freeze)
+app.command("thaw", cls=Changes)(processes.thaw)
+app.command("kill", cls=processes.Kill)(processes.kill)
+app.command("reclaim", cls=Changes)(reclaim.reclaim)
+app.command("label", cls=Changes)(label.label)
+app.command("rename", cls=Changes)(alike.rename)
+app.command("rm", cls=Changes)(bare.rm)
+app.command("schema", cls=Verb)(schema.schema)
+app.command("help", cls=Verb)(help_of)
+app.command("completion", cls=Verb)(complete.completion)
 app.command("complete", hidden=True)(complete.complete)
 app.add_typer(bench.app, name="bench")
 app.add_typer(exporter.app, name="exporter")

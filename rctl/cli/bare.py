@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from .flags import DeadlineText, Json, Name, Names, asked, command_line, seconds, takes_limits
+from .verb import Verb
 
 Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
 _THAWED: dict[str, str | int] = {"cgroup.freeze": "0"}
 
 
-class Run(TyperCommand):
+class Run(Verb):
     """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -32,27 +32,29 @@ def run(
     name: Name,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run, after --")],
     limit: Annotated[
-        list[str] | None, typer.Option("--limit", "-l", help="Any limit: memory.high=1G. May be given again")
+        list[str] | None,
+        typer.Option("--limit", "-l", metavar="KEY=VALUE", help="Any limit: memory.high=1G. Repeatable"),
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option(
-            "--detach", "-d", help="Return at once; print the process id. Output is kept only if it goes to a file"
-        ),
+        typer.Option("--detach", "-d", help="Print the process id and return. Output that goes to no file is lost"),
     ] = False,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
     lean: Annotated[
-        bool, typer.Option("--lean", help="No pressure accounting in the VE, so context switches cost less")
+        bool, typer.Option("--lean", help="Turn pressure accounting off in the VE, so that context switches cost less")
     ] = False,
     thaw: Thaw = False,
     deadline: DeadlineText = "10s",
     json: Json = False,
     flags: Any = None,
 ) -> None:
-    """Run a command in a VE, made for it when it is not there, and gone again when the command cannot start.
+    """Run a command in a VE, which is made if it is missing.
 
-    rctl becomes the command, so nothing stays in between; the VE stays until rctl rm, unless --rm. Ends as the command
-    does, with 128 + N when signal N killed it. --json goes with --detach.
+    When the command cannot start, a VE that was made for it is removed again. rctl becomes the command, so that no
+    process stays in between. The VE stays until rctl rm, unless --rm is given. The exit status is the command's, or
+    128 + N when signal N killed it. --json goes with --detach.
+
+    Example: rctl run web1 --memory 512M --cpus 1 -- nginx
     """
     from ..adjust import entering
     from ..adjust.engine import Options
@@ -105,9 +107,9 @@ def attach(
     thaw: Thaw = False,
     json: Json = False,
 ) -> None:
-    """Move running processes into a VE, made for them when it is not there. All of them, or none.
+    """Move running processes into a VE, all of them or none.
 
-    Memory that they hold already stays charged to where it was.
+    The VE is made if it is missing. Memory that the processes hold already stays charged to their old cgroup.
     """
     from ..adjust import entering
     from ..adjust.engine import Options
@@ -133,10 +135,12 @@ def rm(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, change nothing")] = False,
     json: Json = False,
     deadline: Annotated[
-        str, typer.Option("--deadline", help="Longest to wait for processes to end: 10s, 2min")
+        str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for processes to end: 10s, 2min")
     ] = "10s",
 ) -> None:
-    """Remove VEs, as one. When one of them has processes, all are left alone, unless --kill.
+    """Remove VEs.
+
+    When one of them has processes, all are left alone, unless --kill.
 
     One that is not there, or that is filled meanwhile, is told (status 1), the others are removed.
     """

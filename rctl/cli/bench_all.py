@@ -18,16 +18,16 @@ ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE", help
 def everything(
     report: ReportFile = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results; - prints them")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A look: fewer rounds, wide intervals")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure fewer rounds; intervals are wide")] = False,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="This benchmark alone; may be given again")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Run only this benchmark. Repeatable")
     ] = None,
     folder: Folder = PLACE,
     check: Check = False,
 ) -> None:
-    """All benchmarks, one after the other, and the claims of the 2006 announcement from what was measured. Needs root.
+    """Run all benchmarks and judge the claims of 2006. Needs root.
 
-    Interrupted, it writes what it has by then and leaves no VE behind.
+    When interrupted, it writes what it has measured by then and leaves no VE behind.
     """
     from ..bench import everything as benchmarks
     from .bench_show import checked, show
@@ -56,9 +56,9 @@ def report(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Results in JSON")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The page to write")] = "report.html",
 ) -> None:
-    """Results in JSON, of one benchmark or of all, as one HTML page; prints the claims made from them.
+    """Make an HTML page of results in JSON.
 
-    Of several runs of a benchmark on one kind of clock the last counts.
+    Prints the claims that follow from them. Of several runs of a benchmark on one kind of clock the last counts.
     """
     import os
 
@@ -86,7 +86,10 @@ def compare(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when a figure became worse")] = False,
     json: Json = False,
 ) -> None:
-    """Two runs beside each other: each figure better, worse, the same, or nobody can tell."""
+    """Compare two runs.
+
+    Each figure is better, worse, the same, or cannot be told.
+    """
     from ..bench.compare import compare as compared
     from ..bench.result import load
     from .bench_show import show_comparison

@@ -23,7 +23,7 @@ def exporter(
         str, typer.Option("--ves", metavar="N,N,...", help="Numbers of VEs, with commas")
     ] = "1,100,1000,5000",
     profile: Annotated[str, typer.Option(metavar="core|full", help="About 35 or about 150 series a VE")] = "full",
-    rounds: Annotated[int, typer.Option(min=3, max=1000, help="Scrapes of each")] = 8,
+    rounds: Annotated[int, typer.Option(min=3, max=1000, metavar="N", help="Scrapes of each")] = 8,
     below: Annotated[
         bool,
         typer.Option("--below/--beside", help="VEs below one parent, as in a slice, or where rctl makes them"),
@@ -31,7 +31,10 @@ def exporter(
     check: Check = False,
     json: Json = False,
 ) -> None:
-    """The exporter beside a bare loop that only reads the same files, a plain collector, and other exporters."""
+    """Measure scrapes of the exporter beside a bare loop.
+
+    The loop only reads the same files. A plain collector and other exporters are measured, too.
+    """
     from ..bench import everything
 
     try:

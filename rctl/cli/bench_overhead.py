@@ -16,29 +16,36 @@ if TYPE_CHECKING:
 
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", help="Workloads by a part of the name or the group, or a pattern. May be given again"),
+    typer.Option("--only", metavar="NAME", help="Workloads by a part of their name or group, or a pattern. Repeatable"),
 ]
-Clock = Annotated[str, typer.Option("--clock", help="auto, instructions (the lab's --icount), or wall")]
-Folder = Annotated[str, typer.Option("--folder", help="Where the files of the workloads go: on the disk to measure")]
-Rounds = Annotated[int, typer.Option("--rounds", min=1, max=100, help="Pairs on the instruction clock")]
+Clock = Annotated[
+    str, typer.Option("--clock", metavar="CLOCK", help="auto, instructions (the lab's --icount), or wall")
+]
+Folder = Annotated[
+    str,
+    typer.Option("--folder", metavar="FOLDER", help="Folder for the files of the workloads, on the disk to measure"),
+]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, max=100, metavar="N", help="Pairs on the instruction clock")]
 
 
 def overhead(
-    budget: Annotated[str, typer.Option("--budget", help="The most that a VE may cost: 2%")] = "2%",
-    time: Annotated[str, typer.Option("--time", help="For how long to measure on a real clock: 60s, 5min")] = "60s",
+    budget: Annotated[str, typer.Option("--budget", metavar="PERCENT", help="The most that a VE may cost: 2%")] = "2%",
+    time: Annotated[
+        str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
+    ] = "60s",
     only: Only = None,
     clock: Clock = "auto",
     rounds: Rounds = 2,
     folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
-    lean: Annotated[bool, typer.Option("--lean", help="The VE is one without pressure accounting")] = False,
+    lean: Annotated[bool, typer.Option("--lean", help="Measure a VE without pressure accounting")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the workloads and end")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
     json: Json = False,
 ) -> None:
-    """The same work bare and in a VE, by turns, on the same kernel. Needs root.
+    """Measure the same work bare and in a VE, by turns. Needs root.
 
-    On an instruction clock each figure is a number with the spread seen. On a real one it has an interval that holds
-    the truth 95 times of 100, and the verdict may be "cannot tell": give more time then.
+    On an instruction clock each figure is a number with the spread that was seen. On a real clock it has a 95 %
+    confidence interval, and the verdict may be "cannot tell": then give it more --time.
     """
     from ..bench.guard import guarded
     from ..bench.overhead import Options, measure, series
@@ -59,16 +66,19 @@ def overhead(
 
 def explain(
     only: Only = None,
-    time: Annotated[str, typer.Option("--time", help="For how long to measure on a real clock: 60s, 5min")] = "5min",
+    time: Annotated[
+        str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
+    ] = "5min",
     clock: Clock = "auto",
     rounds: Rounds = 2,
     folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
     json: Json = False,
 ) -> None:
-    """What a VE costs, taken apart: each controller alone, depth, limits, pressure accounting. Needs root.
+    """Measure what each part of a VE costs. Needs root.
 
-    Per cent more than the same work in the root cgroup. No other rctl may enable controllers meanwhile; states with
-    fewer controllers than other cgroups use cannot be measured.
+    The parts are each controller alone, depth, limits and pressure accounting. Figures are per cent more than the same
+    work in the root cgroup. No other rctl may enable controllers meanwhile. States with fewer controllers than other
+    cgroups use cannot be measured.
     """
     from ..bench.explain import WORKS, measure
     from ..bench.guard import guarded

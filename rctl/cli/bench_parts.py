@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..bench.result import Result
 
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
-Folder = Annotated[str, typer.Option("--folder", help="On the disk to measure")]
+Folder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
 PLACE = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
 
 
@@ -53,11 +53,15 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
 
 def adjust(
     rounds: Annotated[
-        int, typer.Option(min=0, max=10000, help="Pairs of bare loop and engine, 3 or more; 0: leave that out")
+        int,
+        typer.Option(min=0, max=10000, metavar="N", help="Pairs of bare loop and engine, 3 or more; 0 leaves this out"),
     ] = 15,
-    ves: Annotated[int, typer.Option(min=1, max=5000, help="VEs for the second case")] = 1000,
+    ves: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="VEs for the second case")] = 1000,
     felt: Annotated[
-        int, typer.Option(min=0, max=1000, help="Rounds of each limit from asked to felt; 0: leave that out")
+        int,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="How often to time each limit until it is felt; 0 leaves this out"
+        ),
     ] = 15,
     folder: Folder = PLACE,
     check: Annotated[
@@ -65,7 +69,10 @@ def adjust(
     ] = False,
     json: Json = False,
 ) -> None:
-    """The live-adjust engine beside the bare writes and reads of the same files, and when a change is felt."""
+    """Measure adjustments beside bare writes and reads.
+
+    Both touch the same files. Measures also how long it takes until a change is felt.
+    """
     from ..bench import everything
     from ..errors import UsageError
 
@@ -81,33 +88,44 @@ def adjust(
 
 
 def density(
-    ves: Annotated[int, typer.Option(min=8, max=20000, help="How many VEs to make")] = 200,
+    ves: Annotated[int, typer.Option(min=8, max=20000, metavar="N", help="How many VEs to make")] = 200,
     check: Check = False,
     json: Json = False,
 ) -> None:
-    """How many bare VEs fit into 1 GB: the kernel's memory for each, and with a sleeping process."""
+    """Measure how many bare VEs fit into 1 GB.
+
+    Measures the kernel's memory for each VE, empty and with a sleeping process.
+    """
     from ..bench import everything
 
     _one(lambda place, tell: everything.dense(place, tell, ves=ves), PLACE, json, check)
 
 
 def life(
-    rounds: Annotated[int, typer.Option(min=6, max=10000, help="How often")] = 15,
+    rounds: Annotated[int, typer.Option(min=6, max=10000, metavar="N", help="How often")] = 15,
     check: Check = False,
     json: Json = False,
 ) -> None:
-    """How long a bare VE takes to make, enter and remove, by bare system calls too, and as commands."""
+    """Measure how long a bare VE takes to make, enter and remove.
+
+    By bare system calls, by rctl within one process, and as commands.
+    """
     from ..bench import everything
 
     _one(lambda place, tell: everything.lived(place, tell, rounds=rounds), PLACE, json, check)
 
 
 def virtual(
-    rounds: Annotated[int, typer.Option(min=6, max=1000, help="How often each work is done in each place")] = 10,
+    rounds: Annotated[
+        int, typer.Option(min=6, max=1000, metavar="N", help="How often each work is done in each place")
+    ] = 10,
     folder: Folder = PLACE,
     json: Json = False,
 ) -> None:
-    """The same CPU and disk work bare, in a VE and in a virtual machine of QEMU and KVM, where that works."""
+    """Measure work bare, in a VE and in a virtual machine.
+
+    The work is on CPU and disk. The virtual machine is QEMU's with KVM, where that works.
+    """
     from ..bench import everything
 
     _one(lambda place, tell: everything.virtually(place, tell, rounds=rounds), folder, json, check=False)

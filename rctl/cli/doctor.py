@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def doctor(json: Json = False) -> None:
-    """Check this host: what works, what is missing, how to mend it. Status 1: limits cannot be set.
+    """Check this host: what works, what is missing, how to mend it.
 
-    Changes nothing. To try whether a process may enter a VE, it makes an empty cgroup and removes it again.
+    The exit status is 1 when limits cannot be set. Changes nothing: to try whether a process may enter a VE, it makes
+    an empty cgroup and removes it again.
     """
     from ..cgroupfs.tree import Tree
     from ..doctor import diagnose, usable

@@ -8,48 +8,49 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .flags import Json
+from .verb import Verb
 
 if TYPE_CHECKING:
     from rctl_exporter.settings import Settings
 
-app = typer.Typer(help="Every figure of every VE for Prometheus.", rich_markup_mode=None)
+app = typer.Typer(help="Show every figure of every VE to Prometheus.", rich_markup_mode=None)
 
 Include = Annotated[
     list[str] | None,
-    typer.Option(
-        "--include", metavar="PATTERN", help="Export these VEs alone: web*, '/system.slice/**'. Again for more"
-    ),
+    typer.Option("--include", metavar="PATTERN", help="Export only these VEs: web*, '/system.slice/**'. Repeatable"),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="Export all but these VEs. Again for more")
+    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="Do not export these VEs. Repeatable")
 ]
 Collect = Annotated[
     list[str] | None,
     typer.Option(
         "--collect",
         metavar="[PATTERN=]WORD,...",
-        help="What is exported of the VEs that match, instead of what was before: core, full, or collectors alone "
-        "(cpu,memory); beside a profile they are added (full,numa); -pressure takes one away. The last wins",
+        help="Export this of the VEs that match PATTERN: a profile (core, full), collectors (cpu,memory), or both "
+        "(full,numa). -pressure takes a collector away. The last one that matches a VE counts. Repeatable",
     ),
 ]
 ProfileWord = Annotated[
-    str | None, typer.Option("--profile", metavar="core|full", help="About 35 or about 150 series a VE [core]")
+    str | None, typer.Option("--profile", metavar="core|full", help="About 35 or about 150 series for each VE [core]")
 ]
 KeptFds = Annotated[
     int | None,
     typer.Option(
-        "--kept-fds", metavar="N", help="Most kernel files kept open between scrapes [by the open-file limit]"
+        "--kept-fds", metavar="N", help="Most kernel files kept open between scrapes [from the limit of open files]"
     ),
 ]
-OpenMetrics = Annotated[bool, typer.Option("--openmetrics", help="OpenMetrics instead of the Prometheus text format")]
+OpenMetrics = Annotated[
+    bool, typer.Option("--openmetrics", help="Print OpenMetrics instead of the Prometheus text format")
+]
 Listen = Annotated[
     list[str] | None,
     typer.Option(
         "--listen",
         "--web.listen-address",
         metavar="ADDRESS:PORT",
-        help="Where to answer [127.0.0.1:19939, or systemd's socket]. A port alone (:19939) is loopback's; "
-        "0.0.0.0:19939 is every network's. Again for more",
+        help="Address to listen on [127.0.0.1:19939, or systemd's socket]. :19939 is that port on loopback, "
+        "0.0.0.0:19939 that port on all networks. Repeatable",
     ),
 ]
 WebConfig = Annotated[
@@ -57,7 +58,7 @@ WebConfig = Annotated[
     typer.Option(
         "--web.config.file",
         metavar="FILE",
-        help="TLS, users and headers, as other exporters take them; re-read on change",
+        help="TLS, users and headers, in exporter-toolkit's format. Read again when it changes",
     ),
 ]
 AllowedHost = Annotated[
@@ -65,8 +66,8 @@ AllowedHost = Annotated[
     typer.Option(
         "--web.allowed-host",
         metavar="NAME",
-        help="Answer requests for this host name, too [on loopback localhost and this host's name; elsewhere any]. "
-        "Again for more",
+        help="Also answer requests for this host name [on loopback: localhost and this host's name; elsewhere: any]. "
+        "Repeatable",
     ),
 ]
 
@@ -76,7 +77,7 @@ def _root() -> None:
     pass
 
 
-@app.command("serve")
+@app.command("serve", cls=Verb)
 def serve(
     listen: Listen = None,
     web_config: WebConfig = None,
@@ -87,13 +88,16 @@ def serve(
     collect: Collect = None,
     kept_fds: KeptFds = None,
 ) -> None:
-    """Answer Prometheus on HTTP until told to end. Each scrape reads the kernel anew."""
+    """Answer Prometheus on HTTP until a signal ends it.
+
+    Each scrape reads the kernel anew.
+    """
     from rctl_exporter.serve import serve as run
 
     run(_settings(include, exclude, collect, profile, kept_fds), listen or (), web_config, allowed_host or ())
 
 
-@app.command("once")
+@app.command("once", cls=Verb)
 def once(
     openmetrics: OpenMetrics = False,
     profile: ProfileWord = None,
@@ -101,7 +105,10 @@ def once(
     exclude: Exclude = None,
     collect: Collect = None,
 ) -> None:
-    """Print one page of figures. Exit status 1 when something could not be read; the page lacks it."""
+    """Print one page of figures.
+
+    What cannot be read is left out, and the exit status is then 1.
+    """
     from ..errors import NotAvailableError
     from .output import page
 
@@ -111,17 +118,20 @@ def once(
         raise NotAvailableError(trouble)
 
 
-@app.command("write")
+@app.command("write", cls=Verb)
 def write(
-    file: Annotated[str, typer.Argument(help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")
+    ],
     profile: ProfileWord = None,
     include: Include = None,
     exclude: Exclude = None,
     collect: Collect = None,
 ) -> None:
-    """Write one page of figures to a file, whole or not at all, for node_exporter's textfile collector.
+    """Write one page of figures to a file, for node_exporter.
 
-    When something cannot be read, the file stays as it was, and the exit status is 1.
+    It is for the textfile collector. The file is replaced as a whole. When something cannot be read, the file stays
+    as it was, and the exit status is 1.
     """
     from rctl_exporter import textfile
 
@@ -137,9 +147,12 @@ def write(
     textfile.write(file, page)
 
 
-@app.command("metrics")
+@app.command("metrics", cls=Verb)
 def metrics(json: Json = False) -> None:
-    """List every metric: name, labels, profile, the kernel's file that it comes from, what it says."""
+    """List every metric.
+
+    Shows its name, labels, profile, the kernel's file that it comes from, and what it means.
+    """
     from rctl_exporter import table
 
     from .output import as_json, columns, say

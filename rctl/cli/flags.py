@@ -15,24 +15,25 @@ from ..errors import UsageError
 from ..escape import escaped
 
 LIMIT_FLAGS = {
-    "memory": ("memory.max", "Most memory: 2G, 512MiB, 50%, max"),
-    "memory_high": ("memory.high", "Throttle above this much memory"),
-    "memory_low": ("memory.low", "Protect this much memory, best effort"),
-    "memory_min": ("memory.min", "Protect this much memory, always"),
-    "swap": ("memory.swap.max", "Most swap, not counting memory: 1G, 0, max"),
-    "cpus": ("cpu.max", "CPU time as a number of CPUs: 1.5, 150%, max"),
-    "cpu_weight": ("cpu.weight", "Share of the CPUs: 1 to 10000, or idle"),
-    "vcpus": ("vcpus", "Whole CPUs that the VE sees: 2"),
-    "cpuset": ("cpuset.cpus", "CPUs by number: 0-3,8"),
-    "mems": ("cpuset.mems", "Memory nodes by number: 0"),
-    "pids": ("pids.max", "Most processes and threads"),
-    "io_weight": ("io.weight", "Share of the disks: 1 to 10000"),
-    "io_max": ("io.max", "By disk: 'vda rbps=20MB/s wiops=500'. May be given again"),
+    "memory": ("memory.max", "SIZE", "Most memory: 2G, 512MiB, 50%, max"),
+    "memory_high": ("memory.high", "SIZE", "Slow the VE down above this much memory"),
+    "memory_low": ("memory.low", "SIZE", "Protect this much memory if possible"),
+    "memory_min": ("memory.min", "SIZE", "Protect this much memory always"),
+    "swap": ("memory.swap.max", "SIZE", "Most swap, not counting memory: 1G, 0, max"),
+    "cpus": ("cpu.max", "CPUS", "CPU time as a number of CPUs: 1.5, 150%, max"),
+    "cpu_weight": ("cpu.weight", "N", "Share of the CPUs: 1 to 10000, or idle"),
+    "vcpus": ("vcpus", "N", "Number of whole CPUs that the VE sees: 2"),
+    "cpuset": ("cpuset.cpus", "LIST", "CPUs by number: 0-3,8"),
+    "mems": ("cpuset.mems", "LIST", "Memory nodes by number: 0"),
+    "pids": ("pids.max", "N", "Most processes and threads"),
+    "io_weight": ("io.weight", "N", "Share of the disks: 1 to 10000"),
+    "io_max": ("io.max", "RATES", "For a disk: 'vda rbps=20MB/s wiops=500'. Repeatable"),
 }
+"""Each flag: the limit's key, what its value is called, and its help."""
 
 
-def _option(name: str, text: str) -> inspect.Parameter:
-    option = typer.Option(f"--{name.replace('_', '-')}", help=text)
+def _option(name: str, value: str, text: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", metavar=value, help=text)
     kind: Any = Annotated[list[str] | None, option] if name == "io_max" else Annotated[str | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
@@ -41,7 +42,7 @@ def takes_limits(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb, whose last parameter is ``flags``, one option for each of LIMIT_FLAGS."""
     signature = inspect.signature(verb, eval_str=True)
     own = [p for name, p in signature.parameters.items() if name != "flags"]
-    added = [_option(name, text) for name, (_, text) in LIMIT_FLAGS.items()]
+    added = [_option(name, value, text) for name, (_, value, text) in LIMIT_FLAGS.items()]
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
 
     def wrapped(**given: Any) -> Any:
@@ -105,12 +106,14 @@ def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:
         disks.setdefault(disk, {}).update(rates)
 
 
-Names = Annotated[list[str], typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns")]
-Name = Annotated[str, typer.Argument(help="The VE's name")]
-Json = Annotated[bool, typer.Option("--json", help="JSON for programs")]
+Names = Annotated[list[str], typer.Argument(metavar="VE...", help="Names, cgroup paths with a leading /, or patterns")]
+Name = Annotated[str, typer.Argument(metavar="VE", help="The VE's name")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
 Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]
-DeadlineText = Annotated[str, typer.Option("--deadline", help="Longest to wait for memory to be freed: 10s, 2min")]
+DeadlineText = Annotated[
+    str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for memory to be freed: 10s, 2min")
+]
 
 
 def seconds(text: str, flag: str = "--deadline") -> float:

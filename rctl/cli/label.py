@@ -11,14 +11,18 @@ from .flags import Json
 
 def label(
     labelled: Annotated[
-        list[str], typer.Argument(metavar="VE... [KEY=VALUE...]", help="VEs, then labels to set: env=prod")
+        list[str],
+        typer.Argument(metavar="VE... [KEY=VALUE...]", help="Names or patterns, then labels to set: env=prod"),
     ],
-    remove: Annotated[list[str] | None, typer.Option("--remove", help="Remove this label. May be given again")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove this label. Repeatable")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show, set and remove labels of VEs. label:KEY=VALUE then stands for these VEs in every verb.
+    """Show, set and remove labels of VEs.
 
-    Labels lie on the cgroup, go with it, and are no limits: undo does not touch them.
+    label:KEY=VALUE then names these VEs in every verb. Labels are kept on the cgroup and end with it. undo does not
+    touch them.
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """

@@ -20,14 +20,20 @@ SPARE = tuple(HEAD.index(name) for name in ("SWAP", "USED", "PIDS", "STATE"))
 def ls(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(help="VEs: names, cgroup paths with a leading /, or patterns"),
+        typer.Argument(metavar="[VE...]", help="Names, cgroup paths with a leading /, or patterns"),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Foreign cgroups with processes, too; patterns then match whole paths")
+        bool,
+        typer.Option(
+            "--all", "-a", help="Also list other cgroups that have processes; patterns then match whole paths"
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """List VEs: use, limits and memory pressure (per cent of the last 10 s in which some task waited for memory)."""
+    """List VEs with their use, limits and memory pressure.
+
+    Pressure is the share of the last 10 s in which some task waited for memory.
+    """
     from ..cgroupfs.tree import Tree
     from ..sample.overview import rows
     from .output import as_json, columns, say, warn

@@ -11,19 +11,24 @@ from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 def undo(
     adjustment: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The adjustment's id from rctl history; unset: the last one")
+        str | None, typer.Argument(metavar="[ID]", help="From rctl history; without it, the last adjustment")
     ] = None,
-    ve: Annotated[str | None, typer.Option("--ve", help="The last one of this VE")] = None,
-    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="So many, newest first, until one fails")] = 1,
+    ve: Annotated[
+        str | None, typer.Option("--ve", metavar="VE", help="Take back the last adjustment of this VE")
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", min=1, max=1000, metavar="N", help="Take back the last N, until one fails")
+    ] = 1,
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Take back the last adjustment, by rctl undo; the last one of a VE, by --ve; or any one, by its ID.
+    """Take back the last adjustment, or the one with this ID.
 
-    Says which one it is. A limit that was changed since is not overwritten, unless --force. An adjustment of VEs that
-    were removed is never passed over in silence. VEs are frozen and thawed only by ID or --force.
+    --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit was
+    changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs only with
+    an ID or --force.
     """
     from msgspec.structs import asdict
 
@@ -66,7 +71,7 @@ def undo(
 
 
 def history(
-    last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, help="Show so many")] = 20,
+    last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, metavar="N", help="Show the last N")] = 20,
     json: Json = False,
 ) -> None:
     """Show the last adjustments, newest first."""
@@ -103,7 +108,10 @@ def history(
 
 
 def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
-    """Settle adjustments that a crash left open: forward when all had been written, else back. Says which."""
+    """Settle adjustments that a crash left half done.
+
+    An adjustment of which all was written is completed, any other is put back. recover says which.
+    """
     from ..adjust.recover import recover as settle
     from ..adjust.state import default_state, make
     from ..cgroupfs.files import this_host

@@ -6,22 +6,28 @@ import re
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from .flags import DeadlineText, Json, Names, command_line, seconds
+from .flags import Json, Names, command_line, seconds
+from .verb import Changes
 
 _SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
+Wait = Annotated[
+    str,
+    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or go on: 10s, 2min"),
+]
 HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
 
 
 def ps(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VE...]", help="VEs or patterns; unset: all of rctl's own"),
+        typer.Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the processes of VEs: CPU time so far, resident memory, command.
+    """List the processes of VEs.
+
+    CPU is the time that a process has used so far, MEMORY what is resident.
 
     Example: rctl ps 'web*'
     """
@@ -45,16 +51,18 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def freeze(names: Names, json: Json = False, deadline: DeadlineText = "10s") -> None:
-    """Stop all processes of VEs where they are, until rctl thaw; all VEs or none. Waits until they stand still.
+def freeze(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
+    """Stop all processes of VEs until rctl thaw, all VEs or none.
+
+    Waits until every process has stopped.
 
     Example: rctl freeze web1
     """
     _set_frozen(names, "1", json, deadline)
 
 
-def thaw(names: Names, json: Json = False, deadline: DeadlineText = "10s") -> None:
-    """Let the processes of frozen VEs go on; all VEs or none.
+def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
+    """Let the processes of frozen VEs go on, all VEs or none.
 
     Example: rctl thaw web1
     """
@@ -76,7 +84,7 @@ def _set_frozen(names: list[str], value: str, json: bool, deadline: str) -> None
     report(account, json=json)
 
 
-class Kill(TyperCommand):
+class Kill(Changes):
     """``kill``, which takes a signal as kill(1) does, too: ``-9``, ``-HUP``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -87,12 +95,14 @@ class Kill(TyperCommand):
 
 def kill(
     names: Names,
-    signal: Annotated[str, typer.Option("--signal", "-s", help="By name or number: TERM, HUP, KILL, 9")] = "TERM",
+    signal: Annotated[
+        str, typer.Option("--signal", "-s", metavar="SIGNAL", help="By name or number: TERM, HUP, KILL, 9")
+    ] = "TERM",
     json: Json = False,
 ) -> None:
-    """Send a signal to all processes of VEs: TERM, unless another is named. The VEs stay.
+    """Send a signal to all processes of VEs.
 
-    -9 and -HUP mean the same as --signal 9 and --signal HUP.
+    It is TERM, unless another is named. The VEs stay. -9 and -HUP mean the same as --signal 9 and --signal HUP.
 
     Example: rctl kill web1 --signal HUP
     """

@@ -11,13 +11,14 @@ from .flags import DeadlineText, Json, Name, seconds
 
 def reclaim(
     name: Name,
-    size: Annotated[str, typer.Argument(help="How much: 512M, 2G")],
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="How much: 512M, 2G")],
     json: Json = False,
     deadline: DeadlineText = "10s",
 ) -> None:
-    """Free memory of a VE now: file cache goes, and what fits into swap. No limit changes, nothing is killed.
+    """Free memory of a VE now, without a limit.
 
-    Says how much was freed; status 1 when that is less than was asked for. Needs Linux 5.19 (memory.reclaim).
+    File cache goes, and what fits into swap. Nothing is killed. Says how much was freed; status 1 when that is less
+    than was asked for. Needs Linux 5.19 (memory.reclaim).
 
     Example: rctl reclaim web1 512M
     """

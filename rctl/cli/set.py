@@ -17,6 +17,20 @@ from .flags import (
     seconds,
     takes_limits,
 )
+from .verb import Changes
+
+
+class Set(Changes):
+    """``set``, whose help ends with every key that there is."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The keys, from the limits themselves."""
+        from ..limits import keys
+
+        below = {"io.max": "io.max", "hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
+        formatter.write_paragraph()
+        with formatter.section("Keys"):
+            formatter.write_text(" ".join(below.get(key, key) for key in keys()))
 
 
 @takes_limits
@@ -25,7 +39,7 @@ def set_limits(
         list[str],
         typer.Argument(
             metavar="VE... [KEY=VALUE...]",
-            help="VEs (names, /paths, patterns), then limits: memory.max=2G cpu.max=1.5",
+            help="Names, /paths or patterns, then limits: memory.max=2G cpu.max=1.5",
         ),
     ],
     dry_run: DryRun = False,
@@ -36,8 +50,11 @@ def set_limits(
 ) -> None:
     """Change limits of running VEs, all or nothing.
 
-    Each limit is KEY=VALUE with the kernel's name (memory.max=2G, cpu.max=1.5, "io.max=vda wbps=20MB/s") or a flag.
-    Memory below what is in use is reclaimed first, never killed for, unless --force.
+    Write a limit as KEY=VALUE with the kernel's name (memory.max=2G, cpu.max=1.5, "io.max=vda wbps=20MB/s"), or as an
+    option. When the VE uses more memory than its new limit, rctl frees memory first. Only with
+    --force may the kernel kill.
+
+    Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
     from ..adjust.engine import Options, adjust
     from ..cgroupfs.files import this_host

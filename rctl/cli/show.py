@@ -13,10 +13,14 @@ def show(
     names: Names,
     json: Json = False,
     interval: Annotated[
-        str | None, typer.Option("--interval", "-i", help="Watch for so long, and show the rates too: 1s, 500ms")
+        str | None,
+        typer.Option("--interval", "-i", metavar="TIME", help="Watch for this long and show rates, too: 1s, 500ms"),
     ] = None,
 ) -> None:
-    """Show limits, use, pressure, the room left, and which limit on the way up to the host binds."""
+    """Show limits, use, pressure and the room left.
+
+    Shows also which limits above the VE are tighter than its own.
+    """
     from ..cgroupfs.devices import disk_name
     from ..cgroupfs.tree import Tree
     from ..sample.levels import host_file

@@ -12,7 +12,9 @@ from ..errors import UsageError
 from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
-Prune = Annotated[bool, typer.Option("--prune", help="Then remove VEs that the spec does not name; none has processes")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
+]
 
 
 @contextmanager
@@ -34,9 +36,9 @@ def apply(
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Make VEs as a spec says: missing ones are made, only differences are written, all or nothing.
+    """Make VEs as a spec says, all or nothing.
 
-    With --prune, nothing is done when a VE that the spec does not name has processes; such VEs go last.
+    VEs that are missing are made. Only differences are written.
     """
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host
@@ -68,7 +70,10 @@ def diff(
     json: Json = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when anything differs")] = False,
 ) -> None:
-    """Show what apply would change, and change nothing."""
+    """Show what rctl apply would change.
+
+    + is a VE to make, ~ a change, - a VE to remove.
+    """
     from ..adjust.engine import Options
     from ..adjust.plan import Make, Remove
     from ..cgroupfs.files import this_host

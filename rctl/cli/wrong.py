@@ -66,7 +66,7 @@ _WORD_LEFT_OVER = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\
 _NO_VERB = re.compile(r"No such command (['\"])(.*?)\1\.?(?: Did you mean '.*)?", re.DOTALL)
 _NO_VALUE = re.compile(r"Option '(.*)' requires an argument\.?")
 _NO_NUMBER = re.compile(r"('.*') is not a valid (?:int|integer)(?: range)?\.?", re.DOTALL)
-_OUT_OF_RANGE = re.compile(r"(\S+) is not in the range (?:(\d+)<=)?x(?:>=(\d+))?(?:<=(\d+))?\.?")
+_OUT_OF_RANGE = re.compile(r"(\S+) is not in the range (\d+)<=x<=(\d+)\.?")
 
 
 def told(error: Any) -> str:
@@ -108,8 +108,7 @@ def _bad_value(text: str) -> str:
     if match := _NO_NUMBER.fullmatch(text):
         return f"{match[1]} is no whole number"
     if match := _OUT_OF_RANGE.fullmatch(text):
-        value, low, least, high = match.groups()
-        return f"{value} is out of range {low}..{high}" if high else f"{value} is too low: at least {least}"
+        return f"{match[1]} is out of range {match[2]}..{match[3]}"
     return text
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from rctl.cli import output
 from rctl.cli.app import app
+from rctl.limits import keys
 from tests.unit.shell import Shell
 
 WRONG = [
-    ("get", "name"),
-    ("get web1", "KEY"),
+    ("get", "VE is missing"),
+    ("get web1", "KEY is missing"),
     ("get web1 frob", "frob"),
     ("get web1 vcpus", "cpuset.cpus"),
     ("get web1 files.../x", "../x"),
@@ -30,7 +35,7 @@ WRONG = [
     ("rename web1", "new"),
     ("rename web1 a/b", "a/b"),
     ("rename /x web3", "/x"),
-    ("freeze", "names"),
+    ("freeze", "VE is missing"),
     ("thaw web1 --deadline x", "--deadline"),
     ("kill web1 --signal FROB", "FROB"),
     ("kill web1 --signal 999", "999"),
@@ -172,3 +177,29 @@ def test_each_new_verb_has_an_example_in_its_help(shell: Shell, verb: str) -> No
 def test_no_verb_is_there_twice() -> None:
     names = [command.name for command in app.registered_commands]
     assert len(names) == len(set(names))
+
+
+def _verbs(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
+    yield above
+    for name, command in getattr(group, "commands", {}).items():
+        if not command.hidden:
+            yield from _verbs(command, *above, name)
+
+
+VERBS = [*_verbs(get_command(app))]
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_help_is_for_people(shell: Shell, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    """No sentence is cut at 80 columns, no type of Python's stands for a value, no argument has a parameter's name."""
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = shell.run(*words, "--help")
+    assert status == 0
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert not re.search(r"[a-z,]\.\.\.\n|<str>|<int|[{}]", out)
+
+
+def test_help_of_set_lists_every_key(shell: Shell) -> None:
+    out = shell.run("set", "--help")[1]
+    for key in (*keys(), "hugetlb.2MB", "files.NAME"):
+        assert key in out.split("Keys:")[1].split() or key in ("hugetlb", "files")

@@ -136,7 +136,8 @@ def test_an_option_of_another_tool_is_answered_with_the_one_to_write(shell: Shel
     ("typed", "said"),
     [
         ("history web1", "web1: rctl history takes no such word. Leave it out. See rctl history --help"),
-        ("history --last 0", "--last: 0 is too low: at least 1."),
+        ("history --last 0", "--last: 0 is out of range 1..1000000."),
+        ("bench overhead --rounds 0", "--rounds: 0 is out of range 1..100."),
         ("undo --last 0", "--last: 0 is out of range 1..1000."),
         ("undo --last all", "--last: 'all' is no whole number."),
         ("attach web1 nginx", "PID: 'nginx' is no whole number."),

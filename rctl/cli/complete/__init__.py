@@ -14,8 +14,10 @@ import typer
 Shell = Literal["bash", "zsh", "fish"]
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish")]) -> None:
-    """Print the script that makes a shell complete rctl's verbs, VEs, limits and values.
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
+    """Print the script for completion in a shell.
+
+    It completes verbs, VEs, limits and values. Put it where the shell looks for it:
 
     bash: rctl completion bash >/etc/bash_completion.d/rctl
 

@@ -71,7 +71,7 @@ OPTIONS: dict[str, Offer] = {
     "clock": _words("auto", "instructions", "wall"),
     **dict.fromkeys(("include", "exclude", "collect"), names.ves),
     **dict.fromkeys(("folder", "web_config", "report", "output", "json"), _files),
-    **{flag: values.of_key(key) for flag, (key, _) in LIMIT_FLAGS.items()},
+    **{flag: values.of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
 }
 """What completes an option's value, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
 

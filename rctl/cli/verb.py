@@ -1,0 +1,40 @@
+"""What all verbs have in common: how their usage is written, and --quiet of those that change something."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperOption
+
+
+class Verb(TyperCommand):
+    """A verb, whose usage line is written as man pages write it."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """As Typer does, without the braces around what must be given."""
+        return [re.sub(r"^\{(.*)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+
+class Changes(Verb):
+    """A verb that changes something, and so may be told to say nothing about it."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.params.append(
+            TyperOption(
+                param_decls=["--quiet", "-q"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_be_quiet,
+                help="Say nothing when all went well",
+            )
+        )
+
+
+def _be_quiet(context: Any, parameter: Any, wanted: bool) -> None:
+    if wanted:
+        from .output import be_quiet
+
+        be_quiet()
