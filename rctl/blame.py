@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from . import elsewhere
+
 Hook = Callable[[type[Any], Any], Any]
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -31,6 +33,8 @@ _BELOW = {
     "files": 'files."memory.max" = "1G"',
 }
 """How to write a limit below whose key a part of the user's own follows."""
+_ALIKE = 0.75
+"""How alike a key must be, as difflib counts, to be offered in place of the one that was written."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -76,7 +80,7 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str]
     """
     limit = ".".join(keys)
     if last := unknown(reason):
-        return _no_such(f"{limit}.{last}".removeprefix("."), last, known, also)
+        return no_such(f"{limit}.{last}".removeprefix("."), known, also)
     if not limit:
         return plain(reason)
     below = [key for key in known if key.startswith(limit + ".")]
@@ -85,20 +89,26 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str]
         return f"{limit}: is a group of limits. Write {better}"
     if len(keys) > 1 and keys[0] in _BELOW and (reason.startswith("{") or (expected and expected[2] == "object")):
         return f"{limit}: is no group of limits. Write {_BELOW[keys[0]]}"
+    if reason.startswith("{"):
+        return f"{limit}: is one limit and no group. Give it one value"
     if value := _NO_WORD.fullmatch(reason):
         return f"{limit}: {value[1][:64]} is not possible. Write {' or '.join(_words(kind, keys))}"
     return f"{limit}: {plain(reason)}"
 
 
-def _no_such(key: str, last: str, known: Sequence[str], also: Mapping[str, str]) -> str:
+def no_such(key: str, known: Sequence[str], also: Mapping[str, str]) -> str:
+    """The refusal of a key that is none, with the one that is meant as far as that can be told."""
     from difflib import get_close_matches
 
-    if "." in last and key in known:
+    if key in known:
         return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
-    dotted = re.sub("[-_]", ".", key)
-    near = [also[key]] if key in also else [dotted] if dotted in known else get_close_matches(key[:80], known, 1)
+    if key.startswith("io.max."):
+        return f"{key[:80]}: there is no such rate. Write rbps, wbps, riops or wiops"
+    same = [name for name in known if elsewhere.plain(name) == elsewhere.plain(key)]
+    near = same or [also.get(key) or elsewhere.meant(key)]
+    near = near if near[0] else get_close_matches(key[:80], known, 1, _ALIKE)
     remedy = f". Did you mean {near[0]}?" if near else "."
-    return f"{key[:80]}: there is no such limit{remedy} See rctl schema"
+    return f"{key[:80]}: there is no such limit{remedy} See rctl set --help"
 
 
 def plain(reason: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
+from . import blame
 from .controllers import core, cpu, cpuset, hugetlb, io, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested
-from .limits import FILES, file_named, keys
+from .limits import ALSO, FILES, file_named, keys
 
 Word = tuple[str, str]
 """A key as ``limits.nest`` takes it, and its value as text. ``io.max`` is there once for each device."""
 
+_NO_LIMIT = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*\.(current|stat|events|local|peak|pressure|procs|freeze|type)")
+"""Interface files that hold no limit."""
 _KEYS = {cpu.BURST: "cpu.burst", cpuset.PARTITION: "cpuset.partition", pressure.SWITCH: "files.cgroup.pressure"}
 
 
@@ -52,7 +56,9 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
             raise UsageError(str(error)) from None
     if key in (normal := defaults()):
         return [normal[key]]
-    raise UsageError(f"{key!r}: there is no such limit. Known are {', '.join(keys())}")
+    if _NO_LIMIT.fullmatch(key):
+        raise UsageError(f"{key}: is no limit. To print any interface file, write files.{key}")
+    raise UsageError(blame.no_such(key, keys(), ALSO))
 
 
 def exactly(name: str, entry: str) -> str:

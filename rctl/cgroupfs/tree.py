@@ -82,6 +82,11 @@ class Tree:
         try:
             return self.walk(path)
         except NotFoundError as error:
+            if name.startswith(f"{self.mount.point}/"):
+                below = name.removeprefix(self.mount.point)
+                raise NotFoundError(
+                    f"{name}: there is no such cgroup. Write its path below the mount: {below}"
+                ) from None
             if name == path:
                 raise
             raise NotFoundError(f"{name}: there is no such VE ({str(error).split(':')[0]}). See rctl ls") from None

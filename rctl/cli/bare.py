@@ -17,13 +17,17 @@ class Run(Verb):
     """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer does. Raises UsageError when no word before ``--`` is the name."""
+        """As Typer does. Raises UsageError when no word before ``--`` is the name, or one is a limit."""
         from ..errors import UsageError
 
         before = args[: args.index("--")] if "--" in args else list(args)
-        name = self.make_parser(ctx).parse_args(list(before))[0].get("name")
+        given = self.make_parser(ctx).parse_args(list(before))[0]
+        name = given.get("name")
         if not isinstance(name, str) and not {"--help", "-h"}.intersection(before):
             raise UsageError("run: the VE's name is missing. Write: rctl run NAME -- CMD")
+        between = given.get("command") if "--" in args else None
+        if limit := next((word for word in between or () if "=" in word), ""):
+            raise UsageError(f"run: {limit}: a limit needs an option before it. Write: --limit {limit}")
         return super().parse_args(ctx, args)
 
 

@@ -60,13 +60,15 @@ def set_limits(
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
     from ..errors import UsageError
-    from ..limits import decode
+    from ..limits import decode, keys
     from .output import progress, report, warn
 
     names = [word for word in words if is_ve(word)]
     wanted = asked([word for word in words if not is_ve(word)], flags)
     if not names:
         raise UsageError("set: no VE given. Write: rctl set NAME memory.max=2G")
+    if not wanted and (key := next((name for name in names if name in keys()), "")):
+        raise UsageError(f"set: {key}: its value is missing. Write: {key}=VALUE, in one word")
     if not wanted:
         raise UsageError("set: no limit given. Write: rctl set NAME memory.max=2G")
     host = this_host()

@@ -172,8 +172,8 @@ def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> Acco
     with tree.open_ve(old) as ve:
         if life.processes(ve) or ve.children():
             raise BusyError(
-                f"{old}: the kernel renames no cgroup, and processes that are moved leave their memory charged to the "
-                f"old one. Stop them first, or name it otherwise: rctl label {old} name={new}"
+                f"{old}: has processes or cgroups in it, and the kernel cannot rename a cgroup. "
+                f"Stop them first, or give it a label: rctl label {old} name={new}"
             )
         inode = ve.ino
 

@@ -120,7 +120,7 @@ def test_an_empty_ve_gets_another_name_with_its_limits(shell: Shell) -> None:
 
 
 def test_a_ve_with_processes_keeps_its_name(shell: Shell) -> None:
-    assert "the kernel renames no cgroup" in shell.refused("rename", "web1", "web3", status=1)
+    assert "the kernel cannot rename a cgroup" in shell.refused("rename", "web1", "web3", status=1)
     assert "exists already" in shell.refused("rename", "web2", "web1", status=1)
     assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web2"}
 

@@ -257,7 +257,7 @@ def test_keys_with_dots_become_nested(pairs: dict[str, Any], nested: dict[str, A
         ({"cpuset": 5, "cpuset.cpus": 6}, "cpuset.cpus: given twice"),
         ({"memory.max": 6, "memory": 5}, "memory: given twice"),
         ({"io.max.vda": "x", "io.max": "vda rbps=6"}, "io.max: clashes with another limit"),
-        ({"io.max": "vda rbps=5 rbps=6"}, "io.max: 'vda rbps=5 rbps=6' is not understood. Write it like"),
+        ({"io.max": "vda rbps=5 rbps=6"}, "io.max: 'vda rbps=5 rbps=6' is not understood. Write it in quotes"),
         ({"io.max": "vda"}, "io.max: 'vda' is not understood"),
         ({"io.max": ""}, "io.max: '' is not understood"),
         ({"io.max": "vda rbps"}, "io.max: 'vda rbps' is not understood"),

@@ -156,3 +156,62 @@ def test_kill_takes_a_signal_as_kill_does(shell: Shell, typed: str) -> None:
     status, out, err = shell.run(*typed.split())
     assert (status, err) == (0, "")
     assert out == "web2: SIGKILL sent to 0 process(es)\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("MemoryMax", "memory.max"),
+        ("CPUQuota", "cpu.max (a number of CPUs)"),
+        ("TasksMax", "pids.max"),
+        ("AllowedCPUs", "cpuset.cpus"),
+        ("IOReadBandwidthMax", "io.max ('vda rbps=20MB/s wiops=500')"),
+        ("Memory.Max", "memory.max"),
+        ("memory.limit_in_bytes", "memory.max"),
+        ("memory.memsw.limit_in_bytes", "memory.swap.max (swap alone, not memory plus swap)"),
+        ("cpu.cfs_quota_us", "cpu.max (a number of CPUs)"),
+        ("cpu.shares", "cpu.weight (1 to 10000; a new VE has 100)"),
+        ("pids-limit", "pids.max"),
+        ("physpages", "memory.max"),
+        ("mem.max", "memory.max"),
+        ("memory.limit", "memory.max"),
+        ("memory.maxx", "memory.max"),
+    ],
+)
+def test_another_tools_key_is_answered_with_the_one_to_write(shell: Shell, key: str, meant: str) -> None:
+    assert f"there is no such limit. Did you mean {meant}? See rctl set --help" in shell.refused(
+        "set", "web1", f"{key}=5"
+    )
+
+
+def test_a_key_that_is_like_none_gets_no_guess(shell: Shell) -> None:
+    assert shell.refused("set", "web1", "frob=5") == "rctl: frob: there is no such limit. See rctl set --help\n"
+    assert shell.refused("get", "web1", "frob") == "rctl: frob: there is no such limit. See rctl set --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["set", "web1", "memory.max", "1G"], "memory.max: its value is missing. Write: memory.max=VALUE, in one word"),
+        (["set", "web1", "io.max=sda", "rbps=1M"], "Write it in quotes, as one: 'vda rbps=20M wiops=500'"),
+        (
+            ["set", "web1", "io.max=sda read=1M"],
+            "there is no such rate. Write rbps, wbps, riops or wiops",
+        ),
+        (["set", "web1", "cpu.max=50000 100000"], "is a quota and a period, as the kernel has them. Write CPUs: 0.5"),
+        (["set", "web1", "cpu.max=max 100000"], "Write CPUs: max"),
+        (["set", "web1", "cpu.weight.nice=1"], "cpu.weight: is one limit and no group. Give it one value"),
+        (
+            ["run", "web3", "memory.max=1G", "--", "true"],
+            "a limit needs an option before it. Write: --",
+        ),
+        (["get", "web1", "memory.current"], "is no limit. To print any interface file, write files.memory.current"),
+    ],
+)
+def test_what_is_nearly_right_is_answered_with_what_is_right(shell: Shell, words: list[str], said: str) -> None:
+    assert said in shell.refused(*words)
+
+
+def test_a_path_with_the_mount_in_it_is_answered_with_the_path_below(shell: Shell) -> None:
+    err = shell.refused("set", "/sys/fs/cgroup/rctl-web1", "pids.max=5", status=1)
+    assert err.endswith("there is no such cgroup. Write its path below the mount: /rctl-web1\n")
