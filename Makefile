@@ -6,19 +6,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 KERNELS ?= 5.10 6.1 6.12 7
 ARGS ?=
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
+# A Python that is too old is told of before anything is installed; where there is none, packages installs Debian's.
 packages:
+	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "setup: $(PYTHON) is older than 3.11, or does not run. Name another one: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
 	@tests/lab/packages
 
 setup: .venv/stamp ## Install missing system packages and the virtual environment in .venv
 
 .venv/stamp: pyproject.toml requirements.txt | packages
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "setup: $(PYTHON) is older than 3.11 or missing. Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo "setup: there is no $(PYTHON). Name the one that you have: make PYTHON=python3 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "setup: installing Python packages into .venv"
 	@mkdir -p .venv; date +%s >.venv/began
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \

@@ -103,7 +103,7 @@ def play_in_lab(out: Printer) -> int:
         begin = time.monotonic()
         status = lab.run(
             ["python", "examples/demo.py", "--here", "--width", str(out.width), *(["--color"] if out.color else [])],
-            deadline=240,
+            deadline=900,
         )
         out.stage(f"the lab is gone again, after {time.monotonic() - begin:.0f} s")
     except lab.LabError as error:
