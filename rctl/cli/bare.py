@@ -95,10 +95,8 @@ def run(
         bare.apply(tree, {name: limits}, host, options, start=job.start)
         if remove and not detach:
             status = job.wait()
-            with tree.open_ve(name) as ve:
-                if died := bare.killed_for_memory(ve, name):
-                    warn(died)
-            bare.remove(tree, name, kill=True)
+            if died := bare.end(tree, name, job.ino):
+                warn(died)
     if detach:
         done(as_json({"pid": job.pid, "ve": name}) if json else str(job.pid))
     elif status:

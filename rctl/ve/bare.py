@@ -137,6 +137,19 @@ def would_go(tree: Tree, name: str) -> str:
     return ", ".join(["would be removed", *parts])
 
 
+def end(tree: Tree, name: str, ino: int) -> str | None:
+    """Remove a VE with all that is in it, unless somebody did so, or made another one of its name. See ``remove``.
+
+    Returns the line of ``killed_for_memory``.
+    """
+    with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
+        if ve.ino == ino:
+            died = killed_for_memory(ve, name)
+            life.take_away(ve, Remove(ve.path, kill=True), 10.0)
+            return died
+    return None
+
+
 def killed_for_memory(ve: Cgroup, name: str) -> str | None:
     """A line for people when the kernel has killed in the VE for want of memory (``memory.events``)."""
     killed = flat_keyed(ve.read_if_there("memory.events") or "").get("oom_kill", 0)

@@ -42,20 +42,21 @@ class Command:
     """A command that the engine starts, as the last step of its transaction. Use ``start`` as ``Around.start``.
 
     ``beside``: in a child, whose process id is ``pid`` then; else the calling process becomes it. ``detach``: the child
-    lets go of the terminal. ``tell`` hears what people should know before.
+    lets go of the terminal. ``tell`` hears what people should know before. ``ino``: the VE's, once it is started.
     """
 
     def __init__(
         self, program: str, words: Sequence[str], *, beside: bool, detach: bool, tell: Callable[[str], object]
     ) -> None:
         self.program, self.words, self.beside, self.detach, self.tell = program, words, beside, detach, tell
-        self.pid = 0
+        self.pid = self.ino = 0
         self._mask: set[int | signal.Signals] = set()
 
     def start(self, ve: Cgroup, journal: Journal, commit: Callable[[], None], notes: Sequence[str]) -> None:
         """Start it. Raises RctlError when it cannot be started; no process of it is left in the VE then."""
         for note in notes:
             self.tell(note)
+        self.ino = ve.ino
         if self.beside:
             self._fork(ve, journal, commit)
         else:
@@ -86,6 +87,7 @@ class Command:
     def _fork(self, ve: Cgroup, journal: Journal, commit: Callable[[], None]) -> None:
         """What keeps the child from starting comes back through a pipe that a program that starts closes."""
         trouble, report = os.pipe()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may ignore it: then no end of a child is ever told
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
         started = False
         try:

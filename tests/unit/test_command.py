@@ -1,0 +1,52 @@
+"""A command that rctl starts beside itself: as real processes, without entering a VE; and the end of its VE."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rctl.ve import bare
+from tests.unit.fake_kernel import FakeKernel
+
+PROGRAM = """
+import sys, types
+from rctl.ve import command
+
+class Journal:
+    def hand_over(self): pass
+
+command.enter = lambda ve: None
+job = command.Command("/bin/sh", ["sh", "-c", "exit 7"], beside=True, detach=False, tell=print)
+job.start(types.SimpleNamespace(ino=2), Journal(), lambda: None, [])
+sys.exit(job.wait())
+"""
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN], ids=["default", "ignored"])
+def test_run_ends_as_its_command_also_where_the_caller_ignores_the_end_of_children(handler: signal.Handlers) -> None:
+    def inherited() -> None:
+        os.chdir("/")
+        signal.signal(signal.SIGCHLD, handler)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], preexec_fn=inherited, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_a_ve_that_was_made_again_under_the_name_outlives_the_command_of_the_first() -> None:
+    kernel = FakeKernel()
+    kernel.make("/rctl-job")
+    first = kernel.node("/rctl-job").ino
+    with kernel.installed() as tree:
+        bare.remove(tree, "job")
+        kernel.make("/rctl-job", procs=(7,))
+        assert bare.end(tree, "job", first) is None
+        assert kernel.node("/rctl-job").procs == {7}
+        bare.end(tree, "job", kernel.node("/rctl-job").ino)
+        assert "rctl-job" not in kernel.root.children
+        assert bare.end(tree, "job", first) is None
