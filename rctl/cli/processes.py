@@ -107,14 +107,15 @@ def kill(
     Example: rctl kill web1 --signal HUP
     """
     from ..cgroupfs.tree import Tree
-    from ..ve.processes import send, signal_number
+    from ..ve.processes import send, signal_name, signal_number
     from .output import as_json, done, say
 
     number = signal_number(signal)
     with Tree.open() as tree:
         told = send(tree, tree.match(names), number)
+    sent = signal_name(number)
     if json:
-        say(as_json({"signal": number.name, "processes": told}))
+        say(as_json({"signal": sent, "processes": told}))
         return
     for name, count in told.items():
-        done(f"{name}: {number.name} sent to {count} process(es)")
+        done(f"{name}: {sent} sent to {count} process(es)")

@@ -30,8 +30,8 @@ def reclaim(
 
     try:
         asked = Size.parse(size).amount
-    except ValueError as error:
-        raise UsageError(f"reclaim: {error}") from None
+    except ValueError:
+        raise UsageError(f"reclaim: {size[:64]!r} is not understood. Write it like 512M or 1.5G") from None
     if asked is MAX or not asked:
         raise UsageError(f"reclaim: {size}: say how much. Write it like 512M")
     wait = seconds(deadline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from .. import words
 from ..adjust import life
@@ -191,16 +191,21 @@ def label(
     tree: Tree, names: Iterable[str], pairs: Mapping[str, str], remove: Iterable[str] = ()
 ) -> dict[str, dict[str, str]]:
     """Set and remove labels of VEs, all or nothing. Returns all labels of each. Raises as ``labels.put``."""
-    with ExitStack() as stack:
-        ves = [(name, stack.enter_context(tree.open_ve(name))) for name in names]
-        before = [labels.of(ve) for _, ve in ves]
-        try:
-            for _, ve in ves:
-                if pairs or remove:
-                    labels.put(ve, pairs, frozenset(remove))
-        except BaseException:
-            for (_, ve), old in zip(ves, before, strict=True):
-                with suppress(RctlError):
-                    labels.put(ve, old, frozenset(labels.of(ve)))
-            raise
-        return {name: labels.of(ve) for name, ve in ves}
+    gone = frozenset(remove) - pairs.keys()
+    before: dict[str, dict[str, str]] = {}
+    for name in names:
+        with tree.open_ve(name) as ve:
+            before[name] = labels.of(ve)
+    begun: list[str] = []
+    try:
+        for name in before if pairs or gone else ():
+            begun.append(name)
+            with tree.open_ve(name) as ve:
+                labels.put(ve, pairs, gone)
+    except BaseException:
+        for name in begun:
+            with suppress(RctlError), tree.open_ve(name) as ve:
+                labels.put(ve, before[name], frozenset(labels.of(ve)))
+        raise
+    after = {name: sorted((old | dict(pairs)).items()) for name, old in before.items()}
+    return {name: {key: value for key, value in found if key not in gone} for name, found in after.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
@@ -13,8 +14,10 @@ from ..adjust import life
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import UsageError
+from ..errors import GoneError, NotFoundError, UsageError
 
+_SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*)([+-][0-9]{1,2})?|([0-9]{1,3})", re.ASCII)
+_SIGNALS = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
 _ROUNDS = 10
 """So many times those are looked for that were forked meanwhile."""
 _AT_ONCE = 200
@@ -58,18 +61,28 @@ def _process(name: str, pid: int) -> Process | None:
     return None
 
 
-def signal_number(text: str) -> signal.Signals:
-    """A signal by name or number: ``TERM``, ``SIGTERM``, ``15``. Raises UsageError."""
+def signal_number(text: str) -> int:
+    """A signal by name or number, as ``kill -l`` shows them: ``TERM``, ``SIGTERM``, ``15``, ``RTMIN+3``.
+
+    Raises UsageError.
+    """
+    match = _SIGNAL.fullmatch(text.upper())
+    name, more, number = match.groups() if match else (None, None, None)
+    found = int(number) if number else _SIGNALS.get(name or "", 0) + int(more or 0)
+    if found not in signal.valid_signals() or (more and name not in ("RTMIN", "RTMAX")):
+        raise UsageError(f"--signal: {text[:32]!r} is no signal. Write it like TERM, HUP or 9; see kill -l")
+    return found
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM``; those without a name of their own by their place after the first: ``SIGRTMIN+3``."""
     try:
-        if text.isdecimal():
-            return signal.Signals(int(text))
-        upper = text.upper()
-        return signal.Signals[upper if upper.startswith("SIG") else f"SIG{upper}"]
-    except (KeyError, ValueError):
-        raise UsageError(f"--signal: {text[:32]!r} is no signal. Write it like TERM, HUP or 9; see kill -l") from None
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
-def send(tree: Tree, names: Iterable[str], number: signal.Signals) -> Mapping[str, int]:
+def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
     """Send a signal to all processes of VEs, and of cgroups below. Returns how many got it, by VE.
 
     SIGKILL goes by ``cgroup.kill`` where there is one (Linux 5.14), which no fork escapes. Other signals go by process
@@ -79,15 +92,21 @@ def send(tree: Tree, names: Iterable[str], number: signal.Signals) -> Mapping[st
     Raises NotFoundError for a VE that is not there and UsageError for one that rctl itself runs in: then no process
     got it.
     """
-    with ExitStack() as stack:
-        ves = [(name, stack.enter_context(tree.open_ve(name))) for name in names]
-        for name, ve in ves:
+    inodes: dict[str, int] = {}
+    for name in names:
+        with tree.open_ve(name) as ve:
             if os.getpid() in life.processes(ve):
                 raise UsageError(f"{name}: this rctl runs in it, and would be hit, too. Run it from outside of the VE")
-        return {name: _send(ve, number) for name, ve in ves}
+            inodes[name] = ve.ino
+    told = dict.fromkeys(inodes, 0)
+    for name, ino in inodes.items():
+        with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
+            if ve.ino == ino:
+                told[name] = _send(ve, number)
+    return told
 
 
-def _send(ve: Cgroup, number: signal.Signals) -> int:
+def _send(ve: Cgroup, number: int) -> int:
     threaded = ve.read_if_there(core.PROCS) is None  # such a one refuses cgroup.kill
     if number == signal.SIGKILL and ve.has(core.KILL) and not threaded:
         count = len(life.processes(ve))
@@ -105,7 +124,7 @@ def _send(ve: Cgroup, number: signal.Signals) -> int:
     return len(told)
 
 
-def _signalled(ve: Cgroup, pids: Iterable[int], number: signal.Signals) -> set[int]:
+def _signalled(ve: Cgroup, pids: Iterable[int], number: int) -> set[int]:
     """Those of the processes that got the signal."""
     told = set()
     with ExitStack() as stack:

@@ -177,6 +177,7 @@ class FakeKernel:
         self.broken: Callable[[Operation], int | None] = lambda operation: None
         self.watch: Callable[[Operation], None] = lambda operation: None
         self.fds: dict[int, tuple[Node, str | None]] = {}
+        self.most_open = 0
         self.journal_fds: set[int] = set()
         self._next_fd = FIRST_FD
 
@@ -549,6 +550,7 @@ class Calls:
         kernel = self._kernel
         kernel._next_fd += 1
         kernel.fds[kernel._next_fd] = (node, file)
+        kernel.most_open = max(kernel.most_open, len(kernel.fds))
         return kernel._next_fd
 
     def open(self, name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:

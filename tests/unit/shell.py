@@ -11,6 +11,7 @@ import pytest
 
 from rctl import cli
 from rctl.cgroupfs import devices
+from rctl.cli import output
 from tests.unit.fake_kernel import FakeKernel, state_folder
 
 
@@ -51,6 +52,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     kernel.make("/rctl-web2")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "resolve", _resolve)
+    monkeypatch.setattr(output, "_quiet", False)
     monkeypatch.delenv("RCTL_TREE", raising=False)
     with state_folder() as state, kernel.installed():
         monkeypatch.setenv("RCTL_STATE", state.keep)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
-from rctl.cli import output
+from rctl.cgroupfs import labels
+from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cli.app import app
+from rctl.errors import RctlError
 from rctl.limits import keys
 from tests.unit.shell import Shell
 
@@ -39,6 +41,11 @@ WRONG = [
     ("thaw web1 --deadline x", "--deadline"),
     ("kill web1 --signal FROB", "FROB"),
     ("kill web1 --signal 999", "999"),
+    ("kill web1 --signal 0", "'0'"),
+    ("kill web1 --signal 32", "'32'"),
+    ("kill web1 --signal TERM+1", "TERM+1"),
+    ("kill web1 --signal RTMIN+31", "RTMIN+31"),
+    ("kill web1 --signal \u0669", "is no signal"),
     ("label env=prod", "no VE given"),
     ("label web1 =x", "''"),
     ("label web1 a b=c", "no such VE"),
@@ -119,6 +126,33 @@ def test_an_empty_ve_gets_another_name_with_its_limits(shell: Shell) -> None:
     assert shell.kernel.get("/rctl-web3", "pids.max") == "5"
 
 
+@pytest.mark.parametrize("typed", ["RTMIN+3", "SIGRTMIN+3", "37", "rtmax-27"])
+def test_kill_knows_the_signals_that_kill_l_shows(shell: Shell, typed: str) -> None:
+    assert shell.run("kill", "web2", "--signal", typed) == (0, "web2: SIGRTMIN+3 sent to 0 process(es)\n", "")
+
+
+@pytest.mark.parametrize("words", [["label", "many*", "a=b"], ["kill", "many*"], ["export", "many*"]])
+def test_many_ves_need_few_open_files(shell: Shell, words: list[str]) -> None:
+    for number in range(40):
+        shell.kernel.make(f"/rctl-many{number}")
+    assert shell.run(*words)[::2] == (0, "")
+    assert shell.kernel.most_open < 10
+
+
+def test_labels_of_all_ves_or_of_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("label", "web1", "env=test")
+    real = labels.put
+
+    def put(cgroup: Cgroup, pairs: Mapping[str, str], without: frozenset[str] = frozenset()) -> bool:
+        if cgroup.path == "/rctl-web2" and pairs:
+            raise RctlError("no room")
+        return real(cgroup, pairs, without)
+
+    monkeypatch.setattr(labels, "put", put)
+    assert shell.run("label", "web1", "web2", "env=prod", "x=y") == (1, "", "rctl: no room\n")
+    assert json.loads(shell.run("label", "web1", "--json")[1]) == {"web1": {"env": "test"}}
+
+
 def test_a_ve_with_processes_keeps_its_name(shell: Shell) -> None:
     assert "the kernel cannot rename a cgroup" in shell.refused("rename", "web1", "web3", status=1)
     assert "exists already" in shell.refused("rename", "web2", "web1", status=1)
@@ -145,7 +179,6 @@ def test_rm_dry_run_says_what_would_go(shell: Shell) -> None:
 
 
 def test_quiet_says_nothing_but_what_went_wrong(shell: Shell) -> None:
-    shell.monkeypatch.setattr(output, "_quiet", False)
     assert shell.run("set", "web1", "pids.max=5", "--quiet") == (0, "", "")
     assert shell.run("undo", "-q") == (0, "", "")
     assert shell.run("rm", "web2", "-q") == (0, "", "")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +18,7 @@ from rctl.adjust.state import State, make
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError, RollbackError, unforeseen
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
+from tests.unit.few_files import few_open_files
 
 PIDS = Set("/rctl-web1", "pids.max", "max", "50")
 LOW = Set("/rctl-web1", "memory.low", "0", "4096")
@@ -210,19 +208,6 @@ def test_a_good_journal_is_not_set_aside_for_want_of_open_files(kernel: FakeKern
     assert told == ["recovered 20261122-1 (rctl set web1): rolled back to what was there before"]
     assert said
     assert all("may open no more files. Raise its limit" in line for line in said)
-
-
-@contextmanager
-def few_open_files(spare: int) -> Iterator[None]:
-    """Within, so many more files may be opened than are open already."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open("/", os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_journal_set_aside_replaces_none_that_was_before(tree: Tree, state: State) -> None:
