@@ -22,6 +22,7 @@ _EXACT = 4
 """Up to so many digits a pattern holds a number to its highest value; above, to how many digits that has."""
 _LETTERS = "KMGTPE"
 _SUFFIXES = ("", "us", "ms", "s", "min", "h", "m", "B", *(a + b for a in _LETTERS for b in ("", "B", "iB", "i")))
+_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
 _FLAGS = "0", "1", "true", "false", "yes", "no", "on", "off"
 
 
@@ -44,7 +45,7 @@ def schema() -> dict[str, Any]:
     }
     limits["properties"]["labels"] |= {
         "propertyNames": {"pattern": f"^{label.KEY.pattern}$"},
-        "additionalProperties": {"type": "string", "maxLength": label.LONGEST},
+        "additionalProperties": {"type": "string", "maxLength": label.LONGEST, "pattern": f"^{_PRINTABLE}*$"},
     }
     limits["properties"]["hugetlb"]["propertyNames"] = {"pattern": f"^{hugetlb.KEY.pattern}$"}
     limits["properties"]["files"]["propertyNames"] = {
@@ -52,6 +53,7 @@ def schema() -> dict[str, Any]:
         "maxLength": 128,
         "not": {"enum": sorted(core.NO_LIMITS)},
     }
+    limits["properties"]["files"]["additionalProperties"] |= {"pattern": f"^{_PRINTABLE}+$"}
     partition = definitions["Cpuset"]["properties"]["partition"]
     partition["enum"] = [DEFAULT, *partition["enum"]]
     disk = definitions["Io"]["properties"]["max"]

@@ -94,6 +94,9 @@ BAD = [
     '[ve.web]\nfiles."memory.reclaim" = 5000',
     '[ve.web]\nfiles."../x" = 5',
     '[ve.web]\nfiles."memory.max" = 1.5',
+    '[ve.web]\nfiles."misc.max" = ""',
+    '[ve.web]\nfiles."misc.max" = "a\\nb"',
+    '[ve.web]\nlabels.env = "a\\tb"',
 ]
 
 
