@@ -12,6 +12,8 @@ from functools import cached_property
 from .units import Ranges
 
 Reader = Callable[[str], str]
+_ABSENT = (FileNotFoundError, PermissionError)
+"""Not here, or not for us. Whatever else happens when a file is read says nothing of the host."""
 _PARITY = re.compile(r"^md\S* : active .*\braid[456] ")
 
 
@@ -41,7 +43,7 @@ class Host:
         """Whether zswap is on (https://docs.kernel.org/admin-guide/mm/zswap.html)."""
         try:
             return self._read("/sys/module/zswap/parameters/enabled").strip() == "Y"
-        except OSError:
+        except _ABSENT:
             return False
 
     @cached_property
@@ -49,7 +51,7 @@ class Host:
         """The array of each member of RAID 4, 5 and 6, both by kernel name (md(4), /proc/mdstat)."""
         try:
             lines = self._read("/proc/mdstat").splitlines()
-        except FileNotFoundError:
+        except _ABSENT:
             return {}
         arrays = [line.split() for line in lines if _PARITY.search(line)]
         return {word.partition("[")[0]: words[0] for words in arrays for word in words if "[" in word}
@@ -70,7 +72,7 @@ class Host:
         try:
             numbers = Ranges.parse(self._read("/sys/devices/system/node/online")).numbers
             lists = {n: self._read(f"/sys/devices/system/node/node{n}/cpulist") for n in numbers}
-        except OSError:
+        except _ABSENT:
             return {0: self.cpus}
         online = set(self.cpus)
         return {n: tuple(c for c in Ranges.parse(text).numbers if c in online) for n, text in lists.items()}

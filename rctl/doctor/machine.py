@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..errors import OUT_OF
+
 
 class Machine:
     """``root``: the folder that holds /proc, /sys and /run; unset: this host."""
@@ -16,16 +18,24 @@ class Machine:
         try:
             with open(self.root + path, encoding="utf-8", errors="replace") as file:
                 return file.read()
-        except OSError:
+        except OSError as error:
+            _raise_if_out_of(error)
             return None
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder, sorted; nothing when it cannot be listed."""
         try:
             return sorted(os.listdir(self.root + folder))
-        except OSError:
+        except OSError as error:
+            _raise_if_out_of(error)
             return []
 
     def has_folder(self, path: str) -> bool:
         """Whether the folder is there."""
         return os.path.isdir(self.root + path)
+
+
+def _raise_if_out_of(error: OSError) -> None:
+    """Raise an error of a limit of this process or machine: nothing is absent for that."""
+    if error.errno in OUT_OF:
+        raise error

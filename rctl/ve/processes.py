@@ -14,7 +14,7 @@ from ..adjust import life
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import GoneError, NotFoundError, UsageError
+from ..errors import OUT_OF, GoneError, NotFoundError, UsageError
 
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*)([+-][0-9]{1,2})?|([0-9]{1,3})", re.ASCII)
 _SIGNALS = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
@@ -51,14 +51,19 @@ def listing(tree: Tree, names: Iterable[str]) -> list[Process]:
 def _process(name: str, pid: int) -> Process | None:
     import psutil
 
-    with suppress(psutil.Error, OSError):
+    try:
         process = psutil.Process(pid)
         with process.oneshot():
             times = process.cpu_times()
             command = " ".join(process.cmdline()) or f"[{process.name()}]"
             spent = round(times.user + times.system, 2)
             return Process(name, pid, process.username(), spent, process.memory_info().rss, command)
-    return None
+    except psutil.Error:
+        return None
+    except OSError as error:
+        if error.errno in OUT_OF:
+            raise
+        return None
 
 
 def signal_number(text: str) -> int:

@@ -1,0 +1,56 @@
+"""Where no file can be opened any more, that is said; nothing counts as absent for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from rctl.doctor.machine import Machine
+from rctl.host import Host
+from rctl.ve import processes
+from tests.unit.few_files import few_open_files
+
+
+def host(number: int) -> Host:
+    """A host that tells its CPUs and answers this errno to all else."""
+
+    def read(path: str) -> str:
+        if path.endswith("/cpu/online"):
+            return "0-1\n"
+        raise OSError(number, os.strerror(number), path)
+
+    return Host(read)
+
+
+FACTS: dict[str, tuple[Callable[[Host], object], object]] = {
+    "zswap": (lambda host: host.zswap, False),
+    "arrays": (lambda host: host.raid5, {}),
+    "nodes": (lambda host: host.nodes, {0: (0, 1)}),
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_host_lacks_nothing_for_want_of_open_files(fact: str) -> None:
+    look, absent = FACTS[fact]
+    assert look(host(errno.ENOENT)) == absent
+    with pytest.raises(OSError, match="Too many open files"):
+        look(host(errno.EMFILE))
+
+
+LOOKS: dict[str, Callable[[], object]] = {
+    "doctor reads": lambda: Machine().read("/proc/self/mountinfo"),
+    "doctor lists": lambda: Machine().names("/sys/block"),
+    "ps": lambda: processes._process("web1", os.getpid()),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_is_there_is_not_left_out_for_want_of_open_files(look: str) -> None:
+    psutil.Process().oneshot()  # loaded by now
+    assert LOOKS[look]() is not None
+    with few_open_files(0), pytest.raises(OSError, match="Too many open files"):
+        LOOKS[look]()
