@@ -99,7 +99,7 @@ def test_refusal_tells_every_ve_and_changes_none(ve: Ve, other: Ve) -> None:
         (["undo"], 1, "undo: nothing left to undo"),
         (["rm", "/system.slice"], 2, "/system.slice: not a VE of rctl's own"),
         (["run", "web1", "--", "no-such-program"], 2, "no-such-program: no such program"),
-        (["frobnicate"], 2, "No such command"),
+        (["frobnicate"], 2, "frobnicate: there is no such verb"),
     ],
 )
 def test_errors_are_one_line(words: list[str], status: int, start: str) -> None:

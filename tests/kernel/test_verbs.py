@@ -121,7 +121,7 @@ def test_rename_is_for_empty_ves(ve: Ve, tree: Tree) -> None:
     rctl("label", "web1", "env=prod")
     limits = {name: text for name, text in ve.snapshot().items() if name != "parent"}
     worker = sleeper(ve.dir)
-    fails(rctl("rename", "web1", "web5"), 1, "web1: the kernel renames no cgroup")
+    fails(rctl("rename", "web1", "web5"), 1, "web1: has processes or cgroups in it")
     os.kill(worker.pid, signal.SIGKILL)
     until(lambda: ve.count("cgroup.events", "populated") == 0, "its end", 10)
     assert rctl("rename", "web1", "web5").status == 0
