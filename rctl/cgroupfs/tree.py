@@ -192,7 +192,7 @@ class Tree:
                 if has is not None and fnmatch.fnmatchcase(has, value):
                     found.append(name)
         if not found:
-            raise NotFoundError(f"{pattern!r}: no VE has such a label. See rctl label")
+            raise NotFoundError(f"{pattern!r}: no VE has such a label. See rctl label '*'")
         return found
 
     def _below(self, pattern: str, tell: Callable[[str], object]) -> list[str]:

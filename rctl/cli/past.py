@@ -93,6 +93,9 @@ def history(
     if json:
         say(as_json(shown))
         return
+    if not shown:
+        warn("no adjustments yet")
+        return
     rows = [
         (
             record.id,

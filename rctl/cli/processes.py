@@ -34,12 +34,15 @@ def ps(
     from ..cgroupfs.tree import Tree
     from ..units import human_size
     from ..ve.processes import listing
-    from .output import as_json, columns, say
+    from .output import as_json, columns, say, warn
 
     with Tree.open() as tree:
         found = listing(tree, tree.match(names) if names else tree.names())
     if json:
         say(as_json(found))
+        return
+    if not found:
+        warn("no processes in these VEs")
         return
     rows = [(p.ve, str(p.pid), p.user, _clock(p.cpu), human_size(p.memory), p.command) for p in found]
     columns(HEAD, rows, right=frozenset({1, 3, 4}))

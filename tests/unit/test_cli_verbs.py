@@ -236,3 +236,9 @@ def test_help_of_set_lists_every_key(shell: Shell) -> None:
     out = shell.run("set", "--help")[1]
     for key in (*keys(), "hugetlb.2MB", "files.NAME"):
         assert key in out.split("Keys:")[1].split() or key in ("hugetlb", "files")
+
+
+def test_an_empty_list_is_a_line_and_no_head(shell: Shell) -> None:
+    assert shell.run("history") == (0, "", "rctl: no adjustments yet\n")
+    assert shell.run("ps", "web2") == (0, "", "rctl: no processes in these VEs\n")
+    assert shell.run("history", "--json") == shell.run("ps", "web2", "--json") == (0, "[]\n", "")
