@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ def undo(
 
     --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit was
     changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs only with
-    an ID or --force.
+    an ID or --force. With --last, --json prints a list.
     """
     from msgspec.structs import asdict
 
@@ -52,22 +52,28 @@ def undo(
             records = choose.newest_of(state, tree, host.boot_id, ve, last)
         else:
             records = choose.newest(state, tree, host.boot_id, last)
-        for number, record in enumerate(records):
-            line = f"{'would undo' if dry_run else 'undo'} {choose.named(record)}"
-            if dry_run and number:  # its plan depends on those before it
-                done(line)
-                continue
-            try:
-                account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
-            except RctlError as error:
-                error.add_note(line)
-                raise
-            if json:
-                of = {"id": record.id, "time": record.time, "command": record.command}
-                say(as_json({"undoes": of, **asdict(account)}))
-            else:
-                done(line)
-                report(account, json=False)
+        told: list[dict[str, Any]] = []
+        try:
+            for number, record in enumerate(records):
+                line = f"{'would undo' if dry_run else 'undo'} {choose.named(record)}"
+                of = {"undoes": {"id": record.id, "time": record.time, "command": record.command}}
+                if dry_run and number:  # its plan depends on those before it
+                    told.append(of)
+                    if not json:
+                        done(line)
+                    continue
+                try:
+                    account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
+                except RctlError as error:
+                    error.add_note(line)
+                    raise
+                told.append(of | asdict(account))
+                if not json:
+                    done(line)
+                    report(account, json=False)
+        finally:
+            if json and told:
+                say(as_json(told if last > 1 else told[0]))
 
 
 def history(

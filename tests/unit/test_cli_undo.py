@@ -73,3 +73,25 @@ def test_undo_of_a_ve_by_its_name_is_sent_to_the_option(shell: Shell) -> None:
         "",
         "rctl: web1: not the id of an adjustment. For the last one of a VE: rctl undo --ve web1\n",
     )
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_several_undone_are_one_list_in_json(shell: Shell, more: list[str]) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("set", "web1", "pids.max=6")
+    status, out, err = shell.run("undo", "--last", "2", "--json", *more)
+    assert (status, err) == (0, "")
+    assert [one["undoes"]["command"] for one in json.loads(out)] == [
+        "rctl set web1 pids.max=6",
+        "rctl set web1 pids.max=5",
+    ]
+
+
+def test_what_was_undone_before_a_failure_is_in_json_too(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5", "cpu.weight=50")
+    shell.run("set", "web1", "pids.max=6")
+    shell.kernel.put("/rctl-web1", "cpu.weight", "70")
+    status, out, err = shell.run("undo", "--last", "2", "--json")
+    assert status == 1
+    assert len(json.loads(out)) == 1
+    assert "cpu.weight" in err
