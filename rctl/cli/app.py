@@ -90,7 +90,7 @@ app.command("diff", cls=Verb)(spec.diff)
 app.command("export", cls=Verb)(alike.export)
 app.command("undo", cls=Changes)(past.undo)
 app.command("history", cls=Verb)(past.history)
-app.command("recover", cls=Verb)(past.recover)
+app.command("recover", cls=Changes)(past.recover)
 app.command("run", cls=bare.Run, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(
     bare.run
 )

@@ -242,3 +242,8 @@ def test_an_empty_list_is_a_line_and_no_head(shell: Shell) -> None:
     assert shell.run("history") == (0, "", "rctl: no adjustments yet\n")
     assert shell.run("ps", "web2") == (0, "", "rctl: no processes in these VEs\n")
     assert shell.run("history", "--json") == shell.run("ps", "web2", "--json") == (0, "[]\n", "")
+
+
+def test_recover_takes_quiet_as_all_verbs_that_change_something(shell: Shell) -> None:
+    assert shell.run("recover") == (0, "nothing to recover\n", "")
+    assert shell.run("recover", "--quiet") == (0, "", "")
