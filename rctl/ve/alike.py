@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from .. import words
 from ..adjust import life
 from ..adjust.account import Account
 from ..adjust.around import Around
-from ..adjust.engine import Options, Wish, adjust, transact
+from ..adjust.engine import Options, Wish, transact
+from ..adjust.expand import disks
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
@@ -20,7 +23,7 @@ from ..controllers import core, cpu
 from ..errors import BusyError, RctlError, UsageError
 from ..formats import Keyed, Nested, Write
 from ..host import Host
-from ..limits import decode, file_named, nest
+from ..limits import decode, file_named, nest, writes
 from ..sample import limits as held
 from . import bare
 
@@ -46,7 +49,10 @@ def _verbatim(ve: Cgroup, key: str) -> str:
 def reset(
     tree: Tree, names: Sequence[str], keys: Sequence[str], host: Host, options: Options, progress: Progress = quiet
 ) -> Account:
-    """Set limits to what a new VE has, all or nothing. Raises UsageError for what is no key; as ``adjust``."""
+    """Set limits to what a new VE has, all or nothing; where there is no such file, there is no limit to take away.
+
+    Raises UsageError for what is no key; as ``adjust``.
+    """
     normal = words.defaults()
     pairs: dict[str, str] = {}
     for key in keys:
@@ -56,13 +62,14 @@ def reset(
             if one not in normal and not one.startswith("hugetlb."):
                 words.get({}, one)  # raises for what is no key
             pairs[one] = normal.get(one, "max")
-    asked = {}
+    wishes = []
     for name in names:
         plain = nest(pairs)
         if "io.max" in keys:
             plain.setdefault("io", {})["max"] = _no_rates(tree, name)
-        asked[name] = decode(plain, host)
-    return adjust(tree, asked, host, options, progress)
+        found = writes(disks(decode(plain, host)), host)
+        wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
+    return transact(tree, wishes, host.boot_id, options, progress)
 
 
 def _no_rates(tree: Tree, name: str) -> dict[str, dict[str, str]]:

@@ -168,6 +168,17 @@ def test_freeze_and_thaw_are_adjustments(shell: Shell) -> None:
     assert (status, "rctl undo " in err) == (1, True)
 
 
+def test_reset_enables_no_controller(shell: Shell) -> None:
+    shell.kernel.make("/sess", procs=(500,), enable=False)
+    shell.kernel.make("/sess/job", enable=False)
+    shell.kernel.make("/rctl-bare", enable=False)
+    before = shell.kernel.limits()
+    words = ("reset", "/sess/job", "pids.max", "memory.low", "cpu.weight", "vcpus", "io.max", "hugetlb.2MB")
+    assert shell.run(*words) == (0, "/sess/job: unchanged\n", "")
+    assert shell.run("reset", "bare", "pids.max", "cpu.max") == (0, "bare: unchanged\n", "")
+    assert shell.kernel.limits() == before
+
+
 def test_rm_dry_run_says_what_would_go(shell: Shell) -> None:
     assert shell.run("rm", "web1", "web2", "--kill", "--dry-run") == (
         0,
