@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_LONG = re.compile(r"(\S{64})\S{900,}(\S{32})")
 _ODD = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -16,6 +17,11 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shortened(text: str) -> str:
+    """The text with the middle left out of each word that is longer than most paths: somebody typed, or planted, it."""
+    return _LONG.sub(lambda match: f"{match[1]}...{match[2]}", text)
 
 
 def escaped_json(text: str, ascii_only: bool = False) -> str:

@@ -192,6 +192,10 @@ DEFAULT = "default"
 _FILE_OF = {key: name for name, key in ALSO.items() if name in _BY_NAME}
 
 
+_DEEPEST = 16
+"""No key has so many parts; Python's own depth ends at some hundreds."""
+
+
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; what follows ``hugetlb.`` or ``files.`` stays whole.
 
@@ -215,6 +219,8 @@ def _leaves(key: str, value: Any) -> list[tuple[list[str], Any]]:
     if key == "io.max" and isinstance(value, str):
         device, rates = _device_line(value)
         return [(["io", "max", device, name], rate) for name, rate in rates.items()]
+    if key.count(".") > _DEEPEST and not key.startswith("files."):
+        raise UsageError(f"{key[:64]}: there is no such limit. See rctl set --help")
     parts = key.split(".", 1) if key.startswith(("files.", "hugetlb.")) else key.split(".")
     if parts[0] == "hugetlb":
         parts[-1] = parts[-1].removesuffix(".max")

@@ -15,7 +15,7 @@ import msgspec
 from ..adjust.account import Account
 from ..adjust.progress import Event
 from ..errors import RctlError
-from ..escape import escaped, escaped_json
+from ..escape import escaped, escaped_json, shortened
 from ..units import Quantity, Ranges
 from . import terminal
 
@@ -88,9 +88,9 @@ def _is_utf8(stream: TextIO) -> bool:
 
 
 def warn(text: str) -> None:
-    """A line on standard error; on a terminal that is too narrow, several."""
+    """A line on standard error, without what is longer than any name; on a terminal that is too narrow, several."""
     _clear()
-    _lines(f"rctl: {escaped(text)}", len("rctl: "))
+    _lines(f"rctl: {shortened(escaped(text))}", len("rctl: "))
 
 
 def _lines(line: str, indent: int) -> None:

@@ -164,8 +164,29 @@ def test_odd_texts_are_named_too(shell: Shell, words: list[str], place: str) -> 
 
 
 def test_a_line_of_error_is_short_however_long_the_input(shell: Shell) -> None:
-    for words in (["set", "x" * 5000, "pids.max=1"], ["set", "web1", "pids.max=" + "9" * 5000]):
-        assert len(shell.refused(*words)) < 400
+    long = "9" * 50000
+    inputs = {
+        "set": [long, "pids.max=1"],
+        "set web1": [
+            f"pids.max={long}",
+            f"io.max={long} rbps=1",
+            f"io.max=/{long} rbps=1M",
+            f"hugetlb.{long}MB=1",
+            long,
+        ],
+        "get web1": [f"hugetlb.{long}", f"files.{long}"],
+        "run web9 --": [f"./{long}"],
+        "apply": [long],
+        "attach web1": [long],
+        "history --last": [long],
+    }
+    for begin, ends in inputs.items():
+        for end in ends:
+            assert len(shell.refused(*begin.split(), *([end] if begin != "set" else ends))) < 450
+
+
+def test_a_key_of_very_many_parts_is_no_limit(shell: Shell) -> None:
+    assert "a.b.b.b" in shell.refused("set", "web1", "a." + "b." * 30000 + "c=1")
 
 
 # Files
