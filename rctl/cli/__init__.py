@@ -94,10 +94,11 @@ def _ended() -> int:
     from typer import Exit
     from typer.main import get_command
 
-    from .app import app
+    from .app import asked
 
+    words = sys.argv[1:] or ["--help"]
     try:
-        with get_command(app).make_context("rctl", sys.argv[1:] or ["--help"]) as context:
+        with get_command(asked(words)).make_context("rctl", words) as context:
             return int(context.command.invoke(context) or 0)
     except Exit as end:
         return end.exit_code

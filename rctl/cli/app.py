@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated, Any
 
 import typer
@@ -109,3 +111,24 @@ app.command("completion", cls=Verb)(complete.completion)
 app.command("complete", hidden=True)(complete.complete)
 app.add_typer(bench.app, name="bench")
 app.add_typer(exporter.app, name="exporter")
+
+_ALL = ("help", "complete")
+"""Verbs that tell of all others."""
+
+
+def asked(words: Sequence[str], table: typer.Typer = app) -> typer.Typer:
+    """The table with the verb alone that a command line begins with, for Typer looks at all flags of each verb it gets.
+
+    Where the line names no verb, or one that tells of all, it is the whole table.
+    """
+    verb, *rest = words or ("",)
+    commands = [command for command in table.registered_commands if command.name == verb]
+    groups = [copy(group) for group in table.registered_groups if group.name == verb]
+    if verb in _ALL or not (commands or groups):
+        return table
+    for group in groups:
+        assert group.typer_instance
+        group.typer_instance = asked(rest, group.typer_instance)
+    part = copy(table)
+    part.registered_commands, part.registered_groups = commands, groups
+    return part

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cli.app import app
+from rctl.cli.app import app, asked
 from rctl.errors import RctlError
 from rctl.limits import keys
 from tests.unit.shell import Shell
@@ -197,10 +197,30 @@ def test_quiet_says_nothing_but_what_went_wrong(shell: Shell) -> None:
     assert json.loads(shell.run("set", "web1", "pids.max=6", "-q", "--json")[1])["outcomes"]
 
 
-def test_help_of_a_verb_is_what_its_option_shows(shell: Shell) -> None:
-    for words in (["set"], ["bench", "adjust"]):
-        assert shell.run("help", *words) == shell.run(*words, "--help")
+VERBS = [str(command.name) for command in app.registered_commands]
+OF_GROUPS = [
+    f"{group.name} {command.name}"
+    for group in app.registered_groups
+    for command in (group.typer_instance.registered_commands if group.typer_instance else ())
+]
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *OF_GROUPS])
+def test_help_of_a_verb_among_all_is_what_its_option_shows_alone(shell: Shell, verb: str) -> None:
+    assert shell.run("help", *verb.split()) == shell.run(*verb.split(), "--help")
+
+
+def test_help_shows_all_verbs(shell: Shell) -> None:
     assert "freeze" in shell.run("help")[1]
+    assert "exporter" in shell.run("--help")[1]
+
+
+def test_of_many_verbs_the_one_that_is_asked_for_is_looked_at() -> None:
+    assert [command.name for command in asked(["set", "web1", "rm"]).registered_commands] == ["set"]
+    (group,) = asked(["exporter", "once"]).registered_groups
+    assert group.typer_instance
+    assert [command.name for command in group.typer_instance.registered_commands] == ["once"]
+    assert asked(["frob"]) is asked([]) is asked(["help", "set"]) is app
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
