@@ -8,6 +8,7 @@ import platform
 import resource
 import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from rctl.version import __version__
@@ -42,14 +43,24 @@ class Metric(NamedTuple):
 
     def text(self, openmetrics: bool) -> bytes:
         """Its lines in either format."""
-        family, sample = (self.name if openmetrics else self.sample).encode(), self.sample.encode()
-        lines = [b"# HELP %b %b\n# TYPE %b %b\n" % (family, self.help.encode(), family, self.kind.encode())]
+        head, sample = _named(self.name, self.sample, self.kind, self.help, openmetrics)
+        lines = [head]
         for values, number in self.values.items():
-            pairs = b",".join(
-                b'%b="%b"' % (label.encode(), escaped(value)) for label, value in zip(self.labels, values, strict=True)
-            )
-            lines.append(sample + (b"{%b} " % pairs if pairs else b" ") + repr(float(number)).encode() + b"\n")
+            lines.append(b"%b%b %b\n" % (sample, _pairs(self.labels, values), repr(float(number)).encode()))
         return b"".join(lines)
+
+
+@lru_cache(64)  # all there are
+def _named(name: str, sample: str, kind: str, text: str, openmetrics: bool) -> tuple[bytes, bytes]:
+    """The lines that tell what a family is, and the name on each sample line."""
+    family = (name if openmetrics else sample).encode()
+    return b"# HELP %b %b\n# TYPE %b %b\n" % (family, text.encode(), family, kind.encode()), sample.encode()
+
+
+@lru_cache(1 << 10)
+def _pairs(labels: tuple[str, ...], values: tuple[str, ...]) -> bytes:
+    pairs = [b'%b="%b"' % (label.encode(), escaped(value)) for label, value in zip(labels, values, strict=True)]
+    return b"{%b}" % b",".join(pairs) if pairs else b""
 
 
 class Own:
@@ -133,8 +144,19 @@ class Own:
 
 
 def _open_files() -> int:
-    """Linux 6.2 and later tell the number as the folder's size; before, it must be listed."""
-    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1
+    """Linux 6.2 and later tell the number as the folder's size.
+
+    Before, it must be listed, which costs as much as reading as many files; but what is opened gets the lowest number
+    that is free, so only those above it are looked for. A position in that folder is a number and two.
+    """
+    if found := os.stat("/proc/self/fd").st_size:
+        return found
+    folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.lseek(folder, folder + 3, os.SEEK_SET)
+        return folder + len(os.listdir(folder)) - 1  # which opens the folder once more
+    finally:
+        os.close(folder)
 
 
 def _counter(name: str, text: str, counts: Mapping[str, int]) -> Metric:

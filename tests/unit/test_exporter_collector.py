@@ -6,8 +6,9 @@ import os
 import re
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,6 +21,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
 from rctl_exporter import Collector
 from rctl_exporter.only import ALL, Only
+from rctl_exporter.own import Own
 from rctl_exporter.scrape import Scraper
 from rctl_exporter.settings import COLLECTORS, Settings
 
@@ -205,3 +207,19 @@ class TestParts:
         found = samples(b"".join(scraper.scrape()).decode())
         assert abs(found["process_open_fds "] - descriptors()) <= 1
         assert found["process_max_fds "] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+    @pytest.mark.parametrize("closed", [(), (0,), (3, 4, 90), range(100), range(50, 100)], ids=repr)
+    def test_open_files_are_counted_where_the_kernel_does_not_tell(
+        self, monkeypatch: pytest.MonkeyPatch, closed: Sequence[int]
+    ) -> None:
+        stat = os.stat
+        monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_size=0) if "self/fd" in path else stat(path))
+        opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(100)]
+        try:
+            for number in closed:
+                os.close(opened[number])
+            (found,) = [m for m in Own().metrics() if m.name == "process_open_fds"]
+            assert found.values == {(): descriptors() - 1}  # listing them opens one
+        finally:
+            for number in set(range(100)) - set(closed):
+                os.close(opened[number])
