@@ -1,16 +1,13 @@
-"""From a figure's place in the kernel's files to the family that shows it, and what to ask the sweep for. Pure."""
+"""From a figure's place in the kernel's files to the family that shows it. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
-from rctl.controllers.pressure import KINDS
 from rctl.formats import DEVICE
 from rctl.sample.layout import Column
-from rctl.sample.member import Ask
 
 from . import families, memory_stat
 from .families import Family
@@ -39,11 +36,6 @@ _PATTERNS = [
     for family in FAMILIES
     if family.source and "*" in "".join(family.source)
 ]
-_MEMORY = {CURRENT, INACTIVE}
-_BY_LINE = {"io.stat", "memory.numa_stat", "rdma.current", "misc.current"}
-"""Files whose lines differ from VE to VE."""
-_MOVING = {"cpu.stat", "cpu.stat.local", "memory.current", "memory.stat", *(f"{k}.pressure" for k in KINDS)}
-"""Files that change whenever the VE runs."""
 
 
 class Place(NamedTuple):
@@ -73,33 +65,6 @@ def place(column: Column) -> Place | None:
 def wanted(family: Family, selection: Selection) -> bool:
     """Whether a family is in the selection."""
     return family.collector in selection.collectors and (selection.profile == "full" or family.core)
-
-
-@cache
-def ask(selection: Selection) -> Ask:
-    """What to read of a VE for this selection."""
-    chosen = [family for family in FAMILIES if wanted(family, selection)]
-    files = [family.source[0] for family in chosen if family.source]
-    if WORKING_SET in chosen:
-        files += [CURRENT.file, INACTIVE.file]
-    if "memory_stat" in selection.collectors and selection.profile == "full":
-        files.append(memory_stat.FILE)
-    named = re.compile(
-        "|".join(re.escape(name).replace(r"\*", r"[0-9]+[KMG]B") for name in dict.fromkeys(files)) or "$."
-    )
-
-    @lru_cache(64)  # most VEs have the same files
-    def in_files(there: tuple[str, ...]) -> Sequence[Sequence[str]]:
-        found = sorted(name for name in there if named.fullmatch(name))
-        moving = [name for name in found if name in _MOVING]
-        by_line = [name for name in found if name in _BY_LINE]
-        still = [name for name in found if name not in _MOVING | _BY_LINE]
-        return [part for part in (still, moving, by_line) if part]
-
-    def in_figures(column: Column) -> bool:
-        return shown(column, selection) is not None or (WORKING_SET in chosen and column in _MEMORY)
-
-    return Ask(in_files, in_figures, "limits" in selection.collectors, PROCESSES in chosen, selection)
 
 
 def shown(column: Column, selection: Selection) -> Place | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -14,7 +14,8 @@ from rctl.formats import flat_keyed, nested_keyed
 from rctl.sample.standing import Standing
 from rctl.units import MAX, Amount, Ranges, level
 
-from .columns import BY_NAME, Place
+from .columns import BY_NAME, Place, wanted
+from .settings import Selection
 
 Values = Mapping[Place, bytes]
 
@@ -37,7 +38,18 @@ _RATES = {
     "riops": "io_max_reads_per_second",
     "wiops": "io_max_writes_per_second",
 }
+_HUGE = "hugetlb_max_bytes"
 _BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effective_limit_bytes"}
+
+
+def files(selection: Selection) -> Callable[[tuple[str, ...]], Collection[str]] | None:
+    """Which of a VE's files a selection's limits are in; ``None`` when it has none."""
+    if "limits" not in selection.collectors:
+        return None
+    families = {file: (name,) for file, name in _SINGLE.items()} | {file: shown for file, (_, shown) in _PARSED.items()}
+    single = {file for file, names in families.items() if any(wanted(BY_NAME[name], selection) for name in names)}
+    huge = wanted(BY_NAME[_HUGE], selection)
+    return lambda there: [name for name in there if name in single or (huge and name.startswith("hugetlb."))]
 
 
 def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
@@ -87,10 +99,10 @@ Parsed = Iterator[tuple[str, str, bytes]]
 def _parsed(file: str, text: str) -> Parsed:
     if name := _SINGLE.get(file):
         yield name, "", number(text)
-    elif parse := _PARSED.get(file):
-        yield from parse(text)
+    elif file in _PARSED:
+        yield from _PARSED[file][0](text)
     elif file.startswith("hugetlb."):
-        yield "hugetlb_max_bytes", file.split(".")[1], number(text)
+        yield _HUGE, file.split(".")[1], number(text)
 
 
 def _cpu_max(text: str) -> Parsed:
@@ -132,12 +144,13 @@ def _misc_max(text: str) -> Parsed:
         yield "misc_max", resource, number(value)
 
 
-_PARSED: dict[str, Callable[[str], Parsed]] = {
-    "cpu.max": _cpu_max,
-    "cpu.max.burst": _burst,
-    "cpuset.cpus.effective": _cpuset,
-    "io.max": _io_max,
-    "io.latency": _io_latency,
-    "io.weight": _io_weight,
-    "misc.max": _misc_max,
+_PARSED: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
+    "cpu.max": (_cpu_max, ("cpu_limit_cores", "cpu_period_seconds")),
+    "cpu.max.burst": (_burst, ("cpu_burst_limit_seconds",)),
+    "cpuset.cpus.effective": (_cpuset, ("cpuset_effective_cpus",)),
+    "io.max": (_io_max, tuple(_RATES.values())),
+    "io.latency": (_io_latency, ("io_latency_target_seconds",)),
+    "io.weight": (_io_weight, ("io_weight",)),
+    "misc.max": (_misc_max, ("misc_max",)),
 }
+"""By file, how it is read, and the families that show it."""

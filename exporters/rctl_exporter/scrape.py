@@ -20,7 +20,7 @@ from rctl.sample.member import Ask, Member
 from rctl.sample.standing import Standing, Standings
 from rctl.sample.sweep import Sweep
 
-from .columns import ask
+from .ask import ask
 from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without
 from .limits import Values, values
 from .only import ALL, Only
@@ -59,8 +59,8 @@ class Scraper:
         self._budget = budget or Budget(settings.kept_fds)
         self._forest = Forest(tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
-        self._standings = Standings(self._forest, host_file)
         self._desired = Desired(state, (host_file("/proc/sys/kernel/random/boot_id") or "").strip())
+        self._standings = Standings(self._forest, host_file, self._desired.files)
         self._figures = Figures()
         self._identity: tuple[Sequence[Member], list[Block]] = ((), [])
         self._stands: Mapping[Member, Standing] = {}
@@ -159,7 +159,8 @@ class Scraper:
         if len(self._desired) > 2 * len(members) + 64:
             self._desired.keep({member.node.cgroup.ino for member in members})
         self._desired.refresh()
-        stands, version = self._standings.refresh(members), self._desired.version
+        version = self._desired.version
+        stands = self._standings.refresh(members, version)
         if stands is not self._stands or version != self._version:
             known = self._values if version == self._version else {}
             self._values = {

@@ -54,6 +54,10 @@ class Desired:
             with suppress(msgspec.DecodeError):
                 self.failures[self._failures.decode(line).file] += 1
 
+    def files(self, ino: int) -> frozenset[str]:
+        """The files that hold what rctl set on a cgroup."""
+        return frozenset(name for name, _ in self._entries.get(ino, ()))
+
     def drift(self, ino: int, texts: Mapping[str, str]) -> dict[str, bool]:
         """Whether each limit that rctl set on a cgroup is no longer so, by file, and device where there is one.
 

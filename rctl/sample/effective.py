@@ -6,7 +6,8 @@ A limit holds for a cgroup and all below it, so the VE's own is only one of seve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,8 @@ from .levels import Level
 
 LIMITS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
 _CPUSET = "cpuset.cpus.effective"
+_amount = lru_cache(1 << 10)(amount)  # thousands of VEs have few different limits
+_ranges: Callable[[str], Ranges] = lru_cache(1 << 8)(Ranges.parse)
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -40,14 +43,17 @@ class Room(msgspec.Struct, frozen=True):
     source: str
 
 
-def effective(levels: Sequence[Level]) -> dict[str, Bound]:
-    """The bounds, by limit. ``levels``: the VE first, the host last. Of equals, the one nearest to the VE."""
+def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> dict[str, Bound]:
+    """The bounds, by limit. ``levels``: the VE first, the host last. Of equals, the one nearest to the VE.
+
+    ``names``: of which limits of memory, swap, processes and huge pages; unset, of all.
+    """
     cpus = _cpu_list(levels)
     found = {"cpu.max": _cpu_time(levels, cpus)}
     if cpus:
         found["cpuset.cpus"] = cpus
-    for name in (*LIMITS, *_huge(levels)):
-        stated = [(amount(level.texts[name]), level.path) for level in levels if name in level.texts]
+    for name in (*LIMITS, *_huge(levels)) if names is None else names:
+        stated = [(_amount(level.texts[name]), level.path) for level in levels if name in level.texts]
         limit, source = min(stated, key=lambda pair: as_number(pair[0]), default=(MAX, ""))
         found[name] = Bound(limit, "" if limit is MAX else source, name)
     return found
@@ -79,7 +85,7 @@ def _huge(levels: Sequence[Level]) -> list[str]:
 
 def _cpu_list(levels: Sequence[Level]) -> Bound | None:
     """The kernel works it out itself; it comes from the highest level from which on down nothing changes."""
-    lists = [(Ranges.parse(level.texts[_CPUSET]), level.path) for level in levels if _CPUSET in level.texts]
+    lists = [(_ranges(level.texts[_CPUSET]), level.path) for level in levels if _CPUSET in level.texts]
     if not lists:
         return None
     source = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Node
@@ -17,13 +17,13 @@ class Ask(NamedTuple):
     """What is wanted of a VE.
 
     ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
-    in one of their own. ``figures``: which of those in them. ``tag``: anything by which the asker knows this wish
-    again.
+    in one of their own. ``figures``: which of those in them. ``limits``: which of the files that hold limits; ``None``:
+    nothing is asked of these. ``tag``: anything by which the asker knows this wish again.
     """
 
     files: Callable[[tuple[str, ...]], Sequence[Sequence[str]]]
     figures: Wanted
-    limits: bool
+    limits: Callable[[tuple[str, ...]], Collection[str]] | None
     processes: bool
     tag: Hashable = None
 

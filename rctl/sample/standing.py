@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,17 +21,23 @@ from .member import Member
 
 _NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
 _HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
+_BOUNDS = ("memory.max",)
+_BINDING = frozenset({"cpu.max", "cpuset.cpus.effective", *_BOUNDS})
+"""Files of each level on the way up."""
 
-Stamp = tuple[int, ...]
+Stamp = tuple[object, ...]
 
 
-@lru_cache(64)  # most VEs have the same files
-def _of_limits(names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if name in _NAMES or _HUGE.fullmatch(name)]
+@lru_cache(256)  # most VEs have the same files
+def _chosen(
+    limits: Callable[[tuple[str, ...]], Collection[str]] | None, more: frozenset[str], there: tuple[str, ...]
+) -> tuple[str, ...]:
+    wanted = _BINDING | more | set(limits(there) if limits else ())
+    return tuple(name for name in there if name in wanted and (name in _NAMES or _HUGE.fullmatch(name)))
 
 
 class Standing(NamedTuple):
-    """``limits``: the texts of the limits' files, by name; ``bounds``: the tightest on the way up, by limit."""
+    """``limits``: the texts of limits' files, by name; ``bounds``: the tightest on the way up, by limit."""
 
     limits: Mapping[str, str]
     bounds: Mapping[str, Bound]
@@ -43,10 +49,16 @@ class Standings:
     ``failed``: whose could not be read, and why; those are tried again. ``gone``: VEs that went meanwhile.
     """
 
-    def __init__(self, forest: Forest, read_host: Reader) -> None:
-        """``read_host``: gives the host's files by absolute path."""
+    def __init__(
+        self, forest: Forest, read_host: Reader, more: Callable[[int], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
+        """``read_host``: gives the host's files by absolute path. ``more``: limits' files of a VE, by its inode, that
+        are read beside those that are asked for.
+        """
         self._forest = forest
         self._read_host = read_host
+        self._more = more
+        self._asked: Mapping[Node, Member] = {}
         self._host = Level("host", {})
         self._hosts = 0
         self._facts: tuple[object, ...] = ()
@@ -57,12 +69,16 @@ class Standings:
         self.failed: list[Unread] = []
         self.gone: set[Member] = set()
 
-    def refresh(self, members: Iterable[Member]) -> Mapping[Member, Standing]:
-        """What stands now. As long as nothing changed it is the same object, and so is each entry of it."""
+    def refresh(self, members: Iterable[Member], version: int = 0) -> Mapping[Member, Standing]:
+        """What stands now. As long as nothing changed it is the same object, and so is each entry of it.
+
+        ``version``: another one when ``more`` may say something else.
+        """
         self._look_at_host()
         forest = self._forest
-        now = (forest.limits, forest.cpusets, forest.generation, self._hosts)
+        now = (forest.limits, forest.cpusets, forest.generation, self._hosts, version)
         if now != self._seen:
+            self._asked = {member.node: member for member in members}
             self.failed = []
             self.gone = set()
             old, self._found = self._found, {}
@@ -76,7 +92,8 @@ class Standings:
 
     def _standing(self, member: Member, old: Standing | None) -> Standing | None:
         way = tuple(member.node.way_up())
-        stamp = (self._hosts, self._forest.cpusets, *(node.limits for node in way))
+        more = self._more(member.node.cgroup.ino)
+        stamp = (self._hosts, self._forest.cpusets, more, *(node.limits for node in way))
         if old and self._stamps[member] == stamp:
             return old
         try:
@@ -88,13 +105,15 @@ class Standings:
             self.failed.append(Unread(member.node.cgroup.path, error))
             return None
         self._stamps[member] = stamp
-        return Standing(levels[0].texts, effective([*levels, self._host]))
+        return Standing(levels[0].texts, effective([*levels, self._host], _BOUNDS))
 
     def _level(self, node: Node) -> Level:
-        stamp = (node.limits, self._forest.cpusets)
+        member = self._asked.get(node)
+        more = self._more(node.cgroup.ino) if member else frozenset()
+        names = _chosen(member.ask.limits if member else None, more, node.names())
+        stamp = (node.limits, self._forest.cpusets, names)
         known = self._levels.get(node)
         if not known or known[0] != stamp:
-            names = _of_limits(node.names())
             texts = {name: text for name in names if (text := node.cgroup.read_if_there(name)) is not None}
             known = self._levels[node] = (stamp, Level(node.cgroup.path, texts))
         return known[1]

@@ -11,7 +11,8 @@ from rctl.sample.layout import Layout
 from rctl.sample.standing import Standing
 from rctl.sample.sweep import Group
 from rctl_exporter import memory_stat
-from rctl_exporter.columns import FAMILIES, ask, wanted
+from rctl_exporter.ask import ask
+from rctl_exporter.columns import FAMILIES, wanted
 from rctl_exporter.frame import Figures, frame, identity_blocks, limit_blocks, process_blocks
 from rctl_exporter.limits import values
 from rctl_exporter.own import Own

@@ -7,7 +7,9 @@ import pytest
 from rctl.sample.effective import Bound
 from rctl.sample.standing import Standing
 from rctl.units import MAX, Ranges
-from rctl_exporter.limits import values
+from rctl_exporter.columns import wanted
+from rctl_exporter.limits import files, values
+from rctl_exporter.settings import PROFILES, Selection
 
 
 def shown(
@@ -142,3 +144,27 @@ class TestBounds:
 def test_drift_by_setting() -> None:
     found = shown({}, {}, {"memory.max": True, "io.max 8:0": False})
     assert found == {"limit_drift memory.max": "1", "limit_drift io.max 8:0": "0"}
+
+
+EVERY = {
+    **dict.fromkeys(SINGLE, "1\n"), "memory.oom.group": "1\n", "cpu.weight": "100\n", "cpu.idle": "0\n",
+    "cpu.max": "max 100000\n", "cpu.max.burst": "0\n", "cpuset.cpus.effective": "0-1\n", "hugetlb.2MB.max": "max\n",
+    "io.max": "8:0 rbps=1 wbps=2 riops=3 wiops=4\n", "io.latency": "8:0 target=5\n", "io.weight": "default 100\n",
+    "misc.max": "sev 1\n", "cgroup.freeze": "0\n", "cpuset.mems": "0\n",
+}  # fmt: skip
+
+
+class TestFiles:
+    @pytest.mark.parametrize("selection", [*PROFILES.values(), Selection("full", frozenset({"limits"}))])
+    def test_all_that_is_shown_is_read_and_nothing_else(self, selection: Selection) -> None:
+        wish = files(selection)
+        assert wish
+        read = wish(tuple(EVERY))
+        assert {file for file, text in EVERY.items() if self._shown({file: text}, selection)} == set(read)
+
+    def test_of_who_shows_no_limits_none_are_read(self) -> None:
+        assert files(Selection("full", frozenset({"cpu"}))) is None
+
+    @staticmethod
+    def _shown(texts: dict[str, str], selection: Selection) -> list[str]:
+        return [place.family.name for place in values(Standing(texts, {}), {}) if wanted(place.family, selection)]

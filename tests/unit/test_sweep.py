@@ -27,7 +27,7 @@ def _parts(there: Sequence[str]) -> list[list[str]]:
     return [part for part in apart if part]
 
 
-ASK = Ask(_parts, lambda _: True, limits=True, processes=True)
+ASK = Ask(_parts, lambda _: True, limits=lambda _: ("pids.max",), processes=True)
 
 
 def put(place: Path, path: str, **files: str) -> None:
@@ -316,6 +316,25 @@ class TestStanding:
         found = {member.name: standing for member, standing in standings.refresh(sweep.members).items()}
         assert found["/b"].limits["memory.max"] == "max\n"
         assert (found["/b"].bounds["memory.max"].limit, found["/b"].bounds["memory.max"].source) == (8192, "host")
+
+    def test_no_more_is_read_than_is_asked_for_or_binds(self, sweep: Sweep, forest: Forest, place: Path) -> None:
+        for name in ("pids_max", "pids_high", "memory_high", "cpu_weight", "cpu_max"):
+            put(place, "b", **{name: "max\n"})
+        standings = Standings(forest, {}.get)
+        read(sweep)
+        found = {member.name: standing for member, standing in standings.refresh(sweep.members).items()}
+        assert set(found["/b"].limits) == {"pids.max", "memory.max", "cpu.max"}
+
+    def test_what_rctl_set_is_read_too_from_when_it_is_known(self, sweep: Sweep, forest: Forest, place: Path) -> None:
+        put(place, "b", memory_high="5\n", cpu_weight="100\n")
+        read(sweep)
+        inode, more = (place / "b").stat().st_ino, dict[int, frozenset[str]]()
+        standings = Standings(forest, {}.get, lambda ino: more.get(ino, frozenset()))
+        assert not any("memory.high" in standing.limits for standing in standings.refresh(sweep.members, 1).values())
+        more[inode] = frozenset({"memory.high", "cgroup.procs"})
+        found = {member.name: standing for member, standing in standings.refresh(sweep.members, 2).items()}
+        assert found["/b"].limits == {"memory.max": "1\n", "memory.high": "5\n"}
+        assert set(found["/a"].limits) == {"memory.max"}
 
     def test_as_long_as_nothing_changed_it_is_the_same(
         self, sweep: Sweep, standings: Standings, monkeypatch: pytest.MonkeyPatch
