@@ -53,14 +53,15 @@ class Figures:
 
 
 def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
-    """Put a reading together. ``disk_name``: a device's name by ``MAJOR:MINOR``."""
+    """Put a reading together. ``disk_name``: a device's name by ``MAJOR:MINOR``; asked for once each."""
     by_family: dict[Family, list[Block]] = {}
+    name_of = cache(disk_name)
     for block in blocks:
         if block.family.label == "device":
-            block = block._replace(label=disk_name(block.label))
+            block = block._replace(label=name_of(block.label))
         elif block.family is DRIFT and " " in block.label:
             setting, device = block.label.split(" ")
-            block = block._replace(label=f"{setting} {disk_name(device)}")
+            block = block._replace(label=f"{setting} {name_of(device)}")
         by_family.setdefault(block.family, []).append(block)
     return {family: by_family[family] for family in sorted(by_family, key=_rank)}
 

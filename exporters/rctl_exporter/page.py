@@ -39,16 +39,18 @@ class Page:
 
     def __init__(self) -> None:
         self._labels: dict[Member, Labels] = {}
-        self._heads: dict[tuple[Family, bool], bytes] = {}
+        self._most = 0
+        self._heads: dict[bool, dict[Family, bytes]] = {False: {}, True: {}}
         self._chunks: dict[tuple[str, str, int], Chunk] = {}
 
     def render(self, frame: Frame, openmetrics: bool) -> list[bytes]:
         """The families, in pieces. OpenMetrics still needs its ``# EOF``."""
         columns: dict[tuple[int, bool], list[bytes]] = {}
         old, self._chunks = self._chunks, {}
+        heads = self._heads[openmetrics]
         pieces: list[bytes] = []
         for family, blocks in frame.items():
-            pieces.append(self._head(family, openmetrics))
+            pieces.append(heads.get(family) or heads.setdefault(family, head(family, openmetrics)))
             for number, block in enumerate(blocks):
                 key = (family.name, block.label, number)
                 chunk = old.get(key)
@@ -66,12 +68,6 @@ class Page:
         """Let go of the text of each block, so that the next page is made anew."""
         self._chunks.clear()
 
-    def _head(self, family: Family, openmetrics: bool) -> bytes:
-        known = self._heads.get((family, openmetrics))
-        if known is None:
-            known = self._heads[family, openmetrics] = head(family, openmetrics)
-        return known
-
     def _labels_of(self, member: Member) -> Labels:
         known = self._labels.get(member)
         if known is None:
@@ -79,11 +75,11 @@ class Page:
         return known
 
     def _forget(self, frame: Frame) -> None:
-        """Let go of VEs that are no more."""
-        most = max((len(block.members) for blocks in frame.values() for block in blocks), default=0)
-        if len(self._labels) > 2 * most + 64:
+        """Let go of VEs that are no more, when there are twice as many as there were."""
+        if len(self._labels) > self._most:
             alive = {member for blocks in frame.values() for block in blocks for member in block.members}
             self._labels = {member: labels for member, labels in self._labels.items() if member in alive}
+            self._most = 2 * len(self._labels) + 64
 
 
 def _same(chunk: Chunk, block: Block) -> bool:

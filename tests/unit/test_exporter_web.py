@@ -382,6 +382,22 @@ def test_a_chunk_that_is_the_same_again_is_not_compressed_again(monkeypatch: pyt
     assert compressed == [still, b"first", b"second"]
 
 
+def test_tiny_chunks_are_compressed_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed = []
+
+    class Counting:
+        def compress(self, data: bytes) -> bytes:
+            compressed.append(data)
+            return b""
+
+        def flush(self, mode: int) -> bytes:
+            return b""
+
+    monkeypatch.setattr(compress, "_library", lambda: (Counting(), zlib.crc32))
+    compress.Gzip().page([b"a", b"b", b"c" * 5000, b"d", b"", b"e"])
+    assert compressed == [b"ab", b"c" * 5000, b"de"]
+
+
 def test_a_page_is_compressed_without_isal_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)
     assert gzip.decompress(b"".join(compress.Gzip().page([b"a" * 1000, b"", b"b"]))) == b"a" * 1000 + b"b"

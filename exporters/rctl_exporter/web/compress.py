@@ -2,14 +2,14 @@
 
 Most chunks of a page are the same objects as in the page before. Each is compressed on its own, ends on a byte
 boundary and refers to nothing outside of it (``Z_FULL_FLUSH``). So a chunk that did not change is neither compressed
-nor summed up again.
+nor summed up again. Very short ones are put together first: of few VEs it costs more to keep account of them.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from .crc import Shift, joined, shift
@@ -18,6 +18,7 @@ _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time
 _END = b"\x03\x00"  # an empty last block
 _LEVEL = 1  # more costs far more time than it saves bytes
 _SHORT = 4096  # bytes that are summed up again sooner than joined
+_TINY = 512  # bytes that are compressed again sooner than looked up
 
 
 class _Compressor(Protocol):
@@ -58,7 +59,7 @@ class Gzip:
         compressor, checksum = _library()
         old, self._known = self._known, {}
         pieces, crc, size = [_HEAD], 0, 0
-        for chunk in chunks:
+        for chunk in _together(chunks):
             known = old.get(id(chunk))
             again = known is not None
             if known is None:
@@ -69,6 +70,21 @@ class Gzip:
             size += len(chunk)
         pieces.append(_END + struct.pack("<II", crc, size & 0xFFFFFFFF))
         return pieces
+
+
+def _together(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks, those that are tiny and follow one another as one."""
+    tiny: list[bytes] = []
+    for chunk in chunks:
+        if len(chunk) < _TINY:
+            tiny.append(chunk)
+            continue
+        if tiny:
+            yield b"".join(tiny)
+            tiny = []
+        yield chunk
+    if tiny:
+        yield b"".join(tiny)
 
 
 def _library() -> tuple[_Compressor, Checksum]:
