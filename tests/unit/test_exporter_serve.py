@@ -102,10 +102,10 @@ class TestErrors:
             (["--collect", "cpus"], "'cpus' is no profile"),
             (["--profile", "all"], "no such profile"),
             (["--include", "a/b"], "names hold no slash"),
-            (["--kept-fds", "many"], "'many' is not a valid int"),
+            (["--kept-fds", "many"], "'many' is no whole number"),
             (["--web.config.file", str(bad)], f"{bad}:3: tls_server_config: unknown field typo. Use cert_file, "),
             (["--web.config.file", "/none"], "/none: cannot be read: No such file"),
-            (["--what"], "No such option"),
+            (["--what"], "has no such option"),
         ):
             assert told in self.fails(*words, status=2)
 
