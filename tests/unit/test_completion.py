@@ -53,6 +53,13 @@ def test_completion_offers_verbs_and_no_hidden_one(shell: Shell) -> None:
     assert offered(shell, "bench", "expl") == ["explain"]
 
 
+def test_help_is_completed_with_verbs_and_with_those_of_a_group(shell: Shell) -> None:
+    assert {"set", "bench", "exporter"} <= set(offered(shell, "help", ""))
+    assert "complete" not in offered(shell, "help", "")
+    assert offered(shell, "help", "bench", "expl") == ["explain"]
+    assert offered(shell, "help", "set", "") == []
+
+
 def test_zsh_and_fish_are_answered_alike(shell: Shell) -> None:
     zsh, fish = (shell.run("complete", kind, "--", "set", "web1", "memory.max=") for kind in ("zsh", "fish"))
     assert zsh == fish

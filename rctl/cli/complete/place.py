@@ -33,10 +33,16 @@ def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 
 def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    """The verbs, or those of the group whose name is there: ``help bench adjust``."""
+    from typer.main import get_command
+
     from ..app import app
 
-    names = [command.name for command in app.registered_commands if command.name and not command.hidden]
-    return () if given else beginning(incomplete, map(Candidate, names))
+    command: Any = get_command(app)
+    for word in given:
+        command = getattr(command, "commands", {}).get(word)
+    verbs = getattr(command, "commands", {}).items()
+    return beginning(incomplete, (Candidate(name) for name, verb in verbs if not verb.hidden))
 
 
 def _words(*words: str) -> Offer:
