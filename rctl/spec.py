@@ -21,6 +21,7 @@ from .host import Host
 from .limits import ALSO, Limits, check, decode, keys
 
 _LARGEST = 4 << 20
+_LONGEST_LINE = 200
 _DEEPEST = 16
 _OPAQUE = re.compile(
     r'''"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}|'{3}(?:[^']++|'(?!''))*+'{3,5}'''
@@ -31,6 +32,12 @@ _OPAQUE = re.compile(
 _LONG_KEY = re.compile(rf'(?<![\w-])(?:(?:[\w-]++|"")[ \t]*+\.[ \t]*+){{{_DEEPEST}}}', re.ASCII)
 _LONG_NUMBER = re.compile(r"(?<![\w.-])[+-]?(?:0[xob]|[0-9])[0-9a-fA-F_]{64}", re.ASCII)
 """Python refuses to read or to write numbers of thousands of digits, in words of its own."""
+
+
+_LINE = re.compile(r"at line ([0-9]+), column")
+_BARE_TEXT = re.compile(r"""[ \t]*+([\w."'-]++)[ \t]*+=[ \t]*+([^\s"'\[{#][^"'#\n]*+)""")
+_OTHER_FORM = re.compile(r'[ \t]*+(?:[{\[]?[ \t]*+"|[\w-]++:|[{}]|- )')
+"""How a line of YAML or JSON begins."""
 
 
 class Ve(Limits, frozen=True, forbid_unknown_fields=True):
@@ -66,11 +73,21 @@ def parse(data: bytes, host: Host) -> Spec:
     except UnicodeDecodeError as error:
         raise UsageError(f"not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"not TOML: {error}") from None
+        raise UsageError(f"not TOML: {error}{_cure(text, str(error))}") from None
     spec: Spec = decode(plain, host, Spec, _refusal, above=2)
     for name, asked in spec.ve.items():
         _check_ve(name, asked, host)
     return spec
+
+
+def _cure(text: str, reason: str) -> str:
+    """What to write instead of a line that TOML's parser refused, as far as that can be told; begins with a stop."""
+    if not (match := _LINE.search(reason)):
+        return ""
+    line = text.split("\n", int(match[1]))[int(match[1]) - 1][:_LONGEST_LINE]
+    if bare := _BARE_TEXT.match(line):
+        return f'. Write text in quotes: {bare[1]} = "{bare[2].strip()}"'
+    return '. A spec is written like this: [ve.web1], and below it memory.max = "1G"' if _OTHER_FORM.match(line) else ""
 
 
 def _check_bounds(text: str) -> None:

@@ -77,6 +77,10 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("[ve.web1]\nmemory.max = \n", "not TOML: Invalid value (at line 2"),
         ("[ve.web1", "not TOML: "),
+        ("[ve.web1]\nmemory.max = 1G # most\n", 'column 15). Write text in quotes: memory.max = "1G"'),
+        ("[ve.web1]\ncpu.weight=idle", 'Write text in quotes: cpu.weight = "idle"'),
+        ("web1:\n  memory: 1G\n", 'A spec is written like this: [ve.web1], and below it memory.max = "1G"'),
+        ('{"ve": {"web1": {}}}', 'A spec is written like this: [ve.web1], and below it memory.max = "1G"'),
         ("\x00\x01", "not TOML: "),
         (b"\x7fELF\xff\xfe\x00", "not UTF-8 text at byte 4"),
         ("a = " + "[" * 5000, "nested deeper than 16 levels"),
