@@ -14,7 +14,7 @@ from ..adjust import life
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import OUT_OF, GoneError, NotFoundError, UsageError
+from ..errors import OUT_OF, GoneError, NotAvailableError, NotFoundError, UsageError
 
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*)([+-][0-9]{1,2})?|([0-9]{1,3})", re.ASCII)
 _SIGNALS = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
@@ -95,7 +95,7 @@ def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
     meanwhile get it, too.
 
     Raises NotFoundError for a VE that is not there and UsageError for one that rctl itself runs in: then no process
-    got it.
+    got it. Raises NotAvailableError where some of a VE are somebody else's; the others got it.
     """
     inodes: dict[str, int] = {}
     for name in names:
@@ -118,20 +118,25 @@ def _send(ve: Cgroup, number: int) -> int:
         ve.write(core.KILL, "1")
         return count
     told: set[int] = set()
+    refused: set[int] = set()
     seen: set[int] = set()
     for _ in range(_ROUNDS):
         new = sorted({pid for pid in life.processes(ve) if pid} - seen)
         if not new:
             break
         for start in range(0, len(new), _AT_ONCE):
-            told |= _signalled(ve, new[start : start + _AT_ONCE], number)
+            _signal(ve, new[start : start + _AT_ONCE], number, told, refused)
         seen |= set(new)
+    if refused:
+        raise NotAvailableError(
+            f"{ve.path}: {len(refused)} process(es) belong to others, and you may not send them signals, the first is "
+            f"{min(refused)}; {len(told)} got it. Run as root"
+        )
     return len(told)
 
 
-def _signalled(ve: Cgroup, pids: Iterable[int], number: int) -> set[int]:
-    """Those of the processes that got the signal."""
-    told = set()
+def _signal(ve: Cgroup, pids: Iterable[int], number: int, told: set[int], refused: set[int]) -> None:
+    """Send a signal to processes. ``told`` grows by those that got it, ``refused`` by those that may not be told."""
     with ExitStack() as stack:
         opened: dict[int, int] = {}
         for pid in pids:
@@ -140,7 +145,10 @@ def _signalled(ve: Cgroup, pids: Iterable[int], number: int) -> set[int]:
                 stack.callback(os.close, opened[pid])
         there = set(life.processes(ve))  # a number may have gone to a process outside before it was opened
         for pid in opened.keys() & there:
-            with suppress(ProcessLookupError):
+            try:
                 signal.pidfd_send_signal(opened[pid], number)
                 told.add(pid)
-    return told
+            except ProcessLookupError:
+                continue
+            except PermissionError:
+                refused.add(pid)

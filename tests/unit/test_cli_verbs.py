@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -129,6 +131,30 @@ def test_an_empty_ve_gets_another_name_with_its_limits(shell: Shell) -> None:
 @pytest.mark.parametrize("typed", ["RTMIN+3", "SIGRTMIN+3", "37", "rtmax-27"])
 def test_kill_knows_the_signals_that_kill_l_shows(shell: Shell, typed: str) -> None:
     assert shell.run("kill", "web2", "--signal", typed) == (0, "web2: SIGRTMIN+3 sent to 0 process(es)\n", "")
+
+
+def test_kill_says_who_may_not_be_told_and_tells_the_others(shell: Shell) -> None:
+    pids = [os.fork() or signal.pause() for _ in range(2)]
+    shell.kernel.make("/rctl-web3", procs=tuple(pids))
+    real = signal.pidfd_send_signal
+    reached = []
+
+    def send(pidfd: int, number: int) -> None:
+        if reached:
+            raise PermissionError
+        real(pidfd, number)
+        reached.append(pidfd)
+
+    shell.monkeypatch.setattr(signal, "pidfd_send_signal", send)
+    try:
+        status, out, err = shell.run("kill", "web3", "--signal", "CONT")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert (status, out) == (1, "")
+    assert "/rctl-web3: 1 process(es) belong to others, and you may not send them signals, the first is " in err
+    assert err.endswith("; 1 got it. Run as root\n")
 
 
 @pytest.mark.parametrize("words", [["label", "many*", "a=b"], ["kill", "many*"], ["export", "many*"]])
