@@ -14,6 +14,7 @@ from contextlib import suppress
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from .history import Record, latest
+from .journal import ForeignError, Journal, left_open
 from .plan import Enable
 from .state import State
 
@@ -65,8 +66,10 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
     """The newest ``count`` adjustments that are not undone, newest first; fewer where there are no more.
 
     Raises NotFoundError when there is none, UsageError when it is from before the last boot, GoneError when the VEs of
-    one of them were removed: the error names it, and the one before that can be taken back.
+    one of them were removed: the error names it, and the one before that can be taken back. RctlError when a crash left
+    one open.
     """
+    _check_settled(state, boot_id)
     found: list[Record] = []
     records = standing(state)
     for record in records:
@@ -87,6 +90,7 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
 def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
     """As ``newest``, of the adjustments of one VE. Raises RctlError, too, when one of them is of other VEs as well."""
     path = tree.path(name)
+    _check_settled(state, boot_id, path)
     with tree.open_ve(name) as ve:
         ino = ve.ino
     found: list[Record] = []
@@ -105,6 +109,20 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
     if not found:
         raise NotFoundError(f"{name}: nothing left to undo. See rctl history")
     return found
+
+
+def _check_settled(state: State, boot_id: str, path: str = "") -> None:
+    """Raises RctlError when a crash left an adjustment open, for it may become the newest. ``path``: of this cgroup."""
+    for name in left_open(state):
+        with suppress(ForeignError):
+            if (journal := Journal.adopt(state, name)) is None:
+                continue
+            journal.abandon()
+            if journal.record.boot_id == boot_id and (not path or path in paths(journal.record)):
+                raise RctlError(
+                    f"{named(journal.record)} was left open by a crash, and may count as the last one. "
+                    "Settle it first: rctl recover"
+                )
 
 
 def before_boot(record: Record) -> UsageError:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
+from rctl.adjust.journal import Journal
+from rctl.adjust.plan import Set
+from rctl.adjust.record import Record
+from rctl.adjust.state import State, make
+from rctl.cgroupfs.files import this_host
 from tests.unit.shell import Shell
 
+ID = "20261122-101500-000-0123abcd"
 NAMED = r"\d{8}-\d{6}-\S+ \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: rctl set web1 pids.max=5\)"
 
 
@@ -95,3 +102,39 @@ def test_what_was_undone_before_a_failure_is_in_json_too(shell: Shell) -> None:
     assert status == 1
     assert len(json.loads(out)) == 1
     assert "cpu.weight" in err
+
+
+def crashed(shell: Shell, path: str, boot: str = "") -> None:
+    """An adjustment that was killed after it had set pids.max to 9."""
+    shell.kernel.put(path, "pids.max", "9")
+    steps = (Set(path, "pids.max", "max", "9"),)
+    inodes = {path: shell.kernel.node(path).ino}
+    record = Record(ID, time.time(), boot or this_host().boot_id, "rctl set other", inodes, steps)
+    with State(f"{shell.state}/run", shell.state) as state:
+        Journal(make(state), record).abandon()
+
+
+def test_undo_takes_no_older_adjustment_in_the_place_of_one_that_a_crash_left_open(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    crashed(shell, "/rctl-web2")
+    for words in ([], ["--dry-run"], ["--ve", "web2"]):
+        status, out, err = shell.run("undo", *words)
+        assert (status, out) == (1, "")
+        assert "rctl set other) was left open by a crash, and may count as the last one" in err
+        assert err.endswith("Settle it first: rctl recover\n")
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
+    assert "rolled forward" in shell.run("recover")[1]
+    assert "rctl set other" in shell.run("undo")[1]
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
+    assert shell.kernel.get("/rctl-web2", "pids.max") == "max"
+
+
+def test_undo_of_another_ve_or_after_a_boot_need_not_wait_for_recover(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    crashed(shell, "/rctl-web2")
+    assert shell.run("undo", "--ve", "web1", "--dry-run")[0] == 0
+    shell.run("recover")
+    shell.run("undo")
+    crashed(shell, "/rctl-web2", "another boot")
+    assert shell.run("undo")[0] == 0
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
