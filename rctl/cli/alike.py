@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, Name, command_line, seconds
+from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, command_line, seconds
 
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Limits by key: memory.max cpu.max")]
 
 
-def get(name: Name, keys: Keys, json: Json = False) -> None:
+def get(name: NameOrPath, keys: Keys, json: Json = False) -> None:
     """Print limits of a VE as rctl set takes them.
 
     One key prints the bare value, several keys print KEY=VALUE. Sizes are in bytes, times in microseconds, cpu.max in
@@ -42,7 +42,7 @@ def _plain(value: str) -> int | float | str:
 
 
 def reset(
-    name: Name,
+    name: NameOrPath,
     keys: Keys,
     dry_run: DryRun = False,
     json: Json = False,
@@ -68,7 +68,7 @@ def reset(
 
 
 def copy(
-    name: Name,
+    name: NameOrPath,
     names: Annotated[
         list[str], typer.Argument(metavar="VE...", help="VEs that get its limits: names, paths or patterns")
     ],
@@ -104,7 +104,8 @@ def export(
 ) -> None:
     """Print VEs as a spec for rctl apply.
 
-    The spec is TOML and has the limits and labels of the VEs. To apply it at once changes nothing.
+    The spec is TOML and has the limits and labels of the VEs. To apply it changes nothing as long as the
+    VEs stay as they are.
 
     Example: rctl export >site.toml; rctl apply site.toml
     """

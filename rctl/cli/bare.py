@@ -144,7 +144,7 @@ def rm(
 
     When one of them has processes, all are left alone, unless --kill.
 
-    One that is not there, or that is filled meanwhile, is told (status 1), the others are removed.
+    A VE that is missing, or that got processes meanwhile, is named, and the exit status is 1; the others are removed.
     """
     from ..adjust.engine import Options
     from ..cgroupfs.files import this_host

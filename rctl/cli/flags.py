@@ -108,6 +108,7 @@ def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:
 
 Names = Annotated[list[str], typer.Argument(metavar="VE...", help="Names, cgroup paths with a leading /, or patterns")]
 Name = Annotated[str, typer.Argument(metavar="VE", help="The VE's name")]
+NameOrPath = Annotated[str, typer.Argument(metavar="VE", help="A name, or a cgroup path with a leading /")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
 Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]

@@ -11,7 +11,7 @@ from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
 
 def undo(
     adjustment: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="From rctl history; without it, the last adjustment")
+        str | None, typer.Argument(metavar="[ID]", help="An id from rctl history; without it, the last adjustment")
     ] = None,
     ve: Annotated[
         str | None, typer.Option("--ve", metavar="VE", help="Take back the last adjustment of this VE")

@@ -56,6 +56,7 @@ _OPTIONS = {
     **dict.fromkeys(("-f", "-y", "--force", "--yes"), "--kill, to end the processes, too"),
     **dict.fromkeys(("-n", "--lines", "--tail"), "--last"),
     **dict.fromkeys(("-o", "--format", "--output"), "--json"),
+    **dict.fromkeys(("-p", "--property"), "--limit KEY=VALUE"),
     "--check": "--dry-run",
     "--port": "--listen :PORT",
     "-v": "-V",
