@@ -31,7 +31,7 @@ from .look import look
 from .progress import Event, Progress, quiet
 from .record import Record
 from .recover import recover_for
-from .release import unneeded
+from .release import take_all_back, unneeded
 from .rollback import undisturbed
 from .state import State, default_state, make
 from .wish import Options as Options
@@ -164,7 +164,7 @@ class _Work(NamedTuple):
         """What would be done."""
         changes, switches, said = self.look(opened)
         limits = _steps(changes, switches, self.options)
-        steps = (*limits, *after(self.around, self.tree, opened, limits))
+        steps = plan.ended(limits, after(self.around, self.tree, opened, limits))
         said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
@@ -172,7 +172,8 @@ class _Work(NamedTuple):
         """What is there and what is wished, which controllers must be switched, and notes for people."""
         wished = self.prepare(opened) if self.prepare else self.wishes
         changes, enables, said = look(self.tree, wished, opened, self.options)
-        return changes, [*enables, *unneeded(self.tree, self.given, changes)], said
+        removed = {self.tree.path(name) for name in self.around.remove} if self.given else ()
+        return changes, [*enables, *unneeded(self.tree, self.given, changes, removed)], said
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
         """The VEs' names by path."""
@@ -214,7 +215,7 @@ class _Work(NamedTuple):
         before = journal.record.steps if journal else ()
         limits = _steps(changes, switches, self.options)
         last = after(self.around, self.tree, opened, limits)
-        steps = (*before, *limits, *last)
+        steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
@@ -252,13 +253,15 @@ class _Work(NamedTuple):
 
         try:
             self.progress(Event("journal", 0, len(steps)))
-            limits = steps[: len(steps) - len(removes)]
+            limits = steps[: steps.index(removes[0])] if removes else steps
             notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish)
         except BaseException as error:
             self.failed(journal, names, error)
             raise
         try:
-            notes += life.take_all_away(removes, cgroups, deadline)
+            if removes:
+                notes += life.take_all_away(removes, cgroups, deadline)
+                notes += take_all_back(steps, cgroups)
             if journal.open:
                 commit()
         finally:

@@ -122,7 +122,10 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
 
 
 Step = Set | Enable | Disable | Reclaim | Make | Move | Start | Remove
-"""In this order: made first, then limits, then processes move in or start; removed last, when all else is so."""
+"""In this order: made first, then limits, then processes move in or start; removed last, when all else is so.
+
+Controllers are taken back after the limits, or after the removals where there are some.
+"""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -167,6 +170,17 @@ def steps(
     enables = (step for step in switches if isinstance(step, Enable))
     disables = (step for step in switches if isinstance(step, Disable))
     return (*enables, *[step for _, step in ordered], *disables)
+
+
+def ended(limits: Sequence[Step], last: Sequence[Step]) -> tuple[Step, ...]:
+    """Limits, then what comes ``last``. Where VEs are removed, controllers are taken back after that.
+
+    Until then such a VE needs them: should somebody fill it meanwhile, it stays, with its limits.
+    """
+    if not any(isinstance(step, Remove) for step in last):
+        return (*limits, *last)
+    off = [step for step in limits if isinstance(step, Disable)]
+    return (*(step for step in limits if not isinstance(step, Disable)), *last, *off)
 
 
 _Order = tuple[int, int, int]

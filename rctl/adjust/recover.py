@@ -19,6 +19,7 @@ from .lock import Locks
 from .plan import Make, Remove
 from .present import Present
 from .record import Record
+from .release import take_all_back
 from .rollback import roll_back
 from .state import State
 
@@ -140,7 +141,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     with Present(tree, _inodes(tree, record)) as cgroups:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
-            notes = life.take_all_away(removes, cgroups, deadline)
+            notes = life.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
             journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
         left = Left(record.steps, cgroups, record.inodes)

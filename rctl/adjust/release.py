@@ -9,21 +9,29 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import GoneError, KernelError, NotFoundError
+from ..errors import GoneError, KernelError, NotFoundError, RctlError
 from ..formats import DEVICE, File, Whole
 from ..limits import FILES, file_named
 from . import widen
-from .plan import Change, Disable, Enable
+from .plan import Change, Disable, Enable, Step
 
 
-def unneeded(tree: Tree, given: Iterable[Enable], changes: Sequence[Change]) -> list[Disable]:
-    """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first."""
+def unneeded(
+    tree: Tree, given: Iterable[Enable], changes: Sequence[Change], removed: Collection[str] = ()
+) -> list[Disable]:
+    """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first.
+
+    ``removed``: paths of cgroups that go in the same adjustment, so that their limits do not count.
+    """
     after = {change.path: change for change in changes}
     going: dict[str, frozenset[str]] = {}
     for step in sorted(given, key=lambda step: step.path.rstrip("/").count("/"), reverse=True):
+        if step.path in removed:
+            continue
+        apart = {path.rpartition("/")[2] for path in removed if (path.rpartition("/")[0] or "/") == step.path}
         with suppress(NotFoundError, GoneError), tree.walk(step.path) as cgroup:
             on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
-            if left := on - used(on, cgroup, after=after, going=going):
+            if left := on - used(on, cgroup, apart=apart, after=after, going=going):
                 going[step.path] = left
     return [Disable(path, tuple(sorted(names))) for path, names in going.items()]
 
@@ -33,6 +41,20 @@ def take_back(cgroup: Cgroup, step: Disable) -> None:
     on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
     if left := on - used(on, cgroup):
         disable(cgroup, left)
+
+
+def take_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
+    """Take controllers back as the steps say, after VEs were removed. Returns notes for people on what failed."""
+    notes: list[str] = []
+    for step in steps:
+        if isinstance(step, Disable):
+            try:
+                take_back(cgroups[step.path], step)
+            except GoneError:
+                continue
+            except RctlError as error:
+                notes.append(f"{error}; {', '.join(step.controllers)} stay enabled in {step.path}")
+    return notes
 
 
 def disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:

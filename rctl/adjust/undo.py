@@ -149,7 +149,8 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
             wish = msgspec.structs.replace(wish, writes=rest, expected=expected)
         if rest:
             found.append(wish)
-    if notes and not found:
+    more = any(isinstance(step, Make | Move | Remove) for step in record.steps)
+    if notes and not found and not more:
         raise RctlError(
             f"{choose.named(record)} only froze or thawed, which undo does not touch unless asked. "
             f"Ask for it: rctl undo {record.id}"
@@ -165,6 +166,8 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
         if isinstance(step, Set):
             first.setdefault((step.path, step.file, step.key), step)
             last[step.path, step.file, step.key] = step
+    for entry in [entry for entry, step in first.items() if step.old == last[entry].new]:
+        del first[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
     found = []
     for path in dict.fromkeys(step.path for step in first.values()):
         own = {entry: step for entry, step in first.items() if entry[0] == path}

@@ -17,7 +17,7 @@ from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Make, Remove, Start
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
-from rctl.adjust.undo import undo
+from rctl.adjust.undo import take_back, undo
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, NotFoundError, RctlError, UsageError
@@ -236,6 +236,63 @@ def test_undo_removes_what_was_made_when_it_is_empty_and_else_says_that_it_stays
         assert kernel.get("/rctl-new1", "memory.max") == "max"
         assert "rctl-new2" not in kernel.root.children
         assert kernel.get("/rctl-web", "pids.max") == "max"
+
+
+def applied(kernel: FakeKernel, state: State, frozen: int = 0) -> None:
+    """A VE was made with limits, for which controllers were enabled. Nothing else runs."""
+    asked = limits({"pids.max": 5, "cpu.weight": 50, "files.cgroup.freeze": frozen}, kernel.host)
+    with kernel.installed() as tree:
+        made = adjust(tree, {"new": asked}, kernel.host, Options(), state=make(state), around=Around(make=("new",)))
+    assert made.id
+    assert kernel.get("/", "cgroup.subtree_control") == "cpu pids"
+    kernel.wake()
+
+
+def test_undo_of_what_was_made_takes_its_controllers_back_at_every_crash() -> None:
+    number, forward = 0, 0
+    while True:
+        kernel = FakeKernel()
+        with state_folder() as state:
+            applied(kernel, state)
+            old = kernel.limits()
+            (record,) = latest(state)
+            kernel.faults = {number: CRASH}
+            with suppress(Crash), kernel.installed() as tree:
+                take_back(tree, kernel.host, Options(), record, state=state)
+                break
+            state.close()
+            kernel.wake()
+            with kernel.installed() as tree:
+                forward += sum("rolled forward" in line for line in settle(tree, state))
+                assert kernel.limits() in (old, FakeKernel().limits()), number
+        number += 1
+    assert kernel.limits() == FakeKernel().limits()
+    assert forward > 3
+
+
+def test_a_ve_that_is_filled_before_it_goes_keeps_its_limits_and_controllers() -> None:
+    kernel = FakeKernel()
+    with state_folder() as state:
+        applied(kernel, state)
+
+        def fill(operation: Operation) -> None:
+            if operation.kind == "rmdir":
+                kernel.make("/rctl-new", enable=False, procs=(99,))
+
+        with kernel.installed() as tree:
+            kernel.broken = fill
+            notes = undo(tree, kernel.host, Options(deadline=0.05), None, state=state).notes
+            assert any("it stays" in note for note in notes)
+            assert kernel.get("/rctl-new", "pids.max") == "5"
+
+
+def test_undo_removes_a_ve_that_was_made_frozen() -> None:
+    kernel = FakeKernel()
+    with state_folder() as state:
+        applied(kernel, state, frozen=1)
+        with kernel.installed() as tree:
+            undo(tree, kernel.host, Options(), None, state=state)
+        assert kernel.limits() == FakeKernel().limits()
 
 
 def test_the_next_adjustment_of_a_ve_that_a_crash_left_half_made_begins_anew() -> None:
