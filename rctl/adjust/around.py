@@ -109,7 +109,8 @@ def paths(step: Step) -> tuple[str, ...]:
 def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence[Step] = ()) -> tuple[Step, ...]:
     """The steps after the limits, which are ``before``.
 
-    Raises NotFoundError for a process that is not there, UsageError for a thread, BusyError for a VE in use or frozen.
+    Raises NotFoundError for a process that is not there, UsageError for a thread, BusyError for a VE in use or frozen,
+    and for one that processes are to go back to and that gives controllers to its children by now.
     """
     steps: list[Step] = []
     if around.move or around.start:
@@ -127,6 +128,9 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
                 "there. Move it alone, or run rctl outside the container"
             )
         steps += [step for step in moves if not life.is_in(opened[0], step)]
+    for step in around.back:
+        with tree.walk(step.path) as home:
+            threaded.check_enter(home)
     steps += around.back
     if around.start:
         steps.append(Start(opened[0].path))

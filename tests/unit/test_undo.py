@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from rctl.adjust import life
 from rctl.adjust.account import Account
+from rctl.adjust.around import Around
 from rctl.adjust.choose import newest, newest_of, undoable
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
@@ -16,8 +18,9 @@ from rctl.adjust.plan import Enable
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import GoneError, NotFoundError, RctlError, UsageError
+from rctl.errors import BusyError, GoneError, NotFoundError, RctlError, UsageError
 from rctl.host import Host
+from rctl.limits import Limits
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
 M = 1 << 20
@@ -291,6 +294,14 @@ def test_undo_shrinks_memory_gently_too(bench: Bench) -> None:
     assert bench.kernel.kills == 0
 
 
+def test_undo_of_a_shrink_leaves_alone_a_memory_high_that_was_set_since(bench: Bench) -> None:
+    bench.kernel.node("/rctl-web1").cache = 90 * M
+    shrunk = bench.set({"memory.max": 50 * M}).id
+    bench.set({"memory.high": 40 * M})
+    bench.undo(shrunk)
+    assert (bench.get("memory.max"), bench.get("memory.high")) == ("max", str(40 * M))
+
+
 def test_the_weight_that_idle_took_away_comes_back(bench: Bench) -> None:
     bench.set({"cpu.weight": 250})
     bench.set({"cpu.weight": "idle"})
@@ -340,6 +351,25 @@ def test_parent_and_child_get_all_cpus_back_together(bench: Bench) -> None:
     adjust(bench.tree, {"web2": asked, "/rctl-web2/app": asked}, bench.kernel.host, state=bench.state)
     bench.undo()
     assert bench.kernel.text(child, "cpuset.cpus.effective") == "0-3\n"
+
+
+def test_no_process_goes_back_into_a_ve_that_gives_controllers_by_now(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would become threaded, and its children could hold no process any more."""
+    monkeypatch.setattr(life, "check_whole", lambda pid: None)
+    monkeypatch.setattr(life, "started", lambda pid: 7)
+    monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
+    bench.kernel.make("/rctl-web2")
+    bench.kernel.make("/rctl-web1/below", enable=False)
+    around = Around(move=(101,))
+    moved = adjust(bench.tree, {"web2": Limits()}, bench.kernel.host, Options(), state=bench.state, around=around).id
+    bench.set({"pids.max": 5}, "/rctl-web1/below")
+    before = bench.kernel.limits()
+    with pytest.raises(BusyError, match=r"/rctl-web1: gives controllers \(pids\) to its children"):
+        bench.undo(moved)
+    assert bench.kernel.limits() == before
+    assert bench.kernel.node("/rctl-web2").procs == {101}
 
 
 def test_an_undo_and_what_it_undid_are_both_out_of_the_list(bench: Bench) -> None:
