@@ -15,7 +15,7 @@ from ..adjust.plan import Make, Set
 from ..adjust.progress import Progress, quiet
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, NotFoundError, naming
+from ..errors import BusyError, NotFoundError, UsageError, naming
 from ..host import Host
 from ..limits import Limits, writes
 from ..spec import Spec
@@ -98,9 +98,12 @@ def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises)
     path = bare.managed_path(tree, name)
     with naming(name):
         asked = vcpus_of_new(asked, path, host, promises)
-    limits = tuple(
-        Set(path, w.file.name, old, new, w.key)
-        for w in writes(asked, host)
-        if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
-    )
+    try:
+        limits = tuple(
+            Set(path, w.file.name, old, new, w.key)
+            for w in writes(asked, host)
+            if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
+        )
+    except ValueError as error:  # a part of an entry that does not fit the rest
+        raise UsageError(str(error)) from None
     return Outcome(name, path, "planned", (Make(path), *limits))

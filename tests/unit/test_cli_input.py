@@ -205,6 +205,7 @@ BAD_FILES = [
     (b'[ve.web1]\npids.max = 5\n[ve."/rctl-web1"]\npids.max = 6\n', "/rctl-web1"),
     (b"[ve.web2]\n[ve.web1]\nvcpus = 4000\n", "spec.toml: web1: vcpus: 4000 asked for"),
     (b"[ve.web9]\nvcpus = 4000\n", "spec.toml: web9: vcpus: 4000 asked for"),
+    (b"[ve.web9]\ncpu.max = 0.005\n", "cpu.max: 0.005 CPUs of a 100000 us period is 500 us"),
     (b"[ve.web2]\n[ve.web1]\nio.max.no-such-disk.rbps = 5\n", "spec.toml: web1: 'no-such-disk'"),
     (b"[ve.web9]\nio.max.sda.rbps = 5\nio.max.'8:0'.rbps = 6\n", "spec.toml: web9: io.max: 8:0 lies on disk 8:0"),
     (b'[ve.web1]\nfiles."cgroup.procs" = 5\n', "cgroup.procs"),
