@@ -114,6 +114,11 @@ def unforeseen(error: OSError) -> str:
     return (f"{error.filename}: " if isinstance(error.filename, str) else "") + explained(error)
 
 
+def told(error: BaseException) -> str:
+    """What any error says, in one line; its name where it says nothing."""
+    return unforeseen(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+
+
 _REMEDIES = {
     # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import BusyError, RctlError, RollbackError
+from ..errors import BusyError, RctlError, RollbackError, told
 from . import life, release, threaded
 from .freeze import wait_until_frozen
 from .plan import Disable, Enable, Move, Reclaim, Set, Step
@@ -58,9 +58,7 @@ def run(
                 left = roll_back(done, cgroups, deadline, progress)
         error = failure
         if left:
-            error = RollbackError(
-                f"{(str(failure) or type(failure).__name__)}; and not put back: {'; '.join(left)}. Run rctl recover"
-            )
+            error = RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
         if isinstance(error, RctlError):
             error.reached = len(done)
         if left:

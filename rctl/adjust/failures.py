@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ..errors import RctlError
+from ..errors import RctlError, told
 from .history import append
 from .plan import Set, Step
 from .state import State
@@ -30,7 +30,7 @@ class Failure(msgspec.Struct, frozen=True):
 def note(state: State, step: Step, error: BaseException) -> None:
     """Remember a step that failed. A disk that is full does not make matters worse."""
     if isinstance(step, Set):
-        failure = Failure(time.time(), step.path, step.file, step.new, str(error) or type(error).__name__)
+        failure = Failure(time.time(), step.path, step.file, step.new, told(error))
         with suppress(OSError, RctlError):
             if state.folder_if_there(state.keep) is None:
                 return

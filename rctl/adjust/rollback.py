@@ -10,7 +10,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import BusyError, GoneError, NotAvailableError
+from ..errors import BusyError, GoneError, NotAvailableError, told
 from ..limits import file_named
 from . import life
 from .plan import Disable, Enable, Make, Move, Set, Step
@@ -37,7 +37,7 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
         except GoneError:
             continue
         except Exception as error:  # noqa: BLE001 (whatever it is, the other steps are to be put back too)
-            left.append(str(error) or type(error).__name__)
+            left.append(told(error))
         with suppress(Exception):  # a terminal that went away
             progress(Event("rollback", number, len(done), step.describe()))
     return left

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
+from rctl.adjust.plan import Disable
+from rctl.adjust.rollback import roll_back
+from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import KernelError
 
 
@@ -29,3 +33,13 @@ def test_a_files_own_remedy_comes_before_the_one_for_all_files() -> None:
 
 def test_an_errno_without_a_remedy_is_told_in_the_systems_words() -> None:
     assert told("memory.max", errno.EIO).endswith("EIO: Input/output error")
+
+
+def test_what_cannot_be_put_back_for_want_of_open_files_says_how_to_raise_the_limit() -> None:
+    class Full(Cgroup):
+        def write(self, name: str, text: str) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/7/stat")
+
+    step = Disable("/a", ("cpu",))
+    (left,) = roll_back([step], {"/a": Full("/a", -1)}, 1)
+    assert left.startswith("/proc/7/stat: this process may open no more files. Raise its limit")
