@@ -12,8 +12,19 @@ LONGEST = 256
 """Characters of a value."""
 
 
+MOST = 100
+"""Labels of a VE. The kernel keeps 128 attributes of 128 KiB in all, and says so only when the limits are set."""
+
+
+def check_number(labels: Mapping[str, str]) -> None:
+    """Raises UsageError for more labels than a VE may have."""
+    if len(labels) > MOST:
+        raise UsageError(f"labels: {len(labels)} are too many: at most {MOST} for each VE. Take some away: --remove")
+
+
 def check(labels: Mapping[str, str]) -> Mapping[str, str]:
-    """The labels, when keys and values may be such. Raises UsageError."""
+    """The labels, when keys and values may be such, and so many. Raises UsageError."""
+    check_number(labels)
     for key, value in labels.items():
         if not KEY.fullmatch(key):
             raise UsageError(f"labels: {key[:64]!r}: use letters, digits and _./-, at most 63. Write it like env=prod")

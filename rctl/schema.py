@@ -44,6 +44,7 @@ def schema() -> dict[str, Any]:
         "properties": {"cpuset": {"required": ["cpus"]}},
     }
     limits["properties"]["labels"] |= {
+        "maxProperties": label.MOST,
         "propertyNames": {"pattern": f"^{label.KEY.pattern}$"},
         "additionalProperties": {"type": "string", "maxLength": label.LONGEST, "pattern": f"^{_PRINTABLE}*$"},
     }

@@ -40,6 +40,7 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = fro
     label.check(labels)
     before = of(cgroup)
     after = {key: value for key, value in before.items() if key not in without} | dict(labels)
+    label.check_number(after)
     try:
         _make(cgroup, before, after)
     except OSError as error:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
+from .. import label
 from ..adjust.account import Account, Outcome
 from ..adjust.around import Around
 from ..adjust.engine import Options, adjust
@@ -59,6 +60,8 @@ def _wrongly_labelled(tree: Tree, spec: Spec) -> tuple[str, ...]:
             has: dict[str, str] = {}
             with suppress(NotFoundError), tree.open_ve(name) as ve:
                 has = labels.of(ve)
+            with naming(name):
+                label.check_number(has | asked.labels)
             if asked.labels.items() - has.items():
                 found.append(name)
     return tuple(found)

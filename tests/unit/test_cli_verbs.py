@@ -165,6 +165,18 @@ def test_many_ves_need_few_open_files(shell: Shell, words: list[str]) -> None:
     assert shell.kernel.most_open < 10
 
 
+def test_more_labels_than_a_ve_holds_are_refused_before_limits_are_set(shell: Shell) -> None:
+    assert shell.run("label", "web2", *(f"a{number}=" for number in range(60)))[0] == 0
+    spec = "[ve.web1]\npids.max = 5\n[ve.web2]\n" + "".join(f"labels.b{number} = ''\n" for number in range(60))
+    (shell.folder / "spec.toml").write_text(spec)
+    before = shell.kernel.limits()
+    status, out, err = shell.run("apply", "spec.toml")
+    assert (status, out) == (2, "")
+    assert "web2: labels: 120 are too many: at most 100 for each VE" in err
+    assert shell.kernel.limits() == before
+    assert "at most 100" in shell.run("label", "web2", *(f"b{number}=" for number in range(60)))[2]
+
+
 def test_labels_of_all_ves_or_of_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.run("label", "web1", "env=test")
     real = labels.put

@@ -97,6 +97,7 @@ BAD = [
     '[ve.web]\nfiles."misc.max" = ""',
     '[ve.web]\nfiles."misc.max" = "a\\nb"',
     '[ve.web]\nlabels.env = "a\\tb"',
+    "[ve.web]\n" + "".join(f"labels.l{number} = ''\n" for number in range(101)),
 ]
 
 
