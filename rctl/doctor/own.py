@@ -32,7 +32,12 @@ def _problem(folder: str) -> str:
         return f"{folder}: is no folder"
     if facts.st_uid != os.geteuid():
         return f"{folder}: belongs to user {facts.st_uid}"
-    return f"{folder}: others may write in it" if facts.st_mode & 0o022 else ""
+    if facts.st_mode & 0o022:
+        return f"{folder}: others may write in it"
+    space = os.statvfs(folder)
+    if space.f_flag & os.ST_RDONLY:
+        return f"{folder}: lies on a file system that is mounted read-only"
+    return f"{folder}: no space is left there" if space.f_blocks and not space.f_bfree else ""
 
 
 def _cannot_make(folder: str) -> str:

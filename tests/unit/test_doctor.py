@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -202,6 +203,21 @@ class TestOwn:
     def test_a_folder_that_others_may_write_fails(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o777)
         assert own.state_folder(State(str(tmp_path), str(tmp_path))).found == f"{tmp_path}: others may write in it"
+
+    @pytest.mark.parametrize(
+        ("flags", "free", "found"),
+        [
+            (os.ST_RDONLY, 9, "lies on a file system that is mounted read-only"),
+            (0, 0, "no space is left there"),
+        ],
+    )
+    def test_a_folder_that_takes_nothing_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, free: int, found: str
+    ) -> None:
+        space = SimpleNamespace(f_flag=flags, f_blocks=9, f_bfree=free)
+        monkeypatch.setattr(os, "statvfs", lambda _: space)
+        check = own.state_folder(State(str(tmp_path), str(tmp_path)))
+        assert (check.state, check.found) == ("fail", f"{tmp_path}: {found}")
 
     def test_a_journal_that_nobody_holds_asks_for_recovery(self, tmp_path: Path) -> None:
         state = State(str(tmp_path), str(tmp_path))
