@@ -58,6 +58,10 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
 
 
+INDENT = 4
+"""Columns before what a command printed."""
+
+
 class Printer:
     """Writes to standard output, each line at once."""
 
@@ -87,7 +91,7 @@ class Printer:
     def output(self, text: str) -> None:
         """What a command printed."""
         for line in text.splitlines():
-            self.line("    " + self._styled(line, DIM))
+            self.line(" " * INDENT + self._styled(line, DIM))
 
     def result(self, text: str) -> None:
         """What was measured."""

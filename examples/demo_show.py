@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo_print import Printer, Row
+from demo_print import INDENT, Printer, Row
 from demo_stage import NAMES, DemoError, Usage, cli, measure, stage, until
 from workloads import FILLED
 
@@ -73,7 +73,7 @@ class Show(contextlib.ExitStack):
         self.fillers = self._fillers()
         self.before = measure(self.ves, SECONDS, settle=0.5)
         self.out.command("rctl ls")
-        self.out.output(self._rctl("ls", "demo-*"))
+        self.out.output(self._rctl("ls", "demo-*", width=max(0, self.out.width - INDENT)))
         used = f"{_burnt(self.before):.2f} CPUs, {self._memory():.0f} MiB, {_written(self.before):.1f} MB/s written"
         self.out.result(f"demo-cpu, demo-mem, demo-disk use {used}")
         return self
@@ -177,8 +177,8 @@ class Show(contextlib.ExitStack):
         self.out.command(shlex.join(["rctl", "set", *words]))
         self.out.output(self._rctl("set", *words))
 
-    def _rctl(self, *words: str) -> str:
-        status, said = cli(*words)
+    def _rctl(self, *words: str, width: int = 0) -> str:
+        status, said = cli(*words, width=width)
         if status:
             raise DemoError(f"{shlex.join(['rctl', *words])}: ended with {status}: {said}")
         return said

@@ -21,6 +21,7 @@ import rctl.cli.output
 import rctl.sample.overview
 import rctl.ve.command
 from rctl.cgroupfs.devices import resolve
+from rctl.cli import terminal
 
 REPO = Path(__file__).resolve().parents[1]
 NAMES = ("demo-cpu", "demo-mem", "demo-disk")
@@ -44,9 +45,10 @@ def disk_folder() -> str | None:
     return None
 
 
-def cli(*words: str) -> tuple[int, str]:
+def cli(*words: str, width: int = 0) -> tuple[int, str]:
     """Run the command line, ``rctl WORDS``, in a process of its own. Returns its exit status and its output.
 
+    ``width``: columns that its tables fit into, as on a terminal; 0: as many as they take.
     The process is forked from this one, which has all imports done: starting Python anew takes seconds when emulated.
     """
     with tempfile.TemporaryFile() as output:  # a pipe would stay open as long as a detached workload lives
@@ -56,6 +58,8 @@ def cli(*words: str) -> tuple[int, str]:
             try:
                 for number in (1, 2):
                     os.dup2(output.fileno(), number)
+                if width:
+                    terminal.width = lambda stream: width
                 sys.argv = ["rctl", *words]
                 rctl.cli.main()
             except SystemExit as end:
