@@ -69,13 +69,6 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """What people should know about the ``new`` entry that came of the two others; mostly nothing."""
         return ""
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        """What the entry allows, as numbers that compare; empty where more and less mean nothing."""
-        try:
-            return (level(entry),)
-        except ValueError:
-            return ()
-
     def holds(self, entry: str, wanted: str) -> bool:
         """Whether ``entry``, which the kernel shows after ``wanted`` was written, is what was asked for."""
         return entry == wanted
@@ -89,8 +82,11 @@ class File(msgspec.Struct, frozen=True, eq=False):
         return True
 
     def lowers(self, old: str, new: str) -> bool:
-        """Whether going from ``old`` to ``new`` takes away anything."""
-        return any(map(lt, self.levels(new), self.levels(old)))
+        """Whether going from ``old`` to ``new`` takes away anything; never where more and less mean nothing."""
+        try:
+            return level(new) < level(old)
+        except ValueError:
+            return False
 
 
 class Nested(File, frozen=True):
@@ -109,8 +105,8 @@ class Nested(File, frozen=True):
         pairs = {name: value for pair in (old + " " + wanted).split() for name, _, value in [pair.partition("=")]}
         return " ".join(f"{name}={value}" for name, value in pairs.items())
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return tuple(level(pair.partition("=")[2]) for pair in entry.split())
+    def lowers(self, old: str, new: str) -> bool:
+        return any(map(lt, _levels(new), _levels(old)))
 
 
 class Keyed(File, frozen=True):
@@ -137,15 +133,15 @@ class Keyed(File, frozen=True):
             raise ValueError(f"{weight} is out of range: at most {self.most}")
         return key, str(weight)
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return ()
+    def lowers(self, old: str, new: str) -> bool:
+        return False
 
 
 class Whole(File, frozen=True):
     """A file that rctl has no name for: verbatim text, compared as it stands."""
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return ()
+    def lowers(self, old: str, new: str) -> bool:
+        return False
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -164,6 +160,11 @@ class Write(msgspec.Struct, frozen=True):
 
 def _lines(text: str) -> list[tuple[str, str, str]]:
     return [line.strip().partition(" ") for line in text.splitlines()]
+
+
+def _levels(entry: str) -> list[float]:
+    """The values of ``SUB=VALUE SUB=VALUE`` as numbers that compare."""
+    return [level(pair.partition("=")[2]) for pair in entry.split()]
 
 
 def flat_keyed(text: str) -> dict[str, int]:

@@ -28,6 +28,7 @@ class Max(enum.Enum):
 
 
 MAX: Final = Max.MAX
+_NO_LIMIT = float("inf")
 Amount = int | Literal[Max.MAX]
 
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
@@ -121,7 +122,7 @@ class Quantity:
 
 def as_number(amount: Amount) -> float:
     """The amount as a number that compares: the exact integer, or infinity for no limit."""
-    return float("inf") if amount is MAX else amount
+    return _NO_LIMIT if amount is MAX else amount
 
 
 def level(text: str) -> float:
@@ -129,7 +130,7 @@ def level(text: str) -> float:
 
     Raises ValueError on anything else.
     """
-    return float("inf") if text == "max" else int(text)
+    return _NO_LIMIT if text == "max" else int(text)
 
 
 def amount(text: str) -> Amount:

@@ -163,9 +163,7 @@ def steps(
     known: _Known = {}
     for change in changes:
         found = _differences(change, known)
-        if not force and memory.MAX.name in change.texts:
-            found = _gently(change, found)
-        ordered += found
+        ordered += _gently(change, found) if _MAX in change.texts and not force else found
     ordered.sort(key=_ORDER)
     enables = (step for step in switches if isinstance(step, Enable))
     disables = (step for step in switches if isinstance(step, Disable))
@@ -187,54 +185,60 @@ _Order = tuple[int, int, int]
 """What comes first: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
 _Placed = tuple[_Order, Step]
 _ORDER = itemgetter(0)
-_Known = dict[tuple[int, str | None, int], tuple[str, str, _Order, str]]
-"""Old entry, new entry, order and a remark, by write (its identity), text and depth: many VEs share them."""
+_MAX = memory.MAX.name
+_Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
+"""All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
+_Known = dict[tuple[int, str | None, int], tuple[_Order, _Facts] | None]
+"""Where and what to set, ``None``: it is so; by write (its identity), text and depth, for many VEs share them."""
 
 
-def _differences(change: Change, known: _Known) -> list[_Placed]:
-    found: list[_Placed] = []
+def _differences(change: Change, known: _Known) -> list[tuple[_Order, Set]]:
+    found: list[tuple[_Order, Set]] = []
     path, texts = change.path, change.texts
     depth = path.count("/")
     for write in change.writes:
-        file = write.file
-        text = texts[file.name]
+        text = texts[write.file.name]
         if text is None and write.if_there:
             continue
-        case = known.get((id(write), text, depth))
-        if case is None:
-            case = known[id(write), text, depth] = _compare(write, text, depth)
-        old, new, order, why = case
-        if old != new:
-            disturbed = tuple((f.name, f.entry(texts[f.name])) for f in file.disturbs) if file.disturbs else ()
-            found.append((order, Set(path, file.name, old, new, write.key, write.exact, disturbed, why)))
+        case = id(write), text, depth
+        if case not in known:
+            known[case] = _compare(write, text, depth)
+        if differs := known[case]:
+            order, facts = differs
+            step = Set(path, *facts)
+            if others := write.file.disturbs:
+                disturbed = tuple((file.name, file.entry(texts[file.name])) for file in others)
+                step = msgspec.structs.replace(step, disturbed=disturbed)
+            found.append((order, step))
     return found
 
 
-def _compare(write: Write, text: str | None, depth: int) -> tuple[str, str, _Order, str]:
+def _compare(write: Write, text: str | None, depth: int) -> tuple[_Order, _Facts] | None:
     file = write.file
     old = file.entry(text, write.key)
     new = file.merge(old, write.wanted)
+    if old == new:
+        return None
     order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
-    return old, new, order, file.remark(old, write.wanted, new)
+    return order, (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
 
 
-def _gently(change: Change, found: list[_Placed]) -> list[_Placed]:
+def _gently(change: Change, found: Sequence[tuple[_Order, Set]]) -> Sequence[_Placed]:
     """Where ``memory.max`` goes below what is in use: ``memory.high`` holds the VE there, then reclaim, then set.
 
     Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` then already keeps the VE
     to its new size.
     """
-    own = {step.file: step for _, step in found if isinstance(step, Set)}
-    step = own.get(memory.MAX.name)
-    if step is None or not memory.MAX.lowers(step.old, step.new):
+    limit = next((step for _, step in found if step.file == _MAX), None)
+    if limit is None or not memory.MAX.lowers(limit.old, limit.new):
         return found
-    usage, goal = int(change.texts["memory.current"] or 0), int(step.new)
+    usage, goal = int(change.texts["memory.current"] or 0), int(limit.new)
     high = memory.HIGH.entry(change.texts[memory.HIGH.name])
-    gentle = msgspec.structs.replace(step, gentle=True, disturbed=((memory.HIGH.name, high),))
-    found = [(order, gentle if placed is step else placed) for order, placed in found]
-    step = gentle
+    step = msgspec.structs.replace(limit, gentle=True, disturbed=((memory.HIGH.name, high),))
+    found = [(order, step if placed is limit else placed) for order, placed in found]
     if usage <= goal:
         return found
+    own = {placed.file: placed for _, placed in found}
     wished, swap = own.get(memory.HIGH.name), own.get(memory.SWAP_MAX.name)
     gives = swap if swap is not None and not memory.SWAP_MAX.lowers(swap.old, swap.new) else None
     final = wished.new if wished else high

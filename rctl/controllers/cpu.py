@@ -49,9 +49,9 @@ class CpuMax(File, frozen=True):
             return ""
         return f"{now:.6g} CPUs, not {before:.6g}: a quota is whole microseconds"
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        cpus = cpus_of(entry)
-        return (float("inf") if cpus is None else cpus,)
+    def lowers(self, old: str, new: str) -> bool:
+        before, after = cpus_of(old), cpus_of(new)
+        return after is not None and (before is None or after < before)
 
 
 def _quota(part: int, of: int, period: int) -> int:
@@ -90,8 +90,8 @@ class NiceFile(File, frozen=True):
             raise ValueError(f"{nice} is out of range: at {'least -20' if nice < 0 else 'most 19'}")
         return "", str(nice)
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return ()
+    def lowers(self, old: str, new: str) -> bool:
+        return False
 
     def settable(self, entry: str) -> bool:
         return False  # to put it back would round the weight, which is put back itself

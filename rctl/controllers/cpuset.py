@@ -22,8 +22,8 @@ class RangesFile(File, frozen=True):
     def wish(self, text: str, page: int) -> tuple[str, str]:
         return "", str(Ranges.parse(text))
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return (float(len(Ranges.parse(entry).numbers)) if entry else float("inf"),)
+    def lowers(self, old: str, new: str) -> bool:
+        return bool(new) and (not old or len(Ranges.parse(new).numbers) < len(Ranges.parse(old).numbers))
 
 
 class Partition(File, frozen=True):
