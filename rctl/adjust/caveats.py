@@ -52,19 +52,19 @@ def caveats(
     ``planned``: nothing has been written yet. ``host``: unset, the one that rctl runs on.
     """
     rows = _rows(planned, len(cgroups) > MANY)
-    concerned = [(step, rows[step.file]) for step in steps if isinstance(step, Set) and step.file in rows]
-    if not concerned:
-        return []
     around = Surroundings(tree, host or _host(int(time.monotonic() / _FRESH)), steps, cgroups)
-    found = []
-    for step, caveat in ((step, row) for step, own in concerned for row in own):
-        try:
-            told = caveat.told(step, around)
-        except (RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
+    found: dict[str, None] = {}
+    for step in steps:
+        if not isinstance(step, Set):
             continue
-        if told:
-            found.append(told)
-    return list(dict.fromkeys(found))
+        for row in rows.get(step.file, ()):
+            try:
+                told = row.told(step, around)
+            except (RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
+                continue
+            if told:
+                found[told] = None
+    return list(found)
 
 
 @lru_cache(1)

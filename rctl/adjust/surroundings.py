@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts
@@ -24,14 +25,14 @@ class Surroundings:
         """``cgroups``: open ones by path, those of the steps among them."""
         self.host = host
         self._tree = tree
-        self._new = {(step.path, step.file): step.new for step in steps if isinstance(step, Set) and not step.key}
+        self._steps = steps
         self._cgroups = cgroups
         self._texts: dict[str, Texts] = {}
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
-    def sets(self, path: str, file: str) -> bool:
-        """Whether the same adjustment sets this file, too."""
-        return (path, file) in self._new
+    @cached_property
+    def _new(self) -> dict[tuple[str, str], str]:
+        return {(step.path, step.file): step.new for step in self._steps if isinstance(step, Set) and not step.key}
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""
