@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -56,9 +57,9 @@ def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str],
 
 def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:
     """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
-    by_path: dict[str, list[Step]] = {path: [] for path in names}
+    by_path: dict[str, list[Step]] = defaultdict(list, {path: [] for path in names})
     for step in steps:
-        by_path.setdefault(step.path, []).append(step)
+        by_path[step.path].append(step)
     return tuple(
         Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
         for path, own in by_path.items()

@@ -35,10 +35,9 @@ def run(
     Returns notes for people. Raises RollbackError when the rolling back failed too.
     """
     notes: list[str] = []
-    done: list[Step] = []
+    number = 0
     try:
         for number, step in enumerate(plan, 1):
-            done.append(step)
             cgroup = cgroups[step.path]
             if isinstance(step, Set) and step.file not in SLOW:
                 said = write(cgroup, step)
@@ -55,12 +54,12 @@ def run(
             with suppress(KeyboardInterrupt), undisturbed():
                 with suppress(OSError):
                     decide()
-                left = roll_back(done, cgroups, deadline, progress)
+                left = roll_back(plan[:number], cgroups, deadline, progress)
         error = failure
         if left:
             error = RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
         if isinstance(error, RctlError):
-            error.reached = len(done)
+            error.reached = number
         if left:
             raise error from failure
         raise

@@ -135,7 +135,7 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
     if around.start:
         steps.append(Start(opened[0].path))
     leave, leaving = {tree.path(name) for name in around.remove}, {step.pid for step in around.back}
-    for ve in opened:
+    for ve in opened if leave else ():
         if ve.path in leave:
             inside = [pid for pid in life.processes(ve) if pid not in leaving]
             if not around.kill:

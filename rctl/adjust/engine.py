@@ -221,7 +221,8 @@ class _Work(NamedTuple):
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
-        inodes = {step.path: alone[step.path].ino for step in steps} | {path: alone[path].ino for path in besides}
+        touched = dict.fromkeys([step.path for step in steps])
+        inodes = {path: alone[path].ino for path in touched | besides}
         record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
         if journal is None:
             journal = Journal(self.state, record)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -190,7 +189,7 @@ def new_id() -> str:
     """An id that sorts by time and that people can read: UTC date, time, milliseconds, and a random part."""
     now = time.time()
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{moment}-{int(now * 1000) % 1000:03}-{secrets.token_hex(4)}"
+    return f"{moment}-{int(now * 1000) % 1000:03}-{os.urandom(4).hex()}"
 
 
 def left_open(state: State, aside: bool = False) -> list[str]:
@@ -231,7 +230,7 @@ def set_aside(state: State, name: str, why: ForeignError) -> str:
         return f"{why}. Look at it, then remove it by hand"
     aside = name + _ASIDE
     if aside in os.listdir(folder):
-        aside = f"{name}.{secrets.token_hex(4)}{_ASIDE}"
+        aside = f"{name}.{os.urandom(4).hex()}{_ASIDE}"
     try:
         os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
     except FileNotFoundError:

@@ -59,13 +59,14 @@ class Locks:
         Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
         """
         self._release()
-        wanted = {ino: (fcntl.F_RDLCK, path) for ino, path in shared}
         alone = list(alone)
-        wanted |= {ino: (fcntl.F_WRLCK, path) for ino, path in alone}
         if len(alone) >= MANY:
             self._queue(fcntl.F_WRLCK, _EVERY, "VEs", 0, _TURNSTILES)
             self._all = True
-        elif self._somebody_waits() or not self._take_now({ino: kind for ino, (kind, _) in wanted.items()}):
+            return
+        wanted = {ino: (fcntl.F_RDLCK, path) for ino, path in shared}
+        wanted |= {ino: (fcntl.F_WRLCK, path) for ino, path in alone}
+        if self._somebody_waits() or not self._take_now({ino: kind for ino, (kind, _) in wanted.items()}):
             self._queue(fcntl.F_RDLCK, _EVERY, "VEs", 0, 0)
             for ino, (kind, path) in sorted(wanted.items()):
                 self._queue(fcntl.F_WRLCK, ino, path, ino, 1, kind)

@@ -41,7 +41,8 @@ def look(
             except NotAvailableError:
                 texts[name] = None
                 enables += missing(tree, ve.path, write.file)
-            clears = clears or not write.wanted
+            if not write.wanted:
+                clears = True
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
         if clears:

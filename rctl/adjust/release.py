@@ -17,12 +17,14 @@ from .plan import Change, Disable, Enable, Step
 
 
 def unneeded(
-    tree: Tree, given: Iterable[Enable], changes: Sequence[Change], removed: Collection[str] = ()
+    tree: Tree, given: Collection[Enable], changes: Sequence[Change], removed: Collection[str] = ()
 ) -> list[Disable]:
     """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first.
 
     ``removed``: paths of cgroups that go in the same adjustment, so that their limits do not count.
     """
+    if not given:
+        return []
     after = {change.path: change for change in changes}
     going: dict[str, frozenset[str]] = {}
     for step in sorted(given, key=lambda step: step.path.rstrip("/").count("/"), reverse=True):

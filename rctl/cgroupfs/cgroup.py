@@ -16,6 +16,7 @@ from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFo
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
+_READ, _WRITE, _EDIT = os.O_RDONLY | _FILE, os.O_WRONLY | _FILE, os.O_RDWR | _FILE
 _PAGE = 4096
 _OF_MANY = (PROCS, THREADS)
 """Files of many records: there a short read is not the end."""
@@ -163,7 +164,7 @@ class Cgroup:
         if name in self._edits:
             return self.edit(name)
         try:
-            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self.fd)
+            fd = os.open(name, _READ, dir_fd=self.fd)
             try:
                 return (_read_all(fd) if name in _OF_MANY else read_one(fd)).decode("utf-8", "replace")
             finally:
@@ -187,8 +188,9 @@ class Cgroup:
         fd = self._edits.get(name)
         try:
             if fd is None:
-                fd = self._edits[name] = os.open(name, os.O_RDWR | _FILE, dir_fd=self.fd)
-            return read_one(fd).decode()
+                fd = self._edits[name] = os.open(name, _EDIT, dir_fd=self.fd)
+            data = os.pread(fd, _PAGE, 0)
+            return (data if len(data) < _PAGE else _read_all(fd)).decode()
         except OSError as error:
             raise self._translated(name, "", error) from error
 
@@ -200,7 +202,8 @@ class Cgroup:
             return self.read(name)
         try:
             os.write(fd, text.encode())
-            return read_one(fd).decode()
+            data = os.pread(fd, _PAGE, 0)
+            return (data if len(data) < _PAGE else _read_all(fd)).decode()
         except OSError as error:
             raise self._translated(name, text, error) from error
 
@@ -211,7 +214,7 @@ class Cgroup:
             if fd is not None:
                 os.write(fd, text.encode())
                 return
-            fd = os.open(name, os.O_WRONLY | _FILE, dir_fd=self.fd)
+            fd = os.open(name, _WRITE, dir_fd=self.fd)
             try:
                 os.write(fd, text.encode())
             finally:
