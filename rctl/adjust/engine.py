@@ -20,7 +20,7 @@ from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError,
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
-from . import expand, failures, life, plan, single_writer
+from . import ending, expand, failures, plan, single_writer
 from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, made, paths
@@ -261,7 +261,7 @@ class _Work(NamedTuple):
             raise
         try:
             if removes:
-                notes += life.take_all_away(removes, cgroups, deadline)
+                notes += ending.take_all_away(removes, cgroups, deadline)
                 notes += take_all_back(steps, cgroups)
             if journal.open:
                 commit()

@@ -1,18 +1,15 @@
-"""The life of a VE's cgroups: who is inside, ending them, removing what is empty."""
+"""The life of a VE's cgroups: who is inside, who comes in, removing what is empty."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import remove_soon
-from ..controllers import core, cpu
-from ..errors import BusyError, GoneError, NotFoundError, RctlError, UsageError
-from .plan import Move, Remove
+from ..controllers import core
+from ..errors import GoneError, NotFoundError, UsageError
+from .plan import Move
 
 
 def processes(ve: Cgroup) -> list[int]:
@@ -88,73 +85,6 @@ def parent(ve: Cgroup) -> Cgroup:
     return above
 
 
-def kill(ve: Cgroup, name: str, seconds: float) -> None:
-    """``cgroup.kill`` where there is one (5.14), else SIGKILL to every process, for they fork, until none is left.
-
-    Caps on the CPU that would slow their end are lifted. Raises BusyError when some still live after ``seconds``.
-    """
-    at_once = ve.has(core.KILL) and ve.read_if_there(core.PROCS) is not None  # a threaded one refuses
-    if at_once:
-        ve.write(core.KILL, "1")
-
-    def dead() -> bool:
-        for pid in () if at_once else processes(ve):
-            if pid:  # 0 is one of another pid namespace
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        return not core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated
-
-    if dead():
-        return
-    lifted = _lift_caps(ve)
-    if not _until(dead, seconds):
-        _put_caps_back(ve, lifted)
-        raise BusyError(f"{name}: not dead after {seconds:g} s; {_why_not_dead(ve)}")
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def _lift_caps(ve: Cgroup) -> dict[str, str]:
-    """Take away ``cpu.max`` of a VE and of what is below it. Returns what each had, by path.
-
-    A process that is killed ends by itself, in CPU time that such a cap keeps from it.
-    """
-    lifted = {}
-    for cgroup in family(ve):
-        with suppress(GoneError):
-            cap = (cgroup.read_if_there(cpu.MAX.name) or cpu.MAX.default).strip()
-            if cpu.cpus_of(cap) is not None:
-                cgroup.write(cpu.MAX.name, "max")
-                lifted[cgroup.path] = cap
-    return lifted
-
-
-def _put_caps_back(ve: Cgroup, lifted: Mapping[str, str]) -> None:
-    for cgroup in family(ve):
-        if cgroup.path in lifted:
-            with suppress(RctlError):  # what could not be ended is told; that it is capped no more matters less
-                cgroup.write(cpu.MAX.name, lifted[cgroup.path])
-
-
-def _why_not_dead(ve: Cgroup) -> str:
-    """What may keep killed processes from ending, and the cure: a cap on the CPU above them, or the kernel."""
-    with ExitStack() as stack:
-        here = ve
-        while here.path != "/":
-            here = stack.enter_context(parent(here))
-            cap = (here.read_if_there(cpu.MAX.name) or cpu.MAX.default).strip()
-            if cpu.cpus_of(cap) is not None:
-                return f"cpu.max of {here.path} slows their end. Raise it, or raise --deadline"
-    return "a process may hang in the kernel. See its /proc/PID/stack, or raise --deadline"
-
-
 def started(pid: int) -> int:
     """When a process started, in clock ticks since boot: with its id, what knows it (proc_pid_stat(5), field 22).
 
@@ -200,26 +130,6 @@ def move_back(ve: Cgroup, home: Cgroup, step: Move) -> None:
     """Move a process back, when it still is and nobody has moved it elsewhere since."""
     if is_in(ve, step):
         home.write(core.PROCS, str(step.pid))
-
-
-def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
-    """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended."""
-    if step.kill and core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated:
-        kill(ve, ve.path, seconds)
-    remove(ve, seconds)
-
-
-def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], seconds: float) -> list[str]:
-    """Remove VEs as the steps say. One that cannot be removed stays. Returns notes for people."""
-    notes: list[str] = []
-    for step in steps:
-        try:
-            take_away(cgroups[step.path], step, seconds)
-        except GoneError:
-            continue
-        except RctlError as error:
-            notes.append(f"{error}; it stays")
-    return notes
 
 
 def ended(step: Move) -> bool:

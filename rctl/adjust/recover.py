@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
-from . import life
+from . import ending
 from .journal import ForeignError, Journal, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
@@ -141,7 +141,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     with Present(tree, _inodes(tree, record)) as cgroups:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
-            notes = life.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
+            notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
             journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
         left = Left(record.steps, cgroups, record.inodes)

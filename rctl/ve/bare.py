@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..adjust import life, threaded
+from ..adjust import ending, life, threaded
 from ..adjust.account import Account
 from ..adjust.around import Around, check_empty, make_below
 from ..adjust.engine import Options, adjust
@@ -99,7 +99,7 @@ def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> 
         inside = life.processes(ve)
         if not kill:
             check_empty(name, inside)
-        life.take_away(ve, Remove(ve.path, kill), seconds)
+        ending.take_away(ve, Remove(ve.path, kill), seconds)
     return len(inside)
 
 
@@ -145,7 +145,7 @@ def end(tree: Tree, name: str, ino: int) -> str | None:
     with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
         if ve.ino == ino:
             died = killed_for_memory(ve, name)
-            life.take_away(ve, Remove(ve.path, kill=True), 10.0)
+            ending.take_away(ve, Remove(ve.path, kill=True), 10.0)
             return died
     return None
 

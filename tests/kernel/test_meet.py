@@ -11,7 +11,7 @@ from tests.kernel.helpers import Ve
 from tests.kernel.shell import rctl
 from tests.kernel.test_bare import home
 from tests.kernel.test_cli import fails
-from tests.kernel.workload import filler, sleeper
+from tests.kernel.workload import MIB, burner, disk_user, filler, sleeper, until
 
 
 def test_run_and_attach_refuse_a_frozen_ve_unless_they_may_thaw_it(ve: Ve, other: Ve) -> None:
@@ -51,6 +51,28 @@ def test_rm_kill_ends_what_is_frozen(ve: Ve) -> None:
     assert rctl("rm", "--kill", "web1").out == "web1: removed, 1 process(es) killed\n"
 
 
+@pytest.mark.usefixtures("as_root")
+def test_rm_kill_lifts_the_rate_that_holds_writes_under_way(ve: Ve, rawdisk: Path) -> None:
+    ve.set({"io.max": f"{rawdisk} wbps=4096"})
+    workers = [disk_user(ve.dir, rawdisk, MIB, write=True) for _ in range(3)]  # each waits 256 s in one write(2)
+    until(lambda: all(state(worker.pid) == "D" for worker in workers), "all wait for the disk")
+    done = rctl("rm", "--kill", "web1", "--deadline", "5s")
+    assert (done.status, done.out, done.err) == (0, "web1: removed, 3 process(es) killed\n", "")
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("weight", ["idle", "1"])
+def test_rm_kill_lifts_the_weight_that_leaves_no_cpu_beside_busy_others(ve: Ve, other: Ve, weight: str) -> None:
+    if weight == "idle" and not ve.able("cpu.idle"):
+        return
+    ve.set({"cpu.weight": weight})
+    workers = [sleeper(ve.dir) for _ in range(20)]
+    for _ in range(2 * (os.cpu_count() or 1)):
+        burner(other.dir)
+    done = rctl("rm", "--kill", "web1", "--deadline", "5s")
+    assert (done.status, done.out, done.err) == (0, f"web1: removed, {len(workers)} process(es) killed\n", "")
+
+
 def test_rm_kill_names_the_cap_above_that_slows_the_end(ve: Ve) -> None:
     below = ve.dir / "slow"
     below.mkdir()
@@ -62,7 +84,31 @@ def test_rm_kill_names_the_cap_above_that_slows_the_end(ve: Ve) -> None:
     finally:
         ve.set({"cpu.max": "max"})
     assert (done.status, done.out) == (1, "slow: left alone\n")
-    assert f"not dead after 0.05 s; cpu.max of {ve.path} slows their end. Raise it, or raise --deadline" in done.err
+    assert f"not dead after 0.05 s; cpu.max of {ve.path} slows their end. Lift it, or raise --deadline" in done.err
+
+
+@pytest.mark.usefixtures("as_root")
+def test_rm_kill_that_fails_names_the_rate_above_and_puts_the_ves_own_limits_back(ve: Ve, rawdisk: Path) -> None:
+    ve.set({"cpu.weight": 50, "io.max": f"{rawdisk} wbps=4096"})
+    (ve.dir / "cgroup.subtree_control").write_text("+cpu +io")
+    slow = Ve(ve.tree, f"{ve.path}/slow")
+    slow.dir.mkdir()
+    slow.set({"cpu.max": 0.5, "cpu.weight": 7, "io.max": f"{rawdisk} wbps=8192 riops=9"})
+    before = slow.snapshot()
+    worker = disk_user(slow.dir, rawdisk, MIB, write=True)
+    until(lambda: state(worker.pid) == "D", "the write waits for the disk")
+    try:
+        done = rctl("rm", "--kill", "slow", "--deadline", "0.1s", env={"RCTL_TREE": ve.path})
+        assert slow.snapshot() == before
+    finally:
+        ve.set({"io.max": f"{rawdisk} wbps=max"})
+    assert (done.status, done.out) == (1, "slow: left alone\n")
+    assert f"not dead after 0.1 s; io.max of {ve.path} slows their end. Lift it, or raise --deadline" in done.err
+
+
+def state(pid: int) -> str:
+    """A process's state (proc_pid_stat(5), field 3)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_attach_names_the_process_of_a_thread_and_refuses_a_zombie(ve: Ve) -> None:
