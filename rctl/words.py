@@ -49,6 +49,8 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
     found = [value for known, value in words(texts) if known == key]
     if found or key == "io.max":
         return found
+    if key in texts:
+        return [file_named(key).entry(texts[key])]
     if key.startswith("hugetlb."):
         try:
             return [hugetlb.file(key.split(".", 1)[1].removesuffix(".max")).default]

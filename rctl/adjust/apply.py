@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
-from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import BusyError, RctlError, RollbackError, told
-from . import life, release, threaded
+from ..errors import RctlError
+from . import life, release
+from .enable import enable
 from .freeze import wait_until_frozen
 from .plan import Disable, Enable, Move, Reclaim, Set, Step
 from .progress import Event, Progress, quiet
-from .rollback import Cgroups, roll_back, undisturbed
+from .rollback import Cgroups, put_all_back
 from .shrink import reclaim
 from .write import SLOW, put, write
 
@@ -25,8 +24,11 @@ def run(
     progress: Progress,
     decide: Callable[[], None],
     finish: Callable[[], None],
+    already: int = 0,
 ) -> list[str]:
     """Run all steps, or none: on any failure everything is rolled back and the failure raised.
+
+    ``already``: so many have been done before.
 
     ``finish`` comes last. When it fails, all is rolled back too. It may not return, where the process becomes another
     program. ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts
@@ -35,9 +37,9 @@ def run(
     Returns notes for people. Raises RollbackError when the rolling back failed too.
     """
     notes: list[str] = []
-    number = 0
+    number = already
     try:
-        for number, step in enumerate(plan, 1):
+        for number, step in enumerate(plan[already:], already + 1):
             cgroup = cgroups[step.path]
             if isinstance(step, Set) and step.file not in SLOW:
                 said = write(cgroup, step)
@@ -49,19 +51,12 @@ def run(
                 progress(Event("step", number, len(plan), step.describe()))
         finish()
     except BaseException as failure:
-        left: list[str] | None = None
-        while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
-            with suppress(KeyboardInterrupt), undisturbed():
-                with suppress(OSError):
-                    decide()
-                left = roll_back(plan[:number], cgroups, deadline, progress)
-        error = failure
-        if left:
-            error = RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
+        in_doubt = put_all_back(plan[:number], cgroups, deadline, failure, progress, decide)
+        error = in_doubt or failure
         if isinstance(error, RctlError):
             error.reached = number
-        if left:
-            raise error from failure
+        if in_doubt:
+            raise in_doubt from failure
         raise
     return notes
 
@@ -73,7 +68,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
             wait_until_frozen(cgroup, deadline)
         return notes
     if isinstance(step, Enable):
-        _enable(cgroup, step)
+        enable(cgroup, step)
         return []
     if isinstance(step, Disable):
         release.take_back(cgroup, step)
@@ -92,11 +87,3 @@ def _reclaim(step: Reclaim, cgroup: Cgroup, deadline: float, progress: Progress)
         progress(Event("reclaim", min(span, max(0, step.usage - usage)), span, step.describe()))
 
     reclaim(cgroup, step.goal, deadline, step.usage, tell)
-
-
-def _enable(cgroup: Cgroup, step: Enable) -> None:
-    """Enable the controllers. Raises BusyError when processes came into the cgroup meanwhile, so it became threaded."""
-    before = threaded.kind(cgroup)
-    cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
-    if threaded.kind(cgroup) != before:
-        raise BusyError(f"{cgroup.path}: a process came into it meanwhile, so it can have no controllers. Try again")

@@ -14,10 +14,11 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
 from . import freeze, life, single_writer, threaded
+from .enable import enable
 from .journal import Journal, new_id
-from .plan import Make, Move, Remove, Start, Step
+from .plan import Enable, Make, Move, Remove, Start, Step
 from .record import Record
-from .rollback import undisturbed
+from .rollback import put_all_back, undisturbed
 from .state import State
 
 Starter = Callable[[Cgroup, Journal, Callable[[], None], Sequence[str]], None]
@@ -83,6 +84,30 @@ def made(
     finally:
         for ve in found.values():
             ve.close()
+
+
+@contextmanager
+def enabled_first(
+    journal: Journal, steps: Sequence[Enable], cgroups: Mapping[str, Cgroup], *, made: bool
+) -> Iterator[None]:
+    """Enable controllers before the rest is planned; they go again when the block raises.
+
+    ``journal`` knows of them already. ``made``: it is of ``made``, which closes it. Raises RctlError.
+    """
+    done: list[Enable] = []
+    try:
+        for step in steps:
+            done.append(step)
+            enable(cgroups[step.path], step)
+        yield
+    except BaseException as failure:
+        if journal.open:
+            if in_doubt := put_all_back(done, cgroups, 0, failure):
+                journal.abandon()
+                raise in_doubt from failure
+            if not made:
+                journal.close(done=False)
+        raise
 
 
 def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..cgroupfs import files
+from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ..controllers.memory import SWAP
-from ..errors import NotAvailableError
+from ..errors import BusyError, NotAvailableError
 from ..formats import File
 from . import single_writer, threaded
 from .plan import Enable
@@ -50,6 +51,14 @@ def merged(steps: list[Enable]) -> tuple[Enable, ...]:
         wanted.setdefault(step.path, set()).update(step.controllers)
     ordered = sorted(wanted.items(), key=lambda item: (0 if item[0] == "/" else item[0].count("/"), item[0]))
     return tuple(Enable(path, tuple(sorted(names))) for path, names in ordered)
+
+
+def enable(cgroup: Cgroup, step: Enable) -> None:
+    """Enable the controllers. Raises BusyError when processes came into the cgroup meanwhile, so it became threaded."""
+    before = threaded.kind(cgroup)
+    cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
+    if threaded.kind(cgroup) != before:
+        raise BusyError(f"{cgroup.path}: a process came into it meanwhile, so it can have no controllers. Try again")
 
 
 def _absent(file: File, path: str) -> str:

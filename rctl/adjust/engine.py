@@ -23,11 +23,11 @@ from ..limits import Limits, writes
 from . import ending, expand, failures, plan, single_writer
 from .account import Account, done, failed, outcomes
 from .apply import run
-from .around import NOTHING, Around, after, made, paths
+from .around import NOTHING, Around, after, enabled_first, made, paths
 from .caveats import caveats
 from .journal import Journal, new_id
 from .lock import MANY, Locks
-from .look import look
+from .look import Seen, look
 from .progress import Event, Progress, quiet
 from .record import Record
 from .recover import recover_for
@@ -162,18 +162,22 @@ class _Work(NamedTuple):
 
     def planned(self, opened: Sequence[Cgroup]) -> Account:
         """What would be done."""
-        changes, switches, said = self.look(opened)
-        limits = _steps(changes, switches, self.options)
+        seen = self.look(opened)
+        limits = _steps(seen, self.options)
         steps = plan.ended(limits, after(self.around, self.tree, opened, limits))
+        said = [
+            f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
+        ]
+        said += seen.notes
         said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
-    def look(self, opened: Sequence[Cgroup]) -> tuple[list[plan.Change], list[plan.Enable | plan.Disable], list[str]]:
-        """What is there and what is wished, which controllers must be switched, and notes for people."""
+    def look(self, opened: Sequence[Cgroup]) -> Seen:
+        """What is there and what is wished, and which controllers must be switched."""
         wished = self.prepare(opened) if self.prepare else self.wishes
-        changes, enables, said = look(self.tree, wished, opened, self.options)
+        seen = look(self.tree, wished, opened, self.options)
         removed = {self.tree.path(name) for name in self.around.remove} if self.given else ()
-        return changes, [*enables, *unneeded(self.tree, self.given, changes, removed)], said
+        return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
         """The VEs' names by path."""
@@ -203,17 +207,23 @@ class _Work(NamedTuple):
         self, locks: Locks, alone: dict[str, Cgroup], opened: Sequence[Cgroup], journal: Journal | None
     ) -> Account | None:
         """Look, plan and do it."""
-        changes, switches, said = self.look(opened)
-        while new := [step.path for step in switches if step.path not in alone]:
+        seen = self.look(opened)
+        while new := [step.path for step in seen.switches if step.path not in alone]:
             # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
             alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in new}
             if not self.lock(locks, alone):
                 return None
             _close_edits(opened)
-            changes, switches, said = self.look(opened)
-        self.notes.extend(said)
+            seen = self.look(opened)
         before = journal.record.steps if journal else ()
-        limits = _steps(changes, switches, self.options)
+        limits = _steps(seen, self.options)
+        if seen.open:
+            first = tuple(step for step in limits if isinstance(step, plan.Enable))
+            tentative = self.written(journal, (*before, *limits), alone)
+            self.stack.enter_context(enabled_first(tentative, first, alone, made=journal is not None))
+            journal, before, seen = tentative, (*before, *first), self.look(opened)
+            limits = _steps(seen, self.options)
+        self.notes.extend(seen.notes)
         last = after(self.around, self.tree, opened, limits)
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
@@ -221,22 +231,35 @@ class _Work(NamedTuple):
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
-        touched = dict.fromkeys([step.path for step in steps])
-        inodes = {path: alone[path].ino for path in touched | besides}
-        record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
-        if journal is None:
-            journal = Journal(self.state, record)
-        else:
-            journal.extend(msgspec.structs.replace(record, id=journal.record.id, time=journal.record.time))
-        self.notes.extend(self.run(journal, alone, names))
+        journal = self.written(journal, steps, alone, besides)
+        self.notes.extend(self.run(journal, alone, names, len(before)))
         if before or last:
             ended = done(names, steps, lambda path: alone[path].alive())
         else:
             ended = outcomes(names, steps, "changed")
         return Account(journal.record.id, ended, tuple(self.notes))
 
-    def run(self, journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str]) -> list[str]:
-        """Run the journal's steps and close it, whatever comes; a failed rolling back alone leaves it open."""
+    def written(
+        self,
+        journal: Journal | None,
+        steps: tuple[plan.Step, ...],
+        cgroups: Mapping[str, Cgroup],
+        besides: Iterable[str] = (),
+    ) -> Journal:
+        """The journal, a new one or the one that is there, with these steps on disk."""
+        touched = dict.fromkeys([step.path for step in steps])
+        inodes = {path: cgroups[path].ino for path in touched | dict.fromkeys(besides)}
+        record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
+        if journal is None:
+            return Journal(self.state, record)
+        journal.extend(msgspec.structs.replace(record, id=journal.record.id, time=journal.record.time))
+        return journal
+
+    def run(self, journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str], already: int) -> list[str]:
+        """Run the journal's steps, of which some are done ``already``, and close it, whatever comes.
+
+        A failed rolling back alone leaves it open.
+        """
         steps, deadline = journal.record.steps, self.options.deadline
         removes = [step for step in steps if isinstance(step, plan.Remove)] if self.around.remove else []
         notes: list[str] = []
@@ -255,7 +278,7 @@ class _Work(NamedTuple):
         try:
             self.progress(Event("journal", 0, len(steps)))
             limits = steps[: steps.index(removes[0])] if removes else steps
-            notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish)
+            notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish, already)
         except BaseException as error:
             self.failed(journal, names, error)
             raise
@@ -294,11 +317,9 @@ def _lasts(steps: Sequence[plan.Step]) -> bool:
     return not all(isinstance(step, plan.Start) for step in steps)
 
 
-def _steps(
-    changes: Sequence[plan.Change], switches: Sequence[plan.Enable | plan.Disable], options: Options
-) -> tuple[plan.Step, ...]:
+def _steps(seen: Seen, options: Options) -> tuple[plan.Step, ...]:
     try:
-        return plan.steps(changes, switches, options.force)
+        return plan.steps(seen.changes, seen.switches, options.force)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,19 +19,30 @@ from .enable import merged, missing
 from .wish import Options, Wish
 
 
-def look(
-    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options
-) -> tuple[list[plan.Change], tuple[plan.Enable, ...], list[str]]:
-    """Read what is there, and find the controllers that must be enabled first. Returns notes for people too.
+class Seen(NamedTuple):
+    """What is there and what is wished, which controllers must be switched, and notes for people.
+
+    ``open``: names of files that may come with a controller which is to be enabled. Whether they do shows only then.
+    """
+
+    changes: list[plan.Change]
+    switches: Sequence[plan.Enable | plan.Disable]
+    notes: list[str]
+    open: set[str]
+
+
+def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options) -> Seen:
+    """Read what is there, and find the controllers that must be enabled first.
 
     Files are opened for writing here, so that a missing privilege shows before anything is changed.
     """
     changes: list[plan.Change] = []
     enables: list[plan.Enable] = []
     notes: list[str] = []
+    unknown: set[str] = set()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        wanted, clears = wish.writes, False
+        wanted, clears, coming = wish.writes, False, set[str]()
         for write in wanted:
             name = write.file.name
             if write.if_there and not ve.has(name):
@@ -41,14 +53,27 @@ def look(
             except NotAvailableError:
                 texts[name] = None
                 enables += missing(tree, ve.path, write.file)
+                coming.add(write.file.controller)
             if not write.wanted:
                 clears = True
+        if coming:
+            unknown |= _unknown(wanted, coming)
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
-    return changes, merged(enables), notes
+    return Seen(changes, merged(enables), notes, unknown)
+
+
+def _unknown(writes: Sequence[Write], coming: set[str]) -> set[str]:
+    """Files that the kernel may or may not have, of controllers that are ``coming``, and that would change."""
+    return {
+        write.file.name
+        for write in writes
+        if write.if_there and write.file.controller in coming
+        if write.file.merge(old := write.file.entry(None, write.key), write.wanted) != old
+    }
 
 
 def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:

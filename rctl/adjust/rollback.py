@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
 from ..controllers.core import SUBTREE_CONTROL, enable_text
-from ..errors import BusyError, GoneError, NotAvailableError, told
+from ..errors import BusyError, GoneError, NotAvailableError, RollbackError, told
 from ..limits import file_named
 from . import life
 from .plan import Disable, Enable, Make, Move, Set, Step
@@ -23,6 +23,30 @@ Cgroups = Mapping[str, Cgroup]
 _SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 _LONGEST = 30.0
 """Seconds that putting memory back may take for one VE: signals are held back meanwhile."""
+
+
+def put_all_back(
+    done: Sequence[Step],
+    cgroups: Cgroups,
+    deadline: float,
+    failure: BaseException,
+    progress: Progress = quiet,
+    decide: Callable[[], None] = lambda: None,
+) -> RollbackError | None:
+    """As ``roll_back``, and no Ctrl-C stops it. Returns the error to raise where something could not be put back.
+
+    ``failure``: why. ``decide``: writes down before that all is put back. It may fail with OSError: what is there
+    counts then.
+    """
+    left: list[str] | None = None
+    while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
+        with suppress(KeyboardInterrupt), undisturbed():
+            with suppress(OSError):
+                decide()
+            left = roll_back(done, cgroups, deadline, progress)
+    if not left:
+        return None
+    return RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
 
 
 def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet) -> list[str]:

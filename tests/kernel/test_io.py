@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import struct
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from rctl.cgroupfs import devices
 from rctl.errors import UsageError
 from rctl.formats import nested_keyed
 from tests.kernel.helpers import Ve, refused
+from tests.kernel.shell import rctl
 from tests.kernel.workload import MIB, disk_user, syncer, until, window
 
 KIB = 1 << 10
@@ -43,6 +45,28 @@ def partition(disk: Path) -> Iterator[Path]:
         yield Path(f"{disk}1")
     finally:
         ask(remove)
+
+
+@pytest.fixture
+def bfq(rawdisk: Path, as_root: None) -> Iterator[None]:
+    """A scratch disk served by BFQ, whose file io.bfq.weight comes with the module."""
+    scheduler = Path(f"/sys/block/{rawdisk.name}/queue/scheduler")
+    before = scheduler.read_text().partition("[")[2].partition("]")[0]
+    subprocess.run(["modprobe", "bfq"], check=True, capture_output=True)
+    scheduler.write_text("bfq")
+    yield
+    scheduler.write_text(before)
+    subprocess.run(["modprobe", "-r", "bfq"], check=True, capture_output=True)
+
+
+@pytest.mark.usefixtures("bfq")
+def test_weight_is_set_for_bfq_too_by_the_adjustment_that_enables_the_controller(ve: Ve) -> None:
+    assert not ve.has("io.weight"), "the controller is not enabled yet"
+    assert rctl("set", "web1", "io.weight=200").status == 0
+    assert (ve.text("io.weight"), ve.text("io.bfq.weight")) == ("default 200", "default 109")
+    assert rctl("get", "web1", "io.weight").out == "200\n"
+    assert rctl("undo").status == 0
+    assert not ve.has("io.weight"), "the controller went with the limit"
 
 
 @pytest.mark.parametrize(

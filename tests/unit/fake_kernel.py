@@ -62,6 +62,8 @@ DEFAULTS = {
     "": {"cgroup.freeze": "0", "cgroup.pressure": "1", "cgroup.subtree_control": ""},
 }
 """The files that hold a limit, by controller, as they read in a new cgroup."""
+OPTIONAL = {"cpuset": {"cpuset.cpus.exclusive": ""}, "io": {"io.bfq.weight": "default 100"}}
+"""Files of newer kernels and of modules, which this one has not got until a test takes them from ``lacks``."""
 
 _OTHERS = {
     "memory": ("memory.current", "memory.events", "memory.reclaim", "memory.swap.current", "memory.peak"),
@@ -80,7 +82,7 @@ _OTHERS = {
 }
 _HOME = {
     name: controller
-    for table in (DEFAULTS, _OTHERS)
+    for table in (DEFAULTS, OPTIONAL, _OTHERS)
     for controller, names in table.items()
     for name in names  # type: ignore[attr-defined]
 }
@@ -163,7 +165,7 @@ class FakeKernel:
     def __init__(self, cpus: int = 4, disks: tuple[str, ...] = ("8:0", "8:16"), swap: int = 4 << 30) -> None:
         self.cpus, self.disks, self.swap = cpus, disks, swap
         self.controllers = set(CONTROLLERS)
-        self.lacks: set[str] = set()
+        self.lacks = {name for files in OPTIONAL.values() for name in files}
         self.root = Node("/", 1, None)
         self._inodes = 1
         self.wake()
@@ -262,7 +264,7 @@ class FakeKernel:
         self._inodes += 1
         node = Node(f"{parent.path.rstrip('/')}/{name}", self._inodes, parent)
         for controller in parent.enabled:
-            node.files.update(DEFAULTS[controller])
+            node.files.update(DEFAULTS[controller] | OPTIONAL.get(controller, {}))
         for lacking in self.lacks:
             node.files.pop(lacking, None)
         parent.children[name] = node
@@ -345,13 +347,10 @@ class FakeKernel:
         if file == "pids.max":
             _require(value == "max" or (value.isdecimal() and int(value) <= 4194304))
             return value
-        if file in ("cpuset.cpus", "cpuset.mems"):
+        if file.startswith("cpuset."):
             return self._cpuset(node, file, value)
-        if file == "cpuset.cpus.partition":
-            _require(value in ("member", "root", "isolated"))
-            return value if value == "member" or node.files["cpuset.cpus"] else f"{value} invalid (cpu list empty)"
-        if file == "io.weight":
-            return self._io_weight(value)
+        if file.endswith(".weight"):
+            return self._io_weight(value, 1000 if "bfq" in file else 10000)
         return self._io_max(node.files["io.max"], value)
 
     def _effects(self, node: Node, file: str) -> None:
@@ -379,7 +378,7 @@ class FakeKernel:
         node.files["cgroup.subtree_control"] = " ".join(sorted((node.enabled | on) - off))
         for child in node.children.values():
             for name in on:
-                child.files.update(DEFAULTS[name])
+                child.files.update(DEFAULTS[name] | OPTIONAL.get(name, {}))
             for file in [file for file in child.files if _HOME[file] in off]:
                 del child.files[file]
             for lacking in self.lacks:
@@ -407,6 +406,11 @@ class FakeKernel:
         return (_numbers(node.files.get(file, "")) & above) or above
 
     def _cpuset(self, node: Node, file: str, value: str) -> str:
+        if file == "cpuset.cpus.exclusive":
+            return self._exclusive(node, value)
+        if file == "cpuset.cpus.partition":
+            _require(value in ("member", "root", "isolated"))
+            return value if value == "member" or node.files["cpuset.cpus"] else f"{value} invalid (cpu list empty)"
         count = self.cpus if file == "cpuset.cpus" else 1
         value = f"0-{count - 1}" if value == "all" else value
         if value and "/" in value:
@@ -419,9 +423,18 @@ class FakeKernel:
         _require(bool(numbers) or not node.tasks or not node.files[file], errno.ENOSPC)
         return _ranges(numbers)
 
-    def _io_weight(self, value: str) -> str:
+    def _exclusive(self, node: Node, value: str) -> str:
+        """As Linux 6.12: CPUs that are exclusive to a sibling are refused; it can be emptied under tasks."""
+        numbers = _numbers(value)
+        _require(max(numbers, default=0) < self.cpus, errno.ERANGE)
+        beside = node.parent.children.values() if node.parent else ()
+        taken = {cpu for one in beside if one is not node for cpu in _numbers(one.files["cpuset.cpus.exclusive"])}
+        _require(not numbers & taken)
+        return _ranges(numbers)
+
+    def _io_weight(self, value: str, most: int) -> str:
         key, _, number = value.rpartition(" ")
-        _require(number.isdecimal() and 1 <= int(number) <= 10000)
+        _require(number.isdecimal() and 1 <= int(number) <= most)
         _require(not key or key == "default", errno.EOPNOTSUPP)
         return f"default {number}"
 

@@ -14,8 +14,10 @@ from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
 from rctl.adjust.journal import left_open
+from rctl.adjust.plan import Set
 from rctl.adjust.progress import Event
 from rctl.adjust.state import State
+from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import (
     BusyError,
@@ -181,6 +183,37 @@ def test_only_the_controllers_that_a_limit_needs_are_enabled_top_down() -> None:
     assert kernel.get("/a/b/c", "memory.max") == str(G)
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_file_that_comes_with_the_controller_is_set_in_the_same_adjustment(loaded: bool) -> None:
+    kernel = FakeKernel()
+    if loaded:
+        kernel.lacks.remove("io.bfq.weight")
+    kernel.make("/rctl-web1", enable=False)
+    before = kernel.limits()
+    with state_folder() as state, kernel.installed() as tree:
+        bench = Bench(kernel, tree, state)
+        planned = bench.adjust({"web1": {"io.weight": 200}}, dry_run=True)
+        assert planned.notes[0] == "io.bfq.weight: set as well, where it comes with the controller that is enabled"
+        account = bench.adjust({"web1": {"io.weight": 200}})
+        files = [step.file for outcome in account.outcomes for step in outcome.steps if isinstance(step, Set)]
+        assert files == ["io.weight", "io.bfq.weight"][: 1 + loaded]
+        assert kernel.get("/rctl-web1", "io.weight") == "default 200"
+        assert not loaded or kernel.get("/rctl-web1", "io.bfq.weight") == "default 109"
+        assert len(list(history(state))) == 1
+        undo(tree, kernel.host, Options(), None, state=state)
+    assert kernel.limits() == before
+
+
+def test_a_failure_after_controllers_were_enabled_first_takes_them_back() -> None:
+    kernel = FakeKernel()
+    kernel.lacks.remove("io.bfq.weight")
+    kernel.make("/a/b", enable=False)
+    with state_folder() as state, kernel.installed() as tree:
+        bench = Bench(kernel, tree, state)
+        kernel.broken = lambda operation: errno.EIO if operation.file == "io.bfq.weight" else None
+        bench.refusal(KernelError, {"/a/b": {"io.weight": 200}})
+
+
 def test_a_controller_that_the_host_lacks_is_named_before_anything_changes() -> None:
     kernel = FakeKernel()
     kernel.controllers = set(CONTROLLERS) - {"hugetlb"}
@@ -194,7 +227,7 @@ def test_a_controller_that_the_host_lacks_is_named_before_anything_changes() -> 
 
 def test_a_file_that_the_kernel_lacks_is_named_with_the_kernel_that_brought_it() -> None:
     kernel = FakeKernel()
-    kernel.lacks = {"cpu.max.burst"}
+    kernel.lacks.add("cpu.max.burst")
     kernel.make("/rctl-web1")
     with state_folder() as state, kernel.installed() as tree:
         error = Bench(kernel, tree, state).refusal(NotAvailableError, {"web1": {"cpu.burst": "1ms"}})
@@ -352,7 +385,7 @@ def test_only_force_lets_the_kernel_kill_and_says_so(bench: Bench) -> None:
 
 def test_a_kernel_without_memory_reclaim_is_brought_down_by_memory_high() -> None:
     kernel = FakeKernel()
-    kernel.lacks = {"memory.reclaim"}
+    kernel.lacks.add("memory.reclaim")
     kernel.make("/rctl-web1", cache=200 * M)
     with state_folder() as state, kernel.installed() as tree:
         Bench(kernel, tree, state).adjust({"web1": {"memory.max": "100M"}})

@@ -99,8 +99,16 @@ def _enabling() -> tuple[FakeKernel, Wanted]:
     return kernel, {"/a/b/c": {"memory.max": "1G", "cpu.weight": 50}, "/a": {"pids.max": 5}}
 
 
+def _a_file_that_comes_with_its_controller() -> tuple[FakeKernel, Wanted]:
+    kernel = FakeKernel()
+    kernel.lacks.remove("io.bfq.weight")
+    kernel.make("/a/b", enable=False, procs=(5,))
+    return kernel, {"/a/b": {"io.weight": 200, "pids.max": 9}}
+
+
 SCENARIOS = {**{name: lambda given=given: _plain(given) for name, given in FIRST.items()},
-             "memory in use is shrunk, swap given": _shrinking, "controllers are enabled": _enabling}  # fmt: skip
+             "memory in use is shrunk, swap given": _shrinking, "controllers are enabled": _enabling,
+             "a file comes with its controller": _a_file_that_comes_with_its_controller}  # fmt: skip
 
 
 class Trial:
@@ -345,7 +353,7 @@ def machines(draw: st.DrawFn) -> FakeKernel:
     """A machine on which some adjustments went well before, with memory in use."""
     kernel = machine()
     if draw(st.booleans()):
-        kernel.lacks = draw(st.sets(st.sampled_from(["memory.reclaim", "cpu.max.burst", "cpu.idle"])))
+        kernel.lacks |= draw(st.sets(st.sampled_from(["memory.reclaim", "cpu.max.burst", "cpu.idle"])))
         for node in kernel.root.family():
             for lacking in kernel.lacks:
                 node.files.pop(lacking, None)

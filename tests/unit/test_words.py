@@ -79,6 +79,10 @@ def test_get_one_key(key: str, value: Any) -> None:
     assert words.get({"cpu.max": "50000 100000", "pids.max": "7"}, key) == value
 
 
+def test_get_tells_the_kernels_weight_also_where_bfqs_does_not_follow() -> None:
+    assert words.get({"io.weight": "default 200", "io.bfq.weight": "100"}, "io.weight") == ["200"]
+
+
 @pytest.mark.parametrize("key", ["frob", "memory", "vcpus", "files.x", "hugetlb.3XB"])
 def test_get_of_what_is_no_key(key: str) -> None:
     with pytest.raises((UsageError, ValueError)):
