@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..cgroupfs.cgroup import Cgroup
-from ..errors import KernelError, ShrinkError
+from ..errors import KernelError, NotAvailableError, ShrinkError
 from ..formats import pressure
 from ..units import MAX, amount, human_size, level
 
@@ -49,16 +49,17 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
         tell(usage)
 
 
-def free(cgroup: Cgroup, size: int, deadline: float, tell: Callable[[int], None]) -> int:
+def free(cgroup: Cgroup, size: int, deadline: float, tell: Callable[[int], None], swappiness: int | None = None) -> int:
     """Have the kernel free ``size`` bytes of a cgroup (``memory.reclaim``), whatever its limits, in steps.
 
+    ``swappiness``: 0 takes file cache alone, 200 what goes to swap first; unset: as vm.swappiness.
     Returns how many it freed: fewer when it finds no more, or at the ``deadline`` (seconds). ``tell`` hears each new
-    sum. Raises NotAvailableError where there is no such file (before 5.19).
+    sum. Raises NotAvailableError where there is no such file (before 5.19), or it takes no swappiness (before 6.11).
     """
     end, freed = time.monotonic() + deadline, 0
     while freed < size and time.monotonic() < end:
         step, before = min(size - freed, _STEP), _usage(cgroup)
-        got = step if _reclaim(cgroup, step) else min(step, max(0, before - _usage(cgroup)))
+        got = step if _reclaim(cgroup, step, swappiness) else min(step, max(0, before - _usage(cgroup)))
         if not got:
             break
         freed += got
@@ -129,12 +130,16 @@ def _stalled(cgroup: Cgroup) -> int:
     return lines["full"].total if "full" in lines else 0
 
 
-def _reclaim(cgroup: Cgroup, size: int) -> bool:
+def _reclaim(cgroup: Cgroup, size: int, swappiness: int | None = None) -> bool:
     """Ask for ``size`` bytes; False when the kernel fell short."""
     try:
-        cgroup.write("memory.reclaim", str(size))
+        cgroup.write("memory.reclaim", str(size) if swappiness is None else f"{size} swappiness={swappiness}")
     except KernelError as error:
         if error.errno in (errno.EAGAIN, errno.EINTR, errno.EBUSY):
             return False
+        if error.errno == errno.EINVAL and swappiness is not None:
+            raise NotAvailableError(
+                "memory.reclaim: this kernel takes no swappiness (it came with Linux 6.11). Leave --swappiness out"
+            ) from None
         raise
     return True

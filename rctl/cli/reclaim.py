@@ -12,13 +12,22 @@ from .flags import DeadlineText, Json, Name, seconds
 def reclaim(
     name: Name,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="How much: 512M, 2G")],
+    swappiness: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=200,
+            metavar="NUMBER",
+            help="0: file cache alone, nothing to swap; up to 200: swap first. Unset: as vm.swappiness",
+        ),
+    ] = None,
     json: Json = False,
     deadline: DeadlineText = "10s",
 ) -> None:
     """Free memory of a VE now, without a limit.
 
     File cache goes, and what fits into swap. Nothing is killed. Says how much was freed; status 1 when that is less
-    than was asked for. Needs Linux 5.19 (memory.reclaim).
+    than was asked for. Needs Linux 5.19 (memory.reclaim), and 6.11 for --swappiness.
 
     Example: rctl reclaim web1 512M
     """
@@ -36,7 +45,11 @@ def reclaim(
         raise UsageError(f"reclaim: {size}: say how much. Write it like 512M")
     wait = seconds(deadline)
     with Tree.open() as tree, tree.open_ve(name) as ve:
-        freed = free(ve, asked, wait, lambda sum_: tell(f"{name}: {human_size(sum_)} of {human_size(asked)} freed"))
+
+        def heard(freed: int) -> None:
+            tell(f"{name}: {human_size(freed)} of {human_size(asked)} freed")
+
+        freed = free(ve, asked, wait, heard, swappiness)
         current = int(ve.read("memory.current"))
     short = freed < asked
     why = f"; the kernel finds no more within {wait:g} s. Add swap, or raise --deadline" if short else ""

@@ -187,3 +187,20 @@ def test_reclaim_frees_what_it_can_and_says_how_much(ve: Ve) -> None:
     assert json.loads(told.out)["freed"] < json.loads(told.out)["asked"] == 1 << 30
     assert ve.text("memory.max") == str(300 << 20)
     fails(rctl("reclaim", "web1", "max"), 2, "reclaim: max: say how much")
+
+
+@pytest.mark.usefixtures("swap")
+def test_reclaim_with_swappiness_0_puts_nothing_into_swap_and_with_200_does(ve: Ve) -> None:
+    ve.set({"memory.max": "300M"})
+    filler(ve.dir, 40)
+    done = rctl("reclaim", "web1", "8M", "--swappiness", "200")
+    if "swappiness" in done.err or not ve.has("memory.reclaim"):
+        fails(done, 1, "this kernel takes no swappiness" if ve.has("memory.reclaim") else "memory.reclaim: not there")
+        assert tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) < (6, 11)
+        return
+    assert (done.status, done.err) == (0, "")
+    swapped = ve.number("memory.swap.current")
+    assert swapped >= 4 * MIB
+    spared = rctl("reclaim", "web1", "16M", "--swappiness", "0", "--deadline", "1s", "--json")
+    assert ve.number("memory.swap.current") == swapped
+    assert json.loads(spared.out)["freed"] < 16 * MIB

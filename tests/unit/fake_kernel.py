@@ -165,6 +165,7 @@ class FakeKernel:
     def __init__(self, cpus: int = 4, disks: tuple[str, ...] = ("8:0", "8:16"), swap: int = 4 << 30) -> None:
         self.cpus, self.disks, self.swap = cpus, disks, swap
         self.controllers = set(CONTROLLERS)
+        self.knows_swappiness = False  # 6.11
         self.lacks = {name for files in OPTIONAL.values() for name in files}
         self.root = Node("/", 1, None)
         self._inodes = 1
@@ -184,7 +185,7 @@ class FakeKernel:
         self._next_fd = FIRST_FD
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("cpus", "disks", "swap", "controllers", "lacks", "root", "_inodes")
+        names = ("cpus", "disks", "swap", "controllers", "lacks", "knows_swappiness", "root", "_inodes")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -459,17 +460,21 @@ class FakeKernel:
         return "\n".join(f"{dev} " + " ".join(f"{k}={v}" for k, v in line.items()) for dev, line in kept.items())
 
     def _reclaim_asked(self, node: Node, value: str) -> None:
-        _require(value.isdecimal())
-        if self._reclaim(node, int(value)) < int(value):
+        size, _, swappiness = value.partition(" swappiness=")
+        _require(size.isdecimal() and (not swappiness or self.knows_swappiness))
+        if self._reclaim(node, int(size), spare=swappiness == "0") < int(size):
             raise OSError(errno.EAGAIN, "memory.reclaim")
 
-    def _reclaim(self, node: Node, size: int) -> int:
-        """Take up to ``size`` bytes: the page cache first, then anonymous memory as far as there is swap for it."""
+    def _reclaim(self, node: Node, size: int, spare: bool = False) -> int:
+        """Take up to ``size`` bytes: the page cache first, then anonymous memory as far as there is swap for it.
+
+        ``spare``: of the page cache alone.
+        """
         left = max(0, size)
         for one in node.family():
             taken = min(left, one.cache)
             one.cache, left = one.cache - taken, left - taken
-        for one in node.family():
+        for one in () if spare else node.family():
             room = self.swap - self._swapped(self.root)
             for above in one.line():
                 limit = above.files.get("memory.swap.max", "max")

@@ -27,6 +27,7 @@ class Shell(NamedTuple):
     def run(self, *words: str) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
         self.monkeypatch.setattr("sys.argv", ["rctl", *words])
+        self.monkeypatch.setattr(output, "_quiet", False)  # as in a new process
         status = cli._status()
         out, err = self.capture.readouterr()
         return status, out, err

@@ -93,6 +93,24 @@ def test_reclaim_that_finds_no_more_says_so_and_ends_with_1(shell: Shell) -> Non
     assert shell.run("reclaim", "web1", "1G", "-q")[0] == 1
 
 
+def test_reclaim_with_swappiness_0_takes_the_file_cache_alone(shell: Shell) -> None:
+    shell.kernel.knows_swappiness = True
+    shell.kernel.make("/rctl-web1", cache=40 << 20, anon=20 << 20)
+    steps: list[str] = []
+    shell.kernel.watch = lambda o: steps.append(o.text) if o.file == "memory.reclaim" and o.text else None
+    status, out, _ = shell.run("reclaim", "web1", "50M", "--swappiness", "0")
+    assert (status, out.partition(" freed")[0]) == (1, "web1: 40M of 50M")
+    assert steps[0] == f"{32 << 20} swappiness=0"
+    assert shell.run("reclaim", "web1", "10M", "--swappiness", "200")[0] == 0
+
+
+def test_reclaim_with_swappiness_that_the_kernel_does_not_know_is_refused_with_the_reason(shell: Shell) -> None:
+    shell.kernel.make("/rctl-web1", cache=40 << 20)
+    said = "rctl: memory.reclaim: this kernel takes no swappiness (it came with Linux 6.11). Leave --swappiness out\n"
+    assert shell.run("reclaim", "web1", "10M", "--swappiness", "0") == (1, "", said)
+    assert "--swappiness: 201 is out of range 0..200" in shell.refused("reclaim", "web1", "10M", "--swappiness", "201")
+
+
 @pytest.mark.parametrize(("size", "said"), [("max", "say how much"), ("0", "say how much"), ("x", "not understood")])
 def test_reclaim_without_a_size_is_refused(shell: Shell, size: str, said: str) -> None:
     assert said in shell.refused("reclaim", "web1", size)

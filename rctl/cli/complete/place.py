@@ -72,6 +72,7 @@ OPTIONS: dict[str, Offer] = {
     "ve": names.ves,
     "signal": _words("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "KILL", "STOP", "CONT"),
     "deadline": _words("1s", "10s", "1min"),
+    "swappiness": _words("0", "60", "100", "200"),
     "interval": _words("500ms", "1s", "10s"),
     "profile": _words("core", "full"),
     "clock": _words("auto", "instructions", "wall"),
