@@ -23,7 +23,7 @@ from ..controllers import core, cpu
 from ..errors import BusyError, RctlError, UsageError
 from ..formats import Keyed, Nested, Write
 from ..host import Host
-from ..limits import decode, file_named, nest, writes
+from ..limits import DEFAULT, decode, default, file_named, nest, writes
 from ..sample import limits as held
 from . import bare
 
@@ -53,29 +53,22 @@ def reset(
 
     Raises UsageError for what is no key; as ``adjust``.
     """
-    normal = words.defaults()
-    pairs: dict[str, str] = {}
-    for key in keys:
-        for one in ("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,):
-            if one == "io.max":
-                continue
-            if one not in normal and not one.startswith("hugetlb."):
-                words.get({}, one)  # raises for what is no key
-            pairs[one] = normal.get(one, "max")
+    wanted = [one for key in keys for one in (("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,))]
+    for key in wanted:
+        if default(key) is None and key != "io.max":
+            words.get({}, key)  # raises for what is no key
+    plain = nest(dict.fromkeys((key for key in wanted if key != "io.max"), DEFAULT))
     wishes = []
     for name in names:
-        plain = nest(pairs)
-        if "io.max" in keys:
-            plain.setdefault("io", {})["max"] = _no_rates(tree, name)
-        found = writes(disks(decode(plain, host)), host)
+        limited = {"io": {**plain.get("io", {}), "max": _limited_disks(tree, name)}} if "io.max" in wanted else {}
+        found = writes(disks(decode(plain | limited, host)), host)
         wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
     return transact(tree, wishes, host.boot_id, options, progress)
 
 
-def _no_rates(tree: Tree, name: str) -> dict[str, dict[str, str]]:
+def _limited_disks(tree: Tree, name: str) -> dict[str, str]:
     with tree.open_ve(name) as ve:
-        lines = (ve.read_if_there("io.max") or "").splitlines()
-    return {line.split()[0]: dict.fromkeys(("rbps", "wbps", "riops", "wiops"), "max") for line in lines if line}
+        return {line.split()[0]: DEFAULT for line in (ve.read_if_there("io.max") or "").splitlines() if line}
 
 
 def copy(

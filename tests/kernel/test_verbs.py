@@ -22,6 +22,20 @@ LIMITS = (
 )  # fmt: skip
 
 
+def test_default_and_reset_take_a_protection_away_and_max_needs_force(ve: Ve) -> None:
+    for key in ("memory.low", "memory.min"):
+        ve.set({key: "10M"})
+        fails(rctl("set", "web1", f"{key}=max"), 2, f"{key}: max protects all memory of the VE")
+        assert ve.text(key) == str(10 << 20)
+        assert rctl("set", "web1", f"{key}=max", "--force").status == 0
+        assert ve.text(key) == "max"
+        assert rctl("set", "web1", f"{key}=default").status == 0
+        assert ve.text(key) == "0"
+        ve.set({key: "10M"})
+        assert rctl("reset", "web1", key).status == 0
+        assert ve.text(key) == "0"
+
+
 def test_export_is_a_spec_that_changes_nothing_and_makes_the_same_again(
     ve: Ve, other: Ve, rawdisk: Path, tmp_path: Path
 ) -> None:

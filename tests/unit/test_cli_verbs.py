@@ -18,6 +18,7 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cli.app import app, asked
 from rctl.errors import RctlError
 from rctl.limits import keys
+from rctl.words import defaults
 from tests.unit.shell import Shell
 
 WRONG = [
@@ -119,6 +120,15 @@ def test_what_export_prints_is_a_spec_that_changes_nothing(shell: Shell) -> None
     shell.run("rm", "web2")
     assert shell.run("apply", "site.toml")[0] == 0
     assert shell.kernel.limits() == before
+
+
+@pytest.mark.parametrize("key", [*defaults(), "io.max.8:0", "hugetlb.2MB", "files.pids.max"])
+def test_reset_is_set_to_default(shell: Shell, key: str) -> None:
+    given = ["cpu.max=0.25", "io.max=sda rbps=5MB/s", "hugetlb.2MB=4M", "memory.low=1G", "pids.max=5", "cpu.weight=7"]
+    assert shell.run("set", "web1", *given)[0] == 0
+    again = shell.run("set", "web1", f"{key}=default", "-n")
+    assert again[0] == 0
+    assert shell.run("reset", "web1", key.removesuffix(".8:0"), "-n") == again
 
 
 def test_an_empty_ve_gets_another_name_with_its_limits(shell: Shell) -> None:
