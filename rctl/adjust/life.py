@@ -97,12 +97,17 @@ def check_whole(pid: int) -> None:
     """Raises UsageError for a thread, for the kernel moves whole processes; NotFoundError for a process that ended."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="surrogateescape") as lines:
-            found = dict(line.split(":\t", 1) for line in lines if line.startswith(("Tgid:", "State:")))
+            found = dict(line.split(":\t", 1) for line in lines if line.startswith(("Tgid:", "State:", "Threads:")))
     except (FileNotFoundError, ProcessLookupError):
         raise NotFoundError(f"{pid}: there is no such process. See ps") from None
     if (process := int(found["Tgid"])) != pid:
         raise UsageError(f"{pid}: is a thread, and a process moves as a whole. Give its process id, {process}")
     if found["State"].startswith(("Z", "X")):
+        if int(found["Threads"]) > 1:
+            raise UsageError(
+                f"{pid}: its first thread has ended and others run on. The kernel would move these and still show the "
+                "process where it is, so it could not be put back. Start it in the VE: rctl run"
+            )
         raise NotFoundError(f"{pid}: has ended, and only waits for its parent to notice (a zombie). Attach others")
 
 

@@ -11,7 +11,7 @@ from tests.kernel.helpers import Ve
 from tests.kernel.shell import rctl
 from tests.kernel.test_bare import home
 from tests.kernel.test_cli import fails
-from tests.kernel.workload import MIB, burner, disk_user, filler, sleeper, until
+from tests.kernel.workload import MIB, burner, disk_user, filler, leaderless, sleeper, until
 
 
 def test_run_and_attach_refuse_a_frozen_ve_unless_they_may_thaw_it(ve: Ve, other: Ve) -> None:
@@ -130,6 +130,18 @@ def test_attach_names_the_process_of_a_thread_and_refuses_a_zombie(ve: Ve) -> No
         stop.set()
         thread.join()
     assert ve.text("cgroup.procs") == ""
+
+
+def test_attach_refuses_a_process_whose_first_thread_has_ended(ve: Ve, other: Ve) -> None:
+    """The kernel moves the threads that live, and leaves the process in the list where its first thread ended."""
+    worker = leaderless(other.dir)
+    until(lambda: state(worker.pid) == "Z", "the end of the first thread")
+    (thread,) = {int(name) for name in os.listdir(f"/proc/{worker.pid}/task")} - {worker.pid}
+    fails(rctl("attach", "web1", str(worker.pid)), 2, f"{worker.pid}: its first thread has ended and others run on")
+    assert home(worker.pid) == home(thread) == other.path
+    (ve.dir / "cgroup.procs").write_text(str(worker.pid))
+    assert (home(worker.pid), home(thread)) == (other.path, ve.path)
+    assert (ve.text("cgroup.procs"), ve.text("cgroup.threads")) == ("", str(thread))
 
 
 def test_undo_of_nice_puts_the_exact_weight_back(ve: Ve) -> None:

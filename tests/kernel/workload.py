@@ -4,6 +4,7 @@ A fork takes milliseconds where a program takes a second under emulation, and a 
 anything, so that all of its memory is charged there.
 """
 
+import ctypes
 import errno
 import faulthandler
 import gc
@@ -11,6 +12,7 @@ import mmap
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -123,6 +125,17 @@ def sleeper(cgroup: Path) -> Worker:
     def main(sock: socket.socket) -> None:
         while sock.recv(256):
             sock.send(b"here")
+
+    return Worker(cgroup, main)
+
+
+def leaderless(cgroup: Path) -> Worker:
+    """A process whose first thread ends soon, while another one stays."""
+
+    def main(_: socket.socket) -> None:
+        threading.Thread(target=signal.pause).start()
+        number = {"x86_64": 60}.get(os.uname().machine, 93)
+        ctypes.CDLL(None).syscall(number, 0)  # exit(2) of the kernel, which ends the calling thread alone
 
     return Worker(cgroup, main)
 
