@@ -146,6 +146,11 @@ _REMEDIES = {
     ("cpuset.cpus", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one online CPU",
     ("cpuset.cpus", errno.EBUSY): "children still use those CPUs. Change the children first",
     ("cpuset.cpus", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
+    (
+        "cpuset.cpus.exclusive",
+        errno.EINVAL,
+    ): "a sibling has some of these CPUs, or no others, by its cpuset.cpus.exclusive or cpuset.cpus. Give others",
+    ("cpuset.cpus.exclusive", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
     ("cpuset.mems", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one node",
     (
         "cgroup.procs",

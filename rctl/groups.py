@@ -19,9 +19,8 @@ from .cgroupfs.interfaces import (
 )
 from .controllers.core import NAME
 from .errors import UsageError
+from .limits import key_of
 from .units import Ranges
-
-_KEYS = {"cpu.max.burst": "cpu.burst", "cpuset.cpus.partition": "cpuset.partition"}
 
 
 class _Group:
@@ -41,8 +40,7 @@ class _Group:
 
     def set_property(self, filename: bytes, value: Any) -> None:
         """A limit as it was given, from the descriptors."""
-        name = filename.decode()
-        self._owner.ask(_KEYS.get(name, name), value)
+        self._owner.ask(key_of(filename.decode()), value)
 
 
 class _Period(CpuPeriodFile):
@@ -125,6 +123,7 @@ class Cpuset(_Group):
     cpus = RangesFile("cpuset.cpus")
     mems = RangesFile("cpuset.mems")
     partition = TextFile("cpuset.cpus.partition")
+    exclusive = RangesFile("cpuset.cpus.exclusive")
     cpus_effective = RangesFile("cpuset.cpus.effective", readonly=True)
     mems_effective = RangesFile("cpuset.mems.effective", readonly=True)
 

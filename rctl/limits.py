@@ -180,6 +180,7 @@ def check_cpus(limits: Limits) -> None:
 ALSO = {
     "cpu.max.burst": "cpu.burst",
     "cpuset.cpus.partition": "cpuset.partition",
+    "cpuset.cpus.exclusive": "cpuset.exclusive",
     "memory": "memory.max",
     "swap": "memory.swap.max",
     "cpus": "cpu.max",
@@ -194,6 +195,11 @@ _FILE_OF = {key: name for name, key in ALSO.items() if name in _BY_NAME}
 
 _DEEPEST = 16
 """No key has so many parts; Python's own depth ends at some hundreds."""
+
+
+def key_of(file: str) -> str:
+    """The key of the limit that a file holds, by the file's name."""
+    return ALSO.get(file, file) if file in _BY_NAME else file
 
 
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 
 from . import blame
-from .controllers import core, cpu, cpuset, hugetlb, io, pressure
+from .controllers import core, cpu, hugetlb, io, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested
-from .limits import ALSO, FILES, file_named, keys
+from .limits import ALSO, FILES, file_named, key_of, keys
 
 Word = tuple[str, str]
 """A key as ``limits.nest`` takes it, and its value as text. ``io.max`` is there once for each device."""
 
 _NO_LIMIT = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*\.(current|stat|events|local|peak|pressure|procs|freeze|type)")
 """Interface files that hold no limit."""
-_KEYS = {cpu.BURST: "cpu.burst", cpuset.PARTITION: "cpuset.partition", pressure.SWITCH: "files.cgroup.pressure"}
 
 
 def words(texts: Mapping[str, str]) -> list[Word]:
@@ -103,7 +102,7 @@ def _words(file: File, text: str, texts: Mapping[str, str]) -> Iterator[Word]:
     elif isinstance(file, hugetlb.HugePages):
         yield file.name.removesuffix(".max"), text
     else:
-        yield _KEYS.get(file, file.name), file.line(text).strip()
+        yield "files." * (file is pressure.SWITCH) + key_of(file.name), file.line(text).strip()
 
 
 def _cpu_max(entry: str) -> Iterator[Word]:

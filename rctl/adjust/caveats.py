@@ -212,6 +212,15 @@ def _waits(step: Set, around: Surroundings) -> str | None:
     return f"{step.path}: {step.file} is {now}: it takes effect when the cgroup above is a partition, too"
 
 
+def _no_partition(step: Set, around: Surroundings) -> str | None:
+    if not step.new or around.entry(step.path, cpuset.PARTITION.name) != "member":
+        return None
+    return (
+        f"{step.path}: {step.file} is {step.new}, and takes effect with a partition alone. "
+        "Set cpuset.partition to root or isolated"
+    )
+
+
 def _not_freed(step: Set, around: Surroundings) -> str | None:
     """Only ``--force`` lowers it below what is in use."""
     if step.gentle or not memory.MAX.lowers(step.old, step.new):
@@ -245,6 +254,7 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat((cpu.BURST.name, cpu.MAX.name), _no_quota),
     Caveat((cpu.MAX.name,), _more_than_all_cpus),
     Caveat((cpuset.PARTITION.name,), _waits, written=True),
+    Caveat((cpuset.EXCLUSIVE.name,), _no_partition),
     Caveat((memory.MAX.name,), _not_freed, written=True),
 )
 """Every case."""

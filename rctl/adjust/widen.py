@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..cgroupfs import files
 from ..cgroupfs.cgroup import Cgroup
-from ..controllers.cpuset import CPUS, MEMS, PARTITION, RangesFile
+from ..controllers.cpuset import CPUS, MEMS, PARTITION
 from ..errors import BusyError
 from ..formats import File
 from ..units import Ranges
@@ -18,7 +18,7 @@ _KINDS = {CPUS.name: "cpu", MEMS.name: "node"}
 
 def applies(file: File) -> bool:
     """Whether the file is such a list."""
-    return isinstance(file, RangesFile)
+    return file in (CPUS, MEMS)
 
 
 def everything(file: File) -> str:

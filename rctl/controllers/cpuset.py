@@ -1,6 +1,7 @@
 """Which CPUs and memory nodes: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
 
-5.0 brought all three files. ``vcpus`` is rctl's own: a whole number of CPUs, which it turns into a list here.
+5.0 brought cpus, mems and cpus.partition; 6.7 cpus.exclusive.
+``vcpus`` is rctl's own: a whole number of CPUs, which it turns into a list here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ class RangesFile(File, frozen=True):
 
     def lowers(self, old: str, new: str) -> bool:
         return bool(new) and (not old or len(Ranges.parse(new).numbers) < len(Ranges.parse(old).numbers))
+
+
+class ExclusiveCpus(RangesFile, frozen=True):
+    """The CPUs that a partition takes from others; an empty list takes what ``cpuset.cpus`` names."""
+
+    def levels(self, entry: str) -> tuple[float, ...]:
+        return (float(len(Ranges.parse(entry).numbers)),)
 
 
 class Partition(File, frozen=True):
@@ -61,15 +69,17 @@ Kind = Literal["member", "root", "isolated"]
 CPUS = RangesFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
 MEMS = RangesFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
 PARTITION = Partition("cpuset.cpus.partition", "cpuset", default="member", since="5.0", rank=4)
-FILES = (CPUS, MEMS, PARTITION)
+EXCLUSIVE = ExclusiveCpus("cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5)
+FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)
 
 
 class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``cpus``, ``mems``: lists (``0-3,8``), empty for the parent's. ``partition``: the kernel's three words."""
+    """Lists (``0-3,8``), empty for the parent's; ``exclusive``: what a partition takes. ``partition``: its kind."""
 
     cpus: Ranges | UnsetType = UNSET
     mems: Ranges | UnsetType = UNSET
     partition: Kind | UnsetType = UNSET
+    exclusive: Ranges | UnsetType = UNSET
 
 
 class CpusetStat(msgspec.Struct, frozen=True):
@@ -82,7 +92,12 @@ class CpusetStat(msgspec.Struct, frozen=True):
 
 def writes(limits: Cpuset, host: Host) -> tuple[Write, ...]:
     """The entries that these limits ask for."""
-    wanted = ((CPUS, limits.cpus), (MEMS, limits.mems), (PARTITION, limits.partition))
+    wanted = (
+        (CPUS, limits.cpus),
+        (MEMS, limits.mems),
+        (EXCLUSIVE, limits.exclusive),
+        (PARTITION, limits.partition),
+    )
     return tuple(Write(file, str(value)) for file, value in wanted if value is not UNSET)
 
 

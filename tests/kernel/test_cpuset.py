@@ -13,7 +13,8 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, KernelError, RctlError, UsageError
 from rctl.host import Host
 from rctl.units import Ranges
-from tests.kernel.helpers import MOUNT, Ve, refused
+from tests.kernel.helpers import MOUNT, Ve, lacks, refused, set_all
+from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
 
 
@@ -45,6 +46,37 @@ def test_cpus_move_the_processes(ve: Ve, host: Host) -> None:
     assert os.sched_getaffinity(worker.pid) == {host.cpus[1]}
     ve.set({"cpuset.cpus": f"{host.cpus[0]},{host.cpus[1]}"})
     assert os.sched_getaffinity(worker.pid) == set(host.cpus[:2])
+
+
+def test_exclusive_cpus_are_a_limit_of_their_own(ve: Ve, other: Ve) -> None:
+    if lacks(ve, "cpuset.cpus.exclusive", {"cpuset.exclusive": "1"}):
+        return
+    (note,) = ve.set({"cpuset.exclusive": "1"}).notes
+    assert "cpuset.cpus.exclusive is 1, and takes effect with a partition alone" in note
+    assert ve.text("cpuset.cpus.exclusive") == "1"
+    assert rctl("get", "web1", "cpuset.exclusive").out == "1\n"
+    with refused(KernelError, "a sibling has some of these CPUs", ve, other):
+        other.set({"cpuset.exclusive": "0-1"})
+    with refused(KernelError, "there is no such CPU", ve):
+        ve.set({"cpuset.exclusive": beyond()})
+    set_all(ve.tree, {other: {"cpuset.exclusive": "1"}, ve: {"cpuset.exclusive": "0"}})  # an exchange
+    assert (ve.text("cpuset.cpus.exclusive"), other.text("cpuset.cpus.exclusive")) == ("0", "1")
+    sleeper(ve.dir)
+    ve.set({"cpuset.exclusive": ""})
+    assert ve.text("cpuset.cpus.exclusive") == "", "it can be emptied under tasks"
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_partition_takes_its_exclusive_cpus_from_others_and_undo_gives_them_back(ve: Ve, other: Ve) -> None:
+    if lacks(ve, "cpuset.cpus.exclusive", {"cpuset.exclusive": "1"}):
+        return
+    before = ve.snapshot()
+    assert ve.set({"cpuset.exclusive": "1", "cpuset.partition": "root"}).notes == ()
+    assert (ve.text("cpuset.cpus.partition"), ve.text("cpuset.cpus.effective")) == ("root", "1")
+    assert "1" not in other.text("cpuset.cpus.effective").split(",")
+    assert rctl("undo").status == 0
+    assert ve.snapshot() == before
+    assert other.text("cpuset.cpus.effective").startswith("0")
 
 
 def test_mems_are_written_and_read_back(ve: Ve) -> None:

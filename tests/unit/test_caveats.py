@@ -126,6 +126,10 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         {"/a/b": {"cpuset.cpus.effective": "0-1\n"}}, "only 0 is in effect",
     )  # fmt: skip
     yield (
+        "_no_partition", Set("/a/b", "cpuset.cpus.exclusive", "", "1"), {"/a/b": {"cpuset.cpus.partition": "member\n"}},
+        {}, {"/a/b": {"cpuset.cpus.partition": "root\n"}}, "cpuset.cpus.exclusive is 1, and takes effect with a",
+    )  # fmt: skip
+    yield (
         "_no_policy", Set("/a/b", "io.weight", "100", "200", "default"), {"/": {"io.cost.qos": "8:0 enable=0\n"}}, {},
         {"/": {"io.cost.qos": "8:0 enable=1\n"}}, "no disk uses iocost or BFQ",
     )  # fmt: skip

@@ -414,7 +414,7 @@ def test_every_named_limit_has_a_file() -> None:
         "memory": {"max": 0, "high": 0, "low": 0, "min": 0, "swap": {"max": 0, "high": 0}, "zswap": {"max": 0}}
         | {"oom": {"group": 1}},
         "cpu": {"max": 1, "burst": 0, "weight": 1},
-        "cpuset": {"cpus": "0", "mems": "0", "partition": "member"},
+        "cpuset": {"cpus": "0", "mems": "0", "partition": "member", "exclusive": "0"},
         "io": {"weight": 1, "max": {"8:0": {"rbps": 5}}},
         "pids": {"max": 1},
         "files": {"cgroup.freeze": 0, "cgroup.pressure": 1},

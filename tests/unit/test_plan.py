@@ -137,6 +137,18 @@ def test_a_partition_is_made_after_its_cpus_are_set() -> None:
     assert [name for _, name in files(found)] == ["cpuset.cpus", "cpuset.cpus.partition"]
 
 
+def test_a_partition_is_made_after_its_exclusive_cpus_are_set() -> None:
+    found = plan(change({"cpuset.exclusive": "1", "cpuset.partition": "root"}, cpuset_cpus_exclusive=""))
+    assert [name for _, name in files(found)] == ["cpuset.cpus.exclusive", "cpuset.cpus.partition"]
+
+
+def test_exclusive_cpus_are_given_up_before_another_ve_has_them() -> None:
+    takes = change({"cpuset.exclusive": "1"}, path="/a", cpuset_cpus_exclusive="")
+    gives = change({"cpuset.exclusive": ""}, path="/b", cpuset_cpus_exclusive="1")
+    found = plan(takes, gives)
+    assert [path for path, _ in files(found)] == ["/b", "/a"]
+
+
 def test_an_idle_ve_is_woken_before_it_is_given_a_weight() -> None:
     found = plan(change({"cpu.weight": 200}, cpu_idle="1", cpu_weight="0"))
     assert [name for _, name in files(found)] == ["cpu.idle", "cpu.weight"]
