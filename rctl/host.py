@@ -35,8 +35,19 @@ class Host:
     @cached_property
     def swap(self) -> int:
         """Bytes of swap (proc(5) swaps); 0 where there is none."""
+        return self._swap(-3)
+
+    def swap_used(self) -> int:
+        """Bytes of swap that are in use now."""
+        return self._swap(-2)
+
+    def _swap(self, column: int) -> int:
         _, *areas = self._read("/proc/swaps").splitlines() or [""]
-        return sum(int(area.split()[-3]) * 1024 for area in areas)
+        return sum(int(area.split()[column]) * 1024 for area in areas)
+
+    def tasks(self) -> int:
+        """How many processes and threads there are now (proc(5) loadavg)."""
+        return int(self._read("/proc/loadavg").split()[3].partition("/")[2])
 
     @cached_property
     def zswap(self) -> bool:

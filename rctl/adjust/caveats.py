@@ -1,6 +1,6 @@
 """What the kernel takes and does not follow, or not as one would think: said, so that nobody relies on it.
 
-One row for each case in ``CAVEATS``. https://docs.kernel.org/admin-guide/cgroup-v2.html
+One row for each case in ``CAVEATS``, which ``rctl help caveats`` shows. https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from ..controllers.cpu import cpus_of
 from ..errors import RctlError
 from ..host import Host
 from ..units import Ranges, amount, as_number, human_size, level
-from .lock import MANY
 from .plan import Set, Step
 from .surroundings import Surroundings
 
-_FRESH = 5.0
+_FRESH = 0.05
+_ALL = 10
+_FIRST = 3
+"""Of more VEs than ``_ALL``, so many are named."""
 
 
 class Caveat(NamedTuple):
-    """One case. ``files``: what is set when it may apply. ``told``: the sentence about a step, ``None``: all is well.
+    """One case. ``files``: what is set when it may apply. ``about``: the case, for people.
 
-    ``written``: it is known only when the kernel has the value, so that a dry run cannot tell. ``few``: the limit does
-    what it says from then on, and to tell of what stays takes a further read: it is said in adjustments of few VEs.
+    ``told``: the sentence about a step, ``None``: all is well. ``written``: it is known only when the kernel has the
+    value, so that a dry run cannot tell.
     """
 
     files: tuple[str, ...]
+    about: str
     told: Callable[[Set, Surroundings], str | None]
     written: bool = False
-    few: bool = False
 
 
 def caveats(
@@ -51,9 +53,9 @@ def caveats(
 
     ``planned``: nothing has been written yet. ``host``: unset, the one that rctl runs on.
     """
-    rows = _rows(planned, len(cgroups) > MANY)
-    around = Surroundings(tree, host or _host(int(time.monotonic() / _FRESH)), steps, cgroups)
-    found: dict[str, None] = {}
+    rows = _rows(planned)
+    around = Surroundings(tree, host or _this(), steps, cgroups)
+    found: dict[Caveat, dict[str, None]] = {}
     for step in steps:
         if not isinstance(step, Set):
             continue
@@ -63,13 +65,23 @@ def caveats(
             except (RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
                 continue
             if told:
-                found[told] = None
-    return list(found)
+                found.setdefault(row, {})[told] = None
+    return [line for lines in found.values() for line in _shortened(list(lines))]
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= _ALL:
+        return lines
+    return [*lines[:_FIRST], f"and the same of {len(lines) - _FIRST} more VEs"]
+
+
+def _this() -> Host:
+    return _host(int(time.monotonic() / _FRESH))
 
 
 @lru_cache(1)
 def _host(_moment: int) -> Host:
-    """The host; what it has is read at most once in ``_FRESH`` seconds, for a program that adjusts all the time."""
+    """The host; what it has is read anew after ``_FRESH`` seconds, which an adjustment may take by itself."""
     return this_host()
 
 
@@ -151,7 +163,7 @@ def _high_never_met(step: Set, around: Surroundings) -> str | None:
 
 
 def _swap_stays(step: Set, around: Surroundings) -> str | None:
-    if level(step.new) >= level(step.old):
+    if level(step.new) >= level(step.old) or around.swap_used <= level(step.new):
         return None
     used = int(around.text(step.path, "memory.swap.current") or 0)
     if used <= level(step.new):
@@ -178,7 +190,7 @@ def _no_zswap(step: Set, around: Surroundings) -> str | None:
 
 
 def _more_pids(step: Set, around: Surroundings) -> str | None:
-    if level(step.new) >= level(step.old):
+    if level(step.new) >= level(step.old) or around.tasks <= level(step.new):
         return None
     current = int(around.text(step.path, "pids.current") or 0)
     if current <= level(step.new):
@@ -239,32 +251,48 @@ def _size(entry: str) -> str:
 
 
 CAVEATS: tuple[Caveat, ...] = (
-    Caveat((cpuset.CPUS.name, cpuset.MEMS.name), _offline, written=True),
-    Caveat((cpuset.CPUS.name,), _partition_lost, written=True),
-    Caveat((io.WEIGHT.name,), _no_policy),
-    Caveat((io.MAX.name,), _array_member),
-    Caveat((memory.LOW.name, memory.MIN.name), _unprotected_above),
-    Caveat((memory.MAX.name, memory.HIGH.name), _above_ram),
-    Caveat((memory.HIGH.name,), _crawls, written=True),
-    Caveat((memory.HIGH.name,), _high_never_met),
-    Caveat((memory.SWAP_MAX.name,), _swap_stays, few=True),
-    Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), _no_swap),
-    Caveat((memory.ZSWAP_MAX.name,), _no_zswap),
-    Caveat((pids.MAX.name,), _more_pids, few=True),
-    Caveat((cpu.BURST.name, cpu.MAX.name), _no_quota),
-    Caveat((cpu.MAX.name,), _more_than_all_cpus),
-    Caveat((cpuset.PARTITION.name,), _waits, written=True),
-    Caveat((cpuset.EXCLUSIVE.name,), _no_partition),
-    Caveat((memory.MAX.name,), _not_freed, written=True),
-)
+    Caveat(
+        (cpuset.CPUS.name, cpuset.MEMS.name),
+        "what is offline, or not the parent's, is not in effect",
+        _offline, written=True,
+    ),
+    Caveat(
+        (cpuset.CPUS.name,),
+        "CPUs of a sibling's partition make that invalid (before Linux 6.7)",
+        _partition_lost, written=True,
+    ),
+    Caveat((cpuset.PARTITION.name,), "waits for the cgroup above to be a partition, too", _waits, written=True),
+    Caveat((cpuset.EXCLUSIVE.name,), "takes effect with a partition alone", _no_partition),
+    Caveat((cpu.MAX.name,), "more CPUs than the host has never bind", _more_than_all_cpus),
+    Caveat((cpu.BURST.name, cpu.MAX.name), "a burst without a quota is without effect", _no_quota),
+    Caveat((memory.MAX.name, memory.HIGH.name), "never binds above the host's memory", _above_ram),
+    Caveat((memory.HIGH.name,), "never throttles at or above memory.max", _high_never_met),
+    Caveat((memory.HIGH.name,), "below what cannot be reclaimed, slows the VE all the time", _crawls, written=True),
+    Caveat(
+        (memory.MAX.name,),
+        "below what can be neither freed nor killed (--force), more stays in use",
+        _not_freed, written=True,
+    ),
+    Caveat(
+        (memory.LOW.name, memory.MIN.name),
+        "protects no more than each cgroup above protects",
+        _unprotected_above,
+    ),
+    Caveat((memory.SWAP_MAX.name,), "frees no swap that is in use", _swap_stays),
+    Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), "without effect on a host without swap", _no_swap),
+    Caveat((memory.ZSWAP_MAX.name,), "without effect where zswap is off", _no_zswap),
+    Caveat((io.WEIGHT.name,), "without effect where no disk uses iocost or BFQ", _no_policy),
+    Caveat((io.MAX.name,), "on a member of RAID 4, 5 or 6, does not hold what is written to the array", _array_member),
+    Caveat((pids.MAX.name,), "ends no process; new ones fail", _more_pids),
+)  # fmt: skip
 """Every case."""
 
 
 @cache
-def _rows(planned: bool, many: bool) -> dict[str, list[Caveat]]:
-    """The rows by the file that is set, those that such an adjustment can tell."""
+def _rows(planned: bool) -> dict[str, list[Caveat]]:
+    """The rows by the file that is set; of those alone that a dry run can tell."""
     found: dict[str, list[Caveat]] = {}
     for row in CAVEATS:
-        for file in row.files if not (planned and row.written) and not (many and row.few) else ():
+        for file in row.files if not (planned and row.written) else ():
             found.setdefault(file, []).append(row)
     return found

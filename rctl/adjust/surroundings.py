@@ -5,6 +5,7 @@ What the same adjustment sets is seen as it will be, so that a dry run says what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -15,6 +16,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import RctlError
 from ..host import Host
 from ..limits import file_named
+from .lock import MANY
 from .plan import Set, Step
 
 
@@ -33,6 +35,16 @@ class Surroundings:
     @cached_property
     def _new(self) -> dict[tuple[str, str], str]:
         return {(step.path, step.file): step.new for step in self._steps if isinstance(step, Set) and not step.key}
+
+    @cached_property
+    def tasks(self) -> float:
+        """How many processes and threads a cgroup has at most: those of the host, if that saves many reads."""
+        return self.host.tasks() if len(self._cgroups) > MANY else math.inf
+
+    @cached_property
+    def swap_used(self) -> float:
+        """Bytes of swap that a cgroup uses at most, likewise."""
+        return self.host.swap_used() if len(self._cgroups) > MANY else math.inf
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""

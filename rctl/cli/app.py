@@ -62,13 +62,19 @@ def help_of(
         list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
     ] = None,
 ) -> None:
-    """Show what a verb does and takes, as rctl VERB --help does.
+    """Show what a verb does and takes, as rctl VERB --help does; caveats: what the kernel takes and does not follow.
 
     Example: rctl help set
     """
     from ..errors import UsageError
-    from .output import Shown, say
+    from .output import Shown, columns, say
 
+    if verb == ["caveats"]:
+        from ..adjust.caveats import CAVEATS
+        from ..limits import key_of
+
+        columns(("LIMIT", "WHAT THE KERNEL DOES"), [(", ".join(map(key_of, row.files)), row.about) for row in CAVEATS])
+        return
     above = context.find_root()
     command: Any = above.command
     for word in verb or ():

@@ -2,12 +2,16 @@
 
 import errno
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.helpers import Ve
-from tests.kernel.workload import filler, forker
+from rctl.cgroupfs.tree import Tree
+from tests.kernel.helpers import MOUNT, Ve, set_all
+from tests.kernel.workload import filler, forker, sleeper, window
 
 MIB = 1 << 20
 
@@ -74,6 +78,101 @@ def test_more_than_the_host_has_is_said_also_in_a_dry_run(ve: Ve) -> None:
             f"{ve.path}: memory.max is 100T",
         ]
         assert all("it never binds" in note for note in notes)
+
+
+def test_memory_high_at_or_above_memory_max_never_throttles_and_is_said(ve: Ve) -> None:
+    ve.set({"memory.max": "20M", "memory.swap.max": 0})
+    (note,) = ve.set({"memory.high": "20M"}).notes
+    assert note == f"{ve.path}: memory.high is 20M, and memory.max is 20M: it never throttles"
+    assert not filler(ve.dir).hold(40), "the kernel kills at memory.max"
+    assert (ve.count("memory.events", "high"), ve.count("memory.events", "oom_kill")) == (0, 1)
+    assert ve.set({"memory.high": "10M"}).notes == ()
+
+
+@contextmanager
+def no_swap() -> Iterator[None]:
+    """The machine without swap, for as long as the block lasts."""
+    areas = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    for area in areas:
+        subprocess.run(["swapoff", area], check=True)
+    try:
+        yield
+    finally:
+        for area in areas:
+            subprocess.run(["swapon", area], check=True)
+
+
+@pytest.mark.usefixtures("swap", "as_root")
+def test_a_limit_of_swap_on_a_host_without_is_without_effect_and_is_said(ve: Ve) -> None:
+    ve.set({"memory.max": "20M"})
+    assert ve.set({"memory.swap.max": "100M"}).notes == ()
+    with no_swap():
+        window(0.06)  # what is known of the host lasts for a moment
+        (note,) = ve.set({"memory.swap.max": "200M"}).notes
+        assert note == f"{ve.path}: memory.swap.max is 200M, and this host has no swap: without effect. See swapon(8)"
+        assert not filler(ve.dir).hold(40), "the kernel kills, for it cannot swap"
+
+
+@contextmanager
+def zswap(wanted: str) -> Iterator[None]:
+    """The machine with zswap switched on (``Y``) or off (``N``)."""
+    switch = Path("/sys/module/zswap/parameters/enabled")
+    before = switch.read_text().strip()
+    switch.write_text(wanted)
+    try:
+        yield
+    finally:
+        switch.write_text(before)
+
+
+@pytest.mark.usefixtures("swap", "as_root")
+def test_a_limit_of_zswap_where_it_is_off_is_without_effect_and_is_said(ve: Ve) -> None:
+    if not ve.able("memory.zswap.max"):
+        return
+    ve.set({"memory.max": "20M"})
+    with zswap("N"):
+        (note,) = ve.set({"memory.zswap.max": "10M"}).notes
+        assert f"{ve.path}: memory.zswap.max is 10M, and zswap is off: without effect" in note
+        assert filler(ve.dir).hold(40)
+        assert ve.number("memory.swap.current") > MIB
+        assert ve.number("memory.zswap.current") == 0
+    with zswap("Y"):
+        window(0.06)
+        assert ve.set({"memory.zswap.max": "11M"}).notes == ()
+
+
+def test_a_share_of_disks_that_nobody_shares_out_is_said(ve: Ve) -> None:
+    if ve.able("io.bfq.weight") or "enable=1" in (MOUNT / "io.cost.qos").read_text():
+        pytest.skip("a disk of this host uses BFQ or iocost; the lab's do not")
+    (note,) = ve.set({"io.weight": 50}).notes
+    assert note == "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_cpu_that_is_offline_is_not_in_effect_and_is_said(ve: Ve) -> None:
+    online = Path("/sys/devices/system/cpu/cpu1/online")
+    if not online.exists():
+        pytest.skip("needs a second CPU that can be taken offline; the lab has it")
+    online.write_text("0")
+    try:
+        (note,) = ve.set({"cpuset.cpus": "0-1"}).notes
+        assert note.startswith(f"{ve.path}: cpuset.cpus is 0-1; only 0 is in effect")
+        assert ve.text("cpuset.cpus.effective") == "0"
+    finally:
+        online.write_text("1")
+
+
+@pytest.mark.parametrize("count", [2, 70])
+def test_pids_that_stay_are_said_of_few_and_of_many(ve: Ve, tree: Tree, count: int) -> None:
+    """In VEs below one, whatever their number; the note of many is short."""
+    (ve.dir / "cgroup.subtree_control").write_text("+pids")
+    ves = [Ve(tree, f"{ve.path}/{number}") for number in range(count)]
+    for one in ves:
+        one.dir.mkdir()
+    workers = [sleeper(one.dir) for one in ves[:2]]
+    notes = set_all(tree, {one: {"pids.max": 0} for one in ves}).notes
+    assert [note.partition(",")[0] for note in sorted(notes)] == [f"{one.path}: pids.max is 0" for one in ves[:2]]
+    assert all(worker.alive for worker in workers)
 
 
 @pytest.mark.usefixtures("as_root")

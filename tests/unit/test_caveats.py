@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from rctl.adjust import caveats as caveats_module
 from rctl.adjust.caveats import CAVEATS, caveats
 from rctl.adjust.plan import Set
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import NotAvailableError
 from rctl.host import Host
+from tests.unit.shell import Shell
 
 GIB = 1 << 30
 HOST = {
@@ -20,8 +23,9 @@ HOST = {
     "/proc/swaps": "Filename Type Size Used Priority\n",
     "/sys/devices/system/cpu/online": "0-1\n",
     "/sys/module/zswap/parameters/enabled": "N\n",
+    "/proc/loadavg": "0.00 0.00 0.00 1/123 4567\n",
 }
-SWAP = {"/proc/swaps": "Filename Type Size Used Priority\n/dev/vda2 partition 1048572 0 -2\n"}
+SWAP = {"/proc/swaps": "Filename Type Size Used Priority\n/dev/vda2 partition 1048572 1048572 -2\n"}
 ZSWAP = {"/sys/module/zswap/parameters/enabled": "Y\n"}
 
 
@@ -101,7 +105,7 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         {"/a/b": {"memory.max": "max\n", "memory.current": "0\n"}}, "it never throttles",
     )  # fmt: skip
     yield (
-        "_swap_stays", lowered("memory.swap.max", "0"), {"/a/b": {"memory.swap.current": f"{GIB}\n"}}, {},
+        "_swap_stays", lowered("memory.swap.max", "0"), {"/a/b": {"memory.swap.current": f"{GIB}\n"}}, SWAP,
         {"/a/b": {"memory.swap.current": "0\n"}}, "1G of swap in use stay",
     )  # fmt: skip
     yield (
@@ -203,6 +207,38 @@ def test_force_says_that_more_than_the_limit_is_still_in_use() -> None:
 def test_what_the_same_adjustment_sets_counts() -> None:
     quota = Set("/a/b", "cpu.max", "max 100000", "50000 100000")
     assert told(Set("/a/b", "cpu.max.burst", "0", "1000"), {"/a/b": {"cpu.max": "max 100000\n"}}, HOST, quota) == []
+
+
+@pytest.mark.parametrize(("tasks", "told_of"), [(5, 0), (6, 4)])
+def test_what_the_whole_host_cannot_have_is_not_looked_for_in_each_of_many_ves(tasks: int, told_of: int) -> None:
+    texts = {f"/a/{n}": {"pids.current": "6\n"} for n in range(100)}
+    steps = [Set(path, "pids.max", "max", "5") for path in texts]
+    assert len(told(steps[0], texts, {"/proc/loadavg": f"0.1 0.1 0.1 1/{tasks} 99\n"}, *steps[1:])) == told_of
+
+
+def test_the_same_of_many_ves_is_told_in_a_few_lines() -> None:
+    texts = {f"/a/{n}": {"pids.current": "9\n"} for n in range(100)}
+    steps = [Set(path, "pids.max", "max", "5") for path in texts]
+    assert told(steps[0], texts, HOST, *steps[1:])[2:] == [
+        "/a/3: pids.max is 5, and 9 processes and threads stay: none is ended, new ones fail with EAGAIN",
+        "and the same of 97 more VEs",
+    ]
+
+
+def test_what_the_host_has_is_read_anew_for_each_adjustment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("rctl.adjust.caveats.time", SimpleNamespace(monotonic=lambda: now))
+    first = caveats_module._this()
+    now += 0.06
+    assert caveats_module._this() is not first
+
+
+def test_every_row_is_listed_for_people(shell: Shell) -> None:
+    status, out, err = shell.run("help", "caveats")
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) == len(CAVEATS) + 1
+    assert "cpuset.partition" in out
+    assert all(row.about in out for row in CAVEATS)
 
 
 def test_every_row_has_a_case() -> None:

@@ -42,7 +42,8 @@ def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     for word in given:
         command = getattr(command, "commands", {}).get(word)
     verbs = getattr(command, "commands", {}).items()
-    return beginning(incomplete, (Candidate(name) for name, verb in verbs if not verb.hidden))
+    names = [name for name, verb in verbs if not verb.hidden] + ["caveats"] * (not given)
+    return beginning(incomplete, map(Candidate, names))
 
 
 def _words(*words: str) -> Offer:
