@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -39,6 +40,7 @@ _RATES = {
     "wiops": "io_max_writes_per_second",
 }
 _HUGE = "hugetlb_max_bytes"
+_PAGES = re.compile(r"hugetlb\.[^.]*\.max")  # of reservations nothing but drift is shown
 _BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effective_limit_bytes"}
 
 
@@ -49,7 +51,7 @@ def files(selection: Selection) -> Callable[[tuple[str, ...]], Collection[str]] 
     families = {file: (name,) for file, name in _SINGLE.items()} | {file: shown for file, (_, shown) in _PARSED.items()}
     single = {file for file, names in families.items() if any(wanted(BY_NAME[name], selection) for name in names)}
     huge = wanted(BY_NAME[_HUGE], selection)
-    return lambda there: [name for name in there if name in single or (huge and name.startswith("hugetlb."))]
+    return lambda there: [name for name in there if name in single or (huge and _PAGES.fullmatch(name))]
 
 
 def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
@@ -101,7 +103,7 @@ def _parsed(file: str, text: str) -> Parsed:
         yield name, "", number(text)
     elif file in _PARSED:
         yield from _PARSED[file][0](text)
-    elif file.startswith("hugetlb."):
+    elif _PAGES.fullmatch(file):
         yield _HUGE, file.split(".")[1], number(text)
 
 

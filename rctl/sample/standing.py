@@ -20,7 +20,7 @@ from .levels import Level, Reader, host
 from .member import Member
 
 _NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
-_HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
+_HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B(\.rsvd)?\.max", re.ASCII)
 _BOUNDS = ("memory.max",)
 _BINDING = frozenset({"cpu.max", "cpuset.cpus.effective", *_BOUNDS})
 """Files of each level on the way up."""

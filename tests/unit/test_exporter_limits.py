@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rctl.sample.effective import Bound
-from rctl.sample.standing import Standing
+from rctl.sample.standing import Standing, _chosen
 from rctl.units import MAX, Ranges
 from rctl_exporter.columns import wanted
 from rctl_exporter.limits import files, values
@@ -53,6 +53,16 @@ class TestSingle:
 
     def test_what_is_no_limit_is_not_shown(self) -> None:
         assert shown({"cgroup.freeze": "0\n", "cpuset.cpus.partition": "member\n", "cpuset.mems": "0\n"}) == {}
+
+
+class TestHugePages:
+    def test_the_limit_of_pages_is_shown_and_that_of_reservations_is_not_taken_for_it(self) -> None:
+        texts = {"hugetlb.2MB.max": "4194304\n", "hugetlb.2MB.rsvd.max": "max\n"}
+        assert shown(texts) == {"hugetlb_max_bytes 2MB": "4194304"}
+
+    def test_both_are_read_so_that_drift_of_both_is_seen(self) -> None:
+        both = ("hugetlb.2MB.max", "hugetlb.2MB.rsvd.max")
+        assert _chosen(None, frozenset(both), (*both, "hugetlb.2MB.current")) == both
 
 
 class TestCpu:
