@@ -38,10 +38,15 @@ def script(command: str) -> str:
     return f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n"
 
 
+def heed() -> None:
+    """Do not ignore SIGINT, as whatever a shell starts in the background does, these tests among it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted_at(number: int, command: str) -> tuple[int, str]:
     """How the command ends, and what it says, when SIGINT comes at its import with this number."""
     words = [sys.executable, "-c", AT_IMPORT + script(command), str(number), "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=TOP, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=TOP, timeout=60, preexec_fn=heed)
     return done.returncode, done.stderr
 
 
@@ -68,7 +73,9 @@ def test_ctrl_c_at_any_moment_of_the_start_shows_no_line_of_rctl(tmp_path: Path)
     subprocess.run(words, check=True, capture_output=True, cwd=TOP)
     whole, moments = time.monotonic() - begin, random.Random(1)
     for _ in range(POINTS):
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP, preexec_fn=heed
+        )
         time.sleep(moments.uniform(0, whole))
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
