@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from _signal import pthread_sigmask  # type: ignore[import-not-found]  # signal.pthread_sigmask makes enums of the answer
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -109,8 +110,8 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold back SIGHUP, SIGINT and SIGTERM while what was there is put back, or what was done is told."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        pthread_sigmask(signal.SIG_SETMASK, before)
