@@ -48,7 +48,7 @@ class Left:
         self._off = self._disabled(cgroups)
         self.written = (
             self._off is not None and all(self._has(key, steps) for key, steps in own) and not any(self._held())
-        ) and all(_done(step, cgroups, recorded) for step in self._steps)
+        ) and all(self._done(step, cgroups, recorded) for step in self._steps)
 
     def _disabled(self, cgroups: Mapping[str, Cgroup]) -> set[tuple[str, str]] | None:
         """By path and name the controllers that were to be taken back; ``None``: some are still enabled."""
@@ -71,6 +71,16 @@ class Left:
             if (above, controller) in (self._off or ()):
                 return True
         return False
+
+    def _done(self, step: Step, cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> bool:
+        """Whether a step that is no limit has been done. Who starts a command closes the journal, so it was not."""
+        with suppress(GoneError):
+            if isinstance(step, Move):
+                return life.ended(step) or life.is_in(cgroups[step.path], step)
+            if isinstance(step, Enable):
+                taken_back = {name for path, name in self._off or () if path == step.path}
+                return enabled(cgroups[step.path], SUBTREE_CONTROL) | taken_back >= set(step.controllers)
+        return step.path in recorded if isinstance(step, Make) else not isinstance(step, Start | Remove)
 
     def to_put_back(self) -> list[Step]:
         """One step for each entry that is not somebody else's, from its first old value to its last new one.
@@ -142,15 +152,6 @@ def _written(now: str | None, steps: list[Set]) -> bool:
     if now is None or now == last.new:
         return now is not None
     return file_named(last.file).holds(now, last.new) or (not last.exact and now != old)
-
-
-def _done(step: Step, cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> bool:
-    """Whether a step that is no limit has been done. Who starts a command closes the journal, so it was not."""
-    if isinstance(step, Move):
-        with suppress(GoneError):
-            return life.ended(step) or life.is_in(cgroups[step.path], step)
-        return True
-    return step.path in recorded if isinstance(step, Make) else not isinstance(step, Start | Remove)
 
 
 def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str | None]:

@@ -109,6 +109,16 @@ def test_controllers_that_were_enabled_are_disabled_again(tree: Tree, state: Sta
     assert kernel.get("/rctl-web1", "cgroup.subtree_control") == ""
 
 
+def test_controllers_that_were_yet_to_be_enabled_are_not_told_as_done(
+    tree: Tree, state: State, kernel: FakeKernel
+) -> None:
+    """Where the limit is what it was, enabling the controller is all that is done."""
+    crashed(kernel, state, Enable("/", ("pids",)), Enable("/rctl-web1", ("pids",)))
+    (told,) = recover(tree, BOOT, state, 1)
+    assert "rolled back" in told
+    assert history(state) == []
+
+
 def test_controllers_that_a_child_has_come_to_use_stay(tree: Tree, state: State, kernel: FakeKernel) -> None:
     kernel.make("/rctl-web1/app", enable=False)
     crashed(kernel, state, Enable("/rctl-web1", ("pids",)), PIDS)
