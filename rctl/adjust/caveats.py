@@ -163,7 +163,7 @@ def _high_never_met(step: Set, around: Surroundings) -> str | None:
 
 
 def _swap_stays(step: Set, around: Surroundings) -> str | None:
-    if level(step.new) >= level(step.old) or around.swap_used <= level(step.new):
+    if around.swap_used <= level(step.new) or level(step.new) >= level(step.old):
         return None
     used = int(around.text(step.path, "memory.swap.current") or 0)
     if used <= level(step.new):
@@ -190,7 +190,7 @@ def _no_zswap(step: Set, around: Surroundings) -> str | None:
 
 
 def _more_pids(step: Set, around: Surroundings) -> str | None:
-    if level(step.new) >= level(step.old) or around.tasks <= level(step.new):
+    if around.tasks <= level(step.new) or level(step.new) >= level(step.old):
         return None
     current = int(around.text(step.path, "pids.current") or 0)
     if current <= level(step.new):
