@@ -30,8 +30,8 @@ class RangesFile(File, frozen=True):
 class ExclusiveCpus(RangesFile, frozen=True):
     """The CPUs that a partition takes from others; an empty list takes what ``cpuset.cpus`` names."""
 
-    def levels(self, entry: str) -> tuple[float, ...]:
-        return (float(len(Ranges.parse(entry).numbers)),)
+    def lowers(self, old: str, new: str) -> bool:
+        return not set(Ranges.parse(old).numbers) <= set(Ranges.parse(new).numbers)  # others may take it
 
 
 class Partition(File, frozen=True):
@@ -47,6 +47,9 @@ class Partition(File, frozen=True):
 
     def line(self, entry: str, key: str = "") -> str:
         return entry.partition(_INVALID)[0]
+
+    def lowers(self, old: str, new: str) -> bool:
+        return new == "member"  # its CPUs are given back before its lists are emptied, and before others take them
 
     def holds(self, entry: str, wanted: str) -> bool:
         same = self.line(entry) == self.line(wanted)

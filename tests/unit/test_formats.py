@@ -82,7 +82,7 @@ def test_any_number_takes_away_from_no_limit(file: File) -> None:
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
-    [(io.WEIGHT, "200", "100"), (cpuset.PARTITION, "root", "member"), (core.verbatim("misc.max"), "res 2", "res 1")],
+    [(io.WEIGHT, "200", "100"), (cpuset.PARTITION, "root", "isolated"), (core.verbatim("misc.max"), "res 2", "res 1")],
 )
 def test_some_changes_are_neither_more_nor_less(file: File, old: str, new: str) -> None:
     assert not file.lowers(old, new)

@@ -142,9 +142,18 @@ def test_a_partition_is_made_after_its_exclusive_cpus_are_set() -> None:
     assert [name for _, name in files(found)] == ["cpuset.cpus.exclusive", "cpuset.cpus.partition"]
 
 
+def test_a_partition_ends_before_its_exclusive_cpus_are_given_up_children_first() -> None:
+    root = {"cpuset_cpus_exclusive": "1", "cpuset_cpus_partition": "root"}
+    wanted = {"cpuset.exclusive": "", "cpuset.partition": "member"}
+    found = plan(change(wanted, path="/a", **root), change(wanted, path="/a/b", **root))
+    assert files(found) == [
+        (path, f"cpuset.cpus.{name}") for path in ("/a/b", "/a") for name in ("partition", "exclusive")
+    ]
+
+
 def test_exclusive_cpus_are_given_up_before_another_ve_has_them() -> None:
     takes = change({"cpuset.exclusive": "1"}, path="/a", cpuset_cpus_exclusive="")
-    gives = change({"cpuset.exclusive": ""}, path="/b", cpuset_cpus_exclusive="1")
+    gives = change({"cpuset.exclusive": "0"}, path="/b", cpuset_cpus_exclusive="1")
     found = plan(takes, gives)
     assert [path for path, _ in files(found)] == ["/b", "/a"]
 
