@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from rctl.sample.layout import Layout, Row
@@ -63,7 +63,7 @@ def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
             setting, device = block.label.split(" ")
             block = block._replace(label=f"{setting} {name_of(device)}")
         by_family.setdefault(block.family, []).append(block)
-    return {family: by_family[family] for family in sorted(by_family, key=_rank)}
+    return {family: by_family[family] for family in _in_order(tuple(by_family))}
 
 
 def identity_blocks(members: Iterable[Member]) -> list[Block]:
@@ -131,6 +131,6 @@ def _figures(layout: Layout, members: list[Member], rows: list[Row]) -> list[Blo
     return blocks
 
 
-@cache
-def _rank(family: Family) -> tuple[int, str]:
-    return _RANK.get(family, len(_RANK)), family.name
+@lru_cache(16)  # the same ones each time, but for what comes and goes with VEs
+def _in_order(families: tuple[Family, ...]) -> list[Family]:
+    return sorted(families, key=lambda family: (_RANK.get(family, len(_RANK)), family.name))

@@ -74,7 +74,6 @@ def serve_pages(
         from .web.server import Server
         from .web.site import Site
     log = log or Log()
-    gc.enable()  # a verb ends before garbage matters; a server does not
     names = Hosts(hosts)
     with contextlib.ExitStack() as stack:
         passwords = ThreadPoolExecutor(1, "passwords")
@@ -86,6 +85,8 @@ def serve_pages(
         metrics = Metrics(stack.enter_context(source))
         stack.callback(metrics.close)
         server = Server(listeners, Site(metrics, log, names), live, log)
+        gc.freeze()  # what there is so far stays, and need not be looked at
+        gc.enable()  # a verb ends before garbage matters; a server does not
         asyncio.run(_until_told(server, listeners, live, log))
 
 

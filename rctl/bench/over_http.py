@@ -1,4 +1,4 @@
-"""An exporter as it runs, in a cgroup of its own, scraped over HTTP with compression as Prometheus does."""
+"""An exporter as it runs, in a cgroup of its own, scraped as Prometheus does: compressed, on a lasting connection."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Exporter:
         self.body = b""
         self._cgroup = cgroup
         self._port = _free_port()
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
         self._process = subprocess.Popen(
             [part.format(self._port) for part in command],
             stdout=subprocess.DEVNULL,
@@ -76,19 +77,21 @@ class Exporter:
 
     def close(self) -> None:
         """End the process."""
+        self._connection.close()
         self._process.kill()
         self._process.wait()
 
     def _page(self) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
         try:
-            connection.request("GET", "/metrics", headers=_HEADERS)
-            answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                raise http.client.HTTPException(f"status {answer.status}")
-            return answer.read()
-        finally:
-            connection.close()
+            self._connection.request("GET", "/metrics", headers=_HEADERS)
+            answer = self._connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next request opens it anew
+            raise
+        if answer.status != http.client.OK:
+            raise http.client.HTTPException(f"status {answer.status}")
+        return body
 
     def _cpu(self) -> int:
         """Nanoseconds on a CPU of all threads (https://docs.kernel.org/scheduler/sched-stats.html)."""

@@ -197,7 +197,8 @@ class TestScrapes:
             served.get("/nothing")
         assert scrapes == []
 
-    def test_requests_during_a_scrape_share_it_and_health_is_answered_meanwhile(self) -> None:
+    @pytest.mark.parametrize("encoding", ["", "gzip"])
+    def test_requests_during_a_scrape_share_it_and_health_is_answered_meanwhile(self, encoding: str) -> None:
         begun, go_on = threading.Event(), threading.Event()
         scrapes = []
 
@@ -209,7 +210,7 @@ class TestScrapes:
 
         with serving(page) as served, ThreadPoolExecutor(50) as clients:
             try:
-                first = clients.submit(served.get)
+                first = clients.submit(served.get, accept_encoding=encoding)
                 assert begun.wait(20)
                 others = [
                     clients.submit(served.get, accept_encoding="gzip" if number % 2 else "") for number in range(49)

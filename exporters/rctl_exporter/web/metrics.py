@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from rctl.errors import BusyError
 
@@ -22,6 +23,13 @@ _PARTS = 4
 """Most parts of pages that are made or waited for at a time: each one asks for a scrape of its own."""
 
 
+class Made(NamedTuple):
+    """A page. ``small``: compressed, where whoever began it asked for that."""
+
+    chunks: Sequence[bytes]
+    small: Sequence[bytes] | None
+
+
 class Metrics:
     """The pages.
 
@@ -32,7 +40,8 @@ class Metrics:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._flight: Flight[Sequence[bytes]] = Flight()
+        self._flight: Flight[Made] = Flight()
+        self._compressing: Flight[Sequence[bytes]] = Flight()
         self._gzip = Gzip()
         self._parts = 0
         self._thread = ThreadPoolExecutor(1, "scrape")
@@ -50,18 +59,18 @@ class Metrics:
             self._parts -= 1
 
     async def _get(self, openmetrics: bool, gzip: bool, only: Only, compressor: Gzip) -> Sequence[bytes]:
-        loop = asyncio.get_running_loop()
+        run = partial(asyncio.get_running_loop().run_in_executor, self._thread)
 
-        async def plain() -> Sequence[bytes]:
-            return await loop.run_in_executor(self._thread, self._page, openmetrics, only)
+        def made() -> Made:
+            chunks = self._page(openmetrics, only)
+            return Made(chunks, compressor.page(chunks) if gzip else None)
 
-        async def small() -> Sequence[bytes]:
-            chunks = await self._flight.share((openmetrics, only), plain)
-            return await loop.run_in_executor(self._thread, compressor.page, chunks)
-
-        if gzip:
-            return await self._flight.share((openmetrics, only, "gzip"), small)
-        return await self._flight.share((openmetrics, only), plain)
+        page = await self._flight.share((openmetrics, only), lambda: run(made))
+        if not gzip:
+            return page.chunks
+        if page.small is not None:
+            return page.small
+        return await self._compressing.share(id(page.chunks), lambda: run(compressor.page, page.chunks))
 
     def close(self) -> None:
         """Wait for the scrape that runs, begin no other."""
