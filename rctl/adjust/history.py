@@ -20,12 +20,18 @@ def append(state: State, path: str, line: bytes) -> None:
 def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
     """Finished adjustments, newest first. What is not read costs nothing.
 
-    A line that is no record of this rctl is passed over; ``refused`` gets a line for people about it. Raises RctlError.
+    A line that is no record of this rctl is passed over, and so is an older part that is no file; ``refused`` gets a
+    line for people about it. Raises RctlError.
     """
     name = os.path.basename(state.history)
+
+    def passed_over(line: str) -> None:
+        if refused is not None:
+            refused.append(f"{state.keep}/{line}")
+
     try:
         folder = state.folder_if_there(state.keep)
-        for line in lines.backwards(folder, name) if folder is not None else ():
+        for line in lines.backwards(folder, name, passed_over) if folder is not None else ():
             try:
                 yield decode(line)
             except ValueError as error:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from ..errors import OUT_OF, RctlError
@@ -38,7 +38,8 @@ def append(folder: int, name: str, line: bytes) -> None:
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
         write_all(fd, (b"\n" if torn else b"") + line + b"\n")
         if size + len(line) > _PART:
-            _begin_anew(folder, name)
+            with suppress(OSError):  # the line is there; the next one tries it again
+                _begin_anew(folder, name)
     finally:
         os.close(fd)
 
@@ -94,13 +95,14 @@ def _numbers(folder: int, name: str) -> list[int]:
     return sorted(int(match[1]) for match in map(part.fullmatch, os.listdir(folder)) if match)
 
 
-def backwards(folder: int, name: str) -> Iterator[bytes]:
+def backwards(folder: int, name: str, passed_over: Callable[[str], object] = str) -> Iterator[bytes]:
     """Whole lines, the newest first, in blocks from the end: those not asked for cost nothing.
 
-    A line that is not ended yet is left out. Raises UnreadableError for a file that is not the caller's own.
+    A line that is not ended yet is left out, and so is an older part that is not the caller's own file; ``passed_over``
+    gets a line for people about it. Raises UnreadableError when the file that is added to is such.
     """
     seen: set[int] = set()
-    for fd in _newest_first(folder, name):
+    for fd in _newest_first(folder, name, passed_over):
         try:
             facts = os.fstat(fd)
             if facts.st_ino not in seen:
@@ -110,12 +112,17 @@ def backwards(folder: int, name: str) -> Iterator[bytes]:
             os.close(fd)
 
 
-def _newest_first(folder: int, name: str) -> Iterator[int]:
+def _newest_first(folder: int, name: str, passed_over: Callable[[str], object]) -> Iterator[int]:
     """The parts, each open. The newest may come twice, when it has just become an older one."""
     if (fd := open_part(folder, name)) is not None:
         yield fd
     for part in reversed(parts(folder, name)):
-        if (fd := open_part(folder, part)) is not None:
+        try:
+            fd = open_part(folder, part)
+        except UnreadableError as error:
+            passed_over(f"{error}; it is passed over")
+            continue
+        if fd is not None:
             yield fd
 
 

@@ -71,6 +71,21 @@ def test_a_part_that_begins_while_it_is_read_is_read_once(folder: int, tmp_path:
     assert list(reading) == []
 
 
+@pytest.mark.parametrize("kind", ["folder", "fifo"])
+def test_an_older_part_that_is_no_file_is_passed_over_and_said(state: State, kind: str) -> None:
+    place = Path(f"{state.history}.2")
+    place.mkdir() if kind == "folder" else os.mkfifo(place, 0o600)
+    for name in ("1", ""):
+        with open(os.open(state.history + (name and f".{name}"), os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(encode(Record(f"a{name}", 1.0, BOOT, "", {}, ())) + b"\n")
+    refused: list[str] = []
+    assert [record.id for record in latest(state, refused)] == ["a", "a1"]
+    (line,) = refused
+    assert line.startswith(f"{place}: cannot be read: is no regular file. Look at it, then remove it")
+    lines.append(state.folder(state.keep), "history.jsonl", b"{}")
+    assert len(list(latest(state))) == 2
+
+
 @pytest.mark.parametrize("kind", ["folder", "fifo", "link", "writable"])
 def test_what_is_not_the_callers_own_file_is_refused(folder: int, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "f"
