@@ -16,7 +16,8 @@ from ..cgroupfs.files import this_host
 from ..cgroupfs.tree import Tree
 from ..controllers import cpu, cpuset, io, memory, pids
 from ..controllers.cpu import cpus_of
-from ..errors import RctlError
+from ..errors import OUT_OF, RctlError
+from ..errors import told as why
 from ..host import Host
 from ..units import Ranges, amount, as_number, human_size, level
 from .plan import Set, Step
@@ -56,17 +57,21 @@ def caveats(
     rows = _rows(planned)
     around = Surroundings(tree, host or _this(), steps, cgroups)
     found: dict[Caveat, dict[str, None]] = {}
+    unseen: list[str] = []
     for step in steps:
         if not isinstance(step, Set):
             continue
         for row in rows.get(step.file, ()):
             try:
                 told = row.told(step, around)
-            except (RctlError, OSError, ValueError):  # the limits stand; a VE that went needs no word
+            except (RctlError, OSError, ValueError) as error:  # the limits stand; a VE that went needs no word
+                if getattr(error, "errno", 0) not in OUT_OF:
+                    continue
+                unseen = [f"the caveats of these limits could not be looked at: {why(error)}. See rctl help caveats"]
                 continue
             if told:
                 found.setdefault(row, {})[told] = None
-    return [line for lines in found.values() for line in _shortened(list(lines))]
+    return [*(line for lines in found.values() for line in _shortened(list(lines))), *unseen]
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts
 from ..cgroupfs.tree import Tree
-from ..errors import RctlError
+from ..errors import OUT_OF, RctlError
 from ..host import Host
 from ..limits import file_named
 from .lock import MANY
@@ -82,6 +81,10 @@ class Surroundings:
     def _read_below(self, above: str, file: str) -> Iterator[tuple[str, str]]:
         with self._tree.walk(above) as parent:
             for name in parent.children():
-                with suppress(RctlError), parent.child(name) as child:
-                    if (text := child.read_if_there(file)) is not None:
-                        yield child.path, text
+                try:
+                    with parent.child(name) as child:
+                        if (text := child.read_if_there(file)) is not None:
+                            yield child.path, text
+                except RctlError as error:
+                    if getattr(error, "errno", 0) in OUT_OF:
+                        raise

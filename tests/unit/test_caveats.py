@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from rctl.adjust import caveats as caveats_module
 from rctl.adjust.caveats import CAVEATS, caveats
 from rctl.adjust.plan import Set
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.errors import NotAvailableError
+from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
 from tests.unit.shell import Shell
 
@@ -245,3 +246,34 @@ def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
     others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed", "_array_member"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ENODEV])
+def test_what_could_not_be_looked_at_for_want_of_descriptors_is_said_once(number: int) -> None:
+    machine: Any = Machine({})
+
+    def refuse(path: str) -> Any:
+        raise KernelError(path, "memory.low", "", number)
+
+    machine.walk = refuse
+    steps = [lowered("memory.low", str(GIB), "0"), lowered("memory.min", str(GIB), "0")]
+    said = caveats(machine, steps, {}, host=Host(HOST.__getitem__))
+    if number not in OUT_OF:
+        assert said == []
+        return
+    (line,) = said
+    assert line.startswith("the caveats of these limits could not be looked at: memory.")
+    assert line.endswith(". See rctl help caveats")
+
+
+def test_a_sibling_that_cannot_be_looked_at_for_want_of_descriptors_is_said() -> None:
+    class Short(_Texts):
+        def child(self, name: str) -> _Texts:
+            raise KernelError(f"/a/{name}", "", "", errno.EMFILE)
+
+    texts = {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, "/a/c": {"cpuset.cpus.partition": "root invalid\n"}}
+    machine: Any = Machine(texts)
+    machine.walk = lambda path: (Short if path == "/a" else _Texts)(path, texts)
+    step = Set("/a/b", "cpuset.cpus", "", "0-1")
+    (line,) = caveats(machine, [step], {"/a/b": machine.walk("/a/b")}, host=Host(HOST.__getitem__))
+    assert "could not be looked at: /a/" in line
