@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,10 +38,9 @@ def exporter(
     """
     from ..bench import everything
 
-    try:
-        counts = [int(word) for word in ves.split(",")]
-    except ValueError:
-        raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000") from None
+    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", ves):
+        raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000")
+    counts = [int(word) for word in ves.split(",")]
     if not all(1 <= count <= _MOST for count in counts):
         raise UsageError(f"--ves {ves!r}: a number of VEs is 1 to {_MOST}. Write them like 1,100,1000")
     if profile not in ("core", "full"):

@@ -7,9 +7,17 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
+_WHOLE = re.compile(r"-?[0-9]+")
+
 
 class Verb(TyperCommand):
-    """A verb, whose usage line is written as man pages write it."""
+    """A verb, whose usage line is written as man pages write it, and whose numbers are plain digits."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for parameter in self.params:
+            if parameter.type.name.startswith("int"):
+                _take_digits(parameter.type)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """As Typer does, without the braces around what must be given."""
@@ -31,6 +39,20 @@ class Changes(Verb):
                 help="Say nothing when all went well",
             )
         )
+
+
+def _take_digits(kind: Any) -> None:
+    """Have a type of whole numbers take nothing else that Python's ``int()`` does: ``1_0``, digits of other scripts."""
+    if "convert" in vars(kind):
+        return
+    convert = kind.convert
+
+    def digits(value: Any, parameter: Any, context: Any) -> Any:
+        if isinstance(value, str) and not _WHOLE.fullmatch(value):
+            kind.fail(f"{value!r} is not a valid {kind.name}.", parameter, context)
+        return convert(value, parameter, context)
+
+    kind.convert = digits
 
 
 def _be_quiet(context: Any, parameter: Any, wanted: bool) -> None:
