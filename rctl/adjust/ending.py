@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, cpu, io
@@ -109,14 +109,15 @@ def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
 def _why_not_dead(ve: Cgroup) -> str:
     """What keeps killed processes from ending, and the cure: a limit on them or above them, others, or the kernel."""
     waits = next((pid for pid in processes(ve) if pid and "D" in _states(pid)), None)
-    with ExitStack() as stack:
-        line = [ve]
-        while line[-1].path != "/":
-            line.append(stack.enter_context(line[-1].above()))
-        for file in (io.MAX, *_CPU) if waits else _CPU:
-            for cgroup in line:
-                if any(_slows(file, entry) for _, entry in _entries(cgroup, file)):
-                    return f"{file.name} of {cgroup.path} slows their end. Lift it, or raise --deadline"
+    files = (io.MAX, *_CPU) if waits else _CPU
+    slow: dict[File, str] = {}  # the nearest cgroup that slows them by it
+    for cgroup in ve.upwards():
+        for file in files:
+            if file not in slow and any(_slows(file, entry) for _, entry in _entries(cgroup, file)):
+                slow[file] = cgroup.path
+    for file in files:
+        if file in slow:
+            return f"{file.name} of {slow[file]} slows their end. Lift it, or raise --deadline"
     if waits:
         return f"process {waits} hangs in the kernel. See /proc/{waits}/stack, or raise --deadline"
     return "they wait for CPU time, which others use. Raise --deadline"

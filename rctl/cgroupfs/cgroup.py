@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Self
 
@@ -150,6 +150,24 @@ class Cgroup:
         except OSError as error:
             raise self._translated("", "", error) from error
         return Cgroup(self.path.rpartition("/")[0] or "/", fd, self.device)
+
+    def upwards(self) -> Iterator[Cgroup]:
+        """This cgroup and those above it, up to the root, each closed when the next one is asked for; this one stays.
+
+        Two descriptors are needed, however deep it lies. Raises as ``above``.
+        """
+        here = self
+        try:
+            while True:
+                yield here
+                if here.path == "/":
+                    return
+                below, here = here, here.above()
+                if below is not self:
+                    below.close()
+        finally:
+            if here is not self:
+                here.close()
 
     def has(self, name: str) -> bool:
         """Whether the interface file is there."""

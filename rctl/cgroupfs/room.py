@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from contextlib import ExitStack
 
 from ..errors import NotAvailableError, RctlError
 from ..formats import flat_keyed
@@ -27,17 +26,13 @@ def explained(parent: Cgroup, name: str, error: RctlError) -> RctlError:
 
 
 def _reached(parent: Cgroup) -> str:
-    with ExitStack() as stack:
-        here, level = parent, 1
-        while True:
-            below = flat_keyed(here.read("cgroup.stat")).get("nr_descendants", 0)
-            if (most := _limit(here, _DESCENDANTS)) is not None and below >= most:
-                return f"{_DESCENDANTS} of {here.path} is {most}, and {below} are below it. Raise it, or remove some"
-            if (most := _limit(here, _DEPTH)) is not None and level > most:
-                return f"{_DEPTH} of {here.path} is {most}, and this would be level {level} below it. Raise it"
-            if here.path == "/":
-                return f"{_DESCENDANTS} or {_DEPTH} of a cgroup above this namespace is reached. Raise it there"
-            here, level = stack.enter_context(here.above()), level + 1
+    for level, here in enumerate(parent.upwards(), 1):
+        below = flat_keyed(here.read("cgroup.stat")).get("nr_descendants", 0)
+        if (most := _limit(here, _DESCENDANTS)) is not None and below >= most:
+            return f"{_DESCENDANTS} of {here.path} is {most}, and {below} are below it. Raise it, or remove some"
+        if (most := _limit(here, _DEPTH)) is not None and level > most:
+            return f"{_DEPTH} of {here.path} is {most}, and this would be level {level} below it. Raise it"
+    return f"{_DESCENDANTS} or {_DEPTH} of a cgroup above this namespace is reached. Raise it there"
 
 
 def _limit(cgroup: Cgroup, file: str) -> int | None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
+from rctl.adjust import ending
+from rctl.cgroupfs import room
+from rctl.cgroupfs.cgroup import Cgroup
 from rctl.doctor.machine import Machine
+from rctl.errors import KernelError
 from rctl.host import Host
 from rctl.ve import processes
 from tests.unit.few_files import few_open_files
@@ -54,3 +59,27 @@ def test_what_is_there_is_not_left_out_for_want_of_open_files(look: str) -> None
     assert LOOKS[look]() is not None
     with few_open_files(0), pytest.raises(OSError, match="Too many open files"):
         LOOKS[look]()
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Cgroup]:
+    """A cgroup 40 levels below the root, as plain folders without a limit."""
+    names = [str(level) for level in range(40)]
+    for depth in range(len(names) + 1):
+        place = tmp_path.joinpath(*names[:depth])
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.stat").write_text("nr_descendants 1\n")
+        (place / "cgroup.procs").touch()
+    place.joinpath("cpu.max").write_text("max 100000\n")
+    tmp_path.joinpath("0", "cpu.max").write_text("1000 100000\n")
+    with Cgroup("/" + "/".join(names), os.open(place, os.O_RDONLY)) as cgroup:
+        yield cgroup
+
+
+def test_a_deep_ve_needs_few_open_files_to_name_what_is_above_it(deep: Cgroup) -> None:
+    refused = KernelError(deep.path, "", "", errno.EAGAIN)
+    before = os.listdir("/proc/self/fd")
+    with few_open_files(4):
+        assert "of a cgroup above this namespace is reached" in str(room.explained(deep, "x", refused))
+        assert ending._why_not_dead(deep) == "cpu.max of /0 slows their end. Lift it, or raise --deadline"
+    assert os.listdir("/proc/self/fd") == before
