@@ -221,7 +221,8 @@ def floor_page(size: Amount, page: int) -> str:
     Raises ValueError for less than one page, which would become 0: most likely its unit was forgotten.
     """
     if size is not MAX and 0 < size < page:
-        better = f"{size}M" if size < 1024 and size << 20 >= page else human_size(page)
+        least = human_size(page)
+        better = f"{size}M, or {least} at least" if size < 1024 and size << 20 >= page else least
         raise ValueError(f"{size} bytes is less than one page ({page}). Write {better}?")
     if size is MAX or size >= (1 << 63) // page * page - page:
         return "max"

@@ -53,13 +53,16 @@ def test_memory_limits_are_written_in_whole_pages() -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"memory": {"high": 512}}, "memory.high: 512 bytes is less than one page (4096). Write 512M?"),
+        ({"memory": {"high": 512}}, "memory.high: 512 bytes is less than one page (4096). Write 512M, or 4K at least?"),
         ({"memory": {"swap": {"max": "2K"}}}, "memory.swap.max: 2048 bytes is less than one page (4096). Write 4K?"),
         (
             {"hugetlb": {"1GB": "512M"}},
             "hugetlb.1GB.max: 536870912 bytes is less than one page (1073741824). Write 1G?",
         ),
-        ({"files": {"memory.max": 512}}, "files: memory.max: 512 bytes is less than one page (4096). Write 512M?"),
+        (
+            {"files": {"memory.max": 512}},
+            "files: memory.max: 512 bytes is less than one page (4096). Write 512M, or 4K at least?",
+        ),
     ],
 )
 def test_a_size_that_would_be_rounded_to_nothing_is_refused(limits: dict[str, Any], message: str) -> None:

@@ -371,7 +371,8 @@ def test_the_last_page_of_the_kernels_range_is_no_limit(page: int) -> None:
 @pytest.mark.parametrize(
     ("size", "page", "remedy"),
     [
-        (512, 4096, "512 bytes is less than one page (4096). Write 512M?"),
+        (512, 4096, "512 bytes is less than one page (4096). Write 512M, or 4K at least?"),
+        (1000, 4096, "1000 bytes is less than one page (4096). Write 1000M, or 4K at least?"),
         (4095, 4096, "4095 bytes is less than one page (4096). Write 4K?"),
         (512 << 20, 1 << 30, "536870912 bytes is less than one page (1073741824). Write 1G?"),
         (512, 1 << 30, "512 bytes is less than one page (1073741824). Write 1G?"),

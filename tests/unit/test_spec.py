@@ -94,7 +94,10 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
         ("[ve]\nweb1 = 5\n", "ve.web1: must be a table, not a whole number"),
         ('[ve."a b"]\npids.max = -1\n', "ve.\"a b\".pids.max: '-1' is not understood"),
         ('[ve."a/b"]\npids.max = 1\n', 've."a/b": not a VE\'s name. Use letters'),
-        ("[ve.web1]\nmemory.max = 100\n", "ve.web1.memory.max: 100 bytes is less than one page (4096). Write 100M?"),
+        (
+            "[ve.web1]\nmemory.max = 100\n",
+            "ve.web1.memory.max: 100 bytes is less than one page (4096). Write 100M, or",
+        ),
         ("[ve.web1]\nmemory.max = 0.5\n", "ve.web1.memory.max: '0.5' is not understood: it is less than 1"),
         ('[ve.web1]\nhugetlb.3XB = "1G"\n', "ve.web1.hugetlb: '3XB' is no page size"),
         ('[ve.web1]\nvcpus = 1\ncpuset.cpus = "0"\n', "ve.web1.vcpus: given together with cpuset.cpus"),
