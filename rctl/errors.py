@@ -18,12 +18,14 @@ class RctlError(Exception):
     """Base of all errors that rctl raises on purpose.
 
     ``account`` is what an adjustment that failed did to each VE (``rctl.Account``), ``None`` where none had begun.
-    ``reached``: how many of its steps had been begun.
+    ``reached``: how many of its steps had been begun. ``settled``: of a recovery, a line for each adjustment that it
+    did settle.
     """
 
     exit_status = 1
     account: Any = None
     reached: int = 0
+    settled: tuple[str, ...] = ()
 
 
 class UsageError(RctlError):
@@ -89,13 +91,9 @@ class BusyError(RctlError):
 
 
 class RollbackError(RctlError):
-    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``.
-
-    ``settled``: of a recovery, a line for each adjustment that it did settle.
-    """
+    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``."""
 
     exit_status = 3
-    settled: tuple[str, ...] = ()
 
 
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from .history import Record, latest
-from .journal import ForeignError, Journal, left_open
+from .journal import ForeignError, Journal, left_open, unwritten
 from .plan import Enable
 from .state import State
 
@@ -66,8 +66,8 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
     """The newest ``count`` adjustments that are not undone, newest first; fewer where there are no more.
 
     Raises NotFoundError when there is none, UsageError when it is from before the last boot, GoneError when the VEs of
-    one of them were removed: the error names it, and the one before that can be taken back. RctlError when a crash left
-    one open.
+    one of them were removed: the error names it, and the one before that can be taken back. RctlError when one is yet
+    to come into the history.
     """
     _check_settled(state, boot_id)
     found: list[Record] = []
@@ -112,16 +112,21 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
 
 
 def _check_settled(state: State, boot_id: str, path: str = "") -> None:
-    """Raises RctlError when a crash left an adjustment open, for it may become the newest. ``path``: of this cgroup."""
-    for name in left_open(state):
+    """Raises RctlError when an adjustment may become the newest in the history yet. ``path``: one of this cgroup.
+
+    A crash left it open, or the history could not be written when it ended.
+    """
+    for name in (*unwritten(state), *left_open(state)):
         with suppress(ForeignError):
             if (journal := Journal.adopt(state, name)) is None:
                 continue
             journal.abandon()
             if journal.record.boot_id == boot_id and (not path or path in paths(journal.record)):
+                what = named(journal.record)
+                if journal.ended:
+                    raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
                 raise RctlError(
-                    f"{named(journal.record)} was left open by a crash, and may count as the last one. "
-                    "Settle it first: rctl recover"
+                    f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
                 )
 
 

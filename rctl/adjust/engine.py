@@ -190,7 +190,7 @@ class _Work(NamedTuple):
         locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, shared)
         until = time.monotonic() + self.options.wait
         told = recover_for(self.tree, self.boot_id, self.state, self.options.deadline, locks, dict(inodes), until)
-        self.notes.extend(told)
+        self.notes.extend(line for line in told if line not in self.notes)
         return not told or all(cgroup.alive() for cgroup in alone.values())
 
     def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:

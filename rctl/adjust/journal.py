@@ -7,6 +7,9 @@ adjustment moves into the history, one JSON line each, for ``rctl undo`` and ``r
 Its first line is the record. Where VEs were made first, a second one is the record with all that follows. One more line
 is there when it is decided how the adjustment ends: back, which is written before anything is put back, so that an
 adjustment that was half put back never counts as done; or forward, before the first VE is removed.
+
+A finished one that the history does not take stays as ``ID.json.ended``: ``late`` adds its line when that is possible.
+A name needs no room on a full disk, and no descriptor.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from .state import State
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BACK, _FORWARD = b'{"decided":"back"}', b'{"decided":"forward"}'
-_ASIDE = ".aside"
+_ASIDE, _ENDED = ".aside", ".ended"
 _REMEDIES = {errno.EEXIST: "Try again", errno.ENOSPC: "Make room there", errno.EDQUOT: "Make room there"}
 _LARGEST = 256 << 20
 _LONGEST = 3600.0
@@ -40,15 +43,20 @@ class ForeignError(RctlError):
     """A file in the place of a journal that this rctl has not written, or that was damaged."""
 
 
+class UnwrittenError(RctlError):
+    """A finished adjustment whose line the history still does not take."""
+
+
 class Journal:
     """An open journal, held until ``close`` or ``abandon``.
 
-    ``back``: it is decided that all is put back; ``forward``: that what is left to do is done.
+    ``back``: it is decided that all is put back; ``forward``: that what is left to do is done. ``ended``: all is done,
+    and the history lacks its line.
     """
 
     def __init__(self, state: State, record: Record) -> None:
         """Write the journal and wait until it is on disk. Raises RctlError; a journal of the same id stays as it is."""
-        self.record, self.state, self.back, self.forward = record, state, False, False
+        self.record, self.state, self.back, self.forward, self.ended = record, state, False, False, False
         self._line, self._name = encode(record), f"{record.id}.json"
         self._folder = state.folder(state.journals)
         draft, made = f".{record.id}.{os.getpid()}", []
@@ -85,11 +93,12 @@ class Journal:
             raise _unreadable(state, name, error) from None
         try:
             fcntl.flock(journal._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(journal._fd).st_nlink == 0:
+            if not journal._is_there():
                 raise BlockingIOError
             lines = _content(state, name, journal._fd)
             journal._line, journal.record = _latest(state, name, lines)
             journal.back, journal.forward = _BACK in lines, _FORWARD in lines
+            journal.ended = name.startswith(f"{journal.record.id}.json{_ENDED}")
         except BlockingIOError:
             journal.abandon()
             return None
@@ -146,17 +155,26 @@ class Journal:
     def close(self, *, done: bool) -> list[str]:
         """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell.
 
-        Returns notes for people; what has ended does not fail any more.
+        Returns notes for people; what has ended does not fail any more. What the history does not take stays.
         """
-        notes: list[str] = []
+        if not done:
+            self._let_go([self._name, self._name + _ENDED])  # by that name a child may have left it
+            return []
         try:
-            if done:
-                append(self.state, self.state.history, self._line)
+            append(self.state, self.state.history, self._line)
         except (OSError, RctlError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            notes.append(f"{self.state.history}: {why}; this adjustment stands, and cannot be undone")
+            self._stay()
+            remedy = _REMEDIES.get(getattr(error, "errno", 0), "Look at it")
+            why = explained(error, remedy) if isinstance(error, OSError) else error
+            return [f"{self.state.history}: cannot be written: {why}, then run rctl recover; this adjustment stands"]
         self._let_go([self._name])
-        return notes
+        return []
+
+    def _stay(self) -> None:
+        if not self.ended:
+            with suppress(OSError):
+                os.rename(self._name, self._name + _ENDED, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._let_go(())
 
     def told(self) -> bool:
         """Whether the history has it already: the crash came after the end."""
@@ -175,6 +193,14 @@ class Journal:
     @property
     def _path(self) -> str:
         return f"{self.state.journals}/{self._name}"
+
+    def _is_there(self) -> bool:
+        """Whether it still has its name: one that has just ended is removed, or has another."""
+        try:
+            facts = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(facts, os.fstat(self._fd))
 
     def _let_go(self, names: Iterable[str]) -> None:
         for name in names:
@@ -202,6 +228,12 @@ def left_open(state: State, aside: bool = False) -> list[str]:
         return []
     ends = (".json", _ASIDE) if aside else (".json",)
     return sorted(name for name in os.listdir(folder) if name.endswith(ends) and name[0] != ".")
+
+
+def unwritten(state: State) -> list[str]:
+    """Names of the journals of finished adjustments that the history lacks, oldest first."""
+    folder = state.folder_if_there(state.journals)
+    return sorted(name for name in os.listdir(folder) if name.endswith(_ENDED)) if folder is not None else []
 
 
 def peek(state: State, name: str) -> Record | None:

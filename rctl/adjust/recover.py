@@ -12,8 +12,8 @@ from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
-from . import ending
-from .journal import ForeignError, Journal, left_open, peek, set_aside, sweep
+from . import ending, late
+from .journal import ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
 from .plan import Make, Remove
@@ -31,11 +31,11 @@ def recover(tree: Tree, boot_id: str, state: State, deadline: float, wait: float
 
     ``wait``: seconds to wait for adjustments of the same VEs. Raises RollbackError when something cannot be put back
     (that journal then stays) or is no journal (it is set aside); all others are settled before, and told in its
-    ``settled``. BusyError when only locked VEs kept some from being settled.
+    ``settled``. BusyError when only locked VEs kept some from being settled, UnwrittenError when only the history did.
     """
-    told: list[str] = []
-    failed: list[RctlError] = []
     sweep(state)
+    told, refused = late.add(state)
+    failed: list[RctlError] = [UnwrittenError(line) for line in refused]
     for name in reversed(left_open(state, aside=True)):
         try:
             told += _settled_alone(tree, boot_id, state, name, deadline, wait)
@@ -50,10 +50,9 @@ def recover(tree: Tree, boot_id: str, state: State, deadline: float, wait: float
 
 def _together(failed: list[RctlError], told: list[str]) -> RctlError:
     """One error for all that could not be settled."""
-    text = "; ".join(map(str, failed))
-    if all(isinstance(error, BusyError) for error in failed):
-        return BusyError(text)
-    together = RollbackError(text)
+    kinds = {type(error) for error in failed}
+    kind = kinds.pop() if len(kinds) == 1 and kinds <= {BusyError, UnwrittenError} else RollbackError
+    together = kind("; ".join(map(str, failed)))
     together.settled = tuple(told)
     return together
 
@@ -75,12 +74,15 @@ def recover_for(
 
     They must be settled, or what would be planned is not true; ``until`` (monotonic) limits the wait for another
     process that is settling one. Others are settled when that is possible at once, and else told. What is no journal
-    is set aside, and told. Returns lines for people. Raises as ``recover``.
+    is set aside, and told, as is a finished one that the history does not take. Returns lines for people. Raises as
+    ``recover``.
     """
     told: list[str] = []
     if not os.listdir(state.folder(state.journals)):
         return told
     sweep(state)
+    for lines in late.add(state):
+        told += lines
     for name in reversed(left_open(state)):
         try:
             told += _before(tree, boot_id, state, name, deadline, locks, own, until)
@@ -130,6 +132,8 @@ def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float)
 
 
 def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
+    if journal.ended:
+        return late.finish(journal)
     record = journal.record
     what = f"{record.id} ({record.command or 'adjustment'})"
     if record.boot_id != boot_id:
@@ -142,12 +146,12 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
             notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
-            journal.close(done=True)
+            notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
         left = Left(record.steps, cgroups, record.inodes)
         if left.written and not journal.back:
-            journal.close(done=True)
-            return f"recovered {what}: rolled forward, all of it had been written"
+            notes = journal.close(done=True)
+            return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
         if failed := _put_back(journal, left, cgroups, deadline):
             raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
         journal.close(done=False)

@@ -125,13 +125,13 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
     from ..adjust.state import default_state, make
     from ..cgroupfs.files import this_host
     from ..cgroupfs.tree import Tree
-    from ..errors import RollbackError
+    from ..errors import RctlError
     from .output import as_json, done
 
     with Tree.open() as tree:
         try:
             told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
-        except RollbackError as error:
+        except RctlError as error:
             if error.settled or json:
                 done(*([as_json(error.settled)] if json else error.settled))
             raise

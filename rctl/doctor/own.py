@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..adjust.journal import ForeignError, Journal, left_open
+from ..adjust.journal import ForeignError, Journal, left_open, unwritten
 from ..adjust.state import State
 from ..errors import RctlError
 from .check import Check
@@ -53,10 +53,13 @@ def journals(state: State) -> Check:
     """Adjustments whose process is gone. One that is still running is none of them."""
     try:
         crashed = [name.removesuffix(".json") for name in left_open(state, aside=True) if _abandoned(state, name)]
+        ended = [name.partition(".json")[0] for name in unwritten(state)]
     except (RctlError, OSError) as error:
         return Check("journals", "warn", f"{state.journals}: {error}", "Look at it, or run rctl doctor as its owner")
     if crashed:
         return Check("journals", "warn", f"left open by a crash: {', '.join(crashed)}", "Run: rctl recover")
+    if ended:
+        return Check("journals", "warn", f"not in the history yet: {', '.join(ended)}", "Run: rctl recover")
     return Check("journals", "ok", "none left open")
 
 

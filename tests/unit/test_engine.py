@@ -13,7 +13,7 @@ import pytest
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
-from rctl.adjust.journal import left_open
+from rctl.adjust.journal import left_open, unwritten
 from rctl.adjust.plan import Set
 from rctl.adjust.progress import Event
 from rctl.adjust.state import State
@@ -453,8 +453,12 @@ def test_a_history_that_cannot_be_written_is_a_note_for_the_limits_are_set(bench
     os.mkdir(bench.state.history)
     account = bench.adjust({"web1": {"memory.max": "2G"}})
     assert bench.kernel.get("/rctl-web1", "memory.max") == str(2 * G)
-    assert "cannot be undone" in account.notes[0]
+    assert account.notes == (
+        f"{bench.state.history}: cannot be written: Is a directory. Look at it, then run rctl recover; this adjustment "
+        "stands",
+    )
     assert left_open(bench.state) == []
+    assert unwritten(bench.state) == [f"{account.id}.json.ended"]
 
 
 @pytest.mark.parametrize("call", ["journal open", "journal write", "journal fsync", "journal link"])

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
-from rctl.adjust.journal import left_open
+from rctl.adjust.journal import left_open, unwritten
 from rctl.adjust.plan import Reclaim, Set, Step
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
@@ -152,6 +152,8 @@ def test_a_fault_at_any_operation_ends_in_exactly_the_old_or_exactly_the_new(nam
             assert left_open(state) == [] or at.kind == "journal unlink", at
             settle(tree, state)
             assert kernel.limits() == expected, at
+            assert len(history(state)) == (expected == trial.new), at
+            assert unwritten(state) == []
 
 
 def settle(tree: Tree, state: State) -> list[str]:

@@ -123,7 +123,7 @@ def test_a_history_that_somebody_else_may_write_is_not_added_to(tmp_path: Path) 
         Path(held.history).touch()
         Path(held.history).chmod(0o666)
         (note,) = Journal(held, Record("a", 1.0, "boot", "", {}, ())).close(done=True)
-    assert "others may write to it; this adjustment stands, and cannot be undone" in note
+    assert "others may write to it. Look at it, then run rctl recover; this adjustment stands" in note
     assert (tmp_path / "keep" / "history.jsonl").read_text() == ""
 
 
