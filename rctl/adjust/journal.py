@@ -35,6 +35,8 @@ _BACK, _FORWARD = b'{"decided":"back"}', b'{"decided":"forward"}'
 _ASIDE, _ENDED = ".aside", ".ended"
 _REMEDIES = {errno.EEXIST: "Try again", errno.ENOSPC: "Make room there", errno.EDQUOT: "Make room there"}
 _LARGEST = 256 << 20
+_LONGEST_NAME = 200
+"""Bytes of a name; beyond it, none is set aside under its own name, for a name has 255 at most."""
 _LONGEST = 3600.0
 """Seconds between the beginnings of adjustments that end in another order. Beyond it, one may be told twice."""
 
@@ -260,9 +262,11 @@ def set_aside(state: State, name: str, why: ForeignError) -> str:
     folder = state.folder(state.journals)
     if name.endswith(_ASIDE):
         return f"{why}. Look at it, then remove it by hand"
-    aside = name + _ASIDE
-    if aside in os.listdir(folder):
-        aside = f"{name}.{os.urandom(4).hex()}{_ASIDE}"
+    own = os.fsencode(name)
+    short = os.fsdecode(own[:_LONGEST_NAME])
+    aside = short + _ASIDE
+    if len(own) > _LONGEST_NAME or aside in os.listdir(folder):
+        aside = f"{short}.{os.urandom(4).hex()}{_ASIDE}"
     try:
         os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
     except FileNotFoundError:

@@ -229,6 +229,14 @@ def test_a_journal_set_aside_replaces_none_that_was_before(tree: Tree, state: St
     assert sorted(kept) == [b"first", b"second"]
 
 
+def test_a_bad_journal_of_a_very_long_name_is_told_once(kernel: FakeKernel, tree: Tree, state: State) -> None:
+    plant(state, "\u00e4" * 125 + ".json", b"\x00")
+    asked = {"web1": limits({"cpu.max": 1}, kernel.host)}
+    (note,) = adjust(tree, asked, kernel.host, Options(), state=state).notes
+    assert "; it is set aside as " in note
+    assert adjust(tree, asked, kernel.host, Options(), state=state).notes == ()
+
+
 def test_a_shrink_killed_before_memory_high_is_put_back_is_not_told_as_done(
     kernel: FakeKernel, tree: Tree, state: State
 ) -> None:
