@@ -144,9 +144,12 @@ class Journal:
         """Whether it has neither been closed nor left."""
         return self._fd >= 0
 
-    def hand_over(self) -> None:
-        """A child, which holds it too, has closed it."""
+    def hand_over(self) -> list[str]:
+        """Who becomes the command has closed it. Returns notes for people: it has no way left to tell them."""
         self._let_go(())
+        if not os.access(self._name + _ENDED, os.F_OK, dir_fd=self._folder):
+            return []
+        return [f"{self.state.history}: cannot be written; this adjustment stands. Run rctl recover, which says why"]
 
     def revoke(self) -> None:
         """What was told as done has been put back after all: that counts as undone."""

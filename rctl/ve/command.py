@@ -57,6 +57,11 @@ class Command:
         for note in notes:
             self.tell(note)
         self.ino = ve.ino
+
+        def ready() -> None:
+            commit()
+            self._told(journal)
+
         if self.beside:
             self._fork(ve, journal, commit)
         else:
@@ -65,7 +70,7 @@ class Command:
                 with suppress(NotAvailableError, NotFoundError):  # outside the namespace: then there is no way back
                     before = stack.enter_context(home("self"))
                 try:
-                    self._enter(ve, commit)
+                    self._enter(ve, ready)
                 except BaseException:
                     with suppress(RctlError):  # what went wrong first is what counts
                         if before:
@@ -78,6 +83,10 @@ class Command:
             return _wait(self.pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _told(self, journal: Journal) -> None:
+        for note in journal.hand_over():
+            self.tell(note)
 
     def _enter(self, ve: Cgroup, commit: Callable[[], None]) -> None:
         enter(ve)
@@ -99,7 +108,7 @@ class Command:
             with open(trouble, "rb") as told:
                 committed, _, text = told.read().decode("utf-8", "surrogateescape").rpartition(_COMMITTED)
             if committed:
-                journal.hand_over()
+                self._told(journal)
             if text or not committed or not became(self.pid):
                 os.waitpid(self.pid, 0)
                 status, _, text = (text or f"1 {self.program}: was killed before it had started").partition(" ")

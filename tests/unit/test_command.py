@@ -13,14 +13,17 @@ from rctl.ve import bare
 from tests.unit.fake_kernel import FakeKernel
 
 PROGRAM = """
-import sys, types
+import contextlib, sys, types
 from rctl.ve import command
 
 class Journal:
-    def hand_over(self): pass
+    def hand_over(self): return ["not in the history"]
 
 command.enter = lambda ve: None
-job = command.Command("/bin/sh", ["sh", "-c", "exit 7"], beside=True, detach=False, tell=print)
+command.home = lambda pid: contextlib.nullcontext()
+beside = sys.argv[1] == "beside"
+tell = lambda note: print(note, flush=True)
+job = command.Command("/bin/sh", ["sh", "-c", "exit 7"], beside=beside, detach=False, tell=tell)
 job.start(types.SimpleNamespace(ino=2), Journal(), lambda: None, [])
 sys.exit(job.wait())
 """
@@ -33,9 +36,21 @@ def test_run_ends_as_its_command_also_where_the_caller_ignores_the_end_of_childr
         signal.signal(signal.SIGCHLD, handler)
 
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], preexec_fn=inherited, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", PROGRAM, "beside"],
+        preexec_fn=inherited,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert (done.returncode, done.stderr) == (7, "")
+
+
+@pytest.mark.parametrize("how", ["beside", "become"])
+def test_run_says_what_who_became_the_command_could_not_write_down(how: str) -> None:
+    words = [sys.executable, "-c", PROGRAM, how]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "not in the history\n", "")
 
 
 def test_a_ve_that_was_made_again_under_the_name_outlives_the_command_of_the_first() -> None:

@@ -142,6 +142,19 @@ def test_no_descriptor_left_for_the_history_loses_no_line(tmp_path: Path) -> Non
         assert history(state) == [record]
 
 
+def test_who_started_a_command_says_what_the_command_could_not(tmp_path: Path) -> None:
+    record = Record("20261122-1", 1795342500.25, "b", "rctl run web1", {}, ())
+    with make(State(str(tmp_path / "run"), str(tmp_path / "keep"))) as state:
+        held = Journal(state, record)
+        held.close(done=True)
+        assert held.hand_over() == []
+        held = Journal(state, record)
+        with in_the_way(state.keep):
+            held.close(done=True)
+        (note,) = held.hand_over()
+        assert "history.jsonl: cannot be written; this adjustment stands. Run rctl recover" in note
+
+
 def test_one_that_has_just_ended_is_not_taken_for_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened by its old name, and locked after it was renamed and let go."""
     record = Record("20261122-1", 1795342500.25, "b", "rctl set web1", {}, ())
