@@ -57,7 +57,9 @@ class Partition(File, frozen=True):
 
     def refused(self, entry: str) -> str:
         if _INVALID in entry:
-            return f"The kernel's reason: {entry.partition(_INVALID)[2].strip(' ()') or 'none given'}"
+            reason = entry.partition(_INVALID)[2].strip(" ()") or "none given"
+            remedy = ". Set cpuset.exclusive here and in each cgroup above" * (EXCLUSIVE.name in reason)
+            return f"The kernel's reason: {reason}{remedy}"
         return super().refused(entry)
 
 

@@ -47,6 +47,10 @@ def test_a_refused_partition_gives_the_kernels_reason() -> None:
     shown = "root invalid (Cpu list in cpuset.cpus not exclusive)"
     assert cpuset.PARTITION.refused(shown) == "The kernel's reason: Cpu list in cpuset.cpus not exclusive"
     assert not cpuset.PARTITION.holds(shown, "root")
+    without = "root invalid (Invalid cpu list in cpuset.cpus.exclusive)"
+    assert cpuset.PARTITION.refused(without).endswith(
+        "Invalid cpu list in cpuset.cpus.exclusive. Set cpuset.exclusive here and in each cgroup above"
+    )
 
 
 def test_a_childs_partition_may_wait_for_its_parents() -> None:
