@@ -19,7 +19,7 @@ MOST = 100
 def check_number(labels: Mapping[str, str]) -> None:
     """Raises UsageError for more labels than a VE may have."""
     if len(labels) > MOST:
-        raise UsageError(f"labels: {len(labels)} are too many: at most {MOST} for each VE. Take some away: --remove")
+        raise UsageError(f"labels: {len(labels)} are too many: at most {MOST} for each VE. Take some away")
 
 
 def check(labels: Mapping[str, str]) -> Mapping[str, str]:
