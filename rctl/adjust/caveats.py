@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import this_host
@@ -58,9 +60,7 @@ def caveats(
     around = Surroundings(tree, host or _this(), steps, cgroups)
     found: dict[Caveat, dict[str, None]] = {}
     unseen: list[str] = []
-    for step in steps:
-        if not isinstance(step, Set):
-            continue
+    for step in _in_the_end(steps):
         for row in rows.get(step.file, ()):
             try:
                 told = row.told(step, around)
@@ -72,6 +72,22 @@ def caveats(
             if told:
                 found.setdefault(row, {})[told] = None
     return [*(line for lines in found.values() for line in _shortened(list(lines))), *unseen]
+
+
+def _in_the_end(steps: Sequence[Step]) -> Iterator[Set]:
+    """What becomes of each entry: ``memory.high`` that is lowered for a shrink alone, and put back, stays as it was."""
+    first: dict[tuple[str, str, str], Set] = {}
+    last: dict[tuple[str, str, str], Set] = {}
+    for step in steps:
+        if isinstance(step, Set):
+            entry = step.path, step.file, step.key
+            last[entry] = step
+            first.setdefault(entry, step)
+    for entry, step in last.items():
+        if (old := first[entry].old) == step.old:
+            yield step
+        elif old != step.new:
+            yield msgspec.structs.replace(step, old=old)
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -277,3 +277,11 @@ def test_a_sibling_that_cannot_be_looked_at_for_want_of_descriptors_is_said() ->
     step = Set("/a/b", "cpuset.cpus", "", "0-1")
     (line,) = caveats(machine, [step], {"/a/b": machine.walk("/a/b")}, host=Host(HOST.__getitem__))
     assert "could not be looked at: /a/" in line
+
+
+def test_what_is_lowered_for_a_shrink_alone_is_not_told_as_a_limit() -> None:
+    goal, texts = "4096", {"/a/b": {"memory.max": "max\n", "memory.current": "4096\n"}}
+    shrink = (lowered("memory.high", goal), lowered("memory.max", goal))
+    assert told(Set("/a/b", "memory.high", goal, "max"), texts, HOST, *shrink) == []
+    (high,) = told(Set("/a/b", "memory.high", goal, "8192"), texts, HOST, *shrink)
+    assert "memory.high is 8K, and memory.max is 4K: it never throttles" in high
