@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-all test-virtual test-overhead bench report lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -78,7 +78,12 @@ test-kills: setup ## kill -9 before every changing system call of every verb, th
 	@$(BIN)/python -m tests.lab run --deadline 3600 -- env RCTL_KILLS=all python -m pytest -q -p no:cacheprovider \
 	    -p no:hypothesispytest --rootdir $(CURDIR) tests/kernel/test_kills.py $(ARGS)
 
-test-all: test test-kernels test-kills soak ## Everything there is, for an hour or two
+test-random: setup ## 20,000 random operations against a model; SEED=7 repeats what it printed, RCTL_RANDOM=500 fewer
+	@$(BIN)/python -m tests.lab run --deadline 7200 -- env RCTL_RANDOM=$(or $(RCTL_RANDOM),20000) \
+	    SEED=$(or $(SEED),$(shell date +%s)) python -m pytest -q -s -p no:cacheprovider -p no:hypothesispytest \
+	    --rootdir $(CURDIR) tests/kernel/test_random.py $(ARGS)
+
+test-all: test test-kernels test-kills test-random soak ## Everything there is, for an hour or two
 
 test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip

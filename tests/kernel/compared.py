@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from rctl.errors import RctlError, RollbackError
 from tests.kernel.doing import World
@@ -18,18 +19,33 @@ _ALL = 25
 """After every so manieth operation all cgroups are compared, not only those that it can have changed."""
 
 
+class Cost(NamedTuple):
+    """System calls that read or write, bytes that they read, CPU seconds."""
+
+    calls: int
+    read: int
+    seconds: float
+
+
+def cost() -> Cost:
+    """Of this process so far (``/proc/PID/io`` in proc(5))."""
+    with open("/proc/self/io") as file:
+        told = dict(line.split(": ") for line in file)
+    return Cost(int(told["syscr"]) + int(told["syscw"]), int(told["rchar"]), time.process_time())
+
+
 class Wrong(AssertionError):  # noqa: N818 (what a test finds)
     """The kernel is not as the model says."""
 
 
 class Run:
-    """``model`` is how all must be now; ``last``: the operations so far; ``spent``: CPU seconds of the last one."""
+    """``model`` is how all must be now; ``last``: the operations so far; ``spent``: what the last one cost."""
 
     def __init__(self, world: World, machine: Machine) -> None:
         world.begin()
         self.world, self.model = world, Model(machine)
         self.last: deque[Op] = deque(maxlen=400)
-        self.spent = 0.0
+        self.spent = Cost(0, 0, 0.0)
         self.refused = self.kills = self.count = 0
 
     def step(self, op: Op) -> None:
@@ -64,7 +80,7 @@ class Run:
         return changed & groups.keys() | {"/"}
 
     def _whole(self, op: Op, meant: Record | None, after: Model, record: Record | None, reason: str) -> None:
-        begin = time.process_time()
+        begin = cost()
         account, error = None, ""
         try:
             account = self.world.do(op, meant)
@@ -72,7 +88,7 @@ class Run:
             raise Wrong(f"{op}: {failed}") from failed
         except RctlError as failed:
             error = f"{type(failed).__name__}: {failed}"
-        self.spent = time.process_time() - begin
+        self.spent = Cost(*(now - then for now, then in zip(cost(), begin, strict=True)))
         if error and not reason:
             raise Wrong(f"{op}: refused, though it is possible: {error}")
         if op.dry:

@@ -60,7 +60,8 @@ class Model(Tree):
 
     def reclaim(self, op: Op) -> None:
         """Memory is freed, and no limit changes."""
-        need(path_of(op.names[0]) in self.groups and self.there(path_of(op.names[0]), "memory.max"), "no such file")
+        path = path_of(op.names[0])
+        need(path in self.groups and self.there(path, "memory.max") and self.machine.reclaims, "no such file")
 
     def reset(self, op: Op) -> Record | None:
         """Limits as on a new VE; a quota keeps its period. Where there is no file, there is nothing to do."""
@@ -176,6 +177,7 @@ class Model(Tree):
             else:
                 found[file] = WORDS[key].get(word, word)
             if key == "cpu.weight":
+                need(word != "idle" or "cpu.idle" in self.machine.files, "no such file")
                 if word == "idle":
                     del found["cpu.weight"]
                 if "cpu.idle" in self.machine.files:

@@ -19,11 +19,15 @@ class Refused(Exception):  # noqa: N818 (no error of the model)
 
 @dataclass(frozen=True)
 class Machine:
-    """What depends on the kernel: its files, the weight that an idle cgroup shows, all CPUs and nodes as lists."""
+    """What depends on the kernel: its files, the weight that an idle cgroup shows, all CPUs and nodes as lists.
+
+    ``reclaims``: whether memory can be freed when asked for (5.19).
+    """
 
     files: frozenset[str]
     idle_weight: str
     all: Mapping[str, str]
+    reclaims: bool = True
 
 
 @dataclass(frozen=True)

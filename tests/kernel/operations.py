@@ -98,9 +98,9 @@ class Operations:
         return tuple(dict.fromkeys(found))
 
     def _pairs(self, model: Model, names: tuple[str, ...], most: int = 4) -> Pairs:
-        """Limits, mostly right ones. CPUs by number are for VEs that are not below others."""
+        """Limits, mostly right ones. CPUs and nodes are for VEs that are not below others: kernels differ there."""
         below = any(name.startswith("/") for name in names)
-        known = [key for key in WORDS if _known(key, model) and not (below and key in ("vcpus", "cpuset.cpus"))]
+        known = [key for key in WORDS if _known(key, model) and not (below and key.startswith(("vcpus", "cpuset.")))]
         known += ["io.max"]
         found: dict[str, str] = {}
         for key in self.random.sample(known, self.random.randint(1, most)):
