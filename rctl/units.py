@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, Self
 
 
@@ -125,6 +126,7 @@ def as_number(amount: Amount) -> float:
     return _NO_LIMIT if amount is MAX else amount
 
 
+@lru_cache(256)
 def level(text: str) -> float:
     """A kernel file's single value as a number that compares: an exact integer, infinity for no limit.
 

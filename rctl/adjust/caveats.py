@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from ..errors import OUT_OF, RctlError
 from ..errors import told as why
 from ..host import Host
 from ..units import Ranges, amount, as_number, human_size, level
-from .plan import Set, Step
+from .plan import Reclaim, Set, Step
 from .surroundings import Surroundings
 
 _FRESH = 0.05
@@ -74,15 +74,20 @@ def caveats(
     return [*(line for lines in found.values() for line in _shortened(list(lines))), *unseen]
 
 
-def _in_the_end(steps: Sequence[Step]) -> Iterator[Set]:
+def _in_the_end(steps: Sequence[Step]) -> Iterable[Set]:
     """What becomes of each entry: ``memory.high`` that is lowered for a shrink alone, and put back, stays as it was."""
+    found = [step for step in steps if isinstance(step, Set)]
+    return _folded(found) if Reclaim in set(map(type, steps)) else found
+
+
+def _folded(steps: Sequence[Set]) -> Iterator[Set]:
+    """One step for each entry."""
     first: dict[tuple[str, str, str], Set] = {}
     last: dict[tuple[str, str, str], Set] = {}
     for step in steps:
-        if isinstance(step, Set):
-            entry = step.path, step.file, step.key
-            last[entry] = step
-            first.setdefault(entry, step)
+        entry = step.path, step.file, step.key
+        last[entry] = step
+        first.setdefault(entry, step)
     for entry, step in last.items():
         if (old := first[entry].old) == step.old:
             yield step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,7 +42,8 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     unknown: set[str] = set()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        wanted, clears, coming = wish.writes, False, set[str]()
+        wanted, clears = wish.writes, False
+        coming: tuple[str, ...] = ()
         for write in wanted:
             name = write.file.name
             if write.if_there and not ve.has(name):
@@ -53,7 +54,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             except NotAvailableError:
                 texts[name] = None
                 enables += missing(tree, ve.path, write.file)
-                coming.add(write.file.controller)
+                coming += (write.file.controller,)
             if not write.wanted:
                 clears = True
         if coming:
@@ -66,7 +67,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     return Seen(changes, merged(enables), notes, unknown)
 
 
-def _unknown(writes: Sequence[Write], coming: set[str]) -> set[str]:
+def _unknown(writes: Sequence[Write], coming: Collection[str]) -> set[str]:
     """Files that the kernel may or may not have, of controllers that are ``coming``, and that would change."""
     return {
         write.file.name

@@ -12,7 +12,7 @@ import pytest
 
 from rctl.adjust import caveats as caveats_module
 from rctl.adjust.caveats import CAVEATS, caveats
-from rctl.adjust.plan import Set
+from rctl.adjust.plan import Reclaim, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
@@ -75,7 +75,11 @@ class _Texts:
 
 
 def told(
-    step: Set, texts: Mapping[str, Mapping[str, str]], host: Mapping[str, str] = HOST, *more: Set, planned: bool = False
+    step: Set,
+    texts: Mapping[str, Mapping[str, str]],
+    host: Mapping[str, str] = HOST,
+    *more: Step,
+    planned: bool = False,
 ) -> list[str]:
     """What is said of a step, on a machine where the cgroups show these texts."""
     machine: Any = Machine(texts)
@@ -281,7 +285,7 @@ def test_a_sibling_that_cannot_be_looked_at_for_want_of_descriptors_is_said() ->
 
 def test_what_is_lowered_for_a_shrink_alone_is_not_told_as_a_limit() -> None:
     goal, texts = "4096", {"/a/b": {"memory.max": "max\n", "memory.current": "4096\n"}}
-    shrink = (lowered("memory.high", goal), lowered("memory.max", goal))
+    shrink = (lowered("memory.high", goal), Reclaim("/a/b", 4096, 8192), lowered("memory.max", goal))
     assert told(Set("/a/b", "memory.high", goal, "max"), texts, HOST, *shrink) == []
     (high,) = told(Set("/a/b", "memory.high", goal, "8192"), texts, HOST, *shrink)
     assert "memory.high is 8K, and memory.max is 4K: it never throttles" in high
