@@ -348,12 +348,16 @@ def _parents(tree: Tree, own: Iterable[str]) -> set[tuple[int, str]]:
 
 def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
     """Every VE is the one that is meant, and rctl's to write."""
-    systemd = single_writer.applies()
-    seen: dict[int, str] = {}
-    for wish, ve in zip(wishes, opened, strict=True):
-        if (twin := seen.setdefault(ve.ino, wish.name)) != wish.name:
-            raise UsageError(f"{wish.name}: is the same VE as {twin}. Name it once")
-        if wish.ino is not None and ve.ino != wish.ino:
-            raise GoneError(f"{ve.path}: is another VE of the same name by now (the old one was removed). See rctl ls")
-        if systemd:
+    inodes = [ve.ino for ve in opened]
+    if len(set(inodes)) < len(inodes):
+        seen: dict[int, str] = {}
+        for wish, ino in zip(wishes, inodes, strict=True):
+            if (twin := seen.setdefault(ino, wish.name)) != wish.name:
+                raise UsageError(f"{wish.name}: is the same VE as {twin}. Name it once")
+    for wish, ino in zip(wishes, inodes, strict=True):
+        if wish.ino is not None and ino != wish.ino:
+            path = tree.path(wish.name)
+            raise GoneError(f"{path}: is another VE of the same name by now (the old one was removed). See rctl ls")
+    if single_writer.applies():
+        for ve in opened:
             single_writer.check(tree, ve.path)

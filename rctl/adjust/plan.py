@@ -190,6 +190,8 @@ _Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
 """All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
 _Known = dict[tuple[int, str | None, int], tuple[_Order, _Facts] | None]
 """Where and what to set, ``None``: it is so; by write (its identity), text and depth, for many VEs share them."""
+_NEW: tuple[_Order, _Facts] = (0, 0, 0), ("", "", "", "", False, (), "")
+"""Stands for a case that is not known yet."""
 
 
 def _differences(change: Change, known: _Known) -> list[tuple[_Order, Set]]:
@@ -201,9 +203,10 @@ def _differences(change: Change, known: _Known) -> list[tuple[_Order, Set]]:
         if text is None and write.if_there:
             continue
         case = id(write), text, depth
-        if case not in known:
-            known[case] = _compare(write, text, depth)
-        if differs := known[case]:
+        differs = known.get(case, _NEW)
+        if differs is _NEW:
+            differs = known[case] = _compare(write, text, depth)
+        if differs:
             order, facts = differs
             step = Set(path, *facts)
             if others := write.file.disturbs:

@@ -92,8 +92,9 @@ class Cgroup:
 
     def close_edits(self) -> None:
         """Close the limits' files that ``edit`` keeps open."""
-        while self._edits:
-            os.close(self._edits.popitem()[1])
+        edits = self._edits
+        while edits:
+            os.close(edits.popitem()[1])
 
     def close(self) -> None:
         """Let go of all descriptors. The cgroup itself stays."""

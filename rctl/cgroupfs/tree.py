@@ -93,7 +93,7 @@ class Tree:
 
     def open_ves(self, names: Sequence[str], opened: list[Cgroup]) -> None:
         """Open many VEs; each goes to ``opened`` once it is open, for the caller to close. Raises as ``open_ve``."""
-        opened.extend(self.open_ve(name) for name in names)
+        opened.extend(map(self.open_ve, names))
         if len(opened) >= _MANY and self.base == "/":
             self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
 
