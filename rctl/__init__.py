@@ -2,7 +2,9 @@
 
     import rctl
 
-    with rctl.open("web1") as ve:
+    with rctl.session() as s:               # all that the command line can do
+        s.adjust({"web*": {"memory.max": "2G"}})
+    with rctl.open("web1") as ve:           # one VE
         ve.memory.max = "2G"                # one limit, one transaction
         with ve.adjust() as a:              # many limits, one transaction
             a.memory.max = "3G"
@@ -20,21 +22,27 @@ if TYPE_CHECKING:
 
     from .adjust.account import Account
     from .adjust.engine import Options
-    from .api import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
+    from .api.session import Session, session
+    from .api.ve import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
     from .errors import RctlError
     from .limits import Limits
     from .sample import Sample
     from .units import MAX
     from .version import __version__
 
-__all__ = ["MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "__version__", "open", "transaction"]
+__all__ = [
+    "MAX", "VE", "Account", "Limits", "Options", "RctlError", "Sample", "Session", "__version__", "open", "session",
+    "transaction",
+]  # fmt: skip
 
 _HOMES = {
     "Account": ".adjust.account",
     "Options": ".adjust.engine",
-    "VE": ".api",
-    "open": ".api",
-    "transaction": ".api",
+    "Session": ".api.session",
+    "session": ".api.session",
+    "VE": ".api.ve",
+    "open": ".api.ve",
+    "transaction": ".api.ve",
     "RctlError": ".errors",
     "Limits": ".limits",
     "Sample": ".sample",

@@ -221,6 +221,13 @@ def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
+def plain(value: Any) -> Any:
+    """Values as text or numbers, at every depth, so that MAX and quantities read as what they print."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return value if isinstance(value, str | int | float | list) else str(value)
+
+
 def _leaves(key: str, value: Any) -> list[tuple[list[str], Any]]:
     if key == "io.max" and isinstance(value, str):
         device, rates = _device_line(value)

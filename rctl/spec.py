@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -62,6 +63,17 @@ def load(path: str, host: Host) -> Spec:
         return parse(data, host)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+@contextmanager
+def naming_file(spec: str | Spec) -> Iterator[None]:
+    """Name the file of a spec, too, in what is said of one VE's limits."""
+    try:
+        yield
+    except UsageError as error:
+        if error.ve and isinstance(spec, str):
+            raise UsageError(f"{spec}: {error}") from None
+        raise
 
 
 def parse(data: bytes, host: Host) -> Spec:

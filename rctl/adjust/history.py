@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from ..errors import RctlError, explained
 from . import lines
 from .record import Record as Record
 from .record import decode
 from .state import State
+
+_TOLD = 3
+"""So many lines that are no record are told of."""
 
 
 def append(state: State, path: str, line: bytes) -> None:
@@ -41,6 +45,17 @@ def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
         raise RctlError(f"{state.keep}/{error}") from None
     except OSError as error:
         raise RctlError(f"{state.history}: cannot be read: {explained(error, 'See dmesg')}") from None
+
+
+def newest(state: State, last: int | None, tell: Callable[[str], object]) -> list[Record]:
+    """The ``last`` so many finished adjustments (unset: all), newest first; ``tell`` hears of lines that are none."""
+    refused: list[str] = []
+    found = list(islice(latest(state, refused), last))
+    for line in refused[:_TOLD]:
+        tell(line)
+    if len(refused) > _TOLD:
+        tell(f"and {len(refused) - _TOLD} more lines like these")
+    return found
 
 
 def history(state: State) -> list[Record]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import suppress
 
 import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import GoneError, NotFoundError, RctlError
+from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
@@ -22,19 +22,62 @@ from .history import Record
 from .journal import Journal, new_id
 from .plan import Disable, Enable, Make, Move, Remove, Set
 from .progress import Progress, quiet
+from .site import Site
 from .state import State, default_state
 
 
-def undo(
-    tree: Tree, host: Host, options: Options, wanted: str | None, progress: Progress = quiet, state: State | None = None
-) -> Account:
-    """Take back one adjustment: the one with the id ``wanted``, or the last one (``None``). See ``take_back``.
+class Undone(msgspec.Struct, frozen=True):
+    """An adjustment that was taken back, or would be.
 
-    Raises what ``choose.by_id`` and ``choose.newest`` raise, too.
+    ``account``: what that did to each VE; ``None`` in a dry run of several: it depends on those before.
     """
-    state = state or default_state()
-    record = choose.by_id(state, wanted) if wanted else choose.newest(state, tree, host.boot_id)[0]
-    return take_back(tree, host, options, record, progress, state, asked=wanted is not None)
+
+    record: Record
+    account: Account | None
+
+
+def undo(
+    site: Site,
+    options: Options,
+    wanted: str | None = None,
+    *,
+    ve: str | None = None,
+    last: int = 1,
+    each: Callable[[Undone], object] = id,
+) -> list[Undone]:
+    """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` hears of one when it is done.
+
+    ``wanted``: the one with this id; else the ``last`` so many, of the VE ``ve`` when one is named.
+
+    Raises what ``choose`` raises, and UsageError for an id beside ``ve`` or ``last``. The notes of an error
+    (``__notes__``) name the adjustment that it is about.
+    """
+    if wanted and (ve or last > 1):
+        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
+    tree, boot_id, state = site.tree, site.host.boot_id, site.state
+    if wanted:
+        records = [choose.by_id(state, wanted)]
+    elif ve:
+        records = choose.newest_of(state, tree, boot_id, ve, last)
+    else:
+        records = choose.newest(state, tree, boot_id, last)
+    found: list[Undone] = []
+    for record in records:
+        account = None
+        try:
+            if not (options.dry_run and found):
+                account = take_back(tree, site.host, options, record, site.progress, state, asked=wanted is not None)
+        except RctlError as error:
+            error.add_note(told(record, dry_run=options.dry_run))
+            raise
+        found.append(Undone(record, account))
+        each(found[-1])
+    return found
+
+
+def told(record: Record, *, dry_run: bool = False) -> str:
+    """A line for people that names what is taken back."""
+    return f"{'would undo' if dry_run else 'undo'} {choose.named(record)}"
 
 
 def take_back(

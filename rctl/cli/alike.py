@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, command_line, seconds
+from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, seconds
 
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Limits by key: memory.max cpu.max")]
 
@@ -19,12 +19,11 @@ def get(name: NameOrPath, keys: Keys, json: Json = False) -> None:
 
     Example: rctl set web2 memory.max=$(rctl get web1 memory.max)
     """
-    from ..cgroupfs.tree import Tree
-    from ..ve import alike
     from .output import as_json, say
+    from .session import session
 
-    with Tree.open() as tree:
-        found = alike.get(tree, name, keys)
+    with session() as s:
+        found = s.get(name, *keys)
     if json:
         say(as_json({key: values if key == "io.max" else _plain(values[0]) for key, values in found.items()}))
         return
@@ -55,16 +54,11 @@ def reset(
 
     Example: rctl reset web1 memory.max cpu.max
     """
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..ve import alike
-    from .output import progress, report
+    from .output import report
+    from .session import session
 
-    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    with Tree.open() as tree:
-        account = alike.reset(tree, tree.match([name]), keys, this_host(), options, progress)
-    report(account, json=json)
+    with session() as s:
+        report(s.reset(name, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
 
 def copy(
@@ -83,16 +77,11 @@ def copy(
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..ve import alike
-    from .output import progress, report
+    from .output import report
+    from .session import session
 
-    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    with Tree.open() as tree:
-        account = alike.copy(tree, name, tree.match(names), this_host(), options, progress)
-    report(account, json=json)
+    with session() as s:
+        report(s.copy(name, *names, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
 
 def export(
@@ -111,12 +100,11 @@ def export(
     """
     import tomllib
 
-    from ..cgroupfs.tree import Tree
-    from ..ve import alike
     from .output import as_json, say, warn
+    from .session import session
 
-    with Tree.open() as tree:
-        text, notes = alike.spec(tree, tree.match(names) if names else tree.names())
+    with session() as s:
+        text, notes = s.export(*names or ())
     for note in notes:
         warn(note)
     say(as_json(tomllib.loads(text))) if json else say(*text.split("\n"))
@@ -133,14 +121,11 @@ def rename(
 
     Example: rctl rename web1 web2
     """
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..ve import alike
     from .output import as_json, done, say, warn
+    from .session import session
 
-    with Tree.open() as tree:
-        account = alike.rename(tree, name, new, this_host(), Options(command=command_line()))
+    with session() as s:
+        account = s.rename(name, new)
     for note in account.notes:
         warn(note)
     say(as_json({"ve": new, "before": name})) if json else done(f"{name}: is {new} now")

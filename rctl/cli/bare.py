@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import DeadlineText, Json, Name, Names, asked, command_line, seconds, takes_limits
+from .flags import DeadlineText, Json, Name, Names, asked, seconds, takes_limits
 from .verb import Verb
 
 Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
-_THAWED: dict[str, str | int] = {"cgroup.freeze": "0"}
 
 
 class Run(Verb):
@@ -60,47 +59,23 @@ def run(
 
     Example: rctl run web1 --memory 512M --cpus 1 -- nginx
     """
-    from ..adjust import entering
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
     from ..errors import UsageError
-    from ..limits import decode
-    from ..ve import bare
-    from ..ve.command import Command, find
-    from ..ve.lean import of as without_pressure
-    from .output import as_json, done, warn
+    from .output import as_json, done
+    from .session import session
 
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
-    host, status = this_host(), 0
-    data = asked(limit or [], flags)
-    if thaw:
-        data["files"] = data.get("files", {}) | _THAWED
-    limits = decode(data, host)
-    options = Options(seconds(deadline), command=command_line())
-    with Tree.open() as tree:
-        bare.managed_path(tree, name)
-        if remove and bare.exists(tree, name):
-            raise UsageError(
-                f"{name}: exists already, and --rm would remove it. Leave --rm out, or choose another name"
-            )
-        program = find(command)
-        entering.check(tree, "self", tree.path(name))
-        if lean:
-            limits, note = without_pressure(limits, tree.root)
-            if note:
-                warn(note)
-        job = Command(program, command, beside=detach or remove, detach=detach, tell=warn)
-        bare.apply(tree, {name: limits}, host, options, start=job.start)
-        if remove and not detach:
-            status = job.wait()
-            if died := bare.end(tree, name, job.ino):
-                warn(died)
+    limits, wait = asked(limit or [], flags), seconds(deadline)
+    become = not (detach or remove)
+    with session() as s:
+        ran = s.run(
+            name, command, limits,
+            become=become, detach=detach, remove=remove, lean=lean, thaw=thaw, deadline=wait,
+        )  # fmt: skip
     if detach:
-        done(as_json({"pid": job.pid, "ve": name}) if json else str(job.pid))
-    elif status:
-        raise typer.Exit(status)
+        done(as_json({"pid": ran.pid, "ve": name}) if json else str(ran.pid))
+    elif ran.status:
+        raise typer.Exit(ran.status)
 
 
 def attach(
@@ -113,19 +88,11 @@ def attach(
 
     The VE is made if it is missing. Memory that the processes hold already stays charged to their old cgroup.
     """
-    from ..adjust import entering
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..limits import Limits
-    from ..ve import bare
     from .output import as_json, done, warn
+    from .session import session
 
-    limits = Limits(files=_THAWED if thaw else {})
-    with Tree.open() as tree:
-        for pid in pids:
-            entering.check(tree, pid, tree.path(name))
-        account = bare.attach(tree, name, pids, this_host(), Options(command=command_line()), limits)
+    with session() as s:
+        account = s.attach(name, *pids, thaw=thaw)
     for note in account.notes:
         warn(note)
     done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
@@ -146,26 +113,13 @@ def rm(
 
     A VE that is missing, or that got processes meanwhile, is named, and the exit status is 1; the others are removed.
     """
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..ve import bare
     from .output import as_json, done, warn
+    from .session import session
 
-    with Tree.open() as tree:
-        matched = tree.match(names, warn)
-        there = [name for name in matched if bare.managed_path(tree, name) and bare.exists(tree, name)]
-        options = Options(seconds(deadline), dry_run=dry_run, command=command_line())
-        account = bare.remove_all(tree, there, this_host(), options, kill)
-        found = {one.name: bare.would_go(tree, one.name) if dry_run else _removed(one) for one in account.outcomes}
-    told = dict.fromkeys(matched, "not there") | found
-    for note in account.notes:
+    with session() as s:
+        found = s.remove(*names, kill=kill, deadline=seconds(deadline), dry_run=dry_run)
+    for note in found.notes:
         warn(note)
-    done(*([as_json(told)] if json else [f"{name}: {what}" for name, what in told.items()]))
-    if {"left alone", "not there"}.intersection(told.values()):
+    done(*([as_json(found.told)] if json else [f"{name}: {what}" for name, what in found.told.items()]))
+    if not found.complete:
         raise typer.Exit(1)
-
-
-def _removed(outcome: Any) -> str:
-    killed = sum(step.inside for step in outcome.steps) if outcome.status == "removed" else 0
-    return f"removed, {killed} process(es) killed" if killed else str(outcome.status)

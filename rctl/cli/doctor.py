@@ -20,17 +20,13 @@ def doctor(json: Json = False) -> None:
     The exit status is 1 when limits cannot be set. Changes nothing: to try whether a process may enter a VE, it makes
     an empty cgroup and removes it again.
     """
-    from ..cgroupfs.tree import Tree
-    from ..doctor import diagnose, usable
-    from ..errors import NotAvailableError
+    from ..doctor import usable
     from . import terminal
     from .output import as_json, say
+    from .session import session
 
-    try:
-        with Tree.open() as tree:
-            checks = diagnose(tree)
-    except NotAvailableError as error:
-        checks = diagnose(None, problem=str(error))
+    with session() as s:
+        checks = s.doctor()
     if json:
         say(as_json(checks))
     else:

@@ -183,8 +183,8 @@ def _page(settings: Settings, openmetrics: bool) -> tuple[list[bytes], str]:
     from rctl_exporter.scrape import Scraper
 
     from ..cgroupfs.files import allow_open_files
-    from ..cgroupfs.tree import Tree
+    from .session import session
 
     allow_open_files()
-    with Tree.open() as tree, Scraper(tree, settings, watch=False) as scraper:
+    with session() as s, Scraper(s.tree, settings, watch=False) as scraper:
         return scraper.scrape(openmetrics), str(scraper.trouble)

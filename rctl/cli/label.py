@@ -26,18 +26,17 @@ def label(
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """
-    from ..cgroupfs.tree import Tree
     from ..errors import UsageError
-    from ..ve.alike import label as put
     from .flags import is_ve
     from .output import as_json, columns, done, say
+    from .session import session
 
     names = [word for word in labelled if is_ve(word)]
     pairs = {key: value for word in labelled if not is_ve(word) for key, _, value in [word.partition("=")]}
     if not names:
         raise UsageError("label: no VE given. Write: rctl label NAME env=prod")
-    with Tree.open() as tree:
-        found = put(tree, tree.match(names), pairs, remove or ())
+    with session() as s:
+        found = s.label(*names, labels=pairs, remove=remove or ())
     if json:
         say(as_json(found))
     elif pairs or remove:

@@ -9,7 +9,6 @@ import typer
 from .flags import Json
 
 if TYPE_CHECKING:
-    from ..cgroupfs.tree import Tree
     from ..sample.overview import Row
 
 HEAD = ("NAME", "STATE", "PROCS", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
@@ -34,36 +33,17 @@ def ls(
 
     Pressure is the share of the last 10 s in which some task waited for memory.
     """
-    from ..cgroupfs.tree import Tree
-    from ..sample.overview import rows
     from .output import as_json, columns, say, warn
+    from .session import session
 
-    with Tree.open() as tree:
-        if everything:
-            found = _everything(tree, patterns or [])
-        else:
-            found = list(rows(tree, tree.match(patterns, warn) if patterns else tree.names(), patterns or ()))
+    with session() as s:
+        found = s.list(*patterns or (), everything=everything)
     if json:
         say(as_json(found))
     elif found:
         columns(HEAD, [cells(row) for row in found], right=frozenset(range(2, len(HEAD))), spare=SPARE)
     else:
         warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
-
-
-def _everything(tree: Tree, patterns: list[str]) -> list[Row]:
-    import fnmatch
-
-    from ..errors import NotFoundError
-    from ..sample.overview import foreign_rows, rows
-
-    def wanted(name: str) -> bool:
-        return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-
-    found = [*rows(tree, filter(wanted, tree.names())), *foreign_rows(tree, wanted)]
-    if patterns and not found:
-        raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
-    return found
 
 
 def cells(row: Row) -> tuple[str, ...]:

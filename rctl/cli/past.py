@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
+from .flags import DeadlineText, DryRun, Force, Json, seconds
 
 
 def undo(
@@ -32,48 +32,28 @@ def undo(
     """
     from msgspec.structs import asdict
 
-    from ..adjust import choose
-    from ..adjust.engine import Options
-    from ..adjust.state import default_state
-    from ..adjust.undo import take_back
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..errors import RctlError, UsageError
-    from .output import as_json, done, progress, report, say
+    from ..adjust.undo import Undone, told
+    from .output import as_json, done, report, say
+    from .session import session
 
-    if adjustment and (ve or last > 1):
-        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
-    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    host, state = this_host(), default_state()
-    with Tree.open() as tree:
-        if adjustment:
-            records = [choose.by_id(state, adjustment)]
-        elif ve:
-            records = choose.newest_of(state, tree, host.boot_id, ve, last)
-        else:
-            records = choose.newest(state, tree, host.boot_id, last)
-        told: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+
+    def show(one: Undone) -> None:
+        record = one.record
+        found.append({"undoes": {"id": record.id, "time": record.time, "command": record.command}})
+        if one.account:
+            found[-1] |= asdict(one.account)
+        if not json:
+            done(told(record, dry_run=dry_run))
+            if one.account:
+                report(one.account, json=False)
+
+    with session() as s:
         try:
-            for number, record in enumerate(records):
-                line = f"{'would undo' if dry_run else 'undo'} {choose.named(record)}"
-                of = {"undoes": {"id": record.id, "time": record.time, "command": record.command}}
-                if dry_run and number:  # its plan depends on those before it
-                    told.append(of)
-                    if not json:
-                        done(line)
-                    continue
-                try:
-                    account = take_back(tree, host, options, record, progress, state, asked=bool(adjustment))
-                except RctlError as error:
-                    error.add_note(line)
-                    raise
-                told.append(of | asdict(account))
-                if not json:
-                    done(line)
-                    report(account, json=False)
+            s.undo(adjustment, ve=ve, last=last, deadline=seconds(deadline), force=force, dry_run=dry_run, each=show)
         finally:
-            if json and told:
-                say(as_json(told if last > 1 else told[0]))
+            if json and found:
+                say(as_json(found if last > 1 else found[0]))
 
 
 def history(
@@ -82,20 +62,14 @@ def history(
 ) -> None:
     """Show the last adjustments, newest first."""
     import time
-    from itertools import islice
 
-    from ..adjust.history import latest
     from ..adjust.plan import Disable, Enable, Set
-    from ..adjust.state import default_state
     from .output import as_json, columns, say, warn
+    from .session import session
 
-    refused: list[str] = []
-    shown = list(islice(latest(default_state(), refused), last))
+    with session() as s:
+        shown = s.history(last)
     undone = {record.undoes for record in shown}
-    for line in refused[:3]:
-        warn(line)
-    if len(refused) > 3:
-        warn(f"and {len(refused) - 3} more lines like these")
     if json:
         say(as_json(shown))
         return
@@ -121,16 +95,13 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
 
     An adjustment of which all was written is completed, any other is put back. recover says which.
     """
-    from ..adjust.recover import recover as settle
-    from ..adjust.state import default_state, make
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
     from ..errors import RctlError
     from .output import as_json, done
+    from .session import session
 
-    with Tree.open() as tree:
+    with session() as s:
         try:
-            told = settle(tree, this_host().boot_id, make(default_state()), seconds(deadline))
+            told = s.recover(deadline=seconds(deadline))
         except RctlError as error:
             if error.settled or json:
                 done(*([as_json(error.settled)] if json else error.settled))

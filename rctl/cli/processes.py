@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import Json, Names, command_line, seconds
+from .flags import Json, Names, seconds
 from .verb import Changes
 
 _SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
@@ -31,13 +31,12 @@ def ps(
 
     Example: rctl ps 'web*'
     """
-    from ..cgroupfs.tree import Tree
     from ..units import human_size
-    from ..ve.processes import listing
     from .output import as_json, columns, say, warn
+    from .session import session
 
-    with Tree.open() as tree:
-        found = listing(tree, tree.match(names) if names else tree.names())
+    with session() as s:
+        found = s.ps(*names or ())
     if json:
         say(as_json(found))
         return
@@ -61,7 +60,11 @@ def freeze(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
 
     Example: rctl freeze web1
     """
-    _set_frozen(names, "1", json, deadline)
+    from .output import report
+    from .session import session
+
+    with session() as s:
+        report(s.freeze(*names, deadline=seconds(deadline)), json=json)
 
 
 def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
@@ -69,22 +72,11 @@ def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
 
     Example: rctl thaw web1
     """
-    _set_frozen(names, "0", json, deadline)
+    from .output import report
+    from .session import session
 
-
-def _set_frozen(names: list[str], value: str, json: bool, deadline: str) -> None:
-    from ..adjust.engine import Options, adjust
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..limits import decode
-    from .output import progress, report
-
-    host = this_host()
-    limits = decode({"files": {"cgroup.freeze": value}}, host)
-    options = Options(seconds(deadline), command=command_line())
-    with Tree.open() as tree:
-        account = adjust(tree, dict.fromkeys(tree.match(names), limits), host, options, progress)
-    report(account, json=json)
+    with session() as s:
+        report(s.thaw(*names, deadline=seconds(deadline)), json=json)
 
 
 class Kill(Changes):
@@ -109,13 +101,13 @@ def kill(
 
     Example: rctl kill web1 --signal HUP
     """
-    from ..cgroupfs.tree import Tree
-    from ..ve.processes import send, signal_name, signal_number
+    from ..ve.processes import signal_name, signal_number
     from .output import as_json, done, say
+    from .session import session
 
     number = signal_number(signal)
-    with Tree.open() as tree:
-        told = send(tree, tree.match(names), number)
+    with session() as s:
+        told = s.kill(*names, signal=number)
     sent = signal_name(number)
     if json:
         say(as_json({"signal": sent, "processes": told}))

@@ -31,30 +31,18 @@ def reclaim(
 
     Example: rctl reclaim web1 512M
     """
-    from ..adjust.shrink import free
-    from ..cgroupfs.tree import Tree
-    from ..errors import UsageError
-    from ..units import MAX, Size, human_size
-    from .output import as_json, done, tell
+    from ..units import human_size
+    from .output import as_json, done
+    from .session import session
 
-    try:
-        asked = Size.parse(size).amount
-    except ValueError:
-        raise UsageError(f"reclaim: {size[:64]!r} is not understood. Write it like 512M or 1.5G") from None
-    if asked is MAX or not asked:
-        raise UsageError(f"reclaim: {size}: say how much. Write it like 512M")
     wait = seconds(deadline)
-    with Tree.open() as tree, tree.open_ve(name) as ve:
-
-        def heard(freed: int) -> None:
-            tell(f"{name}: {human_size(freed)} of {human_size(asked)} freed")
-
-        freed = free(ve, asked, wait, heard, swappiness)
-        current = int(ve.read("memory.current"))
-    short = freed < asked
+    with session() as s:
+        found = s.reclaim(name, size, swappiness=swappiness, deadline=wait)
+    short = found.freed < found.asked
     why = f"; the kernel finds no more within {wait:g} s. Add swap, or raise --deadline" if short else ""
-    data = {"ve": name, "asked": asked, "freed": freed, "current": current}
-    text = f"{name}: {human_size(freed)} of {human_size(asked)} freed, {human_size(current)} in use{why}"
-    done(as_json(data) if json else text)
+    text = (
+        f"{name}: {human_size(found.freed)} of {human_size(found.asked)} freed, {human_size(found.current)} in use{why}"
+    )
+    done(as_json(found) if json else text)
     if short:
         raise typer.Exit(1)

@@ -12,7 +12,6 @@ from .flags import (
     Force,
     Json,
     asked,
-    command_line,
     is_ve,
     seconds,
     takes_limits,
@@ -56,12 +55,10 @@ def set_limits(
 
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
-    from ..adjust.engine import Options, adjust
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
     from ..errors import UsageError
-    from ..limits import decode, keys
-    from .output import progress, report, warn
+    from ..limits import keys
+    from .output import report
+    from .session import session
 
     names = [word for word in words if is_ve(word)]
     wanted = asked([word for word in words if not is_ve(word)], flags)
@@ -71,9 +68,6 @@ def set_limits(
         raise UsageError(f"set: {key}: its value is missing. Write: {key}=VALUE, in one word")
     if not wanted:
         raise UsageError("set: no limit given. Write: rctl set NAME memory.max=2G")
-    host = this_host()
-    limits = decode(wanted, host)
-    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    with Tree.open() as tree:
-        account = adjust(tree, dict.fromkeys(tree.match(names, warn), limits), host, options, progress)
-    report(account, json=json)
+    limits = dict.fromkeys(names, wanted)
+    with session() as s:
+        report(s.adjust(limits, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)

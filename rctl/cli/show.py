@@ -22,15 +22,13 @@ def show(
     Shows also which limits above the VE are tighter than its own.
     """
     from ..cgroupfs.devices import disk_name
-    from ..cgroupfs.tree import Tree
-    from ..sample.levels import host_file
     from ..sample.sections import lines
-    from ..sample.view import views
-    from .output import as_json, say, warn
+    from .output import as_json, say
+    from .session import session
 
     span = None if interval is None else _interval(interval)
-    with Tree.open() as tree:
-        found = views(tree, tree.match(names, warn), host_file, span)
+    with session() as s:
+        found = s.show(*names, interval=span)
     if json:
         say(as_json([view.exact() for view in found]))
         return

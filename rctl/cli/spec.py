@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
-from .flags import DeadlineText, DryRun, Force, Json, command_line, seconds
+from .flags import DeadlineText, DryRun, Force, Json, seconds
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
 ]
-
-
-@contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Name the file, too, in what is said of one VE's limits."""
-    try:
-        yield
-    except UsageError as error:
-        if error.ve:
-            raise UsageError(f"{file}: {error}") from None
-        raise
 
 
 def apply(
@@ -40,19 +26,11 @@ def apply(
 
     VEs that are missing are made. Only differences are written.
     """
-    from ..adjust.engine import Options
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..spec import load
-    from ..ve import many
-    from .output import as_json, done, progress, report, say
+    from .output import as_json, done, report, say
+    from .session import session
 
-    host = this_host()
-    options = Options(seconds(deadline), force=force, dry_run=dry_run, command=command_line())
-    with Tree.open() as tree:
-        spec = load(file, host)
-        with _naming(file):
-            result = many.apply(tree, spec, host, options, prune=prune, progress=progress)
+    with session() as s:
+        result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run)
     tell = say if dry_run else done
     if json:
         tell(as_json(result))
@@ -74,19 +52,12 @@ def diff(
 
     + is a VE to make, ~ a change, - a VE to remove.
     """
-    from ..adjust.engine import Options
     from ..adjust.plan import Make, Remove
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..spec import load
-    from ..ve import many
     from .output import as_json, say
+    from .session import session
 
-    host = this_host()
-    with Tree.open() as tree:
-        spec = load(file, host)
-        with _naming(file):
-            result = many.apply(tree, spec, host, Options(dry_run=True), prune=prune)
+    with session() as s:
+        result = s.diff(file, prune=prune)
     lines = [f"+ {name}" for name in result.made]
     steps = [step for outcome in result.account.outcomes for step in outcome.steps]
     lines += [f"~ {step.describe()}" for step in steps if not isinstance(step, Make | Remove)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -60,6 +61,21 @@ def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
             with suppress(GoneError):
                 found.append(row(glance(cgroup, cgroup.path), processes(cgroup)))
     return sorted(found, key=lambda row: row.path)
+
+
+def everything(tree: Tree, patterns: Sequence[str]) -> list[Row]:
+    """A row for each VE, and for each other cgroup with processes. ``patterns`` match whole names; none: all.
+
+    Raises NotFoundError for patterns of which none matches.
+    """
+
+    def wanted(name: str) -> bool:
+        return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+    found = [*rows(tree, filter(wanted, tree.names())), *foreign_rows(tree, wanted)]
+    if patterns and not found:
+        raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
+    return found
 
 
 def row(sample: Sample, inhabitants: int) -> Row:

@@ -14,7 +14,7 @@ from ..adjust.account import Account
 from ..adjust.around import Around
 from ..adjust.engine import Options, Wish, transact
 from ..adjust.expand import disks
-from ..adjust.progress import Progress, quiet
+from ..adjust.site import Site
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.devices import disk_name, resolve
@@ -22,7 +22,6 @@ from ..cgroupfs.tree import Tree
 from ..controllers import core, cpu
 from ..errors import BusyError, RctlError, UsageError
 from ..formats import Keyed, Nested, Write
-from ..host import Host
 from ..limits import DEFAULT, decode, default, file_named, nest, writes
 from ..sample import limits as held
 from . import bare
@@ -46,13 +45,12 @@ def _verbatim(ve: Cgroup, key: str) -> str:
     return ve.read(file).strip()
 
 
-def reset(
-    tree: Tree, names: Sequence[str], keys: Sequence[str], host: Host, options: Options, progress: Progress = quiet
-) -> Account:
+def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Options) -> Account:
     """Set limits to what a new VE has, all or nothing; where there is no such file, there is no limit to take away.
 
     Raises UsageError for what is no key; as ``adjust``.
     """
+    tree, host = site.tree, site.host
     wanted = [one for key in keys for one in (("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,))]
     for key in wanted:
         if default(key) is None and key != "io.max":
@@ -63,7 +61,7 @@ def reset(
         limited = {"io": {**plain.get("io", {}), "max": _limited_disks(tree, name)}} if "io.max" in wanted else {}
         found = writes(disks(decode(plain | limited, host)), host)
         wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
-    return transact(tree, wishes, host.boot_id, options, progress)
+    return transact(tree, wishes, host.boot_id, options, site.progress, site.state)
 
 
 def _limited_disks(tree: Tree, name: str) -> dict[str, str]:
@@ -71,9 +69,7 @@ def _limited_disks(tree: Tree, name: str) -> dict[str, str]:
         return {line.split()[0]: DEFAULT for line in (ve.read_if_there("io.max") or "").splitlines() if line}
 
 
-def copy(
-    tree: Tree, source: str, targets: Sequence[str], host: Host, options: Options, progress: Progress = quiet
-) -> Account:
+def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> Account:
     """Give VEs the limits of another one, all or nothing. What it does not limit, they do not limit then either.
 
     Whether it is frozen is not copied. Raises UsageError when it is among the targets; as ``adjust``.
@@ -81,12 +77,12 @@ def copy(
     if source in targets:
         raise UsageError(f"{source}: is the VE to copy from. Name others to copy to")
     wishes = []
-    with tree.open_ve(source) as ve:
+    with site.tree.open_ve(source) as ve:
         there = held.texts(ve)
     for name in targets:
-        with tree.open_ve(name) as ve:
+        with site.tree.open_ve(name) as ve:
             wishes.append(Wish(name, _writes(there, held.texts(ve)), ino=ve.ino))
-    return transact(tree, wishes, host.boot_id, options, progress)
+    return transact(site.tree, wishes, site.host.boot_id, options, site.progress, site.state)
 
 
 def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
@@ -157,7 +153,7 @@ def _key(text: str) -> str:
     return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
 
 
-def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> Account:
+def rename(site: Site, old: str, new: str, options: Options) -> Account:
     """Give an empty VE another name: a new VE with its limits and labels takes its place, or nothing changes.
 
     The kernel renames no cgroup (cgroup2 has no rename(2)), and a process that is moved leaves its memory charged to
@@ -165,6 +161,7 @@ def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> Acco
 
     Raises BusyError for a VE with processes or cgroups below it, and for a name that is taken; NotFoundError.
     """
+    tree = site.tree
     bare.managed_path(tree, old)
     bare.managed_path(tree, new)
     if bare.exists(tree, new):
@@ -184,7 +181,8 @@ def rename(tree: Tree, old: str, new: str, host: Host, options: Options) -> Acco
 
     wishes = [Wish(old, (), ino=inode), Wish(new, ())]
     around = Around(make=[new], remove=[old])
-    return transact(tree, wishes, host.boot_id, options, prepare=take_over, around=around)
+    boot = site.host.boot_id
+    return transact(tree, wishes, boot, options, state=site.state, prepare=take_over, around=around)
 
 
 def label(

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..adjust import ending, life, threaded
+from ..adjust import ending, entering, life, threaded
 from ..adjust.account import Account
 from ..adjust.around import Around, check_empty, make_below
 from ..adjust.engine import Options, adjust
 from ..adjust.plan import Make, Remove
-from ..adjust.progress import Progress, quiet
+from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, UsageError
 from ..formats import flat_keyed
-from ..host import Host
 from ..limits import Limits
 from ..units import human_size
 
@@ -71,20 +70,14 @@ def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
         raise
 
 
-def apply(
-    tree: Tree,
-    limits: Mapping[str, Limits],
-    host: Host,
-    options: Options,
-    progress: Progress = quiet,
-    **around: Any,
-) -> tuple[list[str], Account]:
+def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: Any) -> tuple[list[str], Account]:
     """Make the managed VEs that are missing and set the limits of all, as one transaction.
 
     ``around``: what else is done in it, see ``Around``. Returns the names made and the account.
     """
+    tree = site.tree
     names = [name for name in limits if tree.name(tree.path(name)) != tree.path(name)]
-    account = adjust(tree, limits, host, options, progress, around=Around(make=names, **around))
+    account = adjust(tree, limits, site.host, options, site.progress, site.state, around=Around(make=names, **around))
     return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
 
 
@@ -103,29 +96,30 @@ def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> 
     return len(inside)
 
 
-def remove_all(tree: Tree, names: Sequence[str], host: Host, options: Options, kill: bool = False) -> Account:
+def remove_all(site: Site, names: Sequence[str], options: Options, kill: bool = False) -> Account:
     """Remove managed VEs and the cgroups below them, as one transaction. ``kill``: end their processes first.
 
     Nothing is done when one of them is not there (NotFoundError), or has processes and ``kill`` is not given
     (BusyError). ``options.deadline``: seconds that processes may take to die.
     """
     for name in names:
-        managed_path(tree, name)
-    return adjust(tree, {}, host, options, around=Around(remove=names, kill=kill))
+        managed_path(site.tree, name)
+    around = Around(remove=names, kill=kill)
+    return adjust(site.tree, {}, site.host, options, site.progress, site.state, around=around)
 
 
-def attach(
-    tree: Tree, name: str, pids: Sequence[int], host: Host, options: Options, limits: Limits = _UNSET
-) -> Account:
+def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits: Limits = _UNSET) -> Account:
     """Move processes into a VE, all or none; a managed one is made when it is not there. ``limits`` are set before.
 
     A process is known by its id and start time, so none is mistaken. Raises NotFoundError for one that is not there,
-    KernelError when the kernel refuses one.
+    KernelError when the kernel refuses one, NotAvailableError when the caller may not move one.
     """
-    tree.path(name)
+    path = site.tree.path(name)
     if 1 in pids:
         raise UsageError("1: is the system's first process, and all others end with it. Attach others")
-    return apply(tree, {name: limits}, host, options, move=tuple(dict.fromkeys(pids)))[1]
+    for pid in pids:
+        entering.check(site.tree, pid, path)
+    return apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
 
 
 def would_go(tree: Tree, name: str) -> str:

@@ -13,7 +13,7 @@ from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
 from ..adjust.plan import Make, Set
-from ..adjust.progress import Progress, quiet
+from ..adjust.site import Site
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, NotFoundError, UsageError, naming
@@ -32,19 +32,18 @@ class Result(msgspec.Struct, frozen=True):
     labelled: tuple[str, ...] = ()
 
 
-def apply(
-    tree: Tree, spec: Spec, host: Host, options: Options, *, prune: bool = False, progress: Progress = quiet
-) -> Result:
+def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> Result:
     """Make the host as the spec says, or as ``options.dry_run`` says, tell what that would take.
 
     Raises BusyError before any change when ``prune`` meets a VE with processes.
     """
+    tree = site.tree
     surplus = _surplus(tree, spec) if prune else []
     wrong = _wrongly_labelled(tree, spec)
     limits = {name: _on_disks(name, asked) for name, asked in spec.ve.items()}
     if options.dry_run:
-        return _dry(tree, limits, surplus, host, options, wrong)
-    made, account = bare.apply(tree, limits, host, options, progress, remove=tuple(surplus))
+        return _dry(site, limits, surplus, options, wrong)
+    made, account = bare.apply(site, limits, options, remove=tuple(surplus))
     for name in wrong:
         with tree.open_ve(name) as ve:
             labels.put(ve, spec.ve[name].labels)
@@ -84,12 +83,11 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
     return surplus
 
 
-def _dry(
-    tree: Tree, limits: dict[str, Limits], surplus: list[str], host: Host, options: Options, wrong: tuple[str, ...]
-) -> Result:
+def _dry(site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, wrong: tuple[str, ...]) -> Result:
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
+    tree, host = site.tree, site.host
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
-    account = adjust(tree, present, host, options, around=Around(remove=tuple(surplus)))
+    account = adjust(tree, present, host, options, state=site.state, around=Around(remove=tuple(surplus)))
     promises = Promises(tree)
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from rctl.adjust import choose, entering, shrink
 from rctl.adjust.account import Account
-from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import latest
-from rctl.adjust.recover import recover
-from rctl.adjust.state import default_state, make
-from rctl.adjust.undo import take_back
-from rctl.cgroupfs.tree import Tree
+from rctl.adjust.state import default_state
+from rctl.adjust.wish import Options
+from rctl.api.session import Session
 from rctl.errors import NotFoundError
 from rctl.host import Host
-from rctl.limits import Limits, decode, nest
+from rctl.limits import decode, nest
 from rctl.spec import Spec, Ve
-from rctl.ve import alike, bare, many
+from rctl.ve import alike, bare
 from tests.kernel.model_tree import Group, Machine, Record
 from tests.kernel.operations import Op
 
@@ -66,14 +64,14 @@ class World(ABC):
 
     def do(self, op: Op, meant: Record | None = None) -> Account | None:
         """Do it. ``meant``: what undo is to take back. Raises RctlError when rctl refuses."""
-        with Tree.open() as tree:
-            done: Account | None = getattr(self, f"_{op.verb}")(tree, op, meant)
+        with Session(command=str(op), host=self.host()) as session:
+            done: Account | None = getattr(self, f"_{op.verb}")(session, op, meant)
             return done
 
-    def recover(self) -> list[str]:
+    def recover(self) -> Sequence[str]:
         """`rctl recover`."""
-        with Tree.open() as tree, make(default_state()) as state:
-            return recover(tree, self.host().boot_id, state, 10)
+        with Session(host=self.host()) as session:
+            return session.recover()
 
     def journals(self) -> list[str]:
         """What is left in the folder of open journals."""
@@ -85,60 +83,44 @@ class World(ABC):
         with default_state() as state:
             return [(record.id, record.command) for record in islice(latest(state), 3)]
 
-    def _make(self, tree: Tree, op: Op, _: Record | None) -> None:
-        bare.make(tree, op.names[0]).close()
+    def _make(self, session: Session, op: Op, _: Record | None) -> None:
+        bare.make(session.tree, op.names[0]).close()
 
-    def _set(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        host = self.host()
-        limits = decode(nest(dict(op.pairs)), host)
-        return adjust(tree, dict.fromkeys(tree.match(op.names), limits), host, options(op))
+    def _set(self, session: Session, op: Op, _: Record | None) -> Account:
+        wanted = dict(op.pairs)
+        return session.adjust(dict.fromkeys(op.names, wanted), force=op.force, dry_run=op.dry)
 
-    def _reclaim(self, tree: Tree, op: Op, _: Record | None) -> None:
-        with tree.open_ve(op.names[0]) as ve:
-            shrink.free(ve, 1 << 20, 0.2, lambda _: None)
+    def _reclaim(self, session: Session, op: Op, _: Record | None) -> None:
+        session.reclaim(op.names[0], "1M", deadline=0.2)
 
-    def _reset(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        return alike.reset(tree, tree.match(op.names), op.keys, self.host(), options(op))
+    def _reset(self, session: Session, op: Op, _: Record | None) -> Account:
+        how = Options(force=op.force, dry_run=op.dry, command=str(op))
+        return alike.reset(session.site, session.match(*op.names), op.keys, how)
 
-    def _copy_limits(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        return alike.copy(tree, op.names[0], tree.match(op.names[1:]), self.host(), options(op))
+    def _copy_limits(self, session: Session, op: Op, _: Record | None) -> Account:
+        return session.copy(*op.names, force=op.force, dry_run=op.dry)
 
-    def _rename(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        return alike.rename(tree, *op.names, self.host(), options(op))
+    def _rename(self, session: Session, op: Op, _: Record | None) -> Account:
+        return session.rename(*op.names)
 
-    def _label(self, tree: Tree, op: Op, _: Record | None) -> None:
+    def _label(self, session: Session, op: Op, _: Record | None) -> None:
         pairs = {key: value for key, value in op.pairs if value}
-        alike.label(tree, tree.match(op.names), pairs, [key for key, value in op.pairs if not value])
+        session.label(*op.names, labels=pairs, remove=[key for key, value in op.pairs if not value])
 
-    def _attach(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        limits = Limits(files={"cgroup.freeze": "0"} if op.thaw else {})
-        pids = [self.pids.get(name, 4194303) for name in op.names[1:]]
-        for pid in pids:
-            entering.check(tree, pid, tree.path(op.names[0]))
-        return bare.attach(tree, op.names[0], pids, self.host(), options(op), limits)
+    def _attach(self, session: Session, op: Op, _: Record | None) -> Account:
+        return session.attach(op.names[0], *(self.pids.get(name, 4194303) for name in op.names[1:]), thaw=op.thaw)
 
-    def _rm(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        names = [name for name in tree.match(op.names) if bare.exists(tree, name)]
-        return bare.remove_all(tree, names, self.host(), options(op), op.kill)
+    def _rm(self, session: Session, op: Op, _: Record | None) -> None:
+        session.remove(*op.names, kill=op.kill, dry_run=op.dry)
 
-    def _apply(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        host = self.host()
+    def _apply(self, session: Session, op: Op, _: Record | None) -> Account:
         plain = {name: nest(dict(pairs)) | ({"labels": dict(said)} if said else {}) for name, pairs, said in op.spec}
-        ves = {name: decode(data, host, Ve) for name, data in plain.items()}
-        return many.apply(tree, Spec(ves), host, options(op), prune=op.prune).account
+        spec = Spec({name: decode(data, session.host, Ve) for name, data in plain.items()})
+        return session.apply(spec, prune=op.prune, force=op.force, dry_run=op.dry).account
 
-    def _undo(self, tree: Tree, op: Op, meant: Record | None) -> Account:
-        host = self.host()
-        with default_state() as state:
-            if op.which:
-                if meant is None:
-                    raise NotFoundError("no such adjustment")
-                record = choose.by_id(state, self.ids[meant.number])
-            else:
-                (record,) = choose.newest(state, tree, host.boot_id)
-            return take_back(tree, host, options(op), record, state=state, asked=bool(op.which))
-
-
-def options(op: Op) -> Options:
-    """How to do it."""
-    return Options(10, force=op.force, dry_run=op.dry, command=str(op))
+    def _undo(self, session: Session, op: Op, meant: Record | None) -> Account | None:
+        if op.which and meant is None:
+            raise NotFoundError("no such adjustment")
+        wanted = self.ids[meant.number] if op.which and meant else None
+        (undone,) = session.undo(wanted, force=op.force, dry_run=op.dry)
+        return undone.account

@@ -13,13 +13,23 @@ from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event, Progress, quiet
+from rctl.adjust.site import Site
 from rctl.adjust.state import default_state
+from rctl.adjust.undo import undo as take_back
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree, cgroup2_mount
 from rctl.errors import KernelError, NotAvailableError, RctlError
+from rctl.host import Host
 from rctl.limits import FILES, decode, file_named, nest
 
 MOUNT = Path(cgroup2_mount())
+
+
+def undo(tree: Tree, host: Host, options: Options, wanted: str | None = None) -> Account:
+    """Take one adjustment back: the last one, or the one with an id. Returns its account."""
+    (one,) = take_back(Site(tree, host, default_state()), options, wanted)
+    assert one.account is not None
+    return one.account
 
 
 def counter(text: str, name: str) -> int:

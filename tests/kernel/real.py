@@ -7,18 +7,14 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from rctl.adjust.account import Account
-from rctl.adjust.engine import adjust
 from rctl.adjust.state import default_state, make
+from rctl.api.session import Session
 from rctl.cgroupfs.files import this_host
-from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError
 from rctl.host import Host
-from rctl.limits import decode, nest
 from tests.kernel.conftest import _remove
-from tests.kernel.doing import World, options
+from tests.kernel.doing import World
 from tests.kernel.helpers import enabled
 from tests.kernel.killer import killed_at
 from tests.kernel.model_tree import Group, Machine, Record
@@ -88,30 +84,29 @@ class RealWorld(World):
 
         return killed_at(op.killed, main).killed
 
-    def _fork(self, _: Tree, op: Op, __: Record | None) -> None:
+    def _fork(self, _: Session, op: Op, __: Record | None) -> None:
         if old := self.workers.pop(op.names[0], None):
             self._end(old)
         self.workers[op.names[0]] = sleeper(self.place)
         self.pids[op.names[0]] = self.workers[op.names[0]].pid
 
-    def _mkdir(self, _: Tree, op: Op, __: Record | None) -> None:
+    def _mkdir(self, _: Session, op: Op, __: Record | None) -> None:
         try:
             self._dir(op.names[0]).mkdir()
         except OSError as error:
             raise RctlError(str(error)) from None
 
-    def _outside(self, tree: Tree, op: Op, _: Record | None) -> None:
+    def _outside(self, session: Session, op: Op, _: Record | None) -> None:
         for file, text in op.pairs:
-            (self._dir(tree.path(op.names[0])) / file).write_text(text)
+            (self._dir(session.tree.path(op.names[0])) / file).write_text(text)
 
-    def _shrink(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        path = self._dir(tree.path(op.names[0]))
+    def _shrink(self, session: Session, op: Op, _: Record | None) -> Account:
+        path = self._dir(session.tree.path(op.names[0]))
         swap = (path / "memory.swap.max").read_text().strip()
         worker = filler(path, 12)
         try:
-            limits = decode(nest({"memory.max": "4M"}), this_host())
-            soon = msgspec.structs.replace(options(op), deadline=10 if swap == "max" else 0.2)
-            account = adjust(tree, {op.names[0]: limits}, this_host(), soon)
+            soon = 10 if swap == "max" else 0.2
+            account = session.adjust({op.names[0]: {"memory.max": "4M"}}, deadline=soon, force=op.force, dry_run=op.dry)
             assert worker.alive, f"{op}: the kernel killed for memory"
             return account
         finally:

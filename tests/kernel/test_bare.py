@@ -13,6 +13,8 @@ import pytest
 
 from rctl.adjust.engine import Options
 from rctl.adjust.life import processes
+from rctl.adjust.site import Site
+from rctl.adjust.state import default_state
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
@@ -43,9 +45,9 @@ def test_made_with_limits_or_not_at_all(tree: Tree) -> None:
     host = this_host()
     good, bad = (decode(nest(wanted), host) for wanted in ({"pids.max": 9}, {"files.cgroup.max.depth": "deep"}))
     with refused(KernelError, "cgroup.max.depth"):
-        bare.apply(tree, {"a": good, "b": bad}, host, Options())
+        bare.apply(Site(tree, host, default_state()), {"a": good, "b": bad}, Options())
     assert tree.names() == []
-    made, _ = bare.apply(tree, {"a": good}, host, Options())
+    made, _ = bare.apply(Site(tree, host, default_state()), {"a": good}, Options())
     assert made == ["a"]
     assert Ve(tree, "a").text("pids.max") == "9"
 
@@ -127,11 +129,11 @@ def test_attach_moves_all_or_none(ve: Ve, other: Ve, tree: Tree) -> None:
     first, second = sleeper(other.dir), sleeper(other.dir)
     host = this_host()
     with pytest.raises(NotFoundError, match="there is no such process"):
-        bare.attach(tree, "web1", [first.pid, 2**22 - 1], host, Options())
+        bare.attach(Site(tree, host, default_state()), "web1", [first.pid, 2**22 - 1], Options())
     with pytest.raises(KernelError, match=r"cgroup\.procs"):
-        bare.attach(tree, "web1", [first.pid, second.pid, 2], host, Options())  # a kernel thread
+        bare.attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid, 2], Options())  # a kernel thread
     assert (home(first.pid), home(second.pid)) == (other.path, other.path)
-    bare.attach(tree, "web1", [first.pid, second.pid], host, Options())
+    bare.attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid], Options())
     assert (home(first.pid), home(second.pid)) == (ve.path, ve.path)
 
 
@@ -226,7 +228,7 @@ def test_run_rm_is_for_a_ve_of_its_own(ve: Ve) -> None:
 
 def test_the_first_process_stays_where_it_is(ve: Ve, tree: Tree) -> None:
     with pytest.raises(UsageError, match="first process"):
-        bare.attach(tree, ve.name, [1], this_host(), Options())
+        bare.attach(Site(tree, this_host(), default_state()), ve.name, [1], Options())
 
 
 def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:

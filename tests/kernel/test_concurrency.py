@@ -10,7 +10,8 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.adjust.history import history
 from rctl.adjust.plan import Make
-from rctl.adjust.state import State
+from rctl.adjust.site import Site
+from rctl.adjust.state import State, default_state
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError
@@ -119,7 +120,8 @@ def test_those_who_make_the_same_ve_at_once_get_one_ve_and_all_their_limits(tree
         def main(_: object) -> None:
             for turn in range(5):
                 limits = decode(nest({"pids.max": 100 + number}), this_host())
-                bare.apply(tree, {f"same{turn}": limits}, this_host(), Options(command=str(number)))
+                site = Site(tree, this_host(), default_state())
+                bare.apply(site, {f"same{turn}": limits}, Options(command=str(number)))
 
         return main
 

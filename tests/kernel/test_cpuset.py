@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, KernelError, RctlError, UsageError
 from rctl.host import Host
 from rctl.units import Ranges
-from tests.kernel.helpers import MOUNT, Ve, lacks, refused, set_all
+from tests.kernel.helpers import MOUNT, Ve, lacks, refused, set_all, undo
 from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
 
@@ -136,14 +135,14 @@ def test_list_emptied_with_tasks_becomes_all_of_the_parents(ve: Ve, tree: Tree, 
     assert Ranges.parse(ve.text("cpuset.cpus")).numbers == host.cpus
     assert "under tasks it cannot be empty" in account.notes[0]
     assert os.sched_getaffinity(worker.pid) == set(host.cpus)
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert ve.text("cpuset.cpus") == "0"
 
 
 def test_undo_of_the_first_list_of_a_ve_with_tasks(ve: Ve, tree: Tree, host: Host) -> None:
     worker = sleeper(ve.dir)
     ve.set({"cpuset.cpus": 0})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert os.sched_getaffinity(worker.pid) == set(host.cpus)
 
 
@@ -161,7 +160,7 @@ def test_undo_of_a_cpuset_while_a_cpu_is_offline(ve: Ve, tree: Tree, host: Host,
     (ve.dir.parent / "cgroup.subtree_control").write_text("+cpuset")  # enabled before, so that it stays
     worker = sleeper(ve.dir)
     ve.set({"cpuset.cpus": host.cpus[0]})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     offline.write_text("1")
     assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
     assert os.sched_getaffinity(worker.pid) == set(host.cpus)
@@ -177,9 +176,9 @@ def test_undo_of_a_cpuset_while_a_partition_holds_a_cpu(ve: Ve, other: Ve, tree:
         (other.dir / file).write_text(text)
     says = f"^cpuset.cpus: cannot be emptied on {ve.path} .* the partition of {other.path}"
     with refused(BusyError, says, ve, other):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
     (other.dir / "cpuset.cpus.partition").write_text("member")
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
 
 
@@ -227,7 +226,7 @@ def test_partition_that_had_lost_its_cpus_is_put_back(ve: Ve, tree: Tree, host: 
     invalid = below.text("cpuset.cpus.partition")
     assert invalid.startswith("root invalid (")
     below.set({"cpuset.partition": "member", "pids.max": 5})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert below.text("cpuset.cpus.partition") == invalid
 
 

@@ -9,12 +9,11 @@ import pytest
 
 from rctl.adjust.engine import Options
 from rctl.adjust.state import State
-from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.doctor import diagnose
 from rctl.errors import BusyError, NotAvailableError
 from rctl.host import Host
-from tests.kernel.helpers import MOUNT, Ve, enabled, refused
+from tests.kernel.helpers import MOUNT, Ve, enabled, refused, undo
 from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
 
@@ -106,12 +105,12 @@ def test_undo_takes_an_enabled_controller_back(ve: Ve, tree: Tree, host: Host) -
     sleeper(ve.dir)
     ve.set({"pids.max": 64, "cpuset.cpus": 0, "io.weight": 50, "hugetlb.2MB": "2M"})
     assert len(enabled(ve.dir.parent)) > len(before)
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert enabled(ve.dir.parent) == before
 
 
 def test_undo_leaves_a_controller_that_another_ve_uses(ve: Ve, other: Ve, tree: Tree, host: Host) -> None:
     ve.set({"pids.max": 64, "hugetlb.2MB": "2M"})
     (other.dir / "hugetlb.2MB.max").write_text(str(4 << 20))
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert (other.text("hugetlb.2MB.max"), other.has("pids.max")) == (str(4 << 20), False)

@@ -7,11 +7,10 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.adjust.history import history
 from rctl.adjust.state import State
-from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
 from rctl.host import Host
-from tests.kernel.helpers import Ve, refused, set_all
+from tests.kernel.helpers import Ve, refused, set_all, undo
 from tests.kernel.workload import MIB, filler, sleeper
 
 FIRST = {"memory.max": "200M", "memory.low": "10M", "cpu.max": 0.5, "cpu.weight": 50, "pids.max": 100, "io.weight": 40}
@@ -25,7 +24,7 @@ def test_every_adjustment_is_taken_back_in_turn(ve: Ve, other: Ve, tree: Tree, h
         states.append((ve.snapshot(), other.snapshot()))
         set_all(tree, {ve: wanted, other: wanted})
     for before in reversed(states):
-        account = undo(tree, host, Options(), None)
+        account = undo(tree, host, Options())
         assert {outcome.status for outcome in account.outcomes} == {"changed"}
         now = (ve.snapshot(), other.snapshot())
         assert all(text == now[n][name] for n in (0, 1) for name, text in before[n].items() if name != "parent")
@@ -36,7 +35,7 @@ def test_undo_of_idle_brings_back_the_weight(ve: Ve, tree: Tree, host: Host) -> 
         return  # refused here: test_cpu.py
     ve.set({"cpu.weight": 300})
     ve.set({"cpu.weight": "idle"})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert (ve.text("cpu.idle"), ve.text("cpu.weight")) == ("0", "300")
 
 
@@ -46,24 +45,24 @@ def test_undo_of_a_weight_brings_back_idle(ve: Ve, tree: Tree, host: Host) -> No
     ve.set({"cpu.weight": "idle"})
     before = ve.snapshot()
     ve.set({"cpu.weight": 300})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert ve.snapshot() == before
 
 
 def test_undo_of_a_disk_limit_removes_its_line(ve: Ve, rawdisk: Path, tree: Tree, host: Host) -> None:
     ve.set({"io.max": f"{rawdisk} rbps=1M"})
     ve.set({"io.max": f"{rawdisk} wiops=10"})
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert ve.text("io.max").endswith("rbps=1000000 wbps=max riops=max wiops=max")
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert not ve.has("io.max") or ve.text("io.max") == ""
 
 
 def test_nothing_is_taken_back_twice(ve: Ve, tree: Tree, host: Host, state: State) -> None:
     ve.set(FIRST)
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     with refused(NotFoundError, "nothing left to undo", ve):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
     first = history(state)[0].id
     with refused(NotFoundError, f"{first}: no such adjustment, or it was undone already", ve):
         undo(tree, host, Options(), first)
@@ -74,7 +73,7 @@ def test_change_since_is_not_overwritten_unless_forced(ve: Ve, tree: Tree, host:
     ve.set({"pids.max": 200, "cpu.weight": 70})
     (ve.dir / "pids.max").write_text("300")
     with refused(RctlError, f"^pids.max: on {ve.path} is 300 by now, and was 200 after that adjustment", ve):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
     undo(tree, host, Options(force=True), None)
     assert (ve.text("pids.max"), ve.text("cpu.weight")) == ("100", "50")
 
@@ -115,13 +114,13 @@ def test_undo_for_a_ve_made_again_is_refused(ve: Ve, tree: Tree, host: Host) -> 
     with refused(GoneError, f"^{account.id}: its VEs were removed", ve):
         undo(tree, host, Options(), account.id)
     with refused(NotFoundError, "nothing left to undo", ve):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
 
 
 def test_undo_of_two_ves_of_which_one_is_gone(ve: Ve, other: Ve, tree: Tree, host: Host) -> None:
     set_all(tree, {ve: {"pids.max": 10}, other: {"pids.max": 20}})
     other.dir.rmdir()
-    account = undo(tree, host, Options(), None)
+    account = undo(tree, host, Options())
     assert ve.unset("pids.max")
     assert account.notes == (f"{other.path}: was removed; there is nothing to undo there",)
 
@@ -132,7 +131,7 @@ def test_undo_of_what_is_as_before_already_comes_to_the_one_before(ve: Ve, tree:
     ve.set({"cpu.weight": 50})
     (ve.dir / "cpu.weight").write_text("100")
     assert undo(tree, host, Options(force=True), None).id is None
-    undo(tree, host, Options(), None)
+    undo(tree, host, Options())
     assert ve.unset("pids.max")
 
 
@@ -151,7 +150,7 @@ def test_undo_never_takes_back_an_older_adjustment_in_place_of_one_whose_ve_is_g
     gone = other.set({"pids.max": 20})
     other.dir.rmdir()
     with refused(GoneError, f"the last adjustment, {gone.id} .* use: rctl undo {first.id}$", ve):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
     undo(tree, host, Options(), first.id)
     assert ve.unset("pids.max")
 
@@ -160,7 +159,7 @@ def test_undo_neither_freezes_nor_thaws_by_surprise(ve: Ve, tree: Tree, host: Ho
     worker = sleeper(ve.dir)
     frozen = ve.set({"files.cgroup.freeze": 1})
     with refused(RctlError, f"{frozen.id} .* only froze or thawed", ve):
-        undo(tree, host, Options(), None)
+        undo(tree, host, Options())
     assert ve.text("cgroup.freeze") == "1"
     undo(tree, host, Options(), frozen.id)
     assert ve.text("cgroup.freeze") == "0"

@@ -31,7 +31,6 @@ WRONG = [
     ("bench frob", "frob"),
     ("schema x", "x"),
     ("doctor x", "x"),
-    ("history x", "x"),
     ("recover x", "x"),
     # limits as words
     ("set web1", "no limit given"),

@@ -25,6 +25,7 @@ from rctl.adjust.history import history
 from rctl.adjust.journal import left_open, unwritten
 from rctl.adjust.plan import Reclaim, Set, Step
 from rctl.adjust.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state import State, make
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
@@ -409,7 +410,7 @@ def test_undo_goes_back_step_by_step_to_exactly_what_was(k: FakeKernel, several:
                 continue
         for before in reversed(states):
             try:
-                undo(tree, k.host, Options(deadline=0.05), None, state=state)
+                undo(Site(tree, k.host, state), Options(deadline=0.05))
             except ShrinkError:
                 return
             assert k.limits() == before

@@ -16,6 +16,7 @@ from rctl.adjust.history import latest
 from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Make, Remove, Start
 from rctl.adjust.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state import State, make
 from rctl.adjust.undo import take_back, undo
 from rctl.cgroupfs.cgroup import Cgroup
@@ -231,7 +232,7 @@ def test_undo_removes_what_was_made_when_it_is_empty_and_else_says_that_it_stays
         make(state)
         run(tree, kernel, state, Around(make=tuple(WANTED)))
         kernel.make("/rctl-new1", enable=False, procs=(99,))
-        account = undo(tree, kernel.host, Options(), None, state=state)
+        account = undo(Site(tree, kernel.host, state), Options())[0].account
         assert "new1: stays, for it has processes or cgroups inside. See rctl rm --kill" in account.notes
         assert kernel.get("/rctl-new1", "memory.max") == "max"
         assert "rctl-new2" not in kernel.root.children
@@ -281,8 +282,9 @@ def test_a_ve_that_is_filled_before_it_goes_keeps_its_limits_and_controllers() -
 
         with kernel.installed() as tree:
             kernel.broken = fill
-            notes = undo(tree, kernel.host, Options(deadline=0.05), None, state=state).notes
-            assert any("it stays" in note for note in notes)
+            (one,) = undo(Site(tree, kernel.host, state), Options(deadline=0.05))
+            assert one.account is not None
+            assert any("it stays" in note for note in one.account.notes)
             assert kernel.get("/rctl-new", "pids.max") == "5"
 
 

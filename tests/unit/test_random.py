@@ -17,6 +17,7 @@ import pytest
 from rctl.adjust import life
 from rctl.adjust.account import Account
 from rctl.adjust.state import default_state, make
+from rctl.api.session import Session
 from rctl.cgroupfs import devices, labels
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, RctlError
@@ -103,27 +104,27 @@ class FakeWorld(World):
                 os.unlink(f"{default_state().journals}/{name}")
         return killed
 
-    def _fork(self, _: Tree, op: Op, __: Record | None) -> None:
+    def _fork(self, _: Session, op: Op, __: Record | None) -> None:
         for node in self.kernel.root.family():
             node.procs.discard(self.pids.get(op.names[0], 0))
         self.pids[op.names[0]] = next(self.numbers)
         self.kernel.root.procs.add(self.pids[op.names[0]])
 
-    def _mkdir(self, _: Tree, op: Op, __: Record | None) -> None:
+    def _mkdir(self, _: Session, op: Op, __: Record | None) -> None:
         above = op.names[0].rpartition("/")[0]
         if above not in self.names() or op.names[0] in self.names():
             raise RctlError(f"{op.names[0]}: cannot be made")
         self.kernel.make(op.names[0], enable=False)
 
-    def _outside(self, tree: Tree, op: Op, _: Record | None) -> None:
+    def _outside(self, session: Session, op: Op, _: Record | None) -> None:
         for file, text in op.pairs:
-            self.kernel.put(tree.path(op.names[0]), file, text)
+            self.kernel.put(session.tree.path(op.names[0]), file, text)
 
-    def _shrink(self, tree: Tree, op: Op, _: Record | None) -> Account:
-        node = self.kernel.node(tree.path(op.names[0]))
+    def _shrink(self, session: Session, op: Op, _: Record | None) -> Account:
+        node = self.kernel.node(session.tree.path(op.names[0]))
         node.anon = 12 << 20
         try:
-            return self._set(tree, Op("set", op.names, (("memory.max", "4M"),)), None)
+            return self._set(session, Op("set", op.names, (("memory.max", "4M"),)), None)
         finally:
             node.anon = node.swapped = 0
 

@@ -18,6 +18,7 @@ from rctl.adjust.journal import ForeignError, Journal, left_open, new_id, peek
 from rctl.adjust.plan import Enable, Reclaim, Set
 from rctl.adjust.record import VERSION, Record, decode, encode
 from rctl.adjust.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state import State, make
 from rctl.adjust.undo import undo
 from rctl.errors import RctlError, RollbackError
@@ -160,7 +161,7 @@ def test_a_planted_line_of_the_history_with(what: str, state: State) -> None:
     assert [record.id for record in latest(state, refused)] == ["b", ID]
     assert len(refused) == (1 if BAD[what] else 0)
     with kernel.installed() as tree, pytest.raises(RctlError, match="nothing left to undo"):
-        undo(tree, kernel.host, Options(), None, state=state)
+        undo(Site(tree, kernel.host, state), Options())
 
 
 @settings(max_examples=200)

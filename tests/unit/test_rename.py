@@ -8,6 +8,7 @@ import pytest
 
 from rctl.adjust.engine import Options
 from rctl.adjust.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state import default_state, make
 from rctl.ve import alike
 from tests.unit.fake_kernel import BOOT, CRASH, Crash, FakeKernel, state_folder
@@ -29,7 +30,7 @@ def rename(fault: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[World, W
             make(default_state())
             kernel.faults = {} if fault is None else {fault: CRASH}
             with suppress(Crash):
-                alike.rename(tree, "web2", "web3", kernel.host, Options(command="rename"))
+                alike.rename(Site(tree, kernel.host, default_state()), "web2", "web3", Options(command="rename"))
             done = len(kernel.operations)
         kernel.wake()
         with kernel.installed() as tree:

@@ -15,6 +15,7 @@ from rctl.adjust.choose import newest, newest_of, undoable
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
 from rctl.adjust.plan import Enable
+from rctl.adjust.site import Site
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
@@ -39,7 +40,8 @@ class Bench:
         return adjust(self.tree, {name: asked}, self.kernel.host, Options(deadline=0.1), state=self.state)
 
     def undo(self, wanted: str | None = None, **options: Any) -> Account:
-        return undo(self.tree, self.kernel.host, Options(deadline=0.1, **options), wanted, state=self.state)
+        (one,) = undo(Site(self.tree, self.kernel.host, self.state), Options(deadline=0.1, **options), wanted)
+        return one.account
 
     def get(self, file: str) -> str:
         return self.kernel.get("/rctl-web1", file)
@@ -170,7 +172,7 @@ def test_undo_of_one_ve_does_not_reach_other_ves(bench: Bench) -> None:
 
 def test_undo_neither_freezes_nor_thaws_by_surprise(bench: Bench) -> None:
     frozen = bench.set({"files.cgroup.freeze": 1}).id
-    with pytest.raises(RctlError, match=rf"{frozen} .* only froze or thawed, .*: rctl undo {frozen}$"):
+    with pytest.raises(RctlError, match=rf"{frozen} .* only froze or thawed, .*: rctl undo {frozen}\n"):
         bench.undo()
     mixed = bench.set({"files.cgroup.freeze": 0, "pids.max": 5}).id
     account = bench.undo()
@@ -275,7 +277,7 @@ def test_what_was_done_before_the_last_boot_cannot_be_undone(bench: Bench) -> No
     bench.set({"pids.max": 50})
     rebooted = Host({"/proc/sys/kernel/random/boot_id": "later"}.__getitem__)
     with pytest.raises(UsageError, match="before the last boot"):
-        undo(bench.tree, rebooted, Options(), None, state=bench.state)
+        undo(Site(bench.tree, rebooted, bench.state), Options())
 
 
 def test_a_dry_run_of_undo_shows_it_and_leaves_it_to_be_undone(bench: Bench) -> None:

@@ -135,7 +135,7 @@ def test_an_option_of_another_tool_is_answered_with_the_one_to_write(shell: Shel
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("history web1", "web1: rctl history takes no such word. Leave it out. See rctl history --help"),
+        ("recover web1", "web1: rctl recover takes no such word. Leave it out. See rctl recover --help"),
         ("history --last 0", "--last: 0 is out of range 1..1000000."),
         ("bench overhead --rounds 0", "--rounds: 0 is out of range 1..100."),
         ("undo --last 0", "--last: 0 is out of range 1..1000."),
@@ -151,7 +151,7 @@ def test_an_option_of_another_tool_is_answered_with_the_one_to_write(shell: Shel
         ("bench overhead --rounds 1_0", "--rounds: '1_0' is no whole number."),
         ("bench exporter --ves 1_0,\u0661", "--ves '1_0,\u0661': not numbers. Write them with commas: 1,100,1000"),
         ("exporter serve --kept-fds 1_0", "--kept-fds: '1_0' is no whole number."),
-        ("get web1", "KEY is missing. See rctl get --help"),
+        ("reset web1", "KEY is missing. See rctl reset --help"),
         ("completion", "Write bash or zsh or fish."),
     ],
 )

@@ -7,27 +7,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
-from .adjust.account import Account
-from .adjust.engine import Options, adjust
-from .cgroupfs.files import this_host
-from .cgroupfs.tree import Tree
-from .errors import UsageError
-from .groups import Limited
-from .limits import Limits, decode, nest
-from .sample import Sample
-from .sample import read as read_sample
+from ..adjust.account import Account
+from ..adjust.engine import Options, adjust
+from ..errors import UsageError
+from ..groups import Limited
+from ..limits import Limits
+from ..sample import Sample
+from ..sample import read as read_sample
+from .session import Session
 
 
 class VE(Limited):
     """One VE, held open. Setting an attribute is a transaction of its own. Use as a context manager, or ``close()``."""
 
-    __slots__ = ("_tree", "cgroup", "name", "options")
+    __slots__ = ("_owned", "cgroup", "name", "options", "session")
 
-    def __init__(self, tree: Tree, name: str, options: Options) -> None:
-        self.name = name
+    def __init__(self, session: Session, name: str, options: Options, *, owned: bool = False) -> None:
+        """``owned``: the session is this VE's alone, and closed with it."""
+        self.name = session.tree.name(session.tree.path(name))
         self.options = options
-        self._tree = tree
-        self.cgroup = tree.open_ve(name)
+        self.session = session
+        self._owned = owned
+        self.cgroup = session.tree.open_ve(self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +45,8 @@ class VE(Limited):
     def close(self) -> None:
         """Let go of the VE. The VE itself goes on."""
         self.cgroup.close()
-        self._tree.root.close()
+        if self._owned:
+            self.session.close()
 
     def ask(self, key: str, value: Any) -> None:
         """Set one limit by its key, now. Raises RctlError; nothing is changed then."""
@@ -52,9 +54,7 @@ class VE(Limited):
 
     def set(self, limits: Mapping[str, Any] | Limits) -> Account:
         """Set limits, by dotted key or as ``Limits``, as one transaction. Raises RctlError; nothing is changed then."""
-        host = this_host()
-        wanted = limits if isinstance(limits, Limits) else decode(nest(_plain(limits)), host)
-        return adjust(self._tree, {self.name: wanted}, host, self.options, inodes={self.name: self.cgroup.ino})
+        return _adjusted(self.session, {self: limits}, self.options)
 
     @contextmanager
     def adjust(self) -> Iterator[Adjustment]:
@@ -95,24 +95,22 @@ def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjust
             raise UsageError(f"transaction: {ve.name} given twice. Give each VE once")
     targets = tuple(Adjustment(ve) for ve in ves)
     yield targets
-    host = this_host()
-    limits = {target.ve.name: decode(nest(_plain(target.asked)), host) for target in targets if target.asked}
-    inodes = {ve.name: ve.cgroup.ino for ve in ves}
-    adjust(ves[0]._tree, limits, host, options, inodes=inodes)
+    _adjusted(ves[0].session, {target.ve: target.asked for target in targets if target.asked}, options)
+
+
+def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], options: Options) -> Account:
+    """Set limits of the very cgroups that are open, whatever has their names by now."""
+    site = session.site
+    limits = {ve.name: session.typed(wanted) for ve, wanted in asked.items()}
+    inodes = {ve.name: ve.cgroup.ino for ve in asked}
+    return adjust(site.tree, limits, site.host, options, site.progress, site.state, inodes)
 
 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)
     """Open a VE by name, or any cgroup by its path with a leading slash. Raises NotFoundError, NotAvailableError."""
-    tree = Tree.open()
+    session = Session()
     try:
-        return VE(tree, tree.name(tree.path(name)), options)
+        return VE(session, name, options, owned=True)
     except BaseException:
-        tree.root.close()
+        session.close()
         raise
-
-
-def _plain(value: Any) -> Any:
-    """Values as text or numbers, at every depth, so that MAX and quantities read as what they print."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return value if isinstance(value, str | int | float | list) else str(value)

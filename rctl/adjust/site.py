@@ -1,0 +1,24 @@
+"""Where adjustments happen: one host, as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..cgroupfs.tree import Tree
+from ..host import Host
+from .progress import Progress, quiet
+from .state import State
+
+
+class Site(NamedTuple):
+    """The cgroups, the host's facts, rctl's own folders, and who hears of what is done.
+
+    ``progress`` hears of each step, ``tell`` hears notes for people, one line each.
+    """
+
+    tree: Tree
+    host: Host
+    state: State
+    progress: Progress = quiet
+    tell: Callable[[str], object] = len

@@ -1,0 +1,428 @@
+"""The front door: one object that does, on one host, all that rctl can.
+
+    import rctl
+
+    with rctl.session() as s:
+        s.adjust({"web*": {"memory.max": "2G"}, "db": {"cpu.max": 1.5}})
+        for row in s.list():
+            print(row.name, row.memory)
+        s.undo()
+
+Each verb of the command line parses, calls one method of a Session, and prints. Where a method takes several VEs, their
+names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from ..adjust.progress import Progress, quiet
+from ..errors import NotAvailableError, UsageError
+
+if TYPE_CHECKING:
+    from ..adjust.account import Account
+    from ..adjust.record import Record
+    from ..adjust.site import Site
+    from ..adjust.state import State
+    from ..adjust.undo import Undone
+    from ..adjust.wish import Options
+    from ..cgroupfs.tree import Tree
+    from ..doctor import Check
+    from ..host import Host
+    from ..limits import Limits
+    from ..sample import Sample
+    from ..sample.overview import Row
+    from ..sample.view import View
+    from ..spec import Spec
+    from ..ve.many import Result
+    from ..ve.processes import Process
+    from ..ve.reclaimed import Reclaimed
+    from ..ve.removed import Removal
+    from ..ve.running import Ran
+    from .ve import VE
+
+Asked = Mapping[str, Any]
+"""Limits of one VE by dotted key (``{"memory.max": "2G", "cpu.max": 1.5}``), or nested as in a spec."""
+_FREEZE = {"files": {"cgroup.freeze": "1"}}
+_THAW = {"files": {"cgroup.freeze": "0"}}
+
+
+class Session:
+    """rctl on one host. Use it as a context manager, or call ``close()``.
+
+    It opens nothing until that is needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts, the
+    state folders (``RCTL_STATE``).
+
+    Methods that change something share these parameters, where they make sense:
+
+    - ``deadline``: seconds for memory to be freed, or for processes to end;
+    - ``wait``: seconds to wait for other adjustments of the same VEs;
+    - ``force``: let the kernel kill, and overwrite what was changed since;
+    - ``dry_run``: plan, and change nothing.
+
+    They raise RctlError, and nothing is changed then. RctlError's own ``account`` tells how far each VE came.
+    RollbackError alone means that something could not be put back.
+    """
+
+    def __init__(
+        self,
+        *,
+        command: str = "",
+        progress: Progress = quiet,
+        tell: Callable[[str], object] = len,
+        tree: Tree | None = None,
+        host: Host | None = None,
+        state: State | None = None,
+    ) -> None:
+        """``command``: what the history calls the adjustments of this session; unset: "from Python".
+
+        ``progress`` hears of each step of an adjustment. ``tell`` hears notes for people, one line each; unset: nobody.
+        ``tree``, ``host``, ``state``: unset, those of this host. Whoever gives a tree closes it.
+        """
+        self.command, self.progress, self.tell = command, progress, tell
+        self._owns_tree = tree is None
+        given = {"tree": tree, "host": host, "state": state}
+        self.__dict__.update({name: value for name, value in given.items() if value is not None})
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The cgroup2 mount, and rctl's place in it. Raises NotAvailableError where there is none."""
+        from ..cgroupfs.tree import Tree
+
+        return Tree.open()
+
+    @cached_property
+    def host(self) -> Host:
+        """The host's facts; each is read when it is first needed."""
+        from ..cgroupfs.files import this_host
+
+        return this_host()
+
+    @cached_property
+    def state(self) -> State:
+        """Where locks, journals and the history lie."""
+        from ..adjust.state import default_state
+
+        return default_state()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the mount and the folders. VEs go on; the session opens again what it needs."""
+        if self._owns_tree and (tree := self.__dict__.pop("tree", None)) is not None:
+            tree.root.close()
+        if (state := self.__dict__.get("state")) is not None:
+            state.close()
+
+    # What is there.
+
+    def doctor(self) -> Sequence[Check]:
+        """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too."""
+        from ..doctor import diagnose
+
+        try:
+            return diagnose(self.tree, state=self.state)
+        except NotAvailableError as error:
+            return diagnose(None, state=self.state, problem=str(error))
+
+    def match(self, *patterns: str) -> Sequence[str]:
+        """The names of VEs, each once; of all of rctl's own when no pattern is given.
+
+        A cgroup whose name cannot be printed is left out, and told. Raises NotFoundError for a pattern that matches
+        nothing.
+        """
+        return self.tree.match(patterns, self.tell) if patterns else self.tree.names()
+
+    def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
+        """VEs at a glance. ``everything``: other cgroups with processes, too; patterns then match whole paths."""
+        from ..sample import overview
+
+        if everything:
+            return overview.everything(self.tree, patterns)
+        return [*overview.rows(self.tree, self.match(*patterns), patterns)]
+
+    def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
+        """All that can be told of VEs: use, limits, what binds them, the room left.
+
+        ``interval``: watch for so many seconds, and tell rates, too.
+        """
+        from ..sample.levels import host_file
+        from ..sample.view import views
+
+        return views(self.tree, self.match(*patterns), host_file, interval)
+
+    def sample(self, *patterns: str) -> Mapping[str, Sample]:
+        """What VEs use, wait for and were refused now, by name."""
+        from ..sample import read
+
+        found = {}
+        for name in self.match(*patterns):
+            with self.tree.open_ve(name) as ve:
+                found[name] = read(ve, name)
+        return found
+
+    def get(self, name: str, *keys: str) -> Mapping[str, Sequence[str]]:
+        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device."""
+        from ..ve import alike
+
+        return alike.get(self.tree, name, keys)
+
+    def ps(self, *patterns: str) -> Sequence[Process]:
+        """The processes of VEs and of the cgroups below them."""
+        from ..ve.processes import listing
+
+        return listing(self.tree, self.match(*patterns))
+
+    def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
+        """VEs with limits and labels as a spec (TOML text), and notes on what a spec cannot say."""
+        from ..ve import alike
+
+        return alike.spec(self.tree, self.match(*patterns))
+
+    def open(self, name: str) -> VE:
+        """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""
+        from ..adjust.wish import Options
+        from .ve import VE
+
+        return VE(self, name, Options(command=self.command))
+
+    # Limits.
+
+    def adjust(
+        self,
+        limits: Mapping[str, Asked | Limits],
+        *,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Account:
+        """Set limits of VEs, by name or pattern, as one transaction.
+
+        A limit that is not named stays as it is. ``max`` is no limit, ``default`` is what a new VE has.
+        """
+        from ..adjust.engine import adjust
+
+        once = {id(wanted): self.typed(wanted) for wanted in limits.values()}
+        asked: dict[str, Limits] = {}
+        for pattern, wanted in limits.items():
+            typed = once[id(wanted)]
+            for name in self.match(pattern):
+                if asked.setdefault(name, typed) != typed:
+                    raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
+        how = self._options(deadline, wait, force, dry_run)
+        return adjust(self.tree, asked, self.host, how, self.progress, self.state)
+
+    def reset(
+        self,
+        pattern: str,
+        *keys: str,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Account:
+        """Set limits of VEs, by key, back to what a new VE has, as one transaction."""
+        from ..ve import alike
+
+        return alike.reset(self.site, self.match(pattern), keys, self._options(deadline, wait, force, dry_run))
+
+    def copy(
+        self,
+        name: str,
+        *patterns: str,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Account:
+        """Give VEs the limits of the one with this ``name``, as one transaction."""
+        from ..ve import alike
+
+        return alike.copy(self.site, name, self.match(*patterns), self._options(deadline, wait, force, dry_run))
+
+    def apply(
+        self,
+        spec: str | Spec,
+        *,
+        prune: bool = False,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Result:
+        """Make VEs as a spec says, as one transaction: missing ones are made, only differences are written.
+
+        ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; when one
+        of these has processes, nothing is done (BusyError).
+        """
+        from ..spec import load, naming_file
+        from ..ve import many
+
+        how = self._options(deadline, wait, force, dry_run)
+        found = load(spec, self.host) if isinstance(spec, str) else spec
+        with naming_file(spec):
+            return many.apply(self.site, found, how, prune=prune)
+
+    def diff(self, spec: str | Spec, *, prune: bool = False) -> Result:
+        """What ``apply`` would do. Changes nothing."""
+        return self.apply(spec, prune=prune, dry_run=True)
+
+    def freeze(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
+        """Stop all processes of VEs where they are, all VEs or none. Waits until they stand still."""
+        return self.adjust({pattern: _FREEZE for pattern in patterns}, deadline=deadline, wait=wait)  # noqa: C420
+
+    def thaw(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
+        """Let the processes of frozen VEs go on, all VEs or none."""
+        return self.adjust({pattern: _THAW for pattern in patterns}, deadline=deadline, wait=wait)  # noqa: C420
+
+    def reclaim(
+        self, name: str, size: int | str, *, swappiness: int | None = None, deadline: float = 10.0
+    ) -> Reclaimed:
+        """Free memory of a VE now: no limit changes, nothing is killed. ``size``: bytes, or text such as ``512M``.
+
+        ``swappiness``: 0 takes file cache alone, 200 swaps first; unset: as ``vm.swappiness``.
+        """
+        from ..ve.reclaimed import reclaim
+
+        return reclaim(self.site, name, size, deadline, swappiness)
+
+    # VEs and their processes.
+
+    def run(
+        self,
+        name: str,
+        command: Sequence[str],
+        limits: Asked | Limits | None = None,
+        *,
+        become: bool = False,
+        detach: bool = False,
+        remove: bool = False,
+        lean: bool = False,
+        thaw: bool = False,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+    ) -> Ran:
+        """Run a command in a VE, which is made when it is not there, and wait for its end.
+
+        ``become``: this process becomes the command instead. ``detach``: do not wait. ``remove``: the VE goes when the
+        command has ended. ``lean``: without pressure accounting. ``thaw``: let a frozen VE go on first.
+        """
+        from ..ve.running import run
+
+        how = self._options(deadline, wait)
+        return run(
+            self.site, name, command, self.typed(limits or {}, thaw=thaw), how,
+            become=become, detach=detach, remove=remove, without_pressure=lean,
+        )  # fmt: skip
+
+    def attach(self, name: str, *pids: int, thaw: bool = False, deadline: float = 10.0, wait: float = 30.0) -> Account:
+        """Move processes into a VE, which is made when it is not there. All of them, or none.
+
+        Memory that they have stays charged to where it was. ``thaw``: let a frozen VE go on first.
+        """
+        from ..ve import bare
+
+        return bare.attach(self.site, name, pids, self._options(deadline, wait), self.typed({}, thaw=thaw))
+
+    def remove(
+        self, *patterns: str, kill: bool = False, deadline: float = 10.0, wait: float = 30.0, dry_run: bool = False
+    ) -> Removal:
+        """Remove VEs, as one transaction. ``kill``: end their processes first; else one that has some keeps all."""
+        from ..ve.removed import remove
+
+        how = self._options(deadline, wait, dry_run=dry_run)
+        return remove(self.site, self.tree.match(patterns, self.tell), how, kill=kill)
+
+    def rename(self, name: str, new: str) -> Account:
+        """Give an empty VE another name. One with processes keeps its name (BusyError)."""
+        from ..ve import alike
+
+        return alike.rename(self.site, name, new, self._options())
+
+    def label(
+        self, *patterns: str, labels: Mapping[str, str] = {}, remove: Sequence[str] = ()
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Set and remove labels of VEs, all or nothing. Returns all labels of each."""
+        from ..ve import alike
+
+        return alike.label(self.tree, self.tree.match(patterns, self.tell), labels, remove)
+
+    def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
+        """Send a signal to all processes of VEs. Returns how many got it, by VE."""
+        from ..ve.processes import send
+
+        return send(self.tree, self.tree.match(patterns, self.tell), signal)
+
+    # What was done.
+
+    def history(self, last: int | None = None) -> Sequence[Record]:
+        """Adjustments, newest first. ``last``: so many at most. Lines that are no record of rctl are told."""
+        from ..adjust.history import newest
+
+        return newest(self.state, last, self.tell)
+
+    def undo(
+        self,
+        id: str | None = None,  # noqa: A002 (the word that the history uses)
+        *,
+        ve: str | None = None,
+        last: int = 1,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+        each: Callable[[Undone], object] = id,
+    ) -> Sequence[Undone]:
+        """Take back the last adjustment; the ``last`` so many; those of one VE (``ve``); or the one with an ``id``.
+
+        A limit that was changed since is not overwritten, unless ``force``. ``each`` hears of one when it is done.
+        """
+        from ..adjust.undo import undo
+
+        how = self._options(deadline, wait, force, dry_run)
+        return undo(self.site, how, id, ve=ve, last=last, each=each)
+
+    def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
+        """Settle adjustments that a crash left open: forward when all had been written, else back. Tells which."""
+        from ..adjust.recover import recover
+        from ..adjust.state import make
+
+        return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait)
+
+    @property
+    def site(self) -> Site:
+        """What the rooms below work on."""
+        from ..adjust.site import Site
+
+        return Site(self.tree, self.host, self.state, self.progress, self.tell)
+
+    def _options(
+        self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
+    ) -> Options:
+        from ..adjust.wish import Options
+
+        return Options(deadline, wait, force, dry_run, self.command)
+
+    def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
+        """Limits of one VE as types, checked. ``thaw``: and let it go on when it is frozen. Raises UsageError."""
+        from ..limits import Limits, decode, nest, plain
+
+        if isinstance(limits, Limits):
+            return limits
+        nested = nest(plain(limits))
+        if thaw:
+            nested["files"] = nested.get("files", {}) | _THAW["files"]
+        found: Limits = decode(nested, self.host)
+        return found
+
+
+session = Session
+"""``rctl.session()``: a Session."""

@@ -1,0 +1,152 @@
+"""The front door: a Session does all that the command line can, and the command line does nothing without it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import rctl
+from rctl.cli.app import app
+from rctl.cli.flags import LIMIT_FLAGS
+from rctl.errors import BusyError, NotFoundError, UsageError
+from tests.unit.shell import Shell
+
+METHOD = {"ls": "list", "set": "adjust", "rm": "remove"}
+"""Verbs whose method has another name: ``list`` is Python's word, ``set`` its type, ``rm`` the shell's."""
+NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema"}
+"""What needs no session: pages about rctl itself, and two features with verbs of their own."""
+SHOWN = {"help", "json", "quiet", "exit_code"}
+"""Options about what is printed, and the exit status."""
+PARAMETER = {
+    ("attach", "pids"): "pids",
+    ("kill", "names"): "patterns",
+    ("ls", "patterns"): "patterns",
+    ("label", "labelled"): "patterns",
+    ("rename", "name"): "name",
+    ("set", "words"): "limits",
+    ("run", "limit"): "limits",
+    ("reset", "name"): "pattern",
+    ("undo", "adjustment"): "id",
+    ("apply", "file"): "spec",
+    ("diff", "file"): "spec",
+    ("copy", "names"): "patterns",
+}
+"""What a verb's parameter is called as a method's, where that differs."""
+
+VERBS = [name for name in get_command(app).commands if name not in NO_METHOD]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_is_a_method_with_the_same_parameters(verb: str) -> None:
+    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    method = inspect.signature(getattr(rctl.Session, METHOD.get(verb, verb))).parameters
+    asked = {parameter.name for parameter in command.params} - SHOWN - set(LIMIT_FLAGS)
+    told = {PARAMETER.get((verb, name), "patterns" if name == "names" else name) for name in asked}
+    assert told <= set(method)
+    if set(LIMIT_FLAGS) <= {parameter.name for parameter in command.params}:
+        assert "limits" in method
+
+
+def test_each_method_that_does_something_is_a_verb_or_python_s_own() -> None:
+    public = {name for name, _ in inspect.getmembers(rctl.Session, inspect.isfunction) if not name.startswith("_")}
+    assert public - {METHOD.get(verb, verb) for verb in VERBS} == {"close", "match", "open", "sample", "typed"}
+
+
+def test_no_verb_opens_a_tree_or_reads_the_host() -> None:
+    verbs = Path(rctl.__file__).parent / "cli"
+    found = [
+        f"{path.name}: {word}"
+        for path in verbs.glob("*.py")
+        if not path.name.startswith("bench")
+        for word in ("Tree.open", "this_host", "default_state")
+        if word in path.read_text()
+    ]
+    assert found == []
+
+
+@pytest.fixture
+def session(shell: Shell) -> Iterator[rctl.Session]:
+    with rctl.session() as opened:
+        yield opened
+
+
+def test_limits_of_many_ves_by_pattern(session: rctl.Session, shell: Shell) -> None:
+    account = session.adjust({"web*": {"pids.max": 50, "cpu.max": 1.5}})
+    assert [(one.name, one.status) for one in account.outcomes] == [("web1", "changed"), ("web2", "changed")]
+    assert shell.kernel.get("/rctl-web2", "cpu.max") == "150000 100000"
+
+
+def test_limits_are_texts_numbers_and_what_is_read_back(session: rctl.Session) -> None:
+    session.adjust({"web1": {"memory": {"max": "1G", "swap": {"max": rctl.MAX}}}})
+    assert session.get("web1", "memory.max") == {"memory.max": ["1073741824"]}
+
+
+def test_a_ve_that_two_patterns_name_gets_one_set_of_limits(session: rctl.Session, shell: Shell) -> None:
+    session.adjust({"web1": {"pids.max": 5}, "web*": {"pids.max": 5}})
+    with pytest.raises(UsageError, match=r"web1: 'web\*' gives it other limits than those before. Name it once"):
+        session.adjust({"web1": {"pids.max": 6}, "web*": {"pids.max": 7}})
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
+
+
+def test_a_dry_run_changes_nothing(session: rctl.Session, shell: Shell) -> None:
+    before = shell.kernel.limits()
+    account = session.adjust({"web1": {"pids.max": 5}}, dry_run=True)
+    assert (account.id, account.outcomes[0].status) == (None, "planned")
+    assert shell.kernel.limits() == before
+
+
+def test_what_was_done_is_in_the_history_and_can_be_taken_back(session: rctl.Session, shell: Shell) -> None:
+    done = session.adjust({"web1": {"pids.max": 5}})
+    assert [record.id for record in session.history()] == [done.id]
+    (undone,) = session.undo()
+    assert undone.record.id == done.id
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+    with pytest.raises(NotFoundError, match="nothing left to undo"):
+        session.undo()
+
+
+def test_the_command_of_a_session_is_what_the_history_calls_it(shell: Shell) -> None:
+    with rctl.session(command="nightly.py") as session:
+        session.adjust({"web1": {"pids.max": 5}})
+        assert session.history(last=1)[0].command == "nightly.py"
+
+
+def test_one_ve_held_open(session: rctl.Session, shell: Shell) -> None:
+    with session.open("web1") as ve:
+        ve.pids.max = 7
+        assert session.get("web1", "pids.max") == {"pids.max": ["7"]}
+    assert list(session.match("web*")) == ["web1", "web2"]
+
+
+def test_a_spec_made_and_removed(session: rctl.Session, shell: Shell) -> None:
+    spec = shell.folder / "site.toml"
+    spec.write_text("[ve.web1]\npids.max = 9\n[ve.new]\npids.max = 3\n")
+    assert session.diff(str(spec)).made == ("new",)
+    assert session.match() == ["web1", "web2"]
+    assert session.apply(str(spec)).made == ("new",)
+    assert session.remove("new").told == {"new": "removed"}
+    with pytest.raises(BusyError, match="web1"):
+        session.remove("web1")
+
+
+def test_a_session_closes_what_it_opened_and_opens_it_again(shell: Shell) -> None:
+    session = rctl.session()
+    assert session.match() == ["web1", "web2"]
+    session.close()
+    assert session.match() == ["web1", "web2"]
+    session.close()
+
+
+def test_notes_for_people_reach_whoever_listens(shell: Shell) -> None:
+    heard: list[str] = []
+    with rctl.session(tell=heard.append) as session:
+        session.adjust({"web1": {"pids.max": 5}})
+        with open(f"{shell.state}/history.jsonl", "a") as history:
+            history.write("{}\n")
+        session.history()
+    assert len(heard) == 1
+    assert "no record of rctl" in heard[0]
