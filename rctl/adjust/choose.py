@@ -6,9 +6,10 @@ VE, and long ago.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
@@ -138,6 +139,15 @@ def before_boot(record: Record) -> UsageError:
 def paths(record: Record) -> list[str]:
     """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
     return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable))) or list(record.inodes)
+
+
+def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
+    """Whether an adjustment was about a VE with one of these names, or patterns of names."""
+
+    def wanted(record: Record) -> bool:
+        return any(fnmatch.fnmatchcase(tree.name(path), pattern) for path in paths(record) for pattern in patterns)
+
+    return wanted
 
 
 def left(tree: Tree, record: Record) -> set[str]:

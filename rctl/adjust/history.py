@@ -47,10 +47,15 @@ def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
         raise RctlError(f"{state.history}: cannot be read: {explained(error, 'See dmesg')}") from None
 
 
-def newest(state: State, last: int | None, tell: Callable[[str], object]) -> list[Record]:
-    """The ``last`` so many finished adjustments (unset: all), newest first; ``tell`` hears of lines that are none."""
+def newest(
+    state: State, last: int | None, tell: Callable[[str], object], wanted: Callable[[Record], bool] | None = None
+) -> list[Record]:
+    """The ``last`` so many finished adjustments (``None``: all), newest first; ``wanted``: of those that it takes.
+
+    ``tell`` hears of lines that are no record.
+    """
     refused: list[str] = []
-    found = list(islice(latest(state, refused), last))
+    found = list(islice(filter(wanted, latest(state, refused)), last))
     for line in refused[:_TOLD]:
         tell(line)
     if len(refused) > _TOLD:

@@ -169,7 +169,10 @@ class Session:
         return found
 
     def get(self, name: str, *keys: str) -> Mapping[str, Sequence[str]]:
-        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device."""
+        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device.
+
+        No keys: all that are not as a new VE has them.
+        """
         from ..ve import alike
 
         return alike.get(self.tree, name, keys)
@@ -363,11 +366,16 @@ class Session:
 
     # What was done.
 
-    def history(self, last: int | None = None) -> Sequence[Record]:
-        """Adjustments, newest first. ``last``: so many at most. Lines that are no record of rctl are told."""
+    def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
+        """Adjustments, newest first; of VEs, by name or pattern, also those that are gone by now.
+
+        ``last``: so many at most. Lines that are no record of rctl are told.
+        """
+        from ..adjust.choose import about
         from ..adjust.history import newest
 
-        return newest(self.state, last, self.tell)
+        wanted = about(self.tree, patterns) if patterns else None
+        return newest(self.state, last, self.tell, wanted)
 
     def undo(
         self,

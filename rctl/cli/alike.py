@@ -11,7 +11,13 @@ from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, seconds
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Limits by key: memory.max cpu.max")]
 
 
-def get(name: NameOrPath, keys: Keys, json: Json = False) -> None:
+def get(
+    name: NameOrPath,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY...]", help="Limits by key; unset: all that differ from a new VE")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Print limits of a VE as rctl set takes them.
 
     One key prints the bare value, several keys print KEY=VALUE. Sizes are in bytes, times in microseconds, cpu.max in
@@ -23,11 +29,11 @@ def get(name: NameOrPath, keys: Keys, json: Json = False) -> None:
     from .session import session
 
     with session() as s:
-        found = s.get(name, *keys)
+        found = s.get(name, *keys or ())
     if json:
         say(as_json({key: values if key == "io.max" else _plain(values[0]) for key, values in found.items()}))
         return
-    start = "" if len(found) == 1 else "{}="
+    start = "" if len(keys or ()) == 1 else "{}="
     for key, values in found.items():
         for value in values:
             say(*(start.format(key) + line for line in value.split("\n")))

@@ -57,10 +57,16 @@ def undo(
 
 
 def history(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[VE...]", help="Of these VEs alone")] = None,
     last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, metavar="N", help="Show the last N")] = 20,
     json: Json = False,
 ) -> None:
-    """Show the last adjustments, newest first."""
+    """Show the last adjustments, newest first.
+
+    VE may be a pattern. It may be gone by now.
+
+    Example: rctl history web1 --last 5
+    """
     import time
 
     from ..adjust.plan import Disable, Enable, Set
@@ -68,7 +74,7 @@ def history(
     from .session import session
 
     with session() as s:
-        shown = s.history(last)
+        shown = s.history(*names or (), last=last)
     undone = {record.undoes for record in shown}
     if json:
         say(as_json(shown))

@@ -30,10 +30,13 @@ from . import bare
 def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
     """The values of limits of a VE by key, as ``words.get``; what follows ``files.`` is any file's own text.
 
+    No keys: those limits that are not as a new VE has them.
+
     Raises UsageError for what is no key, NotFoundError, NotAvailableError for a file that is not there.
     """
     with tree.open_ve(name) as ve:
         texts = held.texts(ve)
+        keys = tuple(keys) or dict(words.changed(texts))
         return {key: [_verbatim(ve, key)] if key.startswith("files.") else words.get(texts, key) for key in keys}
 
 

@@ -25,7 +25,6 @@ NAMED = [key for key in defaults() if key != "cpuset.exclusive"]
 """Keys of limits that every kernel has."""
 WRONG = [
     ("get", "VE is missing"),
-    ("get web1", "KEY is missing"),
     ("get web1 frob", "frob"),
     ("get web1 vcpus", "cpuset.cpus"),
     ("get web1 files.../x", "../x"),
@@ -276,6 +275,23 @@ def test_of_many_verbs_the_one_that_is_asked_for_is_looked_at() -> None:
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 def test_the_version(shell: Shell, flag: str) -> None:
     assert shell.run(flag)[1].startswith("rctl ")
+
+
+def test_get_without_a_key_prints_what_is_limited(shell: Shell) -> None:
+    assert shell.run("get", "web1") == (0, "", "")
+    shell.run("set", "web1", "pids.max=7", "io.max=sda rbps=5M")
+    assert sorted(shell.run("get", "web1")[1].splitlines()) == ["io.max=8:0 rbps=5000000", "pids.max=7"]
+    assert json.loads(shell.run("get", "web1", "--json")[1]) == {"io.max": ["8:0 rbps=5000000"], "pids.max": 7}
+
+
+def test_history_of_one_ve_also_when_it_is_gone(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("set", "web2", "pids.max=6")
+    shell.run("rm", "web2")
+    lines = shell.run("history", "web2")[1].splitlines()[1:]
+    assert [line.split("rctl ")[-1] for line in lines] == ["rm web2", "set web2 pids.max=6"]
+    assert len(shell.run("history", "web*", "--last", "2")[1].splitlines()) == 3
+    assert shell.run("history", "db")[2] == "rctl: no adjustments yet\n"
 
 
 NEW = ("get", "reset", "copy", "export", "rename", "label", "ps", "freeze", "thaw", "kill", "help")

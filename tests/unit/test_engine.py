@@ -16,6 +16,7 @@ from rctl.adjust.history import history
 from rctl.adjust.journal import left_open, unwritten
 from rctl.adjust.plan import Set
 from rctl.adjust.progress import Event
+from rctl.adjust.site import Site
 from rctl.adjust.state import State
 from rctl.adjust.undo import undo
 from rctl.cgroupfs.tree import Tree
@@ -200,7 +201,7 @@ def test_a_file_that_comes_with_the_controller_is_set_in_the_same_adjustment(loa
         assert kernel.get("/rctl-web1", "io.weight") == "default 200"
         assert not loaded or kernel.get("/rctl-web1", "io.bfq.weight") == "default 109"
         assert len(list(history(state))) == 1
-        undo(tree, kernel.host, Options(), None, state=state)
+        undo(Site(tree, kernel.host, state), Options())
     assert kernel.limits() == before
 
 

@@ -293,7 +293,7 @@ def test_undo_removes_a_ve_that_was_made_frozen() -> None:
     with state_folder() as state:
         applied(kernel, state, frozen=1)
         with kernel.installed() as tree:
-            undo(tree, kernel.host, Options(), None, state=state)
+            undo(Site(tree, kernel.host, state), Options())
         assert kernel.limits() == FakeKernel().limits()
 
 
