@@ -74,6 +74,15 @@ class Scene:
         """A worker's process id."""
         return next(str(pid) for pid, known in self.workers.items() if known == name)
 
+    def words(self, text: str) -> list[str]:
+        """The words of a command line, with the spec and the processes that it names."""
+        named = {
+            "SPEC": str(self.folder.parent / "spec.toml"),
+            "FIRST": self.pid("first"),
+            "SECOND": self.pid("second"),
+        }
+        return [named.get(word, word) for word in text.split()]
+
     def clear(self) -> None:
         """To nothing."""
         end_all()
@@ -130,15 +139,20 @@ def changed(scene: Scene) -> None:
     assert rctl("set", "web1", "web2", "pids.max=77", "cpu.max=1.5", "memory.max=60M").status == 0
 
 
-def half_set(scene: Scene) -> None:
-    """An adjustment that was killed."""
-    words = ("set", "web1", "web2", "pids.max=77", "cpu.max=1.5", "memory.max=60M")
-    assert killed_at(12, command(*words)).killed
+def half(words: str, at: int, before: Callable[[Scene], None] = nothing) -> Callable[[Scene], None]:
+    """A verb that was killed before its changing system call number ``at``."""
+
+    def prepare(scene: Scene) -> None:
+        before(scene)
+        assert killed_at(at, command(*scene.words(words))).killed
+
+    return prepare
 
 
-def half_applied(scene: Scene) -> None:
-    """An apply that was killed."""
-    assert killed_at(14, command("apply", str(scene.folder.parent / "spec.toml"))).killed
+def applied(scene: Scene) -> None:
+    """An apply that can be undone: it made VEs, and enabled a controller for them."""
+    assert rctl(*scene.words("apply SPEC")).status == 0
+    assert "cpu" in enabled(scene.place)
 
 
 def filled(scene: Scene) -> None:
@@ -153,10 +167,21 @@ def populated(scene: Scene) -> None:
     scene.worker("below", sleeper(below))
 
 
+def changed_below(scene: Scene) -> None:
+    """An adjustment that can be undone, which enabled controllers on two levels."""
+    below = Ve(scene.tree, "web1").dir / "below"
+    below.mkdir()
+    assert rctl("set", "/rctl-web1/below", "cpu.weight=50", "pids.max=5").status == 0
+    assert enabled(below.parent) == ["cpu", "pids"]
+
+
+SET = "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"
 CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
-    "set": (nothing, "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"),
+    "set": (nothing, SET),
     "set that shrinks": (filled, "set web1 memory.max=10M pids.max=7"),
     "undo": (changed, "undo"),
+    "undo that disables controllers on two levels": (changed_below, "undo"),
+    "undo that removes VEs": (applied, "undo"),
     "apply": (nothing, "apply SPEC"),
     "apply --prune": (populated, "apply --prune SPEC"),
     "run": (nothing, "run job --memory 64M --pids 20 -- /bin/true"),
@@ -166,9 +191,18 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "attach to a new one": (nothing, "attach new FIRST SECOND"),
     "rm": (nothing, "rm web1 surplus"),
     "rm --kill": (populated, "rm --kill web1"),
-    "recover of a set": (half_set, "recover"),
-    "recover of an apply": (half_applied, "recover"),
     "rename": (nothing, "rename surplus other"),
+    "recover of a set": (half(SET, 12), "recover"),
+    "recover of an undo": (half("undo", 12, changed), "recover"),
+    "recover of an undo on two levels": (half("undo", 12, changed_below), "recover"),
+    "recover of an undo that removes VEs": (half("undo", 16, applied), "recover"),
+    "recover of an apply": (half("apply SPEC", 14), "recover"),
+    "recover of an apply that has just made its VEs": (half("apply SPEC", 9), "recover"),
+    "recover of an apply that had all but ended": (half("apply SPEC", 20), "recover"),
+    "recover of an apply --prune": (half("apply --prune SPEC", 14, populated), "recover"),
+    "recover of an apply --prune that removes": (half("apply --prune SPEC", 22, populated), "recover"),
+    "recover of an attach": (half("attach new FIRST SECOND", 10), "recover"),
+    "recover of a rm --kill": (half("rm --kill web1 surplus", 11, populated), "recover"),
 }
 
 
@@ -179,8 +213,7 @@ def test_killed_before_every_system_call(case: str, scene: Scene, tmp_path: Path
 
     def begin() -> Callable[[], None]:
         scene.build(prepare)
-        named = {"SPEC": str(tmp_path / "spec.toml"), "FIRST": scene.pid("first"), "SECOND": scene.pid("second")}
-        return command(*(named.get(word, word) for word in text.split()))
+        return command(*scene.words(text))
 
     what = begin()
     old = scene.world()
