@@ -210,7 +210,8 @@ def test_reclaim_with_swappiness_0_puts_nothing_into_swap_and_with_200_does(ve: 
     filler(ve.dir, 40)
     done = rctl("reclaim", "web1", "8M", "--swappiness", "200")
     if "swappiness" in done.err or not ve.has("memory.reclaim"):
-        fails(done, 1, "this kernel takes no swappiness" if ve.has("memory.reclaim") else "memory.reclaim: not there")
+        what = "this kernel takes no swappiness" if ve.has("memory.reclaim") else "not there"
+        fails(done, 1, f"memory.reclaim: {what}")
         assert tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) < (6, 11)
         return
     assert (done.status, done.err) == (0, "")

@@ -73,7 +73,7 @@ def test_random_operations(place: Path, rawdisk: Path, tmp_path: Path, monkeypat
     print(f"{dict(begun)}, {run.refused} refused, {run.kills} killed")
     assert first
     assert resident() - first[0] < 2 << 20
-    assert descriptors() == first[1]
+    assert descriptors() <= first[1]
     assert state_is_bounded()
     for (verb, what), amounts in spent.items():
         fifth = len(amounts) // 5
