@@ -165,6 +165,7 @@ def test_a_cpu_that_is_offline_is_not_in_effect_and_is_said(ve: Ve) -> None:
 @pytest.mark.parametrize("count", [2, 70])
 def test_pids_that_stay_are_said_of_few_and_of_many(ve: Ve, tree: Tree, count: int) -> None:
     """In VEs below one, whatever their number; the note of many is short."""
+    ve.set({"pids.max": 1000})  # enables pids for it
     (ve.dir / "cgroup.subtree_control").write_text("+pids")
     ves = [Ve(tree, f"{ve.path}/{number}") for number in range(count)]
     for one in ves:
