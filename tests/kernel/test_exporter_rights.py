@@ -46,11 +46,14 @@ def scraped(as_root: None, request: pytest.FixtureRequest) -> Iterator[Pages]:
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
+            sock.recv(256)  # a Scraper looks around at once, so what is to be there comes first
             with Tree.open() as tree, Scraper(tree, Settings.parse(collect=["full"]), watch=request.param) as scraper:
-                while sock.recv(256):
+                while True:
                     os.ftruncate(file.fileno(), 0)
                     os.pwrite(file.fileno(), b"".join(scraper.scrape()), 0)
                     sock.send(b"done")
+                    if not sock.recv(256):
+                        return
 
         worker = Worker(None, main)
 
