@@ -43,7 +43,7 @@ def undo(
     *,
     ve: str | None = None,
     last: int = 1,
-    each: Callable[[Undone], object] = id,
+    each: Callable[[Undone], object] | None = None,
 ) -> list[Undone]:
     """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` hears of one when it is done.
 
@@ -71,7 +71,8 @@ def undo(
             error.add_note(told(record, dry_run=options.dry_run))
             raise
         found.append(Undone(record, account))
-        each(found[-1])
+        if each:
+            each(found[-1])
     return found
 
 

@@ -280,11 +280,11 @@ class Session:
 
     def freeze(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
         """Stop all processes of VEs where they are, all VEs or none. Waits until they stand still."""
-        return self.adjust({pattern: _FREEZE for pattern in patterns}, deadline=deadline, wait=wait)  # noqa: C420
+        return self.adjust(dict.fromkeys(patterns, _FREEZE), deadline=deadline, wait=wait)
 
     def thaw(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
         """Let the processes of frozen VEs go on, all VEs or none."""
-        return self.adjust({pattern: _THAW for pattern in patterns}, deadline=deadline, wait=wait)  # noqa: C420
+        return self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait)
 
     def reclaim(
         self, name: str, size: int | str, *, swappiness: int | None = None, deadline: float = 10.0
@@ -315,11 +315,14 @@ class Session:
     ) -> Ran:
         """Run a command in a VE, which is made when it is not there, and wait for its end.
 
-        ``become``: this process becomes the command instead. ``detach``: do not wait. ``remove``: the VE goes when the
-        command has ended. ``lean``: without pressure accounting. ``thaw``: let a frozen VE go on first.
+        ``become``: this process becomes the command instead; it goes with neither ``detach`` nor ``remove``.
+        ``detach``: do not wait. ``remove``: the VE goes when the command has ended. ``lean``: without pressure
+        accounting. ``thaw``: let a frozen VE go on first.
         """
         from ..ve.running import run
 
+        if become and (detach or remove):
+            raise UsageError("run: become leaves nobody to detach or to remove the VE. Leave one of them out")
         how = self._options(deadline, wait)
         return run(
             self.site, name, command, self.typed(limits or {}, thaw=thaw), how,
@@ -387,7 +390,7 @@ class Session:
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
-        each: Callable[[Undone], object] = id,
+        each: Callable[[Undone], object] | None = None,
     ) -> Sequence[Undone]:
         """Take back the last adjustment; the ``last`` so many; those of one VE (``ve``); or the one with an ``id``.
 
@@ -421,15 +424,12 @@ class Session:
 
     def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
         """Limits of one VE as types, checked. ``thaw``: and let it go on when it is frozen. Raises UsageError."""
+        from msgspec.structs import replace
+
         from ..limits import Limits, decode, nest, plain
 
-        if isinstance(limits, Limits):
-            return limits
-        nested = nest(plain(limits))
-        if thaw:
-            nested["files"] = nested.get("files", {}) | _THAW["files"]
-        found: Limits = decode(nested, self.host)
-        return found
+        found: Limits = limits if isinstance(limits, Limits) else decode(nest(plain(limits)), self.host)
+        return replace(found, files=found.files | _THAW["files"]) if thaw else found
 
 
 session = Session

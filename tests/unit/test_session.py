@@ -150,3 +150,15 @@ def test_notes_for_people_reach_whoever_listens(shell: Shell) -> None:
         session.history()
     assert len(heard) == 1
     assert "no record of rctl" in heard[0]
+
+
+def test_thaw_goes_with_typed_limits_too(session: rctl.Session) -> None:
+    limits = session.typed({"pids.max": 5, "files": {"cgroup.pressure": "0"}})
+    assert session.typed(limits, thaw=True).files == {"cgroup.pressure": "0", "cgroup.freeze": "0"}
+    assert session.typed(limits) is limits
+
+
+def test_a_process_that_becomes_the_command_cannot_remove_the_ve_after_it(session: rctl.Session) -> None:
+    with pytest.raises(UsageError, match="become leaves nobody"):
+        session.run("new", ["true"], become=True, remove=True)
+    assert session.match() == ["web1", "web2"]
