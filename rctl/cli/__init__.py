@@ -108,6 +108,7 @@ def _told(error: BaseException) -> int:
     """Say what went wrong, in one line, and return the exit status."""
     from ..errors import RctlError, unforeseen
 
+    error = _stop_within(error)
     if isinstance(error, RctlError):
         from .output import report_failure
 
@@ -126,6 +127,22 @@ def _told(error: BaseException) -> int:
 
     _warn(told(error))
     return 2
+
+
+def _stop_within(error: BaseException) -> BaseException:
+    """The interruption that an unforeseen error was made of, else the error itself.
+
+    Python 3.11 raises a RuntimeError from whatever is raised within ``__set_name__``, for example while a module is
+    imported. What rctl raises itself, or the kernel, is told as it is.
+    """
+    from ..errors import RctlError
+
+    within: BaseException | None = error
+    while within is not None and not isinstance(within, (RctlError, OSError)):
+        if isinstance(within, KeyboardInterrupt):
+            return within
+        within = within.__cause__ or within.__context__
+    return error
 
 
 def _stopped(stop: KeyboardInterrupt) -> int:

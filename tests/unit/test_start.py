@@ -32,6 +32,24 @@ sys.addaudithook(strike)
 """Sends SIGINT at the import whose number comes first among the words (https://docs.python.org/3/library/audit_events.html)."""
 
 
+AT_SET_NAME = """
+import functools, os, signal, _signal
+
+name_set = functools.cached_property.__set_name__
+
+def strike(self, owner, name):
+    if signal.getsignal(2) not in (signal.SIG_DFL, signal.default_int_handler):
+        functools.cached_property.__set_name__ = name_set
+        os.kill(os.getpid(), 2)
+        for _ in range(100):  # Python answers a signal between two of its own instructions
+            pass
+    name_set(self, owner, name)
+
+functools.cached_property.__set_name__ = strike
+"""
+"""Sends SIGINT within a class that is made, once rctl answers the signal."""
+
+
 def script(command: str) -> str:
     """What pip makes of a command's entry point."""
     module, _, function = COMMANDS[command].partition(":")
@@ -81,6 +99,14 @@ def test_ctrl_c_at_any_moment_of_the_start_shows_no_line_of_rctl(tmp_path: Path)
         _, said = process.communicate(timeout=60)
         own = [line for line in said.splitlines() if f"{os.sep}rctl{os.sep}" in line]
         assert all("rctl/start.py" in line or "rctl/__init__.py" in line for line in own), said
+
+
+def test_ctrl_c_that_python_turns_into_another_error_is_told_as_ctrl_c() -> None:
+    """Python 3.11 makes a RuntimeError of what is raised within ``__set_name__``, for example during an import."""
+    words = [sys.executable, "-c", AT_SET_NAME + script("rctl"), "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=TOP, timeout=60, preexec_fn=heed)
+    assert done.returncode == 130
+    assert done.stderr == "rctl: interrupted; an adjustment under way was put back. See rctl history\n"
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
