@@ -58,11 +58,11 @@ def decode(
     host: Host,
     kind: type[Any] = Limits,
     refusal: Callable[[str, Sequence[str]], UsageError] = _refusal,
-    above: int = 0,
+    above: Sequence[str] = (),
 ) -> Any:
     """Typed limits (or a struct that holds some) from plain data, texts with units allowed.
 
-    ``above``: how many keys of ``kind`` stand above the limits.
+    ``above``: the keys of ``kind`` down to the limits; ``*`` is any key.
 
     ``50%`` sizes are of ``host.memory``. Raises what ``refusal`` makes of msgspec's reason and the keys down to the
     value; unset: a UsageError with the limit's key.
@@ -100,11 +100,14 @@ def default(key: str) -> Any:
     return "max" if key == "vcpus" else file.default if file else None
 
 
-def _with_defaults(data: Any, above: int, place: tuple[str, ...] = ()) -> Any:
-    """The data with each ``default`` replaced. ``above``: how many of the keys in ``place`` are not of the limit."""
+def _with_defaults(data: Any, above: Sequence[str], place: tuple[str, ...] = ()) -> Any:
+    """The data with each ``default`` of a limit replaced. ``above``: the keys down to the limits; ``*`` is any key."""
+    if isinstance(data, dict) and above:
+        within = above[0]
+        return {k: _with_defaults(v, above[1:]) if within in ("*", k) else v for k, v in data.items()}
     if isinstance(data, dict):
-        return {key: _with_defaults(value, above, (*place, str(key))) for key, value in data.items()}
-    if isinstance(data, str) and data.strip() == DEFAULT and (found := default(".".join(place[above:]))) is not None:
+        return {key: _with_defaults(value, (), (*place, str(key))) for key, value in data.items()}
+    if place and isinstance(data, str) and data.strip() == DEFAULT and (found := default(".".join(place))) is not None:
         return found
     return data
 

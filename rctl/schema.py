@@ -38,12 +38,13 @@ def schema() -> dict[str, Any]:
     found = msgspec.json.schema(Spec, schema_hook=hook)
     definitions = found["$defs"]
     definitions["Spec"]["properties"]["ve"]["propertyNames"] = {"pattern": f"^{VE_NAME.pattern}$"}
-    limits = definitions["Ve"]
+    definitions["Spec"]["required"] = ["version", "ve"]
+    limits = definitions["Limits"]
     limits["not"] = {
         "required": ["vcpus", "cpuset"],
         "properties": {"cpuset": {"required": ["cpus"]}},
     }
-    limits["properties"]["labels"] |= {
+    definitions["Ve"]["properties"]["labels"] |= {
         "maxProperties": label.MOST,
         "propertyNames": {"pattern": f"^{label.KEY.pattern}$"},
         "additionalProperties": {"type": "string", "maxLength": label.LONGEST, "pattern": f"^{_PRINTABLE}*$"},

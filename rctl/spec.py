@@ -1,9 +1,14 @@
 """The spec: a TOML file that says what many VEs may use.
 
-[ve.web1]
+version = 1
+
+[ve.web1.limits]
 memory.max = "2G"
 cpu.max = 1.5
 io.max."/var/lib" = { wbps = "20MB/s" }
+
+[ve.web1.labels]
+env = "prod"
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -21,6 +27,9 @@ from .formats import VE_NAME
 from .host import Host
 from .limits import ALSO, Limits, check, decode, keys
 
+Version = Literal[1]
+VERSION: Version = 1
+"""The form of the specs that this rctl reads and writes."""
 _LARGEST = 4 << 20
 _LONGEST_LINE = 200
 _DEEPEST = 16
@@ -39,18 +48,22 @@ _LINE = re.compile(r"at line ([0-9]+), column")
 _BARE_TEXT = re.compile(r"""[ \t]*+([\w."'-]++)[ \t]*+=[ \t]*+([^\s"'\[{#][^"'#\n]*+)""")
 _OTHER_FORM = re.compile(r'[ \t]*+(?:[{\[]?[ \t]*+"|[\w-]++:|[{}]|- )')
 """How a line of YAML or JSON begins."""
+_FIRST_LINE = f"version = {VERSION}"
+_EXAMPLE = f'{_FIRST_LINE}, then [ve.web1.limits], and below it memory.max = "1G"'
 
 
-class Ve(Limits, frozen=True, forbid_unknown_fields=True):
-    """What a spec says of one VE: its limits, and ``labels`` to set on it, by key."""
+class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a spec says of one VE: ``limits`` to set, and ``labels``, by key."""
 
-    labels: dict[str, str] = {}  # noqa: RUF012 (msgspec copies it)
+    limits: Limits = Limits()
+    labels: dict[str, str] = {}
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits by VE name. A VE that is not there is made; a limit that is not given stays as it is."""
+    """VEs by name, and the version of the form. A VE that is missing is made; a limit that is not given stays."""
 
     ve: dict[str, Ve]
+    version: Version = VERSION
 
 
 def load(path: str, host: Host) -> Spec:
@@ -86,7 +99,13 @@ def parse(data: bytes, host: Host) -> Spec:
         raise UsageError(f"not UTF-8 text at byte {error.start}. A spec is a TOML file") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not TOML: {error}{_cure(text, str(error))}") from None
-    spec: Spec = decode(plain, host, Spec, _refusal, above=2)
+    return checked(plain, host)
+
+
+def checked(plain: dict[str, Any], host: Host) -> Spec:
+    """A spec from plain data, as TOML's parser gives it. Raises UsageError with the place and the reason."""
+    plain = {**plain, "version": _known_version(plain)}
+    spec: Spec = decode(plain, host, Spec, _refusal, above=("ve", "*", "limits"))
     for name, asked in spec.ve.items():
         _check_ve(name, asked, host)
     return spec
@@ -99,7 +118,36 @@ def _cure(text: str, reason: str) -> str:
     line = text.split("\n", int(match[1]))[int(match[1]) - 1][:_LONGEST_LINE]
     if bare := _BARE_TEXT.match(line):
         return f'. Write text in quotes: {bare[1]} = "{bare[2].strip()}"'
-    return '. A spec is written like this: [ve.web1], and below it memory.max = "1G"' if _OTHER_FORM.match(line) else ""
+    return f". A spec is written like this: {_EXAMPLE}" if _OTHER_FORM.match(line) else ""
+
+
+def _known_version(plain: dict[str, Any]) -> Version:
+    """The version of a spec. Raises UsageError where it is missing, or is none that this rctl knows."""
+    if (version := plain.get("version")) is None:
+        raise UsageError(_old_form(plain.get("ve")) or f"version: is missing. Write {_FIRST_LINE} as the first line")
+    if isinstance(version, int) and version > VERSION:
+        raise UsageError(f"version: {version} is of a newer rctl; this one knows {VERSION}. Use the newer rctl")
+    if isinstance(version, bool) or version not in get_args(Version):
+        raise UsageError(f"version: {str(version)[:24]!r} is no version of a spec. Write {_FIRST_LINE}")
+    return VERSION
+
+
+def _old_form(ves: object) -> str:
+    """The refusal of a spec that has limits beside labels, with the new form of the first such table; else empty."""
+    for name, table in ves.items() if isinstance(ves, dict) else ():
+        if isinstance(table, dict) and (groups := [key for key in table if _is_limit(key)]):
+            where = f"ve.{blame.quoted(name)}"
+            labels = f", and labels below [{where}.labels]" if "labels" in table else ""
+            return (
+                f"{where}.{blame.quoted(groups[0])}: limits have their own table since version 1. Write "
+                f"{_FIRST_LINE} as the first line, then [{where}.limits] in the place of [{where}]{labels}"
+            )
+    return ""
+
+
+def _is_limit(key: str) -> bool:
+    first = key.partition(".")[0]
+    return any(first == limit.partition(".")[0] for limit in (*keys(), *ALSO))
 
 
 def _check_bounds(text: str) -> None:
@@ -111,7 +159,7 @@ def _check_bounds(text: str) -> None:
         deepest = max(deepest, depth)
     if deepest > _DEEPEST or _LONG_KEY.search(bare):
         raise UsageError(
-            f"nested deeper than {_DEEPEST} levels. A limit lies at most six deep: ve.NAME.io.max.DISK.rbps"
+            f"nested deeper than {_DEEPEST} levels. A limit lies at most seven deep: ve.NAME.limits.io.max.DISK.rbps"
         )
     if number := _LONG_NUMBER.search(bare):
         raise UsageError(f"{number[0][:24]}...: no limit has a number of so many digits. Write it like 500, or max")
@@ -122,25 +170,40 @@ def _check_ve(name: str, asked: Ve, host: Host) -> None:
     if not VE_NAME.fullmatch(name):
         raise UsageError(f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64")
     try:
-        check(asked, host)
         label.check(asked.labels)
+        where = f"{where}.limits"
+        check(asked.limits, host)
     except UsageError as error:
         raise UsageError(f"{where}.{error}") from None
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
     """What is wrong at ``place`` of a spec, and what to write there."""
-    known = keys()
     if len(place) < 2:
-        return UsageError(_outside(reason, place, known))
-    told = blame.told(reason, place[2:], Ve, known, ALSO)
-    return UsageError(f"ve.{blame.quoted(place[1])}{'.' if place[2:] or blame.unknown(reason) else ': '}{told}")
+        return UsageError(_outside(reason))
+    ve, rest = f"ve.{blame.quoted(place[1])}", place[2:]
+    if rest == ["limits"] and blame.unknown(reason) in Ve.__struct_fields__:
+        key = blame.unknown(reason)
+        return UsageError(f"{ve}.limits.{key}: stands beside limits, not below them. Write [{ve}.{key}]")
+    if rest[:1] == ["limits"]:
+        told = blame.told(reason, rest[1:], Limits, keys(), ALSO)
+        return UsageError(f"{ve}.limits{'.' if rest[1:] or blame.unknown(reason) else ': '}{told}")
+    if key := blame.unknown(reason):
+        return UsageError(f"{ve}.{blame.quoted(key)}: {_beside(ve, key)}")
+    return UsageError(f"{'.'.join((ve, *map(blame.quoted, rest)))}: {blame.plain(reason)}")
 
 
-def _outside(reason: str, place: Sequence[str], known: Sequence[str]) -> str:
+def _beside(ve: str, key: str) -> str:
+    """Why a key may not stand directly below a VE, and what to write."""
+    if _is_limit(key):
+        return f"a limit must stand below limits. Write [{ve}.limits] above it"
+    return f"a VE has {' and '.join(Ve.__struct_fields__)} alone. Write [{ve}.limits] above its limits"
+
+
+def _outside(reason: str) -> str:
     """What is wrong outside of any VE."""
     if key := blame.unknown(reason):
-        if any(limit.split(".")[0] == key.split(".")[0] for limit in (*known, *ALSO)):
-            return f"{blame.quoted(key)}: a limit must stand below its VE. Write [ve.NAME] above it"
-        return f"{blame.quoted(key)}: VEs are tables below ve. Write [ve.{blame.quoted(key)}]"
-    return "ve: there is no VE in it. Write [ve.NAME], and limits below it"
+        if _is_limit(key):
+            return f"{blame.quoted(key)}: a limit must stand below its VE. Write [ve.NAME.limits] above it"
+        return f"{blame.quoted(key)}: VEs are tables below ve. Write [ve.{blame.quoted(key)}.limits]"
+    return "ve: there is no VE in it. Write [ve.NAME.limits], and limits below it"

@@ -24,6 +24,7 @@ from ..errors import BusyError, RctlError, UsageError
 from ..formats import Keyed, Nested, Write
 from ..limits import DEFAULT, decode, default, file_named, nest, writes
 from ..sample import limits as held
+from ..spec import VERSION
 from . import bare
 
 
@@ -116,7 +117,7 @@ def spec(tree: Tree, names: Iterable[str]) -> tuple[str, list[str]]:
     for name in names:
         bare.managed_path(tree, name)  # a spec holds no others
         with tree.open_ve(name) as ve:
-            lines = [f"[ve.{_key(name)}]"]
+            lines = []
             said: set[str] = set()
             for key, value in words.changed(held.texts(ve)):
                 if key in said and key != "io.max":
@@ -124,9 +125,15 @@ def spec(tree: Tree, names: Iterable[str]) -> tuple[str, list[str]]:
                     continue
                 said.add(key)
                 lines.append(_line(key, value))
-            lines += [f"labels.{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
-            tables.append("\n".join(lines))
-    return "\n\n".join(tables), notes
+            given = [f"{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
+            where = f"ve.{_key(name)}"
+            found = [_table(f"{where}.limits", lines), _table(f"{where}.labels", given)]
+            tables += [*filter(None, found)] or [f"[{where}]"]
+    return "\n\n".join([f"version = {VERSION}", *(tables or ["[ve]"])]), notes
+
+
+def _table(name: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"[{name}]", *lines]) if lines else ""
 
 
 def _line(key: str, value: str) -> str:

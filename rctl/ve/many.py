@@ -40,7 +40,7 @@ def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> R
     tree = site.tree
     surplus = _surplus(tree, spec) if prune else []
     wrong = _wrongly_labelled(tree, spec)
-    limits = {name: _on_disks(name, asked) for name, asked in spec.ve.items()}
+    limits = {name: _on_disks(name, asked.limits) for name, asked in spec.ve.items()}
     if options.dry_run:
         return _dry(site, limits, surplus, options, wrong)
     made, account = bare.apply(site, limits, options, remove=tuple(surplus))

@@ -114,8 +114,7 @@ class World(ABC):
         session.remove(*op.names, kill=op.kill, dry_run=op.dry)
 
     def _apply(self, session: Session, op: Op, _: Record | None) -> Account:
-        plain = {name: nest(dict(pairs)) | ({"labels": dict(said)} if said else {}) for name, pairs, said in op.spec}
-        spec = Spec({name: decode(data, session.host, Ve) for name, data in plain.items()})
+        spec = Spec({name: Ve(decode(nest(dict(pairs)), session.host), dict(said)) for name, pairs, said in op.spec})
         return session.apply(spec, prune=op.prune, force=op.force, dry_run=op.dry).account
 
     def _undo(self, session: Session, op: Op, meant: Record | None) -> Account | None:

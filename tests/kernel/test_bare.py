@@ -83,7 +83,7 @@ def test_a_threaded_ve_does_not_pass_for_empty(ve: Ve, other: Ve, tree: Tree, tm
     worker = sleeper(MOUNT)
     (ve.dir / "cgroup.type").write_text("threaded")
     (ve.dir / "cgroup.threads").write_text(str(worker.pid))
-    (tmp_path / "spec.toml").write_text(f"[ve.{other}]\n")
+    (tmp_path / "spec.toml").write_text(f"version = 1\n[ve.{other}.limits]\n")
     done = rctl("apply", "--prune", str(tmp_path / "spec.toml"))
     fails(done, 1, "web1: not in the spec, and has 1 process(es)")
     fails(rctl("rm", "web1"), 1, f"web1: has 1 process(es), the first is {worker.pid}")

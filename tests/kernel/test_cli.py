@@ -16,10 +16,11 @@ from tests.kernel.shell import NOBODY, Done, rctl
 from tests.kernel.workload import filler, sleeper
 
 SPEC = """
-[ve.web1]
+version = 1
+[ve.web1.limits]
 memory.max = "128M"
 cpu.max = 0.5
-[ve.web3]
+[ve.web3.limits]
 pids.max = 33
 """
 
@@ -135,7 +136,7 @@ def test_prune_removes_what_the_spec_does_not_name(ve: Ve, other: Ve, tree: Tree
 
 
 def test_a_spec_that_is_refused_makes_nothing(tree: Tree) -> None:
-    done = rctl("apply", "-", stdin='[ve.web5]\npids.max = 3\nfiles."cgroup.max.depth" = "deep"\n')
+    done = rctl("apply", "-", stdin='version = 1\n[ve.web5.limits]\npids.max = 3\nfiles."cgroup.max.depth" = "deep"\n')
     fails(done, 1, "cgroup.max.depth")
     assert tree.names() == []
 
@@ -225,7 +226,7 @@ def test_delegated_subtree_is_enough_for_a_user(scratch: Path, nobody: dict[str,
     for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
         os.chown(scratch / name, NOBODY, NOBODY)
     env = nobody | {"RCTL_TREE": f"/{scratch.relative_to(MOUNT)}"}
-    spec = '[ve.own]\npids.max = 30\nmemory.max = "64M"\ncpu.weight = 50\n'
+    spec = 'version = 1\n[ve.own.limits]\npids.max = 30\nmemory.max = "64M"\ncpu.weight = 50\n'
     assert rctl("apply", "-", user=NOBODY, env=env, stdin=spec).status == 0
     done = rctl("set", "own", "pids.max=40", "memory.max=32M", user=NOBODY, env=env)
     assert (done.status, done.err) == (0, "")

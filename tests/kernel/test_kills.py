@@ -30,14 +30,15 @@ from tests.kernel.workload import Worker, end_all, filler, sleeper
 
 OLD = {"pids.max": 50, "memory.max": "100M"}
 SPEC = """
-[ve.web1]
+version = 1
+[ve.web1.limits]
 pids.max = 9
 memory.max = "90M"
-[ve.web2]
-[ve.new1]
+[ve.web2.limits]
+[ve.new1.limits]
 pids.max = 10
 cpu.max = 0.5
-[ve.new2]
+[ve.new2.limits]
 memory.max = "70M"
 """
 STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 8

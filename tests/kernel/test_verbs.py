@@ -158,7 +158,7 @@ def test_labels_lie_on_the_cgroup_and_choose_ves(ve: Ve, other: Ve) -> None:
 
 def test_labels_in_a_spec(ve: Ve, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
-    site.write_text('[ve.web1]\npids.max = 5\nlabels.env = "prod"\n')
+    site.write_text('version = 1\n[ve.web1.limits]\npids.max = 5\n[ve.web1.labels]\nenv = "prod"\n')
     assert rctl("diff", str(site)).out.splitlines()[-1] == "~ web1: labels"
     assert "web1: labelled" in rctl("apply", str(site)).out
     assert json.loads(rctl("label", "web1", "--json").out) == {"web1": {"env": "prod"}}

@@ -192,22 +192,28 @@ def test_a_key_of_very_many_parts_is_no_limit(shell: Shell) -> None:
 
 BAD_FILES = [
     (b"\x7fELF\x02\x01\xff\xfe", "spec.toml: not UTF-8 text at byte 6"),
-    (b"[ve.web1\n", "spec.toml: not TOML: "),
+    (b"version = 1\n[ve.web1\n", "spec.toml: not TOML: "),
     (b"\x00", "spec.toml: not TOML: "),
     (b"a = " + b"[" * 5000, "spec.toml: nested deeper than 16 levels"),
     (b"", "spec.toml: "),
-    (b"[ve.web1]\npids.maxx = 5\n", "ve.web1.pids.maxx"),
-    (b"[ve.web1]\npids.max = -5\n", "spec.toml: ve.web1.pids.max: "),
-    (b"[ve.web1]\npids.max = " + b"9" * 5000 + b"\n", "spec.toml: "),
-    (b'[ve."a/b"]\npids.max = 5\n', 'spec.toml: ve."a/b": not a VE\'s name'),
-    (b'[ve."/foreign"]\npids.max = 5\n', "/foreign"),
-    (b'[ve.web1]\npids.max = 5\n[ve."/rctl-web1"]\npids.max = 6\n', "/rctl-web1"),
-    (b"[ve.web2]\n[ve.web1]\nvcpus = 4000\n", "spec.toml: web1: vcpus: 4000 asked for"),
-    (b"[ve.web9]\nvcpus = 4000\n", "spec.toml: web9: vcpus: 4000 asked for"),
-    (b"[ve.web9]\ncpu.max = 0.005\n", "cpu.max: 0.005 CPUs of a 100000 us period is 500 us"),
-    (b"[ve.web2]\n[ve.web1]\nio.max.no-such-disk.rbps = 5\n", "spec.toml: web1: 'no-such-disk'"),
-    (b"[ve.web9]\nio.max.sda.rbps = 5\nio.max.'8:0'.rbps = 6\n", "spec.toml: web9: io.max: 8:0 lies on disk 8:0"),
-    (b'[ve.web1]\nfiles."cgroup.procs" = 5\n', "cgroup.procs"),
+    (b"version = 1\n[ve.web1.limits]\npids.maxx = 5\n", "ve.web1.limits.pids.maxx"),
+    (b"version = 1\n[ve.web1.limits]\npids.max = -5\n", "spec.toml: ve.web1.limits.pids.max: "),
+    (b"version = 1\n[ve.web1.limits]\npids.max = " + b"9" * 5000 + b"\n", "spec.toml: "),
+    (b'version = 1\n[ve."a/b".limits]\npids.max = 5\n', 'spec.toml: ve."a/b": not a VE\'s name'),
+    (b'version = 1\n[ve."/foreign".limits]\npids.max = 5\n', "/foreign"),
+    (b'version = 1\n[ve.web1.limits]\npids.max = 5\n[ve."/rctl-web1".limits]\npids.max = 6\n', "/rctl-web1"),
+    (b"version = 1\n[ve.web2.limits]\n[ve.web1.limits]\nvcpus = 4000\n", "spec.toml: web1: vcpus: 4000 asked for"),
+    (b"version = 1\n[ve.web9.limits]\nvcpus = 4000\n", "spec.toml: web9: vcpus: 4000 asked for"),
+    (b"version = 1\n[ve.web9.limits]\ncpu.max = 0.005\n", "cpu.max: 0.005 CPUs of a 100000 us period is 500 us"),
+    (
+        b"version = 1\n[ve.web2.limits]\n[ve.web1.limits]\nio.max.no-such-disk.rbps = 5\n",
+        "spec.toml: web1: 'no-such-disk'",
+    ),
+    (
+        b"version = 1\n[ve.web9.limits]\nio.max.sda.rbps = 5\nio.max.'8:0'.rbps = 6\n",
+        "spec.toml: web9: io.max: 8:0 lies on disk 8:0",
+    ),
+    (b'version = 1\n[ve.web1.limits]\nfiles."cgroup.procs" = 5\n', "cgroup.procs"),
 ]
 
 
@@ -335,14 +341,14 @@ def test_json_of_run_goes_with_detach(shell: Shell) -> None:
 
 
 def test_new_ves_are_planned_with_cpus_of_their_own(shell: Shell) -> None:
-    (shell.folder / "spec.toml").write_text("[ve.new1]\nvcpus = 1\n[ve.new2]\nvcpus = 1\n")
+    (shell.folder / "spec.toml").write_text("version = 1\n[ve.new1.limits]\nvcpus = 1\n[ve.new2.limits]\nvcpus = 1\n")
     for verb in (["diff"], ["apply", "--dry-run"]):
         _, out, _ = shell.run(*verb, "spec.toml")
         assert [line.split()[-1] for line in out.splitlines() if "cpuset.cpus" in line] == ["0", "1"]
 
 
 def test_a_file_that_may_not_be_there_is_not_planned_for_a_new_ve(shell: Shell) -> None:
-    (shell.folder / "spec.toml").write_text("[ve.new1]\nio.weight = 50\ncpu.weight = 50\n")
+    (shell.folder / "spec.toml").write_text("version = 1\n[ve.new1.limits]\nio.weight = 50\ncpu.weight = 50\n")
     _, out, _ = shell.run("diff", "spec.toml")
     assert "io.weight" in out
     assert "bfq" not in out

@@ -106,6 +106,20 @@ def test_copy_gives_all_limits_on_and_takes_others_away(shell: Shell) -> None:
     ]
 
 
+def test_export_writes_limits_and_labels_below_their_ve(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("label", "web1", "env=prod")
+    assert shell.run("export")[1] == (
+        'version = 1\n\n[ve.web1.limits]\npids.max = 5\n\n[ve.web1.labels]\nenv = "prod"\n\n[ve.web2]\n'
+    )
+
+
+def test_export_of_no_ves_is_a_spec_too(shell: Shell) -> None:
+    assert shell.run("rm", "--kill", "web1", "web2")[0] == 0
+    (shell.folder / "site.toml").write_text(shell.run("export")[1])
+    assert shell.run("apply", "--prune", "site.toml") == (0, "", "")
+
+
 def test_what_export_prints_is_a_spec_that_changes_nothing(shell: Shell) -> None:
     shell.run(
         "set", "web1", "memory.max=1G", "cpu.max=0.3333", "cpu.period=30ms", "memory.oom.group=1", "hugetlb.2MB=4M"
@@ -178,7 +192,8 @@ def test_many_ves_need_few_open_files(shell: Shell, words: list[str]) -> None:
 
 def test_more_labels_than_a_ve_holds_are_refused_before_limits_are_set(shell: Shell) -> None:
     assert shell.run("label", "web2", *(f"a{number}=" for number in range(60)))[0] == 0
-    spec = "[ve.web1]\npids.max = 5\n[ve.web2]\n" + "".join(f"labels.b{number} = ''\n" for number in range(60))
+    spec = "version = 1\n[ve.web1.limits]\npids.max = 5\n[ve.web2.labels]\n"
+    spec += "".join(f"b{number} = ''\n" for number in range(60))
     (shell.folder / "spec.toml").write_text(spec)
     before = shell.kernel.limits()
     status, out, err = shell.run("apply", "spec.toml")

@@ -166,11 +166,11 @@ DOORS = [
 
 
 SPECS = {
-    "key": '[ve.web1]\n"\\u001b[31m" = 1\n',
-    "VE": '[ve."\\u001b[31m"]\npids.max = 1\n',
+    "key": '[ve.web1.limits]\n"\\u001b[31m" = 1\n',
+    "VE": '[ve."\\u001b[31m".limits]\npids.max = 1\n',
     "table": '["\\u001b[31m"]\n',
-    "disk": '[ve.web1]\nio.max."\\u001b[31m".rbps = 5\n',
-    "value": '[ve.web1]\npids.max = "\\u001b[31m"\n',
+    "disk": '[ve.web1.limits]\nio.max."\\u001b[31m".rbps = 5\n',
+    "value": '[ve.web1.limits]\npids.max = "\\u001b[31m"\n',
 }
 
 
@@ -191,7 +191,7 @@ def test_escape_sequences_in_what_is_typed_are_shown(shell: Shell, words: list[s
 @pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 @pytest.mark.parametrize("verb", ["apply", "diff"])
 def test_escape_sequences_in_a_spec_are_shown(shell: Shell, verb: str, spec: str) -> None:
-    (shell.folder / "spec.toml").write_text(spec)
+    (shell.folder / "spec.toml").write_text(f"version = 1\n{spec}")
     refused_harmlessly(shell, verb, "spec.toml")
 
 
@@ -225,7 +225,7 @@ def test_escape_sequences_in_a_foreign_cgroups_name_are_shown(shell: Shell) -> N
 
 def test_escape_sequences_in_a_command_are_shown_by_the_history(shell: Shell) -> None:
     """Bytes that are no UTF-8 can be typed, too, and must not break the journal."""
-    (shell.folder / "\udcff\x1b[31m.toml").write_text("[ve.web1]\npids.max = 5\n")
+    (shell.folder / "\udcff\x1b[31m.toml").write_text("version = 1\n[ve.web1.limits]\npids.max = 5\n")
     assert shell.run("apply", "\udcff\x1b[31m.toml")[0] == 0
     for words in (["history"], ["history", "--json"]):
         status, out, err = shell.run(*words)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -17,7 +17,7 @@ from rctl.cli.output import as_json
 from rctl.errors import UsageError
 from rctl.limits import keys
 from rctl.schema import schema
-from rctl.spec import load, parse
+from rctl.spec import checked, load, parse
 from tests.unit.fake_kernel import FakeKernel
 
 HOST = FakeKernel().host
@@ -34,7 +34,7 @@ def test_the_schema_is_a_json_schema_and_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("key", [key for key in keys() if key not in ("io.max", "hugetlb", "files")])
 def test_every_limit_is_in_the_schema(key: str) -> None:
-    place: Any = SCHEMA["$defs"]["Ve"]
+    place: Any = SCHEMA["$defs"]["Limits"]
     for part in key.split("."):
         place = place["properties"][part]
         place = SCHEMA["$defs"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
@@ -49,53 +49,53 @@ BAD = [
     "[web]\nmemory.max = 5000",
     "",
     "[ve]\nweb = 5",
-    '[ve."a/b"]\npids.max = 5',
-    '[ve."/foreign"]\npids.max = 5',
-    f"[ve.{'x' * 65}]\npids.max = 5",
-    '[ve.web]\nmemory = "1G"',
-    '[ve.web]\n"memory.max" = "1G"',
-    "[ve.web]\nmemory.maxx = 5",
-    '[ve.web]\nmemory.max = "2 Gigs"',
-    "[ve.web]\nmemory.max = -1",
-    "[ve.web]\nmemory.max = 512",
-    '[ve.web]\nmemory.max = "512"',
-    '[ve.web]\nmemory.max = "16E"',
-    '[ve.web]\nmemory.max = "101%"',
-    "[ve.web]\nmemory.max = true",
-    "[ve.web]\nmemory.max = 9223372036854775808",
-    '[ve.web]\nmemory.oom.group = "maybe"',
-    "[ve.web]\nmemory.oom.group = 2",
-    "[ve.web]\ncpu.max = 0",
-    '[ve.web]\ncpu.max = "1.5 CPUs"',
-    "[ve.web]\ncpu.weight = 0",
-    "[ve.web]\ncpu.weight = 10001",
-    '[ve.web]\ncpu.weight = "max"',
-    '[ve.web]\ncpu.period = "2s"',
-    "[ve.web]\ncpu.period = 999",
-    '[ve.web]\ncpu.burst = "max"',
-    "[ve.web]\nvcpus = 0",
-    "[ve.web]\nvcpus = 1.5",
-    '[ve.web]\nvcpus = 2\ncpuset.cpus = "0-1"',
-    '[ve.web]\ncpuset.cpus = "a-b"',
-    "[ve.web]\ncpuset.cpus = [-1]",
-    "[ve.web]\ncpuset.cpus = 123456",
-    '[ve.web]\ncpuset.partition = "gold"',
-    "[ve.web]\npids.max = 1.5",
-    "[ve.web]\npids.max = 4194305",
-    '[ve.web]\npids.max = "5k"',
-    "[ve.web]\nio.weight = 0",
-    '[ve.web]\nio.weight = "idle"',
-    '[ve.web]\nio.max = "vda rbps=2M"',
-    "[ve.web]\nio.max.vda.rbps = 0",
-    "[ve.web]\nio.max.vda.speed = 5",
-    '[ve.web]\nio.max.vda.riops = "5MiB"',
-    '[ve.web]\nhugetlb.3XB = "1G"',
-    '[ve.web]\nfiles."cgroup.procs" = 5',
-    '[ve.web]\nfiles."memory.reclaim" = 5000',
-    '[ve.web]\nfiles."../x" = 5',
-    '[ve.web]\nfiles."memory.max" = 1.5',
-    '[ve.web]\nfiles."misc.max" = ""',
-    '[ve.web]\nfiles."misc.max" = "a\\nb"',
+    '[ve."a/b".limits]\npids.max = 5',
+    '[ve."/foreign".limits]\npids.max = 5',
+    f"[ve.{'x' * 65}.limits]\npids.max = 5",
+    '[ve.web.limits]\nmemory = "1G"',
+    '[ve.web.limits]\n"memory.max" = "1G"',
+    "[ve.web.limits]\nmemory.maxx = 5",
+    '[ve.web.limits]\nmemory.max = "2 Gigs"',
+    "[ve.web.limits]\nmemory.max = -1",
+    "[ve.web.limits]\nmemory.max = 512",
+    '[ve.web.limits]\nmemory.max = "512"',
+    '[ve.web.limits]\nmemory.max = "16E"',
+    '[ve.web.limits]\nmemory.max = "101%"',
+    "[ve.web.limits]\nmemory.max = true",
+    "[ve.web.limits]\nmemory.max = 9223372036854775808",
+    '[ve.web.limits]\nmemory.oom.group = "maybe"',
+    "[ve.web.limits]\nmemory.oom.group = 2",
+    "[ve.web.limits]\ncpu.max = 0",
+    '[ve.web.limits]\ncpu.max = "1.5 CPUs"',
+    "[ve.web.limits]\ncpu.weight = 0",
+    "[ve.web.limits]\ncpu.weight = 10001",
+    '[ve.web.limits]\ncpu.weight = "max"',
+    '[ve.web.limits]\ncpu.period = "2s"',
+    "[ve.web.limits]\ncpu.period = 999",
+    '[ve.web.limits]\ncpu.burst = "max"',
+    "[ve.web.limits]\nvcpus = 0",
+    "[ve.web.limits]\nvcpus = 1.5",
+    '[ve.web.limits]\nvcpus = 2\ncpuset.cpus = "0-1"',
+    '[ve.web.limits]\ncpuset.cpus = "a-b"',
+    "[ve.web.limits]\ncpuset.cpus = [-1]",
+    "[ve.web.limits]\ncpuset.cpus = 123456",
+    '[ve.web.limits]\ncpuset.partition = "gold"',
+    "[ve.web.limits]\npids.max = 1.5",
+    "[ve.web.limits]\npids.max = 4194305",
+    '[ve.web.limits]\npids.max = "5k"',
+    "[ve.web.limits]\nio.weight = 0",
+    '[ve.web.limits]\nio.weight = "idle"',
+    '[ve.web.limits]\nio.max = "vda rbps=2M"',
+    "[ve.web.limits]\nio.max.vda.rbps = 0",
+    "[ve.web.limits]\nio.max.vda.speed = 5",
+    '[ve.web.limits]\nio.max.vda.riops = "5MiB"',
+    '[ve.web.limits]\nhugetlb.3XB = "1G"',
+    '[ve.web.limits]\nfiles."cgroup.procs" = 5',
+    '[ve.web.limits]\nfiles."memory.reclaim" = 5000',
+    '[ve.web.limits]\nfiles."../x" = 5',
+    '[ve.web.limits]\nfiles."memory.max" = 1.5',
+    '[ve.web.limits]\nfiles."misc.max" = ""',
+    '[ve.web.limits]\nfiles."misc.max" = "a\\nb"',
     '[ve.web]\nlabels.env = "a\\tb"',
     "[ve.web]\n" + "".join(f"labels.l{number} = ''\n" for number in range(101)),
 ]
@@ -103,25 +103,29 @@ BAD = [
 
 @pytest.mark.parametrize("text", BAD)
 def test_json_schema_refuses_what_rctl_refuses(text: str) -> None:
+    text = f"version = 1\n{text}"
     with pytest.raises(UsageError):
         parse(text.encode(), HOST)
     assert not VALIDATOR.is_valid(tomllib.loads(text))
 
 
 GOOD = [
-    '[ve.web1]\nmemory.max = "2G"\ncpu.max = 1.5\ncpuset.cpus = [0, 1]',
-    '[ve.web1]\nio.max.vda = { wbps = "20MB/s" }\nmemory.oom.group = true\nmemory.swap.max = 0',
-    '[ve."a.b@c+d-e_f"]\nio.max."/var/lib".rbps = "max"\ncpu.weight = "idle"\nvcpus = "max"',
-    '[ve.web1]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = 0\nhugetlb."2MB.rsvd" = 0\nfiles."memory.max" = "1G"',
-    '[ve.web1]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
-    "[ve.web1]",
-    '[ve.web1]\nmemory.low = "default"\nio.max.vda = "default"\nio.max.vdb.wbps = "default"\ncpu.period = "default"',
-    '[ve.web1]\ncpuset.cpus = "default"\ncpuset.partition = "default"\nmemory.oom.group = "default"',
+    '[ve.web1.limits]\nmemory.max = "2G"\ncpu.max = 1.5\ncpuset.cpus = [0, 1]',
+    '[ve.web1.limits]\nio.max.vda = { wbps = "20MB/s" }\nmemory.oom.group = true\nmemory.swap.max = 0',
+    '[ve."a.b@c+d-e_f".limits]\nio.max."/var/lib".rbps = "max"\ncpu.weight = "idle"\nvcpus = "max"',
+    '[ve.web1.limits]\ncpuset.cpus = ""\ncpuset.mems = 0\nhugetlb.2MB = 0\nhugetlb."2MB.rsvd" = 0',
+    '[ve.web1.limits]\nfiles."memory.max" = "1G"',
+    '[ve.web1.limits]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
+    "[ve.web1.limits]",
+    '[ve.web1.limits]\nmemory.low = "default"\nio.max.vda = "default"\nio.max.vdb.wbps = "default"',
+    '[ve.web1.limits]\ncpu.period = "default"',
+    '[ve.web1.limits]\ncpuset.cpus = "default"\ncpuset.partition = "default"\nmemory.oom.group = "default"',
 ]
 
 
 @pytest.mark.parametrize("text", GOOD)
 def test_json_schema_takes_what_rctl_takes(text: str) -> None:
+    text = f"version = 1\n{text}"
     assert parse(text.encode(), HOST).ve
     assert list(VALIDATOR.iter_errors(tomllib.loads(text))) == []
 
@@ -152,6 +156,38 @@ def test_whatever_quantity_rctl_takes_the_schema_takes(name: str, value: Any) ->
     if kind is units.Size and taken.amount is not units.MAX and 0 < taken.amount < 4096:
         return  # less than one page, which rctl refuses when it makes the writes
     assert Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}Value"}).is_valid(value)
+
+
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["version", "ve", "web", "memory"]),
+    st.one_of(
+        st.sampled_from([0, 1, 1.0, 2, 1.5, "1", True, [1]]),
+        st.dictionaries(
+            st.sampled_from(["web1", "a/b"]),
+            st.one_of(
+                st.sampled_from([5, "x"]),
+                st.dictionaries(
+                    st.sampled_from(["limits", "labels", "pids", "vcpus"]),
+                    st.dictionaries(st.sampled_from(["vcpus", "env"]), st.sampled_from([1, 0, "max", "default"])),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(plain=DOCUMENTS)
+@example(plain={"version": 1, "ve": {"web1": {"limits": {"vcpus": 1}, "labels": {"vcpus": "default"}}}})
+@example(plain={"version": 1.0, "ve": {}})
+@example(plain={"ve": {"web1": {}}})
+def test_rctl_and_the_schema_agree_on_the_form(plain: dict[str, Any]) -> None:
+    try:
+        checked(plain, HOST)
+        taken = True
+    except UsageError:
+        taken = False
+    assert VALIDATOR.is_valid(plain) == taken
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)

@@ -124,7 +124,7 @@ def test_one_ve_held_open(session: rctl.Session, shell: Shell) -> None:
 
 def test_a_spec_made_and_removed(session: rctl.Session, shell: Shell) -> None:
     spec = shell.folder / "site.toml"
-    spec.write_text("[ve.web1]\npids.max = 9\n[ve.new]\npids.max = 3\n")
+    spec.write_text("version = 1\n[ve.web1.limits]\npids.max = 9\n[ve.new.limits]\npids.max = 3\n")
     assert session.diff(str(spec)).made == ("new",)
     assert session.match() == ["web1", "web2"]
     assert session.apply(str(spec)).made == ("new",)

@@ -32,8 +32,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def spec(ves: int, last: str = "5") -> bytes:
-    text = "".join(f'[ve.web{n}]\nmemory.max = "1G"\npids.max = 5\n' for n in range(ves - 1))
-    return f'{text}[ve.web{ves}]\nmemory.max = "1G"\npids.max = {last}\n'.encode()
+    text = "".join(f'[ve.web{n}.limits]\nmemory.max = "1G"\npids.max = 5\n' for n in range(ves - 1))
+    return f'version = 1\n{text}[ve.web{ves}.limits]\nmemory.max = "1G"\npids.max = {last}\n'.encode()
 
 
 @pytest.mark.parametrize("ves", [10, 1000, 4000])
@@ -41,7 +41,7 @@ def test_error_search_is_not_quadratic_in_the_number_of_ves(parsed: list[str], v
     specs.parse(spec(ves), HOST)
     right = len(parsed)
     parsed.clear()
-    with pytest.raises(UsageError, match=rf"^ve\.web{ves}\.pids\.max: '-1' is not understood"):
+    with pytest.raises(UsageError, match=rf"^ve\.web{ves}\.limits\.pids\.max: '-1' is not understood"):
         specs.parse(spec(ves, "-1"), HOST)
     assert right == 2 * ves
     assert len(parsed) <= 2 * right
@@ -49,8 +49,8 @@ def test_error_search_is_not_quadratic_in_the_number_of_ves(parsed: list[str], v
 
 def test_error_search_is_not_quadratic_in_the_number_of_disks(parsed: list[str]) -> None:
     disks = "".join(f"io.max.sd{n}.rbps = 5\n" for n in range(1000))
-    with pytest.raises(UsageError, match=r"^ve\.web\.io\.max\.last\.rbps: 0 is too low"):
-        specs.parse(f"[ve.web]\n{disks}io.max.last.rbps = 0\n".encode(), HOST)
+    with pytest.raises(UsageError, match=r"^ve\.web\.limits\.io\.max\.last\.rbps: 0 is too low"):
+        specs.parse(f"version = 1\n[ve.web.limits]\n{disks}io.max.last.rbps = 0\n".encode(), HOST)
     assert len(parsed) <= 4 * 1001
 
 
@@ -93,7 +93,7 @@ FLAT = {
 
 @pytest.mark.parametrize("text", FLAT.values(), ids=list(FLAT))
 def test_dots_and_brackets_in_texts_and_comments_are_not_depth(text: str) -> None:
-    assert list(specs.parse(f"[ve.web]\n{text}\n".encode(), HOST).ve) == ["web"]
+    assert list(specs.parse(f"version = 1\n[ve.web.limits]\n{text}\n".encode(), HOST).ve) == ["web"]
 
 
 def test_one_long_word_is_looked_at_once() -> None:
@@ -102,9 +102,11 @@ def test_one_long_word_is_looked_at_once() -> None:
         specs.parse(b"a" * (3 << 20), HOST)
 
 
-@pytest.mark.parametrize("text", ["[ve.web]\n{} = 1\n", "[ve.{}]\npids.max = -1\n", "[ve.{}]\npids.max = 1\n"])
+@pytest.mark.parametrize(
+    "text", ["[ve.web.limits]\n{} = 1\n", "[ve.{}.limits]\npids.max = -1\n", "[ve.{}.limits]\npids.max = 1\n"]
+)
 def test_the_line_of_an_error_is_short_however_long_the_key(tmp_path: Path, text: str) -> None:
-    (tmp_path / "spec.toml").write_text(text.format("x" * 100_000))
+    (tmp_path / "spec.toml").write_text("version = 1\n" + text.format("x" * 100_000))
     with pytest.raises(UsageError) as caught:
         specs.load(str(tmp_path / "spec.toml"), HOST)
     assert len(str(caught.value)) < 400
@@ -113,5 +115,5 @@ def test_the_line_of_an_error_is_short_however_long_the_key(tmp_path: Path, text
 def test_a_list_of_cpus_costs_what_its_text_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of these names 100,000 CPUs: a thousand VEs of them must not become a hundred million numbers."""
     monkeypatch.setattr(Ranges, "numbers", property(lambda self: pytest.fail("all numbers were made")))
-    text = "".join(f'[ve.web{n}]\ncpuset.cpus = "{"0-99999," * 9}5"\n' for n in range(1000))
-    assert str(specs.parse(text.encode(), HOST).ve["web7"].cpuset.cpus) == "0-99999"
+    text = "".join(f'[ve.web{n}.limits]\ncpuset.cpus = "{"0-99999," * 9}5"\n' for n in range(1000))
+    assert str(specs.parse(f"version = 1\n{text}".encode(), HOST).ve["web7"].limits.cpuset.cpus) == "0-99999"
