@@ -121,6 +121,8 @@ class Scraper:
         timed("discovery", sweep.find, lambda: self._forest.failed)
         blocks = self._figures.blocks(timed("files", sweep.take, lambda: sweep.unread))
         blocks += timed("limits", self._limit_blocks, lambda: self._standings.failed, [])
+        if self._desired.refused:
+            self.trouble.failed(RctlError(self._desired.refused))
         blocks += process_blocks(timed("processes", sweep.processes, lambda: sweep.uncounted, {}))
         blocks += self._identity_blocks()
         gone = self._sweep.gone | self._standings.gone

@@ -15,7 +15,7 @@ from contextlib import suppress
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from .history import Record, latest
-from .journal import ForeignError, Journal, left_open, unwritten
+from .journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
 from .plan import Enable
 from .state import State
 
@@ -33,9 +33,12 @@ def named(record: Record) -> str:
 
 
 def standing(state: State) -> Iterator[Record]:
-    """Adjustments that are neither undone nor an undo themselves, newest first. Those not asked for cost nothing."""
+    """Adjustments that are neither undone nor an undo themselves, newest first. Those not asked for cost nothing.
+
+    Raises RctlError at an adjustment of a newer rctl: it may be one that undid those before it.
+    """
     undone: set[str] = set()
-    for record in latest(state):
+    for record in latest(state, known=True):
         if record.undoes is not None:
             undone.add(record.undoes)
         elif record.id not in undone:
@@ -115,20 +118,27 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
 def _check_settled(state: State, boot_id: str, path: str = "") -> None:
     """Raises RctlError when an adjustment may become the newest in the history yet. ``path``: one of this cgroup.
 
-    A crash left it open, or the history could not be written when it ended.
+    A crash left it open, or the history could not be written when it ended; or it is of a newer rctl, which alone knows
+    what it is about.
     """
-    for name in (*unwritten(state), *left_open(state)):
-        with suppress(ForeignError):
+    for name in (*unwritten(state), *left_open(state, aside=True)):
+        try:
             if (journal := Journal.adopt(state, name)) is None:
                 continue
             journal.abandon()
-            if journal.record.boot_id == boot_id and (not path or path in paths(journal.record)):
-                what = named(journal.record)
-                if journal.ended:
-                    raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
-                raise RctlError(
-                    f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
-                )
+        except NewerJournalError as error:
+            raise RctlError(
+                f"{error}, and may count as the last one. Settle it with rctl recover of that rctl"
+            ) from None
+        except ForeignError:
+            continue
+        if journal.record.boot_id == boot_id and (not path or path in paths(journal.record)):
+            what = named(journal.record)
+            if journal.ended:
+                raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
+            raise RctlError(
+                f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
+            )
 
 
 def before_boot(record: Record) -> UsageError:

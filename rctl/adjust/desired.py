@@ -16,7 +16,7 @@ from ..limits import file_named
 from .failures import Failure
 from .follow import Follower
 from .plan import Set
-from .record import decode
+from .record import NewerRecordError, decode
 from .state import State
 
 _FURTHEST = 16 << 20  # bytes
@@ -30,18 +30,19 @@ class Desired:
     """The desired limits on this boot. ``close()`` it.
 
     ``writes``, ``failures``: limits written and not written by rctl since this object was made, by file. ``version``
-    changes with every adjustment.
+    changes with every adjustment. ``refused``: why an adjustment is not known, for people; empty when all are.
     """
 
     def __init__(self, state: State, boot_id: str) -> None:
         """Reads this boot's history, at most its newest 16 MiB. One that cannot be read or is not there has nothing."""
-        self._boot_id = boot_id
+        self._boot_id, self._path = boot_id, state.history
         self._history, self._failed = Follower(state, state.history), Follower(state, state.failures)
         self._failures = msgspec.json.Decoder(Failure)
         self._entries: dict[int, dict[tuple[str, str], str]] = {}
         self.writes: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.version = 0
+        self.refused = ""
         for line in reversed(list(self._this_boot())):
             self._take(line)
         self.writes.clear()
@@ -95,6 +96,11 @@ class Desired:
     def _take(self, line: bytes) -> None:
         try:
             record = decode(line)
+        except NewerRecordError as error:  # what it set, and on which cgroups, is not known: nothing before it holds
+            self.refused = f"{self._path}: an adjustment {error}; drift of what was set before it is not told"
+            self._entries.clear()
+            self.version += 1
+            return
         except ValueError:
             return
         self.version += 1

@@ -8,8 +8,8 @@ from itertools import islice
 
 from ..errors import RctlError, explained
 from . import lines
+from .record import NewerRecordError, decode
 from .record import Record as Record
-from .record import decode
 from .state import State
 
 _TOLD = 3
@@ -21,26 +21,28 @@ def append(state: State, path: str, line: bytes) -> None:
     lines.append(state.folder(state.keep), os.path.basename(path), line)
 
 
-def latest(state: State, refused: list[str] | None = None) -> Iterator[Record]:
+def latest(state: State, refused: list[str] | None = None, *, known: bool = False) -> Iterator[Record]:
     """Finished adjustments, newest first. What is not read costs nothing.
 
     A line that is no record of this rctl is passed over, and so is an older part that is no file; ``refused`` gets a
-    line for people about it. Raises RctlError.
+    line for people about it. ``known``: stop at an adjustment of a newer rctl, of which nothing is known, with
+    RctlError; else it is passed over, too. Raises RctlError.
     """
+    tell: Callable[[str], object] = len if refused is None else refused.append
     name = os.path.basename(state.history)
-
-    def passed_over(line: str) -> None:
-        if refused is not None:
-            refused.append(f"{state.keep}/{line}")
-
     try:
         folder = state.folder_if_there(state.keep)
-        for line in lines.backwards(folder, name, passed_over) if folder is not None else ():
+        found = lines.backwards(folder, name, lambda line: tell(f"{state.keep}/{line}")) if folder is not None else ()
+        for line in found:
             try:
                 yield decode(line)
+            except NewerRecordError as error:
+                if known:
+                    why = f"{error}, and may have undone those before it. Undo with that rctl"
+                    raise RctlError(f"{state.history}: an adjustment {why}") from None
+                tell(f"{state.history}: an adjustment {error}; it is not shown. Use that rctl")
             except ValueError as error:
-                if refused is not None:
-                    refused.append(f"{state.history}: a line is no record of rctl: {error}; it is passed over")
+                tell(f"{state.history}: a line is no record of rctl: {error}; it is passed over")
     except lines.UnreadableError as error:
         raise RctlError(f"{state.keep}/{error}") from None
     except OSError as error:

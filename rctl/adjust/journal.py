@@ -26,7 +26,7 @@ from ..errors import OUT_OF, KernelError, RctlError, explained
 from .fork import hold, let_go
 from .history import append, latest
 from .lines import not_own, write_all
-from .record import Record, decode, encode
+from .record import NewerRecordError, Record, decode, encode
 from .state import State
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -43,6 +43,10 @@ _LONGEST = 3600.0
 
 class ForeignError(RctlError):
     """A file in the place of a journal that this rctl has not written, or that was damaged."""
+
+
+class NewerJournalError(ForeignError):
+    """A journal of a newer rctl, which this one cannot settle."""
 
 
 class UnwrittenError(RctlError):
@@ -263,8 +267,10 @@ def set_aside(state: State, name: str, why: ForeignError) -> str:
     ``rctl recover`` tries it again each time, for a newer rctl may know it.
     """
     folder = state.folder(state.journals)
+    newer = isinstance(why, NewerJournalError)
+    remedy = "Run rctl recover of that rctl" if newer else "Look at it, then remove it by hand"
     if name.endswith(_ASIDE):
-        return f"{why}. Look at it, then remove it by hand"
+        return f"{why}. {remedy}"
     own = os.fsencode(name)
     short = os.fsdecode(own[:_LONGEST_NAME])
     aside = short + _ASIDE
@@ -275,8 +281,8 @@ def set_aside(state: State, name: str, why: ForeignError) -> str:
     except FileNotFoundError:
         pass  # another process was faster
     except OSError as error:
-        return f"{why}; it cannot be set aside: {error.strerror}. Look at it, then remove it by hand"
-    return f"{why}; it is set aside as {aside}. Look at it, then remove it by hand"
+        return f"{why}; it cannot be set aside: {error.strerror}. {remedy}"
+    return f"{why}; it is set aside as {aside}. {remedy}"
 
 
 def sweep(state: State) -> None:
@@ -303,14 +309,20 @@ def _latest(state: State, name: str, lines: list[bytes]) -> tuple[bytes, Record]
     line, record = lines[0], _decoded(state, name, lines[0])
     for longer in lines[1:]:
         if longer not in (b"", _BACK, _FORWARD):
-            with suppress(ForeignError):
+            try:
                 line, record = longer, _decoded(state, name, longer)
+            except NewerJournalError:
+                raise
+            except ForeignError:
+                continue
     return line, record
 
 
 def _decoded(state: State, name: str, line: bytes) -> Record:
     try:
         record = decode(line)
+    except NewerRecordError as error:
+        raise NewerJournalError(f"{state.journals}/{name}: {error}") from None
     except ValueError as error:
         raise _foreign(state, name, str(error)) from None
     if not name.startswith(f"{record.id}.json"):

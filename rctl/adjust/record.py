@@ -31,6 +31,10 @@ _LONGEST = 65536
 """Characters of an entry. One of the kernel's files shows at most a page for each device or node."""
 
 
+class NewerRecordError(ValueError):
+    """A record of a version that this rctl does not know. What it did is unknown, so it cannot be passed over."""
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
 
@@ -60,26 +64,30 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record:
-    """A record from its line. Raises ValueError, with the reason, for all that no rctl of this version has written."""
+    """A record from its line. Raises ValueError, with the reason, for all that no rctl of this version has written.
+
+    Raises NewerRecordError for a record of a newer rctl.
+    """
     try:
         record = _RECORD.decode(line)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(_newer(line) or str(error)) from None
+        _check_known(line)
+        raise ValueError(str(error)) from None
     if record.version != VERSION:
-        raise ValueError(_newer(line) or f"version {record.version} is none")
+        _check_known(line)
+        raise ValueError(f"version {record.version} is none")
     _check(record)
     return record
 
 
-def _newer(line: bytes) -> str:
-    """The reason when the line is of a newer rctl; else empty."""
+def _check_known(line: bytes) -> None:
+    """Raises NewerRecordError when the line is of a newer rctl."""
     try:
         version = _HEAD.decode(line).version
     except (msgspec.DecodeError, RecursionError):
-        return ""
-    if version <= VERSION:
-        return ""
-    return f"is of a newer rctl (record version {version}, this rctl knows {VERSION}). Use that rctl"
+        return
+    if version > VERSION:
+        raise NewerRecordError(f"is of a newer rctl (record version {version}, this rctl knows {VERSION})")
 
 
 def _check(record: Record) -> None:

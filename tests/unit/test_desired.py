@@ -130,6 +130,24 @@ class TestWhatIsTold:
         desired.refresh()
         assert desired.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"memory.max": True, "pids.max": False}
 
+    def test_an_adjustment_of_a_newer_rctl_is_refused_with_a_reason(self, state: State, desired: Desired) -> None:
+        """What it set is not known, so nothing is told of what was set before; what is set later is known."""
+        adjusted(state, step())
+        desired.refresh()
+        assert desired.refused == ""
+        with open(state.history, "ab") as file:
+            file.write(b'{"version": 99, "what": "comes"}\n')
+        adjusted(state, step("pids.max", "7"))
+        before = desired.version
+        desired.refresh()
+        assert desired.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"pids.max": False}
+        assert desired.version > before
+        assert "an adjustment is of a newer rctl (record version 99, this rctl knows 1)" in desired.refused
+        again = Desired(state, BOOT)
+        assert again.refused == desired.refused
+        assert again.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"pids.max": False}
+        again.close()
+
     def test_a_history_that_begins_anew(self, state: State, desired: Desired, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lines, "_PART", 1000)
         for number in range(20):

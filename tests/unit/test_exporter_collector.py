@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from rctl.adjust.state import State
+from rctl.adjust.history import append
+from rctl.adjust.state import State, make
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
@@ -136,6 +137,15 @@ class TestScraper:
             found = samples(b"".join(scraper.scrape()).decode())
             assert found["rctl_scrape_ves "] == 1
             assert {file.rpartition("/")[0] for file in scraper.files()} == {"/rctl-web1"}
+
+    def test_a_history_of_a_newer_rctl_is_an_error_that_page_and_log_tell(self, tree: Tree, tmp_path: Path) -> None:
+        with make(State(f"{tmp_path}/run", f"{tmp_path}/keep")) as state, Scraper(tree, Settings(), state) as scraper:
+            scraper.scrape()
+            assert not scraper.trouble
+            append(state, state.history, b'{"version": 99}')
+            found = samples(b"".join(scraper.scrape()).decode())
+            assert found["rctl_scrape_read_errors "] == 1
+            assert "an adjustment is of a newer rctl (record version 99" in str(scraper.trouble)
 
     def test_openmetrics_ends_as_it_must(self, tree: Tree) -> None:
         with Scraper(tree, Settings()) as scraper:

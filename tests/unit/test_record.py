@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rctl.adjust.engine import Options
+from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history, latest
 from rctl.adjust.journal import ForeignError, Journal, left_open, new_id, peek
 from rctl.adjust.plan import Enable, Reclaim, Set
-from rctl.adjust.record import VERSION, Record, decode, encode
+from rctl.adjust.record import VERSION, NewerRecordError, Record, decode, encode
 from rctl.adjust.recover import recover
 from rctl.adjust.site import Site
 from rctl.adjust.state import State, make
 from rctl.adjust.undo import undo
 from rctl.errors import RctlError, RollbackError
+from rctl.limits import decode as decode_limits
 from tests.unit.fake_kernel import BOOT, FakeKernel, state_folder
 
 ID = "20261122-101500-000-0123abcd"
@@ -100,6 +101,7 @@ BAD = {
     "version 0": changed(version=0),
     "a newer version": changed(version=VERSION + 1),
     "a newer version with fields of its own": changed(version=VERSION + 1, extra=[1]),
+    "a newer version with a step of its own": with_step(type="mount", version=None)[:-1] + b', "version": 2}',
     "a version as text": changed(version="1"),
     "nothing": b"",
     "a list": b"[]",
@@ -108,6 +110,9 @@ BAD = {
     "half of a record": encode(GOOD)[:100],
     "very deep": b"[" * 100_000,
 }
+
+
+NEWER = ("a newer version", "a newer version with fields of its own", "a newer version with a step of its own")
 
 
 def test_a_good_record_is_read_as_it_was_written() -> None:
@@ -128,8 +133,8 @@ def test_a_record_with(what: str) -> None:
 
 
 def test_the_version_of_a_newer_rctl_is_the_reason_that_is_given() -> None:
-    for what in ("a newer version", "a newer version with fields of its own"):
-        with pytest.raises(ValueError, match=rf"is of a newer rctl \(record version {VERSION + 1}"):
+    for what in NEWER:
+        with pytest.raises(NewerRecordError, match=rf"is of a newer rctl \(record version {VERSION + 1}"):
             decode(BAD[what])
 
 
@@ -143,7 +148,8 @@ def test_a_planted_journal_with(what: str, state: State) -> None:
     place.write_bytes(BAD[what])
     place.chmod(0o600)
     with kernel.installed() as tree:
-        with pytest.raises(RollbackError, match="not a journal of rctl") as caught:
+        reason = "Run rctl recover of that rctl" if what in NEWER else "not a journal of rctl"
+        with pytest.raises(RollbackError, match=reason) as caught:
             recover(tree, BOOT, state, 1)
         assert "\n" not in str(caught.value)
         assert [op for op in kernel.operations if not op.kind.startswith("journal")] == []
@@ -153,14 +159,15 @@ def test_a_planted_journal_with(what: str, state: State) -> None:
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_planted_line_of_the_history_with(what: str, state: State) -> None:
-    """Is passed over and named; what lies before and after it counts."""
+    """Is passed over and named; what lies before and after it counts. But undo stops at one of a newer rctl."""
     kernel = FakeKernel()
     kernel.make("/rctl-web1")
     Path(state.history).write_bytes(encode(GOOD) + b"\n" + BAD[what] + b"\n" + changed(id="b", undoes=ID) + b"\n")
     refused: list[str] = []
+    reason = "may have undone those before it" if what in NEWER else "nothing left to undo"
     assert [record.id for record in latest(state, refused)] == ["b", ID]
     assert len(refused) == (1 if BAD[what] else 0)
-    with kernel.installed() as tree, pytest.raises(RctlError, match="nothing left to undo"):
+    with kernel.installed() as tree, pytest.raises(RctlError, match=reason):
         undo(Site(tree, kernel.host, state), Options())
 
 
@@ -182,6 +189,70 @@ def test_any_json_in_any_field_is_a_record_or_an_error_of_one_line(data: st.Data
         record, reason = GOOD, str(error)
     assert decode(encode(record)) == record
     assert "\n" not in reason
+
+
+# Versions
+
+
+def test_the_version_is_written_in_journal_and_history(state: State) -> None:
+    journal = Journal(state, GOOD)
+    assert json.loads(Path(state.journals, f"{ID}.json").read_bytes())["version"] == VERSION
+    journal.close(done=True)
+    assert json.loads(Path(state.history).read_bytes())["version"] == VERSION
+
+
+@pytest.mark.parametrize("what", NEWER)
+def test_undo_takes_nothing_older_back_than_an_adjustment_of_a_newer_rctl(what: str, state: State) -> None:
+    """Given one before and one after it: undo takes back the one after, and refuses the one before, by its id too."""
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1")
+    with kernel.installed() as tree:
+        site = Site(tree, kernel.host, state)
+
+        def set_pids(most: str) -> str:
+            account = adjust(
+                tree, {"web1": decode_limits({"pids": {"max": most}}, kernel.host)}, kernel.host, state=state
+            )
+            assert account.id
+            return account.id
+
+        before = set_pids("5")
+        with open(state.history, "ab") as file:
+            file.write(BAD[what] + b"\n")
+        after = set_pids("6")
+        assert [undone.record.id for undone in undo(site, Options())] == [after]
+        for wanted in (None, before):
+            with pytest.raises(RctlError, match=r"is of a newer rctl .*, and may have undone"):
+                undo(site, Options(), wanted)
+    assert kernel.get("/rctl-web1", "pids.max") == "5"
+
+
+@pytest.mark.parametrize("settle", [False, True], ids=["open", "set aside"])
+@pytest.mark.parametrize("what", NEWER)
+def test_undo_waits_for_a_journal_of_a_newer_rctl(what: str, settle: bool, state: State) -> None:
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1")
+    with kernel.installed() as tree:
+        limits = decode_limits({"pids": {"max": "5"}}, kernel.host)
+        adjust(tree, {"web1": limits}, kernel.host, state=state)
+        place = Path(state.journals, f"{ID}.json")
+        place.write_bytes(BAD[what])
+        place.chmod(0o600)
+        if settle:
+            with pytest.raises(RollbackError, match=r"set aside as \S+\.aside\. Run rctl recover of that rctl"):
+                recover(tree, BOOT, state, 1)
+        with pytest.raises(RctlError, match=r"may count as the last one\. Settle it with rctl recover of that rctl"):
+            undo(Site(tree, kernel.host, state), Options())
+    assert kernel.get("/rctl-web1", "pids.max") == "5"
+
+
+def test_a_longer_line_of_a_journal_that_is_of_a_newer_rctl_counts(state: State) -> None:
+    """It is none that a crash tore."""
+    Journal(state, GOOD).abandon()
+    with open(f"{state.journals}/{ID}.json", "ab") as file:
+        file.write(b"\n" + BAD["a newer version"] + b"\n")
+    with pytest.raises(ForeignError, match="is of a newer rctl"):
+        Journal.adopt(state, f"{ID}.json")
 
 
 # Who owns a journal, and what it is

@@ -61,7 +61,7 @@ def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     found: list[Candidate] = []
     with _quietly(), Tree.open() as tree:
         newest = islice(standing(default_state()), _ADJUSTMENTS)
-        found = [Candidate(record.id, record.command) for record in newest if left(tree, record)]
+        found.extend(Candidate(record.id, record.command) for record in newest if left(tree, record))
     return [] if given else beginning(incomplete, found)
 
 
