@@ -58,6 +58,8 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
 
 
+USUAL = 80
+"""Columns of a terminal, where there is none."""
 INDENT = 4
 """Columns before what a command printed."""
 
@@ -85,8 +87,12 @@ class Printer:
         self.line("\n" + self._styled(text, BOLD))
 
     def command(self, text: str, comment: str = "") -> None:
-        """A command or statement as one would type it, before it runs."""
-        self.line(f"  {self._styled(text, BOLD)}" + (self._styled(f"    # {comment}", DIM) if comment else ""))
+        """A command or statement as one would type it, before it runs; a comment that is too long stands below it."""
+        beside = f"    # {comment}" if comment else ""
+        fits = len(f"  {text}{beside}") <= (self.width or USUAL)
+        self.line(f"  {self._styled(text, BOLD)}" + (self._styled(beside, DIM) if fits else ""))
+        if not fits:
+            self.line(self._styled(beside, DIM))
 
     def output(self, text: str) -> None:
         """What a command printed."""

@@ -18,6 +18,17 @@ ROWS = [
 ]
 
 
+def test_a_comment_that_does_not_fit_stands_below_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Printer(color=False)
+    out.command('>>> rctl.open("demo-mem").memory.max = "120M"', "or: rctl set demo-mem memory.max=120M")
+    out.command("rctl undo", "all of it")
+    assert capsys.readouterr().out.splitlines() == [
+        '  >>> rctl.open("demo-mem").memory.max = "120M"',
+        "    # or: rctl set demo-mem memory.max=120M",
+        "  rctl undo    # all of it",
+    ]
+
+
 @pytest.mark.parametrize("width", [0, 80, 70])
 def test_the_demo_table_fits_the_terminal(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     Printer(color=False, width=width).table(ROWS)
