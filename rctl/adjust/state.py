@@ -11,9 +11,12 @@ import os
 from contextlib import suppress
 from typing import Self
 
+from ..cgroupfs.mounts import kind_of
 from ..errors import OUT_OF, NotAvailableError, UsageError, explained
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KERNEL = frozenset(("cgroup", "cgroup2", "configfs", "debugfs", "proc", "resctrl", "sysfs", "tracefs"))
+"""File systems that show the kernel itself: to make a folder there makes something of the kernel's, or fails."""
 _Place = tuple[str, int | None]
 """A name, and the descriptor of the folder that it lies in; ``None``: the name is a path."""
 
@@ -117,6 +120,7 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
         except FileNotFoundError:
             if not make:
                 raise
+        _check_place(path, above)
         if above is None:
             os.makedirs(name, 0o700, exist_ok=True)
         else:
@@ -130,6 +134,19 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
             raise
         why = explained(error, "Set RCTL_STATE to a folder of your own")
         raise NotAvailableError(f"{path}: cannot be {'made' if make else 'read'}: {why}") from None
+
+
+def _check_place(path: str, above: int | None) -> None:
+    """A folder of the kernel's own would be a cgroup, or the like. Raises NotAvailableError before it is made."""
+    place = os.path.dirname(path)
+    while above is None and not os.path.isdir(place):
+        place = os.path.dirname(place)
+    kind = kind_of(os.stat(place if above is None else above).st_dev)
+    if kind in _KERNEL:
+        raise NotAvailableError(
+            f"{path}: cannot be made: lies on a {kind} file system, which keeps no files. "
+            "Set RCTL_STATE to a folder of your own"
+        )
 
 
 def _check(path: str, facts: os.stat_result) -> None:

@@ -110,6 +110,20 @@ def inside(part: str, path: str) -> str | None:
     return "/" + "/".join(place[len(root) :])
 
 
+def kind_of(device: int, mountinfo: str = _MOUNTINFO) -> str:
+    """The kind of the mounted file system that stat(2) numbers so; empty when no mount has the number."""
+    try:
+        with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        if (fields := left.split(" "))[2:] and number(fields[2]) == device:
+            return right.partition(" ")[0]
+    return ""
+
+
 def number(device: str) -> int:
     """A ``MAJOR:MINOR`` as stat(2) tells it; 0 for none."""
     major, colon, minor = device.partition(":")

@@ -13,6 +13,7 @@ from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.lock import Locks
 from rctl.adjust.record import Record
 from rctl.adjust.state import State, default_state, make
+from rctl.cgroupfs.mounts import kind_of
 from rctl.errors import NotAvailableError, UsageError
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
@@ -58,6 +59,29 @@ def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path: Path, folder: str)
     (tmp_path / folder).rename(tmp_path / "moved")
     (tmp_path / folder).symlink_to(tmp_path / "elsewhere")
     assert str(tmp_path / folder) in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["cgroup2", "cgroup", "tracefs", "proc"])
+@pytest.mark.parametrize("there", ["", "x", "x/run"])
+def test_nothing_is_made_on_a_file_system_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, there: str
+) -> None:
+    """A folder there would be a cgroup, or an instance of the tracer."""
+    monkeypatch.setattr("rctl.adjust.state.kind_of", lambda device: kind)
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(NotAvailableError) as caught:
+        make(State(f"{tmp_path}/x/run", f"{tmp_path}/x"))
+    assert f"lies on a {kind} file system, which keeps no files. Set RCTL_STATE to a folder of your" in str(
+        caught.value
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_kind_of_a_file_system_is_the_kernel_s_word(tmp_path: Path) -> None:
+    assert kind_of(os.stat("/proc/self").st_dev) == "proc"
+    assert kind_of(os.stat(tmp_path).st_dev) not in ("", "proc")
+    assert kind_of(1 << 40) == ""
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
