@@ -122,6 +122,11 @@ def keys() -> list[str]:
     return list(kinds())
 
 
+def is_key(word: str) -> bool:
+    """Whether a word is a limit's key, or can be meant for nothing else: it begins as the keys do."""
+    return word in ALSO or word.partition(".")[0] in {key.partition(".")[0] for key in keys()}
+
+
 def kinds(kind: type[msgspec.Struct] = Limits, before: str = "") -> dict[str, Any]:
     """The type of each limit by its key."""
     found: dict[str, Any] = {}

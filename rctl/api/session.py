@@ -225,17 +225,18 @@ class Session:
 
     def reset(
         self,
-        pattern: str,
+        patterns: str | Sequence[str],
         *keys: str,
         deadline: float = 10.0,
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
     ) -> Account:
-        """Set limits of VEs, by key, back to what a new VE has, as one transaction."""
+        """Set limits of VEs, by key, back to what a new VE has, as one transaction. ``patterns``: one, or several."""
         from ..ve import alike
 
-        return alike.reset(self.site, self.match(pattern), keys, self._options(deadline, wait, force, dry_run))
+        names = self.tree.match([patterns] if isinstance(patterns, str) else patterns, self.tell)
+        return alike.reset(self.site, names, keys, self._options(deadline, wait, force, dry_run))
 
     def copy(
         self,

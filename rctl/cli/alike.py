@@ -8,8 +8,6 @@ import typer
 
 from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, seconds
 
-Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Limits by key: memory.max cpu.max")]
-
 
 def get(
     name: NameOrPath,
@@ -47,24 +45,32 @@ def _plain(value: str) -> int | float | str:
 
 
 def reset(
-    name: NameOrPath,
-    keys: Keys,
+    selected: Annotated[
+        list[str], typer.Argument(metavar="VE... KEY...", help="Names, /paths or patterns, then limits: memory.max")
+    ],
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Set limits of a VE back to what a new VE has, all or nothing.
+    """Set limits of VEs back to what a new VE has, all or nothing.
 
-    VE may be a pattern. vcpus resets cpuset.cpus and cpu.max. io.max resets the rates of all devices.
+    vcpus resets cpuset.cpus and cpu.max. io.max resets the rates of all devices. A VE that is called like a limit
+    comes first, or by its /path.
 
-    Example: rctl reset web1 memory.max cpu.max
+    Example: rctl reset web1 'test*' memory.max cpu.max
     """
+    from ..errors import UsageError
+    from ..limits import is_key
     from .output import report
     from .session import session
 
+    keys = [word for word in selected[1:] if is_key(word)]
+    names = [selected[0], *(word for word in selected[1:] if not is_key(word))]
+    if not keys:
+        raise UsageError(f"reset: no KEY given. Write: rctl reset {' '.join(names)} memory.max")
     with session() as s:
-        report(s.reset(name, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
+        report(s.reset(names, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
 
 def copy(

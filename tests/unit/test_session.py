@@ -29,7 +29,7 @@ PARAMETER = {
     ("rename", "name"): "name",
     ("set", "words"): "limits",
     ("run", "limit"): "limits",
-    ("reset", "name"): "pattern",
+    ("reset", "selected"): "keys",
     ("undo", "adjustment"): "id",
     ("apply", "file"): "spec",
     ("diff", "file"): "spec",

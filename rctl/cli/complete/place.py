@@ -28,6 +28,11 @@ def _limits_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candid
     return names.ves(incomplete, given)
 
 
+def _keys_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    """The words of ``reset``: at least one VE, then keys."""
+    return [*(values.keys(incomplete, given) if given else ()), *names.ves(incomplete, given)]
+
+
 def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     return ()
 
@@ -55,6 +60,7 @@ ARGUMENTS: dict[str, Offer] = {
     "names": names.ves,
     "patterns": names.ves,
     "words": _limits_after_a_ve,
+    "selected": _keys_after_a_ve,
     "labelled": names.ves,
     "keys": values.keys,
     "new": _nothing,  # a name that is not there yet
