@@ -46,7 +46,10 @@ def run(
     tree = site.tree
     path = bare.managed_path(tree, name)
     if remove and bare.exists(tree, name):
-        raise UsageError(f"{name}: exists already, and --rm would remove it. Leave --rm out, or choose another name")
+        raise UsageError(
+            f"{name}: exists already, and only a VE that is made for the command is removed after it. "
+            "Keep the VE, or choose another name"
+        )
     program = find(words)
     entering.check(tree, "self", path)
     if without_pressure:
