@@ -9,10 +9,10 @@ import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts
-from ..cgroupfs.tree import Tree
+from ..cgroupfs.tree import Tree, enabled
 from ..controllers import core
 from ..errors import NotAvailableError, RctlError
-from ..formats import Write
+from ..formats import Whole, Write
 from ..limits import file_named
 from . import plan, widen
 from .enable import merged, missing
@@ -53,6 +53,8 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
                 texts[name] = ve.edit(name)
             except NotAvailableError:
                 texts[name] = None
+                if _is_so_without(tree, ve, write):
+                    continue
                 enables += missing(tree, ve.path, write.file)
                 coming += (write.file.controller,)
             if not write.wanted:
@@ -65,6 +67,14 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
     return Seen(changes, merged(enables), notes, unknown)
+
+
+def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:
+    """Whether the wish is what holds as long as nobody enables the controller, which then costs the VE for nothing."""
+    name, old = write.file.controller, write.file.entry(None, write.key)
+    if write.file.merge(old, write.wanted) != old or isinstance(write.file, Whole):
+        return False
+    return name not in enabled(ve, core.CONTROLLERS) and name in enabled(tree.root, core.CONTROLLERS)
 
 
 def _unknown(writes: Sequence[Write], coming: Collection[str]) -> set[str]:

@@ -232,6 +232,45 @@ def test_freeze_and_thaw_are_adjustments(shell: Shell) -> None:
     assert (status, "rctl undo " in err) == (1, True)
 
 
+def test_reset_takes_several_ves_and_patterns(shell: Shell) -> None:
+    new = shell.kernel.limits()
+    shell.kernel.make("/rctl-db")
+    shell.run("set", "*", "pids.max=5", "memory.low=1G")
+    words = ("reset", "web*", "pids.max", "db", "memory.low", "hugetlb.2MB")
+    assert shell.run(*words, "-n")[1].count("pids.max: 5 -> max") == 3
+    assert shell.run(*words)[0] == 0
+    now = shell.kernel.limits()
+    assert {at: now[at] for at in new} == new
+    assert shell.kernel.get("/rctl-db", "pids.max") == "max"
+
+
+def test_reset_takes_a_misspelt_limit_for_no_ve(shell: Shell) -> None:
+    assert "memory.mx: there is no such limit" in shell.refused("reset", "web1", "memory.mx")
+    assert "swap" in shell.refused("reset", "web1", "swap.max")
+
+
+def test_reset_of_a_ve_that_is_called_like_a_limit(shell: Shell) -> None:
+    shell.kernel.make("/rctl-pids.max")
+    shell.run("set", "pids.max", "pids.max=5")
+    assert shell.run("reset", "pids.max", "pids.max") == (0, "pids.max: changed\n  pids.max: 5 -> max\n", "")
+
+
+@pytest.mark.parametrize("word", ["default", "max"])
+def test_set_enables_no_controller_for_what_is_so_without_it(shell: Shell, word: str) -> None:
+    shell.kernel.make("/sess", procs=(500,), enable=False)
+    shell.kernel.make("/sess/job", enable=False)
+    before = shell.kernel.limits()
+    assert shell.run("set", "/sess/job", f"pids.max={word}", f"cpu.max={word}", f"memory.max={word}") == (
+        0, "/sess/job: unchanged\n", ""
+    )  # fmt: skip
+    assert shell.kernel.limits() == before
+    assert "has 1 process(es)" in shell.run("set", "/sess/job", "pids.max=5")[2]
+
+
+def test_a_file_that_the_host_does_not_have_is_refused_whatever_is_wished(shell: Shell) -> None:
+    assert "hugetlb.1GB.max" in shell.refused("set", "web1", "hugetlb.1GB=max", status=1)
+
+
 def test_reset_enables_no_controller(shell: Shell) -> None:
     shell.kernel.make("/sess", procs=(500,), enable=False)
     shell.kernel.make("/sess/job", enable=False)
