@@ -31,7 +31,8 @@ Who becomes the command calls ``commit`` right before. When that is another proc
 class Around(NamedTuple):
     """``make``: managed VEs, by name, to make when they are not there. ``remove``: managed VEs that go at the end.
 
-    ``kill``: end the processes of those first. ``move``: ids of processes to move into the adjustment's only VE.
+    ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
+    ``move``: ids of processes to move into the adjustment's only VE.
     ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
     """
 
@@ -41,6 +42,7 @@ class Around(NamedTuple):
     start: Starter | None = None
     remove: Sequence[str] = ()
     kill: bool = False
+    instead: str = ""
 
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that have to be made."""
@@ -58,7 +60,7 @@ NOTHING = Around()
 
 @contextmanager
 def made(
-    tree: Tree, boot_id: str, state: State, command: str, names: Sequence[str], base: Cgroup
+    tree: Tree, boot_id: str, state: State, command: str, names: Sequence[str], base: Cgroup, instead: str = ""
 ) -> Iterator[tuple[Journal, Mapping[str, Cgroup]]]:
     """Make VEs below ``base``: a journal first, so that a crash leaves none. They go again when the block raises.
 
@@ -66,7 +68,7 @@ def made(
     children when it is to go, which somebody else put there, stays. Raises BusyError when one exists, and
     NotAvailableError when the caller may not make it.
     """
-    steps = tuple(Make(tree.path(name)) for name in names)
+    steps = tuple(Make(tree.path(name), tree.path(instead) if instead else "") for name in names)
     journal = Journal(state, Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps))
     found: dict[str, Cgroup] = {}
     try:

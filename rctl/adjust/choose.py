@@ -53,11 +53,13 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
     return [record for record in standing(state) if left(tree, record)]
 
 
-def by_id(state: State, wanted: str) -> Record:
+def by_id(state: State, wanted: str, boot_id: str) -> Record:
     """The adjustment with this id.
 
-    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id.
+    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id; RctlError when it
+    is yet to come into the history, or its undo is.
     """
+    _check_settled(state, boot_id, lambda record: wanted in (record.id, record.undoes))
     record = next((r for r in standing(state) if r.id == wanted), None)
     if record is None and not _ID.match(wanted):
         raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
@@ -94,7 +96,7 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
 def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
     """As ``newest``, of the adjustments of one VE. Raises RctlError, too, when one of them is of other VEs as well."""
     path = tree.path(name)
-    _check_settled(state, boot_id, path)
+    _check_settled(state, boot_id, lambda record: path in paths(record))
     with tree.open_ve(name) as ve:
         ino = ve.ino
     found: list[Record] = []
@@ -115,8 +117,8 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
     return found
 
 
-def _check_settled(state: State, boot_id: str, path: str = "") -> None:
-    """Raises RctlError when an adjustment may become the newest in the history yet. ``path``: one of this cgroup.
+def _check_settled(state: State, boot_id: str, meant: Callable[[Record], bool] = lambda _: True) -> None:
+    """Raises RctlError when an adjustment may yet become the newest in the history. ``meant``: whether it counts.
 
     A crash left it open, or the history could not be written when it ended; or it is of a newer rctl, which alone knows
     what it is about.
@@ -132,7 +134,7 @@ def _check_settled(state: State, boot_id: str, path: str = "") -> None:
             ) from None
         except ForeignError:
             continue
-        if journal.record.boot_id == boot_id and (not path or path in paths(journal.record)):
+        if journal.record.boot_id == boot_id and meant(journal.record):
             what = named(journal.record)
             if journal.ended:
                 raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")

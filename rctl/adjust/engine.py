@@ -195,7 +195,8 @@ class _Work(NamedTuple):
 
     def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:
         """Make the VEs that are not there, locked from the beginning; they go to their place among ``opened``."""
-        making = made(self.tree, self.boot_id, self.state, self.options.command, absent, alone[self.tree.base])
+        base = alone[self.tree.base]
+        making = made(self.tree, self.boot_id, self.state, self.options.command, absent, base, self.around.instead)
         journal, new = self.stack.enter_context(making)
         if not locks.add((ve.ino, ve.path) for ve in new.values()):
             raise BusyError(f"{absent[0]}: another adjustment took it the moment it was made. Try again")

@@ -77,9 +77,10 @@ class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
 
 
 class Make(msgspec.Struct, frozen=True, tag="make"):
-    """Make a cgroup that was not there."""
+    """Make a cgroup that was not there. ``instead``: of the cgroup with this path, which a rename removes."""
 
     path: str
+    instead: str = ""
 
     def describe(self) -> str:
         """One line for people."""

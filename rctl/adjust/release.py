@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import SUBTREE_CONTROL, enable_text
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ..errors import GoneError, KernelError, NotFoundError, RctlError
 from ..formats import DEVICE, File, Whole
 from ..limits import FILES, file_named
@@ -100,6 +100,12 @@ def _set(cgroup: Cgroup, controller: str, change: Change | None) -> bool:
     return False
 
 
+def limits(cgroup: Cgroup) -> list[str]:
+    """All files of the cgroup that hold limits, of every controller that it has."""
+    own = [name for one in sorted(enabled(cgroup, CONTROLLERS)) for name in _limits(cgroup, one)]
+    return [*own, *(file.name for file in FILES if not file.controller)]
+
+
 def _limits(cgroup: Cgroup, controller: str) -> list[str]:
     """The controller's files that hold limits; of one whose files depend on the machine, those that are there."""
     known = [file.name for file in FILES if file.controller == controller]
@@ -109,20 +115,21 @@ def _limits(cgroup: Cgroup, controller: str) -> list[str]:
 
 
 def _is_set(file: File, text: str, change: Change | None) -> bool:
-    entries = {key: file.entry(text, key) for key in _keys(text)}
+    entries = {key: file.entry(text, key) for key in keys(text)}
     for write in change.writes if change else ():
         if write.file.name == file.name:
             entries[write.key] = file.merge(file.entry(text, write.key), write.wanted)
-    return any(not _is_default(file, key, entry) for key, entry in entries.items())
+    return any(not is_default(file, key, entry) for key, entry in entries.items())
 
 
-def _keys(text: str) -> list[str]:
+def keys(text: str) -> list[str]:
     """Keys of a keyed file (``io.max``, ``io.weight``); the empty one of a file with a single entry."""
     heads = [line.split()[0] for line in text.splitlines() if line.strip()]
     return [head for head in heads if head == "default" or DEVICE.fullmatch(head)] or [""]
 
 
-def _is_default(file: File, key: str, entry: str) -> bool:
+def is_default(file: File, key: str, entry: str) -> bool:
+    """Whether the entry is as on a new cgroup, or says the same."""
     if isinstance(file, Whole):  # rctl has no name for it: misc.max and its like
         none = "max" if file.name.endswith(".max") else "0"
         return all(line.split()[-1].rpartition("=")[2] == none for line in entry.splitlines() if line.strip())

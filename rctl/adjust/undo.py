@@ -14,7 +14,7 @@ from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
-from . import choose, life
+from . import choose, life, made
 from .account import Account
 from .around import Around
 from .engine import Options, Wish, transact
@@ -56,7 +56,7 @@ def undo(
         raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
     tree, boot_id, state = site.tree, site.host.boot_id, site.state
     if wanted:
-        records = [choose.by_id(state, wanted)]
+        records = [choose.by_id(state, wanted, boot_id)]
     elif ve:
         records = choose.newest_of(state, tree, boot_id, ve, last)
     else:
@@ -100,8 +100,9 @@ def take_back(
     already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
     very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
 
-    Raises GoneError when all its VEs were removed, RctlError when a limit was changed since (``options.force``
-    overwrites it), when it did nothing but freeze or thaw, or when it put one VE in the place of another.
+    Raises GoneError when all its VEs were removed, RctlError when a limit was changed since, also one of a VE that
+    would go (``options.force`` overwrites it), when it did nothing but freeze or thaw, or when it put one VE in the
+    place of another.
     """
     state = state or default_state()
     if record.boot_id != host.boot_id:
@@ -122,7 +123,9 @@ def take_back(
     goes, said = _made(tree, record, left, {step.pid for step in back})
     notes += said
     wished = [wish for wish in wished if wish.name not in goes]
-    wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in goes]
+    for name in goes:
+        path = tree.path(name)
+        wished.append(Wish(name, (), made.as_left(tree, record, path), record.inodes[path]))
     around = Around(remove=goes, back=back)
     given = _given(tree, record)
     account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
@@ -133,16 +136,26 @@ def take_back(
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
-    """Raises RctlError when the record did nothing but put a VE in the place of another one: neither would be left."""
-    made = [step.path for step in record.steps if isinstance(step, Make)]
-    gone = [step.path for step in record.steps if isinstance(step, Remove)]
-    touched = {step.path for step in record.steps if not isinstance(step, Enable | Disable)}
-    if len(made) == len(gone) == 1 and touched == {*made, *gone}:
-        old, new = tree.name(gone[0]), tree.name(made[0])
+    """Raises RctlError for a rename: what it removed is not made again, so neither VE would be left."""
+    if replaced := _replaced(record):
+        old, new = map(tree.name, replaced)
         raise RctlError(
             f"{choose.named(record)} put {new} in the place of {old}, which undo does not make again. "
             f"Take it back by: rctl rename {new} {old}"
         )
+
+
+def _replaced(record: Record) -> tuple[str, str] | None:
+    """The paths of a renamed VE, before and after. Records of version 1 do not name it: there the steps tell."""
+    new = [step for step in record.steps if isinstance(step, Make)]
+    for step in new:
+        if step.instead:
+            return step.instead, step.path
+    gone = [step.path for step in record.steps if isinstance(step, Remove)]
+    touched = {step.path for step in record.steps if not isinstance(step, Enable | Disable)}
+    if record.version == 1 and len(new) == len(gone) == 1 and touched == {new[0].path, *gone}:
+        return gone[0], new[0].path
+    return None
 
 
 def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[int]) -> tuple[list[str], list[str]]:

@@ -190,7 +190,7 @@ def rename(site: Site, old: str, new: str, options: Options) -> Account:
         return [Wish(old, (), ino=inode), Wish(new, _writes(held.texts(before), held.texts(after)))]
 
     wishes = [Wish(old, (), ino=inode), Wish(new, ())]
-    around = Around(make=[new], remove=[old])
+    around = Around(make=[new], remove=[old], instead=old)
     boot = site.host.boot_id
     return transact(tree, wishes, boot, options, state=site.state, prepare=take_over, around=around)
 

@@ -288,6 +288,46 @@ def test_a_ve_that_is_filled_before_it_goes_keeps_its_limits_and_controllers() -
             assert kernel.get("/rctl-new", "pids.max") == "5"
 
 
+SINCE = {
+    "a limit that it set": ("pids.max", "7", r"pids\.max: on /rctl-new is 7 by now, and was 5 after"),
+    "one of the same controller": ("cpu.max", "1000 2000", r"cpu\.max: on /rctl-new is .*1000 2000.* by now"),
+    "one that it set no limit of": ("memory.max", "4096", r"memory\.max: on /rctl-new is 4K by now, and was max after"),
+    "one that was taken away": ("cpu.weight", "100", r"cpu\.weight: on /rctl-new is 100 by now, and was 50 after"),
+    "the line of a disk": ("io.max", "8:0 rbps=5", r"io\.max: on /rctl-new is .*rbps=5.* by now"),
+}
+
+
+@pytest.mark.parametrize("since", SINCE)
+def test_undo_removes_no_ve_whose_limits_somebody_changed_since(since: str) -> None:
+    file, text, told = SINCE[since]
+    kernel = FakeKernel()
+    with state_folder() as state:
+        applied(kernel, state)
+        kernel.put("/", "cgroup.subtree_control", "+memory +io")
+        kernel.put("/rctl-new", file, text)
+        now = kernel.limits()
+        with kernel.installed() as tree:
+            site = Site(tree, kernel.host, state)
+            for options in (Options(dry_run=True), Options()):
+                with pytest.raises(RctlError, match=told):
+                    undo(site, options)
+                assert kernel.limits() == now
+            undo(site, Options(force=True))
+        assert {path for path, _ in kernel.limits()} == {"/"}
+
+
+def test_undo_removes_a_ve_whose_limits_were_changed_and_changed_back() -> None:
+    kernel = FakeKernel()
+    with state_folder() as state:
+        applied(kernel, state)
+        with kernel.installed() as tree:
+            site = Site(tree, kernel.host, state)
+            for asked in ({"pids.max": 7}, {"memory.max": "1G"}):
+                adjust(tree, {"new": limits(asked, kernel.host)}, kernel.host, Options(), state=state)
+            undo(site, Options(), last=3)
+        assert kernel.limits() == FakeKernel().limits()
+
+
 def test_undo_removes_a_ve_that_was_made_frozen() -> None:
     kernel = FakeKernel()
     with state_folder() as state:

@@ -66,6 +66,37 @@ def test_undo_takes_no_older_adjustment_in_the_place_of_one_that_the_history_lac
     assert (shell.kernel.get("/rctl-web1", "pids.max"), shell.kernel.get("/rctl-web2", "pids.max")) == ("5", "max")
 
 
+@pytest.mark.parametrize("of", ["itself", "its undo"])
+def test_undo_by_id_asks_for_the_line_that_the_history_lacks(shell: Shell, of: str) -> None:
+    if of == "its undo":
+        shell.run("set", "web2", "pids.max=7")
+    with in_the_way(shell.state) if of == "itself" else pytest.MonkeyPatch.context() as patch:
+        if patch:
+            patch.setattr(journal_file, "append", refuse)
+        assert shell.run(*(["set", "web2", "pids.max=7"] if of == "itself" else ["undo"]))[0] == 0
+        with State(f"{shell.state}/run", shell.state) as state:
+            (name,) = unwritten(state)
+            record = journal_file.peek(state, name)
+    assert record
+    wanted = record.undoes or record.id
+    status, _, err = shell.run("undo", wanted)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "has ended, and is not in the history yet. Add it first: rctl recover" in err
+    shell.run("recover")
+    assert shell.run("undo", wanted)[0] == (0 if of == "itself" else 1)
+    assert shell.kernel.get("/rctl-web2", "pids.max") == "max"
+
+
+def test_undo_by_id_of_another_is_not_held_up_by_it(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    with State(f"{shell.state}/run", shell.state) as state:
+        (first,) = history(state)
+    with in_the_way(shell.state):
+        shell.run("set", "web2", "pids.max=7")
+    assert shell.run("undo", first.id)[0] == 0
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
 def test_it_is_never_put_back_whatever_somebody_else_wrote_since(shell: Shell) -> None:
     with in_the_way(shell.state):
         shell.run("set", "web2", "pids.max=7", "cpu.weight=50")

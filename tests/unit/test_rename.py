@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,28 @@ def test_a_crash_at_any_operation_of_rename_leaves_one_ve_with_all_its_limits(mo
     assert all(world in (before, after) for world in left)
     assert before in left
     assert after in left
+
+
+def test_undo_of_an_apply_that_makes_one_ve_and_removes_one_is_no_rename(shell: Shell) -> None:
+    (shell.folder / "site.toml").write_text("[ve.web1]\n[ve.new]\n")
+    assert shell.run("apply", "site.toml", "--prune")[0] == 0
+    assert "/rctl-new" in {path for path, _ in shell.kernel.limits()}
+    status, out, err = shell.run("undo")
+    assert (status, "rctl rename" in err) == (0, False)
+    assert "web2" in out + err, "it is said that what was removed stays so"
+    assert {path for path, _ in shell.kernel.limits()} == {"/", "/rctl-web1"}
+
+
+def test_a_rename_that_an_older_rctl_recorded_is_known_by_its_steps(shell: Shell) -> None:
+    shell.run("rename", "web2", "web3")
+    place = Path(shell.state, "history.jsonl")
+    line = json.loads(place.read_text())
+    (made,) = [step for step in line["steps"] if step["type"] == "make"]
+    assert made.pop("instead") == "/rctl-web2"
+    for older in ({**line, "version": 1}, {key: value for key, value in line.items() if key != "version"}):
+        place.write_text(json.dumps(older) + "\n")
+        status, _, err = shell.run("undo")
+        assert (status, "Take it back by: rctl rename web3 web2" in err) == (1, True)
 
 
 def test_undo_of_rename_says_how_it_is_taken_back_and_changes_nothing(shell: Shell) -> None:
