@@ -36,6 +36,44 @@ def test_default_and_reset_take_a_protection_away_and_max_needs_force(ve: Ve) ->
         assert ve.text(key) == "0"
 
 
+def test_undo_removes_no_ve_whose_limits_were_changed_since_it_made_it(place: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text("[ve.made]\npids.max = 5\ncpuset.cpus = 0\n")
+    assert rctl("apply", str(site)).status == 0
+    made = place / "rctl-made"
+    for file, text, told in (
+        ("pids.max", "7", "pids.max: on /rctl-made is 7 by now, and was 5 after"),
+        ("cpuset.cpus", "", "cpuset.cpus: on /rctl-made is empty by now, and was 0 after"),
+        ("cgroup.pressure", "0", "cgroup.pressure: on /rctl-made is 0 by now, and was 1 after"),
+    ):
+        if not (made / file).exists():
+            continue
+        before = (made / file).read_text()
+        (made / file).write_text(text + "\n")
+        fails(rctl("undo"), 1, told)
+        (made / file).write_text(before)
+    assert rctl("undo").status == 0
+    assert not made.exists()
+
+
+def test_a_state_folder_on_cgroup2_is_refused_and_makes_no_cgroup(ve: Ve, place: Path) -> None:
+    there = {path.name for path in place.iterdir()}
+    done = rctl("set", "web1", "pids.max=5", env={"RCTL_STATE": f"{place}/state"})
+    assert done.status == 1
+    assert "state: cannot be made: lies on a cgroup2 file system" in done.err
+    assert {path.name for path in place.iterdir()} == there
+    assert ve.text("pids.max") == "max"
+
+
+def test_no_controller_is_enabled_for_what_is_so_without_it(scratch: Path) -> None:
+    (scratch / "below").mkdir()
+    path = f"/{scratch.name}/below"
+    given = (scratch / "cgroup.subtree_control").read_text()
+    words = ("pids.max=default", "cpu.max=max", "memory.max=default", "cpuset.cpus=default", "io.weight=100")
+    assert rctl("set", path, *words).out == f"{path}: unchanged\n"
+    assert (scratch / "cgroup.subtree_control").read_text() == given
+
+
 def test_export_is_a_spec_that_changes_nothing_and_makes_the_same_again(
     ve: Ve, other: Ve, rawdisk: Path, tmp_path: Path
 ) -> None:
