@@ -42,6 +42,7 @@ class Locks:
         except OSError as error:
             remedy = "Set RCTL_STATE to a folder of your own"
             raise NotAvailableError(f"{state.locks}: cannot be opened: {explained(error, remedy)}") from None
+        self._state = state
         self._deadline = time.monotonic() + wait
         self._held: dict[int, int] = {}
         self._all = False
@@ -116,11 +117,15 @@ class Locks:
         pause = 0.001
         while not self._try(kind, start, length):
             if time.monotonic() > self._deadline:
-                raise BusyError(
-                    f"{path}: another adjustment holds it. Wait for it to end, or see rctl history and rctl recover"
-                )
+                raise self._busy(start, path)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST)
+
+    def _busy(self, start: int, path: str) -> BusyError:
+        from . import holder
+
+        ino = start % _TURNSTILES
+        return BusyError(f"{path}: another adjustment holds it{holder.told(self._state, ino % _EVERY or None)}")
 
     def _somebody_waits(self) -> bool:
         asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _TURNSTILES, 0, 0)

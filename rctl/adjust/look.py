@@ -72,8 +72,13 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:
     """Whether the wish is what holds as long as nobody enables the controller, which then costs the VE for nothing."""
     name, old = write.file.controller, write.file.entry(None, write.key)
-    if write.file.merge(old, write.wanted) != old or isinstance(write.file, Whole):
+    if isinstance(write.file, Whole):
         return False
+    try:
+        if write.file.merge(old, write.wanted) != old:
+            return False
+    except ValueError:
+        return False  # for the plan to tell
     return name not in enabled(ve, core.CONTROLLERS) and name in enabled(tree.root, core.CONTROLLERS)
 
 

@@ -68,7 +68,7 @@ def reset(
     keys = [word for word in selected[1:] if is_key(word)]
     names = [selected[0], *(word for word in selected[1:] if not is_key(word))]
     if not keys:
-        raise UsageError(f"reset: no KEY given. Write: rctl reset {' '.join(names)} memory.max")
+        raise UsageError("KEY is missing. See rctl reset --help")
     with session() as s:
         report(s.reset(names, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 

@@ -87,7 +87,9 @@ class Model(Tree):
         need(not self.inside(old) and not self.children(old), "in use")
         self.add(new)
         self.put_labels(new, self.groups[old].labels)
-        return self.change({new: self._as(old, new)}, made=[new], remove=[old])
+        record = self.change({new: self._as(old, new)}, made=[new], remove=[old])
+        record.renames = True
+        return record
 
     def label(self, op: Op) -> None:
         """Labels of VEs; an empty one is removed."""
@@ -128,10 +130,10 @@ class Model(Tree):
         assert record is not None
         left = {path for path in record.paths() if self.same(record, path)}
         need(left, "its VEs are gone")
-        renamed = len(record.made) == len(record.removed) == 1 and record.paths() == {*record.made, *record.removed}
-        need(not renamed, "put one VE in the place of another")
+        need(not record.renames, "put one VE in the place of another")
         back = {p: home for p, (path, home) in record.moved.items() if self.processes.get(p) == path}
         goes = [p for p in record.made if p in left and not self.children(p) and self.inside(p) <= back.keys()]
+        need(op.force or all(self._as_left(record, path) for path in goes), "changed since it was made")
         wishes: dict[str, dict[str, str]] = {}
         dropped = False
         for (path, key), old in (record.beside | record.before).items():
@@ -150,6 +152,16 @@ class Model(Tree):
         done = self.change(wishes, back=back, given=given, remove=goes)
         self.records = [one for one in self.records if one is not record]
         return done
+
+    def _as_left(self, record: Record, path: str) -> bool:
+        """Whether the limits of a cgroup that the record made are as it left them; all CPUs by number are no limit."""
+        own = {key for one, key in record.after if one == path}
+        for key in {*own, *self.groups[path].held} - {"cgroup.freeze"}:
+            now = self.entry(path, key)
+            free = (path, key) in record.beside or (key not in own and now == self.machine.all.get(key))
+            if not free and now != record.after.get((path, key), fresh(key)):
+                return False
+        return True
 
     def meant(self, op: Op) -> Record | None:
         """The adjustment that undo means: the newest, or the nth newest by its id."""

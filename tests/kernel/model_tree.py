@@ -59,6 +59,7 @@ class Record:
     removed: list[str] = field(default_factory=list)
     released: dict[str, set[str]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
+    renames: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything was done."""
@@ -202,8 +203,9 @@ class Tree:
 
     def put(self, path: str, keys: Mapping[str, str], record: Record) -> None:
         """Entries of one cgroup. What they change is added to the record."""
-        for key in keys:
-            self._enable(path, key, record)
+        for key, wanted in keys.items():
+            if self.there(path, key) or wanted != fresh(key):
+                self._enable(path, key, record)
         held = dict(self.groups[path].held)
         for key, wanted in sorted(keys.items()):  # cpu.idle before cpu.weight
             old, new = self.entry(path, key), wanted

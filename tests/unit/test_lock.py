@@ -12,19 +12,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
+from rctl.adjust.journal import Journal, new_id
 from rctl.adjust.lock import MANY, Locks
+from rctl.adjust.record import Record
 from rctl.adjust.state import State, make
 from rctl.errors import BusyError, NotAvailableError
-from tests.unit.fake_kernel import state_folder
+from tests.unit.fake_kernel import BOOT, state_folder
 
 HOLD = """
 import sys
+from rctl.adjust.journal import Journal
 from rctl.adjust.lock import Locks
+from rctl.adjust.record import decode
 from rctl.adjust.state import State
-with Locks(State(sys.argv[1], sys.argv[2])) as locks:
+with Locks(state := State(sys.argv[1], sys.argv[2])) as locks:
     locks.take([(7, "/rctl-web1")])
+    journals = [Journal(state, decode(line.encode())) for line in sys.argv[3:]]
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -37,9 +43,9 @@ def state() -> Iterator[State]:
 
 
 @contextmanager
-def another_process(state: State) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds web1's lock until its standard input ends."""
-    command = [sys.executable, "-c", HOLD, state.run, state.keep]
+def another_process(state: State, *journals: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds web1's lock, and journals with these records, until its standard input ends."""
+    command = [sys.executable, "-c", HOLD, state.run, state.keep, *journals]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -49,7 +55,35 @@ def another_process(state: State) -> Iterator[subprocess.Popen[str]]:
 def test_a_ve_that_another_process_holds_is_named_after_the_wait(state: State) -> None:
     with another_process(state), Locks(state, wait=0) as locks, pytest.raises(BusyError) as caught:
         locks.take([(7, "/rctl-web1")])
-    assert str(caught.value).startswith("/rctl-web1: another adjustment holds it. Wait for it to end")
+    assert str(caught.value) == "/rctl-web1: another adjustment holds it. Wait for it to end, and try again"
+
+
+@pytest.mark.parametrize("of", [{"/rctl-web1": 7}, {f"/rctl-web{number}": number for number in range(1, 99)}])
+def test_whose_adjustment_holds_it_is_told_with_its_process(state: State, of: dict[str, int]) -> None:
+    record = Record(new_id(), 1795342500.25, BOOT, "rctl set web1 pids.max=5", of, ())
+    journal = msgspec.json.encode(record).decode()
+    with another_process(state, journal) as process:
+        for running in (True, False):
+            if not running:
+                process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            with Locks(state, wait=0) as locks, pytest.raises(BusyError) as caught:
+                locks.take([(ino, path) for path, ino in of.items()])
+            first, path = f": another adjustment holds it: {record.id} (", next(iter(of)) if len(of) == 1 else "VEs"
+            assert str(caught.value).startswith(path + first)
+            cure = (
+                f"process {process.pid}. Wait for it to end, or end it: kill {process.pid}"
+                if running
+                else f"process {process.pid}, which is stopped. Let it go on: kill -CONT {process.pid}"
+            )
+            assert str(caught.value).endswith(f": rctl set web1 pids.max=5), {cure}")
+        process.send_signal(signal.SIGCONT)
+
+
+def test_the_journal_of_a_crash_is_not_taken_for_who_holds_it(state: State) -> None:
+    Journal(state, Record(new_id(), 1795342500.25, BOOT, "rctl set web1", {"/rctl-web1": 7}, ())).abandon()
+    with another_process(state), Locks(state, wait=0) as locks, pytest.raises(BusyError, match=r"it\. Wait for it"):
+        locks.take([(7, "/rctl-web1")])
 
 
 def test_other_ves_are_free_meanwhile(state: State) -> None:

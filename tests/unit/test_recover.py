@@ -176,7 +176,9 @@ def test_a_journal_of_a_newer_rctl_is_set_aside_and_that_rctl_still_settles_it(
     Journal(state, newer).abandon()
     kernel.put("/rctl-web1", "pids.max", "50")
     for _ in range(2):
-        with pytest.raises(RollbackError, match=r"of a newer rctl \(record version 2, this rctl knows 1\)"):
+        with pytest.raises(
+            RollbackError, match=rf"of a newer rctl \(record version {VERSION + 1}, this rctl knows {VERSION}\)"
+        ):
             recover(tree, BOOT, state, 1)
         assert kernel.get("/rctl-web1", "pids.max") == "50"
     monkeypatch.setattr(record_file, "VERSION", VERSION + 1)
