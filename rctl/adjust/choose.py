@@ -59,8 +59,9 @@ def by_id(state: State, wanted: str, boot_id: str) -> Record:
     Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id; RctlError when it
     is yet to come into the history, or its undo is.
     """
-    _check_settled(state, boot_id, lambda record: wanted in (record.id, record.undoes))
     record = next((r for r in standing(state) if r.id == wanted), None)
+    if record is None or unwritten(state):
+        _check_settled(state, boot_id, lambda record: wanted in (record.id, record.undoes))
     if record is None and not _ID.match(wanted):
         raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
     if record is None:
