@@ -38,7 +38,7 @@ def test_default_and_reset_take_a_protection_away_and_max_needs_force(ve: Ve) ->
 
 def test_undo_removes_no_ve_whose_limits_were_changed_since_it_made_it(place: Path, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
-    site.write_text("[ve.made]\npids.max = 5\ncpuset.cpus = 0\n")
+    site.write_text("version = 1\n[ve.made.limits]\npids.max = 5\ncpuset.cpus = 0\n")
     assert rctl("apply", str(site)).status == 0
     made = place / "rctl-made"
     for file, text, told in (

@@ -52,7 +52,7 @@ def test_a_crash_at_any_operation_of_rename_leaves_one_ve_with_all_its_limits(mo
 
 
 def test_undo_of_an_apply_that_makes_one_ve_and_removes_one_is_no_rename(shell: Shell) -> None:
-    (shell.folder / "site.toml").write_text("[ve.web1]\n[ve.new]\n")
+    (shell.folder / "site.toml").write_text("version = 1\n[ve.web1]\n[ve.new]\n")
     assert shell.run("apply", "site.toml", "--prune")[0] == 0
     assert "/rctl-new" in {path for path, _ in shell.kernel.limits()}
     status, out, err = shell.run("undo")
