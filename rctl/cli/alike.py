@@ -67,8 +67,10 @@ def reset(
 
     keys = [word for word in selected[1:] if is_key(word)]
     names = [selected[0], *(word for word in selected[1:] if not is_key(word))]
-    if not keys:
+    if len(selected) == 1:
         raise UsageError("KEY is missing. See rctl reset --help")
+    if not keys:
+        keys = [names.pop()]  # which is none, as is then told
     with session() as s:
         report(s.reset(names, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
