@@ -75,7 +75,8 @@ class Quantity:
         Raises ValueError with the reason and an example.
         """
         if isinstance(text, bool) or not isinstance(text, str | int | float):
-            raise ValueError(f"{str(text)[:64]} is no quantity. Write it like {cls.examples}")
+            shown = str(text).lower() if isinstance(text, bool) else str(text)
+            raise ValueError(f"{shown[:64]} is no quantity. Write it like {cls.examples}")
         plain = str(text).strip()
         if plain == "max":
             return cls(MAX)

@@ -8,7 +8,7 @@ from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ..controllers.memory import SWAP
 from ..errors import BusyError, NotAvailableError
-from ..formats import File
+from ..formats import File, Whole
 from . import single_writer, threaded
 from .plan import Enable
 
@@ -68,5 +68,5 @@ def _absent(file: File, path: str) -> str:
         return f"{file.name}: this machine has no huge pages of that size. See /sys/kernel/mm/hugepages"
     if file.name.startswith(SWAP) and files.swap_accounting_is_off():
         return f"{file.name}: switched off at boot (swapaccount=0). Take that off the kernel's command line, and reboot"
-    since = f" (it came with Linux {file.since})" if file.since else ""
+    since = "" if isinstance(file, Whole) else f" (it came with Linux {file.since})"
     return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot a newer kernel"

@@ -268,6 +268,8 @@ def test_set_enables_no_controller_for_what_is_so_without_it(shell: Shell, word:
 
 
 def test_a_file_that_the_host_does_not_have_is_refused_whatever_is_wished(shell: Shell) -> None:
+    told = "memory.bogus: this kernel has no such file on /rctl-web1. Leave it out, or boot a newer kernel\n"
+    assert told in shell.refused("set", "web1", "files.memory.bogus=max", status=1), "nobody knows when it came"
     assert "hugetlb.1GB.max" in shell.refused("set", "web1", "hugetlb.1GB=max", status=1)
 
 

@@ -120,7 +120,7 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
             {"cpuset": {"partition": "rooot"}},
             "cpuset.partition: 'rooot' is not possible. Write member or root or isolated",
         ),
-        ({"pids": {"max": True}}, "pids.max: True is no quantity."),
+        ({"pids": {"max": True}}, "pids.max: true is no quantity."),
         ({"io": {"weight": 10001}}, "io.weight: 10001 is out of range 1..10000."),
         ({"io": {"max": {"vda": {"rbps": 1}}}}, "io.max.vda.rbps: 1 is too low: at least 2"),
         ({"io": {"max": {"a": {"rbps": 5}, "b.c": {"rbps": 1}}}}, "io.max.b.c.rbps: 1 is too low: at least 2"),

@@ -115,7 +115,7 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
         ("[ve.web1.limits.memory.swap]\nmin = 5\n", "ve.web1.limits.memory.swap.min"),
         ('[ve.web1.limits]\nmemory.max = "2 Gigs"\n', "ve.web1.limits.memory.max: '2 Gigs' is not understood"),
         ("[ve.web1.limits]\nmemory.max = -1\n", "ve.web1.limits.memory.max: '-1' is not understood"),
-        ("[ve.web1.limits]\nmemory.max = true\n", "ve.web1.limits.memory.max: True is no quantity"),
+        ("[ve.web1.limits]\nmemory.max = true\n", "ve.web1.limits.memory.max: true is no quantity"),
         ("[ve.web1.limits]\nmemory.max = [1]\n", "ve.web1.limits.memory.max: "),
         ("[ve.web1.limits]\nmemory.max = 2026-11-22\n", "ve.web1.limits.memory.max: "),
         ("[ve.web1.limits]\nmemory.max = nan\n", "ve.web1.limits.memory.max: "),
