@@ -71,12 +71,13 @@ class KernelError(RctlError):
     """The kernel refused a read or a write.
 
     ``errno`` is the kernel's answer; ``file`` the name inside the cgroup; ``value`` what was written, or ``""``.
+    ``what`` could not be done; unset: to write the value, or to read.
     """
 
-    def __init__(self, path: str, file: str, value: str, number: int) -> None:
+    def __init__(self, path: str, file: str, value: str, number: int, what: str = "") -> None:
         self.path, self.file, self.value, self.errno = path, file, value, number
         name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
-        what = f"cannot write {value.strip()!r}" if value else "cannot read"
+        what = what or (f"cannot write {value.strip()!r}" if value else "cannot read")
         names = file, f"{file.partition('.')[0]}.*", ""
         remedy = next((r for name in names if (r := _REMEDIES.get((name, number)))), os.strerror(number))
         super().__init__(f"{file}: {what} on {path}: {name}: {remedy}" if file else f"{path}: {what}: {name}: {remedy}")

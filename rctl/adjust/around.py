@@ -137,7 +137,8 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
     """The steps after the limits, which are ``before``.
 
     Raises NotFoundError for a process that is not there, UsageError for a thread, BusyError for a VE in use or frozen,
-    and for one that processes are to go back to and that gives controllers to its children by now.
+    and for one that processes are to go back to and that gives controllers to its children by now; KernelError for one
+    that the caller may not remove.
     """
     steps: list[Step] = []
     if around.move or around.start:
@@ -167,6 +168,7 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
             inside = [pid for pid in life.processes(ve) if pid not in leaving]
             if not around.kill:
                 check_empty(tree.name(ve.path), inside)
+            life.check_remove(ve, around.kill and bool(inside))
             steps.append(Remove(ve.path, around.kill, len(inside)))
     return tuple(steps)
 

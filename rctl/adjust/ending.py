@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, cpu, io
-from ..errors import BusyError, GoneError, RctlError
+from ..errors import BusyError, GoneError, NotAvailableError, RctlError
 from ..formats import File, nested_keyed
 from ..units import Weight
 from .life import family, processes, remove
@@ -69,8 +69,12 @@ def _dead(ve: Cgroup, seconds: float, killed: bool) -> bool:
     while _populated(ve):
         for pid in () if killed else processes(ve):  # again and again, for they fork
             if pid:  # 0 is one of another pid namespace
-                with suppress(ProcessLookupError):
+                try:
                     os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                except PermissionError:
+                    raise NotAvailableError(f"{ve.path}: process {pid} is not yours to end. Run as root") from None
         if time.monotonic() > deadline:
             return False
         time.sleep(0.005)

@@ -72,6 +72,14 @@ def remove(ve: Cgroup, seconds: float) -> None:
         remove_soon(base, ve.path.rpartition("/")[2], seconds)
 
 
+def check_remove(ve: Cgroup, kill: bool) -> None:
+    """Raises KernelError when the caller may not remove the VE, or may not ``kill`` what is inside."""
+    with parent(ve) as base:
+        base.check_write(".", ve.path, "cannot be removed")
+    if kill and ve.has(core.KILL):
+        ve.check_write(core.KILL, ve.path, "cannot be written")
+
+
 def unmake(ve: Cgroup) -> None:
     """Remove a VE that has just been made. Raises BusyError when somebody has filled it meanwhile."""
     with parent(ve) as base:

@@ -178,6 +178,14 @@ class Cgroup:
         """Whether the caller may write the file (``.``: the directory), by its effective rights."""
         return os.access(name, os.W_OK, dir_fd=self.fd, effective_ids=True)
 
+    def check_write(self, name: str, path: str, what: str) -> None:
+        """Raises KernelError, that ``what`` cannot be done to ``path``, when the caller may not write the file."""
+        if not self.may_write(name):
+            number = errno.EACCES
+            with suppress(OSError):
+                number = errno.EROFS if os.fstatvfs(self.fd).f_flag & os.ST_RDONLY else number
+            raise KernelError(path, "" if name == "." else name, "", number, what)
+
     def read(self, name: str) -> str:
         """The whole text of an interface file. Raises GoneError, NotAvailableError, KernelError."""
         if name in self._edits:
@@ -211,7 +219,7 @@ class Cgroup:
             data = os.pread(fd, _PAGE, 0)
             return (data if len(data) < _PAGE else _read_all(fd)).decode()
         except OSError as error:
-            raise self._translated(name, "", error) from error
+            raise self._translated(name, "", error, "" if fd else "cannot be opened for writing") from error
 
     def exchange(self, name: str, text: str) -> str:
         """Write ``text`` to a limit's file and read back what it holds then."""
@@ -269,7 +277,7 @@ class Cgroup:
                 ) from None
             raise self._translated(name, "rmdir", error) from error
 
-    def _translated(self, name: str, text: str, error: OSError) -> Exception:
+    def _translated(self, name: str, text: str, error: OSError, what: str = "") -> Exception:
         """The one place that knows what the kernel's errno means for a cgroup."""
         number = error.errno or 0
         if number in (errno.ENOENT, errno.ENODEV) and not self.alive():
@@ -280,7 +288,7 @@ class Cgroup:
                 f"{name}: not there on {self.path}: this kernel lacks it, or its controller is not enabled. "
                 "See rctl doctor"
             )
-        return KernelError(self.path, name, text, number)
+        return KernelError(self.path, name, text, number, what)
 
     def alive(self) -> bool:
         """Whether the cgroup still exists."""

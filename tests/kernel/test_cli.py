@@ -203,13 +203,51 @@ def nobody(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def test_user_without_rights_is_told_in_one_line(ve: Ve, nobody: dict[str, str]) -> None:
     ve.set({"pids.max": 10})
-    fails(rctl("set", "web1", "pids.max=20", user=NOBODY, env=nobody), 1, "pids.max: ")
+    told = f"pids.max: cannot be opened for writing on {ve.path}: EACCES: permission denied. Run as root"
+    fails(rctl("set", "web1", "pids.max=20", user=NOBODY, env=nobody), 1, told)
     fails(rctl("set", "web1", "io.weight=20", user=NOBODY, env=nobody), 1, "")
     if "RCTL_TREE" not in os.environ:
         start = "web7: cannot be made below /: permission denied. Run as root, or set RCTL_TREE to"
         fails(rctl("run", "web7", "--", "true", user=NOBODY, env=nobody), 1, start)
     assert ve.text("pids.max") == "10"
     assert rctl("show", "web1", user=NOBODY, env=nobody).status == 0
+
+
+@pytest.mark.parametrize(
+    "words", [("rm", "web1", "--kill"), ("rm", "web1"), ("undo", "--force"), ("apply", "--prune", "-")]
+)
+def test_user_who_may_not_remove_a_ve_ends_no_process_of_it(
+    ve: Ve, other: Ve, nobody: dict[str, str], words: tuple[str, ...]
+) -> None:
+    """The user may write all in the VE, and not the folder that it lies in."""
+    worker = sleeper(ve.dir) if "--kill" in words else None
+    if words[0] == "undo":
+        ve.dir.rmdir()
+        assert rctl("apply", "-", stdin="version = 1\n[ve.web1]\n", env=nobody).status == 0
+        subprocess.run(["chown", "-R", str(NOBODY), nobody["RCTL_STATE"]], check=True)
+    for path in (ve.dir, *ve.dir.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    done = rctl(*words, user=NOBODY, env=nobody, stdin="version = 1\n[ve.web2]\n")
+    assert (done.status, done.out) == (1, "")
+    assert f"{ve.path}: cannot be removed: EACCES: permission denied. Run as root" in done.err
+    assert ve.dir.exists()
+    assert worker is None or worker.ask("there?") == "here"
+    listed = json.loads(rctl("history", "--json", user=NOBODY, env=nobody).out)
+    assert [one["command"].split()[1] for one in listed] == ["apply"] * (words[0] == "undo")
+
+
+def test_user_who_may_not_end_what_is_inside_removes_nothing(ve: Ve, scratch: Path, nobody: dict[str, str]) -> None:
+    if not (scratch / "cgroup.kill").exists():
+        pytest.skip("cgroup.kill came with Linux 5.14")
+    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+        os.chown(scratch / name, NOBODY, NOBODY)
+    (scratch / "own").mkdir()
+    worker = sleeper(scratch / "own")
+    env = nobody | {"RCTL_TREE": f"/{scratch.relative_to(MOUNT)}"}
+    done = rctl("rm", "own", "--kill", user=NOBODY, env=env)
+    fails(done, 1, f"cgroup.kill: cannot be written on {env['RCTL_TREE']}/own: EACCES")
+    assert worker.ask("there?") == "here"
+    assert rctl("history", "--json", user=NOBODY, env=env).out.strip() == "[]"
 
 
 def test_ls_all_shows_whatever_somebody_made(scratch: Path) -> None:
