@@ -153,7 +153,7 @@ class _Work(NamedTuple):
             return self.planned(opened)
         alone = {ve.path: ve for ve in opened}
         if absent:
-            alone[self.tree.base] = self.stack.enter_context(self.tree.walk(self.tree.base))
+            alone[self.tree.base] = self.stack.enter_context(self.tree.place())
         locks = self.stack.enter_context(Locks(make(self.state), self.options.wait))
         if not self.lock(locks, alone) or (absent and self.around.missing(self.tree) != absent):
             return None

@@ -146,7 +146,9 @@ class Session:
 
         if everything:
             return overview.everything(self.tree, patterns)
-        return [*overview.rows(self.tree, self.match(*patterns), patterns)]
+        if not (names := self.match(*patterns)):
+            self.tree.place().close()  # that it is not there is no answer such as: no VEs yet
+        return [*overview.rows(self.tree, names, patterns)]
 
     def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
         """All that can be told of VEs: use, limits, what binds them, the room left.

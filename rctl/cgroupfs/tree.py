@@ -150,10 +150,19 @@ class Tree:
         finally:
             here.close()
 
+    def place(self) -> Cgroup:
+        """The cgroup that managed VEs lie in. Raises NotFoundError."""
+        try:
+            return self.walk(self.base)
+        except NotFoundError:
+            raise NotFoundError(
+                f"RCTL_TREE={self.base}: there is no such cgroup. Make it, or start the unit that it belongs to"
+            ) from None
+
     def names(self) -> list[str]:
         """Names of the managed VEs, sorted; empty when rctl's place does not exist yet."""
         try:
-            with self.walk(self.base) as base:
+            with self.place() as base:
                 found = [self.name(f"{self.base.rstrip('/')}/{child}") for child in base.children()]
         except NotFoundError:
             return []

@@ -284,6 +284,28 @@ def test_reset_enables_no_controller(shell: Shell) -> None:
     assert shell.kernel.limits() == before
 
 
+@pytest.mark.parametrize("words", [("ls",), ("ls", "--json"), ("run", "web1", "-d", "--", "true"), ("apply", "s")])
+def test_a_place_that_is_not_there_is_named(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.monkeypatch.setenv("RCTL_TREE", "/nosuch")
+    (shell.folder / "s").write_text("version = 1\n[ve.web1]\n")
+    told = "RCTL_TREE=/nosuch: there is no such cgroup. Make it, or start the unit that it belongs to\n"
+    assert shell.refused(*words, status=1).endswith(told)
+
+
+@pytest.mark.parametrize("words", [("rm", "web1", "--kill"), ("rm", "web2"), ("rm", "web1", "web2", "--kill", "-n")])
+@pytest.mark.parametrize("refused", [".", "cgroup.kill"])
+def test_rm_is_refused_before_anything_is_killed_where_it_may_not_remove(
+    shell: Shell, words: tuple[str, ...], refused: str
+) -> None:
+    shell.monkeypatch.setattr(Cgroup, "may_write", lambda self, name: name != refused)
+    if refused == "." or "--kill" in words:
+        assert "EACCES: permission denied. Run as root" in shell.refused(*words, status=1)
+        assert shell.kernel.node("/rctl-web1").procs == {101}
+        assert "rctl-web2" in shell.kernel.root.children
+    else:
+        assert shell.run(*words)[0] == 0
+
+
 def test_rm_dry_run_says_what_would_go(shell: Shell) -> None:
     assert shell.run("rm", "web1", "web2", "--kill", "--dry-run") == (
         0,
