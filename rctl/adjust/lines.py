@@ -36,7 +36,12 @@ def append(folder: int, name: str, line: bytes) -> None:
     fd, size = _alone(folder, name)
     try:
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
-        write_all(fd, (b"\n" if torn else b"") + line + b"\n")
+        try:
+            write_all(fd, (b"\n" if torn else b"") + line + b"\n")
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(fd, size)  # the part of it that a full disk took
+            raise
         if size + len(line) > _PART:
             with suppress(OSError):  # the line is there; the next one tries it again
                 _begin_anew(folder, name)

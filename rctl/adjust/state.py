@@ -120,7 +120,7 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
         except FileNotFoundError:
             if not make:
                 raise
-        _check_place(path, above)
+        check_place(path, above)
         if above is None:
             os.makedirs(name, 0o700, exist_ok=True)
         else:
@@ -136,9 +136,9 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
         raise NotAvailableError(f"{path}: cannot be {'made' if make else 'read'}: {why}") from None
 
 
-def _check_place(path: str, above: int | None) -> None:
+def check_place(path: str, above: int | None = None) -> None:
     """A folder of the kernel's own would be a cgroup, or the like. Raises NotAvailableError before it is made."""
-    place = os.path.dirname(path)
+    place = os.path.dirname(os.path.abspath(path))
     while above is None and not os.path.isdir(place):
         place = os.path.dirname(place)
     kind = kind_of(os.stat(place if above is None else above).st_dev)

@@ -6,8 +6,8 @@ import os
 import stat
 
 from ..adjust.journal import ForeignError, Journal, left_open, unwritten
-from ..adjust.state import State
-from ..errors import RctlError
+from ..adjust.state import State, check_place
+from ..errors import NotAvailableError, RctlError
 from .check import Check
 
 _REMEDY = "Set RCTL_STATE to a folder of your own"
@@ -37,13 +37,19 @@ def _problem(folder: str) -> str:
     space = os.statvfs(folder)
     if space.f_flag & os.ST_RDONLY:
         return f"{folder}: lies on a file system that is mounted read-only"
-    return f"{folder}: no space is left there" if space.f_blocks and not space.f_bfree else ""
+    if space.f_blocks and not space.f_bfree:
+        return f"{folder}: no space is left there"
+    return f"{folder}: no inode is left there, so no file can be made" if space.f_files and not space.f_ffree else ""
 
 
 def _cannot_make(folder: str) -> str:
     above = os.path.dirname(os.path.abspath(folder))
     while not os.path.exists(above):
         above = os.path.dirname(above)
+    try:
+        check_place(folder)
+    except NotAvailableError as error:
+        return str(error).partition(". ")[0]
     if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
         return ""
     return f"{folder}: cannot be made, {above} is not writable"

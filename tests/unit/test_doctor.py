@@ -205,19 +205,25 @@ class TestOwn:
         assert own.state_folder(State(str(tmp_path), str(tmp_path))).found == f"{tmp_path}: others may write in it"
 
     @pytest.mark.parametrize(
-        ("flags", "free", "found"),
+        ("flags", "free", "files", "found"),
         [
-            (os.ST_RDONLY, 9, "lies on a file system that is mounted read-only"),
-            (0, 0, "no space is left there"),
+            (os.ST_RDONLY, 9, 9, "lies on a file system that is mounted read-only"),
+            (0, 0, 9, "no space is left there"),
+            (0, 9, 0, "no inode is left there, so no file can be made"),
         ],
     )
     def test_a_folder_that_takes_nothing_fails(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, free: int, found: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, free: int, files: int, found: str
     ) -> None:
-        space = SimpleNamespace(f_flag=flags, f_blocks=9, f_bfree=free)
+        space = SimpleNamespace(f_flag=flags, f_blocks=9, f_bfree=free, f_files=9, f_ffree=files)
         monkeypatch.setattr(os, "statvfs", lambda _: space)
         check = own.state_folder(State(str(tmp_path), str(tmp_path)))
         assert (check.state, check.found) == ("fail", f"{tmp_path}: {found}")
+
+    def test_a_folder_that_would_be_a_cgroup_fails(self) -> None:
+        check = own.state_folder(State("/proc/x/run", "/proc/x"))
+        told = "/proc/x/run: cannot be made: lies on a proc file system, which keeps no files"
+        assert (check.state, check.found) == ("fail", told)
 
     def test_a_journal_that_nobody_holds_asks_for_recovery(self, tmp_path: Path) -> None:
         state = State(str(tmp_path), str(tmp_path))

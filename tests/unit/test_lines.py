@@ -35,6 +35,25 @@ def state() -> Iterator[State]:
         yield make(place)
 
 
+def test_a_full_disk_leaves_no_part_of_a_line(folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part would be told as no record of rctl from then on."""
+
+    def half(fd: int, data: bytes) -> None:
+        os.write(fd, data[: len(data) // 2])
+        raise OSError(28, os.strerror(28))
+
+    lines.append(folder, "f", b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr(lines, "write_all", half)
+        with pytest.raises(OSError, match="No space left"):
+            lines.append(folder, "f", b"22222222")
+    lines.append(folder, "f", b"3")
+    assert numbered(folder) == [3, 1]
+    fd = os.open("f", os.O_RDONLY, dir_fd=folder)
+    assert os.read(fd, 99) == b"1\n3\n"
+    os.close(fd)
+
+
 def numbered(folder: int, name: str = "f") -> list[int]:
     return [int(line) for line in lines.backwards(folder, name)]
 
