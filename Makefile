@@ -1,11 +1,12 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 KERNELS ?= 5.10 6.1 6.12 7
 ARGS ?=
+PREFIX ?= /usr/local
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
 help: ## Show this list
@@ -121,19 +122,42 @@ report/felt.json: setup # on a real clock with two CPUs, for what one CPU cannot
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/tools.txt
 	@touch $@
 
+# The site's own packages, which need nothing of rctl.
+.docs/stamp: .ci/docs.txt | setup
+	@test -x .docs/bin/python || $(BIN)/python -m venv .docs
+	@.docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.txt
+	@touch $@
+
+docs: .docs/stamp ## The site, with every internal link checked: build/docs/index.html
+	@$(BIN)/python -m docs.generate parts docs/made
+	@.docs/bin/sphinx-build -q -W --keep-going -n -b html -d build/doctrees docs build/docs
+	@echo "docs: build/docs/index.html"
+
+# Any Python that has rctl will do: make install-man BIN=/opt/rctl/bin
+man: $(if $(filter .venv/bin,$(BIN)),setup) ## The man pages: build/man; make install-man puts them below PREFIX (/usr/local)
+	@$(BIN)/python -m docs.generate man build/man
+	@echo "man: $$(ls build/man | wc -l) pages in build/man"
+
+install-man: man
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	@install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -m 644 build/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+
 LOCK := .tools/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
     --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-lock: .tools/stamp ## Make the hashes in requirements.txt anew, for the versions in constraints.txt
+lock: .tools/stamp ## Make the hashes in requirements.txt and .ci anew, for the versions in constraints.txt and .ci/*.in
 	@$(LOCK) --output-file requirements.txt constraints.txt
 	@$(LOCK) --output-file .ci/tools.txt .ci/tools.in
-	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt
+	@$(LOCK) --output-file .ci/docs.txt .ci/docs.in
+	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt .ci/docs.txt
 
-audit: .tools/stamp ## Look for known vulnerabilities in what setup installs
+audit: .tools/stamp ## Look for known vulnerabilities in what setup and docs install
 	@$(BIN)/python -m tests.audit .tools/bin/pip-audit requirements.txt
+	@$(BIN)/python -m tests.audit .tools/bin/pip-audit .ci/docs.txt
 
 soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)
 
 clean: ## Remove all that these targets made in the checkout (system packages stay)
-	rm -rf .venv .tools .lab report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .tools .docs .lab build docs/made report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -48,8 +48,7 @@ def files(selection: Selection) -> Callable[[tuple[str, ...]], Collection[str]] 
     """Which of a VE's files a selection's limits are in; ``None`` when it has none."""
     if "limits" not in selection.collectors:
         return None
-    families = {file: (name,) for file, name in _SINGLE.items()} | {file: shown for file, (_, shown) in _PARSED.items()}
-    single = {file for file, names in families.items() if any(wanted(BY_NAME[name], selection) for name in names)}
+    single = {file for file, names in SHOWN.items() if any(wanted(BY_NAME[name], selection) for name in names)}
     huge = wanted(BY_NAME[_HUGE], selection)
     return lambda there: [name for name in there if name in single or (huge and _PAGES.fullmatch(name))]
 
@@ -156,3 +155,9 @@ _PARSED: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
     "misc.max": (_misc_max, ("misc_max",)),
 }
 """By file, how it is read, and the families that show it."""
+SHOWN: dict[str, tuple[str, ...]] = {
+    **{file: (name,) for file, name in _SINGLE.items()},
+    **{file: names for file, (_, names) in _PARSED.items()},
+    "hugetlb.*.max": (_HUGE,),
+}
+"""The families that show the limit in a file, by the file's name; ``*`` is a size of huge pages."""

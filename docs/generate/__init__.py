@@ -1,0 +1,4 @@
+"""Makes the reference's tables and the man pages from the code: ``python -m docs.generate parts|man FOLDER``.
+
+Nothing of rctl imports this. It needs rctl with its extra ``exporter``, and no package of the site.
+"""

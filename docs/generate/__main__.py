@@ -1,0 +1,42 @@
+"""``python -m docs.generate parts FOLDER`` writes what the pages of the reference include, ``man FOLDER`` man pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from . import api, files, limits, man, metrics, spec, verbs
+
+
+def parts() -> dict[str, str]:
+    """What each page of the reference includes, by its name."""
+    made = {
+        "verbs": verbs.sections,
+        "limits": limits.table,
+        "caveats": limits.caveats,
+        "files": files.table,
+        "metrics": metrics.table,
+        "spec": spec.table,
+        "api": api.sections,
+    }
+    return {f"{name}.md": "\n".join([*lines(), ""]) for name, lines in made.items()}
+
+
+def main(arguments: list[str]) -> None:
+    """Write the files. A file that is as it should be is left alone, so that a second build has little to do."""
+    made = {"parts": parts, "man": man.pages}
+    if len(arguments) != 2 or arguments[0] not in made:
+        sys.exit("usage: python -m docs.generate parts|man FOLDER")
+    folder = Path(arguments[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    found = made[arguments[0]]()
+    for old in folder.iterdir():
+        if old.name not in found:
+            old.unlink()
+    for name, text in found.items():
+        if not (place := folder / name).exists() or place.read_text() != text:
+            place.write_text(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

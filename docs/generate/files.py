@@ -1,0 +1,183 @@
+"""Every cgroup v2 file, and what it is called elsewhere: limit, attribute, metric, systemd property.
+
+The files are those of https://docs.kernel.org/admin-guide/cgroup-v2.html, the properties those of
+systemd.resource-control(5) and systemd.kill(5). All else is found in the code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rctl import groups
+from rctl.cgroupfs.interfaces import Interface
+
+from .limits import limits, verbatim
+from .metrics import metrics
+
+FILES: dict[str, str] = {
+    "cgroup.type": "",
+    "cgroup.procs": "",
+    "cgroup.threads": "",
+    "cgroup.controllers": "",
+    "cgroup.subtree_control": "`Delegate=`, `DisableControllers=`",
+    "cgroup.events": "",
+    "cgroup.max.descendants": "",
+    "cgroup.max.depth": "",
+    "cgroup.stat": "",
+    "cgroup.stat.local": "",
+    "cgroup.freeze": "`systemctl freeze`",
+    "cgroup.kill": "`KillMode=`",
+    "cgroup.pressure": "",
+    "irq.pressure": "",
+    "cpu.stat": "`CPUAccounting=`",
+    "cpu.stat.local": "",
+    "cpu.weight": "`CPUWeight=`, `StartupCPUWeight=`",
+    "cpu.weight.nice": "",
+    "cpu.max": "`CPUQuota=`, `CPUQuotaPeriodSec=`",
+    "cpu.max.burst": "",
+    "cpu.pressure": "`CPUPressureWatch=` (261)",
+    "cpu.uclamp.min": "",
+    "cpu.uclamp.max": "",
+    "cpu.idle": "`CPUWeight=idle`",
+    "memory.current": "`MemoryAccounting=`",
+    "memory.min": "`MemoryMin=`",
+    "memory.low": "`MemoryLow=`",
+    "memory.high": "`MemoryHigh=`",
+    "memory.max": "`MemoryMax=`",
+    "memory.reclaim": "",
+    "memory.peak": "`MemoryPeak` (read)",
+    "memory.oom.group": "`OOMPolicy=`",
+    "memory.events": "",
+    "memory.events.local": "",
+    "memory.stat": "",
+    "memory.numa_stat": "",
+    "memory.swap.current": "`MemorySwapCurrent` (read)",
+    "memory.swap.high": "",
+    "memory.swap.peak": "`MemorySwapPeak` (read)",
+    "memory.swap.max": "`MemorySwapMax=`",
+    "memory.swap.events": "",
+    "memory.zswap.current": "`MemoryZSwapCurrent` (read)",
+    "memory.zswap.max": "`MemoryZSwapMax=`",
+    "memory.zswap.writeback": "`MemoryZSwapWriteback=`",
+    "memory.pressure": "`MemoryPressureWatch=`",
+    "io.stat": "`IOAccounting=`",
+    "io.cost.qos": "",
+    "io.cost.model": "",
+    "io.weight": "`IOWeight=`, `IODeviceWeight=`",
+    "io.bfq.weight": "`IOWeight=`",
+    "io.max": "`IOReadBandwidthMax=`, `IOWriteBandwidthMax=`, `IOReadIOPSMax=`, `IOWriteIOPSMax=`",
+    "io.latency": "`IODeviceLatencyTargetSec=`",
+    "io.prio.class": "",
+    "io.pressure": "`IOPressureWatch=` (261)",
+    "pids.max": "`TasksMax=`",
+    "pids.current": "`TasksAccounting=`",
+    "pids.peak": "",
+    "pids.events": "",
+    "pids.events.local": "",
+    "cpuset.cpus": "`AllowedCPUs=`, `StartupAllowedCPUs=`",
+    "cpuset.cpus.effective": "`EffectiveCPUs` (read)",
+    "cpuset.mems": "`AllowedMemoryNodes=`, `StartupAllowedMemoryNodes=`",
+    "cpuset.mems.effective": "`EffectiveMemoryNodes` (read)",
+    "cpuset.cpus.exclusive": "",
+    "cpuset.cpus.exclusive.effective": "",
+    "cpuset.cpus.isolated": "",
+    "cpuset.cpus.partition": "`CPUSetPartition=` (261)",
+    "rdma.max": "",
+    "rdma.current": "",
+    "dmem.capacity": "",
+    "dmem.max": "",
+    "dmem.min": "",
+    "dmem.low": "",
+    "dmem.current": "",
+    "hugetlb.SIZE.current": "",
+    "hugetlb.SIZE.max": "",
+    "hugetlb.SIZE.events": "",
+    "hugetlb.SIZE.events.local": "",
+    "hugetlb.SIZE.numa_stat": "",
+    "hugetlb.SIZE.rsvd.current": "",
+    "hugetlb.SIZE.rsvd.max": "",
+    "misc.capacity": "",
+    "misc.current": "",
+    "misc.peak": "",
+    "misc.max": "",
+    "misc.events": "",
+    "misc.events.local": "",
+}
+"""Each file, with what systemd calls it."""
+_SIZE = re.compile(r"(?<=hugetlb\.)([0-9]+[KMG]B|\*)")
+
+
+def general(file: str) -> str:
+    """The file's name with ``SIZE`` in the place of a size of huge pages."""
+    return _SIZE.sub("SIZE", file)
+
+
+class Row(NamedTuple):
+    """What one file is called."""
+
+    file: str
+    limits: Sequence[str]
+    attributes: Sequence[str]
+    metrics: Sequence[str]
+    systemd: str
+
+
+def rows() -> Iterator[Row]:
+    """A row for each file."""
+    keys, attributes, shown = defaultdict[str, list[str]](list), _attributes(), _metrics()
+    for limit in (*limits(), *verbatim()):
+        for file in limit.files:
+            keys[general(file)].append(general(limit.key))
+    for file, systemd in FILES.items():
+        yield Row(file, list(dict.fromkeys(keys[file])), attributes[file], shown[file], systemd)
+
+
+def _attributes() -> dict[str, list[str]]:
+    """Attributes of a VE by file."""
+    found = defaultdict[str, list[str]](list)
+    for kind, before in (
+        (groups.Memory, "memory"),
+        (groups.Swap, "memory.swap"),
+        (groups.Zswap, "memory.zswap"),
+        (groups.Oom, "memory.oom"),
+        (groups.Cpu, "cpu"),
+        (groups.Cpuset, "cpuset"),
+        (groups.Io, "io"),
+        (groups.Pids, "pids"),
+    ):
+        for name, interface in vars(kind).items():
+            if isinstance(interface, Interface):
+                found[interface.filename.decode()].append(f"{before}.{name}")
+    found["hugetlb.SIZE.max"] = ['hugetlb["SIZE"]']
+    found["hugetlb.SIZE.rsvd.max"] = ['hugetlb["SIZE.rsvd"]']
+    found["cpuset.cpus.effective"].append("vcpus")
+    return found
+
+
+def _metrics() -> dict[str, list[str]]:
+    """Metrics by file."""
+    found = defaultdict[str, list[str]](list)
+    for metric in metrics():
+        found[general(metric.file)].append(metric.entry.name)
+    return found
+
+
+def table() -> Iterator[str]:
+    """The table of all files."""
+    yield from ("| file | limit | attribute | metric | systemd |", "|---|---|---|---|---|")
+    for row in rows():
+        names = _code(row.limits), _code(row.attributes), _some(row.metrics)
+        yield f"| `{row.file}` | {' | '.join(names)} | {row.systemd} |"
+
+
+def _code(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The metrics of a file; of many, the first and how many more there are."""
+    more = f" and [{len(names) - 3} more](/reference/metrics.md)" if len(names) > 4 else ""
+    return _code(names[:3] if more else names) + more

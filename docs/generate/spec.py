@@ -1,0 +1,22 @@
+"""The keys of a spec's limits, with what may be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .limits import limits
+
+
+def table() -> Iterator[str]:
+    """The table of all keys below ``[ve.NAME.limits]``."""
+    yield from ("| key | values | a bare number is |", "|---|---|---|")
+    for one in limits():
+        yield f"| `{_toml(one.key)}` | {one.values} | {one.unit} |"
+    yield '| `files."NAME"` | any file of the kernel, by its name | as the kernel takes it |'
+
+
+def _toml(key: str) -> str:
+    if key == "io.max":
+        return 'io.max."DISK" = { rbps, wbps, riops, wiops }'
+    first, _, rest = key.partition(".")
+    return f'{first}."{rest}"' if first == "hugetlb" and "." in rest else key
