@@ -58,13 +58,15 @@ class Session:
 
     Methods that change something share these parameters, where they make sense:
 
-    - ``deadline``: seconds for memory to be freed, or for processes to end;
-    - ``wait``: seconds to wait for other adjustments of the same VEs;
+    - ``deadline``: seconds for memory to be freed, or for processes to end (10);
+    - ``wait``: seconds to wait for other adjustments of the same VEs (30);
     - ``force``: let the kernel kill, and overwrite what was changed since;
     - ``dry_run``: plan, and change nothing.
 
-    They raise RctlError, and nothing is changed then. RctlError's own ``account`` tells how far each VE came.
-    RollbackError alone means that something could not be put back.
+    They return an ``Account``: what was done to each VE. They raise RctlError, and nothing is changed then; its
+    ``account`` tells how far each VE came. Its kinds, where they matter: UsageError for what cannot be asked,
+    NotFoundError for a name or pattern that there is not, BusyError for a VE that another adjustment holds, ShrinkError
+    for memory that was not freed in time. RollbackError alone means that something could not be put back.
     """
 
     def __init__(
@@ -124,7 +126,10 @@ class Session:
     # What is there.
 
     def doctor(self) -> Sequence[Check]:
-        """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too."""
+        """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too.
+
+        Returns a Check for each thing: its name, whether it is well, what was found, and the remedy.
+        """
         from ..doctor import diagnose
 
         try:
@@ -141,7 +146,12 @@ class Session:
         return self.tree.match(patterns, self.tell) if patterns else self.tree.names()
 
     def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
-        """VEs at a glance. ``everything``: other cgroups with processes, too; patterns then match whole paths."""
+        """VEs at a glance.
+
+        ``everything``: other cgroups with processes, too; patterns then match whole paths.
+
+        Returns a Row for each VE, sizes in bytes, CPUs as a number, pressure in percent. Raises NotFoundError.
+        """
         from ..sample import overview
 
         if everything:
@@ -154,6 +164,8 @@ class Session:
         """All that can be told of VEs: use, limits, what binds them, the room left.
 
         ``interval``: watch for so many seconds, and tell rates, too.
+
+        Returns a View for each VE. Raises NotFoundError.
         """
         from ..sample.levels import host_file
         from ..sample.view import views
@@ -161,7 +173,10 @@ class Session:
         return views(self.tree, self.match(*patterns), host_file, interval)
 
     def sample(self, *patterns: str) -> Mapping[str, Sample]:
-        """What VEs use, wait for and were refused now, by name."""
+        """What VEs use, wait for and were refused now.
+
+        Returns a Sample by name: sizes in bytes, times in microseconds as the kernel has them. Raises NotFoundError.
+        """
         from ..sample import read
 
         found = {}
@@ -174,19 +189,28 @@ class Session:
         """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device.
 
         No keys: all that are not as a new VE has them.
+
+        Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for what is no key,
+        NotFoundError, NotAvailableError for a file that this kernel or VE does not have.
         """
         from ..ve import alike
 
         return alike.get(self.tree, name, keys)
 
     def ps(self, *patterns: str) -> Sequence[Process]:
-        """The processes of VEs and of the cgroups below them."""
+        """The processes of VEs and of the cgroups below them.
+
+        Returns a Process for each, VE by VE. Raises NotFoundError.
+        """
         from ..ve.processes import listing
 
         return listing(self.tree, self.match(*patterns))
 
     def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
-        """VEs with limits and labels as a spec (TOML text), and notes on what a spec cannot say."""
+        """VEs with their limits and labels as a spec, which ``apply`` takes and which then changes nothing.
+
+        Returns the TOML text, and a note for people on each limit that a spec cannot say. Raises NotFoundError.
+        """
         from ..ve import alike
 
         return alike.spec(self.tree, self.match(*patterns))
@@ -211,7 +235,11 @@ class Session:
     ) -> Account:
         """Set limits of VEs, by name or pattern, as one transaction.
 
-        A limit that is not named stays as it is. ``max`` is no limit, ``default`` is what a new VE has.
+        ``limits``: by name or pattern, and for each by key: ``{"web*": {"memory.max": "2G", "cpu.max": 1.5}}``. Numbers
+        are bytes, CPUs or microseconds, as the limit has them. A limit that is not named stays as it is. ``max`` is
+        no limit, ``default`` is what a new VE has.
+
+        Raises UsageError when two patterns give one VE other limits, and as said above.
         """
         from ..adjust.engine import adjust
 
@@ -365,7 +393,10 @@ class Session:
         return alike.label(self.tree, self.tree.match(patterns, self.tell), labels, remove)
 
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
-        """Send a signal to all processes of VEs. Returns how many got it, by VE."""
+        """Send a signal to all processes of VEs. ``signal``: its number.
+
+        Returns how many processes got it, by VE. Raises NotFoundError.
+        """
         from ..ve.processes import send
 
         return send(self.tree, self.tree.match(patterns, self.tell), signal)
@@ -375,7 +406,10 @@ class Session:
     def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
         """Adjustments, newest first; of VEs, by name or pattern, also those that are gone by now.
 
-        ``last``: so many at most. Lines that are no record of rctl are told.
+        ``last``: so many at most. Lines that are no record of rctl, or of a newer one, are told.
+
+        Returns Records: ``id``, ``time`` in seconds since 1970, ``command``, ``steps``. Raises RctlError when the
+        history cannot be read.
         """
         from ..adjust.choose import about
         from ..adjust.history import newest
@@ -398,6 +432,10 @@ class Session:
         """Take back the last adjustment; the ``last`` so many; those of one VE (``ve``); or the one with an ``id``.
 
         A limit that was changed since is not overwritten, unless ``force``. ``each`` hears of one when it is done.
+
+        Returns an Undone for each: the record, and the account of taking it back. Raises NotFoundError when there is
+        nothing to undo, GoneError when its VEs were removed, RctlError when a limit was changed since, or when a
+        newer rctl did something in between.
         """
         from ..adjust.undo import undo
 
@@ -405,7 +443,10 @@ class Session:
         return undo(self.site, how, id, ve=ve, last=last, each=each)
 
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
-        """Settle adjustments that a crash left open: forward when all had been written, else back. Tells which."""
+        """Settle adjustments that a crash left open: forward when all had been written, else back.
+
+        Returns a line for people about each. Raises RollbackError when one could not be settled.
+        """
         from ..adjust.recover import recover
         from ..adjust.state import make
 
