@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from . import freeze, life, single_writer, threaded
 from .enable import enable
 from .journal import Journal, new_id
@@ -165,12 +165,18 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
     leave, leaving = {tree.path(name) for name in around.remove}, {step.pid for step in around.back}
     for ve in opened if leave else ():
         if ve.path in leave:
-            inside = [pid for pid in life.processes(ve) if pid not in leaving]
-            if not around.kill:
-                check_empty(tree.name(ve.path), inside)
-            life.check_remove(ve, around.kill and bool(inside))
-            steps.append(Remove(ve.path, around.kill, len(inside)))
+            steps.append(_remove(tree.name(ve.path), ve, around.kill, leaving))
     return tuple(steps)
+
+
+def _remove(name: str, ve: Cgroup, kill: bool, leaving: Collection[int]) -> Remove:
+    inside = [pid for pid in life.processes(ve) if pid not in leaving]
+    if kill and os.getpid() in inside:
+        raise UsageError(f"{name}: this rctl runs in it, and would end, too. Run it from outside")
+    if not kill:
+        check_empty(name, inside)
+    life.check_remove(ve, kill and bool(inside))
+    return Remove(ve.path, kill, len(inside))
 
 
 def _home(tree: Tree, pid: int) -> str | None:

@@ -16,11 +16,12 @@ import msgspec
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
+from ..controllers import core
 from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, naming
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
-from . import ending, expand, failures, plan, single_writer
+from . import ending, expand, failures, freeze, plan, single_writer
 from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
@@ -64,6 +65,7 @@ def adjust(
     """
     inodes = inodes or {}
     limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
+    freeze.check_self(tree, [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"])
     if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()):
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 

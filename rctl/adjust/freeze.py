@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterable
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError
+from ..errors import BusyError, UsageError
 from .plan import Set, Step
 
 
@@ -25,6 +26,15 @@ def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
             )
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def check_self(tree: Tree, names: Iterable[str]) -> None:
+    """Raises UsageError when rctl itself runs in one of the VEs to be frozen: it would stop there, with its locks."""
+    paths = {tree.path(name): name for name in names}
+    own = tree.cgroup_of("self") if paths else None
+    for path, name in paths.items():
+        if own is not None and (own == path or own.startswith(path.rstrip("/") + "/")):
+            raise UsageError(f"{name}: this rctl runs in it, and would stop, too. Run it from outside")
 
 
 def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:

@@ -14,7 +14,7 @@ from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
-from . import choose, life, made
+from . import choose, freeze, life, made
 from .account import Account
 from .around import Around
 from .engine import Options, Wish, transact
@@ -119,6 +119,9 @@ def take_back(
     if not (asked or options.force):
         wished, said = _unfrozen(record, wished)
         notes += said
+    freeze.check_self(
+        tree, [w.name for w in wished if any(x.file is core.FREEZE and x.wanted == "1" for x in w.writes)]
+    )
     back = _moved(tree, record)
     goes, said = _made(tree, record, left, {step.pid for step in back})
     notes += said

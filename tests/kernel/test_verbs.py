@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from rctl.cgroupfs.tree import Tree
 from rctl.ve.processes import listing
-from tests.kernel.helpers import Ve
+from tests.kernel.helpers import Ve, no_journal
 from tests.kernel.shell import rctl
 from tests.kernel.test_cli import fails
 from tests.kernel.workload import MIB, filler, sleeper, until
@@ -63,6 +65,17 @@ def test_a_state_folder_on_cgroup2_is_refused_and_makes_no_cgroup(ve: Ve, place:
     assert "state: cannot be made: lies on a cgroup2 file system" in done.err
     assert {path.name for path in place.iterdir()} == there
     assert ve.snapshot() == before
+
+
+@pytest.mark.parametrize("words", ["freeze web1", "freeze *", "rm --kill web2 web1", "kill web1"])
+def test_what_would_stop_or_end_rctl_itself_half_way_is_refused(ve: Ve, other: Ve, words: str) -> None:
+    worker = sleeper(other.dir)
+    script = f"echo 0 >{ve.dir}/cgroup.procs && set -f && exec {sys.executable} -m rctl {words}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "web1: this rctl runs in it, and would" in done.stderr
+    assert worker.ask("there?") == "here"
+    assert no_journal()
 
 
 def test_no_controller_is_enabled_for_what_is_so_without_it(scratch: Path) -> None:

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
 from rctl.cli.app import app, asked
 from rctl.errors import RctlError
 from rctl.limits import keys
@@ -290,6 +291,28 @@ def test_a_place_that_is_not_there_is_named(shell: Shell, words: tuple[str, ...]
     (shell.folder / "s").write_text("version = 1\n[ve.web1]\n")
     told = "RCTL_TREE=/nosuch: there is no such cgroup. Make it, or start the unit that it belongs to\n"
     assert shell.refused(*words, status=1).endswith(told)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("freeze", "web1"), ("freeze", "*"), ("freeze", "/"), ("set", "web*", "files.cgroup.freeze=1", "pids.max=5"),
+     ("freeze", "/rctl-web1"), ("rm", "web2", "web1", "--kill"), ("rm", "web1", "--kill", "-n"), ("kill", "web1")],
+)  # fmt: skip
+def test_what_would_end_or_stop_rctl_itself_half_way_is_refused(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.kernel.node("/rctl-web1").procs.add(os.getpid())
+    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
+    assert "this rctl runs in it" in shell.refused(*words)
+    assert shell.kernel.node("/rctl-web1").procs == {101, os.getpid()}
+    assert shell.run("freeze", "web2")[0] == 0
+
+
+def test_undo_of_thaw_does_not_freeze_rctl_itself(shell: Shell) -> None:
+    shell.run("freeze", "web1")
+    shell.run("thaw", "web1")
+    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1/shell")
+    status, _, err = shell.run("undo", "--force")
+    assert (status, "web1: this rctl runs in it" in err) == (2, True)
+    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
 
 
 @pytest.mark.parametrize("words", [("rm", "web1", "--kill"), ("rm", "web2"), ("rm", "web1", "web2", "--kill", "-n")])
