@@ -53,7 +53,7 @@ class FakeWorld(World):
         monkeypatch.setattr(life, "started", self.started)
         monkeypatch.setattr(life, "check_whole", self.started)
         monkeypatch.setattr(devices, "resolve", lambda name: name)
-        monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: self.at(int(pid)))
+        monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/" if pid == "self" else self.at(int(pid)))
 
     def begin(self) -> None:
         self.stack.close()
