@@ -25,6 +25,9 @@ from .progress import Progress, quiet
 from .site import Site
 from .state import State, default_state
 
+_TOLD = 3
+"""So many VEs that are gone are told by name."""
+
 
 class Undone(msgspec.Struct, frozen=True):
     """An adjustment that was taken back, or would be.
@@ -113,9 +116,10 @@ def take_back(
         raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
-    notes = [
-        f"{path}: was removed; there is nothing to undo there" for path in choose.paths(record) if path not in left
-    ]
+    gone = [path for path in choose.paths(record) if path not in left]
+    notes = [f"{path}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
+    if len(gone) > _TOLD:
+        notes.append(f"and {len(gone) - _TOLD} more that were removed")
     if not (asked or options.force):
         wished, said = _unfrozen(record, wished)
         notes += said

@@ -201,6 +201,19 @@ def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None
     assert undoable(bench.state) == []
 
 
+def test_of_many_ves_that_are_gone_the_first_are_named(bench: Bench) -> None:
+    names = [f"v{number}" for number in range(20)]
+    for name in names:
+        bench.kernel.make(f"/rctl-{name}")
+    asked = dict.fromkeys([*names, "web1"], limits({"pids.max": 7}, bench.kernel.host))
+    adjust(bench.tree, asked, bench.kernel.host, Options(), state=bench.state)
+    for name in names:
+        bench.kernel.remove(f"/rctl-{name}")
+    notes = bench.undo().notes
+    assert (len(notes), notes[-1]) == (4, "and 17 more that were removed")
+    assert bench.get("pids.max") == "max"
+
+
 def test_where_all_is_as_before_already_the_next_undo_comes_to_the_adjustment_before(bench: Bench) -> None:
     bench.set({"cpu.max": 1})
     second = bench.set({"pids.max": 50}).id
