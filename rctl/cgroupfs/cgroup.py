@@ -18,6 +18,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
 _READ, _WRITE, _EDIT = os.O_RDONLY | _FILE, os.O_WRONLY | _FILE, os.O_RDWR | _FILE
 _PAGE = 4096
+_SHORT = 448
+"""Bytes that a limit hardly ever has; Python has room for so few at hand, and none for a page."""
 _OF_MANY = (PROCS, THREADS)
 """Files of many records: there a short read is not the end."""
 _CHUNK = 1 << 16
@@ -216,8 +218,8 @@ class Cgroup:
         try:
             if fd is None:
                 fd = self._edits[name] = os.open(name, _EDIT, dir_fd=self.fd)
-            data = os.pread(fd, _PAGE, 0)
-            return (data if len(data) < _PAGE else _read_all(fd)).decode()
+            data = os.pread(fd, _SHORT, 0)
+            return (data if len(data) < _SHORT else _read_all(fd)).decode()
         except OSError as error:
             raise self._translated(name, "", error, "" if fd else "cannot be opened for writing") from error
 
@@ -229,8 +231,8 @@ class Cgroup:
             return self.read(name)
         try:
             os.write(fd, text.encode())
-            data = os.pread(fd, _PAGE, 0)
-            return (data if len(data) < _PAGE else _read_all(fd)).decode()
+            data = os.pread(fd, _SHORT, 0)
+            return (data if len(data) < _SHORT else _read_all(fd)).decode()
         except OSError as error:
             raise self._translated(name, text, error) from error
 
