@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 
 from ..controllers import memory
 from ..controllers.core import enable_text
-from ..formats import Write
+from ..formats import File, Write
 from ..limits import file_named
 from ..units import MAX, amount, human_size
 
@@ -160,15 +161,22 @@ def steps(
     ``force``: lower ``memory.max`` at once, even below what is in use (the kernel may then kill).
     Raises ValueError when a wish cannot be merged with what is there.
     """
-    ordered: list[_Placed] = []
+    ordered: list[tuple[_Order, Any]] = []
     known: _Known = {}
     for change in changes:
-        found = _differences(change, known)
-        ordered += _gently(change, found) if _MAX in change.texts and not force else found
+        if force or _MAX not in change.texts:
+            _compare_all(change, known, ordered)
+        else:
+            found: list[tuple[_Order, Set]] = []
+            _compare_all(change, known, found)
+            ordered += _gently(change, found)
     ordered.sort(key=_ORDER)
+    limits = [step for _, step in ordered]
+    if not switches:
+        return tuple(limits)
     enables = (step for step in switches if isinstance(step, Enable))
     disables = (step for step in switches if isinstance(step, Disable))
-    return (*enables, *[step for _, step in ordered], *disables)
+    return (*enables, *limits, *disables)
 
 
 def ended(limits: Sequence[Step], last: Sequence[Step]) -> tuple[Step, ...]:
@@ -189,57 +197,62 @@ _ORDER = itemgetter(0)
 _MAX = memory.MAX.name
 _Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
 """All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
-_Known = dict[tuple[int, str | None, int], tuple[_Order, _Facts] | None]
-"""Where and what to set, ``None``: it is so; by write (its identity), text and depth, for many VEs share them."""
-_NEW: tuple[_Order, _Facts] = (0, 0, 0), ("", "", "", "", False, (), "")
+_Case = tuple[_Order, _Facts, tuple[File, ...]]
+"""Where and what to set, and the files that this disturbs."""
+_Known = dict[tuple[int, str | None, int], _Case | None]
+"""``None``: it is so; by write (its identity), text and depth, for many VEs share them."""
+_NEW: _Case = (0, 0, 0), ("", "", "", "", False, (), ""), ()
 """Stands for a case that is not known yet."""
 
 
-def _differences(change: Change, known: _Known) -> list[tuple[_Order, Set]]:
-    found: list[tuple[_Order, Set]] = []
+def _compare_all(change: Change, known: _Known, found: list[tuple[_Order, Set]]) -> None:
+    """Add what is to be set to ``found``."""
     path, texts = change.path, change.texts
     depth = path.count("/")
     for write in change.writes:
-        text = texts[write.file.name]
-        if text is None and write.if_there:
-            continue
+        text = texts.get(write.file.name)
         case = id(write), text, depth
         differs = known.get(case, _NEW)
         if differs is _NEW:
             differs = known[case] = _compare(write, text, depth)
         if differs:
-            order, facts = differs
+            order, facts, others = differs
             step = Set(path, *facts)
-            if others := write.file.disturbs:
+            if others:
                 disturbed = tuple((file.name, file.entry(texts[file.name])) for file in others)
                 step = msgspec.structs.replace(step, disturbed=disturbed)
             found.append((order, step))
-    return found
 
 
-def _compare(write: Write, text: str | None, depth: int) -> tuple[_Order, _Facts] | None:
+def _compare(write: Write, text: str | None, depth: int) -> _Case | None:
+    if text is None and write.if_there:
+        return None
     file = write.file
     old = file.entry(text, write.key)
     new = file.merge(old, write.wanted)
     if old == new:
         return None
     order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
-    return order, (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
+    facts = (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
+    return order, facts, file.disturbs
 
 
-def _gently(change: Change, found: Sequence[tuple[_Order, Set]]) -> Sequence[_Placed]:
+def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed]:
     """Where ``memory.max`` goes below what is in use: ``memory.high`` holds the VE there, then reclaim, then set.
 
     Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` then already keeps the VE
     to its new size.
     """
-    limit = next((step for _, step in found if step.file == _MAX), None)
-    if limit is None or not memory.MAX.lowers(limit.old, limit.new):
+    files = [step.file for _, step in found]
+    if _MAX not in files:
+        return found
+    order, limit = found[at := files.index(_MAX)]
+    if not memory.MAX.lowers(limit.old, limit.new):
         return found
     usage, goal = int(change.texts["memory.current"] or 0), int(limit.new)
     high = memory.HIGH.entry(change.texts[memory.HIGH.name])
     step = msgspec.structs.replace(limit, gentle=True, disturbed=((memory.HIGH.name, high),))
-    found = [(order, step if placed is limit else placed) for order, placed in found]
+    found[at] = order, step
     if usage <= goal:
         return found
     own = {placed.file: placed for _, placed in found}
@@ -256,6 +269,5 @@ def _gently(change: Change, found: Sequence[tuple[_Order, Set]]) -> Sequence[_Pl
         Set(change.path, memory.HIGH.name, held, final) if final != held else None,
     )
     taken = (step, wished, gives)
-    order = next(order for order, placed in found if placed is step)
     rest = [(order, placed) for order, placed in found if not any(placed is one for one in taken)]
-    return [*((order, placed) for placed in group if placed is not None), *rest]
+    return [*[(order, placed) for placed in group if placed is not None], *rest]
