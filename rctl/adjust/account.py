@@ -60,7 +60,8 @@ def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tu
     by_path: dict[str, list[Step]] = defaultdict(list, {path: [] for path in names})
     for step in steps:
         by_path[step.path].append(step)
-    return tuple(
+    found = [
         Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
         for path, own in by_path.items()
-    )
+    ]
+    return tuple(found)

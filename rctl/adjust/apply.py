@@ -37,7 +37,7 @@ def run(
     Returns notes for people. Raises RollbackError when the rolling back failed too.
     """
     notes: list[str] = []
-    number = already
+    number, told = already, progress is not quiet
     try:
         for number, step in enumerate(plan[already:], already + 1):
             cgroup = cgroups[step.path]
@@ -47,7 +47,7 @@ def run(
                 said = _run(step, cgroup, deadline, progress)
             if said:
                 notes += said
-            if progress is not quiet:
+            if told:
                 progress(Event("step", number, len(plan), step.describe()))
         finish()
     except BaseException as failure:

@@ -61,6 +61,8 @@ def caveats(
     found: dict[Caveat, dict[str, None]] = {}
     unseen: list[str] = []
     for step in _in_the_end(steps):
+        if not isinstance(step, Set):
+            continue
         for row in rows.get(step.file, ()):
             try:
                 told = row.told(step, around)
@@ -71,13 +73,14 @@ def caveats(
                 continue
             if told:
                 found.setdefault(row, {})[told] = None
-    return [*(line for lines in found.values() for line in _shortened(list(lines))), *unseen]
+    return [line for lines in found.values() for line in _shortened(list(lines))] + unseen
 
 
-def _in_the_end(steps: Sequence[Step]) -> Iterable[Set]:
+def _in_the_end(steps: Sequence[Step]) -> Iterable[Step]:
     """What becomes of each entry: ``memory.high`` that is lowered for a shrink alone, and put back, stays as it was."""
-    found = [step for step in steps if isinstance(step, Set)]
-    return _folded(found) if Reclaim in set(map(type, steps)) else found
+    if Reclaim not in set(map(type, steps)):
+        return steps
+    return _folded([step for step in steps if isinstance(step, Set)])
 
 
 def _folded(steps: Sequence[Set]) -> Iterator[Set]:

@@ -116,7 +116,7 @@ def transact(
 
     ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
     """
-    files = _UNKNOWN if prepare else max((len(wish.writes) for wish in wishes), default=0)
+    files = _UNKNOWN if prepare else max(map(len, [wish.writes for wish in wishes]), default=0)
     raise_file_limit(len(wishes) * (1 + files))
     notes: list[str] = []
     account = None
@@ -187,11 +187,13 @@ class _Work(NamedTuple):
 
     def lock(self, locks: Locks, alone: Mapping[str, Cgroup]) -> bool:
         """Have cgroups alone and their parents shared, and settle what a crash left of them; False when one is gone."""
-        inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
-        shared = _parents(self.tree, alone) if len(alone) < MANY else set()
-        locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, shared)
+        if len(alone) >= MANY:
+            locks.take_all()
+        else:
+            inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
+            locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, _parents(self.tree, alone))
         until = time.monotonic() + self.options.wait
-        told = recover_for(self.tree, self.boot_id, self.state, self.options.deadline, locks, dict(inodes), until)
+        told = recover_for(self.tree, self.boot_id, self.state, self.options.deadline, locks, alone.values(), until)
         self.notes.extend(line for line in told if line not in self.notes)
         return not told or all(cgroup.alive() for cgroup in alone.values())
 
@@ -250,8 +252,8 @@ class _Work(NamedTuple):
         besides: Iterable[str] = (),
     ) -> Journal:
         """The journal, a new one or the one that is there, with these steps on disk."""
-        touched = dict.fromkeys([step.path for step in steps])
-        inodes = {path: cgroups[path].ino for path in touched | dict.fromkeys(besides)}
+        touched = dict.fromkeys([*[step.path for step in steps], *besides])
+        inodes = {path: cgroups[path].ino for path in touched}
         record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
         if journal is None:
             return Journal(self.state, record)
@@ -317,7 +319,7 @@ class _Work(NamedTuple):
 
 def _lasts(steps: Sequence[plan.Step]) -> bool:
     """Whether the history is to know: a command that was started alone left nothing to take back."""
-    return not all(isinstance(step, plan.Start) for step in steps)
+    return set(map(type, steps)) != {plan.Start}
 
 
 def _steps(seen: Seen, options: Options) -> tuple[plan.Step, ...]:

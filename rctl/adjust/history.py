@@ -18,7 +18,7 @@ _TOLD = 3
 
 def append(state: State, path: str, line: bytes) -> None:
     """Add a line to ``state.history`` or ``state.failures``. Raises OSError."""
-    lines.append(state.folder(state.keep), os.path.basename(path), line)
+    lines.append(state.folder(state.keep), path.rpartition("/")[2], line)
 
 
 def latest(state: State, refused: list[str] | None = None, *, known: bool = False) -> Iterator[Record]:

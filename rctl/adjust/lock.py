@@ -13,7 +13,7 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -38,7 +38,7 @@ class Locks:
     def __init__(self, state: State, wait: float = 30.0) -> None:
         """``wait``: seconds in all to wait for others."""
         try:
-            self._fd = hold(os.open(os.path.basename(state.locks), _OPEN, 0o600, dir_fd=state.folder(state.run)))
+            self._fd = hold(os.open(state.locks.rpartition("/")[2], _OPEN, 0o600, dir_fd=state.folder(state.run)))
         except OSError as error:
             remedy = "Set RCTL_STATE to a folder of your own"
             raise NotAvailableError(f"{state.locks}: cannot be opened: {explained(error, remedy)}") from None
@@ -53,25 +53,30 @@ class Locks:
     def __exit__(self, *_: object) -> None:
         let_go(self._fd)
 
-    def take(self, alone: Iterable[tuple[int, str]], shared: Iterable[tuple[int, str]] = ()) -> None:
+    def take(self, alone: Iterable[tuple[int, str]], shared: Collection[tuple[int, str]] = ()) -> None:
         """Lock cgroups, given as (inode, path), ``alone`` or ``shared`` with others who share.
 
         Lets go of all that it holds first: who needs more than it has must look again at what it read before.
         Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
         """
-        self._release()
         alone = list(alone)
         if len(alone) >= MANY:
-            self._queue(fcntl.F_WRLCK, _EVERY, "VEs", 0, _TURNSTILES)
-            self._all = True
-            return
-        wanted = {ino: (fcntl.F_RDLCK, path) for ino, path in shared}
-        wanted |= {ino: (fcntl.F_WRLCK, path) for ino, path in alone}
-        if self._somebody_waits() or not self._take_now({ino: kind for ino, (kind, _) in wanted.items()}):
+            return self.take_all()
+        self._release()
+        paths = dict([*shared, *alone])
+        wanted = {ino: fcntl.F_RDLCK for ino, _ in shared} | {ino: fcntl.F_WRLCK for ino, _ in alone}
+        if self._somebody_waits() or not self._take_now(wanted):
             self._queue(fcntl.F_RDLCK, _EVERY, "VEs", 0, 0)
-            for ino, (kind, path) in sorted(wanted.items()):
-                self._queue(fcntl.F_WRLCK, ino, path, ino, 1, kind)
+            for ino, kind in sorted(wanted.items()):
+                self._queue(fcntl.F_WRLCK, ino, paths[ino], ino, 1, kind)
                 self._held[ino] = kind
+        return None
+
+    def take_all(self) -> None:
+        """Lock all cgroups, as ``take`` does for many."""
+        self._release()
+        self._queue(fcntl.F_WRLCK, _EVERY, "VEs", 0, _TURNSTILES)
+        self._all = True
 
     def add(self, alone: Iterable[tuple[int, str]]) -> bool:
         """Lock more cgroups to the end, without waiting; False, and none of them, when somebody holds one."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import suppress
 
+from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
 from . import ending, late
@@ -68,9 +69,9 @@ def _settled_alone(tree: Tree, boot_id: str, state: State, name: str, deadline: 
 
 
 def recover_for(
-    tree: Tree, boot_id: str, state: State, deadline: float, locks: Locks, own: Container[int], until: float
+    tree: Tree, boot_id: str, state: State, deadline: float, locks: Locks, own: Iterable[Cgroup], until: float
 ) -> list[str]:
-    """Before an adjustment that holds the locks of the inodes in ``own``: settle journals that speak of them.
+    """Before an adjustment that holds the locks of the cgroups in ``own``: settle journals that speak of them.
 
     They must be settled, or what would be planned is not true; ``until`` (monotonic) limits the wait for another
     process that is settling one. Others are settled when that is possible at once, and else told. What is no journal
@@ -80,12 +81,13 @@ def recover_for(
     told: list[str] = []
     if not os.listdir(state.folder(state.journals)):
         return told
+    inodes = {cgroup.ino for cgroup in own}
     sweep(state)
     for lines in late.add(state):
         told += lines
     for name in reversed(left_open(state)):
         try:
-            told += _before(tree, boot_id, state, name, deadline, locks, own, until)
+            told += _before(tree, boot_id, state, name, deadline, locks, inodes, until)
         except ForeignError as error:
             told.append(set_aside(state, name, error))
     return told

@@ -29,11 +29,8 @@ class Surroundings:
         self._steps = steps
         self._cgroups = cgroups
         self._texts: dict[str, Texts] = {}
+        self._new: dict[tuple[str, str, str], str] | None = None
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
-
-    @cached_property
-    def _new(self) -> dict[tuple[str, str], str]:
-        return {(step.path, step.file): step.new for step in self._steps if isinstance(step, Set) and not step.key}
 
     @cached_property
     def tasks(self) -> float:
@@ -47,7 +44,9 @@ class Surroundings:
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""
-        planned = self._new.get((path, file))
+        if self._new is None:
+            self._new = {(step.path, step.file, step.key): step.new for step in self._steps if isinstance(step, Set)}
+        planned = self._new.get((path, file, ""))
         return file_named(file).entry(self.text(path, file)) if planned is None else planned
 
     def text(self, path: str, file: str) -> str | None:

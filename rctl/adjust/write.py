@@ -28,10 +28,11 @@ def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
     if file is memory.HIGH:
         lower_high(cgroup, int(step.new), deadline)
         return write(cgroup, step)
-    kills = _kills(cgroup)
+    before = _events(cgroup)
     with held(cgroup, int(step.new), deadline) if step.gentle else nullcontext():
         notes = write(cgroup, step)
-    if killed := _kills(cgroup) - kills:
+    after = _events(cgroup)
+    if after != before and (killed := _kills(after) - _kills(before)):
         notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for want of memory")
     return notes
 
@@ -45,6 +46,8 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
         if error.errno != errno.ENOSPC or step.new or not widen.applies(file):
             raise
         return _widened(cgroup, file)
+    if text == step.new + "\n":
+        return []  # as it is nearly always
     got = file.entry(text, step.key)
     if got != step.new and not file.holds(got, step.new) and (step.exact or got == step.old):
         raise RctlError(
@@ -59,6 +62,9 @@ def _widened(cgroup: Cgroup, file: File) -> list[str]:
     return [widen.note(cgroup, file)]
 
 
-def _kills(cgroup: Cgroup) -> int:
-    text = cgroup.read_if_there("memory.events") or ""
+def _events(cgroup: Cgroup) -> str:
+    return cgroup.read_if_there("memory.events") or ""
+
+
+def _kills(text: str) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
