@@ -24,15 +24,21 @@ _Place = tuple[str, int | None]
 class State:
     """Two folders: ``run`` for locks and journals (gone at reboot), ``keep`` for the history.
 
+    ``journals``: the folder of the open journals. ``locks``: the file whose bytes, one a cgroup inode, are the VEs'
+    locks. ``history``, ``failures``: JSON lines, one a finished adjustment and one a limit that could not be written,
+    oldest first.
+
     A folder is opened when it is first needed, checked through its descriptor, and held until ``close()``. All work in
     it is done relative to that descriptor, so a link that somebody puts in its place has no effect.
     """
 
-    __slots__ = ("_held", "keep", "run")
+    __slots__ = ("_held", "failures", "history", "journals", "keep", "locks", "run")
 
     def __init__(self, run: str, keep: str) -> None:
         """Opens nothing yet."""
         self.run, self.keep = run, keep
+        self.journals, self.locks = f"{run}/journal", f"{run}/lock"
+        self.history, self.failures = f"{keep}/history.jsonl", f"{keep}/failures.jsonl"
         self._held: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -52,26 +58,6 @@ class State:
 
     def __repr__(self) -> str:
         return f"State({self.run!r}, {self.keep!r})"
-
-    @property
-    def journals(self) -> str:
-        """The folder of the open journals."""
-        return f"{self.run}/journal"
-
-    @property
-    def locks(self) -> str:
-        """The file whose bytes, one for each cgroup inode, are the VEs' locks."""
-        return f"{self.run}/lock"
-
-    @property
-    def history(self) -> str:
-        """JSON lines, one a finished adjustment, oldest first."""
-        return f"{self.keep}/history.jsonl"
-
-    @property
-    def failures(self) -> str:
-        """JSON lines, one a limit that could not be written, oldest first."""
-        return f"{self.keep}/failures.jsonl"
 
     def folder(self, path: str) -> int:
         """The descriptor of ``run``, ``keep`` or ``journals``, which is made when it is not there.

@@ -65,8 +65,8 @@ class Cgroup:
         """
         with os.scandir(self.fd) as entries:
             for entry in entries:
-                if entry.name in children:
-                    children[entry.name]._ino = entry.inode()
+                if (child := children.get(entry.name)) is not None:
+                    child._ino = entry.inode()
 
     def know(self, facts: os.stat_result) -> None:
         """Take the inode from one who has just asked. Raises NotAvailableError for what is no cgroup of this mount."""
