@@ -7,7 +7,8 @@ lowers burst before quota and cpuset before its partition, and raises the other 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -154,7 +155,7 @@ def shown(entry: str, unit: str) -> str:
 
 
 def steps(
-    changes: Iterable[Change], switches: Sequence[Enable | Disable] = (), force: bool = False
+    changes: Sequence[Change], switches: Sequence[Enable | Disable] = (), force: bool = False
 ) -> tuple[Step, ...]:
     """Everything that differs, in a safe order: controllers are enabled first and taken back last. Empty: all is so.
 
@@ -162,13 +163,13 @@ def steps(
     Raises ValueError when a wish cannot be merged with what is there.
     """
     ordered: list[tuple[_Order, Any]] = []
-    known: _Known = {}
+    compare = _compare if len(changes) == 1 else cache(_compare)  # many VEs share wishes and texts
     for change in changes:
         if force or _MAX not in change.texts:
-            _compare_all(change, known, ordered)
+            _compare_all(change, compare, ordered)
         else:
             found: list[tuple[_Order, Set]] = []
-            _compare_all(change, known, found)
+            _compare_all(change, compare, found)
             ordered += _gently(change, found)
     ordered.sort(key=_ORDER)
     limits = [step for _, step in ordered]
@@ -197,25 +198,17 @@ _ORDER = itemgetter(0)
 _MAX = memory.MAX.name
 _Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
 """All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
-_Case = tuple[_Order, _Facts, tuple[File, ...]]
+_Difference = tuple[_Order, _Facts, tuple[File, ...]]
 """Where and what to set, and the files that this disturbs."""
-_Known = dict[tuple[int, str | None, int], _Case | None]
-"""``None``: it is so; by write (its identity), text and depth, for many VEs share them."""
-_NEW: _Case = (0, 0, 0), ("", "", "", "", False, (), ""), ()
-"""Stands for a case that is not known yet."""
+_Compare = Callable[[Write, str | None, int], _Difference | None]
 
 
-def _compare_all(change: Change, known: _Known, found: list[tuple[_Order, Set]]) -> None:
+def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Set]]) -> None:
     """Add what is to be set to ``found``."""
     path, texts = change.path, change.texts
     depth = path.count("/")
     for write in change.writes:
-        text = texts.get(write.file.name)
-        case = id(write), text, depth
-        differs = known.get(case, _NEW)
-        if differs is _NEW:
-            differs = known[case] = _compare(write, text, depth)
-        if differs:
+        if differs := compare(write, texts.get(write.file.name), depth):
             order, facts, others = differs
             step = Set(path, *facts)
             if others:
@@ -224,10 +217,10 @@ def _compare_all(change: Change, known: _Known, found: list[tuple[_Order, Set]])
             found.append((order, step))
 
 
-def _compare(write: Write, text: str | None, depth: int) -> _Case | None:
+def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
+    file = write.file
     if text is None and write.if_there:
         return None
-    file = write.file
     old = file.entry(text, write.key)
     new = file.merge(old, write.wanted)
     if old == new:
