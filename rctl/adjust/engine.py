@@ -178,7 +178,9 @@ class _Work(NamedTuple):
         """What is there and what is wished, and which controllers must be switched."""
         wished = self.prepare(opened) if self.prepare else self.wishes
         seen = look(self.tree, wished, opened, self.options)
-        removed = {self.tree.path(name) for name in self.around.remove} if self.given else ()
+        if not self.given:
+            return seen
+        removed = {self.tree.path(name) for name in self.around.remove}
         return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
@@ -229,7 +231,7 @@ class _Work(NamedTuple):
             journal, before, seen = tentative, (*before, *first), self.look(opened)
             limits = _steps(seen, self.options)
         self.notes.extend(seen.notes)
-        last = after(self.around, self.tree, opened, limits)
+        last = () if self.around is NOTHING else after(self.around, self.tree, opened, limits)
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
