@@ -13,6 +13,7 @@ from rctl.adjust import failures, history, lines
 from rctl.adjust.desired import Desired
 from rctl.adjust.history import Record
 from rctl.adjust.plan import Enable, Reclaim, Set, Step
+from rctl.adjust.record import VERSION
 from rctl.adjust.state import State, make
 
 BOOT = "this-boot"
@@ -142,7 +143,7 @@ class TestWhatIsTold:
         desired.refresh()
         assert desired.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"pids.max": False}
         assert desired.version > before
-        assert "an adjustment is of a newer rctl (record version 99, this rctl knows 1)" in desired.refused
+        assert f"an adjustment is of a newer rctl (record version 99, this rctl knows {VERSION})" in desired.refused
         again = Desired(state, BOOT)
         assert again.refused == desired.refused
         assert again.drift(INO, {"memory.max": "max\n", "pids.max": "7\n"}) == {"pids.max": False}
