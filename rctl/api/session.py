@@ -262,7 +262,11 @@ class Session:
         force: bool = False,
         dry_run: bool = False,
     ) -> Account:
-        """Set limits of VEs, by key, back to what a new VE has, as one transaction. ``patterns``: one, or several."""
+        """Set limits of VEs back to what a new VE has, as one transaction.
+
+        ``patterns``: one, or several. ``keys``: of limits, ``memory.max``; ``io.max`` is that of all disks. Raises
+        UsageError for what is no key.
+        """
         from ..ve import alike
 
         names = self.tree.match([patterns] if isinstance(patterns, str) else patterns, self.tell)
@@ -277,7 +281,10 @@ class Session:
         force: bool = False,
         dry_run: bool = False,
     ) -> Account:
-        """Give VEs the limits of the one with this ``name``, as one transaction."""
+        """Give VEs the limits of the one with this ``name``, as one transaction.
+
+        What that one does not limit, they no longer limit either. Raises UsageError when it is among them.
+        """
         from ..ve import alike
 
         return alike.copy(self.site, name, self.match(*patterns), self._options(deadline, wait, force, dry_run))
@@ -296,6 +303,9 @@ class Session:
 
         ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; when one
         of these has processes, nothing is done (BusyError).
+
+        Returns a Result: which VEs were made, removed and labelled, and the account. Raises UsageError for a wrong
+        spec, with its file and place.
         """
         from ..spec import load, naming_file
         from ..ve import many
@@ -323,6 +333,9 @@ class Session:
         """Free memory of a VE now: no limit changes, nothing is killed. ``size``: bytes, or text such as ``512M``.
 
         ``swappiness``: 0 takes file cache alone, 200 swaps first; unset: as ``vm.swappiness``.
+
+        Returns what was asked, freed and is in use now, in bytes. Raises NotAvailableError where the kernel does not
+        have ``memory.reclaim`` (Linux 5.19), or its ``swappiness`` (6.11).
         """
         from ..ve.reclaimed import reclaim
 
@@ -349,6 +362,9 @@ class Session:
         ``become``: this process becomes the command instead; it goes with neither ``detach`` nor ``remove``.
         ``detach``: do not wait. ``remove``: the VE goes when the command has ended. ``lean``: without pressure
         accounting. ``thaw``: let a frozen VE go on first.
+
+        Returns the process id, and the exit status as a shell tells it: 128 + N for signal N. Raises UsageError for a
+        command that cannot be run, and for options that exclude one another.
         """
         from ..ve.running import run
 
@@ -363,7 +379,8 @@ class Session:
     def attach(self, name: str, *pids: int, thaw: bool = False, deadline: float = 10.0, wait: float = 30.0) -> Account:
         """Move processes into a VE, which is made when it is not there. All of them, or none.
 
-        Memory that they have stays charged to where it was. ``thaw``: let a frozen VE go on first.
+        ``pids``: their ids. Memory that they have stays charged to where it was. ``thaw``: let a frozen VE go on first.
+        Raises NotFoundError for a process that has ended.
         """
         from ..ve import bare
 
@@ -372,7 +389,11 @@ class Session:
     def remove(
         self, *patterns: str, kill: bool = False, deadline: float = 10.0, wait: float = 30.0, dry_run: bool = False
     ) -> Removal:
-        """Remove VEs, as one transaction. ``kill``: end their processes first; else one that has some keeps all."""
+        """Remove VEs, as one transaction.
+
+        ``kill``: end their processes first; else one VE that has some keeps all of them (BusyError). Returns a line for
+        people about each VE.
+        """
         from ..ve.removed import remove
 
         how = self._options(deadline, wait, dry_run=dry_run)
@@ -387,7 +408,11 @@ class Session:
     def label(
         self, *patterns: str, labels: Mapping[str, str] = {}, remove: Sequence[str] = ()
     ) -> Mapping[str, Mapping[str, str]]:
-        """Set and remove labels of VEs, all or nothing. Returns all labels of each."""
+        """Set and remove labels of VEs, all or nothing.
+
+        ``labels``: to set. ``remove``: keys to take away. Returns all labels of each VE. Raises UsageError for what can
+        be no label.
+        """
         from ..ve import alike
 
         return alike.label(self.tree, self.tree.match(patterns, self.tell), labels, remove)
