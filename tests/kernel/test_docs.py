@@ -1,0 +1,52 @@
+"""Every session in the documents, run as it stands, prints what the page says."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.generate.files import FILES, general
+from tests.kernel.console import Console, files, matches, steps
+from tests.kernel.helpers import MOUNT
+from tests.kernel.shell import NOBODY
+
+PAGES = [page for page in sorted((Path(__file__).parents[2] / "docs").rglob("*.md")) if any(steps(page.read_text()))]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that a user without rights can work in, too."""
+    place = Path(tempfile.mkdtemp(prefix="rctl-docs-"))
+    place.chmod(0o777)
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_true(page: Path, folder: Path) -> None:
+    text = page.read_text()
+    for name, content in files(text).items():
+        (folder / name).write_text(content)
+    (folder / "state").mkdir()
+    os.chown(folder / "state", NOBODY, NOBODY)
+    console = Console(folder, {"RCTL_STATE": f"{folder}/state"})
+    wrong = []
+    for step in steps(text):
+        printed = console.run(step)
+        if not matches(step, printed):
+            wrong.append(f"$ {step.command}\n{printed}")
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+    for name in ("box", "ours"):
+        for path in (MOUNT / name / "own", MOUNT / name):
+            if path.exists():
+                path.rmdir()
+
+
+def test_each_file_of_a_cgroup_is_on_the_map(scratch: Path) -> None:
+    there = {general(path.name) for path in (*scratch.iterdir(), *MOUNT.iterdir()) if path.is_file()}
+    assert there - set(FILES) == set()
