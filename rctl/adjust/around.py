@@ -13,12 +13,13 @@ from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
+from ..signals import undisturbed
 from . import freeze, life, single_writer, threaded
 from .enable import enable
 from .journal import Journal, new_id
 from .plan import Enable, Make, Move, Remove, Start, Step
 from .record import Record
-from .rollback import put_all_back, undisturbed
+from .rollback import put_all_back
 from .state import State
 
 Starter = Callable[[Cgroup, Journal, Callable[[], None], Sequence[str]], None]

@@ -21,6 +21,7 @@ from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError,
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
+from ..signals import undisturbed
 from . import ending, expand, failures, freeze, plan, single_writer
 from .account import Account, done, failed, outcomes
 from .apply import run
@@ -33,7 +34,6 @@ from .progress import Event, Progress, quiet
 from .record import Record
 from .recover import recover_for
 from .release import take_all_back, unneeded
-from .rollback import undisturbed
 from .state import State, default_state, make
 from .wish import Options as Options
 from .wish import Wish as Wish

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from _signal import pthread_sigmask  # type: ignore[import-not-found]  # signal.pthread_sigmask makes enums of the answer
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -13,6 +11,7 @@ from ..controllers import memory
 from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import BusyError, GoneError, NotAvailableError, RollbackError, told
 from ..limits import file_named
+from ..signals import undisturbed
 from . import life
 from .plan import Disable, Enable, Make, Move, Set, Step
 from .progress import Event, Progress, quiet
@@ -21,7 +20,6 @@ from .write import put
 
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
-_SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 _LONGEST = 30.0
 """Seconds that putting memory back may take for one VE: signals are held back meanwhile."""
 
@@ -105,13 +103,3 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
             continue
         gentle = file is memory.MAX and file.lowers(now, old)
         put(cgroup, Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle), deadline)
-
-
-class undisturbed:  # noqa: N801 (it reads as what it does; a class costs less than a generator)
-    """Hold back SIGHUP, SIGINT and SIGTERM while what was there is put back, or what was done is told."""
-
-    def __enter__(self) -> None:
-        self._before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-
-    def __exit__(self, *_: object) -> None:
-        pthread_sigmask(signal.SIG_SETMASK, self._before)

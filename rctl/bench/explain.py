@@ -21,6 +21,7 @@ from ..controllers.pressure import SWITCH
 from ..errors import BusyError, RctlError
 from ..host import Host
 from ..limits import decode, nest, writes
+from ..signals import undisturbed
 from . import place
 from .overhead import Options, Run, Tell, bare_side, counting, figure
 from .place import Place
@@ -121,7 +122,7 @@ def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
         try:
             yield base, before
         finally:
-            with place.undisturbed():
+            with undisturbed():
                 _enable(base, before, before)
 
 
@@ -149,7 +150,7 @@ def _made(tree: Tree, base: Cgroup, before: frozenset[str], state: State, host: 
         raise place.WorkError(f"{', '.join(lacking)}: not on this host")
     _enable(base, frozenset(state.controllers), before)
     with ExitStack() as stack:
-        with place.undisturbed():
+        with undisturbed():
             here = stack.enter_context(base.make(tree.path(name).rpartition("/")[2]))
             stack.callback(place.removed, tree, name)
         for _ in range(state.depth - 1):

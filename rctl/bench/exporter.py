@@ -26,13 +26,14 @@ from ..cgroupfs.files import allow_open_files
 from ..cgroupfs.tree import Tree
 from ..controllers.core import CONTROLLERS, PROCS, SUBTREE_CONTROL, enable_text
 from ..errors import UsageError
+from ..signals import undisturbed
 from ..ve import bare
 from .cost import Cost
 from .exporter_figures import BUSY, PROMISED, Count, Round, figures, series, too_many
 from .machine import clock
 from .over_http import Exporter
 from .peer_exporters import Served, own, served
-from .place import WorkError, controllers_as_before, own_name, removed, undisturbed
+from .place import WorkError, controllers_as_before, own_name, removed
 from .result import Figure, Series
 from .workloads.base import PROGRAMS, found
 

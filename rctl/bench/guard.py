@@ -13,7 +13,8 @@ from typing import NoReturn
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import SUBTREE_CONTROL
 from ..errors import RctlError
-from .place import controllers_back, own_name, removed, undisturbed
+from ..signals import undisturbed
+from .place import controllers_back, own_name, removed
 
 _STILL, _PAUSE = 5.0, 0.2
 """Seconds for which nothing may have come any more, for a command that the benchmark had started may be under way."""

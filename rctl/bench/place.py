@@ -22,11 +22,11 @@ from ..errors import RctlError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import decode, nest
+from ..signals import undisturbed
 from ..ve import bare, lean
 
 PATIENCE = 600.0
 """Seconds after which a program that has not ended counts as hung."""
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class WorkError(Exception):
@@ -189,16 +189,6 @@ def text_of(cgroup: Cgroup, write: Write) -> str:
     """What a person would write into the cgroup's file for the same entry. Raises as ``Cgroup.read`` does."""
     file = write.file
     return file.line(file.merge(file.entry(cgroup.read(file.name), write.key), write.wanted), write.key)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C and its like wait until what is inside is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def own_name() -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from ..cgroupfs.cgroup import Cgroup
+from ..signals import STOPS, undisturbed
 from ..ve import bare
 from .place import WorkError
 
@@ -20,7 +21,6 @@ Work = Callable[[], Iterator[int]]
 
 now = time.monotonic_ns
 _STAMP = struct.Struct("q")
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Worker:
@@ -44,25 +44,26 @@ def working(ve: Cgroup, work: Work, seconds: float = 60.0) -> Iterator[Worker]:
     Raises WorkError when it does not become ready in so many seconds.
     """
     pipe, report = os.pipe()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    pid = os.fork()
-    if not pid:
-        _child(ve, work, report, before)
-    os.close(report)
+    pid = 0
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with undisturbed() as before:
+            pid = os.fork()
+            if not pid:
+                _child(ve, work, report, before)
+            os.close(report)
         worker = Worker(pid, pipe)
         if worker.report(seconds) is None:
             raise WorkError("the worker could not start in the VE")
         yield worker
     finally:
-        _end(pid)
+        if pid:
+            _end(pid)
         os.close(pipe)
 
 
-def _child(ve: Cgroup, work: Work, report: int, mask: set[signal.Signals] | set[int]) -> NoReturn:
+def _child(ve: Cgroup, work: Work, report: int, mask: set[int]) -> NoReturn:
     try:
-        for number in _STOPS:
+        for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         bare.enter(ve)
@@ -74,10 +75,7 @@ def _child(ve: Cgroup, work: Work, report: int, mask: set[signal.Signals] | set[
 
 
 def _end(pid: int) -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
+    with undisturbed():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,11 +15,11 @@ from ..adjust.journal import Journal
 from ..adjust.life import became
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
+from ..signals import STOPS
 from .bare import enter, home
 
 _COMMITTED = "\0"
 """What the child tells last when nothing can go wrong any more but to become the program; then comes only why not."""
-_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def find(command: Sequence[str]) -> str:
@@ -97,7 +97,7 @@ class Command:
         """What keeps the child from starting comes back through a pipe that a program that starts closes."""
         trouble, report = os.pipe()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may ignore it: then no end of a child is ever told
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPS, signal.SIGCHLD})
         started = False
         try:
             with shared():
@@ -126,7 +126,7 @@ class Command:
         try:
             if self.detach:
                 _let_go()
-            for number in _STOPS:
+            for number in STOPS:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
                     signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
@@ -167,7 +167,7 @@ def _wait(pid: int) -> int:
     A signal that a process sent goes on to the command; the terminal sends its own to both.
     """
     while True:
-        got = signal.sigwaitinfo({*_STOPS, signal.SIGCHLD})
+        got = signal.sigwaitinfo({*STOPS, signal.SIGCHLD})
         if got.si_signo != signal.SIGCHLD:
             if got.si_code <= 0:  # SI_USER and its kin; those of the terminal are SI_KERNEL
                 os.kill(pid, got.si_signo)
