@@ -80,7 +80,7 @@ class Cgroup:
         Raises GoneError, KernelError.
         """
         try:
-            return os.fstat(self.fd).st_nlink <= 2
+            return os.fstat(self.fd).st_nlink == 2
         except OSError as error:
             raise self._translated("", "", error) from error
 

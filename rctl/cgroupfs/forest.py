@@ -179,7 +179,7 @@ class Forest:
         """Find the cgroups directly below; those that are new."""
         try:
             node.leaf = node.cgroup.is_leaf()
-            found = node.cgroup.inodes() if self._enter(node.cgroup.path) else {}
+            found = node.cgroup.inodes() if not node.leaf and self._enter(node.cgroup.path) else {}
         except GoneError:
             found = {}
         except KernelError as error:  # too many open files, say: what is known stays

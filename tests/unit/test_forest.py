@@ -176,6 +176,21 @@ class TestFinding:
         forest.refresh()
         assert web.leaf
 
+    @BOTH
+    def test_those_with_none_below_are_not_listed(
+        self, grow: Grow, watch: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        listed: list[str] = []
+        inodes = Cgroup.inodes
+
+        def noting(self: Cgroup) -> dict[str, int]:
+            listed.append(self.path)
+            return inodes(self)
+
+        monkeypatch.setattr(Cgroup, "inodes", noting)
+        grow(watch)
+        assert sorted(listed) == ["/", "/a"]
+
     def test_the_way_up(self, grow: Grow) -> None:
         assert [node.cgroup.path for node in at(grow(True), "/a/x").way_up()] == ["/a/x", "/a", "/"]
 
