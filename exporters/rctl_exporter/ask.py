@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
+from rctl.cgroupfs.noted import is_noted
 from rctl.controllers.pressure import KINDS
 from rctl.sample.layout import Column
 from rctl.sample.member import Ask
@@ -39,8 +40,9 @@ def ask(selection: Selection) -> Ask:
         found = sorted(name for name in there if named.fullmatch(name))
         moving = [name for name in found if name in _MOVING]
         by_line = [name for name in found if name in _BY_LINE]
-        still = [name for name in found if name not in _MOVING | _BY_LINE]
-        return [part for part in (still, moving, by_line) if part]
+        noted = [name for name in found if is_noted(name)]
+        still = [name for name in found if name not in _MOVING | _BY_LINE and not is_noted(name)]
+        return [part for part in (still, noted, moving, by_line) if part]
 
     def in_figures(column: Column) -> bool:
         return shown(column, selection) is not None or (WORKING_SET in chosen and column in _MEMORY)

@@ -109,7 +109,7 @@ class Scraper:
         return [*chunks, self.own.page(openmetrics, only)]
 
     def files(self) -> Iterator[str]:
-        """Paths in the cgroup mount of all files that every scrape reads."""
+        """Paths in the cgroup mount of all files that every scrape shows, those included that it need not read."""
         for member in self._sweep.members:
             kept = [part.kept for part in member.parts] + ([member.procs] if member.procs else [])
             yield from (f"{member.node.cgroup.path}/{name}" for one in kept for name in one.names)

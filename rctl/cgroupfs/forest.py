@@ -19,7 +19,8 @@ from .kept import Budget
 from .watch import LostError, Watch
 
 _SWITCHES = ("cgroup.pressure", "cgroup.type")  # which files there are depends on what they hold
-_NO_LIMITS = (".events", ".local", ".pressure", ".reclaim", ".peak", ".current", ".stat")
+_EVENTS = (".events", ".events.local")
+_NO_LIMITS = (".local", ".pressure", ".reclaim", ".peak", ".current", ".stat")
 
 
 class Unread(NamedTuple):
@@ -32,16 +33,17 @@ class Unread(NamedTuple):
 class Node:
     """One cgroup. ``files`` counts changes of which files it has, ``limits`` changes of what they hold.
 
-    ``leaf``: there is no cgroup below.
+    ``events`` counts the kernel's reports that a count of events, or a state, changed (``noted``); it makes none where
+    ``watch`` is unset. ``leaf``: there is no cgroup below.
     """
 
-    __slots__ = ("_names", "_names_at", "cgroup", "children", "files", "leaf", "limits", "parent", "watch")
+    __slots__ = ("_names", "_names_at", "cgroup", "children", "events", "files", "leaf", "limits", "parent", "watch")
 
     def __init__(self, cgroup: Cgroup, parent: Node | None) -> None:
         self.cgroup = cgroup
         self.parent = parent
         self.children: dict[str, Node] = {}
-        self.files = self.limits = 0
+        self.files = self.limits = self.events = 0
         self._names: tuple[str, ...] = ()
         self._names_at = -1
         self.leaf = True
@@ -142,8 +144,10 @@ class Forest:
         return stale
 
     def _written(self, node: Node, name: str) -> None:
-        """Somebody wrote to a file."""
-        if name == SUBTREE_CONTROL:
+        """Somebody wrote to a file, or the kernel counted in it."""
+        if name.endswith(_EVENTS):
+            node.events += 1
+        elif name == SUBTREE_CONTROL:
             for child in node.children.values():
                 self._touch(child)
         elif name in _SWITCHES:

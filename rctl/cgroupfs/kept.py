@@ -26,7 +26,8 @@ _ABSENT = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
 class Budget:
     """How many descriptors may still be kept: of interface files, and of cgroups' directories (``Handle``).
 
-    ``kept``: files that are. ``held``: directories that are; one more, the ``guest``, is open while it is used.
+    ``kept``: files that are. ``held``: directories that are, and files that are not read (``Noted``); one more
+    directory, the ``guest``, is open while it is used.
     """
 
     __slots__ = ("guest", "held", "kept", "most", "total")
@@ -51,7 +52,7 @@ class Budget:
         return True
 
     def hold(self) -> bool:
-        """Take room for a directory, if there is any."""
+        """Take room for a directory, or a file that is not read, if there is any."""
         if self.kept + self.held >= self.total:
             return False
         self.held += 1
@@ -102,7 +103,7 @@ class Kept:
         absent = False
         self._drop()
         fds: list[int] = []
-        room = self._budget.take(len(self.names))
+        room = self._room(len(self.names))
         for name in self.names:
             try:
                 fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
@@ -147,6 +148,9 @@ class Kept:
     def close(self) -> None:
         """Let go of the descriptors."""
         self._drop()
+
+    def _room(self, number: int) -> bool:
+        return self._budget.take(number)
 
     def _drop(self) -> None:
         self._budget.kept -= len(self._fds)

@@ -1,7 +1,8 @@
 """Word from the kernel of what changed in a cgroup's directory: inotify(7).
 
 The kernel tells of cgroups that were made and removed, and of every write(2) to an interface file, whoever did it. It
-does not tell of files that come and go with a controller, nor of values that it changes itself; see ``forest``.
+does not tell of files that come and go with a controller, nor of values that it changes itself, but for those of some
+files of events; see ``forest`` and ``noted``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from ..errors import NotAvailableError, not_installed
 _MODIFY, _MOVED, _CREATE, _DELETE, _ONLYDIR = 0x2, 0xC0, 0x100, 0x200, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name
-_BUSY = (b"cgroup.procs", b"cgroup.threads", b"cgroup.events", b"memory.events", b"pids.events")
-"""Files that are written whenever a process enters, and that the kernel itself reports; they hold no limits."""
+_BUSY = (b"cgroup.procs", b"cgroup.threads", b"pids.events")
+"""Files that are written whenever a process enters, or is refused; nobody here waits for word of them."""
 _UNWATCHED = (errno.ENOSPC, errno.ENOENT, errno.ENOMEM, errno.EACCES)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..cgroupfs.forest import Node
 from ..cgroupfs.kept import Budget, Kept
+from ..cgroupfs.noted import Noted, is_noted
 from ..controllers.core import PROCS
 from ..errors import KernelError
 from .layout import Layout, Row, Wanted
@@ -17,8 +18,9 @@ class Ask(NamedTuple):
     """What is wanted of a VE.
 
     ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
-    in one of their own. ``figures``: which of those in them. ``limits``: which of the files that hold limits; ``None``:
-    nothing is asked of these. ``tag``: anything by which the asker knows this wish again.
+    in one of their own; so, too, those that ``is_noted`` names, which are then not read each time. ``figures``: which
+    of those in them. ``limits``: which of the files that hold limits; ``None``: nothing is asked of these. ``tag``:
+    anything by which the asker knows this wish again.
     """
 
     files: Callable[[tuple[str, ...]], Sequence[Sequence[str]]]
@@ -85,11 +87,16 @@ class Member:
         """See anew which files there are. Raises GoneError, KernelError."""
         self.close()
         files, cgroup = self.node.files, self.node.cgroup
-        self.parts = [Part(Kept(cgroup, names, budget)) for names in self.ask.files(self.node.names())]
+        self.parts = [Part(self._kept(names, budget)) for names in self.ask.files(self.node.names())]
         if self.ask.processes:
             self.procs = Kept(cgroup, (PROCS,), budget)
             self.unread = self.procs.each()[1]
         self.files = -1 if self.unread else files  # what could not be read is looked for again next time
+
+    def _kept(self, names: Sequence[str], budget: Budget) -> Kept:
+        if all(map(is_noted, names)):
+            return Noted(self.node.cgroup, names, budget, self.node)
+        return Kept(self.node.cgroup, names, budget)
 
     def processes(self) -> int | None:
         """How many processes live in it, and below it where the forest has no nodes (inside a VE of rctl's own).

@@ -173,6 +173,8 @@ class Sweep:
 
     def _anew(self, member: Member, part: Part) -> bool:
         """Read files whose layout is not known, or has changed. Returns whether the VE is still there."""
+        if part.layout:
+            member.node.events += 1  # whatever happened may concern the files, too, that wait for a report
         try:
             texts, errors = part.kept.each()
         except GoneError:

@@ -243,6 +243,17 @@ class TestWord:
         assert (a.limits, a.files, forest.limits) == before
 
     @pytest.mark.parametrize(
+        "name", ["cgroup.events", "memory.events", "memory.events.local", "memory.swap.events", "hugetlb.2MB.events"]
+    )
+    def test_what_the_kernel_counts_is_told_of_its_cgroup_alone(self, grow: Grow, told: Told, name: str) -> None:
+        forest = grow(True)
+        a, x = at(forest, "/a"), at(forest, "/a/x")
+        before = (a.events, x.events)
+        told.written(a, name)
+        forest.refresh()
+        assert (a.events, x.events) == (before[0] + 1, before[1])
+
+    @pytest.mark.parametrize(
         "name", ["cgroup.freeze", "cpu.weight.nice", "io.max", "hugetlb.2MB.max", "cgroup.pressure"]
     )
     def test_what_is_one_counts(self, grow: Grow, told: Told, name: str) -> None:

@@ -7,13 +7,17 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
+from rctl.cgroupfs import noted
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest
 from rctl.cgroupfs.kept import Budget, Kept
+from rctl.cgroupfs.noted import MOST
+from rctl.cgroupfs.watch import Watch
 from rctl.errors import KernelError
 from rctl.sample.member import Ask
 from rctl.sample.standing import Standings
@@ -358,3 +362,63 @@ class TestStanding:
         shutil.rmtree(place / "b")
         assert {member.name for member in standings.refresh(sweep.members)} == {"/a", "/c"}
         assert standings.failed == []
+
+
+class TestCountsThatAreReported:
+    """A plain file that is written stands in for a count that the kernel reports: the same word comes."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Path:
+        for name in "ab":
+            put(tmp_path, name, memory_current="1\n", memory_events="max 0\n")
+        return tmp_path
+
+    @pytest.fixture
+    def sweep(self, root: Cgroup) -> Iterator[Sweep]:
+        forest = Forest(root, lambda _: True, Watch())
+        ask = ASK._replace(files=lambda there: [[name] for name in there if name.startswith("memory.")], limits=None)
+        found = Sweep(forest, lambda path: (path, ask) if path != "/" else None, Budget(1000))
+        yield found
+        found.close()
+        forest.close()
+
+    def test_the_next_reading_has_them(self, sweep: Sweep, place: Path) -> None:
+        assert read(sweep)["/a"] == {"memory.current": "1", "memory.events max": "0"}
+        for number in "123":
+            put(place, "a", memory_events=f"max {number}\n")
+            assert {name: one["memory.events max"] for name, one in read(sweep).items()} == {"/a": number, "/b": "0"}
+
+    def test_they_are_not_read_otherwise(self, sweep: Sweep, place: Path) -> None:
+        read(sweep)
+        opened: list[object] = []
+        really = os.open
+
+        def noting(name: object, *args: int, **options: int) -> int:
+            opened.append(name)
+            return really(name, *args, **options)  # type: ignore[arg-type]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "open", noting)
+            for _ in range(MOST):
+                read(sweep)
+        assert opened.count("memory.events") <= 2 * 2  # once each all the same: its inode is held, it is read
+
+    def test_a_file_that_went_has_the_others_read_again(
+        self, sweep: Sweep, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both come with a controller, which may have gone and come back without a word."""
+        monkeypatch.setattr(noted, "_TURNS", repeat(1000))
+        read(sweep)
+        put(place, "a", memory_events="max 7\n")
+        assert taken(sweep)["/a"]["memory.events max"] == "0"
+        really = Kept.read
+
+        def gone(self: Kept) -> bytes:
+            if self.names == ("memory.current",):
+                raise OSError(errno.ENODEV, "No such device")
+            return really(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Kept, "read", gone)
+            taken(sweep)
+        assert taken(sweep)["/a"]["memory.events max"] == "7"

@@ -1,0 +1,116 @@
+"""Counts of which the kernel says that they changed: their files are read again only then.
+
+The kernel reports a change of these files as it reports a write (inotify(7), IN_MODIFY), after it has counted:
+``cgroup_update_populated`` and ``cgroup_update_frozen`` (kernel/cgroup/cgroup.c, freezer.c), ``memcg_memory_event``
+(include/linux/memcontrol.h), ``hugetlb_event`` (mm/hugetlb_cgroup.c) call ``cgroup_file_notify`` for every field, at
+the cgroup and at all above it, since Linux 5.10; a watch on the cgroup's directory, as ``forest`` has, hears of it.
+Within 10 ms of the last report the next one waits for these 10 ms.
+
+- ``kernfs_notify_workfn`` (fs/kernfs/file.c) reports only files whose inode is in memory. An ``O_PATH`` descriptor
+  keeps it there, for 1.3 KiB of memory; an open file that was read takes 5.4 KiB.
+- ``pids.events`` is left out: mounted with ``pids_localevents`` the kernel reports ``pids.events.local`` in its place.
+- Kernels since autumn 2025 count ``max`` of ``memory.events`` unreported where they may not wait for a lock, in BPF
+  programs say (``__memcg_memory_event`` without ``allow_spinning``). So each file is read again after ``MOST``
+  scrapes, whatever was reported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Protocol
+
+from ..errors import KernelError
+from .cgroup import _FILE, Cgroup
+from .kept import Budget, Kept
+
+MOST = 16
+"""Readings after which a file is read again of which nothing was reported."""
+
+_NOTED = re.compile(r"cgroup\.events|memory\.events(\.local)?|memory\.swap\.events|hugetlb\.[0-9]+[KMG]B\.events")
+_TURNS = cycle(range(MOST))
+"""So that not all files are read again in the same scrape."""
+
+
+def is_noted(name: str) -> bool:
+    """Whether the kernel reports every change of this file."""
+    return _NOTED.fullmatch(name) is not None
+
+
+class Reported(Protocol):
+    """Who hears the kernel's reports for a cgroup. ``watch``: unset where nobody does; ``events``: counts them."""
+
+    watch: int | None
+    events: int
+
+
+class Noted(Kept):
+    """Files of one cgroup that ``is_noted`` names. Their last texts stand until the kernel reports a change.
+
+    Without a watch, or without room for descriptors, they are read each time.
+    """
+
+    __slots__ = ("_held", "_left", "_reported", "_seen", "_text")
+
+    def __init__(self, cgroup: Cgroup, names: Sequence[str], budget: Budget, reported: Reported) -> None:
+        super().__init__(cgroup, names, budget)
+        self._reported = reported
+        self._held: list[int] = []
+        self._seen = -1
+        self._text = b""
+        self._left = next(_TURNS)
+
+    def read(self) -> bytes:
+        """As ``Kept.read``, but what nothing was reported of is not read."""
+        if not self._held:
+            return super().read()
+        if self._left and self._seen == self._reported.events:
+            self._left -= 1
+            return self._text
+        self._left = MOST
+        self._hold()  # anew: by now the name may be another file's
+        self._text = super().read()
+        return self._text
+
+    def each(self) -> tuple[dict[str, bytes], list[KernelError]]:
+        """As ``Kept.each``; no file stays open for reading where changes are reported."""
+        self._hold()
+        texts, errors = super().each()
+        self._text = b"".join(texts.values())
+        if errors:
+            self._let_go()
+        return texts, errors
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        super().close()
+        self._let_go()
+
+    def _room(self, number: int) -> bool:
+        return not self._held and super()._room(number)
+
+    def _hold(self) -> None:
+        """See to it that changes are reported from now on; what was counted before is seen by who reads after this."""
+        self._let_go()
+        self._seen = self._reported.events
+        if self._reported.watch is not None and not all(map(self._held_now, self.names)):
+            self._let_go()
+
+    def _held_now(self, name: str) -> bool:
+        """Keep a file's inode in memory, if there is room for its descriptor."""
+        if not self._budget.hold():
+            return False
+        self._held.append(-1)
+        try:
+            self._held[-1] = os.open(name, os.O_PATH | _FILE, dir_fd=self._cgroup.fd)
+        except OSError:
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        self._budget.held -= len(self._held)
+        while self._held:
+            if (fd := self._held.pop()) >= 0:
+                os.close(fd)
