@@ -74,7 +74,8 @@ def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
         except (OSError, ValueError) as error:
             _not_for_lack(error, path)
             cause = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"{name!r}: cannot look at {path!r}: {cause}. {_REMEDY}") from None
+            where = f"cannot look at {path!r}: " * (path != name)
+            raise UsageError(f"{name!r}: {where}{cause}. {_REMEDY}") from None
         if modes.S_ISCHR(found.st_mode):
             raise UsageError(f"{name!r}: is a character device, not a disk. {_REMEDY}")
         node = modes.S_ISBLK(found.st_mode)
@@ -83,7 +84,8 @@ def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
         if os.path.exists(_link(device, sys)):
             return [device] if node and path == name else _members(device, sys)
         if node:
-            raise UsageError(f"{name!r}: there is no device {device} behind {path!r}. {_REMEDY}")
+            where = "it" if path == name else repr(path)
+            raise UsageError(f"{name!r}: there is no device {device} behind {where}. {_REMEDY}")
         kind, path = _below(os.path.realpath(path), mountinfo)
         if not path:
             break

@@ -277,6 +277,12 @@ def test_what_is_not_there_is_refused_in_one_line_with_a_remedy(machine: Machine
     assert "lsblk" in message
 
 
+@pytest.mark.parametrize("name", ["/nosuch", "/dev/stale"])
+def test_a_path_is_named_once(machine: Machine, name: str) -> None:
+    machine.node("/dev/stale", "8:0")
+    assert refusal(machine, name).count(name) == 1
+
+
 def test_a_character_device_is_refused(machine: Machine) -> None:
     machine.node("/dev/null", "1:3", stat.S_IFCHR)
     assert "character device" in refusal(machine, "/dev/null")
