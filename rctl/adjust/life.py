@@ -154,5 +154,10 @@ def ended(step: Move) -> bool:
 
 
 def is_in(ve: Cgroup, step: Move) -> bool:
-    """Whether the process is in the cgroup itself."""
-    return not ended(step) and str(step.pid) in (ve.read_if_there(core.PROCS) or "").split()
+    """Whether the process is in the cgroup itself; in a threaded one, which tells no processes, its first thread."""
+    if ended(step):
+        return False
+    inside = ve.read_if_there(core.PROCS)
+    if inside is None:
+        inside = ve.read_if_there(core.THREADS) or ""
+    return str(step.pid) in inside.split()

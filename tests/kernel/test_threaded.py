@@ -82,6 +82,24 @@ def test_threaded_on_purpose_takes_what_the_kernel_gives(parent: Ve, below: Ve) 
         Ve(parent.tree, f"{below.path}/below").set({"memory.max": "64M"})
 
 
+def test_undo_moves_a_process_out_of_a_threaded_cgroup(parent: Ve, below: Ve) -> None:
+    """Such a cgroup tells no processes, only threads."""
+    pid = str(sleeper(parent.dir).pid)
+    (below.dir / "cgroup.type").write_text("threaded")
+    assert rctl("attach", below.path, pid).status == 0
+    assert below.text("cgroup.threads") == pid
+    assert rctl("undo").status == 0
+    assert (below.text("cgroup.threads"), parent.text("cgroup.procs")) == ("", pid)
+
+
+def test_an_attach_that_fails_half_way_leaves_nobody_in_a_threaded_cgroup(parent: Ve, below: Ve) -> None:
+    pid, kernel_thread = str(sleeper(parent.dir).pid), "2"
+    (below.dir / "cgroup.type").write_text("threaded")
+    done = rctl("attach", below.path, pid, kernel_thread)
+    assert (done.status, "kernel threads cannot be moved" in done.err) == (1, True)
+    assert (below.text("cgroup.threads"), parent.text("cgroup.procs")) == ("", pid)
+
+
 def test_a_cgroup_below_a_threaded_one_says_why_it_takes_no_process(parent: Ve, below: Ve) -> None:
     worker = sleeper(parent.dir)
     (parent.dir / "cgroup.subtree_control").write_text("+pids")
