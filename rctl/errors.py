@@ -38,6 +38,12 @@ class UsageError(RctlError):
     ve: str = ""
 
 
+def interrupted(error: BaseException, became: str) -> None:
+    """Note on a Ctrl-C what became of the adjustment that was under way; on other errors nothing."""
+    if isinstance(error, KeyboardInterrupt):
+        error.add_note(f"an adjustment under way {became}")
+
+
 @contextmanager
 def naming(ve: str) -> Iterator[None]:
     """Name the VE in each UsageError about its limits."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError, interrupted
 from ..signals import undisturbed
 from . import freeze, life, single_writer, threaded
 from .enable import enable
@@ -77,12 +77,13 @@ def made(
             with undisturbed():  # a Ctrl-C must not come between the making and the knowing
                 found[name] = make_below(tree, name, base)
         yield journal, found
-    except BaseException:
+    except BaseException as failure:
         if journal.open:
             for ve in found.values():
                 with suppress(BusyError, NotFoundError, GoneError):
                     life.unmake(ve)
             journal.close(done=False)
+            interrupted(failure, "was put back")
         raise
     finally:
         for ve in found.values():
@@ -110,6 +111,7 @@ def enabled_first(
                 raise in_doubt from failure
             if not made:
                 journal.close(done=False)
+                interrupted(failure, "was put back")
         raise
 
 

@@ -17,7 +17,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, naming
+from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, interrupted, naming
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
@@ -295,9 +295,12 @@ class _Work(NamedTuple):
                 notes += take_all_back(steps, cgroups)
             if journal.open:
                 commit()
+            notes += caveats(self.tree, steps, cgroups)
+        except KeyboardInterrupt as stop:
+            interrupted(stop, "is half done: rctl recover completes it" if journal.open else "was completed")
+            raise
         finally:
             journal.abandon()  # what is decided is for recover to do, should anything have come between
-        notes += caveats(self.tree, steps, cgroups)
         self.progress(Event("close", len(steps), len(steps)))
         return notes
 
@@ -315,6 +318,7 @@ class _Work(NamedTuple):
             if isinstance(steps[-1], plan.Start) and journal.told():  # by a child that was killed soon after
                 journal.revoke()
             journal.close(done=False)
+            interrupted(error, "was put back")
         if isinstance(error, RctlError) and error.reached:
             failures.note(journal.state, steps[error.reached - 1], error)
 

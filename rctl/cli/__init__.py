@@ -146,8 +146,8 @@ def _stop_within(error: BaseException) -> BaseException:
 
 
 def _stopped(stop: KeyboardInterrupt) -> int:
-    adjusts = sys.argv[1:2] not in (["bench"], ["exporter"])
-    _warn("interrupted" + "; an adjustment under way was put back. See rctl history" * adjusts)
+    became = getattr(stop, "__notes__", ())
+    _warn("; ".join(("interrupted", *became)) + ". See rctl history" * bool(became))
     return getattr(stop, "exit_status", 130)
 
 

@@ -104,4 +104,4 @@ def test_a_signal_while_words_are_read_ends_with_its_own_status(
     from typer.core import TyperGroup
 
     monkeypatch.setattr(TyperGroup, "parse_args", lambda *_: cli._interrupt(number, None))
-    assert shell.run("ls") == (128 + number, "", STOPPED)
+    assert shell.run("ls") == (128 + number, "", "rctl: interrupted\n")
