@@ -156,7 +156,7 @@ class _Work(NamedTuple):
         alone = {ve.path: ve for ve in opened}
         if absent:
             alone[self.tree.base] = self.stack.enter_context(self.tree.place())
-        locks = self.stack.enter_context(Locks(make(self.state), self.options.wait))
+        locks = self.stack.enter_context(Locks(make(self.state), self.options.wait, self.progress))
         if not self.lock(locks, alone) or (absent and self.around.missing(self.tree) != absent):
             return None
         journal = self.make(locks, absent, alone, opened) if absent else None

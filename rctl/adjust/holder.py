@@ -1,32 +1,68 @@
-"""Whose adjustment holds a lock: the journal that names the cgroup, and the process that has it open.
+"""Adjustments under way: the journal of each, and the process that has it open.
 
-Looked for when a wait has ended in vain. The kernel does not tell who holds a lock of an open file description.
+Looked for when somebody has waited a while for one. The kernel does not tell who holds a lock of an open file
+description.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..errors import RctlError
 from .choose import named
 from .journal import left_open, peek
+from .record import Record
 from .state import State
 
 
+class Holder(NamedTuple):
+    """An adjustment under way in another process. ``stopped``: by a signal, as Ctrl-Z does."""
+
+    record: Record
+    pid: int
+    stopped: bool
+
+    def __str__(self) -> str:
+        """For people: which adjustment it is, and how one that is stopped goes on."""
+        stopped = f", which is stopped. {self.cure}" if self.stopped else ""
+        return f"{named(self.record)}, process {self.pid}{stopped}"
+
+    @property
+    def cure(self) -> str:
+        """What lets others go on."""
+        if self.stopped:
+            return f"Let it go on: kill -CONT {self.pid}"
+        return f"Wait for it to end, or end it: kill {self.pid}"
+
+
+def under_way(state: State, ino: int | None = None) -> Iterator[Holder]:
+    """Those of the cgroup with this inode, oldest first (``None``: of any), as far as the caller may look."""
+    for name in left_open(state):
+        with suppress(OSError, RctlError):
+            record = peek(state, name)
+            if record is None or (ino is not None and ino not in record.inodes.values()):
+                continue
+            if (pid := _who(f"{state.journals}/{name}")) and pid != os.getpid():
+                yield Holder(record, pid, _stopped(pid))
+
+
 def told(state: State, ino: int | None) -> str:
-    """For people: who holds the lock of the cgroup with this inode (``None``: of any), and the cure."""
+    """What follows "another adjustment holds it": which one, and the cure."""
     with suppress(OSError, RctlError):
-        for name in left_open(state):
-            with suppress(RctlError):
-                record = peek(state, name)
-                if record is None or (ino is not None and ino not in record.inodes.values()):
-                    continue
-                if (pid := _who(f"{state.journals}/{name}")) and pid != os.getpid():
-                    if _stopped(pid):
-                        return f": {named(record)}, process {pid}, which is stopped. Let it go on: kill -CONT {pid}"
-                    return f": {named(record)}, process {pid}. Wait for it to end, or end it: kill {pid}"
+        for holder in under_way(state, ino):
+            return f": {holder}" if holder.stopped else f": {holder}. {holder.cure}"
     return ". Wait for it to end, and try again"
+
+
+def awaited(state: State, ino: int | None) -> str:
+    """What follows "waiting for another adjustment": which one, where that can be seen."""
+    with suppress(OSError, RctlError):
+        for holder in under_way(state, ino):
+            return f": {holder}"
+    return ""
 
 
 def _who(path: str) -> int:

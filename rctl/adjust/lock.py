@@ -19,6 +19,7 @@ from typing import Self
 
 from ..errors import BusyError, NotAvailableError, explained
 from .fork import hold, let_go
+from .progress import Event, Progress, quiet
 from .state import State
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,6 +29,8 @@ _TURNSTILES = 1 << 62
 _EVERY = _TURNSTILES - 1
 """The inode, which no cgroup has, whose turnstile is for the lock on all."""
 _LONGEST = 0.01  # seconds between two tries
+_SILENT = 1.0
+"""Seconds of waiting before anything is said of it."""
 MANY = 64
 """So many cgroups are locked as one: the kernel searches a list for each single lock."""
 
@@ -35,14 +38,14 @@ MANY = 64
 class Locks:
     """Holds the locks of some VEs. Use as a context manager. A forked child does not hold them."""
 
-    def __init__(self, state: State, wait: float = 30.0) -> None:
-        """``wait``: seconds in all to wait for others."""
+    def __init__(self, state: State, wait: float = 30.0, progress: Progress = quiet) -> None:
+        """``wait``: seconds in all to wait for others. ``progress`` hears, once, of a wait that lasts."""
         try:
             self._fd = hold(os.open(state.locks.rpartition("/")[2], _OPEN, 0o600, dir_fd=state.folder(state.run)))
         except OSError as error:
             remedy = "Set RCTL_STATE to a folder of your own"
             raise NotAvailableError(f"{state.locks}: cannot be opened: {explained(error, remedy)}") from None
-        self._state = state
+        self._state, self._progress = state, progress
         self._deadline = time.monotonic() + wait
         self._held: dict[int, int] = {}
         self._all = False
@@ -119,18 +122,27 @@ class Locks:
         self._try(fcntl.F_UNLCK, _TURNSTILES + number, 1)
 
     def _wait(self, kind: int, start: int, length: int, path: str) -> None:
-        pause = 0.001
+        pause, begun = 0.001, time.monotonic()
         while not self._try(kind, start, length):
-            if time.monotonic() > self._deadline:
+            now = time.monotonic()
+            if now > self._deadline:
                 raise self._busy(start, path)
+            if now > begun + _SILENT and self._progress is not quiet:
+                self._tell(start, path, self._deadline - now)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST)
 
     def _busy(self, start: int, path: str) -> BusyError:
         from . import holder
 
-        ino = start % _TURNSTILES
-        return BusyError(f"{path}: another adjustment holds it{holder.told(self._state, ino % _EVERY or None)}")
+        return BusyError(f"{path}: another adjustment holds it{holder.told(self._state, _inode(start))}")
+
+    def _tell(self, start: int, path: str, left: float) -> None:
+        from . import holder
+
+        progress, self._progress = self._progress, quiet
+        whom = holder.awaited(self._state, _inode(start))
+        progress(Event("wait", text=f"{path}: waiting for another adjustment, {left:.0f} s at most{whom}"))
 
     def _somebody_waits(self) -> bool:
         asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _TURNSTILES, 0, 0)
@@ -143,3 +155,8 @@ class Locks:
         except (BlockingIOError, PermissionError):
             return False
         return True
+
+
+def _inode(start: int) -> int | None:
+    """The inode that a byte is for; ``None`` for that of all."""
+    return start % _TURNSTILES % _EVERY or None

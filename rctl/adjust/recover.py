@@ -19,6 +19,7 @@ from .left import Left
 from .lock import Locks
 from .plan import Make, Remove
 from .present import Present
+from .progress import Progress, quiet
 from .record import Record
 from .release import take_all_back
 from .rollback import roll_back
@@ -27,26 +28,31 @@ from .state import State
 _SHORT = 1.0  # seconds for memory of VEs that the adjustment at hand is not about
 
 
-def recover(tree: Tree, boot_id: str, state: State, deadline: float, wait: float = 30.0) -> list[str]:
+def recover(
+    tree: Tree, boot_id: str, state: State, deadline: float, wait: float = 30.0, progress: Progress = quiet
+) -> list[str]:
     """Settle every journal that a crash left open, newest first. Returns a line for each, for people.
 
-    ``wait``: seconds to wait for adjustments of the same VEs. Raises RollbackError when something cannot be put back
+    An adjustment under way in another process is left alone, and told. ``wait``: seconds to wait for adjustments of the
+    same VEs; ``progress`` hears of that. Raises RollbackError when something cannot be put back
     (that journal then stays) or is no journal (it is set aside); all others are settled before, and told in its
     ``settled``. BusyError when only locked VEs kept some from being settled, UnwrittenError when only the history did.
     """
+    from . import holder
+
     sweep(state)
     told, refused = late.add(state)
     failed: list[RctlError] = [UnwrittenError(line) for line in refused]
     for name in reversed(left_open(state, aside=True)):
         try:
-            told += _settled_alone(tree, boot_id, state, name, deadline, wait)
+            told += _settled_alone(tree, boot_id, state, name, deadline, wait, progress)
         except ForeignError as error:
             failed.append(RollbackError(set_aside(state, name, error)))
         except RctlError as error:
             failed.append(error)
     if failed:
         raise _together(failed, told)
-    return told
+    return told + [f"under way: {one}" for one in holder.under_way(state)]
 
 
 def _together(failed: list[RctlError], told: list[str]) -> RctlError:
@@ -58,12 +64,14 @@ def _together(failed: list[RctlError], told: list[str]) -> RctlError:
     return together
 
 
-def _settled_alone(tree: Tree, boot_id: str, state: State, name: str, deadline: float, wait: float) -> list[str]:
+def _settled_alone(
+    tree: Tree, boot_id: str, state: State, name: str, deadline: float, wait: float, progress: Progress
+) -> list[str]:
     journal = Journal.adopt(state, name)
     if journal is None:
         return []
     journal.abandon()  # the VEs' locks come first, as everywhere
-    with Locks(state, wait) as locks:
+    with Locks(state, wait, progress) as locks:
         locks.take((ino, path) for path, ino in journal.record.inodes.items())
         return _settled(tree, boot_id, state, name, deadline)
 

@@ -470,12 +470,14 @@ class Session:
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
         """Settle adjustments that a crash left open: forward when all had been written, else back.
 
-        Returns a line for people about each. Raises RollbackError when one could not be settled.
+        Returns a line for people about each, and about each that is under way in another process.
+
+        Raises RollbackError when one could not be settled.
         """
         from ..adjust.recover import recover
         from ..adjust.state import make
 
-        return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait)
+        return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait, self.progress)
 
     @property
     def site(self) -> Site:

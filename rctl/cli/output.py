@@ -55,7 +55,7 @@ _quiet = False
 
 
 def be_quiet() -> None:
-    """From now on ``done`` and ``report`` say nothing; what went wrong, notes and JSON are still said."""
+    """From now on ``done``, ``report`` and ``progress`` say nothing; what went wrong, notes and JSON are still said."""
     global _quiet
     _quiet = True
 
@@ -162,10 +162,13 @@ def columns(
 def progress(event: Event) -> None:
     """One line on a terminal that tells how a long adjustment goes; silent in a pipe.
 
-    It never says 100 %: when all is done, the line is gone.
+    It never says 100 %: when all is done, the line is gone. Only whom it waits for stays, in a pipe too.
     """
     if event.what == "close":
         _clear()
+    elif event.what == "wait":
+        if not _quiet:
+            warn(event.text)
     elif event.what != "journal":
         percent = min(99, 100 * event.done // max(1, event.total))
         tell(f"{percent:3}% {event.text}")

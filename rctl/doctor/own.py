@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from ..adjust import choose, holder
 from ..adjust.journal import ForeignError, Journal, left_open, unwritten
 from ..adjust.state import State, check_place
 from ..errors import NotAvailableError, RctlError
@@ -56,17 +57,22 @@ def _cannot_make(folder: str) -> str:
 
 
 def journals(state: State) -> Check:
-    """Adjustments whose process is gone. One that is still running is none of them."""
+    """Adjustments whose process is gone or stopped. One that is under way is told, too."""
     try:
         crashed = [name.removesuffix(".json") for name in left_open(state, aside=True) if _abandoned(state, name)]
         ended = [name.partition(".json")[0] for name in unwritten(state)]
+        others = list(holder.under_way(state))
     except (RctlError, OSError) as error:
         return Check("journals", "warn", f"{state.journals}: {error}", "Look at it, or run rctl doctor as its owner")
     if crashed:
         return Check("journals", "warn", f"left open by a crash: {', '.join(crashed)}", "Run: rctl recover")
     if ended:
         return Check("journals", "warn", f"not in the history yet: {', '.join(ended)}", "Run: rctl recover")
-    return Check("journals", "ok", "none left open")
+    for one in others:
+        if one.stopped:
+            found = f"stopped half way: {choose.named(one.record)}, process {one.pid}"
+            return Check("journals", "warn", found, one.cure)
+    return Check("journals", "ok", "; ".join(("none left open", *(f"under way: {one}" for one in others))))
 
 
 def _abandoned(state: State, name: str) -> bool:

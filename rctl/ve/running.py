@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..adjust import entering
-from ..adjust.progress import quiet
+from ..adjust.progress import waits
 from ..adjust.site import Site
 from ..adjust.wish import Options
 from ..errors import UsageError
@@ -57,7 +57,7 @@ def run(
         if note:
             site.tell(note)
     job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
-    silent = site._replace(progress=quiet)  # a line of progress would stand before what the command says
+    silent = site._replace(progress=waits(site.progress))  # a line of progress would stand before what the command says
     bare.apply(silent, {name: limits}, options, start=job.start)
     if detach:
         return Ran(name, job.pid)

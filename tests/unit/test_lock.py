@@ -5,51 +5,28 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
 import pytest
 
+from rctl.adjust import choose, holder
 from rctl.adjust.journal import Journal, new_id
 from rctl.adjust.lock import MANY, Locks
+from rctl.adjust.progress import Event
 from rctl.adjust.record import Record
 from rctl.adjust.state import State, make
 from rctl.errors import BusyError, NotAvailableError
+from tests.unit.another_process import another_process
 from tests.unit.fake_kernel import BOOT, state_folder
-
-HOLD = """
-import sys
-from rctl.adjust.journal import Journal
-from rctl.adjust.lock import Locks
-from rctl.adjust.record import decode
-from rctl.adjust.state import State
-with Locks(state := State(sys.argv[1], sys.argv[2])) as locks:
-    locks.take([(7, "/rctl-web1")])
-    journals = [Journal(state, decode(line.encode())) for line in sys.argv[3:]]
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
 def state() -> Iterator[State]:
     with state_folder() as place:
         yield make(place)
-
-
-@contextmanager
-def another_process(state: State, *journals: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds web1's lock, and journals with these records, until its standard input ends."""
-    command = [sys.executable, "-c", HOLD, state.run, state.keep, *journals]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
 
 
 def test_a_ve_that_another_process_holds_is_named_after_the_wait(state: State) -> None:
@@ -84,6 +61,39 @@ def test_the_journal_of_a_crash_is_not_taken_for_who_holds_it(state: State) -> N
     Journal(state, Record(new_id(), 1795342500.25, BOOT, "rctl set web1", {"/rctl-web1": 7}, ())).abandon()
     with another_process(state), Locks(state, wait=0) as locks, pytest.raises(BusyError, match=r"it\. Wait for it"):
         locks.take([(7, "/rctl-web1")])
+
+
+def test_a_wait_that_lasts_is_told_once_with_whom_it_waits_for(state: State) -> None:
+    record = Record(new_id(), 1795342500.25, BOOT, "rctl set web1 pids.max=5", {"/rctl-web1": 7}, ())
+    events: list[Event] = []
+    with another_process(state, msgspec.json.encode(record).decode()) as process:
+
+        def let_go(event: Event) -> None:
+            events.append(event)
+            process.kill()
+
+        with Locks(state, wait=60, progress=let_go) as locks:
+            locks.take([(7, "/rctl-web1")])
+    (event,) = events
+    assert event.what == "wait"
+    whom = f"{choose.named(record)}, process {process.pid}"
+    assert event.text == f"/rctl-web1: waiting for another adjustment, 59 s at most: {whom}"
+
+
+def test_a_short_wait_is_not_told(state: State) -> None:
+    events: list[Event] = []
+    with another_process(state), Locks(state, wait=0.1, progress=events.append) as locks, pytest.raises(BusyError):
+        locks.take([(7, "/rctl-web1")])
+    assert events == []
+
+
+def test_adjustments_under_way_are_told_and_those_of_a_crash_are_not(state: State) -> None:
+    record = Record(new_id(), 1795342500.25, BOOT, "rctl set web1", {"/rctl-web1": 7}, ())
+    Journal(state, Record(new_id(), 1795342500.25, BOOT, "rctl set web2", {"/rctl-web2": 8}, ())).abandon()
+    with another_process(state, msgspec.json.encode(record).decode()) as process:
+        assert list(holder.under_way(state)) == [holder.Holder(record, process.pid, stopped=False)]
+        process.kill()
+    assert list(holder.under_way(state)) == []
 
 
 def test_other_ves_are_free_meanwhile(state: State) -> None:
