@@ -187,15 +187,19 @@ class _Work(NamedTuple):
         """The VEs' names by path."""
         return {ve.path: wish.name for wish, ve in zip(self.wishes, opened, strict=True)}
 
-    def lock(self, locks: Locks, alone: Mapping[str, Cgroup]) -> bool:
-        """Have cgroups alone and their parents shared, and settle what a crash left of them; False when one is gone."""
+    def lock(self, locks: Locks, alone: Mapping[str, Cgroup], own: Journal | None = None) -> bool:
+        """Have cgroups alone and their parents shared, and settle what a crash left of them; False when one is gone.
+
+        ``own``: the journal of this very adjustment, which has begun.
+        """
         if len(alone) >= MANY:
             locks.take_all()
         else:
             inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
             locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, _parents(self.tree, alone))
         until = time.monotonic() + self.options.wait
-        told = recover_for(self.tree, self.boot_id, self.state, self.options.deadline, locks, alone.values(), until)
+        deadline, apart = self.options.deadline, own.record.id if own else ""
+        told = recover_for(self.tree, self.boot_id, self.state, deadline, locks, alone.values(), until, apart)
         self.notes.extend(line for line in told if line not in self.notes)
         return not told or all(cgroup.alive() for cgroup in alone.values())
 
@@ -218,8 +222,11 @@ class _Work(NamedTuple):
         while new := [step.path for step in seen.switches if step.path not in alone]:
             # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
             alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in new}
-            if not self.lock(locks, alone):
-                return None
+            if not self.lock(locks, alone, journal):
+                if journal is None:
+                    return None
+                gone = next(path for path, cgroup in alone.items() if not cgroup.alive())
+                raise BusyError(f"{gone}: another adjustment removed it meanwhile. Try again")
             _close_edits(opened)
             seen = self.look(opened)
         before = journal.record.steps if journal else ()

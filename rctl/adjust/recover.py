@@ -77,14 +77,21 @@ def _settled_alone(
 
 
 def recover_for(
-    tree: Tree, boot_id: str, state: State, deadline: float, locks: Locks, own: Iterable[Cgroup], until: float
+    tree: Tree,
+    boot_id: str,
+    state: State,
+    deadline: float,
+    locks: Locks,
+    own: Iterable[Cgroup],
+    until: float,
+    apart: str = "",
 ) -> list[str]:
     """Before an adjustment that holds the locks of the cgroups in ``own``: settle journals that speak of them.
 
     They must be settled, or what would be planned is not true; ``until`` (monotonic) limits the wait for another
-    process that is settling one. Others are settled when that is possible at once, and else told. What is no journal
-    is set aside, and told, as is a finished one that the history does not take. Returns lines for people. Raises as
-    ``recover``.
+    process that is settling one. That with the id ``apart`` is the adjustment's own. Others are settled when that is
+    possible at once, and else told. What is no journal is set aside, and told, as is a finished one that the history
+    does not take. Returns lines for people. Raises as ``recover``.
     """
     told: list[str] = []
     if not os.listdir(state.folder(state.journals)):
@@ -94,6 +101,8 @@ def recover_for(
     for lines in late.add(state):
         told += lines
     for name in reversed(left_open(state)):
+        if name == f"{apart}.json":
+            continue
         try:
             told += _before(tree, boot_id, state, name, deadline, locks, inodes, until)
         except ForeignError as error:

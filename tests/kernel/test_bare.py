@@ -52,6 +52,18 @@ def test_made_with_limits_or_not_at_all(tree: Tree) -> None:
     assert Ve(tree, "a").text("pids.max") == "9"
 
 
+def test_made_where_no_cgroup_above_enables_its_controllers_yet(scratch: Path) -> None:
+    (deep := scratch / "deep").mkdir()
+    place = {"RCTL_TREE": f"/{deep.relative_to(MOUNT)}"}
+    begun = time.monotonic()
+    assert rctl("run", "web1", "--pids", "9", "--", "true", env=place).status == 0
+    assert time.monotonic() - begun < 25  # it waited 30 s for its own journal
+    assert (deep / "web1" / "pids.max").read_text() == "9\n"
+    assert rctl("undo", env=place).status == 0
+    assert not (deep / "web1").exists()
+    assert (scratch / "cgroup.subtree_control").read_text() == "\n"
+
+
 def test_a_name_is_taken_once(ve: Ve, tree: Tree) -> None:
     with refused(BusyError, "exists already", ve):
         bare.make(tree, "web1")

@@ -63,6 +63,21 @@ def settle(tree: Tree, state: State) -> list[str]:
     return recover(tree, BOOT, state, 0.05)
 
 
+def test_a_ve_is_made_below_cgroups_that_do_not_hand_down_its_controllers() -> None:
+    """RCTL_TREE lies deeper, so controllers are enabled above it, too, when the VE is there already."""
+    kernel = FakeKernel()
+    kernel.make("/box", enable=False)
+    with state_folder() as state, kernel.installed() as tree:
+        box = Tree(tree.root, "/box", "")
+        asked = {"new": limits({"pids.max": 9}, kernel.host)}
+        adjust(box, asked, kernel.host, Options(wait=0), state=make(state), around=Around(make=("new",)))
+        assert kernel.get("/box/new", "pids.max") == "9"
+        assert left_open(state) == []
+        undo(Site(box, kernel.host, state), Options())
+    assert {path for path, _ in kernel.limits()} == {"/", "/box"}
+    assert [kernel.get(path, "cgroup.subtree_control") for path in ("/", "/box")] == ["", ""]
+
+
 def test_a_crash_at_any_operation_leaves_nothing_half_made_or_half_removed() -> None:
     old, new, length = whole()
     said = set()
