@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+READ_ONLY = "the cgroup file system is mounted read-only. Run outside the container, or remount it"
+
 
 class RctlError(Exception):
     """Base of all errors that rctl raises on purpose.
@@ -128,7 +130,7 @@ _REMEDIES = {
     # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
     ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
-    ("", errno.EROFS): "the cgroup file system is mounted read-only. Run outside the container, or remount it",
+    ("", errno.EROFS): READ_ONLY,
     ("", errno.EINVAL): "the kernel does not take this value",
     ("", errno.ERANGE): "the value is out of the kernel's range",
     ("", errno.EBUSY): "in use: a VE with processes cannot have children with controllers. Move the processes first",

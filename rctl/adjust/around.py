@@ -12,7 +12,16 @@ from typing import NamedTuple
 from ..cgroupfs import room
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError, interrupted
+from ..errors import (
+    READ_ONLY,
+    BusyError,
+    GoneError,
+    KernelError,
+    NotAvailableError,
+    NotFoundError,
+    UsageError,
+    interrupted,
+)
 from ..signals import undisturbed
 from . import freeze, life, single_writer, threaded
 from .enable import enable
@@ -125,9 +134,9 @@ def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
     except KernelError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise room.explained(base, path.rpartition("/")[2], error) from None
-        why = os.strerror(error.errno).lower()
+        why = f"{os.strerror(error.errno).lower()}. Run as root, or set RCTL_TREE to a cgroup that you own"
         raise NotAvailableError(
-            f"{name}: cannot be made below {base.path}: {why}. Run as root, or set RCTL_TREE to a cgroup that you own"
+            f"{name}: cannot be made below {base.path}: {READ_ONLY if error.errno == errno.EROFS else why}"
         ) from None
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..cgroupfs.tree import Tree
 from ..controllers.core import PROCS
-from ..errors import NotAvailableError, NotFoundError
+from ..errors import READ_ONLY, NotAvailableError, NotFoundError
 from . import single_writer
 
 
@@ -32,6 +32,8 @@ def check(tree: Tree, pid: int | str, path: str) -> None:
         with tree.walk(common) as above:
             if above.may_write(PROCS):
                 return None
+        if "ro" in tree.mount.options:
+            raise NotAvailableError(f"{path}: {who} may not be moved there: {READ_ONLY}")
         raise NotAvailableError(
             f"{path}: {who} may not be moved there from {home}: that needs write access to cgroup.procs of {common}, "
             f"which is above both. {_remedy(tree)}"

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 
 from .. import label
-from ..errors import NotAvailableError, RctlError
+from ..errors import READ_ONLY, NotAvailableError, RctlError
 from .cgroup import Cgroup
 
 _PREFIX = "user.rctl.label."
@@ -49,7 +49,8 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = fro
             raise NotAvailableError(
                 f"{cgroup.path}: this kernel keeps no labels on cgroups (they came with Linux 5.7). Boot a newer one"
             ) from None
-        raise RctlError(f"{cgroup.path}: label: {error.strerror}. Run as root, or use fewer and shorter ones") from None
+        why = f"{error.strerror}. Run as root, or use fewer and shorter ones"
+        raise RctlError(f"{cgroup.path}: label: {READ_ONLY if error.errno == errno.EROFS else why}") from None
     return before != after
 
 

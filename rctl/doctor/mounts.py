@@ -31,12 +31,13 @@ def mounted(mounts: list[Mount], v1: dict[str, str], chosen: str | None, problem
         found, _, remedy = problem.removeprefix("cgroup2: ").partition(". ")
         return Check("cgroup2", "fail", found, remedy)
     options = ", ".join(sorted(mine.options & {"nsdelegate", "memory_recursiveprot", "favordynmods"}))
-    what = f"mounted at {mine.point}" + (f" ({options})" if options else "")
+    read_only = "ro" in mine.options
+    what = f"mounted at {mine.point}" + (f" ({options})" if options else "") + ", read-only" * read_only
     if others := [f"{mount.point} (its root is {mount.part})" for mount in unified if mount.point != chosen]:
         what += f", not using {', '.join(others)}; RCTL_MOUNT chooses"
-    if "ro" in mine.options:
+    if read_only:
         remedy = "Run outside the container, or with a writable /sys/fs/cgroup"
-        return Check("cgroup2", "fail", f"{what}, read-only", remedy)
+        return Check("cgroup2", "fail", what, remedy)
     if v1:
         return Check("cgroup2", "warn", f"{what}, hybrid: cgroup v1 holds {', '.join(sorted(v1))}", NO_V1)
     return Check("cgroup2", "ok", what)

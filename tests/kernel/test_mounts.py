@@ -65,6 +65,14 @@ def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
     assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.stderr
 
 
+@pytest.mark.parametrize("words", ["run web1 -- true", "attach web2 $$", "label web2 a=b", "set web2 pids.max=5"])
+def test_a_read_only_mount_is_named_as_the_cause(inside: Inside, words: str) -> None:
+    done = inside(f"{OWN}; mkdir /mnt/rctl-web2; mount -o remount,ro,bind /mnt; rctl {words}")
+    assert done.returncode == 1
+    assert done.stderr.count("the cgroup file system is mounted read-only. Run outside the container") == 1
+    assert "Run as root" not in done.stderr
+
+
 def test_a_failed_attach_in_a_cgroup_namespace_moves_nothing(inside: Inside, box: Path) -> None:
     """Process 2 is a kernel's, which cannot be moved, and lies outside the namespace."""
     worker = sleeper(box)

@@ -48,7 +48,10 @@ class TestMounts:
         assert (self.mounted("").state, self.mounted("").found) == ("fail", "not mounted")
 
     def test_a_read_only_mount_fails(self) -> None:
-        assert self.mounted(UNIFIED.replace("rw,nosuid", "ro,nosuid")).state == "fail"
+        second = "50 31 0:29 /a /mnt/b rw - cgroup2 cgroup2 rw\n"
+        check = self.mounted(UNIFIED.replace("rw,nosuid", "ro,nosuid") + second)
+        assert check.state == "fail"
+        assert ", read-only, not using /mnt/b" in check.found
 
 
 class TestControllers:
