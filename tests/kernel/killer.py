@@ -33,10 +33,14 @@ _libc.ptrace.restype = ctypes.c_long
 
 @dataclass(frozen=True)
 class Ended:
-    """How it went: the calls in their order, whether one was the end, and what the process said."""
+    """How it went: the calls in their order, whether one was the end, and what the process said.
+
+    ``became``: one has become another program. Its execve is done only some time after it was counted.
+    """
 
     calls: list[str]
     killed: bool
+    became: bool
     status: int
     said: str
 
@@ -49,13 +53,13 @@ def killed_at(at: int, what: Callable[[], None], *, family: bool = False) -> End
     """
     done = forked(lambda: _trace(at, what, family))
     result = json.loads(done.out)
-    return Ended(result["calls"], result["killed"], result["status"], done.err)
+    return Ended(**result, said=done.err)
 
 
 def _trace(at: int, what: Callable[[], None], family: bool) -> None:
     first = _traced(what)
     calls: list[str] = []
-    living, killed, status = {first}, False, 0
+    living, killed, became, status = {first}, False, False, 0
     while living:
         pid, told = os.waitpid(-1, 0x40000000)  # __WALL: children of all kinds
         if not os.WIFSTOPPED(told):
@@ -67,6 +71,7 @@ def _trace(at: int, what: Callable[[], None], family: bool) -> None:
         if event == _EXEC:
             _ptrace(_DETACH, pid)
             living.discard(pid)
+            became = True
         elif event == _SECCOMP:
             calls.append(CALLS[_message(pid)])
             killed = len(calls) == at or killed
@@ -76,7 +81,7 @@ def _trace(at: int, what: Callable[[], None], family: bool) -> None:
                 _ptrace(_CONT, pid)
         else:
             _ptrace(_CONT, pid, 0 if event else number)
-    os.write(1, json.dumps({"calls": calls, "killed": killed, "status": status}).encode())
+    os.write(1, json.dumps({"calls": calls, "killed": killed, "became": became, "status": status}).encode())
 
 
 def _traced(what: Callable[[], None]) -> int:

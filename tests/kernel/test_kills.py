@@ -230,8 +230,7 @@ def test_killed_before_every_system_call(case: str, scene: Scene, tmp_path: Path
         for family in (False, True) if {"clone", "fork", "clone3"}.intersection(whole.calls[:at]) else (False,):
             what = begin()
             ended = killed_at(at, what, family=family)
-            started = "execve" in ended.calls[: at - 1]  # before the kill; it is another program from then on
-            trouble = check(scene, old, new, ends=family and not started)
+            trouble = check(scene, old, new, ends=family and not ended.became)
             if trouble:
                 bad.append(f"{case}: {at} {ended.calls[-1]} family={family}: {trouble}")
             scene.clear()
