@@ -47,10 +47,19 @@ def _scraper(settings: Settings, log: Log) -> Iterator[Page]:
     from .scrape import Scraper
 
     allow_open_files()
+    first = True
     with Tree.open() as tree, Scraper(tree, settings) as scraper:
 
         def page(openmetrics: bool, only: Only) -> Sequence[bytes]:
-            chunks = scraper.scrape(openmetrics, only)
+            nonlocal first
+            gc.disable()  # a scrape makes no garbage, but so many objects that it would be looked for all the time
+            try:
+                chunks = scraper.scrape(openmetrics, only)
+                if first:
+                    gc.freeze()  # most of it stays
+                    first = False
+            finally:
+                gc.enable()
             if scraper.trouble:
                 log.warn("unread", f"{scraper.trouble}")
             return chunks

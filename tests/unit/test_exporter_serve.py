@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -9,12 +10,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from rctl_exporter import serve
+from rctl_exporter.only import ALL
+from rctl_exporter.settings import Settings
 from rctl_exporter.web.listen import Address
+from rctl_exporter.web.log import Log
 
 from .web_server import PATIENCE, Client
 
@@ -127,3 +132,32 @@ def test_write_refuses_standard_output_before_it_reads_anything() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "rctl: -: not a file. Print the page with rctl exporter once\n"
+
+
+def test_nothing_looks_for_garbage_during_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+
+    class Scraper(nullcontext[None]):
+        trouble = None
+
+        def __init__(self, *_: object) -> None:
+            super().__init__(self)  # type: ignore[arg-type]
+
+        def scrape(self, *_: object) -> list[bytes]:
+            looked.append(gc.isenabled())
+            if len(looked) == 3:
+                raise OSError
+            return []
+
+    monkeypatch.setattr("rctl_exporter.scrape.Scraper", Scraper)
+    monkeypatch.setattr("rctl.cgroupfs.tree.Tree.open", nullcontext)
+    monkeypatch.setattr("rctl.cgroupfs.files.allow_open_files", lambda: None)
+    with serve._scraper(Settings(), Log()) as page:
+        for _ in range(2):
+            page(False, ALL)
+            assert gc.isenabled()
+        with pytest.raises(OSError, match=r"^$"):
+            page(False, ALL)
+    assert gc.isenabled()
+    assert looked == [False] * 3
+    gc.unfreeze()
