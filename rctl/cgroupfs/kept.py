@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import repeat
 
 from ..errors import KernelError, UsageError
-from .cgroup import _FILE, Cgroup, read_one
+from .cgroup import _READ, Cgroup, read_one
 
 _COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
 _SHARE = 64  # of the memory, for all of them
@@ -104,13 +105,17 @@ class Kept:
         self._drop()
         fds: list[int] = []
         room = self._room(len(self.names))
+        directory, opened, read, close = None, os.open, os.pread, os.close
         for name in self.names:
             try:
-                fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._cgroup.fd)
+                if directory is None:
+                    directory = self._cgroup.fd
+                fd = opened(name, _READ, dir_fd=directory)
                 try:
-                    texts[name] = read_one(fd)
+                    text = read(fd, _PAGE, 0)
+                    texts[name] = text if len(text) < _PAGE else read_one(fd)
                 except OSError:
-                    os.close(fd)
+                    close(fd)
                     raise
             except OSError as error:
                 absent = True
@@ -120,11 +125,11 @@ class Kept:
             if room:
                 fds.append(fd)
             else:
-                os.close(fd)
+                close(fd)
         if room:
             self._budget.kept -= len(self.names) - len(fds)
             self._fds = tuple(fds)
-            self._sizes = tuple(_room_for(len(text)) for text in texts.values())
+            self._sizes = tuple(map(_room_for, map(len, texts.values())))
         self.names = tuple(texts)
         if absent and not self._cgroup.alive():
             self.close()
@@ -172,7 +177,7 @@ def _lines(fd: int) -> int:
 
 
 def _lines_once(directory: int, name: str) -> int:
-    fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=directory)
+    fd = os.open(name, _READ, dir_fd=directory)
     try:
         return _lines(fd)
     finally:
@@ -180,13 +185,14 @@ def _lines_once(directory: int, name: str) -> int:
 
 
 def _once(directory: int, name: str) -> bytes:
-    fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=directory)
+    fd = os.open(name, _READ, dir_fd=directory)
     try:
         return read_one(fd)
     finally:
         os.close(fd)
 
 
+@lru_cache(1 << 10)
 def _room_for(length: int) -> int:
     """Bytes to set aside for a file that was this long, so that it may grow."""
     return max(_LEAST, 1 << (length * 5 // 4).bit_length())

@@ -114,8 +114,7 @@ class Standings:
         stamp = (node.limits, self._forest.cpusets, names)
         known = self._levels.get(node)
         if not known or known[0] != stamp:
-            texts = {name: text for name in names if (text := node.cgroup.read_if_there(name)) is not None}
-            known = self._levels[node] = (stamp, Level(node.cgroup.path, texts))
+            known = self._levels[node] = (stamp, Level(node.cgroup.path, node.cgroup.texts(names)))
         return known[1]
 
     def _look_at_host(self) -> None:

@@ -596,11 +596,16 @@ class Calls:
         del self._kernel.fds[fd]
 
     def fstat(self, fd: int) -> Any:
-        return SimpleNamespace(st_ino=self._at(fd).ino)
+        node = self._at(fd)
+        return SimpleNamespace(st_ino=node.ino, st_nlink=2 + len(node.children))
 
     def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
         node = self._at(dir_fd)
         return not node.removed and (name == "." or self._kernel.has(node, name))
+
+    def listdir(self, fd: int) -> list[str]:
+        with self.scandir(fd) as entries:
+            return [entry.name for entry in entries]
 
     @contextmanager
     def scandir(self, fd: int) -> Iterator[list[Any]]:
