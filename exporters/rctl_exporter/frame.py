@@ -83,19 +83,29 @@ def process_blocks(processes: Mapping[Member, int]) -> list[Block]:
 
 def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
     """The limits of all VEs."""
-    found: dict[Place, tuple[list[Member], list[bytes]]] = {}
-    known: dict[tuple[Family, int], bool] = {}
+    alike: dict[tuple[int, int], tuple[list[Member], list[Row], Row]] = {}  # most VEs have the very same values
+    shapes: dict[tuple[Place, ...], tuple[list[Member], list[Row]]] = {}
     for member, values in limits.items():
-        selection = selection_of(member)
-        for where, value in values.items():
-            key = (where.family, id(selection))
-            if key not in known:
-                known[key] = wanted(where.family, selection)
-            if known[key]:
-                members, column = found.setdefault(where, ([], []))
-                members.append(member)
-                column.append(value)
-    return [Block(where.family, where.label, *columns) for where, columns in found.items()]
+        key = (id(values), id(member.ask.tag))
+        if key not in alike:
+            selection = selection_of(member)
+            shown = {where: value for where, value in values.items() if wanted(where.family, selection)}
+            members, rows = shapes.setdefault(tuple(shown), ([], []))
+            alike[key] = members, rows, tuple(shown.values())
+        members, rows, row = alike[key]
+        members.append(member)
+        rows.append(row)
+    parts: dict[Place, list[tuple[list[Member], Row]]] = {}
+    for places, (members, rows) in shapes.items():
+        for where, column in zip(places, zip(*rows, strict=True), strict=True):
+            parts.setdefault(where, []).append((members, column))
+    return [Block(where.family, where.label, *_joined(those)) for where, those in parts.items()]
+
+
+def _joined(parts: list[tuple[list[Member], Row]]) -> tuple[list[Member], Sequence[bytes]]:
+    if len(parts) == 1:
+        return parts[0]
+    return [member for members, _ in parts for member in members], [value for _, column in parts for value in column]
 
 
 def without(gone: Set[Member], blocks: Iterable[Block]) -> list[Block]:

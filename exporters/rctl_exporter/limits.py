@@ -58,19 +58,27 @@ def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
 
     A text that is not understood is left out, so that one odd file does not cost the page.
     """
-    texts = standing.limits
+    bounds = tuple((limit, standing.bounds[limit].limit) for limit in _BOUNDS if limit in standing.bounds)
+    return _values(tuple(standing.limits.items()), bounds, tuple(drift.items()))
+
+
+@lru_cache(1 << 8)  # most VEs have the same limits
+def _values(
+    texts: tuple[tuple[str, str], ...],
+    bounds: tuple[tuple[str, Amount | float | Ranges], ...],
+    drift: tuple[tuple[str, bool], ...],
+) -> Values:
     found: dict[Place, bytes] = {}
-    for file, text in texts.items():
+    for file, text in texts:
         found.update(_places(file, text))
-    for limit, name in _BOUNDS.items():
-        if limit in standing.bounds:
-            found[Place(BY_NAME[name])] = amount(standing.bounds[limit].limit)
-    for setting, gone in drift.items():
+    for limit, bound in bounds:
+        found[Place(BY_NAME[_BOUNDS[limit]])] = amount(bound)
+    for setting, gone in drift:
         found[Place(BY_NAME["limit_drift"], setting)] = b"%d" % gone
     return found
 
 
-@lru_cache(1 << 12)  # most VEs have the same limits
+@lru_cache(1 << 12)  # and those that have not differ in few files
 def _places(file: str, text: str) -> tuple[tuple[Place, bytes], ...]:
     with suppress(ValueError):
         return tuple((Place(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))

@@ -77,7 +77,8 @@ class Page:
     def _forget(self, frame: Frame) -> None:
         """Let go of VEs that are no more, when there are twice as many as there were."""
         if len(self._labels) > self._most:
-            alive = {member for blocks in frame.values() for block in blocks for member in block.members}
+            lists = {id(block.members): block.members for blocks in frame.values() for block in blocks}
+            alive = set().union(*lists.values())
             self._labels = {member: labels for member, labels in self._labels.items() if member in alive}
             self._most = 2 * len(self._labels) + 64
 

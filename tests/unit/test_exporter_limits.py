@@ -8,8 +8,11 @@ from rctl.sample.effective import Bound
 from rctl.sample.standing import Standing, _chosen
 from rctl.units import MAX, Ranges
 from rctl_exporter.columns import wanted
+from rctl_exporter.frame import limit_blocks
 from rctl_exporter.limits import files, values
 from rctl_exporter.settings import PROFILES, Selection
+
+from .exporter_frames import member
 
 
 def shown(
@@ -178,3 +181,20 @@ class TestFiles:
     @staticmethod
     def _shown(texts: dict[str, str], selection: Selection) -> list[str]:
         return [place.family.name for place in values(Standing(texts, {}), {}) if wanted(place.family, selection)]
+
+
+def test_each_value_stays_with_its_ve_whatever_limits_others_have() -> None:
+    texts = {"a": {"pids.max": "1\n"}, "b": {"pids.max": "2\n", "cpu.idle": "1\n"}, "c": {"pids.max": "1\n"}}
+    blocks = limit_blocks({member(name): values(Standing(found, {}), {}) for name, found in texts.items()})
+    assert {
+        block.family.name: {ve.name: value for ve, value in zip(block.members, block.values, strict=True)}
+        for block in blocks
+    } == {"pids_max": {"a": b"1", "b": b"2", "c": b"1"}, "cpu_idle": {"b": b"1"}}
+    assert len(blocks) == 2
+
+
+def test_ves_with_the_same_limits_share_one_list() -> None:
+    blocks = limit_blocks(
+        {member(name): values(Standing({"pids.max": "1\n", "cpu.idle": "0\n"}, {}), {}) for name in "ab"}
+    )
+    assert len({id(block.members) for block in blocks}) == 1
