@@ -65,7 +65,9 @@ def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
     assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.stderr
 
 
-@pytest.mark.parametrize("words", ["run web1 -- true", "attach web2 $$", "label web2 a=b", "set web2 pids.max=5"])
+@pytest.mark.parametrize(
+    "words", ["run web1 -- true", "attach web2 $$", "label web2 a=b", "set web2 files.cgroup.max.depth=5"]
+)
 def test_a_read_only_mount_is_named_as_the_cause(inside: Inside, words: str) -> None:
     done = inside(f"{OWN}; mkdir /mnt/rctl-web2; mount -o remount,ro,bind /mnt; rctl {words}")
     assert done.returncode == 1
