@@ -106,7 +106,7 @@ class _Felt:
         self._name, self._ve, self._limit = name, ve, limit
         self._free = self._decoded(limit.free)
         self._tight = self._decoded(limit.tight)
-        self._engine(self._free)  # enables the controller, so that both ways then do the same
+        self._engine(self._tight)  # enables the controller (max would not), so that both ways then do the same
 
     def figures(self, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
         times: dict[str, list[float]] = {"rctl": [], "a bare write": []}
