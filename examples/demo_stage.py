@@ -17,11 +17,15 @@ from typing import NamedTuple
 import rctl
 import rctl.adjust.undo
 import rctl.cli.app
-import rctl.cli.output
+import rctl.cli.bare
+import rctl.cli.ls
+import rctl.cli.past
+import rctl.cli.set
+import rctl.console.output
 import rctl.sample.overview
 import rctl.ve.command
 from rctl.cgroupfs.devices import resolve
-from rctl.cli import terminal
+from rctl.console import terminal
 
 REPO = Path(__file__).resolve().parents[1]
 NAMES = ("demo-cpu", "demo-mem", "demo-disk")

@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import typer
-
-from rctl.cli.app import app
+from rctl.cli import app
 
 _DEFAULTS = re.compile(r"\s*\[(required)\]$")
 
@@ -40,7 +38,7 @@ class Verb(NamedTuple):
 
 def root() -> Verb:
     """rctl itself; its ``below`` are the verbs."""
-    return _verb(typer.main.get_command(app), "", None)
+    return _verb(app.root(), "", None)
 
 
 def walk(verb: Verb) -> Iterator[Verb]:

@@ -1,6 +1,21 @@
-"""``python -m rctl_exporter`` is ``rctl-exporter``."""
+"""``rctl-exporter``, and ``python -m rctl_exporter``, are ``rctl exporter serve``, with the same flags."""
 
-from .cli import main
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Serve until told to end; exit with the status that ``rctl`` would have."""
+    from rctl.start import main
+
+    sys.argv[1:] = ["--version"] if sys.argv[1:] == ["--version"] else ["exporter", "serve", *sys.argv[1:]]
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -92,13 +92,12 @@ def _status() -> int:
 def _ended() -> int:
     """Run the verb. Typer's own way would turn an interruption into its own words, and its own status."""
     from typer import Exit
-    from typer.main import get_command
 
-    from .app import asked
+    from .app import root
 
     words = sys.argv[1:] or ["--help"]
     try:
-        with get_command(asked(words)).make_context("rctl", words) as context:
+        with root().make_context("rctl", words) as context:
             return int(context.command.invoke(context) or 0)
     except Exit as end:
         return end.exit_code
@@ -110,7 +109,7 @@ def _told(error: BaseException) -> int:
 
     error = _stop_within(error)
     if isinstance(error, RctlError):
-        from .output import report_failure
+        from ..console.output import report_failure
 
         report_failure(error)
         return error.exit_status
@@ -152,7 +151,7 @@ def _stopped(stop: KeyboardInterrupt) -> int:
 
 
 def _warn(text: str) -> None:
-    from .output import warn
+    from ..console.output import warn
 
     warn(text)
 

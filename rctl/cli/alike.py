@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, seconds
+from ..console.flags import DeadlineText, DryRun, Force, Json, Name, NameOrPath, seconds
+from ..console.verb import changes
 
 
 def get(
@@ -23,8 +24,8 @@ def get(
 
     Example: rctl set web2 memory.max=$(rctl get web1 memory.max)
     """
-    from .output import as_json, say
-    from .session import session
+    from ..console.output import as_json, say
+    from ..console.session import session
 
     with session() as s:
         found = s.get(name, *keys or ())
@@ -44,6 +45,7 @@ def _plain(value: str) -> int | float | str:
         return value
 
 
+@changes
 def reset(
     selected: Annotated[
         list[str], typer.Argument(metavar="VE... KEY...", help="Names, /paths or patterns, then limits: memory.max")
@@ -60,10 +62,10 @@ def reset(
 
     Example: rctl reset web1 'test*' memory.max cpu.max
     """
+    from ..console.output import report
+    from ..console.session import session
     from ..errors import UsageError
     from ..limits import is_key
-    from .output import report
-    from .session import session
 
     keys = [word for word in selected[1:] if is_key(word)]
     names = [selected[0], *(word for word in selected[1:] if not is_key(word))]
@@ -75,6 +77,7 @@ def reset(
         report(s.reset(names, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
 
+@changes
 def copy(
     name: NameOrPath,
     names: Annotated[
@@ -91,8 +94,8 @@ def copy(
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
-    from .output import report
-    from .session import session
+    from ..console.output import report
+    from ..console.session import session
 
     with session() as s:
         report(s.copy(name, *names, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
@@ -114,8 +117,8 @@ def export(
     """
     import tomllib
 
-    from .output import as_json, say, warn
-    from .session import session
+    from ..console.output import as_json, say, warn
+    from ..console.session import session
 
     with session() as s:
         text, notes = s.export(*names or ())
@@ -124,6 +127,7 @@ def export(
     say(as_json(tomllib.loads(text))) if json else say(*text.split("\n"))
 
 
+@changes
 def rename(
     name: Name,
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name")],
@@ -135,8 +139,8 @@ def rename(
 
     Example: rctl rename web1 web2
     """
-    from .output import as_json, done, say, warn
-    from .session import session
+    from ..console.output import as_json, done, say, warn
+    from ..console.session import session
 
     with session() as s:
         account = s.rename(name, new)

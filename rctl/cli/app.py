@@ -1,140 +1,73 @@
-"""All verbs in one table. Each verb's file imports what it needs when it runs, so that starting costs little."""
+"""The command line: the table of all verbs, and what stands above them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from typer.core import TyperOption
 
-from . import (
-    alike,
-    bare,
-    bench,
-    complete,
-    doctor,
-    exporter,
-    label,
-    ls,
-    past,
-    processes,
-    reclaim,
-    schema,
-    set,  # noqa: A004
-    show,
-    spec,
+from ..console.table import VerbGroup, VerbRow
+
+VERBS = (
+    VerbRow("doctor", "rctl.cli.doctor:doctor", "Check this host: what works, what is missing, how to mend it."),
+    VerbRow("ls", "rctl.cli.ls:ls", "List VEs with their use, limits and memory pressure."),
+    VerbRow("show", "rctl.cli.show:show", "Show limits, use, pressure and the room left."),
+    VerbRow("get", "rctl.cli.alike:get", "Print limits of a VE as rctl set takes them."),
+    VerbRow("set", "rctl.cli.set:set_limits", "Change limits of running VEs, all or nothing."),
+    VerbRow("reset", "rctl.cli.alike:reset", "Set limits of VEs back to what a new VE has, all or nothing."),
+    VerbRow("copy", "rctl.cli.alike:copy", "Give VEs the limits of another VE, all or nothing."),
+    VerbRow("apply", "rctl.cli.spec:apply", "Make VEs as a spec says, all or nothing."),
+    VerbRow("diff", "rctl.cli.spec:diff", "Show what rctl apply would change."),
+    VerbRow("export", "rctl.cli.alike:export", "Print VEs as a spec for rctl apply."),
+    VerbRow("undo", "rctl.cli.past:undo", "Take back the last adjustment, or the one with this ID."),
+    VerbRow("history", "rctl.cli.past:history", "Show the last adjustments, newest first."),
+    VerbRow("recover", "rctl.cli.past:recover", "Settle adjustments that a crash left half done."),
+    VerbRow("run", "rctl.cli.bare:run", "Run a command in a VE, which is made if it is missing."),
+    VerbRow("attach", "rctl.cli.bare:attach", "Move running processes into a VE, all of them or none."),
+    VerbRow("ps", "rctl.cli.processes:ps", "List the processes of VEs."),
+    VerbRow("freeze", "rctl.cli.processes:freeze", "Stop all processes of VEs until rctl thaw, all VEs or none."),
+    VerbRow("thaw", "rctl.cli.processes:thaw", "Let the processes of frozen VEs go on, all VEs or none."),
+    VerbRow("kill", "rctl.cli.processes:kill", "Send a signal to all processes of VEs."),
+    VerbRow("reclaim", "rctl.cli.reclaim:reclaim", "Free memory of a VE now, without a limit."),
+    VerbRow("label", "rctl.cli.label:label", "Show, set and remove labels of VEs."),
+    VerbRow("rename", "rctl.cli.alike:rename", "Give an empty VE another name."),
+    VerbRow("rm", "rctl.cli.bare:rm", "Remove VEs."),
+    VerbRow("schema", "rctl.cli.schema:schema", "Print the JSON Schema of the spec that apply and diff read."),
+    VerbRow("help", "rctl.cli.help:help_of", "Show what a verb does and takes, as rctl VERB --help does."),
+    VerbRow("completion", "rctl.cli.complete:completion", "Print the script for completion in a shell."),
+    VerbRow("complete", "rctl.cli.complete:complete", "Answer a shell's script.", hidden=True),
+    VerbRow("bench", "rctl.bench.verbs:VERBS", "Measure what rctl costs, as ratios within one run."),
+    VerbRow("exporter", "rctl_exporter.verbs:VERBS", "Show every figure of every VE to Prometheus."),
 )
-from .verb import Changes, Verb
-
-app = typer.Typer(
-    name="rctl",
-    help="Set resource limits of containers, services and cgroups while they run.\n\n"
-    "A VE is a cgroup with its processes: one of rctl's own by its name (web1), any other by its path (/docker/ID).",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+"""All verbs, in the order of their list."""
 
 
-def _version(wanted: bool) -> None:
+def root() -> VerbGroup:
+    """``rctl`` itself, as Typer runs it."""
+    version = TyperOption(
+        param_decls=["--version", "-V"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_version,
+        help="Show the version",
+    )
+    return VerbGroup(
+        VERBS,
+        name="rctl",
+        help="Set resource limits of containers, services and cgroups while they run.\n\n"
+        "A VE is a cgroup with its processes: one of rctl's own by its name (web1), any other by its path "
+        "(/docker/ID).",
+        params=[version],
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def _version(context: Any, parameter: Any, wanted: bool) -> None:
     if wanted:
+        from ..console.output import say
         from ..version import __version__
-        from .output import say
 
         say(f"rctl {__version__}")
         raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version")
-    ] = False,
-) -> None:
-    pass
-
-
-def help_of(
-    context: typer.Context,
-    verb: Annotated[
-        list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
-    ] = None,
-) -> None:
-    """Show what a verb does and takes, as rctl VERB --help does; caveats: what the kernel takes and does not follow.
-
-    Example: rctl help set
-    """
-    from ..errors import UsageError
-    from .output import Shown, columns, say
-
-    if verb == ["caveats"]:
-        from ..adjust.caveats import CAVEATS
-        from ..limits import key_of
-
-        columns(("LIMIT", "WHAT THE KERNEL DOES"), [(", ".join(map(key_of, row.files)), row.about) for row in CAVEATS])
-        return
-    above = context.find_root()
-    command: Any = above.command
-    for word in verb or ():
-        found = getattr(command, "commands", {}).get(word)
-        if found is None:
-            raise UsageError(f"help: {word[:64]!r}: there is no such verb. See rctl --help")
-        above = command.context_class(found, info_name=word, parent=above, **found.context_settings)
-        command = found
-    say(Shown(command.get_help(above)))
-
-
-app.command("doctor", cls=Verb)(doctor.doctor)
-app.command("ls", cls=Verb)(ls.ls)
-app.command("show", cls=Verb)(show.show)
-app.command("get", cls=Verb)(alike.get)
-app.command("set", cls=set.Set)(set.set_limits)
-app.command("reset", cls=Changes)(alike.reset)
-app.command("copy", cls=Changes)(alike.copy)
-app.command("apply", cls=Changes)(spec.apply)
-app.command("diff", cls=Verb)(spec.diff)
-app.command("export", cls=Verb)(alike.export)
-app.command("undo", cls=Changes)(past.undo)
-app.command("history", cls=Verb)(past.history)
-app.command("recover", cls=Changes)(past.recover)
-app.command("run", cls=bare.Run, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": True})(
-    bare.run
-)
-app.command("attach", cls=Changes)(bare.attach)
-app.command("ps", cls=Verb)(processes.ps)
-app.command("freeze", cls=Changes)(processes.freeze)
-app.command("thaw", cls=Changes)(processes.thaw)
-app.command("kill", cls=processes.Kill)(processes.kill)
-app.command("reclaim", cls=Changes)(reclaim.reclaim)
-app.command("label", cls=Changes)(label.label)
-app.command("rename", cls=Changes)(alike.rename)
-app.command("rm", cls=Changes)(bare.rm)
-app.command("schema", cls=Verb)(schema.schema)
-app.command("help", cls=Verb)(help_of)
-app.command("completion", cls=Verb)(complete.completion)
-app.command("complete", hidden=True)(complete.complete)
-app.add_typer(bench.app, name="bench")
-app.add_typer(exporter.app, name="exporter")
-
-_ALL = ("help", "complete")
-"""Verbs that tell of all others."""
-
-
-def asked(words: Sequence[str], table: typer.Typer = app) -> typer.Typer:
-    """The table with the verb alone that a command line begins with, for Typer looks at all flags of each verb it gets.
-
-    Where the line names no verb, or one that tells of all, it is the whole table.
-    """
-    verb, *rest = words or ("",)
-    commands = [command for command in table.registered_commands if command.name == verb]
-    groups = [copy(group) for group in table.registered_groups if group.name == verb]
-    if verb in _ALL or not (commands or groups):
-        return table
-    for group in groups:
-        assert group.typer_instance
-        group.typer_instance = asked(rest, group.typer_instance)
-    part = copy(table)
-    part.registered_commands, part.registered_groups = commands, groups
-    return part

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import DeadlineText, Json, Name, Names, asked, seconds, takes_limits
-from .verb import Verb
+from ..console.flags import DeadlineText, Json, Name, Names, asked, seconds, takes_limits
+from ..console.verb import Verb, changes, shaped
 
 Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
 
@@ -30,6 +30,7 @@ class Run(Verb):
         return super().parse_args(ctx, args)
 
 
+@shaped(Run)
 @takes_limits
 def run(
     name: Name,
@@ -59,9 +60,9 @@ def run(
 
     Example: rctl run web1 --memory 512M --cpus 1 -- nginx
     """
+    from ..console.output import as_json, done
+    from ..console.session import session
     from ..errors import UsageError
-    from .output import as_json, done
-    from .session import session
 
     if json and not detach:
         raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
@@ -78,6 +79,7 @@ def run(
         raise typer.Exit(ran.status)
 
 
+@changes
 def attach(
     name: Name,
     pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
@@ -88,8 +90,8 @@ def attach(
 
     The VE is made if it is missing. Memory that the processes hold already stays charged to their old cgroup.
     """
-    from .output import as_json, done, warn
-    from .session import session
+    from ..console.output import as_json, done, warn
+    from ..console.session import session
 
     with session() as s:
         account = s.attach(name, *pids, thaw=thaw)
@@ -98,6 +100,7 @@ def attach(
     done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
 
 
+@changes
 def rm(
     names: Names,
     kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
@@ -113,8 +116,8 @@ def rm(
 
     A VE that is missing, or that got processes meanwhile, is named, and the exit status is 1; the others are removed.
     """
-    from .output import as_json, done, warn
-    from .session import session
+    from ..console.output import as_json, done, warn
+    from ..console.session import session
 
     with session() as s:
         found = s.remove(*names, kill=kill, deadline=seconds(deadline), dry_run=dry_run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .flags import Json
+from ..console.flags import Json
 
 if TYPE_CHECKING:
     from ..doctor import Check
@@ -20,10 +20,10 @@ def doctor(json: Json = False) -> None:
     The exit status is 1 when limits cannot be set. Changes nothing: to try whether a process may enter a VE, it makes
     an empty cgroup and removes it again.
     """
+    from ..console import terminal
+    from ..console.output import as_json, say
+    from ..console.session import session
     from ..doctor import usable
-    from . import terminal
-    from .output import as_json, say
-    from .session import session
 
     with session() as s:
         checks = s.doctor()

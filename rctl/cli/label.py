@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .flags import Json
+from ..console.flags import Json
+from ..console.verb import changes
 
 
+@changes
 def label(
     labelled: Annotated[
         list[str],
@@ -26,10 +28,10 @@ def label(
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """
+    from ..console.flags import is_ve
+    from ..console.output import as_json, columns, done, say
+    from ..console.session import session
     from ..errors import UsageError
-    from .flags import is_ve
-    from .output import as_json, columns, done, say
-    from .session import session
 
     names = [word for word in labelled if is_ve(word)]
     pairs = {key: value for word in labelled if not is_ve(word) for key, _, value in [word.partition("=")]}

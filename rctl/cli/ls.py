@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .flags import Json
+from ..console.flags import Json
 
 if TYPE_CHECKING:
     from ..sample.overview import Row
@@ -33,8 +33,8 @@ def ls(
 
     Pressure is the share of the last 10 s in which some task waited for memory.
     """
-    from .output import as_json, columns, say, warn
-    from .session import session
+    from ..console.output import as_json, columns, say, warn
+    from ..console.session import session
 
     with session() as s:
         found = s.list(*patterns or (), everything=everything)

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, seconds
+from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ..console.verb import changes
 
 
+@changes
 def undo(
     adjustment: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="An id from rctl history; without it, the last adjustment")
@@ -33,8 +35,8 @@ def undo(
     from msgspec.structs import asdict
 
     from ..adjust.undo import Undone, told
-    from .output import as_json, done, report, say
-    from .session import session
+    from ..console.output import as_json, done, report, say
+    from ..console.session import session
 
     found: list[dict[str, Any]] = []
 
@@ -70,8 +72,8 @@ def history(
     import time
 
     from ..adjust.plan import Disable, Enable, Set
-    from .output import as_json, columns, say, warn
-    from .session import session
+    from ..console.output import as_json, columns, say, warn
+    from ..console.session import session
 
     with session() as s:
         shown = s.history(*names or (), last=last)
@@ -96,14 +98,15 @@ def history(
     columns(("ID", "TIME", "VES", "WRITES", "", "COMMAND"), rows, right=frozenset({2, 3}), spare=(1,), whole=(0,))
 
 
+@changes
 def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
     """Settle adjustments that a crash left half done.
 
     An adjustment of which all was written is completed, any other is put back. recover says which.
     """
+    from ..console.output import as_json, done
+    from ..console.session import session
     from ..errors import RctlError
-    from .output import as_json, done
-    from .session import session
 
     with session() as s:
         try:

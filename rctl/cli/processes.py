@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import Json, Names, seconds
-from .verb import Changes
+from ..console.flags import Json, Names, seconds
+from ..console.verb import Changes, changes, shaped
 
 _SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
 Wait = Annotated[
@@ -31,9 +31,9 @@ def ps(
 
     Example: rctl ps 'web*'
     """
+    from ..console.output import as_json, columns, say, warn
+    from ..console.session import session
     from ..units import human_size
-    from .output import as_json, columns, say, warn
-    from .session import session
 
     with session() as s:
         found = s.ps(*names or ())
@@ -53,6 +53,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+@changes
 def freeze(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
     """Stop all processes of VEs until rctl thaw, all VEs or none.
 
@@ -60,20 +61,21 @@ def freeze(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
 
     Example: rctl freeze web1
     """
-    from .output import report
-    from .session import session
+    from ..console.output import report
+    from ..console.session import session
 
     with session() as s:
         report(s.freeze(*names, deadline=seconds(deadline)), json=json)
 
 
+@changes
 def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
     """Let the processes of frozen VEs go on, all VEs or none.
 
     Example: rctl thaw web1
     """
-    from .output import report
-    from .session import session
+    from ..console.output import report
+    from ..console.session import session
 
     with session() as s:
         report(s.thaw(*names, deadline=seconds(deadline)), json=json)
@@ -88,6 +90,7 @@ class Kill(Changes):
         return super().parse_args(ctx, words)
 
 
+@shaped(Kill)
 def kill(
     names: Names,
     signal: Annotated[
@@ -101,9 +104,9 @@ def kill(
 
     Example: rctl kill web1 --signal HUP
     """
+    from ..console.output import as_json, done, say
+    from ..console.session import session
     from ..ve.processes import signal_name, signal_number
-    from .output import as_json, done, say
-    from .session import session
 
     number = signal_number(signal)
     with session() as s:

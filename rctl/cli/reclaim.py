@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, Json, Name, seconds
+from ..console.flags import DeadlineText, Json, Name, seconds
+from ..console.verb import changes
 
 
+@changes
 def reclaim(
     name: Name,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="How much: 512M, 2G")],
@@ -31,9 +33,9 @@ def reclaim(
 
     Example: rctl reclaim web1 512M
     """
+    from ..console.output import as_json, done
+    from ..console.session import session
     from ..units import human_size
-    from .output import as_json, done
-    from .session import session
 
     wait = seconds(deadline)
     with session() as s:

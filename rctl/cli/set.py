@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .flags import (
+from ..console.flags import (
     DeadlineText,
     DryRun,
     Force,
@@ -16,7 +16,7 @@ from .flags import (
     seconds,
     takes_limits,
 )
-from .verb import Changes
+from ..console.verb import Changes, shaped
 
 
 class Set(Changes):
@@ -32,6 +32,7 @@ class Set(Changes):
             formatter.write_text(" ".join(below.get(key, key) for key in keys()))
 
 
+@shaped(Set)
 @takes_limits
 def set_limits(
     words: Annotated[
@@ -55,10 +56,10 @@ def set_limits(
 
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
+    from ..console.output import report
+    from ..console.session import session
     from ..errors import UsageError
     from ..limits import keys
-    from .output import report
-    from .session import session
 
     names = [word for word in words if is_ve(word)]
     wanted = asked([word for word in words if not is_ve(word)], flags)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import Json, Names, seconds
+from ..console.flags import Json, Names, seconds
 
 
 def show(
@@ -22,9 +22,9 @@ def show(
     Shows also which limits above the VE are tighter than its own.
     """
     from ..cgroupfs.devices import disk_name
+    from ..console.output import as_json, say
+    from ..console.session import session
     from ..sample.sections import lines
-    from .output import as_json, say
-    from .session import session
 
     span = None if interval is None else _interval(interval)
     with session() as s:

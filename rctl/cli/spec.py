@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .flags import DeadlineText, DryRun, Force, Json, seconds
+from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ..console.verb import changes
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 Prune = Annotated[
@@ -14,6 +15,7 @@ Prune = Annotated[
 ]
 
 
+@changes
 def apply(
     file: File,
     prune: Prune = False,
@@ -26,8 +28,8 @@ def apply(
 
     VEs that are missing are made. Only differences are written.
     """
-    from .output import as_json, done, report, say
-    from .session import session
+    from ..console.output import as_json, done, report, say
+    from ..console.session import session
 
     with session() as s:
         result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run)
@@ -53,8 +55,8 @@ def diff(
     + is a VE to make, ~ a change, - a VE to remove.
     """
     from ..adjust.plan import Make, Remove
-    from .output import as_json, say
-    from .session import session
+    from ..console.output import as_json, say
+    from ..console.session import session
 
     with session() as s:
         result = s.diff(file, prune=prune)

@@ -114,7 +114,7 @@ def _bad_value(text: str) -> str:
 
 
 def _no_verb(word: str, context: Any, path: str) -> str:
-    known = [name for name, command in context.command.commands.items() if not command.hidden]
+    known = [row.name for row in context.command.commands.shown]
     if path == "rctl" and word.lower() in (_VERBS.keys() | set(known)):
         return f"{word[:64]}: there is no such verb. Write rctl {_VERBS.get(word.lower(), word.lower())}"
     near = get_close_matches(word[:64], known, 1, _ALIKE)

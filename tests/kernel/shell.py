@@ -92,3 +92,4 @@ def load_for_all() -> None:
         name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
         if not name.endswith("__main__"):
             import_module(name.removesuffix(".__init__"))
+    import_module("rctl_exporter.verbs")

@@ -284,7 +284,7 @@ def test_an_interrupted_worker_goes_with_its_ve(
         def measure() -> None:
             (everything.adjusted if part is felt else everything.lived)(place, quiet)
 
-        monkeypatch.setattr(cli, "asked", lambda words: app)
+        monkeypatch.setattr(cli, "root", lambda: typer.main.get_command(app))
         monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: [])
         sys.argv = ["rctl", "--"]
         main()

@@ -11,7 +11,7 @@ import pytest
 
 from rctl import cli
 from rctl.cgroupfs import devices
-from rctl.cli import output
+from rctl.console import output
 from tests.unit.fake_kernel import FakeKernel, state_folder
 
 

@@ -16,11 +16,11 @@ from rctl.bench import clock, overhead, stats
 from rctl.bench.overhead import Options, Run
 from rctl.bench.place import Place, WorkError
 from rctl.bench.result import Figure
+from rctl.bench.verbs.overhead import _share
 from rctl.bench.workloads import ALL, Kit, Workload, chosen
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.bench.workloads.served import Served
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cli.bench_overhead import _share
 from rctl.errors import UsageError
 
 NOWHERE = Cgroup("/", -1)

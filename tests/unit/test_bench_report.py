@@ -11,7 +11,7 @@ import pytest
 from rctl.bench import report
 from rctl.bench.report import plots
 from rctl.bench.result import Figure, Result, Series, load
-from rctl.cli import bench_all
+from rctl.bench.verbs.everything import report as make_report
 from rctl.errors import UsageError
 
 pytest.importorskip("plotly", reason="the report needs rctl[report]")
@@ -171,7 +171,7 @@ def test_a_page_never_takes_the_place_of_the_results_it_is_made_from(tmp_path: P
     file.write_bytes(msgspec.json.encode(result()))
     before = file.read_bytes()
     with pytest.raises(UsageError, match="is one of the results, which would be lost"):
-        bench_all.report([str(file)], str(file))
+        make_report([str(file)], str(file))
     assert file.read_bytes() == before
 
 

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.cli.app import app, asked
+from rctl.cli.app import root
 from rctl.errors import RctlError
 from rctl.limits import keys
 from rctl.words import defaults
@@ -347,30 +346,24 @@ def test_quiet_says_nothing_but_what_went_wrong(shell: Shell) -> None:
     assert json.loads(shell.run("set", "web1", "pids.max=6", "-q", "--json")[1])["outcomes"]
 
 
-VERBS = [str(command.name) for command in app.registered_commands]
-OF_GROUPS = [
-    f"{group.name} {command.name}"
-    for group in app.registered_groups
-    for command in (group.typer_instance.registered_commands if group.typer_instance else ())
-]
+def _verbs(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
+    yield above
+    for name, command in getattr(group, "commands", {}).items():
+        if not command.hidden:
+            yield from _verbs(command, *above, name)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *OF_GROUPS])
-def test_help_of_a_verb_among_all_is_what_its_option_shows_alone(shell: Shell, verb: str) -> None:
-    assert shell.run("help", *verb.split()) == shell.run(*verb.split(), "--help")
+VERBS = [*_verbs(root())]
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_help_of_a_verb_is_what_its_option_shows(shell: Shell, words: tuple[str, ...]) -> None:
+    assert shell.run("help", *words) == shell.run(*words, "--help")
 
 
 def test_help_shows_all_verbs(shell: Shell) -> None:
     assert "freeze" in shell.run("help")[1]
     assert "exporter" in shell.run("--help")[1]
-
-
-def test_of_many_verbs_the_one_that_is_asked_for_is_looked_at() -> None:
-    assert [command.name for command in asked(["set", "web1", "rm"]).registered_commands] == ["set"]
-    (group,) = asked(["exporter", "once"]).registered_groups
-    assert group.typer_instance
-    assert [command.name for command in group.typer_instance.registered_commands] == ["once"]
-    assert asked(["frob"]) is asked([]) is asked(["help", "set"]) is app
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
@@ -403,21 +396,6 @@ def test_each_new_verb_has_an_example_in_its_help(shell: Shell, verb: str) -> No
     text = shell.run(verb, "--help")[1]
     assert "Example: rctl " in text
     assert "--json" in text or verb == "help"
-
-
-def test_no_verb_is_there_twice() -> None:
-    names = [command.name for command in app.registered_commands]
-    assert len(names) == len(set(names))
-
-
-def _verbs(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
-    yield above
-    for name, command in getattr(group, "commands", {}).items():
-        if not command.hidden:
-            yield from _verbs(command, *above, name)
-
-
-VERBS = [*_verbs(get_command(app))]
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)

@@ -9,9 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-import typer
 
-from rctl.cli.app import app
+from rctl.cli.app import root
 from rctl.cli.complete import names, values
 from rctl.cli.complete.candidate import Candidate
 from rctl.cli.complete.line import split
@@ -225,11 +224,7 @@ def verbs(command: Any) -> list[Any]:
 def test_every_argument_of_every_verb_is_completed() -> None:
     """A new verb's argument has one of these names, or an entry in ``complete/place.py``."""
     found = {
-        p.name
-        for verb in verbs(typer.main.get_command(app))
-        if not verb.hidden
-        for p in verb.params
-        if p.param_type_name == "argument"
+        p.name for verb in verbs(root()) if not verb.hidden for p in verb.params if p.param_type_name == "argument"
     }
     assert found <= set(ARGUMENTS)
 

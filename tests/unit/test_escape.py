@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rctl.adjust.account import Account, Outcome
 from rctl.adjust.progress import Event
-from rctl.cli import output
+from rctl.console import output
 from rctl.escape import escaped, escaped_json
 from tests.unit.shell import Shell
 
@@ -123,7 +123,7 @@ def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(monkeypatch: pytest.
 def test_nothing_writes_to_the_terminal_but_the_one_door() -> None:
     """``terminal`` shows what ``output`` has escaped. The benchmarks' children speak to their parent alone."""
     forbidden = re.compile(r"\bprint\(|\becho\(|\bsecho\(|\bstd(out|err)\.(write|writelines|buffer)")
-    doors = {"cli/output.py", "cli/terminal.py"}
+    doors = {"console/output.py", "console/terminal.py"}
     allowed = {*doors, "bench/scrapers.py", "bench/programs/work.py", "bench/programs/sqlite.py"}
     found = {
         str(file.relative_to(PACKAGE))

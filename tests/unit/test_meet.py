@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rctl.cli.flags import LIMIT_FLAGS, asked
+from rctl.console.flags import LIMIT_FLAGS, asked
 from rctl.controllers import cpuset
 from rctl.limits import decode, writes
 from tests.unit.fake_kernel import FakeKernel

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from rctl import units
-from rctl.cli.output import as_json
+from rctl.console.output import as_json
 from rctl.errors import UsageError
 from rctl.limits import keys
 from rctl.schema import schema

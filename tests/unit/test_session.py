@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 import rctl
-from rctl.cli.app import app
-from rctl.cli.flags import LIMIT_FLAGS
+from rctl.cli.app import root
+from rctl.console.flags import LIMIT_FLAGS
 from rctl.errors import BusyError, NotFoundError, UsageError
 from tests.unit.shell import Shell
 
@@ -37,12 +36,12 @@ PARAMETER = {
 }
 """What a verb's parameter is called as a method's, where that differs."""
 
-VERBS = [name for name in get_command(app).commands if name not in NO_METHOD]  # type: ignore[attr-defined]
+VERBS = [name for name in root().commands if name not in NO_METHOD]
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_is_a_method_with_the_same_parameters(verb: str) -> None:
-    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    command = root().commands[verb]
     method = inspect.signature(getattr(rctl.Session, METHOD.get(verb, verb))).parameters
     asked = {parameter.name for parameter in command.params} - SHOWN - set(LIMIT_FLAGS)
     told = {PARAMETER.get((verb, name), "patterns" if name == "names" else name) for name in asked}

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rctl.adjust.progress import Event
-from rctl.cli import output, terminal
 from rctl.cli.doctor import lines
 from rctl.cli.ls import HEAD, SPARE
+from rctl.console import output, terminal
 from rctl.doctor import Check
 from rctl.errors import RctlError
 

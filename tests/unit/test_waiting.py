@@ -17,7 +17,7 @@ from rctl.adjust.journal import new_id
 from rctl.adjust.progress import Event
 from rctl.adjust.record import Record
 from rctl.adjust.state import default_state, make
-from rctl.cli import output, session
+from rctl.console import output, session
 from rctl.doctor import own
 from tests.unit.another_process import another_process
 from tests.unit.fake_kernel import BOOT

@@ -27,7 +27,7 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     """
     from importlib.resources import files
 
-    from ..output import say
+    from ...console.output import say
 
     say(*files(__package__).joinpath(f"rctl.{shell}").read_text().splitlines())
 
@@ -38,7 +38,7 @@ def complete(
     words: Annotated[list[str] | None, typer.Argument()] = None,
 ) -> None:
     """Answer a shell's script. bash gives its word breaks and its line, the others the words after rctl."""
-    from ..output import Shown, say
+    from ...console.output import Shown, say
     from . import line, place
 
     root: Any = context.find_root().command

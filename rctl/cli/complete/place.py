@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..flags import LIMIT_FLAGS
+from ...console.flags import LIMIT_FLAGS
 from . import names, values
 from .candidate import COMMANDS, FILES, Candidate, beginning
 
@@ -39,16 +39,18 @@ def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     """The verbs, or those of the group whose name is there: ``help bench adjust``."""
-    from typer.main import get_command
+    from ..app import root
 
-    from ..app import app
-
-    command: Any = get_command(app)
+    command: Any = root()
     for word in given:
         command = getattr(command, "commands", {}).get(word)
-    verbs = getattr(command, "commands", {}).items()
-    names = [name for name, verb in verbs if not verb.hidden] + ["caveats"] * (not given)
+    names = [row.name for row in _shown(command)] + ["caveats"] * (not given)
     return beginning(incomplete, map(Candidate, names))
+
+
+def _shown(command: Any) -> Sequence[Any]:
+    """The rows of a group that its list shows; of anything else, none."""
+    return command.commands.shown if hasattr(command, "commands") else ()
 
 
 def _words(*words: str) -> Offer:
@@ -111,8 +113,7 @@ def candidates(root: Any, words: Sequence[str]) -> Sequence[Candidate]:
     if parameter is not None:
         return _offer(command, parameter, incomplete, ())
     if hasattr(command, "commands"):
-        verbs = (Candidate(n, v.get_short_help_str(80)) for n, v in command.commands.items() if not v.hidden)
-        return beginning(incomplete, verbs)
+        return beginning(incomplete, (Candidate(row.name, row.about) for row in command.commands.shown))
     argument, given = _argument(command, given)
     return [] if argument is None else _offer(command, argument, incomplete, given)
 

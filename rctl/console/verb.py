@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from typer.core import TyperCommand, TyperOption
 
+F = TypeVar("F", bound=Callable[..., Any])
 _WHOLE = re.compile(r"-?[0-9]+")
 
 
@@ -39,6 +41,26 @@ class Changes(Verb):
                 help="Say nothing when all went well",
             )
         )
+
+
+def shaped(shape: type[Verb]) -> Callable[[F], F]:
+    """Have the command of a verb's function be of this class. Without it, it is a Verb."""
+
+    def mark(function: F) -> F:
+        function.__dict__["shape"] = shape
+        return function
+
+    return mark
+
+
+changes = shaped(Changes)
+
+
+def class_of(function: Callable[..., Any]) -> type[Verb]:
+    """The class that ``shaped`` gave the function's command."""
+    found = vars(function).get("shape", Verb)
+    assert issubclass(found, Verb)
+    return found  # type: ignore[no-any-return]
 
 
 def _take_digits(kind: Any) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
-from .flags import Json, command_line
+from ...console.flags import Json, command_line
+from ...errors import UsageError
 
 if TYPE_CHECKING:
-    from ..bench.overhead import Run
-    from ..bench.result import Figure, Result
-    from ..bench.workloads import Workload
+    from ..overhead import Run
+    from ..result import Figure, Result
+    from ..workloads import Workload
 
 Only = Annotated[
     list[str] | None,
@@ -47,12 +47,12 @@ def overhead(
     On an instruction clock each figure is a number with the spread that was seen. On a real clock it has a 95 %
     confidence interval, and the verdict may be "cannot tell": then give it more --time.
     """
-    from ..bench.guard import guarded
-    from ..bench.overhead import Options, measure, series
-    from ..bench.workloads import chosen
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from .output import tell
+    from ...cgroupfs.files import this_host
+    from ...cgroupfs.tree import Tree
+    from ...console.output import tell
+    from ..guard import guarded
+    from ..overhead import Options, measure, series
+    from ..workloads import chosen
 
     works = chosen(only or [])
     if list_:
@@ -80,13 +80,13 @@ def explain(
     work in the root cgroup. No other rctl may enable controllers meanwhile. States with fewer controllers than other
     cgroups use cannot be measured.
     """
-    from ..bench.explain import WORKS, measure
-    from ..bench.guard import guarded
-    from ..bench.overhead import Options
-    from ..bench.workloads import ALL, chosen
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from .output import as_json, say, tell, warn
+    from ...cgroupfs.files import this_host
+    from ...cgroupfs.tree import Tree
+    from ...console.output import as_json, say, tell, warn
+    from ..explain import WORKS, measure
+    from ..guard import guarded
+    from ..overhead import Options
+    from ..workloads import ALL, chosen
 
     works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
     options = Options(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
@@ -104,8 +104,8 @@ def explain(
 
 def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
     """A row for each state, a column for each workload; then what the engine's choices save."""
-    from ..bench.reasons import SAVED
-    from .output import columns, say
+    from ...console.output import columns, say
+    from ..reasons import SAVED
 
     cells = {figure.name: figure for figure in run.figures if figure.group != SAVED}
     states = dict.fromkeys(name.removeprefix(f"{figure.group}: ") for name, figure in cells.items())
@@ -132,8 +132,8 @@ def _cell(figure: Figure | None, exact: bool) -> str:
 
 
 def _listed(works: tuple[Workload, ...], json: bool) -> None:
-    from ..bench.workloads.base import missing
-    from .output import as_json, columns, say
+    from ...console.output import as_json, columns, say
+    from ..workloads.base import missing
 
     rows = [(work.group, work.name, work.what, missing(work.needs)) for work in works]
     if json:
@@ -143,8 +143,8 @@ def _listed(works: tuple[Workload, ...], json: bool) -> None:
 
 
 def _shown(run: Run, result: Result, json: bool, check: bool) -> None:
-    from .bench_show import checked
-    from .output import as_json, columns, say, tell, warn
+    from ...console.output import as_json, columns, say, tell, warn
+    from .show import checked
 
     tell("")
     if json:
@@ -190,6 +190,6 @@ def _share(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    from .flags import seconds
+    from ...console.flags import seconds
 
     return seconds(text, "--time")

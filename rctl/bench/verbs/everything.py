@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .bench_parts import PLACE, Check, Folder, setting
-from .flags import Json
+from ...console.flags import Json
+from .parts import PLACE, Check, Folder, setting
 
 if TYPE_CHECKING:
-    from ..bench.result import Result
+    from ..result import Result
 
 ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write an HTML report with plots")]
 
@@ -29,13 +29,13 @@ def everything(
 
     When interrupted, it writes what it has measured by then and leaves no VE behind.
     """
-    from ..bench import everything as benchmarks
-    from .bench_show import checked, show
-    from .output import tell, warn
+    from ...console.output import tell, warn
+    from .. import everything as benchmarks
+    from .show import checked, show
 
     chosen = benchmarks.chosen(only or [], quick=quick)
     if report:
-        from ..bench.report import check as checked_file
+        from ..report import check as checked_file
 
         checked_file(report)
     if json not in (None, "-"):
@@ -62,12 +62,12 @@ def report(
     """
     import os
 
-    from ..bench import everything as benchmarks
-    from ..bench.report import write
-    from ..bench.result import load
-    from ..errors import UsageError
-    from .bench_show import show
-    from .output import say, warn
+    from ...console.output import say, warn
+    from ...errors import UsageError
+    from .. import everything as benchmarks
+    from ..report import write
+    from ..result import load
+    from .show import show
 
     found = [result for file in files for result in load(file)]
     if os.path.exists(output) and any(os.path.samefile(output, file) for file in files):
@@ -90,9 +90,9 @@ def compare(
 
     Each figure is better, worse, the same, or cannot be told.
     """
-    from ..bench.compare import compare as compared
-    from ..bench.result import load
-    from .bench_show import show_comparison
+    from ..compare import compare as compared
+    from ..result import load
+    from .show import show_comparison
 
     found = compared(load(first), load(second))
     show_comparison(found, json=json)
@@ -102,7 +102,7 @@ def compare(
 
 def _keep(results: list[Result], report: str | None, json: str | None) -> None:
     if report:
-        from ..bench.report import write
+        from ..report import write
 
         write(report, results)
     if json and json != "-":
@@ -110,8 +110,8 @@ def _keep(results: list[Result], report: str | None, json: str | None) -> None:
 
 
 def _write(path: str | None, results: list[Result]) -> None:
-    from ..errors import UsageError
-    from .output import as_json
+    from ...console.output import as_json
+    from ...errors import UsageError
 
     assert path is not None
     try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .flags import Json, command_line
+from ...console.flags import Json, command_line
 
 if TYPE_CHECKING:
-    from ..adjust.state import State
-    from ..bench.everything import Setting
-    from ..bench.result import Result
+    from ...adjust.state import State
+    from ..everything import Setting
+    from ..result import Result
 
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
 Folder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
@@ -26,7 +26,7 @@ def own_state() -> Iterator[State]:
     import os
     import tempfile
 
-    from ..adjust.state import State
+    from ...adjust.state import State
 
     above = "/run" if os.access("/run", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=above) as place:
@@ -38,12 +38,12 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
     """What benchmarks need. Raises UsageError for a folder in which nothing can be made, RctlError without cgroup2."""
     import os
 
-    from ..bench.everything import Setting
-    from ..bench.guard import guarded
-    from ..bench.place import controllers_as_before
-    from ..cgroupfs.files import this_host
-    from ..cgroupfs.tree import Tree
-    from ..errors import UsageError
+    from ...cgroupfs.files import this_host
+    from ...cgroupfs.tree import Tree
+    from ...errors import UsageError
+    from ..everything import Setting
+    from ..guard import guarded
+    from ..place import controllers_as_before
 
     if not os.path.isdir(folder):
         raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
@@ -73,8 +73,8 @@ def adjust(
 
     Both touch the same files. Measures also how long it takes until a change is felt.
     """
-    from ..bench import everything
-    from ..errors import UsageError
+    from ...errors import UsageError
+    from .. import everything
 
     if rounds in (1, 2):
         raise UsageError(f"--rounds {rounds}: too few to tell anything. Give 3 or more, or 0 to leave the engine out")
@@ -96,7 +96,7 @@ def density(
 
     Measures the kernel's memory for each VE, empty and with a sleeping process.
     """
-    from ..bench import everything
+    from .. import everything
 
     _one(lambda place, tell: everything.dense(place, tell, ves=ves), PLACE, json, check)
 
@@ -110,7 +110,7 @@ def life(
 
     By bare system calls, by rctl within one process, and as commands.
     """
-    from ..bench import everything
+    from .. import everything
 
     _one(lambda place, tell: everything.lived(place, tell, rounds=rounds), PLACE, json, check)
 
@@ -126,16 +126,16 @@ def virtual(
 
     The work is on CPU and disk. The virtual machine is QEMU's with KVM, where that works.
     """
-    from ..bench import everything
+    from .. import everything
 
     _one(lambda place, tell: everything.virtually(place, tell, rounds=rounds), folder, json, check=False)
 
 
 def _one(run: Callable[[Setting, Callable[[str], None]], Result], folder: str, json: bool, check: bool) -> None:
-    from ..bench.place import WorkError
-    from ..errors import RctlError
-    from .bench_show import checked, show
-    from .output import tell
+    from ...console.output import tell
+    from ...errors import RctlError
+    from ..place import WorkError
+    from .show import checked, show
 
     with setting(folder) as place:
         try:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import msgspec
-
-from ..adjust.account import Account
-from ..adjust.progress import Event
-from ..errors import RctlError
 from ..escape import escaped, escaped_json, shortened
-from ..units import Quantity, Ranges
 from . import terminal
+
+if TYPE_CHECKING:
+    from ..adjust.account import Account
+    from ..adjust.progress import Event
+    from ..errors import RctlError
 
 
 class Shown(str):
@@ -28,6 +27,8 @@ class Shown(str):
 
 def as_json(data: Any) -> Shown:
     """JSON for programs, indented; quantities as numbers, no limit as ``"max"``, number lists as the kernel's text."""
+    import msgspec
+
     try:
         text = msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=2).decode()
     except UnicodeEncodeError:  # bytes that are no UTF-8, in the name of a file or cgroup
@@ -38,6 +39,8 @@ def as_json(data: Any) -> Shown:
 
 
 def _plain(value: Any) -> Any:
+    from ..units import Quantity, Ranges
+
     if isinstance(value, Quantity):
         return value.amount
     if isinstance(value, Ranges):

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .flags import Json
-from .verb import Verb
+from rctl.console.flags import Json
+from rctl.console.table import VerbRow
 
 if TYPE_CHECKING:
-    from rctl_exporter.settings import Settings
+    from .settings import Settings
 
-app = typer.Typer(help="Show every figure of every VE to Prometheus.", rich_markup_mode=None)
+VERBS = (
+    VerbRow("serve", f"{__name__}:serve", "Answer Prometheus on HTTP until a signal ends it."),
+    VerbRow("once", f"{__name__}:once", "Print one page of figures."),
+    VerbRow("write", f"{__name__}:write", "Write one page of figures to a file, for node_exporter."),
+    VerbRow("metrics", f"{__name__}:metrics", "List every metric."),
+)
 
 Include = Annotated[
     list[str] | None,
@@ -72,12 +77,6 @@ AllowedHost = Annotated[
 ]
 
 
-@app.callback()
-def _root() -> None:
-    pass
-
-
-@app.command("serve", cls=Verb)
 def serve(
     listen: Listen = None,
     web_config: WebConfig = None,
@@ -92,12 +91,11 @@ def serve(
 
     Each scrape reads the kernel anew.
     """
-    from rctl_exporter.serve import serve as run
+    from .serve import serve as run
 
     run(_settings(include, exclude, collect, profile, kept_fds), listen or (), web_config, allowed_host or ())
 
 
-@app.command("once", cls=Verb)
 def once(
     openmetrics: OpenMetrics = False,
     profile: ProfileWord = None,
@@ -109,8 +107,8 @@ def once(
 
     What cannot be read is left out, and the exit status is then 1.
     """
-    from ..errors import NotAvailableError
-    from .output import page
+    from rctl.console.output import page
+    from rctl.errors import NotAvailableError
 
     text, trouble = _page(_settings(include, exclude, collect, profile, 0), openmetrics)
     page(text)
@@ -118,7 +116,6 @@ def once(
         raise NotAvailableError(trouble)
 
 
-@app.command("write", cls=Verb)
 def write(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")
@@ -133,10 +130,10 @@ def write(
     It is for the textfile collector. The file is replaced as a whole. When something cannot be read, the file stays
     as it was, and the exit status is 1.
     """
-    from rctl_exporter import textfile
+    from rctl.console.output import warn
+    from rctl.errors import NotAvailableError
 
-    from ..errors import NotAvailableError
-    from .output import warn
+    from . import textfile
 
     textfile.check(file)
     if not file.endswith(".prom"):
@@ -147,15 +144,14 @@ def write(
     textfile.write(file, page)
 
 
-@app.command("metrics", cls=Verb)
 def metrics(json: Json = False) -> None:
     """List every metric.
 
     Shows its name, labels, profile, the kernel's file that it comes from, and what it means.
     """
-    from rctl_exporter import table
+    from rctl.console.output import as_json, columns, say
 
-    from .output import as_json, columns, say
+    from . import table
 
     found = list(table.entries())
     if json:
@@ -173,17 +169,17 @@ def _settings(
     profile: str | None,
     kept_fds: int | None,
 ) -> Settings:
-    from rctl_exporter.settings import Settings
+    from .settings import Settings
 
     return Settings.parse(include or (), exclude or (), collect or (), profile, kept_fds)
 
 
 def _page(settings: Settings, openmetrics: bool) -> tuple[list[bytes], str]:
     """A page, and what is missing in it; empty when nothing is."""
-    from rctl_exporter.scrape import Scraper
+    from rctl.cgroupfs.files import allow_open_files
+    from rctl.console.session import session
 
-    from ..cgroupfs.files import allow_open_files
-    from .session import session
+    from .scrape import Scraper
 
     allow_open_files()
     with session() as s, Scraper(s.tree, settings, watch=False) as scraper:

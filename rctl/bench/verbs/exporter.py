@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
-from .bench_parts import PLACE, Check, _one
-from .flags import Json
+from ...console.flags import Json
+from ...errors import UsageError
+from .parts import PLACE, Check, _one
 
 if TYPE_CHECKING:
-    from ..bench.everything import Setting
-    from ..bench.result import Result
+    from ..everything import Setting
+    from ..result import Result
 
 _MOST = 20000
 
@@ -36,7 +36,7 @@ def exporter(
 
     The loop only reads the same files. A plain collector and other exporters are measured, too.
     """
-    from ..bench import everything
+    from .. import everything
 
     if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", ves):
         raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000")

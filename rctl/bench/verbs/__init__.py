@@ -1,0 +1,20 @@
+"""``rctl bench``: measure what rctl costs, as ratios within one run. Each verb's own file says how."""
+
+from __future__ import annotations
+
+from ...console.table import VerbRow
+
+VERBS = (
+    VerbRow(
+        "overhead", f"{__name__}.overhead:overhead", "Measure the same work bare and in a VE, by turns. Needs root."
+    ),
+    VerbRow("explain", f"{__name__}.overhead:explain", "Measure what each part of a VE costs. Needs root."),
+    VerbRow("adjust", f"{__name__}.parts:adjust", "Measure adjustments beside bare writes and reads."),
+    VerbRow("exporter", f"{__name__}.exporter:exporter", "Measure scrapes of the exporter beside a bare loop."),
+    VerbRow("life", f"{__name__}.parts:life", "Measure how long a bare VE takes to make, enter and remove."),
+    VerbRow("density", f"{__name__}.parts:density", "Measure how many bare VEs fit into 1 GB."),
+    VerbRow("virtual", f"{__name__}.parts:virtual", "Measure work bare, in a VE and in a virtual machine."),
+    VerbRow("all", f"{__name__}.everything:everything", "Run all benchmarks and judge the claims of 2006. Needs root."),
+    VerbRow("report", f"{__name__}.everything:report", "Make an HTML page of results in JSON."),
+    VerbRow("compare", f"{__name__}.everything:compare", "Compare two runs."),
+)

@@ -1,0 +1,81 @@
+"""The table of verbs: what it says of each is true, and a verb's file is loaded for nobody but its user."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.cli.app import root
+
+TOP = Path(__file__).parents[2]
+RUN = """
+import sys
+from rctl.cli import main
+sys.argv[0] = "rctl"
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+FILES = {"rctl.cli.set", "rctl.cli.ls", "rctl.cli.past", "rctl.cli.doctor", "rctl.bench.verbs", "rctl_exporter.verbs"}
+"""Some verbs' files."""
+
+
+def rows(group: Any) -> Iterator[tuple[Any, Any]]:
+    """Each row of the table, with what it loads."""
+    for row in group.commands.shown:
+        command = group.commands[row.name]
+        yield row, command
+        if hasattr(command, "commands"):
+            yield from rows(command)
+
+
+ROWS = list(rows(root()))
+
+
+def modules(*words: str) -> set[str]:
+    """The modules that a command has loaded by its end."""
+    done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=True, cwd=TOP)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(("row", "command"), ROWS, ids=[row.place for row, _ in ROWS])
+def test_the_list_of_verbs_says_of_each_what_its_help_begins_with(row: Any, command: Any) -> None:
+    assert inspect.cleandoc(command.help).split("\n\n")[0] == row.about
+
+
+@pytest.mark.parametrize("row", [row for row, _ in ROWS], ids=[row.place for row, _ in ROWS])
+def test_a_line_of_the_list_fits_on_a_terminal(row: Any) -> None:
+    assert len(f"  {'completion'}  {row.about}") <= 80
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["complete", "zsh", "s"]], ids=" ".join)
+def test_a_list_of_verbs_loads_none_of_their_files(words: list[str]) -> None:
+    loaded = modules(*words)
+    assert not loaded & FILES
+    assert not any(name.startswith(("rctl.adjust", "rctl.cgroupfs", "rctl.bench")) for name in loaded)
+
+
+def test_a_verb_loads_its_own_file_alone() -> None:
+    assert modules("set", "--help") & FILES == {"rctl.cli.set"}
+    assert modules("help", "exporter", "once") & FILES == {"rctl_exporter.verbs"}
+    assert modules("bench", "--help") & FILES == {"rctl.bench.verbs"}
+
+
+def test_no_verb_is_there_twice() -> None:
+    places = [row.place for row, _ in ROWS]
+    assert len(places) == len(set(places))
+
+
+def test_what_is_no_verb_is_none_of_the_table() -> None:
+    commands = root().commands
+    assert "set" in commands
+    assert "frob" not in commands
+    assert commands.get("frob") is None
+    assert commands["set"] is commands["set"]
