@@ -13,7 +13,7 @@ from ..cgroupfs import devices
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import cpu, cpuset, io
-from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
 from ..host import Host
 from ..limits import Limits, check_cpus
 from ..units import MAX, Cpus, Ranges
@@ -41,8 +41,8 @@ class Promises:
         self._tree = tree
         self._lists: dict[str, Ranges] = {}
         for name in tree.names():
-            with tree.open_ve(name) as ve:
-                self.set(ve.path, _held(ve))
+            with suppress(NotFoundError, GoneError, NotAvailableError), tree.open_ve(name) as ve:
+                self.set(ve.path, _held(ve))  # one that went meanwhile, or is mounted over, is not the one to be set
 
     def set(self, path: str, cpus: Ranges) -> None:
         """From now on this VE has these CPUs."""

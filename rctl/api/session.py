@@ -145,6 +145,13 @@ class Session:
         """
         return self.tree.match(patterns, self.tell) if patterns else self.tree.names()
 
+    def _shown(self, *patterns: str) -> Sequence[str]:
+        """As ``match``, for what only looks: a VE that another file system is mounted over is left out, and told.
+
+        One that was asked for by its name is not left out.
+        """
+        return self.tree.shown(self.match(*patterns), patterns, self.tell)
+
     def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
         """VEs at a glance.
 
@@ -155,10 +162,10 @@ class Session:
         from ..sample import overview
 
         if everything:
-            return overview.everything(self.tree, patterns)
+            return overview.everything(self.tree, patterns, self.tell)
         if not (names := self.match(*patterns)):
             self.tree.place().close()  # that it is not there is no answer such as: no VEs yet
-        return [*overview.rows(self.tree, names, patterns)]
+        return [*overview.rows(self.tree, self.tree.shown(names, patterns, self.tell), patterns)]
 
     def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
         """All that can be told of VEs: use, limits, what binds them, the room left.
@@ -170,7 +177,7 @@ class Session:
         from ..sample.levels import host_file
         from ..sample.view import views
 
-        return views(self.tree, self.match(*patterns), host_file, interval)
+        return views(self.tree, self._shown(*patterns), host_file, interval)
 
     def sample(self, *patterns: str) -> Mapping[str, Sample]:
         """What VEs use, wait for and were refused now.
@@ -180,7 +187,7 @@ class Session:
         from ..sample import read
 
         found = {}
-        for name in self.match(*patterns):
+        for name in self._shown(*patterns):
             with self.tree.open_ve(name) as ve:
                 found[name] = read(ve, name)
         return found
@@ -204,7 +211,7 @@ class Session:
         """
         from ..ve.processes import listing
 
-        return listing(self.tree, self.match(*patterns))
+        return listing(self.tree, self._shown(*patterns))
 
     def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
         """VEs with their limits and labels as a spec, which ``apply`` takes and which then changes nothing.
@@ -213,7 +220,7 @@ class Session:
         """
         from ..ve import alike
 
-        return alike.spec(self.tree, self.match(*patterns))
+        return alike.spec(self.tree, self._shown(*patterns))
 
     def open(self, name: str) -> VE:
         """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""
@@ -415,7 +422,10 @@ class Session:
         """
         from ..ve import alike
 
-        return alike.label(self.tree, self.tree.match(patterns, self.tell), labels, remove)
+        names = self.tree.match(patterns, self.tell)
+        if not labels and not remove:
+            names = self.tree.shown(names, patterns, self.tell)
+        return alike.label(self.tree, names, labels, remove)
 
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
         """Send a signal to all processes of VEs. ``signal``: its number.

@@ -102,8 +102,8 @@ class Tree:
 
         Raises NotFoundError, NotAvailableError where something else is mounted over it.
         """
-        if self.mount.over:
-            self._check_not_covered(path)
+        if self.mount.over and (why := self._covered(path)):
+            raise NotAvailableError(f"{path}: {why}")
         if path.rfind("/") == 0 and len(path) > 1:
             return self.root.child(path[1:])
         here = self.root
@@ -118,11 +118,13 @@ class Tree:
             here = below
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
 
-    def _check_not_covered(self, path: str) -> None:
+    def _covered(self, path: str) -> str:
+        """What is mounted over a cgroup, or over one above it, and the cure; empty for nothing."""
         for covered in self.mount.over:
             if path == covered or path.startswith(covered + "/"):
                 where = self.mount.point.rstrip("/") + covered
-                raise NotAvailableError(f"{path}: another file system is mounted over {where}. Unmount it, see findmnt")
+                return f"another file system is mounted over {where}. Unmount it, see findmnt"
+        return ""
 
     def cgroup_of(self, pid: int | str) -> str | None:
         """The path of the cgroup of a process (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).
@@ -179,7 +181,7 @@ class Tree:
         found: dict[str, None] = {}
         for pattern in patterns:
             if pattern.startswith(LABEL):
-                found.update(dict.fromkeys(self._labelled(pattern)))
+                found.update(dict.fromkeys(self._labelled(pattern, tell)))
                 continue
             if not _PATTERN.intersection(pattern):
                 found[self.name(self.path(pattern))] = None
@@ -190,12 +192,33 @@ class Tree:
             found.update(dict.fromkeys(matches))
         return list(found)
 
-    def _labelled(self, pattern: str) -> list[str]:
+    def given(self, patterns: Iterable[str]) -> set[str]:
+        """The names among names and patterns, as ``match`` finds them."""
+        plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
+        return {self.name(self.path(one)) for one in plain}
+
+    def shown(self, names: Iterable[str], patterns: Iterable[str], tell: Callable[[str], object]) -> list[str]:
+        """The names that ``match`` found, without those that something else is mounted over, which ``tell`` hears of.
+
+        Names that a person gave stay; whoever opens them is told why that cannot be.
+        """
+        if not self.mount.over:
+            return list(names)
+        given = self.given(patterns)
+        found = []
+        for name in names:
+            if name not in given and (why := self._covered(self.path(name))):
+                tell(f"{name}: left out, for {why}")
+            else:
+                found.append(name)
+        return found
+
+    def _labelled(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
         key, equals, value = pattern.removeprefix(LABEL).partition("=")
         if not equals or not key:
             raise UsageError(f"{pattern!r}: not a label. Write label:KEY=VALUE, such as label:env=prod")
         found = []
-        for name in self.names():
+        for name in self.shown(self.names(), (), tell):
             with suppress(NotFoundError, GoneError), self.open_ve(name) as ve:
                 has = labels.of(ve).get(key)
                 if has is not None and fnmatch.fnmatchcase(has, value):

@@ -40,7 +40,7 @@ class Row(msgspec.Struct, frozen=True):
 def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Iterator[Row]:
     """A row for each VE by name or path. One that went meanwhile is left out.
 
-    Raises NotFoundError for a missing one among ``named``: those that a person asked for by name.
+    Raises NotFoundError for a missing one that is among ``named`` by its name, and not only by a pattern.
     """
     for name in names:
         try:
@@ -49,7 +49,7 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
         except GoneError:
             continue
         except NotFoundError:
-            if name in named:
+            if name in tree.given(named):
                 raise
 
 
@@ -63,8 +63,10 @@ def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
     return sorted(found, key=lambda row: row.path)
 
 
-def everything(tree: Tree, patterns: Sequence[str]) -> list[Row]:
+def everything(tree: Tree, patterns: Sequence[str], tell: Callable[[str], object] = len) -> list[Row]:
     """A row for each VE, and for each other cgroup with processes. ``patterns`` match whole names; none: all.
+
+    ``tell`` hears of each VE that is left out, for another file system is mounted over it.
 
     Raises NotFoundError for patterns of which none matches.
     """
@@ -72,7 +74,7 @@ def everything(tree: Tree, patterns: Sequence[str]) -> list[Row]:
     def wanted(name: str) -> bool:
         return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
-    found = [*rows(tree, filter(wanted, tree.names())), *foreign_rows(tree, wanted)]
+    found = [*rows(tree, tree.shown(filter(wanted, tree.names()), (), tell)), *foreign_rows(tree, wanted)]
     if patterns and not found:
         raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
     return found

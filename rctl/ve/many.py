@@ -16,7 +16,7 @@ from ..adjust.plan import Make, Set
 from ..adjust.site import Site
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, NotFoundError, UsageError, naming
+from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
 from ..host import Host
 from ..limits import Limits, writes
 from ..spec import Spec
@@ -73,13 +73,16 @@ def _on_disks(name: str, asked: Limits) -> Limits:
 
 def _surplus(tree: Tree, spec: Spec) -> list[str]:
     named = {tree.name(tree.path(name)) for name in spec.ve}
-    surplus = [name for name in tree.names() if name not in named]
-    for name in surplus:
-        with tree.open_ve(name) as ve:
+    surplus = []
+    for name in tree.names():
+        if name in named:
+            continue
+        with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
             if inside := processes(ve):
                 raise BusyError(
                     f"{name}: not in the spec, and has {len(inside)} process(es). Stop them, or rctl rm --kill {name}"
                 )
+            surplus.append(name)
     return surplus
 
 

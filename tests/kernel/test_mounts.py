@@ -10,6 +10,7 @@ import pytest
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
 from tests.kernel.helpers import MOUNT, Ve
+from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
 
 OWN = "mount -t cgroup2 none /mnt"
@@ -105,3 +106,30 @@ def test_nothing_is_written_into_a_tmpfs_mounted_over_a_ve(ve: Ve, covered: Path
     ):
         tree.open_ve("web1")
     assert covered.read_text() == "max\n"
+
+
+def test_a_covered_ve_is_named_and_the_others_are_listed(ve: Ve, other: Ve, covered: Path) -> None:
+    """By whatever looks at all of them; who asks for that one by its name is refused."""
+    other.able("pids.max")
+    (other.dir / "pids.max").write_text("7")
+    for verb in (["ls"], ["ls", "-a"], ["ls", "web*"], ["show", "web*"], ["ps"], ["export"], ["label", "web*"]):
+        done = rctl(*verb)
+        assert done.status == 0, (verb, done)
+        assert f"rctl: web1: left out, for another file system is mounted over {MOUNT}/rctl-web1" in done.err
+        assert ("web2" in done.out) == (verb != ["ps"])
+    for verb in (
+        ["ls", "web1"],
+        ["show", "/rctl-web1"],
+        ["ps", "web1"],
+        ["export", "web1"],
+        ["set", "web*", "pids.max=9"],
+    ):
+        done = rctl(*verb)
+        assert done.status == 1
+        assert done.err.startswith("rctl: /rctl-web1: another file system is mounted over")
+    assert other.text("pids.max") == "7"
+
+
+def test_whole_cpus_are_chosen_beside_a_covered_ve(ve: Ve, other: Ve, covered: Path) -> None:
+    assert rctl("set", "web2", "vcpus=1").status == 0
+    assert other.text("cpu.max") == "100000 100000"

@@ -357,5 +357,6 @@ class TestPopulation:
 
     def test_a_ve_that_went_is_left_out_unless_it_was_asked_for_by_name(self, tree: Tree) -> None:
         assert [row.name for row in rows(tree, ["web1", "gone"])] == ["web1"]
-        with pytest.raises(NotFoundError):
-            list(rows(tree, ["gone"], named=["gone"]))
+        for asked in ("gone", "/rctl-gone"):
+            with pytest.raises(NotFoundError):
+                list(rows(tree, ["gone"], named=[asked]))

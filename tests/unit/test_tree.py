@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.mounts import Mount
 from rctl.cgroupfs.tree import Tree, check_path
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from tests.unit.fake_kernel import FakeKernel
@@ -221,3 +222,23 @@ def test_a_bad_place_of_rctls_own_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RCTL_TREE", "../etc")
     with pytest.raises(UsageError, match=r"RCTL_TREE '\.\./etc'"):
         Tree.open()
+
+
+# What is mounted over a VE
+
+
+def test_a_covered_ve_is_left_out_and_told_unless_it_was_asked_for_by_name(tree: Tree) -> None:
+    tree.mount = Mount("/sys/fs/cgroup", over=("/rctl-web1",))
+    heard: list[str] = []
+    assert tree.shown(["db", "web1", "/rctl-web1/app"], ["*", "/*/*"], heard.append) == ["db"]
+    why = "another file system is mounted over /sys/fs/cgroup/rctl-web1. Unmount it, see findmnt"
+    assert heard == [f"web1: left out, for {why}", f"/rctl-web1/app: left out, for {why}"]
+    assert tree.shown(["db", "web1"], ["db", "/rctl-web1"], heard.append) == ["db", "web1"]
+
+
+def test_a_label_is_found_beside_a_covered_ve(tree: Tree) -> None:
+    tree.mount = Mount("/sys/fs/cgroup", over=("/rctl-web1",))
+    heard: list[str] = []
+    with pytest.raises(NotFoundError, match="no VE has such a label"):
+        tree.match(["label:env=prod"], heard.append)
+    assert len(heard) == 1
