@@ -116,11 +116,30 @@ def _host(_moment: int) -> Host:
 
 def _offline(step: Set, around: Surroundings) -> str | None:
     wanted = set(Ranges.parse(step.new).numbers)
-    effective = Ranges.parse(around.text(step.path, f"{step.file}.effective") or "")
-    if wanted <= set(effective.numbers):
+    if (text := around.text(step.path, f"{step.file}.effective")) is None:
+        return None  # the controller is disabled again
+    effective = Ranges.parse(text)
+    if wanted <= set(effective.numbers) or wanted <= {*effective.numbers, *_in_partitions(step, around)}:
         return None
     rest = "the rest is offline or not the parent's"
     return f"{step.path}: {step.file} is {step.new}; only {effective} is in effect, {rest}"
+
+
+def _in_partitions(step: Set, around: Surroundings) -> Iterator[int]:
+    """The CPUs that partitions below have: they are the VE's all the same."""
+    for path, text in around.children(step.path, cpuset.PARTITION.name):
+        if step.file == cpuset.CPUS.name and text.strip() in ("root", "isolated"):
+            yield from Ranges.parse(around.text(path, cpuset.CPUS.name) or "").numbers
+
+
+def _partition_below_lost(step: Set, around: Surroundings) -> str | None:
+    """A partition needs the cgroup above to be one, and some of its CPUs."""
+    if step.file == cpuset.CPUS.name and not cpuset.CPUS.lowers(step.old, step.new):
+        return None
+    for path, text in around.children(step.path, cpuset.PARTITION.name):
+        if cpuset.INVALID in text:
+            return f"{path}: its partition is now {text.strip()}. Make {step.path} a partition with these CPUs again"
+    return None
 
 
 def _partition_lost(step: Set, around: Surroundings) -> str | None:
@@ -289,6 +308,11 @@ CAVEATS: tuple[Caveat, ...] = (
         (cpuset.CPUS.name,),
         "CPUs of a sibling's partition make that invalid (before Linux 6.7)",
         _partition_lost, written=True,
+    ),
+    Caveat(
+        (cpuset.PARTITION.name, cpuset.CPUS.name),
+        "without the partition, or the CPUs, that one below needs, that is invalid",
+        _partition_below_lost, written=True,
     ),
     Caveat((cpuset.PARTITION.name,), "waits for the cgroup above to be a partition, too", _waits, written=True),
     Caveat((cpuset.EXCLUSIVE.name,), "takes effect with a partition alone", _no_partition),

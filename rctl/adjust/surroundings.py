@@ -71,11 +71,14 @@ class Surroundings:
 
     def siblings(self, path: str, file: str) -> list[tuple[str, str]]:
         """Path and text of this file of the cgroups beside, those that have it."""
-        above = path.rpartition("/")[0]
-        found = self._beside.get((above, file))
+        return [(beside, text) for beside, text in self.children(path.rpartition("/")[0], file) if beside != path]
+
+    def children(self, path: str, file: str) -> list[tuple[str, str]]:
+        """Path and text of this file of the cgroups directly below, those that have it."""
+        found = self._beside.get((path, file))
         if found is None:
-            found = self._beside[above, file] = list(self._read_below(above or "/", file))
-        return [(beside, text) for beside, text in found if beside != path]
+            found = self._beside[path, file] = list(self._read_below(path or "/", file))
+        return found
 
     def _read_below(self, above: str, file: str) -> Iterator[tuple[str, str]]:
         with self._tree.walk(above) as parent:

@@ -46,18 +46,18 @@ class Partition(File, frozen=True):
         return "", text
 
     def line(self, entry: str, key: str = "") -> str:
-        return entry.partition(_INVALID)[0]
+        return entry.partition(INVALID)[0]
 
     def lowers(self, old: str, new: str) -> bool:
-        return new == "member"  # its CPUs are given back before its lists are emptied, and before others take them
+        return new == MEMBER  # its CPUs are given back before its lists are emptied, and before others take them
 
     def holds(self, entry: str, wanted: str) -> bool:
         same = self.line(entry) == self.line(wanted)
-        return entry == wanted or (same and (_INVALID in wanted or waits(entry)))
+        return entry == wanted or (same and (INVALID in wanted or waits(entry)))
 
     def refused(self, entry: str) -> str:
-        if _INVALID in entry:
-            reason = entry.partition(_INVALID)[2].strip(" ()") or "none given"
+        if INVALID in entry:
+            reason = entry.partition(INVALID)[2].strip(" ()") or "none given"
             remedy = ". Set cpuset.exclusive here and in each cgroup above" * (EXCLUSIVE.name in reason)
             return f"The kernel's reason: {reason}{remedy}"
         return super().refused(entry)
@@ -65,15 +65,15 @@ class Partition(File, frozen=True):
 
 def waits(entry: str) -> bool:
     """Whether a partition waits for its parent to become one: the kernel then makes it valid by itself."""
-    return entry.partition(_INVALID)[2].startswith(" (Parent is ")
+    return entry.partition(INVALID)[2].startswith(" (Parent is ")
 
 
-_INVALID = " invalid"
+INVALID, MEMBER = " invalid", "member"
 Kind = Literal["member", "root", "isolated"]
 
 CPUS = RangesFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
 MEMS = RangesFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
-PARTITION = Partition("cpuset.cpus.partition", "cpuset", default="member", since="5.0", rank=4)
+PARTITION = Partition("cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=4)
 EXCLUSIVE = ExclusiveCpus("cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5)
 FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)
 

@@ -213,6 +213,56 @@ def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve, host: Ho
         ve.set({"pids.max": 10, "cpuset.partition": "root"})
 
 
+def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_lets_go(
+    ve: Ve, other: Ve, tree: Tree, place: Path, host: Host
+) -> None:
+    """Whether the list is refused, undone, or another one. Since Linux 6.7 the kernel leaves the partition alone."""
+    if place != MOUNT:
+        return
+    last = str(host.cpus[-1])
+    other.set({"cpuset.cpus": last, "cpuset.partition": "root"})
+    with refused(RctlError, "The kernel's reason: ", ve, other):
+        ve.set({"cpuset.cpus": last, "cpuset.partition": "root"})
+    ve.set({"cpuset.cpus": last})
+    undo(tree, host, Options())
+    assert other.text("cpuset.cpus.partition") == "root"
+    ve.set({"cpuset.cpus": last})
+    ve.set({"cpuset.cpus": host.cpus[0]})
+    assert other.text("cpuset.cpus.partition") == "root"
+
+
+def test_a_partition_that_is_invalid_becomes_one_when_its_cpus_are_free(
+    ve: Ve, other: Ve, place: Path, host: Host
+) -> None:
+    if place != MOUNT:
+        return
+    last = str(host.cpus[-1])
+    other.set({"cpuset.cpus": last, "cpuset.partition": "root"})
+    ve.able("cpuset.cpus")
+    for text in (last, str(host.cpus[0])):  # by somebody else
+        (ve.dir / "cpuset.cpus").write_text(text)
+    other.set({"cpuset.partition": "root"})
+    assert other.text("cpuset.cpus.partition") == "root"
+
+
+def test_a_partition_within_a_partition(ve: Ve, tree: Tree, place: Path, host: Host) -> None:
+    """Its CPUs count as those of the one above; when that is no partition any more, it is said, and undo mends it."""
+    if place != MOUNT:
+        return
+    last = str(host.cpus[-1])
+    ve.set({"cpuset.cpus": last, "cpuset.partition": "root"})
+    (ve.dir / "below").mkdir()
+    below = Ve(tree, f"{ve.path}/below")
+    assert below.set({"cpuset.cpus": last, "cpuset.partition": "isolated"}).notes == ()
+    (note,) = ve.set({"cpuset.partition": "member"}).notes
+    assert note.startswith(f"{below.path}: its partition is now isolated invalid (Parent is not a partition root)")
+    undo(tree, host, Options())
+    assert below.text("cpuset.cpus.partition") == "isolated"
+    assert ve.set({"cpuset.partition": "member", "cpuset.cpus": ""}).notes[:1] == (note,)
+    assert undo(tree, host, Options()).notes == ()
+    assert (ve.text("cpuset.cpus.partition"), below.text("cpuset.cpus.partition")) == ("root", "isolated")
+
+
 def test_partition_that_had_lost_its_cpus_is_put_back(ve: Ve, tree: Tree, host: Host) -> None:
     ve.set({"pids.max": 100, "cpuset.cpus": "0-1"})
     (ve.dir / "below").mkdir()

@@ -135,6 +135,21 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         {"/a/b": {"cpuset.cpus.effective": "0-1\n"}}, "only 0 is in effect",
     )  # fmt: skip
     yield (
+        "_partition_below_lost", Set("/a/b", "cpuset.cpus.partition", "root", "member"),
+        {"/a/b/c": {"cpuset.cpus.partition": "root invalid (Parent is not a partition root)\n"}}, {},
+        {"/a/b/c": {"cpuset.cpus.partition": "member\n"}}, "/a/b/c: its partition is now root invalid",
+    )  # fmt: skip
+    yield (
+        "_offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"},
+         "/a/b/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1\n"}}, {},
+        {"/a/b": {"cpuset.cpus.effective": "0\n"},
+         "/a/b/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1-2\n"}}, "only 0 is in effect",
+    )  # fmt: skip
+    yield (
+        "_offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {}, {},
+        "only 0 is in effect",
+    )  # fmt: skip
+    yield (
         "_no_partition", Set("/a/b", "cpuset.cpus.exclusive", "", "1"), {"/a/b": {"cpuset.cpus.partition": "member\n"}},
         {}, {"/a/b": {"cpuset.cpus.partition": "root\n"}}, "cpuset.cpus.exclusive is 1, and takes effect with a",
     )  # fmt: skip
