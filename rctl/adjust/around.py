@@ -66,6 +66,7 @@ class Around(NamedTuple):
 
 
 NOTHING = Around()
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -79,20 +80,25 @@ def made(
     NotAvailableError when the caller may not make it.
     """
     steps = tuple(Make(tree.path(name), tree.path(instead) if instead else "") for name in names)
-    journal = Journal(state, Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps))
+    record = Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps)
+    journal: Journal | None = None
     found: dict[str, Cgroup] = {}
     try:
+        with undisturbed():
+            journal = Journal(state, record)
         for name in names:
             with undisturbed():  # a Ctrl-C must not come between the making and the knowing
                 found[name] = make_below(tree, name, base)
         yield journal, found
     except BaseException as failure:
-        if journal.open:
+        if journal and journal.open and not journal.begun:
             for ve in found.values():
                 with suppress(BusyError, NotFoundError, GoneError):
                     life.unmake(ve)
             journal.close(done=False)
             interrupted(failure, "was put back")
+        elif journal:
+            journal.let_go(failure)
         raise
     finally:
         for ve in found.values():
@@ -114,7 +120,7 @@ def enabled_first(
             enable(cgroups[step.path], step)
         yield
     except BaseException as failure:
-        if journal.open:
+        if journal.open and not journal.begun:
             if in_doubt := put_all_back(done, cgroups, 0, failure):
                 journal.abandon()
                 raise in_doubt from failure
@@ -132,12 +138,14 @@ def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
     try:
         return base.make(path.rpartition("/")[2])
     except KernelError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _NO_RIGHT:
             raise room.explained(base, path.rpartition("/")[2], error) from None
-        why = f"{os.strerror(error.errno).lower()}. Run as root, or set RCTL_TREE to a cgroup that you own"
-        raise NotAvailableError(
-            f"{name}: cannot be made below {base.path}: {READ_ONLY if error.errno == errno.EROFS else why}"
-        ) from None
+        raise _may_not_make(name, base, error.errno) from None
+
+
+def _may_not_make(name: str, base: Cgroup, number: int) -> NotAvailableError:
+    why = f"{os.strerror(number).lower()}. Run as root, or set RCTL_TREE to a cgroup that you own"
+    return NotAvailableError(f"{name}: cannot be made below {base.path}: {READ_ONLY if number == errno.EROFS else why}")
 
 
 def paths(step: Step) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
 from .caveats import caveats
-from .journal import Journal, new_id
+from .journal import HALF_DONE, Journal, new_id
 from .lock import MANY, Locks
 from .look import Seen, look
 from .progress import Event, Progress, quiet
@@ -265,17 +265,21 @@ class _Work(NamedTuple):
         inodes = {path: cgroups[path].ino for path in touched}
         record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
         if journal is None:
-            return Journal(self.state, record)
+            with undisturbed():  # a Ctrl-C must not come between the making and the knowing
+                journal = Journal(self.state, record)
+                self.stack.push(lambda _, error, __: journal.let_go(error))
+            return journal
         journal.extend(msgspec.structs.replace(record, id=journal.record.id, time=journal.record.time))
         return journal
 
     def run(self, journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str], already: int) -> list[str]:
-        """Run the journal's steps, of which some are done ``already``, and close it, whatever comes.
+        """Run the journal's steps, of which some are done ``already``, and close it.
 
-        A failed rolling back alone leaves it open.
+        A failed rolling back leaves it open, and so does what comes before the first step.
         """
         steps, deadline = journal.record.steps, self.options.deadline
         removes = [step for step in steps if isinstance(step, plan.Remove)] if self.around.remove else []
+        limits = steps[: steps.index(removes[0])] if removes else steps
         notes: list[str] = []
 
         def commit() -> None:
@@ -288,27 +292,25 @@ class _Work(NamedTuple):
                 self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
             elif removes:
                 journal.decide_forward()
+            journal.finished = True
 
         try:
             self.progress(Event("journal", 0, len(steps)))
-            limits = steps[: steps.index(removes[0])] if removes else steps
             notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish, already)
-        except BaseException as error:
-            self.failed(journal, names, error)
-            raise
-        try:
             if removes:
                 notes += ending.take_all_away(removes, cgroups, deadline)
                 notes += take_all_back(steps, cgroups)
             if journal.open:
                 commit()
             notes += caveats(self.tree, steps, cgroups)
-        except KeyboardInterrupt as stop:
-            interrupted(stop, "is half done: rctl recover completes it" if journal.open else "was completed")
+            self.progress(Event("close", len(steps), len(steps)))
+        except BaseException as error:
+            if journal.undone:
+                self.failed(journal, names, error)
+            elif journal.finished:
+                interrupted(error, HALF_DONE if journal.open else "was completed")
+                journal.abandon()  # what is decided is for recover to do
             raise
-        finally:
-            journal.abandon()  # what is decided is for recover to do, should anything have come between
-        self.progress(Event("close", len(steps), len(steps)))
         return notes
 
     @staticmethod

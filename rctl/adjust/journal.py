@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-from ..errors import OUT_OF, KernelError, RctlError, explained
+from ..errors import OUT_OF, KernelError, RctlError, explained, interrupted
 from .fork import hold, let_go
 from .history import append, latest
 from .lines import not_own, write_all
@@ -34,6 +34,7 @@ _ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BACK, _FORWARD = b'{"decided":"back"}', b'{"decided":"forward"}'
 _ASIDE, _ENDED = ".aside", ".ended"
 _REMEDIES = {errno.EEXIST: "Try again", errno.ENOSPC: "Make room there", errno.EDQUOT: "Make room there"}
+HALF_DONE = "is half done: rctl recover completes it"
 _LARGEST = 256 << 20
 _LONGEST_NAME = 200
 """Bytes of a name; beyond it, none is set aside under its own name, for a name has 255 at most."""
@@ -58,7 +59,10 @@ class Journal:
 
     ``back``: it is decided that all is put back; ``forward``: that what is left to do is done. ``ended``: all is done,
     and the history lacks its line.
+    ``finished``, ``undone``: its process has run its steps to the end, or has begun to put them back.
     """
+
+    finished = undone = False
 
     def __init__(self, state: State, record: Record) -> None:
         """Write the journal and wait until it is on disk. Raises RctlError; a journal of the same id stays as it is."""
@@ -115,6 +119,7 @@ class Journal:
 
     def decide_back(self) -> None:
         """Write down, before anything is put back, that all of it is. Raises OSError."""
+        self.undone = True
         if not self.back:
             self._add(_BACK)
         self.back = True
@@ -178,6 +183,19 @@ class Journal:
             return [f"{self.state.history}: cannot be written: {why}, then run rctl recover; this adjustment stands"]
         self._let_go([self._name])
         return []
+
+    @property
+    def begun(self) -> bool:
+        """Whether its steps were run by its process, even if they were put back."""
+        return self.finished or self.undone
+
+    def let_go(self, error: BaseException | None) -> None:
+        """Nobody has closed it, for an interruption came in between: what was not begun needs no journal."""
+        if self.open and not self.begun:
+            self.close(done=False)
+        elif self.open and error:
+            interrupted(error, HALF_DONE)
+            self.abandon()
 
     def _stay(self) -> None:
         if not self.ended:

@@ -36,10 +36,10 @@ class State:
 
     def __init__(self, run: str, keep: str) -> None:
         """Opens nothing yet."""
+        self._held: dict[str, int] = {}
         self.run, self.keep = run, keep
         self.journals, self.locks = f"{run}/journal", f"{run}/lock"
         self.history, self.failures = f"{keep}/history.jsonl", f"{keep}/failures.jsonl"
-        self._held: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +48,8 @@ class State:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(AttributeError):  # a Ctrl-C came before there was any
+            self.close()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, State) and (self.run, self.keep) == (other.run, other.keep)

@@ -14,6 +14,7 @@ from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from ..formats import Write
 from ..host import Host
 from ..limits import file_named
+from ..signals import undisturbed
 from . import choose, freeze, life, made
 from .account import Account
 from .around import Around
@@ -138,7 +139,9 @@ def take_back(
     account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
     if account.id is None and not options.dry_run:
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
-        notes += [f"{record.id}: all is as it was before; it counts as undone", *Journal(state, empty).close(done=True)]
+        with undisturbed():
+            said = Journal(state, empty).close(done=True)
+        notes += [f"{record.id}: all is as it was before; it counts as undone", *said]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
 
 

@@ -145,7 +145,9 @@ def _stop_within(error: BaseException) -> BaseException:
 
 
 def _stopped(stop: KeyboardInterrupt) -> int:
-    became = getattr(stop, "__notes__", ())
+    from ..console.output import untold
+
+    became = getattr(stop, "__notes__", ()) or ("an adjustment under way was completed",) * untold()
     _warn("; ".join(("interrupted", *became)) + ". See rctl history" * bool(became))
     return getattr(stop, "exit_status", 130)
 

@@ -55,12 +55,19 @@ def say(*lines: str) -> None:
 
 
 _quiet = False
+_untold = False
+"""Whether an adjustment has ended of which nothing has been said yet."""
 
 
 def be_quiet() -> None:
     """From now on ``done``, ``report`` and ``progress`` say nothing; what went wrong, notes and JSON are still said."""
     global _quiet
     _quiet = True
+
+
+def untold() -> bool:
+    """Whether an adjustment was completed, and nobody has been told yet."""
+    return _untold
 
 
 def done(*lines: str) -> None:
@@ -73,6 +80,8 @@ def done(*lines: str) -> None:
     try:
         say(*lines)
         sys.stdout.flush()
+        global _untold
+        _untold = False
     except OSError as error:  # a disk that is full, a pipe that was closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
@@ -168,6 +177,8 @@ def progress(event: Event) -> None:
     It never says 100 %: when all is done, the line is gone. Only whom it waits for stays, in a pipe too.
     """
     if event.what == "close":
+        global _untold
+        _untold = True
         _clear()
     elif event.what == "wait":
         if not _quiet:

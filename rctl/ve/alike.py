@@ -192,7 +192,7 @@ def rename(site: Site, old: str, new: str, options: Options) -> Account:
     wishes = [Wish(old, (), ino=inode), Wish(new, ())]
     around = Around(make=[new], remove=[old], instead=old)
     boot = site.host.boot_id
-    return transact(tree, wishes, boot, options, state=site.state, prepare=take_over, around=around)
+    return transact(tree, wishes, boot, options, site.progress, site.state, take_over, around)
 
 
 def label(

@@ -12,6 +12,7 @@ from ..adjust.site import Site
 from ..adjust.wish import Options
 from ..errors import UsageError
 from ..limits import Limits
+from ..signals import undisturbed
 from . import bare, lean
 from .command import Command, find
 
@@ -57,11 +58,18 @@ def run(
         if note:
             site.tell(note)
     job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
-    silent = site._replace(progress=waits(site.progress))  # a line of progress would stand before what the command says
-    bare.apply(silent, {name: limits}, options, start=job.start)
+    if not detach:
+        site = site._replace(progress=waits(site.progress))  # its line would stand before what the command says
+    bare.apply(site, {name: limits}, options, start=job.start)
     if detach:
         return Ran(name, job.pid)
-    status = job.wait()
-    if remove and (died := bare.end(tree, name, job.ino)):
+    try:
+        status = job.wait()
+    finally:
+        died = None
+        if remove:
+            with undisturbed():
+                died = bare.end(tree, name, job.ino)
+    if died:
         site.tell(died)
     return Ran(name, job.pid, status)
