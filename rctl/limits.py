@@ -254,5 +254,8 @@ def _device_line(text: str) -> tuple[str, dict[str, str]]:
         return device, dict.fromkeys(io.KEYS, DEFAULT)
     rates = {name: value for name, equals, value in (pair.partition("=") for pair in pairs) if equals}
     if not pairs or len(rates) != len(pairs):
-        raise UsageError(f"io.max: {text!r} is not understood. Write it in quotes, as one: 'vda rbps=20M wiops=500'")
+        reset = ". For no limit on any disk: rctl reset VE io.max" * (text in (DEFAULT, "max"))
+        raise UsageError(
+            f"io.max: {text!r} is not understood. Write it in quotes, as one: 'vda rbps=20M wiops=500'{reset}"
+        )
     return device, rates

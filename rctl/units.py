@@ -292,8 +292,12 @@ class CpuWeight(Weight):
             return cls(0)
         weight = super().parse(text)
         if weight.amount == 0:
-            raise ValueError(f"0 is out of range 1..10000. Write it like {cls.examples}")
+            raise ValueError(f"0 is {cls._bounds(0)}. Write it like {cls.examples}")
         return weight
+
+    @classmethod
+    def _bounds(cls, amount: int) -> str:
+        return Weight._bounds(amount)
 
 
 class Count(Quantity):

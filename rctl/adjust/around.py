@@ -143,6 +143,18 @@ def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
         raise _may_not_make(name, base, error.errno) from None
 
 
+def check_make(tree: Tree, names: Sequence[str], base: Cgroup) -> None:
+    """What can be foreseen of ``made``: raises as it does, and makes nothing."""
+    for name in names if single_writer.applies() else ():
+        single_writer.check(tree, tree.path(name))
+    try:
+        if names:
+            base.check_write(".", names[0], "cannot be made")
+    except KernelError as error:
+        raise _may_not_make(names[0], base, error.errno) from None
+    room.check(base, [tree.path(name).rpartition("/")[2] for name in names])
+
+
 def _may_not_make(name: str, base: Cgroup, number: int) -> NotAvailableError:
     why = f"{os.strerror(number).lower()}. Run as root, or set RCTL_TREE to a cgroup that you own"
     return NotAvailableError(f"{name}: cannot be made below {base.path}: {READ_ONLY if number == errno.EROFS else why}")

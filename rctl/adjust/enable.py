@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..cgroupfs import files
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
+from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, TYPE, enable_text
 from ..controllers.memory import SWAP
 from ..errors import BusyError, NotAvailableError
 from ..formats import File, Whole
@@ -23,6 +23,11 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
     if not name or path == "/":
         raise NotAvailableError(_absent(file, path))
     if name not in enabled(tree.root, CONTROLLERS):
+        if tree.root.has(TYPE):  # the root of all has none
+            raise NotAvailableError(
+                f"{file.name}: the {name} controller is not given to {tree.mount.point}, whose root is no host's. "
+                f"Outside of it, write +{name} to the {SUBTREE_CONTROL} of each cgroup above"
+            )
         raise NotAvailableError(
             f"{file.name}: the {name} controller is not available on this host: it is missing from the root's "
             f"cgroup.controllers. Enable it in the kernel (CONFIG, cgroup_disable=) or unmount it from cgroup v1"

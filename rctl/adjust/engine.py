@@ -22,7 +22,7 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import ending, expand, failures, freeze, plan, single_writer
+from . import ending, expand, failures, foresee, freeze, plan, single_writer
 from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
@@ -166,6 +166,7 @@ class _Work(NamedTuple):
         """What would be done."""
         seen = self.look(opened)
         limits = _steps(seen, self.options)
+        foresee.check(limits, {ve.path: ve for ve in opened})
         steps = plan.ended(limits, after(self.around, self.tree, opened, limits))
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 from ..errors import NotAvailableError, RctlError
 from ..formats import flat_keyed
@@ -25,14 +26,26 @@ def explained(parent: Cgroup, name: str, error: RctlError) -> RctlError:
     return error
 
 
+def check(parent: Cgroup, names: Sequence[str]) -> None:
+    """Raises NotAvailableError when so many cgroups cannot be made in ``parent``, before any is."""
+    if names and (why := _met(parent, len(names))):
+        raise NotAvailableError(f"{parent.path.rstrip('/')}/{names[0]}: cannot be made: {why}")
+
+
 def _reached(parent: Cgroup) -> str:
+    return _met(parent, 1) or f"{_DESCENDANTS} or {_DEPTH} of a cgroup above this namespace is reached. Raise it there"
+
+
+def _met(parent: Cgroup, more: int) -> str:
+    """The limit that so many more cgroups in ``parent`` would exceed, and where; empty for none."""
     for level, here in enumerate(parent.upwards(), 1):
         below = flat_keyed(here.read("cgroup.stat")).get("nr_descendants", 0)
-        if (most := _limit(here, _DESCENDANTS)) is not None and below >= most:
-            return f"{_DESCENDANTS} of {here.path} is {most}, and {below} are below it. Raise it, or remove some"
+        if (most := _limit(here, _DESCENDANTS)) is not None and below + more > most:
+            new = f", and {more} more are to be made" if more > 1 else ""
+            return f"{_DESCENDANTS} of {here.path} is {most}, and {below} are below it{new}. Raise it, or remove some"
         if (most := _limit(here, _DEPTH)) is not None and level > most:
             return f"{_DEPTH} of {here.path} is {most}, and this would be level {level} below it. Raise it"
-    return f"{_DESCENDANTS} or {_DEPTH} of a cgroup above this namespace is reached. Raise it there"
+    return ""
 
 
 def _limit(cgroup: Cgroup, file: str) -> int | None:

@@ -7,8 +7,9 @@ from contextlib import suppress
 import msgspec
 
 from .. import label
+from ..adjust import foresee
 from ..adjust.account import Account, Outcome
-from ..adjust.around import Around
+from ..adjust.around import Around, check_make
 from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
@@ -91,6 +92,8 @@ def _dry(site: Site, limits: dict[str, Limits], surplus: list[str], options: Opt
     tree, host = site.tree, site.host
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
     account = adjust(tree, present, host, options, state=site.state, around=Around(remove=tuple(surplus)))
+    with tree.place() as base:
+        check_make(tree, [name for name in limits if name not in present], base)
     promises = Promises(tree)
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)
@@ -110,4 +113,5 @@ def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises)
         )
     except ValueError as error:  # a part of an entry that does not fit the rest
         raise UsageError(str(error)) from None
+    foresee.check(limits, {})
     return Outcome(name, path, "planned", (Make(path), *limits))

@@ -60,6 +60,15 @@ def test_wrong_mount_alone_is_refused(inside: Inside, place: Path) -> None:
     assert not (place / "rctl-web1").exists()
 
 
+def test_a_controller_that_a_container_was_not_given_is_named_as_such(inside: Inside, place: Path) -> None:
+    """Nothing is wrong with the host's kernel, as it would be if its root lacked one."""
+    done = inside(f"{OWN}; mkdir /mnt/rctl-web2; rctl set web2 pids.max=5")
+    assert done.returncode == 1
+    assert (
+        "the pids controller is not given to /mnt, whose root is no host's. Outside of it, write +pids" in done.stderr
+    )
+
+
 def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
     done = inside(f"{OWN}; rctl show /box --json | grep '\"path\"'; RCTL_MOUNT=/ rctl ls", RCTL_MOUNT="/sys/fs/cgroup")
     assert '"path": "/box"' in done.stdout

@@ -421,6 +421,19 @@ def test_a_dry_run_makes_no_state_folder(bench: Bench) -> None:
     assert not os.path.exists(bench.state.run)
 
 
+def test_a_dry_run_foresees_a_burst_above_the_quota(bench: Bench) -> None:
+    bench.adjust({"web1": {"cpu.max": 2, "cpu.burst": "150ms"}})
+    for wanted in ({"cpu.max": 1}, {"cpu.burst": "201ms"}, {"cpu.max": 3, "cpu.burst": "301ms"}):
+        errors = []
+        for dry_run in (True, False):
+            with pytest.raises(KernelError) as caught:
+                bench.adjust({"web1": wanted}, dry_run=dry_run)
+            errors.append(str(caught.value))
+        assert errors[0] == errors[1]
+    bench.adjust({"web1": {"cpu.max": 1, "cpu.burst": "100ms"}}, dry_run=True)
+    bench.adjust({"web1": {"cpu.max": "max"}}, dry_run=True)
+
+
 def test_the_steps_of_a_dry_run_are_those_that_run(bench: Bench) -> None:
     bench.kernel.make("/rctl-web1", cache=200 * M)
     wanted = {"web1": {"memory.max": "100M", "cpu.max": 2}, "web2": {"pids.max": 9}}

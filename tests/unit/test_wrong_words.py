@@ -9,7 +9,7 @@ import pytest
 
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.units import Count, Duration, Ops, Pids, Quantity, Quota, Rate, Size, Weight
+from rctl.units import Count, CpuWeight, Duration, Ops, Pids, Quantity, Quota, Rate, Size, Weight
 from rctl.ve.command import find
 from rctl.words import exactly
 from tests.unit.shell import Shell
@@ -25,6 +25,8 @@ from tests.unit.shell import Shell
         (Count, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}, or max. Write"),
         (Duration, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}. Write"),
         (Weight, "10001", "10001 is out of range 1..10000. Write"),
+        (CpuWeight, "10001", "10001 is out of range 1..10000. Write"),
+        (CpuWeight, "0", "0 is out of range 1..10000. Write"),
     ],
 )
 def test_out_of_range_says_the_bound_that_was_missed_and_max(kind: type[Quantity], text: str, said: str) -> None:
