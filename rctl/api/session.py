@@ -177,7 +177,7 @@ class Session:
         from ..sample.levels import host_file
         from ..sample.view import views
 
-        return views(self.tree, self._shown(*patterns), host_file, interval)
+        return views(self.tree, self._shown(*patterns), host_file, interval, patterns)
 
     def sample(self, *patterns: str) -> Mapping[str, Sample]:
         """What VEs use, wait for and were refused now.
@@ -188,7 +188,7 @@ class Session:
 
         found = {}
         for name in self._shown(*patterns):
-            with self.tree.open_ve(name) as ve:
+            with self.tree.may_go(name, patterns), self.tree.open_ve(name) as ve:
                 found[name] = read(ve, name)
         return found
 
@@ -211,7 +211,7 @@ class Session:
         """
         from ..ve.processes import listing
 
-        return listing(self.tree, self._shown(*patterns))
+        return listing(self.tree, self._shown(*patterns), patterns)
 
     def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
         """VEs with their limits and labels as a spec, which ``apply`` takes and which then changes nothing.
@@ -220,7 +220,7 @@ class Session:
         """
         from ..ve import alike
 
-        return alike.spec(self.tree, self._shown(*patterns))
+        return alike.spec(self.tree, self._shown(*patterns), patterns)
 
     def open(self, name: str) -> VE:
         """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""

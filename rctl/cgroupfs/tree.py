@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
@@ -196,6 +196,18 @@ class Tree:
         """The names among names and patterns, as ``match`` finds them."""
         plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
         return {self.name(self.path(one)) for one in plain}
+
+    @contextmanager
+    def may_go(self, name: str, named: Iterable[str]) -> Iterator[None]:
+        """For who looks at many VEs: the block may raise that this one went meanwhile, if it was not asked for by name.
+
+        ``named``: the names and patterns that a person gave.
+        """
+        try:
+            yield
+        except (NotFoundError, GoneError):
+            if name in self.given(named):
+                raise
 
     def shown(self, names: Iterable[str], patterns: Iterable[str], tell: Callable[[str], object]) -> list[str]:
         """The names that ``match`` found, without those that something else is mounted over, which ``tell`` hears of.

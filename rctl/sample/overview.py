@@ -43,14 +43,8 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
     Raises NotFoundError for a missing one that is among ``named`` by its name, and not only by a pattern.
     """
     for name in names:
-        try:
-            with tree.open_ve(name) as ve:
-                yield row(glance(ve, name), processes(ve))
-        except GoneError:
-            continue
-        except NotFoundError:
-            if name in tree.given(named):
-                raise
+        with tree.may_go(name, named), tree.open_ve(name) as ve:
+            yield row(glance(ve, name), processes(ve))
 
 
 def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -47,22 +47,25 @@ class View(msgspec.Struct, frozen=True):
         }
 
 
-def views(tree: Tree, names: Iterable[str], host: Reader, interval: float | None = None) -> list[View]:
+def views(
+    tree: Tree, names: Iterable[str], host: Reader, interval: float | None = None, named: Collection[str] = ()
+) -> list[View]:
     """Views of VEs; with an ``interval`` (seconds), of what they did in it, too: it passes once for all of them.
 
-    One VE is open at a time, for there may be more of them than this process may open files. Raises NotFoundError,
-    GoneError (also for one that was made anew in the interval), KernelError.
+    One VE is open at a time, for there may be more of them than this process may open files. One that goes meanwhile,
+    or is made anew in the interval, is left out. Raises KernelError, and for one that is among ``named`` by its name,
+    NotFoundError and GoneError.
     """
     names = list(names)
     before: dict[str, tuple[int, Sample]] = {}
     if interval:
         for name in names:
-            with tree.open_ve(name) as ve:
+            with tree.may_go(name, named), tree.open_ve(name) as ve:
                 before[name] = ve.ino, read(ve, name)
         time.sleep(interval)
     found = []
     for name in names:
-        with tree.open_ve(name) as ve:
+        with tree.may_go(name, named), tree.open_ve(name) as ve:
             found.append(_view(tree, ve, name, host, before.get(name)))
     return found
 

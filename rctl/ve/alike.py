@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -107,16 +107,17 @@ def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
     return tuple(found)
 
 
-def spec(tree: Tree, names: Iterable[str]) -> tuple[str, list[str]]:
+def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
     """VEs with their limits and labels as a spec, which ``rctl apply`` takes and which then changes nothing.
 
-    Returns the TOML text, and notes for people on what a spec cannot say.
+    Returns the TOML text, and notes for people on what a spec cannot say. One that goes meanwhile is left out. Raises
+    NotFoundError and GoneError for one that is among ``named`` by its name.
     """
     tables: list[str] = []
     notes: list[str] = []
     for name in names:
         bare.managed_path(tree, name)  # a spec holds no others
-        with tree.open_ve(name) as ve:
+        with tree.may_go(name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
             for key, value in words.changed(held.texts(ve)):

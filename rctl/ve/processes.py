@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 
 import msgspec
@@ -35,14 +35,15 @@ class Process(msgspec.Struct, frozen=True):
     command: str
 
 
-def listing(tree: Tree, names: Iterable[str]) -> list[Process]:
-    """The processes in VEs and below, by VE, then by process id. One that ends meanwhile is left out.
+def listing(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> list[Process]:
+    """The processes in VEs and below, by VE, then by process id. What ends meanwhile is left out.
 
-    Raises NotFoundError for a VE that is not there.
+    Raises NotFoundError and GoneError for a VE that is among ``named`` by its name.
     """
     found = []
     for name in names:
-        with tree.open_ve(name) as ve:
+        pids: list[int] = []
+        with tree.may_go(name, named), tree.open_ve(name) as ve:
             pids = sorted(filter(None, life.processes(ve)))  # 0 is one of another pid namespace
         found += [process for pid in pids if (process := _process(name, pid))]
     return found

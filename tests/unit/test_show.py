@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,8 @@ from rctl.sample import Sample, read
 from rctl.sample.rates import DeviceRates, Rates
 from rctl.sample.sections import lines
 from rctl.sample.view import View, views
+from rctl.ve.alike import spec
+from rctl.ve.processes import listing
 
 PSI = "some avg10={} avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 WEB = {
@@ -223,4 +227,15 @@ def test_rates_of_a_ve_that_was_made_anew_in_the_interval_are_refused(
 
     monkeypatch.setattr(time, "sleep", anew)
     with pytest.raises(GoneError, match="/rctl-web1"):
-        views(tree, ["web1"], HOST.get, 1.0)
+        views(tree, ["web1"], HOST.get, 1.0, named=["web1"])
+
+
+def test_a_ve_that_goes_while_others_are_looked_at_is_left_out_unless_it_was_asked_for_by_name(tree: Tree) -> None:
+    assert [view.sample.name for view in views(tree, ["web1", "gone"], HOST.get, named=["*"])] == ["web1"]
+    assert spec(tree, ["gone"], ["*"]) == ("version = 1\n\n[ve]", [])
+    assert listing(tree, ["gone"], ["*"]) == []
+    for named in ("gone", "/rctl-gone"):
+        every: tuple[Callable[..., Any], ...] = (partial(views, host=HOST.get), spec, listing)
+        for looks in every:
+            with pytest.raises(NotFoundError):
+                looks(tree, ["gone"], named=[named])
