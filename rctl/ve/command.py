@@ -43,6 +43,7 @@ class Command:
 
     ``beside``: in a child, whose process id is ``pid`` then; else the calling process becomes it. ``detach``: the child
     lets go of the terminal. ``tell`` hears what people should know before. ``ino``: the VE's, once it is started.
+    ``hear`` is to be called in the end.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Command:
     ) -> None:
         self.program, self.words, self.beside, self.detach, self.tell = program, words, beside, detach, tell
         self.pid = self.ino = 0
-        self._mask: set[int | signal.Signals] = set()
+        self._mask: set[int | signal.Signals] | None = None
 
     def start(self, ve: Cgroup, journal: Journal, commit: Callable[[], None], notes: Sequence[str]) -> None:
         """Start it. Raises RctlError when it cannot be started; no process of it is left in the VE then."""
@@ -79,10 +80,13 @@ class Command:
 
     def wait(self) -> int:
         """The exit status of a command beside, 128 and the signal's number when one ended it."""
-        try:
-            return _wait(self.pid)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        return _wait(self.pid)
+
+    def hear(self) -> None:
+        """Let signals come again, which are held back from the start of a command beside until all else is settled."""
+        mask, self._mask = self._mask, None
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _told(self, journal: Journal) -> None:
         for note in journal.hand_over():
@@ -115,8 +119,8 @@ class Command:
                 raise UsageError(text) if int(status) == UsageError.exit_status else RctlError(text)
             started = True
         finally:
-            if self.detach or not started:
-                signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            if not started:
+                self.hear()
 
     def _child(self, ve: Cgroup, commit: Callable[[], None], report: int) -> NoReturn:
         def ready() -> None:
@@ -129,7 +133,7 @@ class Command:
             for number in STOPS:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
                     signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            self.hear()
             self._enter(ve, ready)
         except RctlError as error:
             os.write(report, f"{error.exit_status} {error}".encode("utf-8", "surrogateescape"))

@@ -12,7 +12,6 @@ from ..adjust.site import Site
 from ..adjust.wish import Options
 from ..errors import UsageError
 from ..limits import Limits
-from ..signals import undisturbed
 from . import bare, lean
 from .command import Command, find
 
@@ -60,16 +59,13 @@ def run(
     job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
     if not detach:
         site = site._replace(progress=waits(site.progress))  # its line would stand before what the command says
-    bare.apply(site, {name: limits}, options, start=job.start)
-    if detach:
-        return Ran(name, job.pid)
     try:
+        bare.apply(site, {name: limits}, options, start=job.start)
+        if detach:
+            return Ran(name, job.pid)
         status = job.wait()
+        if remove and (died := bare.end(tree, name, job.ino)):
+            site.tell(died)
+        return Ran(name, job.pid, status)
     finally:
-        died = None
-        if remove:
-            with undisturbed():
-                died = bare.end(tree, name, job.ino)
-    if died:
-        site.tell(died)
-    return Ran(name, job.pid, status)
+        job.hear()  # one that came meanwhile is told now, when the command runs, or all is over

@@ -21,7 +21,7 @@ from rctl.cli import main
 from rctl.controllers import core
 from rctl.errors import BusyError, KernelError, NotFoundError, UsageError
 from rctl.limits import decode, nest
-from rctl.ve import bare
+from rctl.ve import bare, command
 from tests.kernel.helpers import MOUNT, Ve, enabled, refused
 from tests.kernel.shell import Done, forked, load_for_all, rctl
 from tests.kernel.test_cli import fails
@@ -322,3 +322,35 @@ def test_undo_of_a_run_leaves_a_ve_with_processes_and_says_so(tree: Tree) -> Non
     done = rctl("undo")
     assert "job: stays, for it has processes or cgroups inside. See rctl rm --kill" in done.err
     assert not Ve(tree, "job").has("pids.max")  # the controller went with the limit
+
+
+@pytest.mark.parametrize("words", [["-d"], ["--rm"]])
+def test_a_signal_in_the_moment_of_the_start_undoes_nothing(tree: Tree, words: list[str]) -> None:
+    """The command runs by then, and so its limits are not put back, nor does a VE stay that is to go."""
+
+    def started() -> None:
+        real = command.became
+
+        def became(pid: int) -> bool:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return real(pid)
+
+        command.became = became  # type: ignore[assignment]
+        sys.argv = ["rctl", "run", "web1", *words, "--pids", "9", "--", "sleep", "100"]
+        main()
+
+    load_for_all()
+    done = forked(started)
+    assert "Traceback" not in done.err
+    assert done.status == 128 + signal.SIGTERM
+    if words == ["--rm"]:  # it went on to the command
+        assert tree.names() == []
+        return
+    assert done.err == "rctl: interrupted; an adjustment under way was completed. See rctl history\n"
+    ve = Ve(tree, "web1")
+    assert (ve.text("pids.max"), len(processes_of(ve))) == ("9", 1)
+
+
+def processes_of(ve: Ve) -> list[str]:
+    """The ids of the processes in a VE."""
+    return ve.text("cgroup.procs").split()
