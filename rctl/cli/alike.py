@@ -139,11 +139,11 @@ def rename(
 
     Example: rctl rename web1 web2
     """
-    from ..console.output import as_json, done, say, warn
+    from ..console.output import as_json, done, warn
     from ..console.session import session
 
     with session() as s:
         account = s.rename(name, new)
     for note in account.notes:
         warn(note)
-    say(as_json({"ve": new, "before": name})) if json else done(f"{name}: is {new} now")
+    done(as_json({"ve": new, "before": name}) if json else f"{name}: is {new} now")

@@ -40,7 +40,7 @@ def label(
     with session() as s:
         found = s.label(*names, labels=pairs, remove=remove or ())
     if json:
-        say(as_json(found))
+        (done if pairs or remove else say)(as_json(found))
     elif pairs or remove:
         for name, labels in found.items():
             done(f"{name}: {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}")

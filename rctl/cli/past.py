@@ -55,7 +55,7 @@ def undo(
             s.undo(adjustment, ve=ve, last=last, deadline=seconds(deadline), force=force, dry_run=dry_run, each=show)
         finally:
             if json and found:
-                say(as_json(found if last > 1 else found[0]))
+                (say if dry_run else done)(as_json(found if last > 1 else found[0]))
 
 
 def history(

@@ -104,7 +104,7 @@ def kill(
 
     Example: rctl kill web1 --signal HUP
     """
-    from ..console.output import as_json, done, say
+    from ..console.output import as_json, done
     from ..console.session import session
     from ..ve.processes import signal_name, signal_number
 
@@ -113,7 +113,7 @@ def kill(
         told = s.kill(*names, signal=number)
     sent = signal_name(number)
     if json:
-        say(as_json({"signal": sent, "processes": told}))
+        done(as_json({"signal": sent, "processes": told}))
         return
     for name, count in told.items():
         done(f"{name}: {sent} sent to {count} process(es)")

@@ -36,10 +36,10 @@ def apply(
     tell = say if dry_run else done
     if json:
         tell(as_json(result))
-        return
-    report(result.account, json=False)
-    for name in result.labelled:
-        tell(f"{name}: labelled")
+    else:
+        report(result.account, json=False)
+        for name in result.labelled:
+            tell(f"{name}: labelled")
     if any(outcome.status == "left alone" for outcome in result.account.outcomes):
         raise typer.Exit(1)
 

@@ -105,3 +105,32 @@ def test_a_signal_while_words_are_read_ends_with_its_own_status(
 
     monkeypatch.setattr(TyperGroup, "parse_args", lambda *_: cli._interrupt(number, None))
     assert shell.run("ls") == (128 + number, "", "rctl: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["set", "web1", "pids.max=5"],
+        ["label", "web1", "env=prod"],
+        ["rename", "web2", "web3"],
+        ["undo"],
+        ["kill", "web2"],
+        ["rm", "web2"],
+        ["apply", "site.toml"],
+        ["freeze", "web2"],
+        ["recover"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
+def test_what_is_done_counts_although_nobody_can_read_of_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, words: list[str], json: list[str]
+) -> None:
+    (shell.folder / "site.toml").write_text("version = 1\n[ve.web1.limits]\npids.max = 7\n")
+    assert shell.run("set", "web1", "pids.max=9")[0] == 0
+    full = os.open("/dev/full", os.O_WRONLY)  # done() puts another file under this number
+    with open(full, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        status, _, err = shell.run(*words, *json)
+    assert status == 0
+    assert err == "rctl: standard output: No space left on device; what was asked for is done all the same\n"
