@@ -173,8 +173,18 @@ def left(tree: Tree, record: Record) -> set[str]:
     return found
 
 
+def elsewhere(tree: Tree, record: Record) -> str:
+    """What follows the name of an adjustment whose VEs are there on another mount; empty when they were removed."""
+    for other in tree.others():
+        if left(other, record):
+            return f"is of VEs on the mount {other.mount.point}. Take it back there: RCTL_MOUNT={other.mount.point}"
+    return ""
+
+
 def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:
     """The VEs of ``first`` were removed: the error that names it, and the next one that can be taken back."""
+    if where := elsewhere(tree, first):
+        return GoneError(f"undo: the last adjustment, {named(first)}, {where}")
     skipped = [first]
     for record in before:
         if record.boot_id != boot_id or len(skipped) == _SEARCHED:

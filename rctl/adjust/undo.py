@@ -114,6 +114,8 @@ def take_back(
     _check_replaced(tree, record)
     left = choose.left(tree, record)
     if not left:
+        if where := choose.elsewhere(tree, record):
+            raise GoneError(f"{choose.named(record)} {where}")
         raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]

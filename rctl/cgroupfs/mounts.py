@@ -62,16 +62,26 @@ def find(named: str | None = None, mountinfo: str = _MOUNTINFO, stat: Stat = os.
     That it is cgroup2 is the kernel's own word, and what opens there must be of the mount's own device. Raises
     NotAvailableError when there is none, UsageError when ``named`` is none.
     """
-    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
-        mounts = cgroup_mounts(file.read())
-    unified = list({mount.point: mount for mount in mounts if mount.kind == "cgroup2"}.values())  # the topmost of each
-    shown = [mount for mount in unified if _device(mount.point, stat) == mount.device]
+    unified, shown = _unified(mountinfo, stat)
     if named:
         chosen = next((mount for mount in shown if mount.point == os.path.normpath(named)), None)
         if chosen is None:
             raise UsageError(f"RCTL_MOUNT={named}: is no cgroup2 mount. See findmnt -t cgroup2")
         return chosen
     return choose(unified, shown)
+
+
+def others(than: Mount, mountinfo: str = _MOUNTINFO, stat: Stat = os.stat) -> list[Mount]:
+    """The other cgroup2 mounts that can be looked into."""
+    return [mount for mount in _unified(mountinfo, stat)[1] if mount.point != than.point]
+
+
+def _unified(mountinfo: str, stat: Stat) -> tuple[list[Mount], list[Mount]]:
+    """The cgroup2 mounts, the topmost of each place, and those of them that nothing is mounted over."""
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
+        mounts = cgroup_mounts(file.read())
+    unified = list({mount.point: mount for mount in mounts if mount.kind == "cgroup2"}.values())
+    return unified, [mount for mount in unified if _device(mount.point, stat) == mount.device]
 
 
 def choose(unified: Sequence[Mount], shown: Sequence[Mount]) -> Mount:

@@ -52,6 +52,12 @@ class Tree:
         root = Cgroup("/", os.open(mount.point, _DIRECTORY), mounts.number(mount.device))
         return cls(root, mount=mount) if place == "/" else cls(root, place.rstrip("/"), "", mount)
 
+    def others(self) -> Iterator[Tree]:
+        """This host's other cgroup2 mounts, each open until the next."""
+        for mount in mounts.others(self.mount):
+            with suppress(OSError), Tree(Cgroup("/", os.open(mount.point, _DIRECTORY)), mount=mount) as other:
+                yield other
+
     def __enter__(self) -> Self:
         return self
 

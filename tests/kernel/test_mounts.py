@@ -85,6 +85,23 @@ def test_a_read_only_mount_is_named_as_the_cause(inside: Inside, words: str) -> 
     assert "Run as root" not in done.stderr
 
 
+def test_undo_names_the_mount_on_which_an_adjustment_was_made(box: Path, place: Path, tmp_path: Path) -> None:
+    (box / "rctl-web1").mkdir()
+    (place / "cgroup.subtree_control").write_text("+pids")
+    (part := tmp_path / "part").mkdir()
+    subprocess.run(["mount", "--bind", str(box), str(part)], check=True)
+    try:
+        there = {"RCTL_MOUNT": str(part)}
+        assert rctl("set", "web1", "pids.max=9", env=there).status == 0
+        done = rctl("undo")
+        assert done.status == 1
+        assert f"is of VEs on the mount {part}. Take it back there: RCTL_MOUNT={part}" in done.err
+        assert "removed" not in done.err
+        assert rctl("undo", env=there).status == 0
+    finally:
+        subprocess.run(["umount", str(part)], check=True)
+
+
 def test_a_failed_attach_in_a_cgroup_namespace_moves_nothing(inside: Inside, box: Path) -> None:
     """Process 2 is a kernel's, which cannot be moved, and lies outside the namespace."""
     worker = sleeper(box)
