@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Self
 
 from ..errors import OUT_OF, KernelError, RctlError, explained, interrupted
+from ..signals import undisturbed
 from .fork import hold, let_go
 from .history import append, latest
 from .lines import not_own, write_all
@@ -171,6 +172,10 @@ class Journal:
 
         Returns notes for people; what has ended does not fail any more. What the history does not take stays.
         """
+        with undisturbed():
+            return self._close(done)
+
+    def _close(self, done: bool) -> list[str]:
         if not done:
             self._let_go([self._name, self._name + _ENDED])  # by that name a child may have left it
             return []

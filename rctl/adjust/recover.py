@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, interrupted
 from . import ending, late
-from .journal import ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
+from .journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
 from .plan import Make, Remove
@@ -43,16 +43,21 @@ def recover(
     sweep(state)
     told, refused = late.add(state)
     failed: list[RctlError] = [UnwrittenError(line) for line in refused]
-    for name in reversed(left_open(state, aside=True)):
-        try:
-            told += _settled_alone(tree, boot_id, state, name, deadline, wait, progress)
-        except ForeignError as error:
-            failed.append(RollbackError(set_aside(state, name, error)))
-        except RctlError as error:
-            failed.append(error)
-    if failed:
-        raise _together(failed, told)
-    return told + [f"under way: {one}" for one in holder.under_way(state)]
+    try:
+        for name in reversed(left_open(state, aside=True)):
+            try:
+                told += _settled_alone(tree, boot_id, state, name, deadline, wait, progress)
+            except ForeignError as error:
+                failed.append(RollbackError(set_aside(state, name, error)))
+            except RctlError as error:
+                failed.append(error)
+        if not failed:
+            return told + [f"under way: {one}" for one in holder.under_way(state)]
+    except KeyboardInterrupt as stop:
+        for line in told:
+            stop.add_note(line)
+        raise
+    raise _together(failed, told)
 
 
 def _together(failed: list[RctlError], told: list[str]) -> RctlError:
@@ -145,7 +150,8 @@ def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float)
         return []
     try:
         return [_settle(tree, boot_id, journal, deadline)]
-    except BaseException:
+    except BaseException as error:
+        interrupted(error, HALF_DONE if journal.open else "is settled")
         journal.abandon()
         raise
 

@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import pytest
 
 from rctl import cli
-from rctl.adjust import choose, engine, lock
+from rctl.adjust import choose, engine, lock, recover
 from rctl.adjust.journal import new_id
 from rctl.adjust.progress import Event
 from rctl.adjust.record import Record
@@ -102,6 +103,26 @@ def test_recover_names_an_adjustment_that_is_under_way(shell: Shell) -> None:
         status, out, _ = shell.run("recover", "--json")
         assert (status, json.loads(out)) == (0, [f"under way: {what}, process {pid}"])
     assert shell.run("recover")[1].startswith("recovered ")
+
+
+def test_ctrl_c_in_recover_says_what_became_of_each_adjustment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        with under_way(shell):
+            pass
+    settle, settled = recover._settle, []
+
+    def interrupted(*args: Any) -> str:
+        if settled:
+            cli._interrupt(signal.SIGINT, None)
+        settled.append(args)
+        return settle(*args)
+
+    monkeypatch.setattr(recover, "_settle", interrupted)
+    status, _, err = shell.run("recover")
+    assert status == 130
+    assert err.startswith("rctl: interrupted; ")
+    assert err.count("recovered ") == 1
+    assert "an adjustment under way is half done: rctl recover completes it" in err
 
 
 def test_recover_says_how_one_that_is_stopped_goes_on(shell: Shell) -> None:
