@@ -54,6 +54,8 @@ def told(state: State, ino: int | None) -> str:
     with suppress(OSError, RctlError):
         for holder in under_way(state, ino):
             return f": {holder}" if holder.stopped else f": {holder}. {holder.cure}"
+        if stopped := _stopped_before(state):
+            return f". {stopped[0].upper()}{stopped[1:]}"
     return ". Wait for it to end, and try again"
 
 
@@ -62,19 +64,34 @@ def awaited(state: State, ino: int | None) -> str:
     with suppress(OSError, RctlError):
         for holder in under_way(state, ino):
             return f": {holder}"
+        if stopped := _stopped_before(state):
+            return f": {stopped}"
     return ""
+
+
+def _stopped_before(state: State) -> str:
+    """A process that is stopped before it has a journal, while it waits itself or looks at what is there, with locks.
+
+    Empty for none. Which locks it has cannot be seen.
+    """
+    pid = next((pid for pid in _who_all(state.locks) if pid != os.getpid() and _stopped(pid)), 0)
+    return f"process {pid} is stopped, and may hold it. Let it go on: kill -CONT {pid}" if pid else ""
 
 
 def _who(path: str) -> int:
     """The process that has the file open, of those that the caller may look at; 0 for none."""
+    return next(_who_all(path), 0)
+
+
+def _who_all(path: str) -> Iterator[int]:
     wanted = os.stat(path)
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
                     if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), wanted):
-                        return int(pid)
-    return 0
+                        yield int(pid)
+                        break
 
 
 def _stopped(pid: int) -> bool:

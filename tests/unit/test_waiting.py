@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from rctl import cli
-from rctl.adjust import choose, engine, lock, recover
+from rctl.adjust import choose, engine, holder, lock, recover
 from rctl.adjust.journal import new_id
 from rctl.adjust.progress import Event
 from rctl.adjust.record import Record
@@ -60,6 +60,17 @@ def test_who_waits_is_told_so_and_goes_on(shell: Shell) -> None:
     status, out, err = shell.run("set", "web1", "pids.max=5")
     assert (status, err) == (0, WAITING)
     assert "pids.max: max -> 5" in out
+
+
+def test_who_waits_for_one_that_is_stopped_without_a_journal_is_told_its_process(shell: Shell) -> None:
+    ino = shell.kernel.node("/rctl-web1").ino
+    with default_state() as state, another_process(make(state), ino=ino) as process:
+        cure = f"process {process.pid} is stopped, and may hold it. Let it go on: kill -CONT {process.pid}"
+        assert holder.told(state, ino) == ". Wait for it to end, and try again"
+        stop(process.pid)
+        assert holder.told(state, ino) == f". P{cure[1:]}"
+        assert holder.awaited(state, None) == f": {cure}"
+        process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.usefixtures("held")
