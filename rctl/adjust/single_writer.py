@@ -7,6 +7,7 @@ its values back at the next daemon-reload.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
@@ -18,7 +19,13 @@ _MARKS = ("trusted.delegate", "user.delegate")
 
 def applies() -> bool:
     """Whether systemd runs this host."""
-    return os.access(BOOTED, os.F_OK)
+    return _there(BOOTED)
+
+
+@cache
+def _there(folder: str) -> bool:
+    """What systemd made before it started anything; so it is asked for once."""
+    return os.access(folder, os.F_OK)
 
 
 def check(tree: Tree, path: str) -> None:

@@ -28,19 +28,28 @@ class Surroundings:
         self._tree = tree
         self._steps = steps
         self._cgroups = cgroups
+        self._many = len(cgroups) > MANY
         self._texts: dict[str, Texts] = {}
         self._new: dict[tuple[str, str, str], str] | None = None
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
-    @cached_property
+    @property
     def tasks(self) -> float:
         """How many processes and threads a cgroup has at most: those of the host, if that saves many reads."""
-        return self.host.tasks() if len(self._cgroups) > MANY else math.inf
+        return self._tasks if self._many else math.inf
 
-    @cached_property
+    @property
     def swap_used(self) -> float:
         """Bytes of swap that a cgroup uses at most, likewise."""
-        return self.host.swap_used() if len(self._cgroups) > MANY else math.inf
+        return self._swap_used if self._many else math.inf
+
+    @cached_property
+    def _tasks(self) -> int:
+        return self.host.tasks()
+
+    @cached_property
+    def _swap_used(self) -> int:
+        return self.host.swap_used()
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""
