@@ -75,6 +75,13 @@ def _flushed(status: int) -> int:
     return status
 
 
+def _let_go_of_lost_output(error: OSError) -> None:
+    from ..console.output import STDOUT
+
+    if error.filename == STDOUT:  # what is left in the buffer would be refused as well, and told again
+        _let_go_of_output()
+
+
 def _let_go_of_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -118,6 +125,7 @@ def _told(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return 1
     if isinstance(error, OSError):
+        _let_go_of_lost_output(error)
         _warn(unforeseen(error))
         return 1
     if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"

@@ -54,6 +54,8 @@ def say(*lines: str) -> None:
         _out(line if isinstance(line, Shown) else escaped(line))
 
 
+STDOUT = "standard output"
+"""What an OSError of it names as its file."""
 _quiet = False
 _untold = False
 """Whether an adjustment has ended of which nothing has been said yet."""
@@ -92,7 +94,11 @@ def _out(text: str) -> None:
     if not _is_utf8(sys.stdout):
         text = text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
     _clear()
-    sys.stdout.write(text + "\n")
+    try:
+        sys.stdout.write(text + "\n")
+    except OSError as error:
+        error.filename = STDOUT
+        raise
 
 
 def _is_utf8(stream: TextIO) -> bool:
@@ -145,8 +151,12 @@ def page(pieces: Iterable[bytes]) -> None:
     if sys.stdout.isatty():
         say(*b"".join(pieces).decode("utf-8", "surrogateescape").rstrip("\n").split("\n"))
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.writelines(pieces)
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)
+    except OSError as error:
+        error.filename = STDOUT
+        raise
 
 
 def columns(

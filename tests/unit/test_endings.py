@@ -65,6 +65,12 @@ def test_streams_that_take_nothing_end_in_no_traceback(tmp_path: Path, words: li
         assert "Traceback" not in err
 
 
+def test_more_than_a_buffer_full_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        status, _, err = ended(["schema"], tmp_path, stdout=full)
+    assert (status, err) == (1, "rctl: standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_that_come_while_all_is_put_back_change_nothing(shell: Shell, number: signal.Signals) -> None:
     before, came = shell.kernel.limits(), 0
