@@ -14,13 +14,19 @@ from contextlib import contextmanager, suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, cpu, io
 from ..errors import BusyError, GoneError, NotAvailableError, RctlError
-from ..formats import File, nested_keyed
+from ..formats import File
 from ..units import Weight
 from .life import family, processes, remove
 from .plan import Remove
 
 _CPU: tuple[File, ...] = (cpu.IDLE, cpu.WEIGHT, cpu.MAX)
-_LIFTED = {cpu.IDLE: "0", cpu.WEIGHT: str(Weight.high), cpu.MAX: cpu.MAX.default, io.MAX: io.MAX.default}
+_LIFTED = {
+    cpu.IDLE: "0",
+    cpu.WEIGHT: str(Weight.high),
+    cpu.MAX: cpu.MAX.default,
+    io.MAX: io.MAX.default,
+    io.WEIGHT: str(Weight.high),
+}
 """What holds a process's end, and what does not. ``cpu.idle`` comes first, for an idle VE has no weight to be set."""
 _SOON = 0.05
 """Most processes end in so many seconds, whatever their limits."""
@@ -107,7 +113,8 @@ def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
     text = cgroup.read_if_there(file.name)
     if text is None:
         return []
-    return [(key, file.entry(text, key)) for key in (nested_keyed(text) if file is io.MAX else ("",))]
+    keys = [line.split()[0] for line in text.splitlines()] if file in (io.MAX, io.WEIGHT) else [""]
+    return [(key, file.entry(text, key)) for key in keys]
 
 
 def _why_not_dead(ve: Cgroup) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.helpers import Ve
+from rctl.cgroupfs import devices
+from tests.kernel.helpers import MOUNT, Ve
 from tests.kernel.shell import rctl
 from tests.kernel.test_bare import home
 from tests.kernel.test_cli import fails
-from tests.kernel.workload import MIB, burner, disk_user, filler, leaderless, sleeper, until
+from tests.kernel.workload import MIB, burner, disk_user, filler, leaderless, sleeper, until, window
 
 
 def test_run_and_attach_refuse_a_frozen_ve_unless_they_may_thaw_it(ve: Ve, other: Ve) -> None:
@@ -71,6 +72,30 @@ def test_rm_kill_lifts_the_weight_that_leaves_no_cpu_beside_busy_others(ve: Ve, 
         burner(other.dir)
     done = rctl("rm", "--kill", "web1", "--deadline", "5s")
     assert (done.status, done.out, done.err) == (0, f"web1: removed, {len(workers)} process(es) killed\n", "")
+
+
+@pytest.mark.usefixtures("as_root")
+def test_rm_kill_lifts_the_weight_that_leaves_no_disk_beside_busy_others(ve: Ve, other: Ve, rawdisk: Path) -> None:
+    """iocost on a disk of forty operations a second; the VE's share is one of 10,001."""
+    ve.set({"io.weight": 1})
+    other.set({"io.weight": 10000})
+    device = devices.resolve(rawdisk.name)
+    model = " ".join(f"{key}=40" for key in ("rseqiops", "rrandiops", "wseqiops", "wrandiops"))
+    (MOUNT / "io.cost.model").write_text(f"{device} ctrl=user model=linear rbps=400000 wbps=400000 {model}")
+    qos = "ctrl=user rpct=0 rlat=0 wpct=0 wlat=0 min=100.00 max=100.00"
+    (MOUNT / "io.cost.qos").write_text(f"{device} enable=1 {qos}")
+    try:
+        for _ in range(4):
+            disk_user(other.dir, rawdisk, 64 << 10, write=False)
+        worker = disk_user(ve.dir, rawdisk, 64 << 10, write=False)
+        until(lambda: "rios=" in other.text("io.stat"), "the first use of the disk")
+        window(3)  # the weights take effect some periods later
+        until(lambda: state(worker.pid) == "D", "the read waits for the disk")
+        done = rctl("rm", "--kill", "web1", "--deadline", "8s")
+    finally:
+        (MOUNT / "io.cost.qos").write_text(f"{device} enable=0")
+        (MOUNT / "io.cost.model").write_text(f"{device} ctrl=auto")
+    assert (done.status, done.out, done.err) == (0, "web1: removed, 1 process(es) killed\n", "")
 
 
 def test_rm_kill_names_the_cap_above_that_slows_the_end(ve: Ve) -> None:
