@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from . import felt, lifecycle
-from .result import Figure, Result, Verdict
-from .text import shown
+from .figures.result import Figure, Result, Verdict
+from .figures.text import shown
+from .parts import felt, lifecycle
 
 GROUP = "claims of 2006"
 _APPS = "applications"
@@ -96,7 +96,7 @@ def _not(claim: str, why: str) -> Figure:
 
 
 def _judged(figure: Figure, budget: float) -> Verdict:
-    from .stats import judge
+    from .figures.stats import judge
 
     assert figure.value is not None
     if figure.verdict == "cannot tell" and figure.budget == budget:

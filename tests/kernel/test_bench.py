@@ -12,11 +12,11 @@ import typer
 
 from rctl.adjust.life import processes
 from rctl.adjust.state import State
-from rctl.bench import adjust, density, everything, felt, lifecycle, peers
-from rctl.bench.everything import Setting
-from rctl.bench.guard import guarded
-from rctl.bench.place import controllers_as_before, own_name
-from rctl.bench.result import Figure
+from rctl.bench.figures.result import Figure
+from rctl.bench.parts import adjust, benchmarks, density, felt, lifecycle, peers
+from rctl.bench.parts.benchmarks import Setting
+from rctl.bench.stage.guard import guarded
+from rctl.bench.stage.place import controllers_as_before, own_name
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
@@ -121,7 +121,9 @@ def without_controllers(place: Path) -> None:
 def test_controllers_that_a_benchmark_enabled_are_not_left_to_everybody(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rctl.bench.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py"))
+    monkeypatch.setattr(
+        "rctl.bench.parts.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py")
+    )
     without_controllers(place)
     done = rctl("bench", "overhead", "--only", "system call", "--time", "0s", "--clock", "wall")
     assert done.status == 0, done.err
@@ -224,7 +226,9 @@ def test_an_interrupted_benchmark_leaves_no_ve(tree: Tree, words: tuple[str, ...
 def test_even_a_benchmark_that_is_killed_leaves_no_ve(
     tree: Tree, place: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rctl.bench.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py"))
+    monkeypatch.setattr(
+        "rctl.bench.parts.overhead.built", lambda folder: ((*PYTHON, str(PROGRAMS / "work.py")), "work.py")
+    )
     without_controllers(place)
 
     def command() -> None:
@@ -282,10 +286,10 @@ def test_an_interrupted_worker_goes_with_its_ve(
 
         @app.command()
         def measure() -> None:
-            (everything.adjusted if part is felt else everything.lived)(place, quiet)
+            (benchmarks.adjusted if part is felt else benchmarks.lived)(place, quiet)
 
         monkeypatch.setattr(cli, "root", lambda: typer.main.get_command(app))
-        monkeypatch.setattr("rctl.bench.adjust.measure", lambda *_, **__: [])
+        monkeypatch.setattr("rctl.bench.parts.adjust.measure", lambda *_, **__: [])
         sys.argv = ["rctl", "--"]
         main()
 

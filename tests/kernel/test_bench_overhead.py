@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench import explain, overhead, place
-from rctl.bench.overhead import Options, Run
-from rctl.bench.place import Place, WorkError
+from rctl.bench.parts import explain, overhead
+from rctl.bench.parts.overhead import Options, Run
+from rctl.bench.stage import place
+from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.workloads import chosen
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.cgroupfs.files import this_host

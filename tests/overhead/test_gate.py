@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.bench import overhead
-from rctl.bench.result import Figure, Result
+from rctl.bench.figures.result import Figure, Result
+from rctl.bench.parts import overhead
 from rctl.bench.workloads import ALL
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree

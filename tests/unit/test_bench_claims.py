@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rctl.bench import felt, lifecycle
 from rctl.bench.claims import claims
-from rctl.bench.result import Figure, Result
+from rctl.bench.figures.result import Figure, Result
+from rctl.bench.parts import felt, lifecycle
 
 
 def of(bench: str, *figures: Figure) -> Result:

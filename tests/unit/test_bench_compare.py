@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rctl.bench.compare import Comparison, compare
-from rctl.bench.result import Figure, Result, load, verdict_of
+from rctl.bench.figures.compare import Comparison, compare
+from rctl.bench.figures.result import Figure, Result, load, verdict_of
 from rctl.errors import UsageError
 
 MACHINE = {"kernel": "6.1.0", "CPU": "one", "load": "0.1"}

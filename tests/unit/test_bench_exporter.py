@@ -2,8 +2,8 @@
 
 import pytest
 
-from rctl.bench.exporter_figures import BUSY, PROMISED, Cost, Count, Round, figures, series
-from rctl.bench.result import Figure
+from rctl.bench.figures.result import Figure
+from rctl.bench.scraping.figures import BUSY, PROMISED, Cost, Count, Round, figures, series
 
 MS = 1_000_000
 

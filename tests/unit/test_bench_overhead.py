@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench import clock, overhead, stats
-from rctl.bench.overhead import Options, Run
-from rctl.bench.place import Place, WorkError
-from rctl.bench.result import Figure
+from rctl.bench.figures import stats
+from rctl.bench.figures.result import Figure
+from rctl.bench.parts import overhead
+from rctl.bench.parts.overhead import Options, Run
+from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.verbs.overhead import _share
-from rctl.bench.workloads import ALL, Kit, Workload, chosen
+from rctl.bench.workloads import ALL, Kit, Workload, chosen, clock
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.bench.workloads.served import Served
 from rctl.cgroupfs.cgroup import Cgroup

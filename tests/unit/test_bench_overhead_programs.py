@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench.place import WorkError
+from rctl.bench.stage.place import WorkError
 from rctl.bench.workloads import ALL, applications, generators
 from rctl.bench.workloads.base import PROGRAMS, Builtin, built, found, nanoseconds, rated
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench import density, machine, place
-from rctl.bench.adjust import Case
-from rctl.bench.place import Place, WorkError
+from rctl.bench.parts import density
+from rctl.bench.parts.adjust import Case
+from rctl.bench.stage import machine, place
+from rctl.bench.stage.place import Place, WorkError
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from rctl.bench import explain
-from rctl.bench.reasons import CHOICES, PARTS, ask, explained, saved
-from rctl.bench.result import Figure, Result, Verdict
+from rctl.bench.figures.result import Figure, Result, Verdict
+from rctl.bench.parts import explain
+from rctl.bench.parts.reasons import CHOICES, PARTS, ask, explained, saved
 
 COSTS = {
     "no controllers, lean": 0.0, "no controllers": 9.0, "cpu alone": 21.0, "io alone": 9.5, "memory alone": 9.5,

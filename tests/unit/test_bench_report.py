@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from rctl.bench import report
+from rctl.bench.figures.result import Figure, Result, Series, load
 from rctl.bench.report import plots
-from rctl.bench.result import Figure, Result, Series, load
 from rctl.bench.verbs.everything import report as make_report
 from rctl.errors import UsageError
 

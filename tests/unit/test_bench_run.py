@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from rctl.adjust.state import State
-from rctl.bench import everything, machine
-from rctl.bench.everything import Bar, Part, Partial, Setting
-from rctl.bench.result import Figure, Result
-from rctl.bench.text import budget, interval, left, shown
+from rctl.bench import everything
+from rctl.bench.everything import Bar
+from rctl.bench.figures.result import Figure, Result
+from rctl.bench.figures.text import budget, interval, left, shown
+from rctl.bench.parts.benchmarks import Part, Partial, Setting
+from rctl.bench.stage import machine
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError, UsageError

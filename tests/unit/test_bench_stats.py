@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rctl.bench.stats import (
+from rctl.bench.figures.stats import (
     Interval,
     fewest,
     geometric_mean,

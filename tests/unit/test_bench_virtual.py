@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rctl.bench import initramfs, virtual
-from rctl.bench.place import WorkError
-from rctl.bench.virtual import script, station
+from rctl.bench.parts import initramfs, virtual
+from rctl.bench.parts.virtual import script, station
+from rctl.bench.stage.place import WorkError
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host

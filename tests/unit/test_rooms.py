@@ -47,11 +47,11 @@ class Row(NamedTuple):
     late: frozenset[str]
 
 
-def table(text: str) -> dict[str, Row]:
-    """The rooms' rows of a page in Markdown."""
+def table(text: str, first: str = "room") -> dict[str, Row]:
+    """The rooms' rows of a page in Markdown. ``first``: the head of the table's first column."""
     rows: dict[str, Row] = {}
     lines = iter(text.splitlines())
-    head = next(line for line in lines if line.startswith("| room |") and "| may import |" in line)
+    head = next(line for line in lines if line.startswith(f"| {first} |") and "| may import |" in line)
     column = [cell.strip() for cell in head.split("|")].index("may import")
     next(lines)
     for line in lines:
@@ -69,6 +69,8 @@ def table(text: str) -> dict[str, Row]:
 
 
 ROWS = table((TOP / "ARCHITECTURE.md").read_text())
+BENCH = table((TOP / "ARCHITECTURE.md").read_text(), "room of `bench`")
+"""The rooms within the benchmarks."""
 
 
 def imports(path: Path) -> Iterator[Import]:
@@ -147,13 +149,31 @@ def test_nothing_imports_the_command_line_but_what_starts_it() -> None:
     assert {one.place.split(":")[0] for one in outside} == starting
 
 
-def test_the_rooms_make_no_circle() -> None:
-    needs = {room: {one.inner for one in ALL if one.room == room} & set(ROOMS) - {room} for room in ROOMS}
+def in_order(needs: dict[str, set[str]]) -> None:
+    """Fails unless there is an order in which each room needs none that comes after it."""
     while needs:
         ready = [room for room, others in needs.items() if not others & set(needs)]
         assert ready, f"these need one another: {needs}"
         for room in ready:
             del needs[room]
+
+
+def test_the_rooms_make_no_circle() -> None:
+    in_order({room: {one.inner for one in ALL if one.room == room} & set(ROOMS) - {room} for room in ROOMS})
+
+
+def test_the_benchmarks_keep_to_their_own_table_of_rooms() -> None:
+    inside = [
+        (Path(one.place.split(":")[0]).relative_to("rctl/bench").with_suffix("").parts[0], target)
+        for one in ALL
+        if one.room == "bench"
+        for target in re.findall(r"^rctl\.bench\.(\w+)", one.module)
+    ]
+    needs = {room: {target for here, target in inside if here == room} - {room} for room in BENCH}
+    files = (path.relative_to(PACKAGE / "bench").with_suffix("").parts[0] for path in (PACKAGE / "bench").rglob("*.py"))
+    assert set(files) - ENTRANCES == set(BENCH)
+    assert {room: others - BENCH[room].allowed for room, others in needs.items()} == {room: set() for room in BENCH}
+    in_order(needs)
 
 
 @pytest.mark.parametrize("room", ["controllers", "formats", "limits", "units", "host", "errors"])
@@ -181,7 +201,7 @@ def test_only_the_kernel_room_opens_files_relative_to_a_cgroup() -> None:
     places = [
         f"{file.relative_to(TOP)}:{node.lineno}"
         for file in FILES
-        if file.parent.name not in ("cgroupfs", "bench")  # bench has bare loops of its own to compare with
+        if not {"cgroupfs", "bench"} & set(file.relative_to(TOP).parts)  # bench has bare loops to compare with
         if file.relative_to(TOP).as_posix() not in STATE  # they hold rctl's own folders open
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.open", "os.mkdir", "os.rmdir")

@@ -5,8 +5,8 @@ from shutil import which
 
 import pytest
 
-from rctl.bench import virtual
-from rctl.bench.virtual import Hardware, guest
+from rctl.bench.parts import virtual
+from rctl.bench.parts.virtual import Hardware, guest
 from tests.lab.base import search_path
 from tests.lab.kernel import choose, prepare
 

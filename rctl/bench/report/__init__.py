@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import UsageError, not_installed
-from ..result import Result
+from ..figures.result import Result
 
 
 def write(path: str, results: Sequence[Result]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..result import MUST_AGREE, Figure, Result, Verdict, common, facts_of, on_map, verdict_of
-from ..text import budget, interval, left, shown
+from ..figures.result import MUST_AGREE, Figure, Result, Verdict, common, facts_of, on_map, verdict_of
+from ..figures.text import budget, interval, left, shown
 from .plots import COLOURS, Plot, place
 
 _TITLES = {

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..result import Figure, Result, Series, Unit, Verdict
-from ..text import shown
+from ..figures.result import Figure, Result, Series, Unit, Verdict
+from ..figures.text import shown
 
 COLOURS: dict[Verdict, str] = {
     "pass": "#1a7f5a", "fail": "#c0392b", "cannot tell": "#c98a12", "not measured": "#8a94a6", "": "#3867b7",

@@ -10,7 +10,7 @@ from ...console.flags import Json
 from .parts import PLACE, Check, Folder, setting
 
 if TYPE_CHECKING:
-    from ..result import Result
+    from ..figures.result import Result
 
 ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write an HTML report with plots")]
 
@@ -30,10 +30,10 @@ def everything(
     When interrupted, it writes what it has measured by then and leaves no VE behind.
     """
     from ...console.output import tell, warn
-    from .. import everything as benchmarks
+    from .. import everything as run_of_all
     from .show import checked, show
 
-    chosen = benchmarks.chosen(only or [], quick=quick)
+    chosen = run_of_all.chosen(only or [], quick=quick)
     if report:
         from ..report import check as checked_file
 
@@ -41,7 +41,7 @@ def everything(
     if json not in (None, "-"):
         _write(json, [])
     with setting(folder, quick=quick) as place:
-        run = benchmarks.run(place, chosen, tell, warn)
+        run = run_of_all.run(place, chosen, tell, warn)
     if run.results:
         _keep(run.results, report, json)
         show(run.results, json=json == "-", one=False)
@@ -64,16 +64,16 @@ def report(
 
     from ...console.output import say, warn
     from ...errors import UsageError
-    from .. import everything as benchmarks
+    from .. import everything as run_of_all
+    from ..figures.result import load
     from ..report import write
-    from ..result import load
     from .show import show
 
     found = [result for file in files for result in load(file)]
     if os.path.exists(output) and any(os.path.samefile(output, file) for file in files):
         raise UsageError(f"--output {output}: is one of the results, which would be lost. Give another file")
-    results = benchmarks.with_claims(found)
-    for name in benchmarks.superseded(found):
+    results = run_of_all.with_claims(found)
+    for name in run_of_all.superseded(found):
         warn(f"{name}: of several runs the last counts")
     write(output, results)
     show([result for result in results if result.bench == "claims"], json=False)
@@ -90,8 +90,8 @@ def compare(
 
     Each figure is better, worse, the same, or cannot be told.
     """
-    from ..compare import compare as compared
-    from ..result import load
+    from ..figures.compare import compare as compared
+    from ..figures.result import load
     from .show import show_comparison
 
     found = compared(load(first), load(second))

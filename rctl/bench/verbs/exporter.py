@@ -13,8 +13,8 @@ from ...errors import UsageError
 from .parts import PLACE, Check, _one
 
 if TYPE_CHECKING:
-    from ..everything import Setting
-    from ..result import Result
+    from ..figures.result import Result
+    from ..parts.benchmarks import Setting
 
 _MOST = 20000
 
@@ -36,7 +36,7 @@ def exporter(
 
     The loop only reads the same files. A plain collector and other exporters are measured, too.
     """
-    from .. import everything
+    from ..parts import benchmarks
 
     if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", ves):
         raise UsageError(f"--ves {ves!r}: not numbers. Write them with commas: 1,100,1000")
@@ -47,6 +47,6 @@ def exporter(
         raise UsageError(f"--profile {profile!r}: not a profile. Give core or full")
 
     def run(place: Setting, tell: Callable[[str], None]) -> Result:
-        return everything.exported(place, tell, counts=counts, profile=profile, rounds=rounds, below=below)
+        return benchmarks.exported(place, tell, counts=counts, profile=profile, rounds=rounds, below=below)
 
     _one(run, PLACE, json, check)

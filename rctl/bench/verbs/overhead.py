@@ -10,8 +10,8 @@ from ...console.flags import Json, command_line
 from ...errors import UsageError
 
 if TYPE_CHECKING:
-    from ..overhead import Run
-    from ..result import Figure, Result
+    from ..figures.result import Figure, Result
+    from ..parts.overhead import Run
     from ..workloads import Workload
 
 Only = Annotated[
@@ -50,8 +50,8 @@ def overhead(
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
     from ...console.output import tell
-    from ..guard import guarded
-    from ..overhead import Options, measure, series
+    from ..parts.overhead import Options, measure, series
+    from ..stage.guard import guarded
     from ..workloads import chosen
 
     works = chosen(only or [])
@@ -83,9 +83,9 @@ def explain(
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
     from ...console.output import as_json, say, tell, warn
-    from ..explain import WORKS, measure
-    from ..guard import guarded
-    from ..overhead import Options
+    from ..parts.explain import WORKS, measure
+    from ..parts.overhead import Options
+    from ..stage.guard import guarded
     from ..workloads import ALL, chosen
 
     works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
@@ -105,7 +105,7 @@ def explain(
 def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
     """A row for each state, a column for each workload; then what the engine's choices save."""
     from ...console.output import columns, say
-    from ..reasons import SAVED
+    from ..parts.reasons import SAVED
 
     cells = {figure.name: figure for figure in run.figures if figure.group != SAVED}
     states = dict.fromkeys(name.removeprefix(f"{figure.group}: ") for name, figure in cells.items())

@@ -12,8 +12,8 @@ from ...console.flags import Json, command_line
 
 if TYPE_CHECKING:
     from ...adjust.state import State
-    from ..everything import Setting
-    from ..result import Result
+    from ..figures.result import Result
+    from ..parts.benchmarks import Setting
 
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
 Folder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
@@ -41,9 +41,9 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
     from ...errors import UsageError
-    from ..everything import Setting
-    from ..guard import guarded
-    from ..place import controllers_as_before
+    from ..parts.benchmarks import Setting
+    from ..stage.guard import guarded
+    from ..stage.place import controllers_as_before
 
     if not os.path.isdir(folder):
         raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
@@ -74,7 +74,7 @@ def adjust(
     Both touch the same files. Measures also how long it takes until a change is felt.
     """
     from ...errors import UsageError
-    from .. import everything
+    from ..parts import benchmarks
 
     if rounds in (1, 2):
         raise UsageError(f"--rounds {rounds}: too few to tell anything. Give 3 or more, or 0 to leave the engine out")
@@ -82,7 +82,7 @@ def adjust(
         raise UsageError("--rounds 0 --felt 0: nothing is left to measure. Give one of them")
 
     def run(place: Setting, tell: Callable[[str], None]) -> Result:
-        return everything.adjusted(place, tell, rounds=rounds, ves=ves, moments=felt)
+        return benchmarks.adjusted(place, tell, rounds=rounds, ves=ves, moments=felt)
 
     _one(run, folder, json, check)
 
@@ -96,9 +96,9 @@ def density(
 
     Measures the kernel's memory for each VE, empty and with a sleeping process.
     """
-    from .. import everything
+    from ..parts import benchmarks
 
-    _one(lambda place, tell: everything.dense(place, tell, ves=ves), PLACE, json, check)
+    _one(lambda place, tell: benchmarks.dense(place, tell, ves=ves), PLACE, json, check)
 
 
 def life(
@@ -110,9 +110,9 @@ def life(
 
     By bare system calls, by rctl within one process, and as commands.
     """
-    from .. import everything
+    from ..parts import benchmarks
 
-    _one(lambda place, tell: everything.lived(place, tell, rounds=rounds), PLACE, json, check)
+    _one(lambda place, tell: benchmarks.lived(place, tell, rounds=rounds), PLACE, json, check)
 
 
 def virtual(
@@ -126,15 +126,15 @@ def virtual(
 
     The work is on CPU and disk. The virtual machine is QEMU's with KVM, where that works.
     """
-    from .. import everything
+    from ..parts import benchmarks
 
-    _one(lambda place, tell: everything.virtually(place, tell, rounds=rounds), folder, json, check=False)
+    _one(lambda place, tell: benchmarks.virtually(place, tell, rounds=rounds), folder, json, check=False)
 
 
 def _one(run: Callable[[Setting, Callable[[str], None]], Result], folder: str, json: bool, check: bool) -> None:
     from ...console.output import tell
     from ...errors import RctlError
-    from ..place import WorkError
+    from ..stage.place import WorkError
     from .show import checked, show
 
     with setting(folder) as place:

@@ -10,8 +10,8 @@ import typer
 from ...console.output import as_json, columns, say, tell, warn
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
-    from ..result import Figure, Result
+    from ..figures.compare import Comparison
+    from ..figures.result import Figure, Result
 
 _HEAD = ("MEASURED", "INTERVAL", "BUDGET", "VERDICT")
 
@@ -32,7 +32,7 @@ def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
 
 
 def _groups(result: Result) -> None:
-    from ..result import on_map
+    from ..figures.result import on_map
 
     mapped = on_map(result)
     groups = [group for group in dict.fromkeys(f.group for f in result.figures) if group not in mapped]
@@ -51,13 +51,13 @@ def _groups(result: Result) -> None:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    from ..text import budget, interval, shown
+    from ..figures.text import budget, interval, shown
 
     return (figure.name, shown(figure.value, figure.unit), interval(figure), budget(figure), figure.verdict)
 
 
 def _words(results: Sequence[Result]) -> str:
-    from ..result import verdict_of
+    from ..figures.result import verdict_of
 
     missing = sum(figure.verdict == "not measured" for result in results for figure in result.figures)
     found = verdict_of(results) or "none: nothing here has a budget"
@@ -66,7 +66,7 @@ def _words(results: Sequence[Result]) -> str:
 
 def checked(results: Sequence[Result], check: bool) -> None:
     """Exit with 1 when a check was asked for and a figure is over its budget, nobody can tell, or none was judged."""
-    from ..result import verdict_of
+    from ..figures.result import verdict_of
 
     if check and verdict_of(results) != "pass":
         raise typer.Exit(1)
@@ -74,7 +74,7 @@ def checked(results: Sequence[Result], check: bool) -> None:
 
 def show_comparison(found: Comparison, *, json: bool) -> None:
     """Both runs beside each other; what should not be compared is said first."""
-    from ..text import shown
+    from ..figures.text import shown
 
     if json:
         say(as_json(found))

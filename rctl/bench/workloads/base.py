@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from shutil import which
 
-from ..place import Place, WorkError
+from ..stage.place import Place, WorkError
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 PYTHON = (sys.executable, "-I", "-S")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from ..place import Place, WorkError
+from ..stage.place import Place, WorkError
 from .base import Kit, Workload, nanoseconds, rated
 
 READY, END = 60.0, 20.0

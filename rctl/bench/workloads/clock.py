@@ -7,9 +7,9 @@ one instruction alone.
 
 from __future__ import annotations
 
-from ..errors import UsageError
-from .place import WorkError
-from .workloads.base import Kit
+from ...errors import UsageError
+from ..stage.place import WorkError
+from .base import Kit
 
 CLOCKS = ("auto", "instructions", "wall")
 _COUNT, _TIMES, _SAME = 200_000, 3, 0.02

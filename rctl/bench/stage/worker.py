@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from ..cgroupfs.cgroup import Cgroup
-from ..signals import STOPS, undisturbed
-from ..ve import bare
+from ...cgroupfs.cgroup import Cgroup
+from ...signals import STOPS, undisturbed
+from ...ve import bare
 from .place import WorkError
 
 Work = Callable[[], Iterator[int]]

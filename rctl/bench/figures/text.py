@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..units import human_size
+from ...units import human_size
 from .result import Figure, Unit
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))

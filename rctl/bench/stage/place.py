@@ -11,19 +11,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..adjust.engine import Options, adjust
-from ..adjust.lock import Locks
-from ..adjust.state import State, default_state, make
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.devices import resolve
-from ..cgroupfs.tree import Tree, enabled
-from ..controllers import core
-from ..errors import RctlError, UsageError
-from ..formats import Write
-from ..host import Host
-from ..limits import decode, nest
-from ..signals import undisturbed
-from ..ve import bare, lean
+from ...adjust.engine import Options, adjust
+from ...adjust.lock import Locks
+from ...adjust.state import State, default_state, make
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.devices import resolve
+from ...cgroupfs.tree import Tree, enabled
+from ...controllers import core
+from ...errors import RctlError, UsageError
+from ...formats import Write
+from ...host import Host
+from ...limits import decode, nest
+from ...signals import undisturbed
+from ...ve import bare, lean
 
 PATIENCE = 600.0
 """Seconds after which a program that has not ended counts as hung."""

@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from ..adjust.engine import Options, adjust
-from ..adjust.state import State
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree
-from ..errors import UsageError
-from ..host import Host
-from ..limits import Limits, decode, nest
-from ..ve import bare
-from .place import WorkError, own_name, removed
-from .result import Figure, Series
+from ...adjust.engine import Options, adjust
+from ...adjust.state import State
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...errors import UsageError
+from ...host import Host
+from ...limits import Limits, decode, nest
+from ...ve import bare
+from ..figures.result import Figure, Series
+from ..stage.place import WorkError, own_name, removed
 
 GIB = 1 << 30
 CLAIMED = 100

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from .place import WorkError
+from ..stage.place import WorkError
 
 _APPLETS = ("sh", "mount", "insmod", "sleep", "dd")
 

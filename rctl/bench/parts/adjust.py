@@ -16,17 +16,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ..adjust.engine import Options, Wish, transact
-from ..adjust.state import State
-from ..cgroupfs.tree import Tree
-from ..formats import Write
-from ..host import Host
-from ..limits import decode, nest, writes
-from ..ve import bare
+from ...adjust.engine import Options, Wish, transact
+from ...adjust.state import State
+from ...cgroupfs.tree import Tree
+from ...formats import Write
+from ...host import Host
+from ...limits import decode, nest, writes
+from ...ve import bare
+from ..figures.result import Figure
+from ..figures.stats import ratio_interval, verdict
+from ..stage.place import removed, text_of
 from . import peers
-from .place import removed, text_of
-from .result import Figure
-from .stats import ratio_interval, verdict
 
 TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,

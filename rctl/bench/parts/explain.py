@@ -12,22 +12,22 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from ..adjust.lock import Locks
-from ..adjust.state import default_state, make
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
-from ..controllers.pressure import SWITCH
-from ..errors import BusyError, RctlError
-from ..host import Host
-from ..limits import decode, nest, writes
-from ..signals import undisturbed
-from . import place
+from ...adjust.lock import Locks
+from ...adjust.state import default_state, make
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree, enabled
+from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
+from ...controllers.pressure import SWITCH
+from ...errors import BusyError, RctlError
+from ...host import Host
+from ...limits import decode, nest, writes
+from ...signals import undisturbed
+from ..figures.result import Series
+from ..stage import place
+from ..stage.place import Place
+from ..workloads import Kit, Workload
 from .overhead import Options, Run, Tell, bare_side, counting, figure
-from .place import Place
 from .reasons import saved
-from .result import Series
-from .workloads import Kit, Workload
 
 ALL = ("cpu", "cpuset", "io", "memory", "pids")
 USUAL = ("cpu", "io", "memory", "pids")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .result import MUST_AGREE, REPEATS, Figure, Result
+from ..figures.result import MUST_AGREE, REPEATS, Figure, Result
 
 BARE = ""
 """The name of the state to which all others are compared."""

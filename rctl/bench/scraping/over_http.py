@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..cgroupfs.cgroup import Cgroup
-from ..controllers.core import PROCS
+from ...cgroupfs.cgroup import Cgroup
+from ...controllers.core import PROCS
 from .cost import Cost
 
 _PATIENCE = 60.0

@@ -18,15 +18,17 @@ from typing import Any
 
 import msgspec
 
-from ..cgroupfs.tree import Tree
-from ..errors import UsageError
-from ..host import Host
-from . import clock, place, reasons, stats
-from .machine import Begin, begin, facts
-from .place import Place, WorkError
-from .result import Figure, Result, Series, Verdict
-from .text import shown
-from .workloads import ALL, Kit, Workload, built
+from ...cgroupfs.tree import Tree
+from ...errors import UsageError
+from ...host import Host
+from ..figures import stats
+from ..figures.result import Figure, Result, Series, Verdict
+from ..figures.text import shown
+from ..stage import place
+from ..stage.machine import Begin, begin, facts
+from ..stage.place import Place, WorkError
+from ..workloads import ALL, Kit, Workload, built, clock
+from . import reasons
 
 Tell = Callable[[str], None]
 Pair = tuple[float, float]

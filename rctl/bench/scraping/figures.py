@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..figures.result import Figure, Series, Unit
+from ..figures.stats import judge, ratio_interval, verdict
 from .cost import Cost
 from .peer_exporters import Served
-from .result import Figure, Series, Unit
-from .stats import judge, ratio_interval, verdict
 
 PROMISED = 1000
 TIMES_BARE, TIMES_SERVED, TIMES_CHEAPER, FLAT = 1.7, 2.2, 10.0, 1.25

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from ..cgroupfs.cgroup import Cgroup
+from ...cgroupfs.cgroup import Cgroup
+from ..figures.result import Figure
+from ..workloads.base import found
 from .over_http import Exporter
-from .result import Figure
-from .workloads.base import found
 
 _SCRAPES = 8
 

@@ -17,14 +17,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..cgroupfs.tree import Tree
-from ..host import Host
-from ..ve import bare
-from . import initramfs, place
-from .place import WorkError
-from .result import Figure
-from .stats import ratio_interval
-from .worker import now
+from ...cgroupfs.tree import Tree
+from ...host import Host
+from ...ve import bare
+from ..figures.result import Figure
+from ..figures.stats import ratio_interval
+from ..stage import place
+from ..stage.place import WorkError
+from ..stage.worker import now
+from . import initramfs
 
 GROUP = "hardware virtualization"
 BOOT = 60.0

@@ -7,11 +7,11 @@ import mmap
 import os
 from collections.abc import Iterator
 
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.devices import resolve
-from ..errors import UsageError
-from ..formats import flat_keyed
-from .worker import Work, now
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.devices import resolve
+from ...errors import UsageError
+from ...formats import flat_keyed
+from ..stage.worker import Work, now
 
 _BLOCK = 4096
 _FILL = 8 << 20

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import SUBTREE_CONTROL
-from ..errors import RctlError
-from ..signals import undisturbed
+from ...cgroupfs.tree import Tree, enabled
+from ...controllers.core import SUBTREE_CONTROL
+from ...errors import RctlError
+from ...signals import undisturbed
 from .place import controllers_back, own_name, removed
 
 _STILL, _PAUSE = 5.0, 0.2

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from ..units import human_size
-from ..version import __version__
-from .result import Figure, Result, Series
+from ...units import human_size
+from ...version import __version__
+from ..figures.result import Figure, Result, Series
 
 Clock = Literal["instructions", "wall"]
 Reader = Callable[[str], str]

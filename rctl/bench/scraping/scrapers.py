@@ -1,7 +1,7 @@
 """Programs that scrape the same VEs, each a process of its own that does one scrape for each line it is sent.
 
 A line comes back for each: CPU time and elapsed time in nanoseconds, bytes, resident memory in bytes, and where the
-program tells them, nanoseconds that rendering took and samples. ``python -m rctl.bench.scrapers WHAT ...``.
+program tells them, nanoseconds that rendering took and samples. ``python -m rctl.bench.scraping.scrapers WHAT ...``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Tell = Callable[[Any], Sequence[int]]
 
 def main(words: Sequence[str]) -> int:
     """Serve lines until standard input ends."""
-    from ..cgroupfs.files import allow_open_files
+    from ...cgroupfs.files import allow_open_files
 
     allow_open_files(1 << 20)
     what, *arguments = words
@@ -56,7 +56,7 @@ def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell
     from rctl_exporter.scrape import Scraper
     from rctl_exporter.settings import Rule, Settings
 
-    from ..cgroupfs.tree import Tree, cgroup2_mount
+    from ...cgroupfs.tree import Tree, cgroup2_mount
 
     scraper = Scraper(
         Tree.open(), Settings(include=tuple(patterns.split(",")), collect=(Rule.parse(profile),), kept_fds=1 << 20)

@@ -17,12 +17,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 
-from ..adjust import single_writer
-from ..cgroupfs.tree import Tree
-from ..errors import RctlError
-from .place import own_name, removed
-from .result import Figure
-from .stats import median_interval
+from ...adjust import single_writer
+from ...cgroupfs.tree import Tree
+from ...errors import RctlError
+from ..figures.result import Figure
+from ..figures.stats import median_interval
+from ..stage.place import own_name, removed
 
 _ROUNDS = 9
 _NAME = f"rctl-bench-{os.getpid()}"

@@ -21,21 +21,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.files import allow_open_files
-from ..cgroupfs.tree import Tree
-from ..controllers.core import CONTROLLERS, PROCS, SUBTREE_CONTROL, enable_text
-from ..errors import UsageError
-from ..signals import undisturbed
-from ..ve import bare
-from .cost import Cost
-from .exporter_figures import BUSY, PROMISED, Count, Round, figures, series, too_many
-from .machine import clock
-from .over_http import Exporter
-from .peer_exporters import Served, own, served
-from .place import WorkError, controllers_as_before, own_name, removed
-from .result import Figure, Series
-from .workloads.base import PROGRAMS, found
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import allow_open_files
+from ...cgroupfs.tree import Tree
+from ...controllers.core import CONTROLLERS, PROCS, SUBTREE_CONTROL, enable_text
+from ...errors import UsageError
+from ...signals import undisturbed
+from ...ve import bare
+from ..figures.result import Figure, Series
+from ..scraping.cost import Cost
+from ..scraping.figures import BUSY, PROMISED, Count, Round, figures, series, too_many
+from ..scraping.over_http import Exporter
+from ..scraping.peer_exporters import Served, own, served
+from ..stage.machine import clock
+from ..stage.place import WorkError, controllers_as_before, own_name, removed
+from ..workloads.base import PROGRAMS, found
 
 Tell = Callable[[str], None]
 
@@ -194,7 +194,7 @@ def _count(stage: Stage, ves: Sequence[Cgroup], profile: str, rounds: int, tell:
             made.scrape()
             return made
 
-        worker = (sys.executable, "-m", "rctl.bench.scrapers")
+        worker = (sys.executable, "-m", "rctl.bench.scraping.scrapers")
         rctl = subject("rctl", (*worker, "rctl", ",".join(stage.patterns), profile, files))
         command, how = _loop(stage.folder, worker)
         loop = subject("the bare loop", (*command, files))

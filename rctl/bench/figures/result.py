@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from .. import documents
-from ..errors import UsageError
+from ... import documents
+from ...errors import UsageError
 
 Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
 """``""``: a figure without a budget, which is shown and not judged."""

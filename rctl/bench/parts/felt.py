@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from ..adjust.engine import Options, adjust
-from ..adjust.state import State
-from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree
-from ..errors import RctlError
-from ..host import Host
-from ..limits import Limits, decode, nest, writes
-from ..ve import bare
-from . import feelers, stats
-from .place import WorkError, own_name, removed, text_of
-from .result import Figure
-from .worker import Work, Worker, now, working
+from ...adjust.engine import Options, adjust
+from ...adjust.state import State
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...errors import RctlError
+from ...host import Host
+from ...limits import Limits, decode, nest, writes
+from ...ve import bare
+from ..figures import stats
+from ..figures.result import Figure
+from ..stage.place import WorkError, own_name, removed, text_of
+from ..stage.worker import Work, Worker, now, working
+from . import feelers
 
 SECONDS = 20.0
 """Longest to wait for a change to be felt."""

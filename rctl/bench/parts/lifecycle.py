@@ -13,18 +13,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ..adjust.around import Around
-from ..adjust.engine import Options, adjust
-from ..adjust.state import State
-from ..cgroupfs.tree import Tree
-from ..errors import RctlError
-from ..host import Host
-from ..limits import Limits, decode, nest, writes
+from ...adjust.around import Around
+from ...adjust.engine import Options, adjust
+from ...adjust.state import State
+from ...cgroupfs.tree import Tree
+from ...errors import RctlError
+from ...host import Host
+from ...limits import Limits, decode, nest, writes
+from ..figures.result import Figure
+from ..figures.stats import median_interval, verdict
+from ..stage.place import own_name, removed
+from ..stage.worker import now, working
 from .density import LIMITS
-from .place import own_name, removed
-from .result import Figure
-from .stats import median_interval, verdict
-from .worker import now, working
 
 GROUP = "life of a VE"
 START, STOP = "start a VE: rctl run -d", "stop and remove it: rctl rm --kill"

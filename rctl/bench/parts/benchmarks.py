@@ -1,0 +1,149 @@
+"""Each benchmark as a Result, from one Setting; and the list of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from ...adjust.state import State
+from ...cgroupfs.tree import Tree
+from ...host import Host
+from .. import workloads
+from ..figures.result import Figure, Result
+from ..stage import machine
+from . import adjust, density, explain, exporter, felt, lifecycle, overhead, virtual
+
+Tell = Callable[[str], None]
+
+
+class Setting(NamedTuple):
+    """What the parts need.
+
+    ``folder``: on the disk to measure. ``quick``: a look, with wide intervals. ``command``: as typed. ``over``: the
+    workloads that were over the budget so far.
+    """
+
+    tree: Tree
+    host: Host
+    state: State
+    folder: str
+    quick: bool
+    command: str
+    over: tuple[str, ...] = ()
+
+
+class Part(NamedTuple):
+    """One benchmark. ``seconds``: about how long it takes, which only the time left is guessed from."""
+
+    name: str
+    seconds: float
+    run: Callable[[Setting, Tell], Result]
+
+
+class Partial(Exception):  # noqa: N818 (it is no error)
+    """A part was interrupted, and has something to show: ``result``. ``stop``: what interrupted it."""
+
+    def __init__(self, result: Result, stop: KeyboardInterrupt) -> None:
+        super().__init__(str(stop))
+        self.result, self.stop = result, stop
+
+
+def _overhead(setting: Setting, tell: Tell, *, seconds: float = 180.0, rounds: int = 2) -> Result:
+    options = _options(setting, seconds, rounds)
+    ran = overhead.measure(setting.tree, setting.host, options, workloads.ALL, tell)
+    return _whole(ran, ran.result("overhead", overhead.series(ran.figures)))
+
+
+def _explain(setting: Setting, tell: Tell, *, each: float = 3.0, rounds: int = 2) -> Result:
+    """What is measured unless others are asked for, and whatever was over the budget.
+
+    ``each``: seconds on a real clock for a workload in a state; they suffice for an interval.
+    """
+    works = tuple(work for work in workloads.ALL if work.name in {*explain.WORKS, *setting.over})
+    options = _options(setting, each * len(works) * len(explain.STATES), rounds)
+    ran, series = explain.measure(setting.tree, setting.host, options, works, tell)
+    return _whole(ran, ran.result("explain", series))
+
+
+def _options(setting: Setting, seconds: float, rounds: int) -> overhead.Options:
+    return overhead.Options(seconds=seconds, rounds=rounds, folder=setting.folder, command=setting.command)
+
+
+def _whole(ran: overhead.Run, result: Result) -> Result:
+    if ran.stop:
+        raise Partial(result, ran.stop)
+    return result
+
+
+def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000, moments: int = 15) -> Result:
+    """The engine's cost and other tools (0 ``rounds``: not), and when a change is felt (0 ``moments``: not)."""
+    tree, host, state = setting.tree, setting.host, setting.state
+    began = machine.begin()
+    figures: list[Figure] = []
+    if rounds:
+        figures += adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell)
+    if moments:
+        figures += felt.measure(tree, host, state, setting.folder, rounds=moments, tell=tell)
+    return machine.stamp("adjust", setting.command, began, figures)
+
+
+def lived(setting: Setting, tell: Tell, *, rounds: int = 15) -> Result:
+    """How long a VE takes to make, enter and remove."""
+    began = machine.begin()
+    found = lifecycle.measure(setting.tree, setting.host, setting.state, rounds=rounds, tell=tell)
+    return machine.stamp("life", setting.command, began, found)
+
+
+def dense(setting: Setting, tell: Tell, *, ves: int = 200) -> Result:
+    """How many VEs fit into 1 GB."""
+    began = machine.begin()
+    figures, series = density.measure(setting.tree, setting.host, setting.state, ves=ves, tell=tell)
+    return machine.stamp("density", setting.command, began, figures, series)
+
+
+def exported(
+    setting: Setting,
+    tell: Tell,
+    *,
+    counts: Sequence[int] = exporter.COUNTS,
+    profile: str = "full",
+    rounds: int = 8,
+    below: bool = True,
+) -> Result:
+    """What a scrape costs, by number of VEs."""
+    began = machine.begin()
+    figures, series = exporter.measure(
+        setting.tree, counts=counts, profile=profile, rounds=rounds, below=below, tell=tell
+    )
+    return machine.stamp("exporter", setting.command, began, figures, series)
+
+
+def virtually(setting: Setting, tell: Tell, *, rounds: int = 10) -> Result:
+    """The same work in a VE and in a virtual machine."""
+    began = machine.begin()
+    found = virtual.measure(setting.tree, setting.host, setting.folder, rounds=rounds, tell=tell)
+    return machine.stamp("virtual", setting.command, began, found)
+
+
+def all_of_them(quick: bool) -> tuple[Part, ...]:
+    """All benchmarks, those first that say most."""
+    if quick:
+        return (
+            Part("overhead", 45.0, partial(_overhead, seconds=45.0, rounds=1)),
+            Part("explain", 60.0, partial(_explain, each=0.4, rounds=1)),
+            Part("adjust", 30.0, partial(adjusted, rounds=3, moments=6)),
+            Part("exporter", 40.0, partial(exported, counts=(1, 100), rounds=4)),
+            Part("life", 20.0, partial(lived, rounds=6)),
+            Part("density", 10.0, partial(dense, ves=64)),
+            Part("virtual", 10.0, partial(virtually, rounds=6)),
+        )
+    return (
+        Part("overhead", 180.0, _overhead),
+        Part("explain", 500.0, _explain),
+        Part("adjust", 120.0, adjusted),
+        Part("exporter", 200.0, partial(exported, counts=(1, 100, 1000))),
+        Part("life", 50.0, lived),
+        Part("density", 25.0, dense),
+        Part("virtual", 20.0, virtually),
+    )

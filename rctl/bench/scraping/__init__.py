@@ -1,0 +1,1 @@
+"""What ``bench exporter`` compares: exporters as they run, programs that scrape, what a scrape costs."""
