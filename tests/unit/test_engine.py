@@ -30,7 +30,9 @@ from rctl.errors import (
     ShrinkError,
     UsageError,
 )
-from tests.unit.fake_kernel import BOOT, CONTROLLERS, FakeKernel, Operation, limits, state_folder
+from tests.unit.fake_calls import Operation
+from tests.unit.fake_files import CONTROLLERS
+from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 
 M = 1 << 20
 G = 1 << 30

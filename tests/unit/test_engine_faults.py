@@ -33,7 +33,8 @@ from rctl.errors import RctlError, RollbackError, ShrinkError
 from rctl.limits import file_named
 from rctl.units import amount as amount_of
 from rctl.units import as_number
-from tests.unit.fake_kernel import BOOT, CRASH, INTERRUPT, Crash, FakeKernel, Operation, limits, state_folder
+from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
+from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 
 M = 1 << 20
 Wanted = dict[str, dict[str, Any]]

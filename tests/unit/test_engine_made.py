@@ -22,7 +22,8 @@ from rctl.adjust.undo import take_back, undo
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, NotFoundError, RctlError, UsageError
-from tests.unit.fake_kernel import BOOT, CRASH, INTERRUPT, Crash, FakeKernel, Operation, limits, state_folder
+from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
+from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 
 WANTED = {"web": {"pids.max": 9}, "new1": {"memory.max": "1G", "cpu.weight": 50}, "new2": {}}
 AROUND = Around(make=tuple(WANTED), remove=("old",))

@@ -8,7 +8,8 @@ import pytest
 
 from rctl.adjust.plan import Change, Disable, Enable, Reclaim, Set, Step, shown, steps
 from rctl.limits import writes
-from tests.unit.fake_kernel import DEFAULTS, FakeKernel, limits
+from tests.unit.fake_files import DEFAULTS
+from tests.unit.fake_kernel import FakeKernel, limits
 
 HOST = FakeKernel().host
 M = 1 << 20

@@ -27,7 +27,9 @@ from tests.kernel.doing import World
 from tests.kernel.model_tree import Group, Machine, Record
 from tests.kernel.model_words import NEW
 from tests.kernel.operations import Op, Operations
-from tests.unit.fake_kernel import CRASH, Crash, FakeKernel, Node
+from tests.unit.fake_calls import CRASH, Crash
+from tests.unit.fake_kernel import FakeKernel
+from tests.unit.fake_machine import Node
 
 DISK = "253:16"
 
@@ -98,7 +100,7 @@ class FakeWorld(World):
         root = {fd: held for fd, held in kernel.fds.items() if fd == self.root}
         kernel.wake()
         kernel.fds |= root
-        kernel._next_fd += len(root)
+        kernel.next_fd += len(root)
         for name in self.journals():  # half written ones are known by their process, which is this one here
             if name[0] == ".":
                 os.unlink(f"{default_state().journals}/{name}")

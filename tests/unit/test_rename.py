@@ -13,7 +13,8 @@ from rctl.adjust.recover import recover
 from rctl.adjust.site import Site
 from rctl.adjust.state import default_state, make
 from rctl.ve import alike
-from tests.unit.fake_kernel import BOOT, CRASH, Crash, FakeKernel, state_folder
+from tests.unit.fake_calls import CRASH, Crash
+from tests.unit.fake_kernel import BOOT, FakeKernel, state_folder
 from tests.unit.shell import Shell
 
 World = dict[tuple[str, str], str]

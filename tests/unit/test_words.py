@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rctl import words
 from rctl.errors import UsageError
 from rctl.limits import decode, nest, writes
-from tests.unit.fake_kernel import DEFAULTS, FakeKernel
+from tests.unit.fake_files import DEFAULTS
+from tests.unit.fake_kernel import FakeKernel
 
 HOST = FakeKernel().host
 NEW = {name: text for files in DEFAULTS.values() for name, text in files.items() if name != "cgroup.subtree_control"}
