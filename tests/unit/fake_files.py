@@ -55,10 +55,7 @@ _OTHERS = {
     ),
 }
 HOME = {
-    name: controller
-    for table in (DEFAULTS, OPTIONAL, _OTHERS)
-    for controller, names in table.items()
-    for name in names
+    name: controller for table in (DEFAULTS, OPTIONAL, _OTHERS) for controller, names in table.items() for name in names
 }
 ROOT = {"cgroup.procs", "cgroup.controllers", "cgroup.subtree_control", "cgroup.stat", "memory.pressure"} | {
     "cpuset.cpus.effective",

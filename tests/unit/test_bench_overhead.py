@@ -18,7 +18,7 @@ from rctl.bench.parts import overhead
 from rctl.bench.parts.overhead import Options, Run
 from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.verbs.overhead import _share
-from rctl.bench.workloads import ALL, Kit, Workload, chosen, clock
+from rctl.bench.workloads import ALL, Kit, Workload, chosen
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.bench.workloads.served import Served
 from rctl.cgroupfs.cgroup import Cgroup
@@ -239,25 +239,6 @@ def test_a_limit_that_was_hit_is_told(tmp_path: Path) -> None:
     (tmp_path / "pids.events").write_text("max 0\n")
     result = overhead.overhead(None, None, Options(), lambda _: None, [known(dearer(1))])  # type: ignore[arg-type]
     assert result.machine["limits that were hit"] == "cpu.stat nr_throttled 3"
-
-
-@pytest.mark.parametrize(("ratios", "same"), [([1.0, 1.001, 0.999], True), ([5.0, 5.1, 4.9], False), ([], False)])
-def test_a_division_takes_as_long_as_an_addition_on_an_instruction_clock_only(ratios: list[float], same: bool) -> None:
-    assert clock.same(ratios) is same
-
-
-def test_a_clock_is_not_taken_on_trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "ratios", lambda kit: [8.0])
-    with pytest.raises(UsageError, match="a division takes longer"):
-        clock.counted("instructions", KIT)
-    with pytest.raises(UsageError, match="only the C program can tell"):
-        clock.counted("instructions", Kit(("python",), False, BARE))
-    assert clock.counted("auto", KIT) is False
-
-
-def test_a_clock_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="--clock 'sun': not a clock"):
-        clock.counted("sun", KIT)
 
 
 @pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.02", 0.02), ("0.5%", 0.005)])

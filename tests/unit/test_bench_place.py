@@ -113,15 +113,6 @@ def test_the_load_of_a_result_is_that_from_before() -> None:
     assert machine.stamp("life", "", machine.Begin(time.time(), "7.5 0.0 0.0"), ()).machine["load"] == "7.5 0.0 0.0"
 
 
-def test_a_coarse_clock_is_no_instruction_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a clock that moves in large steps, when it is tried, then equal times do not make it one."""
-    monkeypatch.setattr(machine, "_loop", lambda: 30_000)
-    monkeypatch.setattr(machine, "_line", lambda read, path: "acpi_pm")
-    assert machine.clock() == "wall"
-    monkeypatch.setattr(machine, "_line", lambda read, path: "tsc")
-    assert machine.clock() == "instructions"
-
-
 def test_density_begins_when_memory_of_earlier_ves_has_stopped_falling(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = [9 << 20, 5 << 20, 4 << 20, 4 << 20, 1 << 20]
     monkeypatch.setattr(density, "meminfo", lambda *names: readings.pop(0))

@@ -33,7 +33,7 @@ from ..scraping.cost import Cost
 from ..scraping.figures import BUSY, PROMISED, Count, Round, figures, series, too_many
 from ..scraping.over_http import Exporter
 from ..scraping.peer_exporters import Served, own, served
-from ..stage.machine import clock
+from ..stage.clock import clock
 from ..stage.place import WorkError, controllers_as_before, own_name, removed
 from ..workloads.base import PROGRAMS, found
 

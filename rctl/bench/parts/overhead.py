@@ -24,10 +24,10 @@ from ...host import Host
 from ..figures import stats
 from ..figures.result import Figure, Result, Series, Verdict
 from ..figures.text import shown
-from ..stage import place
+from ..stage import clock, place
 from ..stage.machine import Begin, begin, facts
 from ..stage.place import Place, WorkError
-from ..workloads import ALL, Kit, Workload, built, clock
+from ..workloads import ALL, Kit, Workload, built
 from . import reasons
 
 Tell = Callable[[str], None]
@@ -139,7 +139,7 @@ def bare_side(tree: Tree, run: Run) -> Iterator[tuple[Place, str, Kit]]:
         with tree.walk("/") as root:
             bare = Place("bare", root, bare_folder)
             kit = Kit(work, words.startswith("work.c"), bare)
-            run.counted = clock.counted(options.clock, kit)
+            run.counted = clock.counted(options.clock, strict=kit.strict)
             run.facts |= {"built-in workloads": words, "folder": options.folder}
             yield bare, inside_folder, kit
 

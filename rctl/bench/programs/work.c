@@ -291,27 +291,6 @@ static void get(void) {
     whole(recv(wire, block, answer, MSG_WAITALL), answer, "read");
 }
 
-/* ---- the clock: as many divisions as additions, one depending on the other ---- */
-
-static uint64_t loop(int divide, long count) {
-    uint64_t begin = elapsed(), a = ~0ull >> 1;
-#if defined __x86_64__
-    if (divide)
-        __asm__ volatile("1: xor %%edx, %%edx\n div %2\n dec %1\n jnz 1b" : "+a"(a), "+r"(count) : "r"(3ull) : "rdx", "cc");
-    else
-        __asm__ volatile("1: xor %%edx, %%edx\n add %2, %0\n dec %1\n jnz 1b" : "+a"(a), "+r"(count) : "r"(3ull) : "rdx", "cc");
-#elif defined __aarch64__
-    if (divide)
-        __asm__ volatile("1: udiv %0, %0, %2\n subs %1, %1, #1\n b.ne 1b" : "+r"(a), "+r"(count) : "r"(3ull) : "cc");
-    else
-        __asm__ volatile("1: add %0, %0, %2\n subs %1, %1, #1\n b.ne 1b" : "+r"(a), "+r"(count) : "r"(3ull) : "cc");
-#else
-    fprintf(stderr, "clock: not for this processor\n");
-    exit(1);
-#endif
-    return elapsed() - begin;
-}
-
 static struct {
     const char *name;
     void (*setup)(void), (*once)(void);
@@ -330,10 +309,6 @@ int main(int words, char **word) {
     long count = atol(word[2]);
     signal(SIGPIPE, SIG_IGN);
     if (!strcmp(word[1], "nothing")) return 0;
-    if (!strcmp(word[1], "clock")) {
-        loop(0, count), loop(1, count);
-        return printf("%llu %llu\n", (unsigned long long)loop(0, count), (unsigned long long)loop(1, count)) < 0;
-    }
     if (!strcmp(word[1], "run")) command = word + 3;
     if (!strcmp(word[1], "http")) wire = connected(atoi(word[3]));
     for (size_t i = 0; i < sizeof works / sizeof *works; i++) {

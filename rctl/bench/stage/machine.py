@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ...units import human_size
 from ...version import __version__
 from ..figures.result import Figure, Result, Series
+from .clock import SOURCE, clock
 
-Clock = Literal["instructions", "wall"]
 Reader = Callable[[str], str]
 _CPU = "/sys/devices/system/cpu"
-_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-_COARSE = ("acpi_pm", "hpet", "jiffies", "refined-jiffies", "pit")
 _EMULATED = ("QEMU Virtual CPU", "QEMU TCG CPU")
-_TRIES = 60
-_STEPS = 300
 
 
 class Begin(NamedTuple):
@@ -50,31 +45,12 @@ def facts(read: Reader | None = None) -> dict[str, str]:
         "load": " ".join(_line(read, "/proc/loadavg").split()[:3]),
         "virtualization": _virtualization(read),
         "emulated": "yes" if _keyed(read, "/proc/cpuinfo", "model name").startswith(_EMULATED) else "",
-        "clock source": _line(read, _SOURCE),
+        "clock source": _line(read, SOURCE),
         "boot": _line(read, "/proc/sys/kernel/random/boot_id")[:8],
         "rctl": __version__,
         "Python": platform.python_version(),
     }
     return {name: text for name, text in found.items() if text}
-
-
-def clock() -> Clock:
-    """``instructions`` where time is a count of instructions, as in the lab's ``--icount``; else ``wall``.
-
-    Told by trying: only on such a clock does the same loop take the same time to the nanosecond again and again. A
-    coarse clock source would give the same time too, and is none.
-    """
-    if _line(_text, _SOURCE) in _COARSE:
-        return "wall"
-    seen = Counter(_loop() for _ in range(_TRIES))
-    return "instructions" if steady(seen) else "wall"
-
-
-def steady(seen: Counter[int]) -> bool:
-    """Whether most of the times (ns by how often) are one and the same, to within 4 ns, and long enough to differ."""
-    usual, _ = seen.most_common(1)[0]
-    near = sum(often for took, often in seen.items() if abs(took - usual) <= 4)
-    return usual > 20_000 and near > seen.total() / 2
 
 
 def stamp(
@@ -84,13 +60,6 @@ def stamp(
     known = facts() | ({"load": began.load} if began.load else {})
     took = time.time() - began.time
     return Result(bench, command, began.time, took, clock(), known, tuple(figures), tuple(series))
-
-
-def _loop() -> int:
-    begin = time.perf_counter_ns()
-    for _ in range(_STEPS):
-        os.getppid()
-    return time.perf_counter_ns() - begin
 
 
 def _text(path: str) -> str:
