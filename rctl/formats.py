@@ -15,9 +15,9 @@ from typing import ClassVar
 
 import msgspec
 
-from .units import MAX, Amount, Duration, Flag, Pids, Quantity, Size, Weight, human_size, level
+from .units import MAX, Amount, Duration, Flag, PidCount, Quantity, Size, Weight, human_size, level
 
-_KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": Pids, "flag": Flag, "us": Duration, "weight": Weight}
+_KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
 DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 """What a VE of rctl's own may be called."""

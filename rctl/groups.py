@@ -50,7 +50,7 @@ class _Period(CpuPeriodFile):
         instance._owner.ask("cpu.period", value)
 
 
-class Swap(_Group):
+class SwapFiles(_Group):
     """Swap, in bytes."""
 
     __slots__ = ()
@@ -59,7 +59,7 @@ class Swap(_Group):
     current = AmountFile("memory.swap.current", readonly=True)
 
 
-class Zswap(_Group):
+class ZswapFiles(_Group):
     """Compressed swap, in bytes."""
 
     __slots__ = ()
@@ -67,14 +67,14 @@ class Zswap(_Group):
     current = AmountFile("memory.zswap.current", readonly=True)
 
 
-class Oom(_Group):
+class OomFiles(_Group):
     """What dies when memory runs out."""
 
     __slots__ = ()
     group = FlagFile("memory.oom.group")
 
 
-class Memory(_Group):
+class MemoryFiles(_Group):
     """Memory, in bytes."""
 
     __slots__ = ()
@@ -89,22 +89,22 @@ class Memory(_Group):
     pressure = PressureFile("memory.pressure", readonly=True)
 
     @property
-    def swap(self) -> Swap:
+    def swap(self) -> SwapFiles:
         """Swap, apart from memory."""
-        return Swap(self._owner)
+        return SwapFiles(self._owner)
 
     @property
-    def zswap(self) -> Zswap:
+    def zswap(self) -> ZswapFiles:
         """Compressed swap."""
-        return Zswap(self._owner)
+        return ZswapFiles(self._owner)
 
     @property
-    def oom(self) -> Oom:
+    def oom(self) -> OomFiles:
         """What dies when memory runs out."""
-        return Oom(self._owner)
+        return OomFiles(self._owner)
 
 
-class Cpu(_Group):
+class CpuFiles(_Group):
     """CPU time: ``max`` in CPUs, ``period`` and ``burst`` in microseconds."""
 
     __slots__ = ()
@@ -116,7 +116,7 @@ class Cpu(_Group):
     pressure = PressureFile("cpu.pressure", readonly=True)
 
 
-class Cpuset(_Group):
+class CpusetFiles(_Group):
     """Which CPUs and nodes."""
 
     __slots__ = ()
@@ -128,7 +128,7 @@ class Cpuset(_Group):
     mems_effective = RangesFile("cpuset.mems.effective", readonly=True)
 
 
-class Io(_Group):
+class IoFiles(_Group):
     """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR."""
 
     __slots__ = ()
@@ -138,7 +138,7 @@ class Io(_Group):
     pressure = PressureFile("io.pressure", readonly=True)
 
 
-class Pids(_Group):
+class PidsFiles(_Group):
     """Processes and threads."""
 
     __slots__ = ()
@@ -172,29 +172,29 @@ class Limited:
     cgroup: Cgroup
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> MemoryFiles:
         """Memory and swap, in bytes."""
-        return Memory(self)
+        return MemoryFiles(self)
 
     @property
-    def cpu(self) -> Cpu:
+    def cpu(self) -> CpuFiles:
         """CPU time."""
-        return Cpu(self)
+        return CpuFiles(self)
 
     @property
-    def cpuset(self) -> Cpuset:
+    def cpuset(self) -> CpusetFiles:
         """Which CPUs and memory nodes."""
-        return Cpuset(self)
+        return CpusetFiles(self)
 
     @property
-    def io(self) -> Io:
+    def io(self) -> IoFiles:
         """Disks."""
-        return Io(self)
+        return IoFiles(self)
 
     @property
-    def pids(self) -> Pids:
+    def pids(self) -> PidsFiles:
         """Processes and threads."""
-        return Pids(self)
+        return PidsFiles(self)
 
     @property
     def hugetlb(self) -> _Keyed:

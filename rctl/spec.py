@@ -27,8 +27,8 @@ from .formats import VE_NAME
 from .host import Host
 from .limits import ALSO, Limits, check, decode, keys
 
-Version = Literal[1]
-VERSION: Version = 1
+SpecVersion = Literal[1]
+VERSION: SpecVersion = 1
 """The form of the specs that this rctl reads and writes."""
 _LARGEST = 4 << 20
 _LONGEST_LINE = 200
@@ -63,7 +63,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """VEs by name, and the version of the form. A VE that is missing is made; a limit that is not given stays."""
 
     ve: dict[str, Ve]
-    version: Version = VERSION
+    version: SpecVersion = VERSION
 
 
 def load(path: str, host: Host) -> Spec:
@@ -121,13 +121,13 @@ def _cure(text: str, reason: str) -> str:
     return f". A spec is written like this: {_EXAMPLE}" if _OTHER_FORM.match(line) else ""
 
 
-def _known_version(plain: dict[str, Any]) -> Version:
+def _known_version(plain: dict[str, Any]) -> SpecVersion:
     """The version of a spec. Raises UsageError where it is missing, or is none that this rctl knows."""
     if (version := plain.get("version")) is None:
         raise UsageError(_old_form(plain.get("ve")) or f"version: is missing. Write {_FIRST_LINE} as the first line")
     if isinstance(version, int) and version > VERSION:
         raise UsageError(f"version: {version} is of a newer rctl; this one knows {VERSION}. Use the newer rctl")
-    if isinstance(version, bool) or version not in get_args(Version):
+    if isinstance(version, bool) or version not in get_args(SpecVersion):
         raise UsageError(f"version: {str(version)[:24]!r} is no version of a spec. Write {_FIRST_LINE}")
     return VERSION
 

@@ -307,7 +307,7 @@ class Count(Quantity):
     examples = "500 or max"
 
 
-class Pids(Count):
+class PidCount(Count):
     """Processes and threads, up to the kernel's PID_MAX_LIMIT."""
 
     __slots__ = ()

@@ -17,7 +17,7 @@ from rctl.doctor import Check
 from rctl.groups import Limited
 from rctl.sample.overview import Row
 from rctl.sample.view import View
-from rctl.ve.many import Result
+from rctl.ve.many import Applied
 from rctl.ve.processes import Process
 from rctl.ve.reclaimed import Reclaimed
 from rctl.ve.removed import Removal
@@ -26,7 +26,7 @@ from rctl.ve.running import Ran
 _NAMES = ("Session", "open", "VE", "transaction", "Options", "Account", "Limits", "Sample", "MAX", "RctlError")
 """In the order of the page; ``session`` is another name of Session."""
 _RETURNED: tuple[type[Any], ...] = (
-    Outcome, Row, View, Process, Check, Record, Undone, Result, Removal, Ran, Reclaimed
+    Outcome, Row, View, Process, Check, Record, Undone, Applied, Removal, Ran, Reclaimed
 )  # fmt: skip
 """What methods of Session return, or what is in that."""
 _LONGEST = 80

@@ -139,14 +139,14 @@ def _attributes() -> dict[str, list[str]]:
     """Attributes of a VE by file."""
     found = defaultdict[str, list[str]](list)
     for kind, before in (
-        (groups.Memory, "memory"),
-        (groups.Swap, "memory.swap"),
-        (groups.Zswap, "memory.zswap"),
-        (groups.Oom, "memory.oom"),
-        (groups.Cpu, "cpu"),
-        (groups.Cpuset, "cpuset"),
-        (groups.Io, "io"),
-        (groups.Pids, "pids"),
+        (groups.MemoryFiles, "memory"),
+        (groups.SwapFiles, "memory.swap"),
+        (groups.ZswapFiles, "memory.zswap"),
+        (groups.OomFiles, "memory.oom"),
+        (groups.CpuFiles, "cpu"),
+        (groups.CpusetFiles, "cpuset"),
+        (groups.IoFiles, "io"),
+        (groups.PidsFiles, "pids"),
     ):
         for name, interface in vars(kind).items():
             if isinstance(interface, Interface):

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from rctl_exporter.columns import BY_NAME
 from rctl_exporter.limits import SHOWN
-from rctl_exporter.table import Entry, entries
+from rctl_exporter.table import MetricRow, entries
 
 
 class Metric(NamedTuple):
     """A family, and the file that it is read from: empty where it is worked out."""
 
-    entry: Entry
+    entry: MetricRow
     file: str
 
     @property

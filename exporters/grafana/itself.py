@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Graph
 
-from .parts import HOSTS, Line, graph
+from .parts import HOSTS, Curve, graph
 
 _JOB = '{job="rctl",instance=~"$instance"}'
 
@@ -13,38 +13,38 @@ def graphs() -> list[Graph]:
     """What a scrape takes and gives, by host."""
     return [
         graph("Scrape", "How long the exporter takes for a scrape; how long Prometheus waits for it.", "s", [
-            Line(f"rctl_scrape_duration_seconds{HOSTS}", "{{instance}}"),
-            Line(f"scrape_duration_seconds{_JOB}", "{{instance}} as Prometheus sees it"),
+            Curve(f"rctl_scrape_duration_seconds{HOSTS}", "{{instance}}"),
+            Curve(f"scrape_duration_seconds{_JOB}", "{{instance}} as Prometheus sees it"),
         ]),
         graph("By collector", "The slowest host's time for each step of a scrape.", "s", [
-            Line(f"max by (collector) (rctl_scrape_collector_duration_seconds{HOSTS})", "{{collector}}"),
+            Curve(f"max by (collector) (rctl_scrape_collector_duration_seconds{HOSTS})", "{{collector}}"),
         ]),
         graph("Failures", "Files and VEs that could not be read; 1 for a failing step or a host down.", "short", [
-            Line(f"rctl_scrape_read_errors{HOSTS} > 0", "{{instance}} unreadable files"),
-            Line(f"rctl_scrape_unread_ves{HOSTS} > 0", "{{instance}} VEs read in part or not at all"),
-            Line(f"1 - (rctl_scrape_collector_success{HOSTS} == 0)", "{{instance}} {{collector}} fails"),
-            Line(f"1 - (up{_JOB} == 0)", "{{instance}} down"),
+            Curve(f"rctl_scrape_read_errors{HOSTS} > 0", "{{instance}} unreadable files"),
+            Curve(f"rctl_scrape_unread_ves{HOSTS} > 0", "{{instance}} VEs read in part or not at all"),
+            Curve(f"1 - (rctl_scrape_collector_success{HOSTS} == 0)", "{{instance}} {{collector}} fails"),
+            Curve(f"1 - (up{_JOB} == 0)", "{{instance}} down"),
         ]),
         graph("VEs and kept descriptors", "Kept descriptors make a scrape cheap; they have a budget.", "short", [
-            Line(f"rctl_scrape_ves{HOSTS}", "{{instance}} VEs"),
-            Line(f"rctl_scrape_kept_fds{HOSTS}", "{{instance}} descriptors"),
-            Line(f"process_open_fds{_JOB}", "{{instance}} all open files"),
+            Curve(f"rctl_scrape_ves{HOSTS}", "{{instance}} VEs"),
+            Curve(f"rctl_scrape_kept_fds{HOSTS}", "{{instance}} descriptors"),
+            Curve(f"process_open_fds{_JOB}", "{{instance}} all open files"),
         ]),
         graph("Size", "Bytes of a scrape before compression.", "bytes", [
-            Line(f"rctl_scrape_bytes{HOSTS}", "{{instance}}"),
+            Curve(f"rctl_scrape_bytes{HOSTS}", "{{instance}}"),
         ]),
         graph("CPU", "CPUs' worth of time that the exporter itself takes.", "percentunit", [
-            Line(f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])", "{{instance}}"),
+            Curve(f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])", "{{instance}}"),
         ]),
         graph("Memory", "Resident memory of the exporter.", "bytes", [
-            Line(f"process_resident_memory_bytes{_JOB}", "{{instance}}"),
+            Curve(f"process_resident_memory_bytes{_JOB}", "{{instance}}"),
         ]),
         graph("Version", "Hosts by the version that runs there.", "short", [
-            Line(f"count by (version) (rctl_build_info{HOSTS})", "{{version}}"),
+            Curve(f"count by (version) (rctl_build_info{HOSTS})", "{{version}}"),
         ]),
         graph("Limits written", "Writes of limits per second, and those that failed.", "cps", [
-            Line(f"sum by (setting) (rate(rctl_limit_writes_total{HOSTS}[$__rate_interval])) > 0", "{{setting}}"),
-            Line(f"sum by (setting) (rate(rctl_limit_write_errors_total{HOSTS}[$__rate_interval])) > 0",
+            Curve(f"sum by (setting) (rate(rctl_limit_writes_total{HOSTS}[$__rate_interval])) > 0", "{{setting}}"),
+            Curve(f"sum by (setting) (rate(rctl_limit_write_errors_total{HOSTS}[$__rate_interval])) > 0",
                  "{{setting}} failed"),
         ]),
     ]  # fmt: skip

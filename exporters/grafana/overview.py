@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as Graph
 
-from .parts import HOSTS, Column, Line, gauge, graph, rate, stat, table
+from .parts import HOSTS, Curve, Field, gauge, graph, rate, stat, table
 
 _NESTED = "A cgroup and one below it both count."
 _ROW = {"ve": "VE", "instance": "Host"}
@@ -42,9 +42,9 @@ def graphs() -> list[Graph]:
     """Hosts side by side, and the VEs that wait most."""
     return [
         graph("CPU by host", f"CPUs' worth of time that VEs use. {_NESTED}", "short",
-              [Line(f"sum by (instance) ({_CPU})", "{{instance}}")]),
+              [Curve(f"sum by (instance) ({_CPU})", "{{instance}}")]),
         graph("Memory by host", f"Memory in use without inactive file cache. {_NESTED}", "bytes",
-              [Line(f"sum by (instance) ({_MEMORY})", "{{instance}}")]),
+              [Curve(f"sum by (instance) ({_MEMORY})", "{{instance}}")]),
         graph("VEs that wait most", "Share of the time in which all tasks waited at once; alone it is no alarm.",
               "percentunit", [_most_waiting(kind) for kind in ("cpu", "memory", "io")]),
     ]  # fmt: skip
@@ -54,30 +54,30 @@ def tables() -> list[Table]:
     """Who uses most, and how much it may."""
     return [
         table("Top CPU", "CPUs' worth of time; the effective limit is the tightest up to the host.", _ROW, [
-            Column(_most(_CPU, _CPU), "Used", "short"),
-            Column(_most(f"{gauge('cpu_effective_limit_cores', HOSTS)} < Inf", _CPU), "Limit", "short"),
-            Column(_most(f"{_CPU} / ({gauge('cpu_effective_limit_cores', HOSTS)} > 0)", _CPU), "Of limit",
+            Field(_most(_CPU, _CPU), "Used", "short"),
+            Field(_most(f"{gauge('cpu_effective_limit_cores', HOSTS)} < Inf", _CPU), "Limit", "short"),
+            Field(_most(f"{_CPU} / ({gauge('cpu_effective_limit_cores', HOSTS)} > 0)", _CPU), "Of limit",
                    "percentunit", (0.8, 0.95)),
-            Column(_most(_PERIODS, _CPU), "Throttled", "percentunit", (0.05, 0.25)),
+            Field(_most(_PERIODS, _CPU), "Throttled", "percentunit", (0.05, 0.25)),
         ]),
         table("Top memory", "Working set: without inactive file cache, which is given back when it is needed.", _ROW, [
-            Column(_most(_MEMORY, _MEMORY), "Working set", "bytes"),
-            Column(_most(gauge("memory_current_bytes", HOSTS), _MEMORY), "Used", "bytes"),
-            Column(_most(f"{gauge('memory_effective_limit_bytes', HOSTS)} < Inf", _MEMORY), "Limit", "bytes"),
-            Column(_most(_MEMORY_SHARE, _MEMORY), "Of limit", "percentunit", (0.8, 0.9)),
-            Column(_most(gauge("swap_current_bytes", HOSTS), _MEMORY), "Swap", "bytes"),
+            Field(_most(_MEMORY, _MEMORY), "Working set", "bytes"),
+            Field(_most(gauge("memory_current_bytes", HOSTS), _MEMORY), "Used", "bytes"),
+            Field(_most(f"{gauge('memory_effective_limit_bytes', HOSTS)} < Inf", _MEMORY), "Limit", "bytes"),
+            Field(_most(_MEMORY_SHARE, _MEMORY), "Of limit", "percentunit", (0.8, 0.9)),
+            Field(_most(gauge("swap_current_bytes", HOSTS), _MEMORY), "Swap", "bytes"),
         ]),
         table("Top I/O", "Bytes read and written per second, all devices.", _ROW, [
-            Column(_most(_io("read_bytes", "written_bytes"), _io("read_bytes", "written_bytes")), "Bytes", "Bps"),
-            Column(_most(_io("reads", "writes"), _io("read_bytes", "written_bytes")), "Operations", "iops"),
-            Column(_most(rate("pressure_io_stalled_seconds", HOSTS), _io("read_bytes", "written_bytes")), "Stalled",
+            Field(_most(_io("read_bytes", "written_bytes"), _io("read_bytes", "written_bytes")), "Bytes", "Bps"),
+            Field(_most(_io("reads", "writes"), _io("read_bytes", "written_bytes")), "Operations", "iops"),
+            Field(_most(rate("pressure_io_stalled_seconds", HOSTS), _io("read_bytes", "written_bytes")), "Stalled",
                    "percentunit", (0.1, 0.3)),
         ]),
         table("Top processes and threads", "Beyond the limit, fork fails.", _ROW, [
-            Column(_most(_PIDS, _PIDS), "Now", "short"),
-            Column(_most(f"{gauge('pids_max', HOSTS)} < Inf", _PIDS), "Limit", "short"),
-            Column(_most(f"{_PIDS} / ({gauge('pids_max', HOSTS)} > 0)", _PIDS), "Of limit", "percentunit", (0.8, 0.9)),
-            Column(_most(f"round(increase(rctl_ve_pids_max_events_total{HOSTS}[$__range]))", _PIDS), "Refused", "short",
+            Field(_most(_PIDS, _PIDS), "Now", "short"),
+            Field(_most(f"{gauge('pids_max', HOSTS)} < Inf", _PIDS), "Limit", "short"),
+            Field(_most(f"{_PIDS} / ({gauge('pids_max', HOSTS)} > 0)", _PIDS), "Of limit", "percentunit", (0.8, 0.9)),
+            Field(_most(f"round(increase(rctl_ve_pids_max_events_total{HOSTS}[$__range]))", _PIDS), "Refused", "short",
                    (1, 100)),
         ]),
     ]  # fmt: skip
@@ -92,8 +92,8 @@ def _io(one: str, two: str) -> str:
     return f"sum by (instance, ve) ({rate(f'io_{one}', HOSTS)} + {rate(f'io_{two}', HOSTS)})"
 
 
-def _most_waiting(kind: str) -> Line:
+def _most_waiting(kind: str) -> Curve:
     """Those that wait most at the end of the time shown, so that the lines stay the same throughout."""
     now = rate(f"pressure_{kind}_stalled_seconds", HOSTS)
     last = now.replace("]", "] @ end()")
-    return Line(f"{now} and on (instance, ve) topk($top, {last})", f"{{{{ve}}}} {kind} ({{{{instance}}}})")
+    return Curve(f"{now} and on (instance, ve) topk($top, {last})", f"{{{{ve}}}} {kind} ({{{{instance}}}})")

@@ -43,14 +43,14 @@ LIMIT = "limit"
 GREEN, YELLOW, RED = "green", "yellow", "red"
 
 
-class Line(NamedTuple):
+class Curve(NamedTuple):
     """One query of a graph and the name of what it draws."""
 
     expr: str
     legend: str
 
 
-class Column(NamedTuple):
+class Field(NamedTuple):
     """One query of a table, the column's title, its unit, and from where on it is yellow and red."""
 
     expr: str
@@ -69,12 +69,12 @@ def gauge(name: str, where: str = ONE) -> str:
     return f"rctl_ve_{name}{where}"
 
 
-def limit(name: str, legend: str, where: str = ONE) -> Line:
+def limit(name: str, legend: str, where: str = ONE) -> Curve:
     """A limit as a dashed line; none is drawn where there is no limit."""
-    return Line(f"{gauge(name, where)} < Inf", f"{LIMIT} {legend}")
+    return Curve(f"{gauge(name, where)} < Inf", f"{LIMIT} {legend}")
 
 
-def graph(title: str, text: str, unit: str, lines: Sequence[Line], *, stacked: bool = False, width: int = 8) -> Graph:
+def graph(title: str, text: str, unit: str, lines: Sequence[Curve], *, stacked: bool = False, width: int = 8) -> Graph:
     """Lines over time, from 0 up. ``text`` explains them; ``unit`` is Grafana's word for it."""
     panel = (
         Graph()
@@ -115,7 +115,7 @@ def stat(title: str, text: str, expr: str, unit: str = "short", levels: tuple[fl
     )
 
 
-def table(title: str, text: str, labels: dict[str, str], columns: Sequence[Column], *, width: int = 12) -> Table:
+def table(title: str, text: str, labels: dict[str, str], columns: Sequence[Field], *, width: int = 12) -> Table:
     """What is true now, a row for each set of ``labels`` (label to title); sorted by the first column, most first."""
     panel = Table().title(title).description(text).datasource(SOURCE).height(9).span(width)
     names = dict(labels)
@@ -173,7 +173,7 @@ def _thresholds(levels: tuple[float, float] | None) -> ThresholdsConfig:
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def _cell(column: Column) -> list[DynamicConfigValue]:
+def _cell(column: Field) -> list[DynamicConfigValue]:
     settings = [DynamicConfigValue("unit", column.unit)]
     if column.levels:
         settings += [

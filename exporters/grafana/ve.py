@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as Graph
 
-from .parts import ONE, Column, Line, gauge, graph, limit, rate, stat, table
+from .parts import ONE, Curve, Field, gauge, graph, limit, rate, stat, table
 
 _SHARE_OF_TIME = "Share of the time, from the kernel's totals."
 
@@ -21,7 +21,7 @@ def state() -> list[Stat | Table]:
              levels=(100, 500)),
         table("Drift", "1: the limit is no longer what rctl last set it to.",
               {"ve": "VE", "instance": "Host", "setting": "Limit"},
-              [Column(f"max by (instance, ve, setting) ({gauge('limit_drift')})", "Changed", "short", (1, 1))],
+              [Field(f"max by (instance, ve, setting) ({gauge('limit_drift')})", "Changed", "short", (1, 1))],
               width=9).height(4),
         stat("Killed", "Processes killed for want of memory since it was made.",
              f"rctl_ve_memory_events_oom_kill_total{ONE}", levels=(1, 10)),
@@ -39,20 +39,20 @@ def cpu() -> list[Graph]:
     """CPU time, throttling."""
     return [
         graph("CPU", "CPUs' worth of time. The effective limit is the tightest up to the host.", "short", [
-            Line(rate("cpu_user_seconds"), "user"),
-            Line(rate("cpu_system_seconds"), "system"),
+            Curve(rate("cpu_user_seconds"), "user"),
+            Curve(rate("cpu_system_seconds"), "system"),
             limit("cpu_limit_cores", "cpu.max"),
             limit("cpu_effective_limit_cores", "effective"),
         ], stacked=True),
         graph("Throttled", "Share of cpu.max's periods in which it was throttled or used its burst.", "percentunit", [
-            Line(f"{rate('cpu_throttled_periods')} / ({rate('cpu_periods')} > 0)", "throttled"),
-            Line(f"{rate('cpu_bursts')} / ({rate('cpu_periods')} > 0)", "burst"),
+            Curve(f"{rate('cpu_throttled_periods')} / ({rate('cpu_periods')} > 0)", "throttled"),
+            Curve(f"{rate('cpu_bursts')} / ({rate('cpu_periods')} > 0)", "burst"),
         ]),
         graph("Time lost", "Seconds per second, summed over CPUs.", "short", [
-            Line(rate("cpu_throttled_seconds"), "throttled"),
-            Line(rate("cpu_local_throttled_seconds"), "throttled by its own limit"),
-            Line(rate("cpu_core_sched_force_idle_seconds"), "forced idle"),
-            Line(rate("cpu_burst_seconds"), "gained by bursts"),
+            Curve(rate("cpu_throttled_seconds"), "throttled"),
+            Curve(rate("cpu_local_throttled_seconds"), "throttled by its own limit"),
+            Curve(rate("cpu_core_sched_force_idle_seconds"), "forced idle"),
+            Curve(rate("cpu_burst_seconds"), "gained by bursts"),
         ]),
     ]  # fmt: skip
 
@@ -61,33 +61,33 @@ def memory() -> list[Graph]:
     """Memory beside its limits, what it consists of, how it is reclaimed."""
     return [
         graph("Memory", "The working set is what is used without inactive file cache.", "bytes", [
-            Line(gauge("memory_current_bytes"), "used"),
-            Line(gauge("memory_working_set_bytes"), "working set"),
-            Line(gauge("memory_peak_bytes"), "peak"),
+            Curve(gauge("memory_current_bytes"), "used"),
+            Curve(gauge("memory_working_set_bytes"), "working set"),
+            Curve(gauge("memory_peak_bytes"), "peak"),
             limit("memory_max_bytes", "memory.max"),
             limit("memory_high_bytes", "memory.high"),
             limit("memory_effective_limit_bytes", "effective"),
-            Line(f"{gauge('memory_low_bytes')} > 0 < Inf", "limit memory.low"),
-            Line(f"{gauge('memory_min_bytes')} > 0 < Inf", "limit memory.min"),
+            Curve(f"{gauge('memory_low_bytes')} > 0 < Inf", "limit memory.low"),
+            Curve(f"{gauge('memory_min_bytes')} > 0 < Inf", "limit memory.min"),
         ]),
         graph("Swap", "Swap, and what it takes in memory where it is compressed.", "bytes", [
-            Line(gauge("swap_current_bytes"), "used"),
-            Line(gauge("swap_peak_bytes"), "peak"),
-            Line(gauge("zswap_current_bytes"), "compressed in memory"),
+            Curve(gauge("swap_current_bytes"), "used"),
+            Curve(gauge("swap_peak_bytes"), "peak"),
+            Curve(gauge("zswap_current_bytes"), "compressed in memory"),
             limit("swap_max_bytes", "memory.swap.max"),
             limit("swap_high_bytes", "memory.swap.high"),
             limit("zswap_max_bytes", "memory.zswap.max"),
         ]),
         graph("At its limits", "Events per second: throttled at high, reclaimed at max, killed, swap refused.", "cps", [
-            *(Line(rate(f"memory_events_{key}"), f"memory {key}")
+            *(Curve(rate(f"memory_events_{key}"), f"memory {key}")
               for key in ("low", "high", "max", "oom", "oom_kill", "oom_group_kill", "sock_throttled")),
-            *(Line(rate(f"swap_events_{key}"), f"swap {key}") for key in ("high", "max", "fail")),
-            Line(rate("hugetlb_max_events"), "huge pages of {{page_size}}"),
+            *(Curve(rate(f"swap_events_{key}"), f"swap {key}") for key in ("high", "max", "fail")),
+            Curve(rate("hugetlb_max_events"), "huge pages of {{page_size}}"),
         ]),
         graph("What memory is used for", "The parts of memory.current, from memory.stat.", "bytes", [
             *(_part(key) for key in ("anon", "shmem", "slab_reclaimable", "slab_unreclaimable", "kernel_stack",
                                      "pagetables", "percpu", "sock", "vmalloc")),
-            Line(f"{gauge('memory_stat_file_bytes')} - {gauge('memory_stat_shmem_bytes')}", "file cache"),
+            Curve(f"{gauge('memory_stat_file_bytes')} - {gauge('memory_stat_shmem_bytes')}", "file cache"),
         ], stacked=True),
         graph("Lists", "What reclaim looks at first is inactive.", "bytes", [
             *(_part(key) for key in ("active_anon", "inactive_anon", "active_file", "inactive_file", "unevictable")),
@@ -96,14 +96,14 @@ def memory() -> list[Graph]:
               "bytes", [_part(key) for key in ("file_mapped", "file_dirty", "file_writeback", "anon_thp", "file_thp",
                                                "shmem_thp")]),
         graph("Reclaim", "Pages per second. Refaults: needed again soon after they were reclaimed.", "cps", [
-            *(Line(rate(f"memory_stat_{key}"), key) for key in ("pgscan", "pgsteal", "workingset_refault_anon",
+            *(Curve(rate(f"memory_stat_{key}"), key) for key in ("pgscan", "pgsteal", "workingset_refault_anon",
                                                                 "workingset_refault_file", "workingset_activate_file")),
         ]),
         graph("Page faults", "Per second; major ones waited for a disk.", "cps", [
-            *(Line(rate(f"memory_stat_{key}"), key) for key in ("pgfault", "pgmajfault")),
+            *(Curve(rate(f"memory_stat_{key}"), key) for key in ("pgfault", "pgmajfault")),
         ]),
         graph("NUMA", "Memory by node; only where the collector numa is on.", "bytes", [
-            *(Line(gauge(f"memory_numa_{key}_bytes"), f"{{{{node}}}} {key}") for key in ("anon", "file")),
+            *(Curve(gauge(f"memory_numa_{key}_bytes"), f"{{{{node}}}} {key}") for key in ("anon", "file")),
         ]),
     ]  # fmt: skip
 
@@ -112,10 +112,10 @@ def pressure() -> list[Graph]:
     """What tasks waited for."""
     return [
         graph("Waiting", f"{_SHARE_OF_TIME} Some task waited.", "percentunit",
-              [Line(rate(f"pressure_{kind}_waiting_seconds"), kind) for kind in ("cpu", "memory", "io")],
+              [Curve(rate(f"pressure_{kind}_waiting_seconds"), kind) for kind in ("cpu", "memory", "io")],
               width=12),
         graph("Stalled", f"{_SHARE_OF_TIME} All tasks waited at once.", "percentunit",
-              [Line(rate(f"pressure_{kind}_stalled_seconds"), kind) for kind in ("cpu", "memory", "io", "irq")],
+              [Curve(rate(f"pressure_{kind}_stalled_seconds"), kind) for kind in ("cpu", "memory", "io", "irq")],
               width=12),
     ]  # fmt: skip
 
@@ -127,9 +127,9 @@ def io() -> list[Graph]:
         _io("Written", "Bps", "written_bytes", "write_bytes_per_second", "wbps"),
         _io("Reads", "iops", "reads", "reads_per_second", "riops"),
         _io("Writes", "iops", "writes", "writes_per_second", "wiops"),
-        graph("Discarded", "By device.", "Bps", [Line(rate("io_discarded_bytes"), "{{device}}")]),
+        graph("Discarded", "By device.", "Bps", [Curve(rate("io_discarded_bytes"), "{{device}}")]),
         graph("iocost", "Device time by iocost's model; time waited, in debt and delayed for it.", "percentunit", [
-            Line(rate(f"io_cost_{key}_seconds"), f"{{{{device}}}} {key}")
+            Curve(rate(f"io_cost_{key}_seconds"), f"{{{{device}}}} {key}")
             for key in ("usage", "wait", "indebt", "indelay")
         ]),
     ]  # fmt: skip
@@ -139,27 +139,29 @@ def pids() -> list[Graph]:
     """Processes and threads, huge pages, RDMA and scalar resources."""
     return [
         graph("Processes and threads", "Beyond the limit, fork fails.", "short", [
-            Line(gauge("pids_current"), "now"),
-            Line(gauge("pids_peak"), "peak"),
+            Curve(gauge("pids_current"), "now"),
+            Curve(gauge("pids_peak"), "peak"),
             limit("pids_max", "pids.max"),
         ], width=6),
-        graph("Forks refused", "Per second, at the limit.", "cps", [Line(rate("pids_max_events"), "refused")], width=6),
+        graph("Forks refused", "Per second, at the limit.", "cps", [
+            Curve(rate("pids_max_events"), "refused"),
+        ], width=6),
         graph("Huge pages", "Huge pages in use, by size.", "bytes", [
-            Line(gauge("hugetlb_current_bytes"), "{{page_size}}"),
+            Curve(gauge("hugetlb_current_bytes"), "{{page_size}}"),
             limit("hugetlb_max_bytes", "{{page_size}}"),
         ], width=6),
         graph("Other resources", "Scalar resources and RDMA handles.", "short", [
-            Line(gauge("misc_current"), "{{resource}}"),
+            Curve(gauge("misc_current"), "{{resource}}"),
             limit("misc_max", "{{resource}}"),
-            Line(gauge("rdma_handles_current"), "{{device}} handles"),
+            Curve(gauge("rdma_handles_current"), "{{device}} handles"),
         ], width=6),
     ]  # fmt: skip
 
 
-def _part(key: str) -> Line:
-    return Line(gauge(f"memory_stat_{key}_bytes"), key.replace("_", " "))
+def _part(key: str) -> Curve:
+    return Curve(gauge(f"memory_stat_{key}_bytes"), key.replace("_", " "))
 
 
 def _io(title: str, unit: str, counter: str, most: str, key: str) -> Graph:
-    lines = [Line(rate(f"io_{counter}"), "{{device}}"), limit(f"io_max_{most}", f"{{{{device}}}} {key}")]
+    lines = [Curve(rate(f"io_{counter}"), "{{device}}"), limit(f"io_max_{most}", f"{{{{device}}}} {key}")]
     return graph(title, f"By device, beside io.max {key}.", unit, lines)

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 from rctl.cgroupfs.noted import is_noted
 from rctl.controllers.pressure import KINDS
-from rctl.sample.layout import Column
+from rctl.sample.layout import FigurePlace
 from rctl.sample.member import Ask
 
 from . import limits, memory_stat
@@ -44,7 +44,7 @@ def ask(selection: Selection) -> Ask:
         still = [name for name in found if name not in _MOVING | _BY_LINE and not is_noted(name)]
         return [part for part in (still, noted, moving, by_line) if part]
 
-    def in_figures(column: Column) -> bool:
+    def in_figures(column: FigurePlace) -> bool:
         return shown(column, selection) is not None or (WORKING_SET in chosen and column in _MEMORY)
 
     return Ask(in_files, in_figures, limits.files(selection), PROCESSES in chosen, selection)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rctl.formats import DEVICE
-from rctl.sample.layout import Column
+from rctl.sample.layout import FigurePlace
 
 from . import families, memory_stat
 from .families import Family
@@ -25,12 +25,14 @@ FAMILIES: tuple[Family, ...] = tuple(
 """All but those of memory.stat, whose keys are the kernel's to choose."""
 
 BY_NAME = {family.name: family for family in FAMILIES}
-CURRENT = Column("memory.current", "", "")
-INACTIVE = Column(memory_stat.FILE, "", "inactive_file")
+CURRENT = FigurePlace("memory.current", "", "")
+INACTIVE = FigurePlace(memory_stat.FILE, "", "inactive_file")
 WORKING_SET = BY_NAME["memory_working_set_bytes"]
 PROCESSES = BY_NAME["processes_current"]
 
-_EXACT = {Column(*family.source): family for family in FAMILIES if family.source and "*" not in "".join(family.source)}
+_EXACT = {
+    FigurePlace(*family.source): family for family in FAMILIES if family.source and "*" not in "".join(family.source)
+}
 _PATTERNS = [
     (tuple(re.compile(re.escape(part).replace(r"\*", "(.+)")) for part in family.source), family)
     for family in FAMILIES
@@ -38,7 +40,7 @@ _PATTERNS = [
 ]
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     """Where a figure is shown. ``label``: the value of the family's own label, empty when it has none."""
 
     family: Family
@@ -46,19 +48,19 @@ class Place(NamedTuple):
 
 
 @lru_cache(1 << 14)  # devices come and go
-def place(column: Column) -> Place | None:
+def place(column: FigurePlace) -> Slot | None:
     """Where a figure is shown; ``None``: nowhere."""
     if family := _EXACT.get(column):
-        return Place(family)
+        return Slot(family)
     if column.file == memory_stat.FILE and not column.line and (family := memory_stat.family(column.key)):
-        return Place(family)
+        return Slot(family)
     if column.file == "io.stat" and not DEVICE.fullmatch(column.line):
         return None  # "(unknown)", of which there may be several: the parts of a multipath device, say
     for patterns, family in _PATTERNS:
         matches = [pattern.fullmatch(part) for pattern, part in zip(patterns, column, strict=True)]
         if all(matches):
             label = next(match[1] for match in matches if match and match.groups())
-            return Place(family, label.removeprefix("N") if family.label == "node" else label)
+            return Slot(family, label.removeprefix("N") if family.label == "node" else label)
     return None
 
 
@@ -67,7 +69,7 @@ def wanted(family: Family, selection: Selection) -> bool:
     return family.collector in selection.collectors and (selection.profile == "full" or family.core)
 
 
-def shown(column: Column, selection: Selection) -> Place | None:
+def shown(column: FigurePlace, selection: Selection) -> Slot | None:
     """Where a figure is shown in this selection; ``None``: nowhere."""
     found = place(column)
     return found if found and wanted(found.family, selection) else None

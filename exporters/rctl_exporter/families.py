@@ -12,7 +12,7 @@ import msgspec
 
 PREFIX = "rctl_ve_"
 
-Kind = Literal["counter", "gauge", "info"]
+MetricKind = Literal["counter", "gauge", "info"]
 
 
 class Family(msgspec.Struct, frozen=True, eq=False):
@@ -25,7 +25,7 @@ class Family(msgspec.Struct, frozen=True, eq=False):
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     collector: str
     core: bool = False

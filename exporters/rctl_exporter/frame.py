@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from rctl.sample.layout import Layout, Row
+from rctl.sample.layout import FigureRow, Layout
 from rctl.sample.member import Member
 from rctl.sample.sweep import Group
 
-from .columns import BY_NAME, CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Place, shown, wanted
+from .columns import BY_NAME, CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Slot, shown, wanted
 from .families import Family
 from .limits import Values
 from .settings import Selection
@@ -37,7 +37,7 @@ class Figures:
     """The blocks of groups. Remembers the last ones: those of a group that did not change are the same objects."""
 
     def __init__(self) -> None:
-        self._known: dict[Layout, tuple[list[Member], list[Row], list[Block]]] = {}
+        self._known: dict[Layout, tuple[list[Member], list[FigureRow], list[Block]]] = {}
 
     def blocks(self, groups: Iterable[Group]) -> list[Block]:
         """What the files of all VEs hold."""
@@ -83,8 +83,10 @@ def process_blocks(processes: Mapping[Member, int]) -> list[Block]:
 
 def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
     """The limits of all VEs."""
-    alike: dict[tuple[int, int], tuple[list[Member], list[Row], Row]] = {}  # most VEs have the very same values
-    shapes: dict[tuple[Place, ...], tuple[list[Member], list[Row]]] = {}
+    alike: dict[
+        tuple[int, int], tuple[list[Member], list[FigureRow], FigureRow]
+    ] = {}  # most VEs have the very same values
+    shapes: dict[tuple[Slot, ...], tuple[list[Member], list[FigureRow]]] = {}
     for member, values in limits.items():
         key = (id(values), id(member.ask.tag))
         if key not in alike:
@@ -95,14 +97,14 @@ def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
         members, rows, row = alike[key]
         members.append(member)
         rows.append(row)
-    parts: dict[Place, list[tuple[list[Member], Row]]] = {}
+    parts: dict[Slot, list[tuple[list[Member], FigureRow]]] = {}
     for places, (members, rows) in shapes.items():
         for where, column in zip(places, zip(*rows, strict=True), strict=True):
             parts.setdefault(where, []).append((members, column))
     return [Block(where.family, where.label, *_joined(those)) for where, those in parts.items()]
 
 
-def _joined(parts: list[tuple[list[Member], Row]]) -> tuple[list[Member], Sequence[bytes]]:
+def _joined(parts: list[tuple[list[Member], FigureRow]]) -> tuple[list[Member], Sequence[bytes]]:
     if len(parts) == 1:
         return parts[0]
     return [member for members, _ in parts for member in members], [value for _, column in parts for value in column]
@@ -127,7 +129,7 @@ def selection_of(member: Member) -> Selection:
     return selection
 
 
-def _figures(layout: Layout, members: list[Member], rows: list[Row]) -> list[Block]:
+def _figures(layout: Layout, members: list[Member], rows: list[FigureRow]) -> list[Block]:
     columns = dict(zip(layout.columns, zip(*rows, strict=True), strict=True))
     selection = selection_of(members[0])
     blocks = [

@@ -15,10 +15,10 @@ from rctl.formats import flat_keyed, nested_keyed
 from rctl.sample.standing import Standing
 from rctl.units import MAX, Amount, Ranges, level
 
-from .columns import BY_NAME, Place, wanted
+from .columns import BY_NAME, Slot, wanted
 from .settings import Selection
 
-Values = Mapping[Place, bytes]
+Values = Mapping[Slot, bytes]
 
 _SINGLE = {
     "memory.min": "memory_min_bytes",
@@ -68,20 +68,20 @@ def _values(
     bounds: tuple[tuple[str, Amount | float | Ranges], ...],
     drift: tuple[tuple[str, bool], ...],
 ) -> Values:
-    found: dict[Place, bytes] = {}
+    found: dict[Slot, bytes] = {}
     for file, text in texts:
         found.update(_places(file, text))
     for limit, bound in bounds:
-        found[Place(BY_NAME[_BOUNDS[limit]])] = amount(bound)
+        found[Slot(BY_NAME[_BOUNDS[limit]])] = amount(bound)
     for setting, gone in drift:
-        found[Place(BY_NAME["limit_drift"], setting)] = b"%d" % gone
+        found[Slot(BY_NAME["limit_drift"], setting)] = b"%d" % gone
     return found
 
 
 @lru_cache(1 << 12)  # and those that have not differ in few files
-def _places(file: str, text: str) -> tuple[tuple[Place, bytes], ...]:
+def _places(file: str, text: str) -> tuple[tuple[Slot, bytes], ...]:
     with suppress(ValueError):
-        return tuple((Place(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
+        return tuple((Slot(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
     return ()
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rctl.version import __version__
 
-from .families import Kind
+from .families import MetricKind
 from .only import ALL, Only
 from .page import escaped
 
@@ -31,7 +31,7 @@ class Metric(NamedTuple):
     """One family: ``kind`` without samples' endings, its labels' names, and a value for each set of labels' values."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     values: Mapping[tuple[str, ...], float]
     labels: tuple[str, ...] = ()

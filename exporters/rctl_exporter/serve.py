@@ -19,7 +19,7 @@ from .settings import Settings
 from .web.listen import is_local, open_all, url
 from .web.live import Live
 from .web.log import Log
-from .web.metrics import Metrics, Page
+from .web.metrics import MakePage, Metrics
 
 if TYPE_CHECKING:
     from .web.server import Server
@@ -40,7 +40,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def _scraper(settings: Settings, log: Log) -> Iterator[Page]:
+def _scraper(settings: Settings, log: Log) -> Iterator[MakePage]:
     from rctl.cgroupfs.files import allow_open_files
     from rctl.cgroupfs.tree import Tree
 
@@ -68,7 +68,7 @@ def _scraper(settings: Settings, log: Log) -> Iterator[Page]:
 
 
 def serve_pages(
-    source: AbstractContextManager[Page],
+    source: AbstractContextManager[MakePage],
     listen: Sequence[str] = (),
     web_config: str | None = None,
     log: Log | None = None,
@@ -81,7 +81,7 @@ def serve_pages(
     with needed():
         from .web.hosts import Hosts
         from .web.server import Server
-        from .web.site import Site
+        from .web.site import WebSite
     log = log or Log()
     names = Hosts(hosts)
     with contextlib.ExitStack() as stack:
@@ -93,7 +93,7 @@ def serve_pages(
             stack.callback(listener.close)
         metrics = Metrics(stack.enter_context(source))
         stack.callback(metrics.close)
-        server = Server(listeners, Site(metrics, log, names), live, log)
+        server = Server(listeners, WebSite(metrics, log, names), live, log)
         gc.freeze()  # what there is so far stays, and need not be looked at
         gc.enable()  # a verb ends before garbage matters; a server does not
         asyncio.run(_until_told(server, listeners, live, log))

@@ -12,7 +12,7 @@ from .columns import FAMILIES
 from .families import Family
 
 
-class Entry(msgspec.Struct, frozen=True):
+class MetricRow(msgspec.Struct, frozen=True):
     """One family: its name on sample lines, its labels, and where its value comes from."""
 
     name: str
@@ -24,10 +24,10 @@ class Entry(msgspec.Struct, frozen=True):
     help: str
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[MetricRow]:
     """Every family, those of memory.stat by the keys whose unit is known."""
     for family in (*FAMILIES, *(found for key in memory_stat.BYTES if (found := memory_stat.family(key)))):
-        yield Entry(
+        yield MetricRow(
             family.sample,
             family.kind,
             _labels(family),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..sample.overview import Row
     from ..sample.view import View
     from ..spec import Spec
-    from ..ve.many import Result
+    from ..ve.many import Applied
     from ..ve.processes import Process
     from ..ve.reclaimed import Reclaimed
     from ..ve.removed import Removal
@@ -305,7 +305,7 @@ class Session:
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
-    ) -> Result:
+    ) -> Applied:
         """Make VEs as a spec says, as one transaction: missing ones are made, only differences are written.
 
         ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; when one
@@ -322,7 +322,7 @@ class Session:
         with naming_file(spec):
             return many.apply(self.site, found, how, prune=prune)
 
-    def diff(self, spec: str | Spec, *, prune: bool = False) -> Result:
+    def diff(self, spec: str | Spec, *, prune: bool = False) -> Applied:
         """What ``apply`` would do. Changes nothing."""
         return self.apply(spec, prune=prune, dry_run=True)
 

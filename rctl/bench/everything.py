@@ -12,19 +12,19 @@ from . import claims
 from .figures.result import Figure, Result, common
 from .figures.text import left
 from .parts import reasons
-from .parts.benchmarks import Part, Partial, Setting, Tell, all_of_them
+from .parts.benchmarks import Benchmark, Partial, Setting, all_of_them
 from .stage import machine
-from .stage.place import WorkError
+from .stage.place import Tell, WorkError
 
 
-class Run(NamedTuple):
+class RunOfAll(NamedTuple):
     """``results``: what there is. ``stop``: what interrupted it, or ``None``."""
 
     results: list[Result]
     stop: KeyboardInterrupt | None
 
 
-def chosen(only: Sequence[str], *, quick: bool) -> tuple[Part, ...]:
+def chosen(only: Sequence[str], *, quick: bool) -> tuple[Benchmark, ...]:
     """The benchmarks of these names; of none, all. Raises UsageError for a name that is none of them."""
     every = all_of_them(quick)
     known = [part.name for part in every]
@@ -34,7 +34,7 @@ def chosen(only: Sequence[str], *, quick: bool) -> tuple[Part, ...]:
     return tuple(part for part in every if not only or part.name in only)
 
 
-def run(setting: Setting, chosen: Sequence[Part], tell: Tell, begin: Callable[[str], None]) -> Run:
+def run(setting: Setting, chosen: Sequence[Benchmark], tell: Tell, begin: Callable[[str], None]) -> RunOfAll:
     """Run the parts. ``tell`` hears what is being done, ``begin`` a line for each part.
 
     A part that cannot be run is in the results, with the reason. An interruption ends the run with what there is.
@@ -58,13 +58,13 @@ def run(setting: Setting, chosen: Sequence[Part], tell: Tell, begin: Callable[[s
         except (RctlError, WorkError, OSError) as error:
             results.append(_failed(part.name, setting, began, str(error)))
         bar.next()
-    return Run(with_claims(results, setting.command), stop)
+    return RunOfAll(with_claims(results, setting.command), stop)
 
 
 class Bar:
     """How far a run of several parts is, and how long the rest takes, going by what the parts so far took."""
 
-    def __init__(self, chosen: Sequence[Part], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, chosen: Sequence[Benchmark], clock: Callable[[], float] = time.monotonic) -> None:
         self._chosen, self._clock = chosen, clock
         self.number = 0
         self._begin = self._here = clock()

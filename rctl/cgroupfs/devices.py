@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import re
 import stat as modes
-from collections.abc import Callable
 
 from ..errors import OUT_OF, KernelError, UsageError
 from ..formats import unescaped
+from .mounts import Stat
 
 Path = str | os.PathLike[str]
-Stat = Callable[[str], os.stat_result]
 
 _NUMBER = re.compile(r"[0-9]{1,4}:[0-9]{1,7}", re.ASCII)
 _REMEDY = "Name a disk (vda, /dev/vda, 8:0), or a file on one; lsblk lists them"

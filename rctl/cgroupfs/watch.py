@@ -24,7 +24,7 @@ _BUSY = (b"cgroup.procs", b"cgroup.threads", b"pids.events")
 _UNWATCHED = (errno.ENOSPC, errno.ENOENT, errno.ENOMEM, errno.EACCES)
 
 
-class Change(NamedTuple):
+class DirectoryChange(NamedTuple):
     """One change. ``watch``: whose directory; ``name``: a file in it, or a ``cgroup`` that was made or removed."""
 
     watch: int
@@ -67,7 +67,7 @@ class Watch:
         with suppress(OSError):
             self._inotify.rm_watch(watch)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[DirectoryChange]:
         """What changed since the last call, in order, without what ``_BUSY`` names.
 
         Raises LostError when some of it is not known. The library's own reading makes an object of every event, which
@@ -83,7 +83,7 @@ class Watch:
                     raise LostError
                 if not (mask & _MODIFY and name.startswith(_BUSY)) and not mask & _IGNORED:
                     text = os.fsdecode(name.rstrip(b"\0"))
-                    yield Change(watch, text, bool(mask & (_CREATE | _DELETE | _MOVED)))
+                    yield DirectoryChange(watch, text, bool(mask & (_CREATE | _DELETE | _MOVED)))
 
     def _read(self) -> bytes:
         try:

@@ -12,7 +12,7 @@ from ..console.verb import Verb, changes, shaped
 Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
 
 
-class Run(Verb):
+class RunVerb(Verb):
     """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -30,7 +30,7 @@ class Run(Verb):
         return super().parse_args(ctx, args)
 
 
-@shaped(Run)
+@shaped(RunVerb)
 @takes_limits
 def run(
     name: Name,

@@ -81,7 +81,7 @@ def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
         report(s.thaw(*names, deadline=seconds(deadline)), json=json)
 
 
-class Kill(Changes):
+class KillVerb(Changes):
     """``kill``, which takes a signal as kill(1) does, too: ``-9``, ``-HUP``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -90,7 +90,7 @@ class Kill(Changes):
         return super().parse_args(ctx, words)
 
 
-@shaped(Kill)
+@shaped(KillVerb)
 def kill(
     names: Names,
     signal: Annotated[

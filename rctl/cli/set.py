@@ -19,7 +19,7 @@ from ..console.flags import (
 from ..console.verb import Changes, shaped
 
 
-class Set(Changes):
+class SetVerb(Changes):
     """``set``, whose help ends with every key that there is."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
@@ -32,7 +32,7 @@ class Set(Changes):
             formatter.write_text(" ".join(below.get(key, key) for key in keys()))
 
 
-@shaped(Set)
+@shaped(SetVerb)
 @takes_limits
 def set_limits(
     words: Annotated[

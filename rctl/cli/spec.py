@@ -9,7 +9,7 @@ import typer
 from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
 from ..console.verb import changes
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
 ]
@@ -17,7 +17,7 @@ Prune = Annotated[
 
 @changes
 def apply(
-    file: File,
+    file: SpecFile,
     prune: Prune = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -45,7 +45,7 @@ def apply(
 
 
 def diff(
-    file: File,
+    file: SpecFile,
     prune: Prune = False,
     json: Json = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when anything differs")] = False,

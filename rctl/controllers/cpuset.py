@@ -17,7 +17,7 @@ from ..host import Host
 from ..units import Ranges
 
 
-class RangesFile(File, frozen=True):
+class ListFile(File, frozen=True):
     """A list of numbers; it allows as much as it has members, and an empty one allows what the parent has."""
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
@@ -27,7 +27,7 @@ class RangesFile(File, frozen=True):
         return bool(new) and (not old or len(Ranges.parse(new).numbers) < len(Ranges.parse(old).numbers))
 
 
-class ExclusiveCpus(RangesFile, frozen=True):
+class ExclusiveCpus(ListFile, frozen=True):
     """The CPUs that a partition takes from others; an empty list takes what ``cpuset.cpus`` names."""
 
     def lowers(self, old: str, new: str) -> bool:
@@ -41,7 +41,7 @@ class Partition(File, frozen=True):
     """
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
-        if text not in get_args(Kind):
+        if text not in get_args(PartitionKind):
             raise ValueError(f"{text[:64]!r} is no kind of partition. Write it like root, isolated or member")
         return "", text
 
@@ -69,10 +69,10 @@ def waits(entry: str) -> bool:
 
 
 INVALID, MEMBER = " invalid", "member"
-Kind = Literal["member", "root", "isolated"]
+PartitionKind = Literal["member", "root", "isolated"]
 
-CPUS = RangesFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
-MEMS = RangesFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
+CPUS = ListFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
+MEMS = ListFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
 PARTITION = Partition("cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=4)
 EXCLUSIVE = ExclusiveCpus("cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5)
 FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)
@@ -83,7 +83,7 @@ class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cpus: Ranges | UnsetType = UNSET
     mems: Ranges | UnsetType = UNSET
-    partition: Kind | UnsetType = UNSET
+    partition: PartitionKind | UnsetType = UNSET
     exclusive: Ranges | UnsetType = UNSET
 
 

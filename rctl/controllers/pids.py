@@ -10,8 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from ..formats import File, Write, flat_keyed
 from ..host import Host
-from ..units import Amount, amount
-from ..units import Pids as Number
+from ..units import Amount, PidCount, amount
 
 MAX = File("pids.max", "pids", unit="count")
 FILES = (MAX,)
@@ -20,7 +19,7 @@ FILES = (MAX,)
 class Pids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``max``: most processes and threads at once; forks beyond it fail with EAGAIN."""
 
-    max: Number | UnsetType = UNSET
+    max: PidCount | UnsetType = UNSET
 
 
 class PidsStat(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ _SWAP_OFF = {
 _SWAP_REMEDY = "Take swapaccount=0 off the kernel's command line, and reboot"
 
 
-class File(NamedTuple):
+class WantedFile(NamedTuple):
     """An interface file worth knowing of, its controller, the Linux that brought it, what is lost without it."""
 
     name: str
@@ -36,18 +36,18 @@ class File(NamedTuple):
 
 
 FILES = (
-    File("cgroup.kill", "", "5.14", "VEs are killed process by process"),
-    File("memory.high", "memory", "4.5", "memory cannot be throttled, only killed for"),
-    File("memory.reclaim", "memory", "5.19", "memory shrinks only as far as memory.high presses it"),
-    File("memory.peak", "memory", "5.19", "the most memory ever used is not shown"),
-    File("memory.swap.max", "memory", "4.5", "swap cannot be limited"),
-    File("memory.zswap.max", "memory", "5.19", "compressed swap cannot be limited"),
-    File("cpu.max.burst", "cpu", "5.14", "cpu.burst cannot be set"),
-    File("cpu.idle", "cpu", "5.15", "cpu.weight=idle cannot be set"),
+    WantedFile("cgroup.kill", "", "5.14", "VEs are killed process by process"),
+    WantedFile("memory.high", "memory", "4.5", "memory cannot be throttled, only killed for"),
+    WantedFile("memory.reclaim", "memory", "5.19", "memory shrinks only as far as memory.high presses it"),
+    WantedFile("memory.peak", "memory", "5.19", "the most memory ever used is not shown"),
+    WantedFile("memory.swap.max", "memory", "4.5", "swap cannot be limited"),
+    WantedFile("memory.zswap.max", "memory", "5.19", "compressed swap cannot be limited"),
+    WantedFile("cpu.max.burst", "cpu", "5.14", "cpu.burst cannot be set"),
+    WantedFile("cpu.idle", "cpu", "5.15", "cpu.weight=idle cannot be set"),
 )
 
 
-class Place(NamedTuple):
+class OwnCgroup(NamedTuple):
     """rctl's cgroup. ``controllers``: what it can hand on. ``handed_down``: whether rctl may write the root's files."""
 
     path: str
@@ -55,7 +55,7 @@ class Place(NamedTuple):
     handed_down: bool
 
 
-def controllers(root: Collection[str], place: Place, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
+def controllers(root: Collection[str], place: OwnCgroup, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
     """One check a controller. ``root``: those of the mount's root.
 
     What one controller limits works without the others; a host with none of the main ones can limit next to nothing.
@@ -70,7 +70,7 @@ def controllers(root: Collection[str], place: Place, v1: Mapping[str, str], proc
 def _controller(
     name: str,
     root: Collection[str],
-    place: Place,
+    place: OwnCgroup,
     v1: Mapping[str, str],
     proc_cgroups: str,
     bad: Literal["warn", "fail"],

@@ -44,7 +44,7 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
             checks, own_controllers = _place_checks(tree, place, machine), enabled(place, CONTROLLERS)
     except NotFoundError:
         checks, own_controllers = [rights.missing_place(tree.base)], frozenset()
-    mine = controllers.Place(tree.base, own_controllers, probe.may_write(tree.root)[SUBTREE_CONTROL])
+    mine = controllers.OwnCgroup(tree.base, own_controllers, probe.may_write(tree.root)[SUBTREE_CONTROL])
     return [
         *checks,
         *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),

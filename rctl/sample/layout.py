@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-Row = tuple[bytes, ...]
+FigureRow = tuple[bytes, ...]
 
 _FIGURE, _NUMBER = b"([0-9]++)", b"[0-9.]++"
 
 
-class Column(NamedTuple):
+class FigurePlace(NamedTuple):
     """One figure's place: the file, the line's name (``some``, ``8:0``; empty where the key names it) and the key."""
 
     file: str
@@ -24,7 +24,7 @@ class Column(NamedTuple):
     key: str
 
 
-Wanted = Callable[[Column], bool]
+Wanted = Callable[[FigurePlace], bool]
 
 
 class Layout:
@@ -37,7 +37,7 @@ class Layout:
 
     def __init__(self, texts: Mapping[str, bytes], wanted: Wanted) -> None:
         """From whole texts by file name."""
-        columns: list[Column] = []
+        columns: list[FigurePlace] = []
         parts: list[bytes] = []
         for name, text in texts.items():
             for number, line in enumerate(text.split(b"\n")):
@@ -53,20 +53,20 @@ class Layout:
         self.pattern = b"".join(parts)
         self._match = re.compile(self.pattern).fullmatch
 
-    def row(self, text: bytes) -> Row | None:
+    def row(self, text: bytes) -> FigureRow | None:
         """The figures in the joined texts; ``None`` when the texts are no longer of this layout."""
         found = self._match(text)
         return found.groups() if found else None
 
 
-def _words(file: str, line: bytes) -> Iterator[tuple[bytes, Column | None]]:
+def _words(file: str, line: bytes) -> Iterator[tuple[bytes, FigurePlace | None]]:
     """A line in pieces, blanks included; with each figure its column."""
     pieces = re.split(rb"([ =\t]+)", line)
     for index, piece in enumerate(pieces):
         yield piece, _column(file, pieces, index) if piece.isdigit() else None
 
 
-def _column(file: str, pieces: list[bytes], index: int) -> Column | None:
+def _column(file: str, pieces: list[bytes], index: int) -> FigurePlace | None:
     """The column of the number at an index; ``None`` for one that nothing names.
 
     Some kernels begin a line of ``io.stat`` with devices that have no figures: ``7:7 7:6 7:4 rbytes=1`` is of 7:4.
@@ -74,11 +74,11 @@ def _column(file: str, pieces: list[bytes], index: int) -> Column | None:
     names = [piece.decode("ascii", "replace") for piece in pieces[::2]]
     at = index // 2
     if len(names) == 1:
-        return Column(file, "", "")
+        return FigurePlace(file, "", "")
     if at and pieces[index - 1] == b"=":
         first = pieces.index(b"=") // 2
-        return Column(file, names[first - 1] if first else "", names[at - 1])
-    return Column(file, "", names[0]) if len(names) == 2 else None
+        return FigurePlace(file, names[first - 1] if first else "", names[at - 1])
+    return FigurePlace(file, "", names[0]) if len(names) == 2 else None
 
 
 def _is_number(word: bytes) -> bool:

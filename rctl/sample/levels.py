@@ -16,7 +16,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import OUT_OF
 from .reading import huge_page_files
 
-Reader = Callable[[str], str | None]
+OptionalReader = Callable[[str], str | None]
 """The text of a file by absolute path; ``None`` when it is not there."""
 
 HOST = "host"
@@ -36,7 +36,7 @@ class Level(msgspec.Struct, frozen=True):
     texts: dict[str, str]
 
 
-def way_up(tree: Tree, path: str, read: Reader) -> tuple[Level, ...]:
+def way_up(tree: Tree, path: str, read: OptionalReader) -> tuple[Level, ...]:
     """The VE, its ancestors, the host. ``read`` gives the host's files. Raises NotFoundError, GoneError."""
     found = [Level(cgroup.path, _texts(cgroup)) for cgroup in tree.way(path)]
     found.reverse()
@@ -62,7 +62,7 @@ def _texts(cgroup: Cgroup) -> dict[str, str]:
     return {name: text for name in names if (text := cgroup.read_if_there(name)) is not None}
 
 
-def host(read: Reader) -> Level:
+def host(read: OptionalReader) -> Level:
     """The host as the outermost level; a fact that it does not tell is left out."""
     facts = {**_memory(read("/proc/meminfo") or ""), **_threads(read), **_huge_pages(read)}
     if cpus := read("/sys/devices/system/cpu/online"):
@@ -81,7 +81,7 @@ def _memory(meminfo: str) -> dict[str, str]:
     return found
 
 
-def _threads(read: Reader) -> dict[str, str]:
+def _threads(read: OptionalReader) -> dict[str, str]:
     """Most processes and threads, and how many there are (the fourth field of proc(5) loadavg)."""
     bounds = [int(text) for name in ("pid_max", "threads-max") if (text := read(f"/proc/sys/kernel/{name}"))]
     found = {"pids.max": str(min(bounds))} if bounds else {}
@@ -90,7 +90,7 @@ def _threads(read: Reader) -> dict[str, str]:
     return found
 
 
-def _huge_pages(read: Reader) -> dict[str, str]:
+def _huge_pages(read: OptionalReader) -> dict[str, str]:
     """Pools of huge pages: what is reserved and what may be added on demand, and what is in use."""
     found = {}
     for kib, name in ((64, "64KB"), (2048, "2MB"), (32768, "32MB"), (1048576, "1GB")):

@@ -10,7 +10,7 @@ from ..cgroupfs.kept import Budget, Kept
 from ..cgroupfs.noted import Noted, is_noted
 from ..controllers.core import PROCS
 from ..errors import KernelError
-from .layout import Layout, Row, Wanted
+from .layout import FigureRow, Layout, Wanted
 from .population import processes
 
 
@@ -43,10 +43,10 @@ class Part:
         self.kept = kept
         self.layout: Layout | None = None
         self.text = b""
-        self.row: Row | None = None
+        self.row: FigureRow | None = None
         self.errors: list[KernelError] = []
 
-    def fetch(self) -> Row | None:
+    def fetch(self) -> FigureRow | None:
         """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
         if self.layout is None:
             return None

@@ -16,7 +16,7 @@ from ..cgroupfs.forest import Forest, Node, Unread
 from ..errors import GoneError, KernelError
 from ..limits import FILES
 from .effective import Bound, effective
-from .levels import Level, Reader, host
+from .levels import Level, OptionalReader, host
 from .member import Member
 
 _NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
@@ -50,7 +50,7 @@ class Standings:
     """
 
     def __init__(
-        self, forest: Forest, read_host: Reader, more: Callable[[int], frozenset[str]] = lambda _: frozenset()
+        self, forest: Forest, read_host: OptionalReader, more: Callable[[int], frozenset[str]] = lambda _: frozenset()
     ) -> None:
         """``read_host``: gives the host's files by absolute path. ``more``: limits' files of a VE, by its inode, that
         are read beside those that are asked for.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..cgroupfs.forest import Forest, Node, Unread
 from ..cgroupfs.kept import Budget
 from ..errors import GoneError, KernelError
-from .layout import Layout, Row
+from .layout import FigureRow, Layout
 from .member import Ask, Member, Part
 from .population import in_children
 
@@ -37,7 +37,7 @@ class Group(NamedTuple):
 
     layout: Layout
     members: list[Member]
-    rows: list[Row]
+    rows: list[FigureRow]
 
 
 class Sweep:
@@ -187,7 +187,7 @@ class Sweep:
         part.layout, part.row = self._layout(member.ask, texts, part.text)
         return part.row is not None
 
-    def _layout(self, ask: Ask, texts: Mapping[str, bytes], text: bytes) -> tuple[Layout, Row | None]:
+    def _layout(self, ask: Ask, texts: Mapping[str, bytes], text: bytes) -> tuple[Layout, FigureRow | None]:
         """A layout that fits: one that other VEs have, for making one costs far more than trying; else a new one."""
         known = self._layouts.setdefault((ask, tuple(texts)), [])
         for layout in known:

@@ -14,7 +14,7 @@ from ..cgroupfs.tree import Tree
 from ..units import MAX
 from . import limits
 from .effective import Bound, Room, effective, headroom
-from .levels import Reader, way_up
+from .levels import OptionalReader, way_up
 from .population import processes
 from .rates import Rates, rates
 from .reading import Sample, read
@@ -48,7 +48,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 def views(
-    tree: Tree, names: Iterable[str], host: Reader, interval: float | None = None, named: Collection[str] = ()
+    tree: Tree, names: Iterable[str], host: OptionalReader, interval: float | None = None, named: Collection[str] = ()
 ) -> list[View]:
     """Views of VEs; with an ``interval`` (seconds), of what they did in it, too: it passes once for all of them.
 
@@ -70,7 +70,7 @@ def views(
     return found
 
 
-def _view(tree: Tree, ve: Cgroup, name: str, host: Reader, before: tuple[int, Sample] | None) -> View:
+def _view(tree: Tree, ve: Cgroup, name: str, host: OptionalReader, before: tuple[int, Sample] | None) -> View:
     if before and before[0] != ve.ino:
         raise ve.gone()
     sample, levels = read(ve, name), way_up(tree, ve.path, host)

@@ -24,7 +24,7 @@ from ..spec import Spec
 from . import bare
 
 
-class Result(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True):
     """VEs made, removed and labelled, by name, and the account of every VE that the spec names."""
 
     made: tuple[str, ...]
@@ -33,7 +33,7 @@ class Result(msgspec.Struct, frozen=True):
     labelled: tuple[str, ...] = ()
 
 
-def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> Result:
+def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> Applied:
     """Make the host as the spec says, or as ``options.dry_run`` says, tell what that would take.
 
     Raises BusyError before any change when ``prune`` meets a VE with processes.
@@ -49,7 +49,7 @@ def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> R
         with tree.open_ve(name) as ve:
             labels.put(ve, spec.ve[name].labels)
     removed = tuple(name for name in surplus if not bare.exists(tree, name))
-    return Result(tuple(made), account, removed, wrong)
+    return Applied(tuple(made), account, removed, wrong)
 
 
 def _wrongly_labelled(tree: Tree, spec: Spec) -> tuple[str, ...]:
@@ -87,7 +87,9 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
     return surplus
 
 
-def _dry(site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, wrong: tuple[str, ...]) -> Result:
+def _dry(
+    site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, wrong: tuple[str, ...]
+) -> Applied:
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
     tree, host = site.tree, site.host
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
@@ -98,7 +100,7 @@ def _dry(site: Site, limits: dict[str, Limits], surplus: list[str], options: Opt
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
     outcomes = (*account.outcomes, *new)
     made = tuple(name for name in limits if name not in present)
-    return Result(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus), wrong)
+    return Applied(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus), wrong)
 
 
 def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:

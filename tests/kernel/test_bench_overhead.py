@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rctl.bench.parts import explain, overhead
-from rctl.bench.parts.overhead import Options, Run
+from rctl.bench.parts.overhead import OverheadOptions, Run
 from rctl.bench.stage import place
 from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.workloads import chosen
@@ -43,9 +43,9 @@ def folder(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def quick(folder: str) -> Options:
+def quick(folder: str) -> OverheadOptions:
     """The shortest run there is."""
-    return Options(clock="wall", seconds=0, folder=folder)
+    return OverheadOptions(clock="wall", seconds=0, folder=folder)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_program_that_is_killed_says_by_what(inside: Place) -> None:
         inside.run(["/no/such/program"])
 
 
-def test_each_workload_has_a_figure_and_no_ve_is_left(tree: Tree, host: Host, quick: Options) -> None:
+def test_each_workload_has_a_figure_and_no_ve_is_left(tree: Tree, host: Host, quick: OverheadOptions) -> None:
     result = overhead.overhead(tree, host, quick, quiet, TINY)
     figures = {figure.name: figure for figure in result.figures}
     for work in TINY:
@@ -98,8 +98,8 @@ def test_each_workload_has_a_figure_and_no_ve_is_left(tree: Tree, host: Host, qu
     assert os.listdir(quick.folder) == []
 
 
-def test_a_lean_ve_is_measured_too(tree: Tree, host: Host, quick: Options) -> None:
-    lean = Options(clock="wall", seconds=0, folder=quick.folder, lean=True)
+def test_a_lean_ve_is_measured_too(tree: Tree, host: Host, quick: OverheadOptions) -> None:
+    lean = OverheadOptions(clock="wall", seconds=0, folder=quick.folder, lean=True)
     with overhead.sides(tree, host, Run(lean), quiet):
         ve = Ve(tree, NAME)
         assert not ve.has("cgroup.pressure") or ve.text("cgroup.pressure") == "0"
@@ -155,9 +155,11 @@ def test_what_is_asked_wrongly_is_told_and_leaves_nothing(tree: Tree, words: lis
     assert tree.names() == []
 
 
-def test_the_cost_is_taken_apart_and_the_controllers_are_as_before(tree: Tree, place: Path, quick: Options) -> None:
+def test_the_cost_is_taken_apart_and_the_controllers_are_as_before(
+    tree: Tree, place: Path, quick: OverheadOptions
+) -> None:
     before = enabled(place)
-    states = [explain.State("none"), explain.State("memory alone", ("memory",)), explain.STATES[9]]
+    states = [explain.VeState("none"), explain.VeState("memory alone", ("memory",)), explain.STATES[9]]
     run, series = explain.measure(tree, this_host(), quick, TINY[:1], quiet, states)
     assert [one.name for one in series] == [state.name for state in states]
     assert [figure.name for figure in run.figures] == [f"compute: {state.name}" for state in states]
@@ -166,10 +168,10 @@ def test_the_cost_is_taken_apart_and_the_controllers_are_as_before(tree: Tree, p
 
 
 def test_a_state_that_would_take_limits_from_others_is_not_measured(
-    other: Ve, tree: Tree, quick: Options, place: Path
+    other: Ve, tree: Tree, quick: OverheadOptions, place: Path
 ) -> None:
     other.set({"pids.max": 20})
-    states = [explain.State("none"), explain.State("memory and pids", ("memory", "pids"))]
+    states = [explain.VeState("none"), explain.VeState("memory and pids", ("memory", "pids"))]
     run, series = explain.measure(tree, this_host(), quick, TINY[:1], quiet, states)
     assert [one.name for one in series] == ["memory and pids"]
     assert run.facts["not measured: none"].startswith(f"pids: enabled in {tree.base} for others")

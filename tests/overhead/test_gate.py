@@ -24,7 +24,9 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """One run of all that has a ceiling; kept as $LAB_RESULT/overhead.json."""
     os.environ["RCTL_STATE"] = str(tmp_path_factory.mktemp("state"))
     works = [work for work in ALL if work.name in CEILINGS]
-    options = overhead.Options(clock="instructions", rounds=3, folder=steady.make(), command="make test-overhead")
+    options = overhead.OverheadOptions(
+        clock="instructions", rounds=3, folder=steady.make(), command="make test-overhead"
+    )
     with Tree.open() as tree:
         found = overhead.overhead(tree, this_host(), options, lambda _: None, works)
         assert tree.names() == []

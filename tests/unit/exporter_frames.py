@@ -35,6 +35,6 @@ def framed(*blocks: Block) -> Frame:
 
 def family_of(file: str, line: str, key: str, selection: Selection = FULL) -> Any:
     """Where a figure of a file is shown: family and label; ``None``: nowhere."""
-    from rctl.sample.layout import Column
+    from rctl.sample.layout import FigurePlace
 
-    return shown(Column(file, line, key), selection)
+    return shown(FigurePlace(file, line, key), selection)

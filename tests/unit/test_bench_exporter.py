@@ -3,18 +3,18 @@
 import pytest
 
 from rctl.bench.figures.result import Figure
-from rctl.bench.scraping.figures import BUSY, PROMISED, Cost, Count, Round, figures, series
+from rctl.bench.scraping.figures import BUSY, PROMISED, Cost, Measured, Round, figures, series
 
 MS = 1_000_000
 
 
-def count(ves: int, bare: float, rctl: float, plain: float = 100.0) -> Count:
+def count(ves: int, bare: float, rctl: float, plain: float = 100.0) -> Measured:
     """A count whose scrapes take so many milliseconds."""
     scrape = Cost(int(rctl * MS), 1, 5, 40 << 20, 50 * 100, 100)
     served = Cost(int((rctl + 4) * MS), 1, 2, 60 << 20)
     rounds = [Round(Cost(int(bare * MS), 1, 1), scrape, served)] * 8
     pairs = [(Cost(int(rctl * MS), 1, 1), Cost(int(plain * MS), 1, 1))]
-    return Count(ves, ves * 20, "readloop.c", rounds, rounds, rounds, pairs)
+    return Measured(ves, ves * 20, "readloop.c", rounds, rounds, rounds, pairs)
 
 
 def by_name(found: list[Figure]) -> dict[str, Figure]:

@@ -15,7 +15,7 @@ import pytest
 from rctl.bench.figures import stats
 from rctl.bench.figures.result import Figure
 from rctl.bench.parts import overhead
-from rctl.bench.parts.overhead import Options, Run
+from rctl.bench.parts.overhead import OverheadOptions, Run
 from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.verbs.overhead import _share
 from rctl.bench.workloads import ALL, Kit, Workload, chosen
@@ -60,7 +60,7 @@ def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(work: Workload, *, counted: bool, seconds: float = 0.0, rounds: int = 2) -> tuple[Run, Figure]:
-    run = Run(Options(rounds=rounds), counted=counted)
+    run = Run(OverheadOptions(rounds=rounds), counted=counted)
     return run, overhead.figure(run, work, BARE, INSIDE, KIT, seconds)
 
 
@@ -146,7 +146,7 @@ def test_one_pair_has_no_interval() -> None:
 
 
 def test_what_is_counted_is_told_and_only_on_an_instruction_clock() -> None:
-    run, side = Run(Options(), counted=False), Place("inside", NOWHERE, "/nowhere")
+    run, side = Run(OverheadOptions(), counted=False), Place("inside", NOWHERE, "/nowhere")
     overhead.counting(run, side)
     assert (run.facts, side.counts) == ({}, False)
     run.counted = True
@@ -190,7 +190,7 @@ def test_a_workload_whose_program_is_missing_is_not_measured_and_says_so() -> No
 
 
 def test_the_geometric_means_are_of_the_applications_and_of_all() -> None:
-    run = Run(Options(), counted=True)
+    run = Run(OverheadOptions(), counted=True)
     for name, percent, application in (("a", 1.0, True), ("b", 4.0, False)):
         work = Known(name, "some", "nothing", 10, application=application, cost=dearer(percent))
         overhead.figure(run, work, BARE, INSIDE, KIT, 0)
@@ -219,7 +219,7 @@ def test_an_interrupted_run_has_what_there_was_by_then() -> None:
         raise KeyboardInterrupt
 
     works = [known(dearer(1)), Known("stops", "some", "nothing", 1, cost=stop), known(dearer(1))]
-    run = overhead.measure(None, None, Options(), works, lambda _: None)  # type: ignore[arg-type]
+    run = overhead.measure(None, None, OverheadOptions(), works, lambda _: None)  # type: ignore[arg-type]
     assert run.stop is not None
     assert [figure.name for figure in run.figures] == ["known", "all, geometric mean"]
     assert run.result("overhead").interrupted
@@ -227,7 +227,7 @@ def test_an_interrupted_run_has_what_there_was_by_then() -> None:
 
 @pytest.mark.usefixtures("two_sides")
 def test_a_whole_run_is_a_result_with_bars_to_draw() -> None:
-    result = overhead.overhead(None, None, Options(), lambda _: None, [known(dearer(1), application=True)])  # type: ignore[arg-type]
+    result = overhead.overhead(None, None, OverheadOptions(), lambda _: None, [known(dearer(1), application=True)])  # type: ignore[arg-type]
     assert (result.bench, result.clock, result.interrupted) == ("overhead", "instructions", False)
     assert result.series[0].x[0] == "known"
     assert result.series[0].y[0] == 1.0
@@ -237,7 +237,7 @@ def test_a_whole_run_is_a_result_with_bars_to_draw() -> None:
 def test_a_limit_that_was_hit_is_told(tmp_path: Path) -> None:
     (tmp_path / "cpu.stat").write_text("usage_usec 5\nnr_throttled 3\n")
     (tmp_path / "pids.events").write_text("max 0\n")
-    result = overhead.overhead(None, None, Options(), lambda _: None, [known(dearer(1))])  # type: ignore[arg-type]
+    result = overhead.overhead(None, None, OverheadOptions(), lambda _: None, [known(dearer(1))])  # type: ignore[arg-type]
     assert result.machine["limits that were hit"] == "cpu.stat nr_throttled 3"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,7 @@ from rctl.bench import everything
 from rctl.bench.everything import Bar
 from rctl.bench.figures.result import Figure, Result
 from rctl.bench.figures.text import budget, interval, left, shown
-from rctl.bench.parts.benchmarks import Part, Partial, Setting
+from rctl.bench.parts.benchmarks import Benchmark, Partial, Setting
 from rctl.bench.stage import machine
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
@@ -26,16 +25,16 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(Tree(Cgroup("/", -1)), Host(lambda path: ""), state, str(tmp_path), quick=True, command="rctl bench")
 
 
-def part(name: str, does: object = None) -> Part:
+def part(name: str, does: object = None) -> Benchmark:
     def run(_: Setting, tell: object) -> Result:
         if isinstance(does, BaseException):
             raise does
         return Result(name, "rctl bench", 1.0, 2.0, "wall", {}, (Figure(name, 1.0, "ratio", "measured"),))
 
-    return Part(name, 10.0, run)
+    return Benchmark(name, 10.0, run)
 
 
-def ran(tmp_path: Path, *parts: Part) -> everything.Run:
+def ran(tmp_path: Path, *parts: Benchmark) -> everything.RunOfAll:
     return everything.run(setting(tmp_path), parts, lambda text: None, lambda text: None)
 
 
@@ -108,8 +107,8 @@ def test_what_was_over_the_budget_so_far_is_taken_apart_too(tmp_path: Path) -> N
         told.append(place.over)
         return Result("explain", "", 1.0, 2.0, "wall", {}, ())
 
-    over = Part("overhead", 1.0, lambda *_: Result("overhead", "", 1.0, 2.0, "wall", {}, figures))
-    ran(tmp_path, over, Part("explain", 1.0, explain))
+    over = Benchmark("overhead", 1.0, lambda *_: Result("overhead", "", 1.0, 2.0, "wall", {}, figures))
+    ran(tmp_path, over, Benchmark("explain", 1.0, explain))
     assert told == [("redis",)]
 
 
@@ -182,20 +181,6 @@ def test_a_machine_of_its_own_is_no_guest() -> None:
     del files["/sys/devices/system/cpu/intel_pstate/no_turbo"]
     found = machine.facts(reader(files))
     assert (found["virtualization"], found["turbo"]) == ("none", "off")
-
-
-@pytest.mark.parametrize(
-    ("times", "said"),
-    [
-        ({200_000: 40, 230_000: 20}, True),
-        ({200_000: 25, 200_004: 10, 230_000: 25}, True),
-        ({200_000 + 10 * n: 1 for n in range(60)}, False),
-        ({100: 60}, False),
-    ],
-    ids=["mostly one time", "nearly one time", "every time another", "too short to tell"],
-)
-def test_an_instruction_clock_shows_in_times_that_repeat(times: dict[int, int], said: bool) -> None:
-    assert machine.steady(Counter(times)) is said
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class TestMounts:
 
 class TestControllers:
     def check(self, name: str, root: str = "", place: str = "", handed_down: bool = True, v1: str = "") -> Check:
-        where = controllers.Place("/mine", place.split(), handed_down)
+        where = controllers.OwnCgroup("/mine", place.split(), handed_down)
         held = {v1: f"/sys/fs/cgroup/{v1}"} if v1 else {}
         found = controllers.controllers(root.split(), where, held, CGROUPS.format(0, 0))
         return next(check for check in found if check.name == f"controller {name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rctl.sample.layout import Column
+from rctl.sample.layout import FigurePlace
 from rctl_exporter.ask import ask
 from rctl_exporter.settings import COLLECTORS, PROFILES, Selection
 
@@ -107,8 +107,8 @@ class TestAsk:
     def test_the_working_set_needs_two_files_of_one_part(self) -> None:
         for part in self.read(Selection("core", frozenset({"memory"}))):
             assert ("memory.current" in part) == ("memory.stat" in part)
-        assert ask(PROFILES["core"]).figures(Column("memory.stat", "", "inactive_file"))
-        assert not ask(PROFILES["core"]).figures(Column("memory.stat", "", "active_file"))
+        assert ask(PROFILES["core"]).figures(FigurePlace("memory.stat", "", "inactive_file"))
+        assert not ask(PROFILES["core"]).figures(FigurePlace("memory.stat", "", "active_file"))
 
     def test_what_is_not_there_is_not_asked_for(self) -> None:
         assert [

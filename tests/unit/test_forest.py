@@ -15,7 +15,7 @@ import pytest
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest, Node
 from rctl.cgroupfs.kept import Budget
-from rctl.cgroupfs.watch import Change, LostError, Watch
+from rctl.cgroupfs.watch import DirectoryChange, LostError, Watch
 from rctl.errors import GoneError, KernelError
 
 
@@ -23,7 +23,7 @@ class Told:
     """A watch that says what a test has it say. ``most``: how many directories can be watched."""
 
     def __init__(self) -> None:
-        self.said: list[Change] = []
+        self.said: list[DirectoryChange] = []
         self.lost = False
         self.most = 1000
         self.watched: dict[int, int] = {}
@@ -38,7 +38,7 @@ class Told:
     def remove(self, watch: int) -> None:
         del self.watched[watch]
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[DirectoryChange]:
         said, self.said = self.said, []
         yield from said
         if self.lost:
@@ -51,12 +51,12 @@ class Told:
     def moved(self, node: Node, name: str) -> None:
         """A cgroup was made or removed below the node."""
         assert node.watch is not None
-        self.said.append(Change(node.watch, name, True))
+        self.said.append(DirectoryChange(node.watch, name, True))
 
     def written(self, node: Node, name: str) -> None:
         """Somebody wrote to a file of the node."""
         assert node.watch is not None
-        self.said.append(Change(node.watch, name, False))
+        self.said.append(DirectoryChange(node.watch, name, False))
 
 
 def make(place: Path, *paths: str) -> None:
@@ -296,7 +296,7 @@ class TestWord:
         told.moved(x, "z")
         told.written(x, "memory.max")
         forest.refresh()
-        told.said.append(Change(9999, "y", True))
+        told.said.append(DirectoryChange(9999, "y", True))
         forest.refresh()
         assert paths(forest) == ["/", "/b", "/rctl-web1"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rctl.sample.layout import Column, Layout
+from rctl.sample.layout import FigurePlace, Layout
 
 KEYS = st.from_regex(r"[a-z][a-z_.]{0,11}", fullmatch=True)
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -176,12 +176,12 @@ class TestColumns:
         self, file: str, held: bytes, columns: list[tuple[str, str]]
     ) -> None:
         found = Layout({file: held}, lambda _: True)
-        assert found.columns == tuple(Column(file, line, key) for line, key in columns)
+        assert found.columns == tuple(FigurePlace(file, line, key) for line, key in columns)
         assert found.row(held) is not None
 
     def test_only_what_is_wanted_is_in_a_row_and_the_rest_may_change(self) -> None:
         found = Layout({"cpu.stat": b"usage_usec 1\nnr_periods 2\n"}, lambda column: column.key == "nr_periods")
-        assert found.columns == (Column("cpu.stat", "", "nr_periods"),)
+        assert found.columns == (FigurePlace("cpu.stat", "", "nr_periods"),)
         assert found.row(b"usage_usec 99\nnr_periods 3\n") == (b"3",)
 
     def test_files_come_in_their_order(self) -> None:

@@ -17,7 +17,7 @@ from rctl.units import (
     Flag,
     Ops,
     Period,
-    Pids,
+    PidCount,
     Quantity,
     Quota,
     Ranges,
@@ -43,7 +43,7 @@ KINDS: list[type[Quantity]] = [
     Weight,
     CpuWeight,
     Count,
-    Pids,
+    PidCount,
     Vcpus,
     Flag,
 ]
@@ -146,7 +146,7 @@ def test_a_percentage_above_100_is_refused() -> None:
         Size.parse("100.1%", whole=1000)
 
 
-@pytest.mark.parametrize("kind", [Size, Rate, Ops, Pids])
+@pytest.mark.parametrize("kind", [Size, Rate, Ops, PidCount])
 def test_a_percentage_of_nothing_is_refused(kind: type[Quantity]) -> None:
     with pytest.raises(ValueError, match="is not understood"):
         kind.parse("50%")
@@ -288,13 +288,13 @@ def test_a_cpu_weight_may_be_idle_and_other_weights_may_not() -> None:
 
 
 def test_zero_processes_is_a_limit() -> None:
-    assert Pids.parse("0").amount == 0
+    assert PidCount.parse("0").amount == 0
 
 
 def test_as_many_processes_as_the_kernel_can_number() -> None:
-    assert Pids.parse(4194304).amount == 4194304
+    assert PidCount.parse(4194304).amount == 4194304
     with pytest.raises(ValueError, match="at most 4194304, or max"):
-        Pids.parse(4194305)
+        PidCount.parse(4194305)
 
 
 def test_a_ve_sees_at_least_one_cpu() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.units import Count, CpuWeight, Duration, Ops, Pids, Quantity, Quota, Rate, Size, Weight
+from rctl.units import Count, CpuWeight, Duration, Ops, PidCount, Quantity, Quota, Rate, Size, Weight
 from rctl.ve.command import find
 from rctl.words import exactly
 from tests.unit.shell import Shell
@@ -21,7 +21,7 @@ from tests.unit.shell import Shell
         (Rate, "0", "0 is too low: at least 2, or max. Write"),
         (Ops, "1", "1 is too low: at least 2, or max. Write"),
         (Quota, "999", "999 is too low: at least 1000, or max. Write"),
-        (Pids, "4194305", "4194305 is too high: at most 4194304, or max. Write"),
+        (PidCount, "4194305", "4194305 is too high: at most 4194304, or max. Write"),
         (Count, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}, or max. Write"),
         (Duration, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}. Write"),
         (Weight, "10001", "10001 is out of range 1..10000. Write"),

@@ -19,9 +19,9 @@ from rctl_exporter.web.hosts import Hosts
 from rctl_exporter.web.listen import Address
 from rctl_exporter.web.live import Live
 from rctl_exporter.web.log import Log
-from rctl_exporter.web.metrics import Metrics, Page
+from rctl_exporter.web.metrics import MakePage, Metrics
 from rctl_exporter.web.server import CONNECTIONS, Server
-from rctl_exporter.web.site import Site
+from rctl_exporter.web.site import WebSite
 
 PATIENCE = 10.0
 """Seconds after which a test has failed; nothing waits for as long when all is well."""
@@ -107,7 +107,7 @@ class Served(NamedTuple):
 
 @contextlib.contextmanager
 def serving(
-    page: Page = tiny,
+    page: MakePage = tiny,
     config: str | None = None,
     deadlines: Deadlines | None = None,
     most: int = CONNECTIONS,
@@ -119,7 +119,7 @@ def serving(
     with ThreadPoolExecutor(1, "passwords") as passwords, Address("127.0.0.1", 0).open() as listener:
         live = Live(config, log, passwords)
         metrics = Metrics(page)
-        server = Server([listener], Site(metrics, log, Hosts(hosts)), live, log, deadlines=deadlines, most=most)
+        server = Server([listener], WebSite(metrics, log, Hosts(hosts)), live, log, deadlines=deadlines, most=most)
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
 

@@ -14,7 +14,7 @@ import msgspec
 
 from .document import Document
 
-Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 ClientAuth = Literal[
     "",
     "NoClientCert",
@@ -45,8 +45,8 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_auth_type: ClientAuth = ""
     client_ca_file: str = ""
     client_allowed_sans: list[str] | None = None
-    min_version: Version = "TLS12"
-    max_version: Version = "TLS13"
+    min_version: TlsVersion = "TLS12"
+    max_version: TlsVersion = "TLS13"
     cipher_suites: list[str] | None = None
     prefer_server_cipher_suites: bool = True
     curve_preferences: list[str] | None = None

@@ -14,7 +14,7 @@ import h11
 from rctl.version import __version__
 
 from .live import Rules
-from .site import Answer, Request, Site, line
+from .site import Answer, Request, WebSite, line
 
 _HEAD = 16 * 1024
 _PIECE = 256 * 1024
@@ -49,7 +49,7 @@ class Conversation:
     def __init__(
         self,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        site: Site,
+        site: WebSite,
         rules: Callable[[], Rules],
         deadlines: Deadlines,
         client: str = "",

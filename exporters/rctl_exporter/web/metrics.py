@@ -14,7 +14,7 @@ from ..only import ALL, Only
 from .compress import Gzip
 from .flight import Flight
 
-Page: TypeAlias = Callable[[bool, Only], Sequence[bytes]]
+MakePage: TypeAlias = Callable[[bool, Only], Sequence[bytes]]
 """One whole page, or part of it, as chunks, in OpenMetrics (``True``) or text.
 
 Read anew on every call; called from one thread only.
@@ -38,7 +38,7 @@ class Metrics:
     are the same again is kept.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: MakePage) -> None:
         self._page = page
         self._flight: Flight[Made] = Flight()
         self._compressing: Flight[Sequence[bytes]] = Flight()

@@ -14,7 +14,7 @@ from .connection import Conversation, Deadlines
 from .listen import is_local
 from .live import Live, Rules
 from .log import Log
-from .site import Answer, Site
+from .site import Answer, WebSite
 from .tls import allowed
 
 CONNECTIONS = 100
@@ -44,7 +44,7 @@ class Server:
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        site: Site,
+        site: WebSite,
         live: Live,
         log: Log,
         *,

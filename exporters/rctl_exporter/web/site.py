@@ -66,7 +66,7 @@ def line(status: int, text: str, *headers: tuple[str, str]) -> Answer:
     return Answer(status, (("Content-Type", _ONE_LINE), *headers), [f"{' '.join(text.split())}\n".encode()])
 
 
-class Site:
+class WebSite:
     """All that this server has to say."""
 
     def __init__(self, metrics: Metrics, log: Log, hosts: Hosts) -> None:

@@ -15,12 +15,12 @@ import msgspec
 
 from .result import MUST_AGREE, REPEATS, Figure, Result, Unit, facts_of
 
-Change = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
+Trend = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
 SAME = 0.01
 """A change of less than this share, interval and all, is none."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class ComparedFigure(msgspec.Struct, frozen=True):
     """One figure in both runs. ``ratio``: second over first, with its interval; ``None``: there is none to take."""
 
     bench: str
@@ -29,7 +29,7 @@ class Line(msgspec.Struct, frozen=True):
     unit: Unit
     first: float | None
     second: float | None
-    change: Change
+    change: Trend
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -38,7 +38,7 @@ class Line(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """All figures of both runs, and what a reader must know before reading them."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedFigure, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -47,7 +47,7 @@ class Comparison(msgspec.Struct, frozen=True):
         return any(line.change == "worse" for line in self.lines)
 
 
-Key = tuple[str, str, str]
+FigureKey = tuple[str, str, str]
 
 
 def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
@@ -63,22 +63,24 @@ def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
     return Comparison(tuple(lines), tuple(_warnings(first, second)))
 
 
-def _by_key(results: Sequence[Result]) -> dict[Key, tuple[str, Figure]]:
+def _by_key(results: Sequence[Result]) -> dict[FigureKey, tuple[str, Figure]]:
     """Each figure with its clock."""
     return {(result.bench, one.group, one.name): (result.clock, one) for result in results for one in result.figures}
 
 
-def _line(key: Key, first: Figure | None, second: Figure | None, *, exact: bool, comparable: bool) -> Line:
+def _line(
+    key: FigureKey, first: Figure | None, second: Figure | None, *, exact: bool, comparable: bool
+) -> ComparedFigure:
     some = first or second
     assert some is not None
     values = (first.value if first else None, second.value if second else None)
     if first is None or second is None:
-        return Line(*key, some.unit, *values, "new" if first is None else "gone")
+        return ComparedFigure(*key, some.unit, *values, "new" if first is None else "gone")
     old, new = _whole(first, exact), _whole(second, exact)
     if old is None or new is None or first.unit != second.unit:
-        return Line(*key, some.unit, *values, "cannot tell")
+        return ComparedFigure(*key, some.unit, *values, "cannot tell")
     (low, middle, high), (new_low, new_middle, new_high) = old, new
-    found = Line(*key, some.unit, *values, "cannot tell", new_middle / middle)
+    found = ComparedFigure(*key, some.unit, *values, "cannot tell", new_middle / middle)
     if low == high or new_low == new_high:
         return found  # nothing says how far they would repeat
     ends = new_low / high, new_high / low
@@ -101,7 +103,7 @@ def _whole(figure: Figure, exact: bool) -> tuple[float, float, float] | None:
     return (found[0], found[1], found[2]) if found[0] > 0 else None
 
 
-def _change(low: float, high: float, better: Literal["low", "high"]) -> Change:
+def _change(low: float, high: float, better: Literal["low", "high"]) -> Trend:
     if low >= 1 - SAME and high <= 1 + SAME:
         return "same"
     if low > 1:

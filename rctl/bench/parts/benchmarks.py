@@ -12,9 +12,8 @@ from ...host import Host
 from .. import workloads
 from ..figures.result import Figure, Result
 from ..stage import machine
+from ..stage.place import Tell
 from . import adjust, density, explain, exporter, felt, lifecycle, overhead, virtual
-
-Tell = Callable[[str], None]
 
 
 class Setting(NamedTuple):
@@ -33,7 +32,7 @@ class Setting(NamedTuple):
     over: tuple[str, ...] = ()
 
 
-class Part(NamedTuple):
+class Benchmark(NamedTuple):
     """One benchmark. ``seconds``: about how long it takes, which only the time left is guessed from."""
 
     name: str
@@ -66,8 +65,8 @@ def _explain(setting: Setting, tell: Tell, *, each: float = 3.0, rounds: int = 2
     return _whole(ran, ran.result("explain", series))
 
 
-def _options(setting: Setting, seconds: float, rounds: int) -> overhead.Options:
-    return overhead.Options(seconds=seconds, rounds=rounds, folder=setting.folder, command=setting.command)
+def _options(setting: Setting, seconds: float, rounds: int) -> overhead.OverheadOptions:
+    return overhead.OverheadOptions(seconds=seconds, rounds=rounds, folder=setting.folder, command=setting.command)
 
 
 def _whole(ran: overhead.Run, result: Result) -> Result:
@@ -126,24 +125,24 @@ def virtually(setting: Setting, tell: Tell, *, rounds: int = 10) -> Result:
     return machine.stamp("virtual", setting.command, began, found)
 
 
-def all_of_them(quick: bool) -> tuple[Part, ...]:
+def all_of_them(quick: bool) -> tuple[Benchmark, ...]:
     """All benchmarks, those first that say most."""
     if quick:
         return (
-            Part("overhead", 45.0, partial(_overhead, seconds=45.0, rounds=1)),
-            Part("explain", 60.0, partial(_explain, each=0.4, rounds=1)),
-            Part("adjust", 30.0, partial(adjusted, rounds=3, moments=6)),
-            Part("exporter", 40.0, partial(exported, counts=(1, 100), rounds=4)),
-            Part("life", 20.0, partial(lived, rounds=6)),
-            Part("density", 10.0, partial(dense, ves=64)),
-            Part("virtual", 10.0, partial(virtually, rounds=6)),
+            Benchmark("overhead", 45.0, partial(_overhead, seconds=45.0, rounds=1)),
+            Benchmark("explain", 60.0, partial(_explain, each=0.4, rounds=1)),
+            Benchmark("adjust", 30.0, partial(adjusted, rounds=3, moments=6)),
+            Benchmark("exporter", 40.0, partial(exported, counts=(1, 100), rounds=4)),
+            Benchmark("life", 20.0, partial(lived, rounds=6)),
+            Benchmark("density", 10.0, partial(dense, ves=64)),
+            Benchmark("virtual", 10.0, partial(virtually, rounds=6)),
         )
     return (
-        Part("overhead", 180.0, _overhead),
-        Part("explain", 500.0, _explain),
-        Part("adjust", 120.0, adjusted),
-        Part("exporter", 200.0, partial(exported, counts=(1, 100, 1000))),
-        Part("life", 50.0, lived),
-        Part("density", 25.0, dense),
-        Part("virtual", 20.0, virtually),
+        Benchmark("overhead", 180.0, _overhead),
+        Benchmark("explain", 500.0, _explain),
+        Benchmark("adjust", 120.0, adjusted),
+        Benchmark("exporter", 200.0, partial(exported, counts=(1, 100, 1000))),
+        Benchmark("life", 50.0, lived),
+        Benchmark("density", 25.0, dense),
+        Benchmark("virtual", 20.0, virtually),
     )

@@ -24,9 +24,9 @@ from ...limits import decode, nest, writes
 from ...signals import undisturbed
 from ..figures.result import Series
 from ..stage import place
-from ..stage.place import Place
+from ..stage.place import Place, Tell
 from ..workloads import Kit, Workload
-from .overhead import Options, Run, Tell, bare_side, counting, figure
+from .overhead import OverheadOptions, Run, bare_side, counting, figure
 from .reasons import saved
 
 ALL = ("cpu", "cpuset", "io", "memory", "pids")
@@ -38,7 +38,7 @@ WORKS = (
 """What is measured unless others are asked for: the paths on which controllers cost, and two applications."""
 
 
-class State(msgspec.Struct, frozen=True):
+class VeState(msgspec.Struct, frozen=True):
     """One way to make a VE. ``lean``: without pressure accounting. ``limits``: as in ``rctl bench overhead``."""
 
     name: str
@@ -48,21 +48,26 @@ class State(msgspec.Struct, frozen=True):
     lean: bool = False
 
 
-STATES: tuple[State, ...] = (
-    State("no controllers"),
-    State("no controllers, lean", lean=True),
-    *(State(f"{name} alone", (name,)) for name in ALL),
-    State("all controllers", ALL),
-    State("all, depth 2", ALL, 2),
-    State("all, depth 3", ALL, 3),
-    State("rctl: limits, their controllers", USUAL, limits=True),
-    State("the same without limits", USUAL),
-    State("the same, lean", USUAL, limits=True, lean=True),
+STATES: tuple[VeState, ...] = (
+    VeState("no controllers"),
+    VeState("no controllers, lean", lean=True),
+    *(VeState(f"{name} alone", (name,)) for name in ALL),
+    VeState("all controllers", ALL),
+    VeState("all, depth 2", ALL, 2),
+    VeState("all, depth 3", ALL, 3),
+    VeState("rctl: limits, their controllers", USUAL, limits=True),
+    VeState("the same without limits", USUAL),
+    VeState("the same, lean", USUAL, limits=True, lean=True),
 )
 
 
 def measure(
-    tree: Tree, host: Host, options: Options, works: Sequence[Workload], tell: Tell, states: Sequence[State] = STATES
+    tree: Tree,
+    host: Host,
+    options: OverheadOptions,
+    works: Sequence[Workload],
+    tell: Tell,
+    states: Sequence[VeState] = STATES,
 ) -> tuple[Run, tuple[Series, ...]]:
     """Measure each workload in each state. An interruption ends it early, with ``stop`` set.
 
@@ -92,7 +97,7 @@ def measure(
 
 
 def _works(
-    run: Run, state: State, works: Sequence[Workload], bare: Place, inside: Place, kit: Kit, share: float,
+    run: Run, state: VeState, works: Sequence[Workload], bare: Place, inside: Place, kit: Kit, share: float,
     found: dict[str, float], tell: Tell,
 ) -> None:  # fmt: skip
     for work in works:
@@ -142,7 +147,9 @@ def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> Non
 
 
 @contextmanager
-def _made(tree: Tree, base: Cgroup, before: frozenset[str], state: State, host: Host, folder: str) -> Iterator[Cgroup]:
+def _made(
+    tree: Tree, base: Cgroup, before: frozenset[str], state: VeState, host: Host, folder: str
+) -> Iterator[Cgroup]:
     """A VE in this state; gone afterwards. Raises BusyError, WorkError when it cannot be."""
     name = place.own_name()
     there = enabled(base, CONTROLLERS)
@@ -161,7 +168,7 @@ def _made(tree: Tree, base: Cgroup, before: frozenset[str], state: State, host: 
         yield here
 
 
-def _set(cgroup: Cgroup, state: State, host: Host, folder: str) -> None:
+def _set(cgroup: Cgroup, state: VeState, host: Host, folder: str) -> None:
     if state.lean:
         if not cgroup.has(SWITCH.name):
             raise place.WorkError(f"no {SWITCH.name} on this kernel (it came with Linux {SWITCH.since})")

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -30,14 +30,12 @@ from ...signals import undisturbed
 from ...ve import bare
 from ..figures.result import Figure, Series
 from ..scraping.cost import Cost
-from ..scraping.figures import BUSY, PROMISED, Count, Round, figures, series, too_many
+from ..scraping.figures import BUSY, PROMISED, Measured, Round, figures, series, too_many
 from ..scraping.over_http import Exporter
-from ..scraping.peer_exporters import Served, own, served
+from ..scraping.peer_exporters import ServedExporter, own, served
 from ..stage.clock import clock
-from ..stage.place import WorkError, controllers_as_before, own_name, removed
+from ..stage.place import Tell, WorkError, controllers_as_before, own_name, removed
 from ..workloads.base import PROGRAMS, found
-
-Tell = Callable[[str], None]
 
 COUNTS = (1, 100, 1000, 5000)
 PLAIN_ROUNDS = 2
@@ -105,8 +103,8 @@ def measure(
     if not counts or min(counts) < 1:
         raise UsageError(f"{counts}: not numbers of VEs. Give some, each 1 or more")
     allow_open_files(MOST_FILES)
-    measured: list[Count] = []
-    others: list[Served] = []
+    measured: list[Measured] = []
+    others: list[ServedExporter] = []
     refused: list[Figure] = []
     with ExitStack() as stack:
         stage = stack.enter_context(_stage(tree, below))
@@ -124,7 +122,7 @@ def measure(
     return [*found, *refused], series(measured)
 
 
-def _too_many(last: Count | None, ves: int) -> bool:
+def _too_many(last: Measured | None, ves: int) -> bool:
     """Whether so many VEs have more files than may be open, going by the last ones."""
     files = last.files / last.ves if last else 0
     return ves * (files + 1) > _limit() - _OTHER_FILES
@@ -183,7 +181,7 @@ def _grow(stage: Stage, ves: list[Cgroup], count: int, tell: Tell) -> None:
             ves.append(bare.make(stage.tree, f"{stage.stem}{len(ves)}"))
 
 
-def _count(stage: Stage, ves: Sequence[Cgroup], profile: str, rounds: int, tell: Tell) -> Count:
+def _count(stage: Stage, ves: Sequence[Cgroup], profile: str, rounds: int, tell: Tell) -> Measured:
     files = f"{stage.folder}/files"
     tell(f"{len(ves)} VEs: starting")
     with ExitStack() as stack:
@@ -202,18 +200,18 @@ def _count(stage: Stage, ves: Sequence[Cgroup], profile: str, rounds: int, tell:
         stack.callback(server.close)
         plain = subject("a plain collector", (*worker, "plain", files))
         found: dict[float, list[Round]] = {}
-        workers: list[Worker] = []
+        workers: list[BusyProcess] = []
         for share in (0.0, BUSY, 1.0)[: 3 if len(ves) <= MOST_WORKERS else 2]:
             tell(f"{len(ves)} VEs, {share:.0%} at work")
             while len(workers) < round(len(ves) * share):
-                workers.append(Worker(ves[len(workers)]))
+                workers.append(BusyProcess(ves[len(workers)]))
                 stack.callback(workers[-1].close)
             rctl.scrape()
             server.scrape()
             found[share] = [_round(loop, rctl, server, workers, number) for number in range(rounds)]
         plains = [(rctl.scrape(), plain.scrape()) for _ in range(PLAIN_ROUNDS if len(ves) <= PROMISED else 1)]
         lines = len(Path(files).read_text().splitlines())
-    return Count(len(ves), lines, how, found[0.0], found[BUSY], found.get(1.0, []), plains)
+    return Measured(len(ves), lines, how, found[0.0], found[BUSY], found.get(1.0, []), plains)
 
 
 def _served(stage: Stage, profile: str) -> Exporter:
@@ -223,7 +221,7 @@ def _served(stage: Stage, profile: str) -> Exporter:
         raise WorkError(f"rctl exporter: {error}") from None
 
 
-def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[Worker], number: int) -> Round:
+def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[BusyProcess], number: int) -> Round:
     """Each by turns, in another order each time; the same share of VEs has worked before each scrape."""
     order: list[Subject | Exporter] = [loop, rctl, server]
     costs = {}
@@ -234,7 +232,7 @@ def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[Wor
     return Round(*(costs[subject.name] for subject in order))
 
 
-class Worker:
+class BusyProcess:
     """A process in a VE that works when it is told to: it runs, and allocates and frees memory."""
 
     def __init__(self, ve: Cgroup) -> None:

@@ -26,11 +26,10 @@ from ..figures.result import Figure, Result, Series, Verdict
 from ..figures.text import shown
 from ..stage import clock, place
 from ..stage.machine import Begin, begin, facts
-from ..stage.place import Place, WorkError
+from ..stage.place import Place, Tell, WorkError
 from ..workloads import ALL, Kit, Workload, built
 from . import reasons
 
-Tell = Callable[[str], None]
 Pair = tuple[float, float]
 
 NARROW = 0.25
@@ -50,7 +49,7 @@ CALM = 0.3
 """Seconds of rest before each measurement on the instruction clock, where they cost nothing."""
 
 
-class Options(msgspec.Struct, frozen=True):
+class OverheadOptions(msgspec.Struct, frozen=True):
     """How to measure. ``budget``: the most that a VE may cost, 0.02 is 2 %. ``clock``: auto, instructions or wall.
 
     ``rounds``: pairs on the instruction clock. ``seconds``: of measuring on a real clock. ``folder``: on the disk to
@@ -70,7 +69,7 @@ class Options(msgspec.Struct, frozen=True):
 class Run:
     """What there is so far. ``stop``: what interrupted it."""
 
-    options: Options
+    options: OverheadOptions
     counted: bool = False
     began: Begin = field(default_factory=begin)
     figures: list[Figure] = field(default_factory=list)
@@ -93,7 +92,7 @@ class Run:
         )
 
 
-def measure(tree: Tree, host: Host, options: Options, works: Sequence[Workload], tell: Tell) -> Run:
+def measure(tree: Tree, host: Host, options: OverheadOptions, works: Sequence[Workload], tell: Tell) -> Run:
     """Measure each workload on both sides; then their geometric means.
 
     An interruption ends the run early: what there is by then is returned, with ``stop`` set. Raises RctlError.
@@ -156,7 +155,7 @@ def counting(run: Run, *places: Place) -> None:
         side.count()
 
 
-def _described(limits: dict[str, Any], options: Options) -> str:
+def _described(limits: dict[str, Any], options: OverheadOptions) -> str:
     given = ", ".join(f"{key}={value}" for key, value in limits.items() if key != "io.max")
     disk = (
         f"io.max on {', '.join(limits['io.max'])}" if "io.max" in limits else "no io.max, for the folder is on no disk"
@@ -302,7 +301,7 @@ def series(figures: Sequence[Figure]) -> tuple[Series, ...]:
     return (Series("overhead", names, tuple(figure.value or 0.0 for figure in measured), "percent", "workload"),)
 
 
-def overhead(tree: Tree, host: Host, options: Options, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
+def overhead(tree: Tree, host: Host, options: OverheadOptions, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
     """The benchmark as a whole. Raises RctlError where there can be no VE, UsageError for a false clock.
 
     An interruption comes through; ``measure`` has what there was by then.

@@ -33,14 +33,14 @@ GROUP = "one limit as a process"
 _FILL = "{}"
 """Stands in a command for the new limit."""
 
-Command = tuple[str, ...]
+Argv = tuple[str, ...]
 
 
 _CHANGED = {"podman update": "memory.max"}
 """What a tool changes where that is not ``pids.max``."""
 
 
-class Left(Exception):  # noqa: N818 (it is a reason, and no error)
+class NotMeasured(Exception):  # noqa: N818 (it is a reason, and no error)
     """A tool that cannot be measured here; the text says why."""
 
 
@@ -53,11 +53,11 @@ def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> list
     environment = {**os.environ, "RCTL_STATE": state}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
-        commands: dict[str, Command] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, f"pids.max={_FILL}")}
+        commands: dict[str, Argv] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, f"pids.max={_FILL}")}
         for name, make in _PEERS.items():
             try:
                 commands[name] = make(stack, path)
-            except Left as why:
+            except NotMeasured as why:
                 absent[name] = str(why)
         times: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(_ROUNDS):
@@ -92,17 +92,17 @@ def _why(error: Exception) -> str:
     return output.splitlines()[0][:200] if output else str(error)
 
 
-def _cgset(_: ExitStack, path: str) -> Command:
+def _cgset(_: ExitStack, path: str) -> Argv:
     _needs("cgset")
     return "cgset", "-r", f"pids.max={_FILL}", path.strip("/")
 
 
-def _crun(stack: ExitStack, _: str) -> Command:
+def _crun(stack: ExitStack, _: str) -> Argv:
     _needs("crun")
     return "crun", "update", f"--pids-limit={_FILL}", _tried(stack, _container)
 
 
-def _podman_update(stack: ExitStack, _: str) -> Command:
+def _podman_update(stack: ExitStack, _: str) -> Argv:
     _needs("podman")
     return (
         *_store(_tried(stack, _podman)),
@@ -112,14 +112,14 @@ def _podman_update(stack: ExitStack, _: str) -> Command:
     )  # its older versions know no other limit that is whole
 
 
-def _systemctl(stack: ExitStack, _: str) -> Command:
+def _systemctl(stack: ExitStack, _: str) -> Argv:
     _needs("systemd-run")
     if not single_writer.applies():
-        raise Left("systemd does not run this host")
+        raise NotMeasured("systemd does not run this host")
     return "systemctl", "set-property", "--runtime", _tried(stack, _unit), f"TasksMax={_FILL}"
 
 
-_PEERS: dict[str, Callable[[ExitStack, str], Command]] = {
+_PEERS: dict[str, Callable[[ExitStack, str], Argv]] = {
     "cgset": _cgset,
     "crun update": _crun,
     "podman update": _podman_update,
@@ -129,7 +129,7 @@ _PEERS: dict[str, Callable[[ExitStack, str], Command]] = {
 
 def _needs(program: str) -> None:
     if which(program) is None:
-        raise Left(f"{program} is not installed")
+        raise NotMeasured(f"{program} is not installed")
 
 
 def _process(command: Sequence[str], environment: Mapping[str, str]) -> float:
@@ -142,7 +142,7 @@ def _tried(stack: ExitStack, make: Callable[[], AbstractContextManager[str]]) ->
     try:
         return stack.enter_context(make())
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Left(_why(error)) from None
+        raise NotMeasured(_why(error)) from None
 
 
 @contextmanager

@@ -89,31 +89,31 @@ def saved(figures: Sequence[Figure], exact: bool) -> list[Figure]:
     return found
 
 
-class Cost(NamedTuple):
+class CostRatio(NamedTuple):
     """So many times as long as bare, with the ends of its interval."""
 
     value: float
     low: float
     high: float
 
-    def over(self, other: Cost) -> Cost:
+    def over(self, other: CostRatio) -> CostRatio:
         """So many times as long as the other, with the widest interval that the two allow."""
-        return Cost(self.value / other.value, self.low / other.high, self.high / other.low)
+        return CostRatio(self.value / other.value, self.low / other.high, self.high / other.low)
 
 
-States = Mapping[str, Cost]
+States = Mapping[str, CostRatio]
 
 
-def _costs(figures: Sequence[Figure], exact: bool) -> dict[str, dict[str, Cost]]:
+def _costs(figures: Sequence[Figure], exact: bool) -> dict[str, dict[str, CostRatio]]:
     """What was measured, by workload and state; without what has no interval, unless it is exact."""
-    found: dict[str, dict[str, Cost]] = {}
+    found: dict[str, dict[str, CostRatio]] = {}
     for one in figures:
         if one.value is not None and (exact or one.low is not None):
             value = 1 + one.value / 100
             low = value * (1 - REPEATS) if one.low is None else 1 + one.low / 100
             high = value * (1 + REPEATS) if one.high is None else 1 + one.high / 100
-            found.setdefault(one.group, {BARE: Cost(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = Cost(
-                value, low, high
+            found.setdefault(one.group, {BARE: CostRatio(1, 1, 1)})[one.name.removeprefix(f"{one.group}: ")] = (
+                CostRatio(value, low, high)
             )
     return found
 

@@ -11,7 +11,7 @@ import sys
 PAGE = string.Template("<title>$path</title><p>$agent</p>" + "<p>$path of a page</p>" * 180)
 
 
-class Page(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # the whole answer in one write
 
@@ -27,10 +27,10 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Server(socketserver.ThreadingTCPServer):
+class PageServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+    PageServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..figures.result import Figure, Series, Unit
 from ..figures.stats import judge, ratio_interval, verdict
 from .cost import Cost
-from .peer_exporters import Served
+from .peer_exporters import ServedExporter
 
 PROMISED = 1000
 TIMES_BARE, TIMES_SERVED, TIMES_CHEAPER, FLAT = 1.7, 2.2, 10.0, 1.25
@@ -26,7 +26,7 @@ class Round(NamedTuple):
     served: Cost
 
 
-class Count(NamedTuple):
+class Measured(NamedTuple):
     """What was measured with so many VEs. ``rest``: none at work; ``busy``: a share; ``all_busy``: not for many."""
 
     ves: int
@@ -39,7 +39,7 @@ class Count(NamedTuple):
 
 
 def figures(
-    measured: Sequence[Count], others: Sequence[Served], profile: str, *, counted: bool = False
+    measured: Sequence[Measured], others: Sequence[ServedExporter], profile: str, *, counted: bool = False
 ) -> list[Figure]:
     """Everything as figures; what is promised is promised for the full profile and PROMISED VEs, and judged there."""
     made = [figure for count in measured for figure in _figures(count, profile, counted)]
@@ -56,7 +56,7 @@ def figures(
     return [*made, *(figure for one in others for figure in one.figures())]
 
 
-def _figures(count: Count, profile: str, counted: bool) -> list[Figure]:
+def _figures(count: Measured, profile: str, counted: bool) -> list[Figure]:
     at = f"{count.ves} VE" + "s" * (count.ves > 1)
     judged = profile == "full" and count.ves == PROMISED
     origin = f"{count.files} files, profile {profile}, {len(count.rest)} scrapes each by turns; bare: {count.how}"
@@ -129,11 +129,11 @@ def too_many(ves: int, limit: int) -> Figure:
     return Figure(f"CPU per scrape, {ves} VEs", None, "seconds", why, verdict="not measured", group="exporter")
 
 
-def _per_ve(count: Count) -> float:
+def _per_ve(count: Measured) -> float:
     return statistics.median(one.rctl.cpu for one in count.busy) / count.ves
 
 
-def series(measured: Sequence[Count]) -> list[Series]:
+def series(measured: Sequence[Measured]) -> list[Series]:
     """CPU time per scrape by number of VEs."""
     x = tuple(float(count.ves) for count in measured)
     lines = {

@@ -22,7 +22,7 @@ from .over_http import Exporter
 _SCRAPES = 8
 
 
-class Served(NamedTuple):
+class ServedExporter(NamedTuple):
     """One exporter. ``cpu``: its process's ns a scrape, median; ``size``: bytes sent; ``memory``: bytes of its cgroup.
 
     ``trouble``: why it was not measured.
@@ -59,7 +59,7 @@ def own(patterns: Sequence[str], profile: str) -> list[str]:
     ]  # fmt: skip
 
 
-def served(cgroup: Cgroup, tell: Callable[[str], None]) -> list[Served]:
+def served(cgroup: Cgroup, tell: Callable[[str], None]) -> list[ServedExporter]:
     """Scrape each other exporter that is installed, in the cgroup; of one that does not answer, say why."""
     commands: dict[str, Sequence[str]] = {}
     if node := found("prometheus-node-exporter") or found("node_exporter"):
@@ -69,12 +69,12 @@ def served(cgroup: Cgroup, tell: Callable[[str], None]) -> list[Served]:
     return [_measured(name, command, cgroup, tell) for name, command in commands.items()]
 
 
-def _measured(name: str, command: Sequence[str], cgroup: Cgroup, tell: Callable[[str], None]) -> Served:
+def _measured(name: str, command: Sequence[str], cgroup: Cgroup, tell: Callable[[str], None]) -> ServedExporter:
     tell(f"{name}: over HTTP")
     try:
         with closing(Exporter(name, command, cgroup, os.environ)) as exporter:
             costs = [exporter.scrape() for _ in range(_SCRAPES)]
             cpu = statistics.median(cost.cpu for cost in costs)
-            return Served(name, cpu, exporter.samples(), costs[-1].size, costs[-1].resident)
+            return ServedExporter(name, cpu, exporter.samples(), costs[-1].size, costs[-1].resident)
     except (OSError, http.client.HTTPException) as error:
-        return Served(name, trouble=str(error) or type(error).__name__)
+        return ServedExporter(name, trouble=str(error) or type(error).__name__)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Scrape = Callable[[], object]
 """One scrape."""
 _RENDERINGS = 5
-Tell = Callable[[Any], Sequence[int]]
+Telling = Callable[[Any], Sequence[int]]
 """What there is to tell of what a scrape returned: its bytes first."""
 
 
@@ -44,13 +44,13 @@ def _resident() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _bare(list_of_files: str) -> tuple[Scrape, Tell]:
+def _bare(list_of_files: str) -> tuple[Scrape, Telling]:
     """What readloop.c does, for machines without a C compiler."""
     fds = [os.open(path, os.O_RDONLY) for path in _lines(list_of_files)]
     return lambda: sum([len(os.pread(fd, 1 << 14, 0)) for fd in fds]), lambda size: [size]
 
 
-def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell]:
+def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Telling]:
     """rctl's exporter, with all descriptors kept. ``list_of_files``: where to tell which files it reads."""
     from rctl_exporter.page import Page
     from rctl_exporter.scrape import Scraper
@@ -85,7 +85,7 @@ def _samples(chunk: bytes) -> int:
     return chunk.count(b"\n") - chunk.count(b"\n# ") - chunk.startswith(b"# ")
 
 
-def _plain(list_of_files: str) -> tuple[Scrape, Tell]:
+def _plain(list_of_files: str) -> tuple[Scrape, Telling]:
     """A collector as one writes it by prometheus_client's manual: open, read, parse, a metric a figure."""
     from prometheus_client import CollectorRegistry, Metric, generate_latest
     from prometheus_client.core import GaugeMetricFamily
@@ -134,7 +134,7 @@ def _lines(path: str) -> list[str]:
         return [line.rstrip("\n") for line in lines]
 
 
-_SUBJECTS: dict[str, Callable[..., tuple[Scrape, Tell]]] = {"bare": _bare, "rctl": _rctl, "plain": _plain}
+_SUBJECTS: dict[str, Callable[..., tuple[Scrape, Telling]]] = {"bare": _bare, "rctl": _rctl, "plain": _plain}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

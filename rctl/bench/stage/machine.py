@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...host import Reader
 from ...units import human_size
 from ...version import __version__
 from ..figures.result import Figure, Result, Series
 from .clock import SOURCE, clock
 
-Reader = Callable[[str], str]
 _CPU = "/sys/devices/system/cpu"
 _EMULATED = ("QEMU Virtual CPU", "QEMU TCG CPU")
 

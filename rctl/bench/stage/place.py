@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,8 @@ from ...limits import decode, nest
 from ...signals import undisturbed
 from ...ve import bare, lean
 
+Tell = Callable[[str], None]
+"""Hears what a benchmark is doing."""
 PATIENCE = 600.0
 """Seconds after which a program that has not ended counts as hung."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...console.flags import Json
-from .parts import PLACE, Check, Folder, setting
+from .parts import PLACE, CheckFlag, DiskFolder, setting
 
 if TYPE_CHECKING:
     from ..figures.result import Result
@@ -22,8 +22,8 @@ def everything(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Run only this benchmark. Repeatable")
     ] = None,
-    folder: Folder = PLACE,
-    check: Check = False,
+    folder: DiskFolder = PLACE,
+    check: CheckFlag = False,
 ) -> None:
     """Run all benchmarks and judge the claims of 2006. Needs root.
 

@@ -10,7 +10,7 @@ import typer
 
 from ...console.flags import Json
 from ...errors import UsageError
-from .parts import PLACE, Check, _one
+from .parts import PLACE, CheckFlag, _one
 
 if TYPE_CHECKING:
     from ..figures.result import Result
@@ -29,7 +29,7 @@ def exporter(
         bool,
         typer.Option("--below/--beside", help="VEs below one parent, as in a slice, or where rctl makes them"),
     ] = True,
-    check: Check = False,
+    check: CheckFlag = False,
     json: Json = False,
 ) -> None:
     """Measure scrapes of the exporter beside a bare loop.

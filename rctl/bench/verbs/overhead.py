@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from ..parts.overhead import Run
     from ..workloads import Workload
 
-Only = Annotated[
+OnlyFlag = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="NAME", help="Workloads by a part of their name or group, or a pattern. Repeatable"),
 ]
-Clock = Annotated[
+ClockFlag = Annotated[
     str, typer.Option("--clock", metavar="CLOCK", help="auto, instructions (the lab's --icount), or wall")
 ]
-Folder = Annotated[
+FilesFolder = Annotated[
     str,
     typer.Option("--folder", metavar="FOLDER", help="Folder for the files of the workloads, on the disk to measure"),
 ]
-Rounds = Annotated[int, typer.Option("--rounds", min=1, max=100, metavar="N", help="Pairs on the instruction clock")]
+RoundsFlag = Annotated[
+    int, typer.Option("--rounds", min=1, max=100, metavar="N", help="Pairs on the instruction clock")
+]
 
 
 def overhead(
@@ -33,10 +35,10 @@ def overhead(
     time: Annotated[
         str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
     ] = "60s",
-    only: Only = None,
-    clock: Clock = "auto",
-    rounds: Rounds = 2,
-    folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    only: OnlyFlag = None,
+    clock: ClockFlag = "auto",
+    rounds: RoundsFlag = 2,
+    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
     lean: Annotated[bool, typer.Option("--lean", help="Measure a VE without pressure accounting")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the workloads and end")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
@@ -50,7 +52,7 @@ def overhead(
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
     from ...console.output import tell
-    from ..parts.overhead import Options, measure, series
+    from ..parts.overhead import OverheadOptions, measure, series
     from ..stage.guard import guarded
     from ..workloads import chosen
 
@@ -58,20 +60,20 @@ def overhead(
     if list_:
         _listed(works, json)
         return
-    options = Options(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
+    options = OverheadOptions(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
     with Tree.open() as tree, guarded(tree):
         run = measure(tree, this_host(), options, works, tell)
     _shown(run, run.result("overhead", series(run.figures)), json, check)
 
 
 def explain(
-    only: Only = None,
+    only: OnlyFlag = None,
     time: Annotated[
         str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
     ] = "5min",
-    clock: Clock = "auto",
-    rounds: Rounds = 2,
-    folder: Folder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    clock: ClockFlag = "auto",
+    rounds: RoundsFlag = 2,
+    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
     json: Json = False,
 ) -> None:
     """Measure what each part of a VE costs. Needs root.
@@ -84,12 +86,12 @@ def explain(
     from ...cgroupfs.tree import Tree
     from ...console.output import as_json, say, tell, warn
     from ..parts.explain import WORKS, measure
-    from ..parts.overhead import Options
+    from ..parts.overhead import OverheadOptions
     from ..stage.guard import guarded
     from ..workloads import ALL, chosen
 
     works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
-    options = Options(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
+    options = OverheadOptions(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
     with Tree.open() as tree, guarded(tree):
         run, series = measure(tree, this_host(), options, works, tell)
     tell("")

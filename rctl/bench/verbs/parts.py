@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..figures.result import Result
     from ..parts.benchmarks import Setting
 
-Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
-Folder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
+CheckFlag = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
+DiskFolder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
 PLACE = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
 
 
@@ -63,7 +63,7 @@ def adjust(
             min=0, max=1000, metavar="N", help="How often to time each limit until it is felt; 0 leaves this out"
         ),
     ] = 15,
-    folder: Folder = PLACE,
+    folder: DiskFolder = PLACE,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 when a ratio is above what rctl promises")
     ] = False,
@@ -89,7 +89,7 @@ def adjust(
 
 def density(
     ves: Annotated[int, typer.Option(min=8, max=20000, metavar="N", help="How many VEs to make")] = 200,
-    check: Check = False,
+    check: CheckFlag = False,
     json: Json = False,
 ) -> None:
     """Measure how many bare VEs fit into 1 GB.
@@ -103,7 +103,7 @@ def density(
 
 def life(
     rounds: Annotated[int, typer.Option(min=6, max=10000, metavar="N", help="How often")] = 15,
-    check: Check = False,
+    check: CheckFlag = False,
     json: Json = False,
 ) -> None:
     """Measure how long a bare VE takes to make, enter and remove.
@@ -119,7 +119,7 @@ def virtual(
     rounds: Annotated[
         int, typer.Option(min=6, max=1000, metavar="N", help="How often each work is done in each place")
     ] = 10,
-    folder: Folder = PLACE,
+    folder: DiskFolder = PLACE,
     json: Json = False,
 ) -> None:
     """Measure work bare, in a VE and in a virtual machine.

@@ -6,7 +6,7 @@ import csv
 import re
 from pathlib import Path
 
-from .base import PROGRAMS, PYTHON, Command, Kit, Script, Workload, found
+from .base import PROGRAMS, PYTHON, Kit, Repeated, Script, Workload, found
 from .served import Served
 
 _APPS = "applications"
@@ -70,12 +70,12 @@ ALL: tuple[Workload, ...] = (
     Script(
         "sqlite", _APPS, "a transaction of 50 inserts, an update and a select", 40, application=True, script="sqlite.py"
     ),
-    Command(
+    Repeated(
         "compile with cc", _APPS, "cc -O1 -c of 330 lines and their headers, preprocessed", 1, ("cc",), True,
         command=("cc", "-O1", "-c", "-o", "work.o", "work.i"), files=_SOURCE,
     ),
-    Command("gzip", _APPS, "gzip 2 MiB of text", 1, ("gzip",), True, command=("gzip", "-kf", "text"), files=_TEXT),
-    Command(
+    Repeated("gzip", _APPS, "gzip 2 MiB of text", 1, ("gzip",), True, command=("gzip", "-kf", "text"), files=_TEXT),
+    Repeated(
         "zstd", _APPS, "zstd 2 MiB of text", 1, ("zstd",), True,
         command=("zstd", "-qfk", "--single-thread", "text"), files=_TEXT,
     ),

@@ -81,7 +81,7 @@ class Script(Workload):
 
 
 @dataclass(frozen=True)
-class Command(Workload):
+class Repeated(Workload):
     """``command``: run as often as asked, started and waited for by the built-in program.
 
     ``files``: makes its input in the current directory; Python that runs in the place, so that it is charged there.

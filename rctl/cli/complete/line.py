@@ -11,7 +11,7 @@ from .candidate import Candidate
 _CURSOR = "\0"
 
 
-class Line(NamedTuple):
+class TypedLine(NamedTuple):
     """The words up to the cursor; the last may be empty. ``raw``: the last as typed; ``quote``: one that is open."""
 
     words: list[str]
@@ -19,7 +19,7 @@ class Line(NamedTuple):
     quote: str
 
 
-def split(text: str) -> Line:
+def split(text: str) -> TypedLine:
     """The line before the cursor as the shell reads it, with its quotes taken off."""
     start, quote, skip = 0, "", False
     for place, letter in enumerate(text):
@@ -34,10 +34,10 @@ def split(text: str) -> Line:
         elif letter.isspace():
             start = place + 1
     words = shlex.split(text.removesuffix("\\" * skip) + _CURSOR + quote)
-    return Line([word.removesuffix(_CURSOR) for word in words], text[start:], quote)
+    return TypedLine([word.removesuffix(_CURSOR) for word in words], text[start:], quote)
 
 
-def for_bash(candidates: Iterable[Candidate], typed: Line, breaks: str) -> list[Candidate]:
+def for_bash(candidates: Iterable[Candidate], typed: TypedLine, breaks: str) -> list[Candidate]:
     """bash replaces what follows the last of its word breaks, such as ``=``, or all of a word in quotes.
 
     It adds no quotes of its own, but closes one that is open.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...console.flags import LIMIT_FLAGS
 from . import names, values
@@ -90,14 +90,6 @@ OPTIONS: dict[str, Offer] = {
     **{flag: values.of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
 }
 """What completes an option's value, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
-
-
-class Place(NamedTuple):
-    """A verb, and the argument or option of it that the cursor is at; ``None``: a verb's name."""
-
-    command: Any
-    parameter: Any
-    given: list[str]
 
 
 def candidates(root: Any, words: Sequence[str]) -> Sequence[Candidate]:
