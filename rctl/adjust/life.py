@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import remove_soon
+from ..cgroupfs.walk import walk
 from ..controllers import core
 from ..errors import GoneError, NotFoundError, UsageError
 from .plan import Move
@@ -30,30 +31,15 @@ def _owners(cgroup: Cgroup) -> Iterator[int]:
 
 
 def family(ve: Cgroup) -> Iterator[Cgroup]:
-    """Each cgroup below the VE, those inside it first, and the VE itself last.
+    """Each cgroup below the VE, those inside it first, and the VE itself last; each open until the next."""
+    return (cgroup for cgroup, down in walk(ve, _child, _children) if not down)
 
-    One descriptor is open at a time, however deep they lie: the way up is "..".
-    """
-    here, ways = ve, [ve.children()]
+
+def _child(cgroup: Cgroup, name: str) -> Cgroup | None:
     try:
-        while ways:
-            step = here
-            if ways[-1]:
-                with suppress(NotFoundError):
-                    step = here.child(ways[-1].pop())
-                    ways.append(_children(step))
-            else:
-                ways.pop()
-                yield here
-                if ways:
-                    step = here.child("..")
-                    step.path = here.path.rpartition("/")[0]
-            if here not in (ve, step):
-                here.close()
-            here = step
-    finally:
-        if here is not ve:
-            here.close()
+        return cgroup.child(name)
+    except NotFoundError:
+        return None
 
 
 def _children(cgroup: Cgroup) -> list[str]:
@@ -68,13 +54,13 @@ def remove(ve: Cgroup, seconds: float) -> None:
     for cgroup in family(ve):
         for child in _children(cgroup):
             remove_soon(cgroup, child, seconds)
-    with parent(ve) as base:
+    with ve.above() as base:
         remove_soon(base, ve.path.rpartition("/")[2], seconds)
 
 
 def check_remove(ve: Cgroup, kill: bool) -> None:
     """Raises KernelError when the caller may not remove the VE, or may not ``kill`` what is inside."""
-    with parent(ve) as base:
+    with ve.above() as base:
         base.check_write(".", ve.path, "cannot be removed")
     if kill and ve.has(core.KILL):
         ve.check_write(core.KILL, ve.path, "cannot be written")
@@ -82,15 +68,8 @@ def check_remove(ve: Cgroup, kill: bool) -> None:
 
 def unmake(ve: Cgroup) -> None:
     """Remove a VE that has just been made. Raises BusyError when somebody has filled it meanwhile."""
-    with parent(ve) as base:
+    with ve.above() as base:
         base.remove(ve.path.rpartition("/")[2])
-
-
-def parent(ve: Cgroup) -> Cgroup:
-    """The cgroup right above, opened."""
-    above = ve.child("..")
-    above.path = ve.path.rpartition("/")[0] or "/"
-    return above
 
 
 def started(pid: int) -> int:

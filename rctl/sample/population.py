@@ -8,6 +8,7 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.forest import Node
 from ..cgroupfs.tree import Tree
+from ..cgroupfs.walk import walk
 from ..controllers.core import PROCS
 from ..errors import OUT_OF, GoneError, KernelError, NotFoundError
 
@@ -51,33 +52,19 @@ def foreign(tree: Tree) -> Iterator[Cgroup]:
                 yield cgroup
 
 
-def _below(top: Cgroup, enter: Callable[[str], bool]) -> Iterator[Cgroup]:
-    """Each cgroup below ``top``, open until the next, but for those whose path ``enter`` refuses.
+def _below(top: Cgroup, wanted: Callable[[str], bool]) -> Iterator[Cgroup]:
+    """Each cgroup below ``top``, open until the next, but for those whose path is not ``wanted``.
 
-    One descriptor is open at a time, however deep they lie: the way up is "..". One that goes meanwhile, or that the
-    caller may not look into, is left out. Raises KernelError where it is the host that fails, not the permission.
+    One that goes meanwhile, or that the caller may not look into, is left out. Raises KernelError where it is the host
+    that fails, not the permission.
     """
-    here, ways = top, [top.children()]
-    try:
-        while ways:
-            step: Cgroup | None = None
-            if down := bool(ways[-1]):
-                name = ways[-1].pop()
-                if enter(f"{here.path.rstrip('/')}/{name}"):
-                    step = _inside(here, name)
-            else:
-                ways.pop()
-                step = _above(here) if ways else None
-            if step:
-                if here is not top:
-                    here.close()
-                here = step
-                if down:
-                    ways.append(_names(here))
-                    yield here
-    finally:
-        if here is not top:
-            here.close()
+
+    def enter(here: Cgroup, name: str) -> Cgroup | None:
+        return _inside(here, name) if wanted(f"{here.path.rstrip('/')}/{name}") else None
+
+    for cgroup, down in walk(top, enter, _names):
+        if down and cgroup is not top:
+            yield cgroup
 
 
 def _inside(here: Cgroup, name: str) -> Cgroup | None:
@@ -92,12 +79,6 @@ def _inside(here: Cgroup, name: str) -> Cgroup | None:
         return cgroup
     cgroup.close()
     return None
-
-
-def _above(here: Cgroup) -> Cgroup:
-    above = here.child("..")
-    above.path = here.path.rpartition("/")[0] or "/"
-    return above
 
 
 def _names(cgroup: Cgroup) -> list[str]:
