@@ -22,6 +22,7 @@ from ..errors import OUT_OF, RctlError
 from ..errors import told as why
 from ..host import Host
 from ..units import Ranges, amount, as_number, human_size, level
+from .entries import by_entry
 from .plan import Reclaim, Set, Step
 from .surroundings import Surroundings
 
@@ -80,22 +81,17 @@ def _in_the_end(steps: Sequence[Step]) -> Iterable[Step]:
     """What becomes of each entry: ``memory.high`` that is lowered for a shrink alone, and put back, stays as it was."""
     if Reclaim not in set(map(type, steps)):
         return steps
-    return _folded([step for step in steps if isinstance(step, Set)])
+    return _folded(steps)
 
 
-def _folded(steps: Sequence[Set]) -> Iterator[Set]:
+def _folded(steps: Sequence[Step]) -> Iterator[Set]:
     """One step for each entry."""
-    first: dict[tuple[str, str, str], Set] = {}
-    last: dict[tuple[str, str, str], Set] = {}
-    for step in steps:
-        entry = step.path, step.file, step.key
-        last[entry] = step
-        first.setdefault(entry, step)
-    for entry, step in last.items():
-        if (old := first[entry].old) == step.old:
-            yield step
-        elif old != step.new:
-            yield msgspec.structs.replace(step, old=old)
+    for first, *more in by_entry(steps).values():
+        last = more[-1] if more else first
+        if first.old == last.old:
+            yield last
+        elif first.old != last.new:
+            yield msgspec.structs.replace(last, old=first.old)
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -19,10 +19,8 @@ from ..errors import GoneError, NotAvailableError
 from ..limits import file_named
 from ..units import level
 from . import life
+from .entries import Key, by_entry
 from .plan import Disable, Enable, Make, Move, Remove, Set, Start, Step
-
-Key = tuple[str, str, str]
-"""Path, file, and key in the file."""
 
 
 class Left:
@@ -34,11 +32,10 @@ class Left:
         ``recorded``: paths of cgroups whose inode is known. One that was made has none until the journal was extended.
         """
         self._steps = list(steps)
-        self._sets: dict[Key, list[Set]] = defaultdict(list)
+        self._sets = by_entry(self._steps)
         self._helpers: dict[Key, list[Set]] = defaultdict(list)
         for step in self._steps:
             if isinstance(step, Set):
-                self._sets[step.path, step.file, step.key].append(step)
                 for name, old in step.disturbed:
                     helper = Set(step.path, name, old, step.new if step.gentle else old)
                     self._helpers[step.path, name, ""].append(helper)

@@ -6,7 +6,7 @@ from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..limits import file_named
 from . import release
-from .plan import Set
+from .entries import by_entry
 from .record import Record
 
 Entry = tuple[str, str]
@@ -18,7 +18,7 @@ def as_left(tree: Tree, record: Record, path: str) -> dict[Entry, str]:
 
     What is there says the same in another form, or cannot be told, stands as it is. Whether it is frozen is no limit.
     """
-    last = {(step.file, step.key): step for step in record.steps if isinstance(step, Set) and step.path == path}
+    last = {key[1:]: steps[-1] for key, steps in by_entry(record.steps).items() if key[0] == path}
     beside = {name for step in last.values() for name, _ in step.disturbed}
     wanted = {entry: step.new for entry, step in last.items() if step.exact and step.file != core.FREEZE.name}
     with tree.walk(path) as ve:

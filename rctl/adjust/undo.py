@@ -19,6 +19,7 @@ from . import choose, freeze, life, made
 from .account import Account
 from .around import Around
 from .engine import Options, Wish, transact
+from .entries import by_entry
 from .history import Record
 from .journal import Journal, new_id
 from .plan import Disable, Enable, Make, Move, Remove, Set
@@ -229,19 +230,14 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
 
 def wishes(tree: Tree, record: Record) -> list[Wish]:
     """What has to be so again before the record's adjustment is taken back, by VE."""
-    first: dict[tuple[str, str, str], Set] = {}
-    last: dict[tuple[str, str, str], Set] = {}
-    for step in record.steps:
-        if isinstance(step, Set):
-            first.setdefault((step.path, step.file, step.key), step)
-            last[step.path, step.file, step.key] = step
-    for entry in [entry for entry, step in first.items() if step.old == last[entry].new]:
-        del first[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
+    sets = by_entry(record.steps)
+    for entry in [entry for entry, steps in sets.items() if steps[0].old == steps[-1].new]:
+        del sets[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
     found = []
-    for path in dict.fromkeys(step.path for step in first.values()):
-        own = {entry: step for entry, step in first.items() if entry[0] == path}
-        writes = tuple(w for step in own.values() for w in _writes(step))
-        expected = {(f, k): last[p, f, k].new for (p, f, k), step in own.items() if step.exact}
+    for path in dict.fromkeys(path for path, _, _ in sets):
+        own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
+        writes = tuple(write for steps in own.values() for write in _writes(steps[0]))
+        expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items() if steps[0].exact}
         found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path]))
     return found
 
