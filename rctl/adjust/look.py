@@ -100,11 +100,11 @@ def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Wri
     now = (texts[write.file.name] or "").strip() if widen.applies(write.file) else ""
     if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
         return write
-    everything = widen.everything(write.file)
-    if now != everything:
-        widen.check(ve, write.file)
-        notes.append(widen.note(ve, write.file))
-    return msgspec.structs.replace(write, wanted=everything)
+    wanted = widen.everything(write.file)
+    if now != wanted:
+        wanted, note = widen.instead(ve, write.file)
+        notes.append(note)
+    return msgspec.structs.replace(write, wanted=wanted)
 
 
 def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:

@@ -26,12 +26,14 @@ def everything(file: File) -> str:
     return files.possible(_KINDS[file.name])
 
 
-def note(ve: Cgroup, file: File) -> str:
-    """What people are told about it."""
-    return f"{ve.path}: {file.name}: {everything(file)}, all there can be: under tasks it cannot be empty"
+def instead(ve: Cgroup, file: File) -> tuple[str, str]:
+    """The list to write in the place of an empty one, and what people are told about it. Raises BusyError."""
+    _check(ve, file)
+    text = everything(file)
+    return text, f"{ve.path}: {file.name}: {text}, all there can be: under tasks it cannot be empty"
 
 
-def check(ve: Cgroup, file: File) -> None:
+def _check(ve: Cgroup, file: File) -> None:
     """Raises BusyError when CPUs are a sibling's partition: to have them on this list, too, makes that invalid."""
     if file is not CPUS:
         return

@@ -9,7 +9,6 @@ from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, memory
 from ..controllers.cpuset import CPUS, PARTITION
 from ..errors import KernelError, RctlError
-from ..formats import File
 from ..limits import file_named
 from . import partitions, widen
 from .plan import Set
@@ -52,7 +51,9 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     except KernelError as error:
         if error.errno != errno.ENOSPC or step.new or not widen.applies(file):
             raise
-        return _widened(cgroup, file)
+        text, note = widen.instead(cgroup, file)
+        cgroup.write(file.name, text)
+        return [note]
     if text == step.new + "\n":
         return []  # as it is nearly always
     got = file.entry(text, step.key)
@@ -61,12 +62,6 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
             f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. {file.refused(got)}"
         )
     return []
-
-
-def _widened(cgroup: Cgroup, file: File) -> list[str]:
-    widen.check(cgroup, file)
-    cgroup.write(file.name, widen.everything(file))
-    return [widen.note(cgroup, file)]
 
 
 def _events(cgroup: Cgroup) -> str:
