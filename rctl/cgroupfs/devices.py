@@ -14,7 +14,7 @@ import stat as modes
 
 from ..errors import OUT_OF, KernelError, UsageError
 from ..formats import unescaped
-from .mounts import Stat
+from .mounts import Stat, rows
 
 Path = str | os.PathLike[str]
 
@@ -96,13 +96,12 @@ def _below(path: str, mountinfo: Path) -> tuple[str, str]:
 
     The mount is the one with the longest mount point, the latest of equals (proc(5)). No place: it has no disk.
     """
-    best, fields = "", ["an unknown file system", "", ""]
-    for line in filter(None, (_read(mountinfo) or "").split("\n")):
-        left, _, right = line.partition(" - ")
-        point = unescaped(left.split(" ")[4])
+    best, tail = "", ["an unknown file system", "", ""]
+    for fields, rest in rows(_read(mountinfo) or ""):
+        point = unescaped(fields[4])
         if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
-            best, fields = point, right.split()
-    kind, place, options = fields
+            best, tail = point, rest
+    kind, place, options = tail[:3]
     if kind == "overlay":
         layers = dict(pair.partition("=")[::2] for pair in options.split(","))
         place = layers.get("upperdir") or layers.get("lowerdir", "").split(":")[0]

@@ -8,7 +8,7 @@ namespace's own root, ``/sub`` a part of it, and ``/..`` lies above it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -34,15 +34,22 @@ class Mount(msgspec.Struct, frozen=True):
     over: tuple[str, ...] = ()
 
 
+def rows(mountinfo: str) -> Iterator[tuple[list[str], list[str]]]:
+    """The fields of each mount as the kernel writes them (proc_pid_mountinfo(5)), those before and after the dash.
+
+    Before it the device is the third and the mount point the fifth; after it come kind, source and options.
+    """
+    for line in mountinfo.split("\n"):
+        left, _, right = line.partition(" - ")
+        if len(fields := left.split(" ")) >= 6:
+            yield fields, right.split(" ")
+
+
 def cgroup_mounts(mountinfo: str) -> list[Mount]:
     """The cgroup mounts, in order."""
     found: list[tuple[str, Mount]] = []
     above: dict[str, list[str]] = {}
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, tail = left.split(" "), right.split(" ")
-        if len(fields) < 6:
-            continue
+    for fields, tail in rows(mountinfo):
         ident, parent, device, part, point, options = fields[:6]
         above.setdefault(parent, []).append(unescaped(point))
         if tail[0] in ("cgroup", "cgroup2"):
@@ -124,14 +131,10 @@ def kind_of(device: int, mountinfo: str = _MOUNTINFO) -> str:
     """The kind of the mounted file system that stat(2) numbers so; empty when no mount has the number."""
     try:
         with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
+            text = file.read()
     except OSError:
         return ""
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        if (fields := left.split(" "))[2:] and number(fields[2]) == device:
-            return right.partition(" ")[0]
-    return ""
+    return next((kind for fields, (kind, *_) in rows(text) if number(fields[2]) == device), "")
 
 
 def number(device: str) -> int:
