@@ -40,8 +40,8 @@ class UsageError(RctlError):
     ve: str = ""
 
 
-def interrupted(error: BaseException, became: str) -> None:
-    """Note on a Ctrl-C what became of the adjustment that was under way; on other errors nothing."""
+def note_outcome(error: BaseException, became: str) -> None:
+    """Note on a Ctrl-C what became of the adjustment that was under way. Other errors say so themselves."""
     if isinstance(error, KeyboardInterrupt):
         error.add_note(f"an adjustment under way {became}")
 

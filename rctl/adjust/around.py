@@ -20,7 +20,7 @@ from ..errors import (
     NotAvailableError,
     NotFoundError,
     UsageError,
-    interrupted,
+    note_outcome,
 )
 from ..signals import undisturbed
 from . import freeze, life, single_writer, threaded
@@ -96,7 +96,7 @@ def made(
                 with suppress(BusyError, NotFoundError, GoneError):
                     life.unmake(ve)
             journal.close(done=False)
-            interrupted(failure, "was put back")
+            note_outcome(failure, "was put back")
         elif journal:
             journal.let_go(failure)
         raise
@@ -126,7 +126,7 @@ def enabled_first(
                 raise in_doubt from failure
             if not made:
                 journal.close(done=False)
-                interrupted(failure, "was put back")
+                note_outcome(failure, "was put back")
         raise
 
 

@@ -17,7 +17,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, interrupted, naming
+from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, naming, note_outcome
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
@@ -309,7 +309,7 @@ class _Work(NamedTuple):
             if journal.undone:
                 self.failed(journal, names, error)
             elif journal.finished:
-                interrupted(error, HALF_DONE if journal.open else "was completed")
+                note_outcome(error, HALF_DONE if journal.open else "was completed")
                 journal.abandon()  # what is decided is for recover to do
             raise
         return notes
@@ -328,7 +328,7 @@ class _Work(NamedTuple):
             if isinstance(steps[-1], plan.Start) and journal.told():  # by a child that was killed soon after
                 journal.revoke()
             journal.close(done=False)
-            interrupted(error, "was put back")
+            note_outcome(error, "was put back")
         if isinstance(error, RctlError) and error.reached:
             failures.note(journal.state, steps[error.reached - 1], error)
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-from ..errors import OUT_OF, KernelError, RctlError, explained, interrupted
+from ..errors import OUT_OF, KernelError, RctlError, explained, note_outcome
 from ..signals import undisturbed
 from .fork import hold, let_go
 from .history import append, latest
@@ -199,7 +199,7 @@ class Journal:
         if self.open and not self.begun:
             self.close(done=False)
         elif self.open and error:
-            interrupted(error, HALF_DONE)
+            note_outcome(error, HALF_DONE)
             self.abandon()
 
     def _stay(self) -> None:

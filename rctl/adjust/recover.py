@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, interrupted
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
 from . import ending, late
 from .journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from .left import Left
@@ -151,7 +151,7 @@ def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float)
     try:
         return [_settle(tree, boot_id, journal, deadline)]
     except BaseException as error:
-        interrupted(error, HALF_DONE if journal.open else "is settled")
+        note_outcome(error, HALF_DONE if journal.open else "is settled")
         journal.abandon()
         raise
 

@@ -16,8 +16,8 @@ from ..controllers.core import PROCS, SUBTREE_CONTROL, THREADS
 from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_NOFOLLOW | os.O_CLOEXEC
-_READ, _WRITE, _EDIT = os.O_RDONLY | _FILE, os.O_WRONLY | _FILE, os.O_RDWR | _FILE
+FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
+READ_FLAGS, _WRITE, _EDIT = os.O_RDONLY | FILE_FLAGS, os.O_WRONLY | FILE_FLAGS, os.O_RDWR | FILE_FLAGS
 _PAGE = 4096
 _SHORT = 448
 """Bytes that a limit hardly ever has; Python has room for so few at hand, and none for a page."""
@@ -196,7 +196,7 @@ class Cgroup:
         if name in self._edits:
             return self.edit(name)
         try:
-            fd = os.open(name, _READ, dir_fd=self.fd)
+            fd = os.open(name, READ_FLAGS, dir_fd=self.fd)
             try:
                 return (_read_all(fd) if name in _OF_MANY else read_one(fd)).decode("utf-8", "replace")
             finally:
@@ -223,7 +223,7 @@ class Cgroup:
             try:
                 if directory is None:
                     directory = self.fd
-                fd = opened(name, _READ, dir_fd=directory)
+                fd = opened(name, READ_FLAGS, dir_fd=directory)
                 try:
                     data = read(fd, _SHORT, 0)
                     found[name] = _text(data if len(data) < _SHORT else _read_all(fd))

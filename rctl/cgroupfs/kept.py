@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import repeat
 
 from ..errors import KernelError, UsageError
-from .cgroup import _READ, Cgroup, read_one
+from .cgroup import READ_FLAGS, Cgroup, read_one
 
 _COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
 _SHARE = 64  # of the memory, for all of them
@@ -110,7 +110,7 @@ class Kept:
             try:
                 if directory is None:
                     directory = self._cgroup.fd
-                fd = opened(name, _READ, dir_fd=directory)
+                fd = opened(name, READ_FLAGS, dir_fd=directory)
                 try:
                     text = read(fd, _PAGE, 0)
                     texts[name] = text if len(text) < _PAGE else read_one(fd)
@@ -177,7 +177,7 @@ def _lines(fd: int) -> int:
 
 
 def _lines_once(directory: int, name: str) -> int:
-    fd = os.open(name, _READ, dir_fd=directory)
+    fd = os.open(name, READ_FLAGS, dir_fd=directory)
     try:
         return _lines(fd)
     finally:
@@ -185,7 +185,7 @@ def _lines_once(directory: int, name: str) -> int:
 
 
 def _once(directory: int, name: str) -> bytes:
-    fd = os.open(name, _READ, dir_fd=directory)
+    fd = os.open(name, READ_FLAGS, dir_fd=directory)
     try:
         return read_one(fd)
     finally:

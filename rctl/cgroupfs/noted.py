@@ -23,7 +23,7 @@ from itertools import cycle
 from typing import Protocol
 
 from ..errors import KernelError
-from .cgroup import _FILE, Cgroup
+from .cgroup import FILE_FLAGS, Cgroup
 from .kept import Budget, Kept
 
 MOST = 16
@@ -104,7 +104,7 @@ class Noted(Kept):
             return False
         self._held.append(-1)
         try:
-            self._held[-1] = os.open(name, os.O_PATH | _FILE, dir_fd=self._cgroup.fd)
+            self._held[-1] = os.open(name, os.O_PATH | FILE_FLAGS, dir_fd=self._cgroup.fd)
         except OSError:
             return False
         return True
