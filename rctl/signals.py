@@ -12,18 +12,23 @@ STOPS = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
 class undisturbed:  # noqa: N801 (it reads as what it does; a class costs less than a generator)
     """Hold back ``STOPS`` while the block runs; they come when it ends. The block gets the mask from before, a set.
 
-    A signal that comes at the very beginning is raised as it would be without, and nothing is held back then.
+    Within another one it does nothing. A signal that comes at the very beginning is raised as it would be without, and
+    nothing is held back then.
     """
 
     def __enter__(self) -> set[int]:
         before: set[int] = pthread_sigmask(signal.SIG_BLOCK, ())
+        self._before = before
+        self._within = before >= STOPS
+        if self._within:
+            return before
         try:
             pthread_sigmask(signal.SIG_BLOCK, STOPS)  # Python runs handlers after the mask is changed
         except BaseException:
             pthread_sigmask(signal.SIG_SETMASK, before)
             raise
-        self._before = before
         return before
 
     def __exit__(self, *_: object) -> None:
-        pthread_sigmask(signal.SIG_SETMASK, self._before)
+        if not self._within:
+            pthread_sigmask(signal.SIG_SETMASK, self._before)

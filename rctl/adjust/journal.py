@@ -239,8 +239,8 @@ class Journal:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._folder)
         if self._fd >= 0:
-            let_go(self._fd)
-        self._fd = -1
+            fd, self._fd = self._fd, -1  # first, for an interruption must not have it closed twice
+            let_go(fd)
 
 
 def new_id() -> str:

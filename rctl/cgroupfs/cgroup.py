@@ -103,8 +103,8 @@ class Cgroup:
         """Let go of all descriptors. The cgroup itself stays."""
         self.close_edits()
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1  # first, for an interruption must not have it closed twice
+            os.close(fd)
 
     @property
     def closed(self) -> bool:

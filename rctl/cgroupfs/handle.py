@@ -80,8 +80,8 @@ class Handle(Cgroup):
             self._budget.held -= 1
             self._held = False
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def _opened(self) -> int:
         """Walk down from the next one above that is open. Raises OSError."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import rctl
 from rctl import cli
 from rctl.adjust.journal import left_open
+from rctl.cgroupfs.cgroup import Cgroup
 from tests.unit.fake_kernel import FakeKernel, state_folder
 from tests.unit.shell import Shell
 
@@ -83,6 +85,21 @@ def test_what_is_said_after_ctrl_c_is_true(
             assert done is True, at
         else:
             assert ("was put back" in err or err == "rctl: interrupted\n", before, done) == (True, after, False), at
+
+
+def test_a_close_that_is_interrupted_closes_nothing_of_others(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for at in range(1, 9):
+        cgroup = Cgroup("/ve", os.open(tmp_path, os.O_RDONLY))
+        sys.settrace(Stop(at))
+        try:
+            with suppress(KeyboardInterrupt):
+                cgroup.close()
+        finally:
+            sys.settrace(None)
+        with open(__file__) as other:  # it has that descriptor now, if it was closed
+            cgroup.close()
+            os.fstat(other.fileno())
 
 
 def stopped(
