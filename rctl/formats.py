@@ -118,8 +118,11 @@ class Keyed(File, frozen=True):
     most: int = Weight.high
 
     def entry(self, text: str | None, key: str = "default") -> str:
-        absent = self.default if key == "default" else "default"
-        return next((rest for head, _, rest in _lines(text or "") if head == key), absent)
+        for line in text.splitlines() if text else ():
+            head, _, rest = line.strip().partition(" ")
+            if head == key:
+                return rest
+        return self.default if key == "default" else "default"
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
         key, _, value = text.rpartition(" ")

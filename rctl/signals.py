@@ -17,18 +17,14 @@ class undisturbed:  # noqa: N801 (it reads as what it does; a class costs less t
     """
 
     def __enter__(self) -> set[int]:
-        before: set[int] = pthread_sigmask(signal.SIG_BLOCK, ())
-        self._before = before
-        self._within = before >= STOPS
-        if self._within:
-            return before
         try:
-            pthread_sigmask(signal.SIG_BLOCK, STOPS)  # Python runs handlers after the mask is changed
-        except BaseException:
-            pthread_sigmask(signal.SIG_SETMASK, before)
+            before: set[int] = pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        except BaseException:  # Python runs handlers after the mask is changed
+            pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             raise
+        self._before = before
         return before
 
     def __exit__(self, *_: object) -> None:
-        if not self._within:
+        if not self._before >= STOPS:
             pthread_sigmask(signal.SIG_SETMASK, self._before)

@@ -284,8 +284,7 @@ class _Work(NamedTuple):
         notes: list[str] = []
 
         def commit() -> None:
-            with undisturbed():
-                notes.extend(journal.close(done=_lasts(steps)))
+            notes.extend(journal.close(done=_lasts(steps)))
 
         def finish() -> None:
             if self.around.start is not None:
