@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from rctl.formats import DEVICE
@@ -33,11 +33,6 @@ PROCESSES = BY_NAME["processes_current"]
 _EXACT = {
     FigurePlace(*family.source): family for family in FAMILIES if family.source and "*" not in "".join(family.source)
 }
-_PATTERNS = [
-    (tuple(re.compile(re.escape(part).replace(r"\*", "(.+)")) for part in family.source), family)
-    for family in FAMILIES
-    if family.source and "*" in "".join(family.source)
-]
 
 
 class Slot(NamedTuple):
@@ -56,12 +51,25 @@ def place(column: FigurePlace) -> Slot | None:
         return Slot(family)
     if column.file == "io.stat" and not DEVICE.fullmatch(column.line):
         return None  # "(unknown)", of which there may be several: the parts of a multipath device, say
-    for patterns, family in _PATTERNS:
+    for patterns, family in _patterns(column.file):
         matches = [pattern.fullmatch(part) for pattern, part in zip(patterns, column, strict=True)]
         if all(matches):
             label = next(match[1] for match in matches if match and match.groups())
             return Slot(family, label.removeprefix("N") if family.label == "node" else label)
     return None
+
+
+@cache
+def _patterns(file: str) -> list[tuple[tuple[re.Pattern[str], ...], Family]]:
+    """Families with a ``*`` that may show something of this file, each with a pattern for file, line and key."""
+    starred = [family for family in FAMILIES if family.source and "*" in "".join(family.source)]
+    sources = [(tuple(map(_pattern, family.source or ())), family) for family in starred]
+    return [(patterns, family) for patterns, family in sources if patterns[0].fullmatch(file)]
+
+
+@cache
+def _pattern(part: str) -> re.Pattern[str]:
+    return re.compile(re.escape(part).replace(r"\*", "(.+)"))
 
 
 def wanted(family: Family, selection: Selection) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -105,7 +105,7 @@ class Own:
         """The families."""
         yield Metric(
             "rctl_build_info", "gauge", "The version that is running.",
-            {(__version__, platform.python_version()): 1}, ("version", "pythonversion"),
+            {(__version__, sys.version.partition(" ")[0]): 1}, ("version", "pythonversion"),
         )  # fmt: skip
         for name, value in self._gauges.items():
             yield Metric(f"rctl_{name}", "gauge", _GAUGES[name], {(): value})

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from types import ModuleType
 from typing import NamedTuple
 
 from ..errors import NotAvailableError, not_installed
@@ -41,11 +42,12 @@ class Watch:
 
     def __init__(self) -> None:
         try:
-            from inotify_simple import INotify
+            import inotify_simple
         except ImportError:
             raise not_installed("inotify-simple", "exporter", "watching cgroups") from None
+        _name_libc(inotify_simple)
         try:
-            self._inotify = INotify(nonblocking=True)
+            self._inotify = inotify_simple.INotify(nonblocking=True)
         except OSError as error:
             raise NotAvailableError(
                 f"inotify: {error.strerror}. Raise fs.inotify.max_user_instances, or run without watching"
@@ -94,3 +96,10 @@ class Watch:
     def close(self) -> None:
         """Let go of all watches."""
         self._inotify.close()
+
+
+def _name_libc(library: ModuleType) -> None:
+    """Tell the library which libc there is: its own way is to run ldconfig, which takes longer than all it does."""
+    from ctypes import CDLL
+
+    library._libc = CDLL(None, use_errno=True)  # type: ignore[attr-defined]

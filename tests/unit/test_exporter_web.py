@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from rctl.errors import NotAvailableError, UsageError
 from rctl.version import __version__
 from rctl_exporter.only import ALL, Only
-from rctl_exporter.web import compress, crc
+from rctl_exporter.web import compress, connection, crc
 from rctl_exporter.web.connection import pieces
 from rctl_exporter.web.listen import Address, is_local, open_all, url
 from rctl_exporter.web.negotiate import OPENMETRICS, OPENMETRICS_0, TEXT, content_type, wants_gzip
@@ -125,6 +127,22 @@ def test_a_body_is_sent_whole_in_few_pieces(sizes: list[int], small: int) -> Non
     assert b"".join(found) == b"".join(chunks)
     assert max(map(len, found)) <= 256 * 1024
     assert len(found) <= 2 + 2 * sum(map(len, chunks)) // (256 * 1024)
+
+
+@pytest.mark.parametrize("now", [0, 951782400, 1735689599, 1767225600])
+def test_a_date_is_written_as_http_wants_it(now: int) -> None:
+    assert connection._date(time.gmtime(now)) == formatdate(now, usegmt=True)
+
+
+def test_a_server_imports_no_more_than_it_needs() -> None:
+    """Each of these takes 10 ms and more; a server without TLS and users needs none."""
+    code = (
+        "import sys, rctl_exporter.serve, rctl_exporter.web.server, rctl_exporter.web.site, rctl_exporter.scrape\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    spared = {"email", "http", "hashlib", "rctl_exporter.web.config", "rctl_exporter.web.tls"}
+    assert spared.isdisjoint(done.stdout.split())
 
 
 class TestParts:

@@ -434,3 +434,12 @@ class TestFailing:
 
 def _too_many(cgroup: Cgroup, name: str = "") -> dict[str, int]:
     raise KernelError(cgroup.path, name, "", errno.EMFILE)
+
+
+def test_watching_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own way to find libc is to run ldconfig."""
+    import inotify_simple
+
+    monkeypatch.setattr(inotify_simple, "_libc", None)
+    monkeypatch.setattr(inotify_simple, "find_library", lambda _: pytest.fail("it looks for libc"))
+    Watch().close()

@@ -1,17 +1,22 @@
-"""The web configuration as it is in force: read again when it or a file that it names has changed."""
+"""The web configuration as it is in force: read again when it or a file that it names has changed.
+
+Most servers have none: what reads it is imported by the first who needs it.
+"""
 
 from __future__ import annotations
 
 import os
-import ssl
-from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rctl.errors import RctlError, UsageError
 
-from . import config, tls
 from .log import Log
-from .users import Users
+
+if TYPE_CHECKING:
+    import ssl
+    from concurrent.futures import Executor
+
+    from .users import Users
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -58,6 +63,9 @@ class Live:
         return self._rules
 
     def _read(self, path: str) -> Rules:
+        from . import config, tls
+        from .users import Users
+
         self._stamp = _stamp(self._watched)  # always before reading, so that a later change is seen
         found = config.read(path)
         self._watched = (path, *found.files)

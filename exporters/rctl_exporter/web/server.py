@@ -15,7 +15,6 @@ from .listen import is_local
 from .live import Live, Rules
 from .log import Log
 from .site import Answer, WebSite
-from .tls import allowed
 
 CONNECTIONS = 100
 """Most connections at a time, where the limit of open files allows; for as many, cgroups leave descriptors."""
@@ -156,7 +155,7 @@ class Server:
         writer: asyncio.StreamWriter | None = None
         try:
             reader, writer = await self._streams(connection, rules := self._live.rules())
-            if rules.sans is None or allowed(writer.get_extra_info("peercert"), rules.sans):
+            if rules.sans is None or _allowed(writer, rules.sans):
                 conversation = Conversation(
                     (reader, writer), self._site, self._live.rules, self._deadlines, client, loopback, self._admit
                 )
@@ -198,6 +197,13 @@ class Server:
         """Whatever asyncio would tell in many lines."""
         error = context.get("exception")
         self._log.warn("fault", f"{context.get('message', '')}: {error!r}" if error else str(context.get("message")))
+
+
+def _allowed(writer: asyncio.StreamWriter, sans: list[str]) -> bool:
+    """Whether the client's certificate names somebody of ``sans``."""
+    from .tls import allowed
+
+    return allowed(writer.get_extra_info("peercert"), sans)
 
 
 def _waits(one: Conversation) -> bool:
