@@ -20,8 +20,8 @@ from ..errors import NotAvailableError, not_installed
 _MODIFY, _MOVED, _CREATE, _DELETE, _ONLYDIR = 0x2, 0xC0, 0x100, 0x200, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name
-_BUSY = (b"cgroup.procs", b"cgroup.threads", b"pids.events")
-"""Files that are written whenever a process enters, or is refused; nobody here waits for word of them."""
+_BUSY = (b"cgroup.procs", b"cgroup.threads")
+"""Files that are written whenever a process enters; nobody here waits for word of them."""
 _UNWATCHED = (errno.ENOSPC, errno.ENOENT, errno.ENOMEM, errno.EACCES)
 
 

@@ -52,6 +52,7 @@ def test_a_ve_may_go_before_any_call(place: Path, ve: Ve, other: Ve, exporter: M
     ve.dir.rmdir()
     scraper = exporter()
     shown(scraper)
+    shown(scraper)  # by now it holds all that it is going to
     open_before = descriptors()
 
     def go() -> None:
@@ -117,6 +118,7 @@ def test_ves_come_and_go_while_it_scrapes(place: Path, tree: Tree, ve: Ve, expor
     give(place)
     scraper = exporter("full")
     ve.set({"pids.max": 9})
+    shown(scraper)
     shown(scraper)
     before = descriptors()
     worker = storm(place, [f"{ve.dir.name}-{number}" for number in range(10)] + ["by the way"])

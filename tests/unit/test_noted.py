@@ -85,7 +85,8 @@ def stale(files: Noted) -> int:
         ("memory.events.local", True),
         ("memory.swap.events", True),
         ("hugetlb.2MB.events", True),
-        ("pids.events", False),
+        ("pids.events", True),
+        ("pids.events.local", False),
         ("misc.events", False),
         ("memory.current", False),
         ("cgroup.stat", False),
@@ -123,6 +124,7 @@ def test_not_all_are_read_again_in_the_same_scrape(cgroup: Cgroup, place: Path, 
     made = [Noted(cgroup, NAMES, Budget(1000), reports) for _ in range(MOST)]
     for files in made:
         files.each()
+        files.read()
     kill(place, 1)
     assert sorted(stale(files) for files in made) == list(range(MOST))
     for files in made:
@@ -143,6 +145,47 @@ def test_a_report_that_comes_while_it_is_read_counts(files: Noted, place: Path, 
         patch.setattr(noted.Kept, "read", late)
         assert files.read() == FIRST
     assert stale(files) == 0
+
+
+def test_the_first_reading_holds_nothing(cgroup: Cgroup, place: Path, budget: Budget, reports: Reports) -> None:
+    before = descriptors()
+    files = Noted(cgroup, NAMES, budget, reports)
+    files.each()
+    assert (budget.held, descriptors()) == (0, before)
+    kill(place, 1)  # nobody hears of it, and it is seen
+    assert files.read() == b"populated 0\noom_kill 1\n"
+    assert (budget.held, descriptors()) == (len(NAMES), before + len(NAMES))
+    files.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "held"),
+    [
+        (("memory.events", "memory.events.local"), ["memory.events"]),
+        (("memory.events.local",), ["memory.events.local"]),
+        (("pids.events",), ["pids.events", "pids.events.local"]),
+    ],
+)
+def test_what_tells_of_their_changes_is_held(
+    cgroup: Cgroup, place: Path, budget: Budget, reports: Reports, names: tuple[str, ...], held: list[str]
+) -> None:
+    for name in {*names, *held}:
+        (place / name).write_text("max 0\n")
+    files = Noted(cgroup, names, budget, reports)
+    files.each()
+    files.read()
+    assert [os.readlink(f"/proc/self/fd/{fd}").rpartition("/")[2] for fd in files._held] == held
+    files.close()
+
+
+def test_a_kernel_without_local_events_of_pids(cgroup: Cgroup, place: Path, budget: Budget, reports: Reports) -> None:
+    (place / "pids.events").write_text("max 0\n")
+    before = descriptors()
+    files = Noted(cgroup, ("pids.events",), budget, reports)
+    files.each()
+    files.read()
+    assert (budget.held, descriptors()) == (1, before + 1)
+    files.close()
 
 
 def test_without_a_watch_it_is_read_each_time(cgroup: Cgroup, place: Path, budget: Budget) -> None:

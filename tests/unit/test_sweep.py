@@ -390,6 +390,7 @@ class TestCountsThatAreReported:
 
     def test_they_are_not_read_otherwise(self, sweep: Sweep, place: Path) -> None:
         read(sweep)
+        read(sweep)  # from now on they are held
         opened: list[object] = []
         really = os.open
 
@@ -408,6 +409,7 @@ class TestCountsThatAreReported:
     ) -> None:
         """Both come with a controller, which may have gone and come back without a word."""
         monkeypatch.setattr(noted, "_TURNS", repeat(1000))
+        read(sweep)
         read(sweep)
         put(place, "a", memory_events="max 7\n")
         assert taken(sweep)["/a"]["memory.events max"] == "0"
