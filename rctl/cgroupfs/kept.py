@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
 
@@ -91,8 +91,7 @@ class Kept:
         """
         if self._fds:
             return b"".join(map(os.pread, self._fds, self._sizes, _FROM_START))
-        fd = self._cgroup.fd
-        return b"".join([_once(fd, name) for name in self.names])
+        return b"".join(_each(self._cgroup.fd, self.names))
 
     def each(self) -> tuple[dict[str, bytes], list[KernelError]]:
         """Read every file whole, by name, and keep those that are there. Raises GoneError.
@@ -136,6 +135,11 @@ class Kept:
             raise self._cgroup.gone()
         return texts, errors
 
+    @property
+    def keeps(self) -> bool:
+        """Whether its descriptors are kept."""
+        return bool(self._fds)
+
     def lines(self) -> int | None:
         """How many lines the files have in all; ``None`` where the kernel does not tell.
 
@@ -164,6 +168,24 @@ class Kept:
         self._fds = self._sizes = ()
 
 
+class Together:
+    """Those of many ``Kept`` that keep their descriptors, read in one go: Python takes no step for each.
+
+    They have as many files each. Whoever lets one go, or reads it with ``each``, makes another ``Together``.
+    """
+
+    def __init__(self, kept: Iterable[Kept]) -> None:
+        those = list(kept)
+        self._fds = [fd for one in those for fd in one._fds]
+        self._sizes = [size for one in those for size in one._sizes]
+        self._width = len(self._fds) // max(1, len(those))
+
+    def read(self) -> Iterator[bytes]:
+        """What ``Kept.read`` of each gives, one after the other. Raises OSError when a file cannot be read."""
+        texts = map(os.pread, self._fds, self._sizes, _FROM_START)
+        return map(b"".join, zip(*[texts] * self._width, strict=True))
+
+
 def _lines(fd: int) -> int:
     """The kernel fills what it is given as long as there are lines, so what comes back less than full is the end."""
     text = os.pread(fd, _PAGE, 0)
@@ -184,12 +206,17 @@ def _lines_once(directory: int, name: str) -> int:
         os.close(fd)
 
 
-def _once(directory: int, name: str) -> bytes:
-    fd = os.open(name, READ_FLAGS, dir_fd=directory)
-    try:
-        return read_one(fd)
-    finally:
-        os.close(fd)
+def _each(directory: int, names: Sequence[str]) -> list[bytes]:
+    """The whole texts of some files, each open only while it is read."""
+    opened, read, close, texts = os.open, os.pread, os.close, []
+    for name in names:
+        fd = opened(name, READ_FLAGS, dir_fd=directory)
+        try:
+            text = read(fd, _PAGE, 0)
+            texts.append(text if len(text) < _PAGE else read_one(fd))
+        finally:
+            close(fd)
+    return texts
 
 
 @lru_cache(1 << 10)

@@ -51,13 +51,16 @@ class Part:
         if self.layout is None:
             return None
         try:
-            text = self.kept.read()
-            if text != self.text:
-                self.row = self.layout.row(text)
-                self.text = text
+            self.take(self.kept.read())
         except OSError:  # the slow way finds out which file, and why
             self.row = None
         return self.row
+
+    def take(self, text: bytes) -> None:
+        """Keep what was just read, and its figures."""
+        if text != self.text:
+            self.row = self.layout.row(text) if self.layout else None
+            self.text = text
 
 
 class Member:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Forest, Node, Unread
-from ..cgroupfs.kept import Budget
+from ..cgroupfs.kept import Budget, Together
 from ..errors import GoneError, KernelError
 from .layout import FigureRow, Layout
 from .member import Ask, Member, Part
@@ -24,12 +24,28 @@ Choose = Callable[[str], tuple[str, Ask] | None]
 """For a cgroup path the VE's name and what is wanted of it; ``None`` to leave it out."""
 
 
-class Plan(NamedTuple):
+class Plan:
     """Whose figures stand in the same places, and where they are read."""
 
-    layout: Layout
-    members: list[Member]
-    parts: list[Part]
+    def __init__(self, layout: Layout, members: list[Member], parts: list[Part]) -> None:
+        self.layout = layout
+        self.members = members
+        self._parts = parts
+        self._together = [part for part in parts if part.kept.keeps]
+        self._alone = [part for part in parts if not part.kept.keeps]
+        self._files = Together(part.kept for part in self._together)
+
+    def read(self) -> list[FigureRow | None]:
+        """Read anew: the figures of each VE; ``None`` where they must be looked for."""
+        try:
+            for part, text in zip(self._together, self._files.read(), strict=True):
+                part.take(text)
+        except OSError:  # one by one, to find out whose file
+            for part in self._together:
+                part.fetch()
+        for part in self._alone:
+            part.fetch()
+        return [part.row for part in self._parts]
 
 
 class Group(NamedTuple):
@@ -95,8 +111,8 @@ class Sweep:
                     part.fetch()
             return self._grouped()
         groups = [
-            Group(layout, members, [part.fetch() for part in parts])  # type: ignore[misc]
-            for layout, members, parts in self._plans
+            Group(plan.layout, plan.members, plan.read())  # type: ignore[arg-type]
+            for plan in self._plans
         ]
         return self._grouped() if any(None in group.rows for group in groups) else groups
 
@@ -157,7 +173,7 @@ class Sweep:
 
     def _grouped(self) -> list[Group]:
         """Look for the figures that were not where they should be, and see which VEs have theirs in the same places."""
-        plans: dict[Layout, Plan] = {}
+        found: dict[Layout, tuple[list[Member], list[Part]]] = {}
         for member in self.members:
             if member in self.gone or not all(
                 part.row is not None or self._anew(member, part) for part in member.parts
@@ -165,11 +181,11 @@ class Sweep:
                 self.gone.add(member)
                 continue
             for part in member.parts:
-                plan = plans.setdefault(part.layout, Plan(part.layout, [], []))  # type: ignore[arg-type]
-                plan.members.append(member)
-                plan.parts.append(part)
-        self._plans = [] if self.gone else list(plans.values())
-        return [Group(layout, members, [part.row for part in parts]) for layout, members, parts in plans.values()]  # type: ignore[misc]
+                members, parts = found.setdefault(part.layout, ([], []))  # type: ignore[arg-type]
+                members.append(member)
+                parts.append(part)
+        self._plans = [] if self.gone else [Plan(layout, *those) for layout, those in found.items()]
+        return [Group(layout, members, [part.row for part in parts]) for layout, (members, parts) in found.items()]  # type: ignore[misc]
 
     def _anew(self, member: Member, part: Part) -> bool:
         """Read files whose layout is not known, or has changed. Returns whether the VE is still there."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cgroupfs.kept import Budget, Kept, room
+from rctl.cgroupfs.kept import Budget, Kept, Together, room
 from rctl.errors import GoneError, UsageError
 
 
@@ -96,6 +96,23 @@ class TestWhateverTheBudget:
         assert budget.kept <= most
         kept.close()
         assert (descriptors(), budget.kept) == (before, 0)
+
+
+class TestTogether:
+    def test_each_ones_texts_are_joined(self, cgroup: Cgroup, place: Path) -> None:
+        kept = [Kept(cgroup, NAMES, Budget(10)) for _ in range(3)]
+        for one in kept:
+            one.each()
+        together = Together(kept)
+        (place / "memory.current").write_text("8192\n")
+        assert list(together.read()) == [one.read() for one in kept] == [b"2\n8192\n"] * 3
+        for one in kept:
+            one.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            list(together.read())
+
+    def test_of_none_there_is_none(self) -> None:
+        assert list(Together([]).read()) == []
 
 
 class TestBudget:

@@ -15,7 +15,7 @@ import pytest
 from rctl.cgroupfs import noted
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest
-from rctl.cgroupfs.kept import Budget, Kept
+from rctl.cgroupfs.kept import Budget, Kept, Together
 from rctl.cgroupfs.noted import MOST
 from rctl.cgroupfs.watch import Watch
 from rctl.errors import KernelError
@@ -420,7 +420,11 @@ class TestCountsThatAreReported:
                 raise OSError(errno.ENODEV, "No such device")
             return really(self)
 
+        def one_gone(self: Together) -> Iterator[bytes]:
+            raise OSError(errno.ENODEV, "No such device")
+
         with monkeypatch.context() as patch:
             patch.setattr(Kept, "read", gone)
+            patch.setattr(Together, "read", one_gone)
             taken(sweep)
         assert taken(sweep)["/a"]["memory.events max"] == "7"
