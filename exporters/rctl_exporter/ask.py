@@ -20,6 +20,8 @@ _BY_LINE = {"io.stat", "memory.numa_stat", "rdma.current", "misc.current"}
 """Files whose lines differ from VE to VE."""
 _MOVING = {"cpu.stat", "cpu.stat.local", "memory.current", "memory.stat", *(f"{k}.pressure" for k in KINDS)}
 """Files that change whenever the VE runs."""
+_SPARED = frozenset({"memory.peak", "memory.swap.current", "memory.swap.peak", "pids.current"})
+"""Files of the profile core that may be opened for each reading: it is for hosts where memory counts more than time."""
 
 
 @cache
@@ -47,4 +49,5 @@ def ask(selection: Selection) -> Ask:
     def in_figures(column: FigurePlace) -> bool:
         return shown(column, selection) is not None or (WORKING_SET in chosen and column in _MEMORY)
 
-    return Ask(in_files, in_figures, limits.files(selection), PROCESSES in chosen, selection)
+    spared = _SPARED if selection.profile == "core" else frozenset()
+    return Ask(in_files, in_figures, limits.files(selection), PROCESSES in chosen, selection, spared)

@@ -110,7 +110,8 @@ class Settings(msgspec.Struct, frozen=True):
     without a leading slash match managed VEs' names, those with one match the cgroup paths of foreign ones, component
     by component: ``*`` does not cross a slash, ``**`` stands for any number of components, none too.
     ``collect``: rules, in order; where none holds, the core profile.
-    ``kept_fds``: most file descriptors to keep open between scrapes; ``None``: as many as the process may.
+    ``kept_fds``: most file descriptors to keep open between scrapes; ``None``: as many as the process may, but for some
+    files of the profile ``core``.
     """
 
     include: tuple[str, ...] = _EVERYTHING

@@ -42,7 +42,9 @@ ProfileWord = Annotated[
 KeptFds = Annotated[
     int | None,
     typer.Option(
-        "--kept-fds", metavar="N", help="Most kernel files kept open between scrapes [from the limit of open files]"
+        "--kept-fds",
+        metavar="N",
+        help="Most kernel files kept open between scrapes [from the limit of open files; in core, not all of them]",
     ),
 ]
 OpenMetrics = Annotated[

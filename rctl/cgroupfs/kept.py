@@ -1,7 +1,8 @@
 """Files of a cgroup that are read again and again: their descriptors stay open, under a budget.
 
 A read of an open file costs half of open, read and close; but the kernel keeps about 6 KiB for each one, so there is
-a budget, and a cgroup that it has no room for is read the slow way.
+a budget, and a cgroup that it has no room for is read the slow way. So are files that are ``spared``, as long as nobody
+says how many descriptors may be kept.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _ABSENT = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
 class Budget:
     """How many descriptors may still be kept: of interface files, and of cgroups' directories (``Handle``).
 
-    ``kept``: files that are. ``held``: directories that are, and files that are not read (``Noted``); one more
-    directory, the ``guest``, is open while it is used.
+    ``told``: somebody said how many files. ``kept``: files that are. ``held``: directories that are, and files that are
+    not read (``Noted``); one more directory, the ``guest``, is open while it is used.
     """
 
-    __slots__ = ("guest", "held", "kept", "most", "total")
+    __slots__ = ("guest", "held", "kept", "most", "told", "total")
 
     def __init__(self, most: int | None = None, total: int | None = None) -> None:
         """``most``: of files; unset, what is left of ``total``, and at most 1/64 of the memory.
@@ -41,6 +42,7 @@ class Budget:
         if most is not None and most < 0:
             raise UsageError(f"kept descriptors {most}: cannot be less than 0. Leave it out, or give a number")
         self.total = room() if total is None else total
+        self.told = most is not None
         self.most = _affordable() if most is None else most
         self.kept = self.held = 0
         self.guest: Cgroup | None = None
@@ -75,11 +77,13 @@ def _affordable() -> int:
 class Kept:
     """Some files of one cgroup, read together. ``close()`` it; the cgroup's own handle stays open."""
 
-    __slots__ = ("_budget", "_cgroup", "_fds", "_sizes", "names")
+    __slots__ = ("_budget", "_cgroup", "_fds", "_sizes", "_spared", "names")
 
-    def __init__(self, cgroup: Cgroup, names: Sequence[str], budget: Budget) -> None:
+    def __init__(self, cgroup: Cgroup, names: Sequence[str], budget: Budget, spared: bool = False) -> None:
+        """``spared``: descriptors of these files are kept only where the budget was ``told``."""
         self._cgroup = cgroup
         self._budget = budget
+        self._spared = spared and not budget.told
         self.names = tuple(names)
         self._fds: tuple[int, ...] = ()
         self._sizes: tuple[int, ...] = ()
@@ -159,7 +163,7 @@ class Kept:
         self._drop()
 
     def _room(self, number: int) -> bool:
-        return self._budget.take(number)
+        return not self._spared and self._budget.take(number)
 
     def _drop(self) -> None:
         self._budget.kept -= len(self._fds)

@@ -20,7 +20,8 @@ class Ask(NamedTuple):
     ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
     in one of their own; so, too, those that ``is_noted`` names, which are then not read each time. ``figures``: which
     of those in them. ``limits``: which of the files that hold limits; ``None``: nothing is asked of these. ``tag``:
-    anything by which the asker knows this wish again.
+    anything by which the asker knows this wish again. ``spared``: files whose descriptors are not kept, unless the
+    budget was ``told``; a part of others, too, keeps all.
     """
 
     files: Callable[[tuple[str, ...]], Sequence[Sequence[str]]]
@@ -28,6 +29,7 @@ class Ask(NamedTuple):
     limits: Callable[[tuple[str, ...]], Collection[str]] | None
     processes: bool
     tag: Hashable = None
+    spared: frozenset[str] = frozenset()
 
 
 class Part:
@@ -99,7 +101,7 @@ class Member:
     def _kept(self, names: Sequence[str], budget: Budget) -> Kept:
         if all(map(is_noted, names)):
             return Noted(self.node.cgroup, names, budget, self.node)
-        return Kept(self.node.cgroup, names, budget)
+        return Kept(self.node.cgroup, names, budget, spared=all(name in self.ask.spared for name in names))
 
     def processes(self) -> int | None:
         """How many processes live in it, and below it where the forest has no nodes (inside a VE of rctl's own).

@@ -126,6 +126,16 @@ class TestBudget:
             one.close()
         assert budget.kept == 0
 
+    def test_what_is_spared_is_kept_only_where_a_number_is_given(self, cgroup: Cgroup, place: Path) -> None:
+        for budget, number in ((Budget(), 0), (Budget(10), 2)):
+            before = descriptors()
+            kept = Kept(cgroup, NAMES, budget, spared=True)
+            kept.each()
+            (place / "pids.current").write_text("3\n")
+            assert kept.read() == b"3\n4096\n"
+            assert (budget.kept, descriptors() - before) == (number, number)
+            kept.close()
+
     def test_only_what_is_there_counts(self, cgroup: Cgroup) -> None:
         kept = Kept(cgroup, ("cpu.stat", *NAMES), budget := Budget(10))
         kept.each()
