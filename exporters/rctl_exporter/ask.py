@@ -44,7 +44,7 @@ def ask(selection: Selection) -> Ask:
         by_line = [name for name in found if name in _BY_LINE]
         noted = [name for name in found if is_noted(name)]
         still = [name for name in found if name not in _MOVING | _BY_LINE and not is_noted(name)]
-        return [part for part in (still, noted, moving, by_line) if part]
+        return [tuple(part) for part in (still, noted, moving, by_line) if part]
 
     def in_figures(column: FigurePlace) -> bool:
         return shown(column, selection) is not None or (WORKING_SET in chosen and column in _MEMORY)

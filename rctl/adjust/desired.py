@@ -20,6 +20,7 @@ from .record import NewerRecordError, decode
 from .state import State
 
 _FURTHEST = 16 << 20  # bytes
+_NONE: frozenset[str] = frozenset()
 
 
 class _Boot(msgspec.Struct, frozen=True):
@@ -57,7 +58,8 @@ class Desired:
 
     def files(self, ino: int) -> frozenset[str]:
         """The files that hold what rctl set on a cgroup."""
-        return frozenset(name for name, _ in self._entries.get(ino, ()))
+        entries = self._entries.get(ino)
+        return frozenset(name for name, _ in entries) if entries else _NONE
 
     def drift(self, ino: int, texts: Mapping[str, str]) -> dict[str, bool]:
         """Whether each limit that rctl set on a cgroup is no longer so, by file, and device where there is one.

@@ -132,8 +132,9 @@ class Kept:
         if room:
             self._budget.kept -= len(self.names) - len(fds)
             self._fds = tuple(fds)
-            self._sizes = tuple(map(_room_for, map(len, texts.values())))
-        self.names = tuple(texts)
+            self._sizes = _rooms_for(tuple(map(len, texts.values())))
+        if len(texts) < len(self.names):
+            self.names = tuple(texts)
         if absent and not self._cgroup.alive():
             self.close()
             raise self._cgroup.gone()
@@ -224,6 +225,11 @@ def _each(directory: int, names: Sequence[str]) -> list[bytes]:
 
 
 @lru_cache(1 << 10)
-def _room_for(length: int) -> int:
-    """Bytes to set aside for a file that was this long, so that it may grow."""
-    return max(_LEAST, 1 << (length * 5 // 4).bit_length())
+def _rooms_for(lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Bytes to set aside for files that were so long, so that they may grow; one object for all that are alike."""
+    return _shared(tuple(max(_LEAST, 1 << (length * 5 // 4).bit_length()) for length in lengths))
+
+
+@lru_cache(1 << 10)
+def _shared(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return sizes

@@ -46,7 +46,7 @@ class Part:
         self.layout: Layout | None = None
         self.text = b""
         self.row: FigureRow | None = None
-        self.errors: list[KernelError] = []
+        self.errors: Sequence[KernelError] = ()
 
     def fetch(self) -> FigureRow | None:
         """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""

@@ -195,7 +195,7 @@ class Sweep:
             texts, errors = part.kept.each()
         except GoneError:
             return False
-        part.errors = errors
+        part.errors = errors or ()
         if errors:
             member.files = -1  # all is looked for again next time
             self._unread = True
