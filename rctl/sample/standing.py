@@ -66,6 +66,7 @@ class Standings:
         self._levels: dict[Node, tuple[Stamp, Level]] = {}
         self._stamps: dict[Member, Stamp] = {}
         self._found: dict[Member, Standing] = {}
+        self._alike: dict[tuple[object, ...], Mapping[str, Bound]] = {}
         self.failed: list[Unread] = []
         self.gone: set[Member] = set()
 
@@ -82,9 +83,11 @@ class Standings:
             self.failed = []
             self.gone = set()
             old, self._found = self._found, {}
+            self._alike = {}
             for member in members:
                 if member.ask.limits and (found := self._standing(member, old.get(member))):
                     self._found[member] = found
+            self._alike = {}
             self._stamps = {member: self._stamps[member] for member in self._found}
             self._levels = {node: level for node, level in self._levels.items() if not node.cgroup.closed}
             self._seen = () if self.failed else now
@@ -105,7 +108,18 @@ class Standings:
             self.failed.append(Unread(member.node.cgroup.path, error))
             return None
         self._stamps[member] = stamp
-        return Standing(levels[0].texts, effective([*levels, self._host], _BOUNDS))
+        return Standing(levels[0].texts, self._bounds(levels))
+
+    def _bounds(self, levels: list[Level]) -> Mapping[str, Bound]:
+        """What binds a VE: one object for those below the same cgroup whose own limits are alike and do not bind."""
+        own, *above = levels
+        key = (tuple(map(own.texts.get, _BINDING)), *map(id, above))
+        if found := self._alike.get(key):
+            return found
+        found = effective([*levels, self._host], _BOUNDS)
+        if all(bound.source != own.path for bound in found.values()):
+            self._alike[key] = found
+        return found
 
     def _level(self, node: Node) -> Level:
         member = self._asked.get(node)

@@ -312,6 +312,23 @@ class TestStanding:
         }  # fmt: skip
         assert (found["/b"].bounds["memory.max"].limit, found["/b"].bounds["memory.max"].source) == (1, "/b")
 
+    def test_those_that_the_same_binds_share_it_and_others_have_their_own(
+        self, sweep: Sweep, standings: Standings, place: Path
+    ) -> None:
+        for name, limit in (("a", "max"), ("b", "max"), ("c", "4096")):
+            put(place, name, memory_max=f"{limit}\n")
+        read(sweep)
+        found = {member.name: standing.bounds for member, standing in standings.refresh(sweep.members).items()}
+        assert found["/a"] is found["/b"]
+        assert {name: (bounds["memory.max"].limit, bounds["memory.max"].source) for name, bounds in found.items()} == {
+            "/a": (8192, "host"), "/b": (8192, "host"), "/c": (4096, "/c"),
+        }  # fmt: skip
+        put(place, "c", memory_max="2048\n")
+        put(place, "a", memory_max="2048\n")
+        read(sweep)
+        found = {member.name: standing.bounds for member, standing in standings.refresh(sweep.members).items()}
+        assert [found[name]["memory.max"].source for name in ("/a", "/b", "/c")] == ["/a", "host", "/c"]
+
     def test_a_limit_that_changed(self, sweep: Sweep, standings: Standings, place: Path) -> None:
         read(sweep)
         standings.refresh(sweep.members)
