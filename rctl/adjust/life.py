@@ -10,6 +10,7 @@ from ..cgroupfs.tree import remove_soon
 from ..cgroupfs.walk import walk
 from ..controllers import core
 from ..errors import GoneError, NotFoundError, UsageError
+from . import threaded
 from .plan import Move
 
 
@@ -133,10 +134,13 @@ def ended(step: Move) -> bool:
 
 
 def is_in(ve: Cgroup, step: Move) -> bool:
-    """Whether the process is in the cgroup itself; in a threaded one, which tells no processes, its first thread."""
+    """Whether the process is in the cgroup itself; where it is threaded, the process's first thread.
+
+    A threaded one tells no processes, and the one above it tells those of all of them as its own.
+    """
     if ended(step):
         return False
     inside = ve.read_if_there(core.PROCS)
-    if inside is None:
+    if inside is None or threaded.kind(ve) == threaded.ABOVE:
         inside = ve.read_if_there(core.THREADS) or ""
     return str(step.pid) in inside.split()

@@ -11,6 +11,8 @@ from ..cgroupfs.cgroup import Cgroup
 from ..controllers.core import PROCS, SUBTREE_CONTROL, THREADED, TYPE
 from ..errors import BusyError, NotAvailableError
 
+ABOVE = "domain threaded"
+"""The kind of the cgroup at the top of threaded ones."""
 _CURE = "Move them into a child first: mkdir a cgroup below {} and write each pid to its cgroup.procs"
 
 

@@ -92,6 +92,20 @@ def test_undo_moves_a_process_out_of_a_threaded_cgroup(parent: Ve, below: Ve) ->
     assert (below.text("cgroup.threads"), parent.text("cgroup.procs")) == ("", pid)
 
 
+def test_attach_moves_a_process_up_out_of_a_threaded_cgroup(parent: Ve, below: Ve) -> None:
+    """The one above tells the processes of threaded ones as its own, so it seemed to be there already."""
+    pid = str(sleeper(parent.dir).pid)
+    (below.dir / "cgroup.type").write_text("threaded")
+    assert rctl("attach", below.path, pid).status == 0
+    assert pid in parent.text("cgroup.procs").split()
+    assert rctl("attach", parent.path, pid).status == 0
+    assert (below.text("cgroup.threads"), parent.text("cgroup.threads")) == ("", pid)
+    assert rctl("undo").status == 0
+    assert (below.text("cgroup.threads"), parent.text("cgroup.threads")) == (pid, "")
+    assert rctl("undo").status == 0
+    assert (below.text("cgroup.threads"), parent.text("cgroup.threads")) == ("", pid)
+
+
 def test_an_attach_that_fails_half_way_leaves_nobody_in_a_threaded_cgroup(parent: Ve, below: Ve) -> None:
     pid, kernel_thread = str(sleeper(parent.dir).pid), "2"
     (below.dir / "cgroup.type").write_text("threaded")
