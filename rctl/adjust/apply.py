@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..errors import RctlError
-from . import life, release
+from . import life, partitions, release
 from .enable import enable
 from .freeze import wait_until_frozen
 from .plan import Disable, Enable, Move, Reclaim, Set, Step
@@ -49,6 +49,7 @@ def run(
                 notes += said
             if told:
                 progress(Event("step", number, len(plan), step.describe()))
+        partitions.look_again(plan[already:], cgroups)
         finish()
     except BaseException as failure:
         in_doubt = put_all_back(plan[:number], cgroups, deadline, failure, progress, decide)

@@ -142,8 +142,10 @@ def _partition_lost(step: Set, around: Surroundings) -> str | None:
     """Before Linux 6.7 CPUs that a sibling takes make a partition invalid; later the kernel leaves them out."""
     wanted = set(Ranges.parse(step.new).numbers)
     for path, text in around.siblings(step.path, cpuset.PARTITION.name):
+        if cpuset.INVALID not in text:
+            continue
         held = Ranges.parse(around.text(path, cpuset.CPUS.name) or "")
-        if " invalid" in text and wanted.intersection(held.numbers):
+        if wanted.intersection(held.numbers):
             return f"{path}: its partition is now {text.strip()}. Give {step.path} other CPUs than {held}"
     return None
 

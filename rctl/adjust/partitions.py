@@ -6,29 +6,43 @@ when the list lets go of them. Nor does it when the kind is written once more: i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers.cpuset import CPUS, INVALID, MEMBER, PARTITION
 from ..errors import RctlError
 from ..units import Ranges
+from .plan import Set, Step
 
 
-def look_again(ve: Cgroup, old: str, new: str) -> None:
-    """Have the kernel look again at the invalid partitions beside the VE whose CPUs it had, and has no more.
+def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bool = False) -> None:
+    """Have the kernel look again at invalid partitions beside VEs that gave up CPUs of theirs, once for each parent.
 
-    One that may not be written stays as it is: that its CPUs are free is all that was asked for.
+    ``back``: the steps were put back. A partition that may not be written stays as it is: that its CPUs are free is all
+    that was asked for.
     """
-    given_up = set(Ranges.parse(old).numbers).difference(Ranges.parse(new).numbers)
-    if not given_up or ve.path == "/":
-        return
-    with suppress(RctlError), ve.above() as parent:
-        for name in parent.children():
-            with suppress(RctlError), parent.child(name) as sibling:
-                kind, invalid, _ = (sibling.read_if_there(PARTITION.name) or "").partition(INVALID)
-                if invalid and given_up.intersection(Ranges.parse(sibling.read(CPUS.name)).numbers):
-                    sibling.write(PARTITION.name, MEMBER)
-                    sibling.write(PARTITION.name, kind)
+    given_up: dict[str, set[int]] = {}
+    beside: dict[str, str] = {}
+    for step in steps:
+        if isinstance(step, Set) and step.file == CPUS.name and step.path != "/":
+            old, new = (step.new, step.old) if back else (step.old, step.new)
+            if less := set(Ranges.parse(old).numbers).difference(Ranges.parse(new).numbers):
+                above = step.path.rpartition("/")[0]
+                given_up.setdefault(above, set()).update(less)
+                beside[above] = step.path
+    for above, cpus in given_up.items():
+        with suppress(RctlError), cgroups[beside[above]].above() as parent:
+            for name in parent.children():
+                with suppress(RctlError), parent.child(name) as sibling:
+                    _renew(sibling, cpus)
+
+
+def _renew(cgroup: Cgroup, cpus: set[int]) -> None:
+    kind, invalid, _ = (cgroup.read_if_there(PARTITION.name) or "").partition(INVALID)
+    if invalid and cpus.intersection(Ranges.parse(cgroup.read(CPUS.name)).numbers):
+        cgroup.write(PARTITION.name, MEMBER)
+        cgroup.write(PARTITION.name, kind)
 
 
 def begin_anew(ve: Cgroup, old: str) -> None:

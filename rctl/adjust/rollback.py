@@ -12,7 +12,7 @@ from ..controllers.core import SUBTREE_CONTROL, enable_text
 from ..errors import BusyError, GoneError, NotAvailableError, RollbackError, told
 from ..limits import file_named
 from ..signals import undisturbed
-from . import life
+from . import life, partitions
 from .plan import Disable, Enable, Make, Move, Set, Step
 from .progress import Event, Progress, quiet
 from .release import disable, used
@@ -63,6 +63,8 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
             left.append(told(error))
         with suppress(Exception):  # a terminal that went away
             progress(Event("rollback", number, len(done), step.describe()))
+    with suppress(Exception):  # a partition of somebody else's is not what is to be put back
+        partitions.look_again(done, cgroups, back=True)
     return left
 
 

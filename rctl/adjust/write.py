@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, memory
-from ..controllers.cpuset import CPUS, PARTITION
+from ..controllers.cpuset import PARTITION
 from ..errors import KernelError, RctlError
 from ..limits import file_named
 from . import partitions, widen
@@ -16,8 +16,8 @@ from .shrink import held, lower_high
 
 MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
 """Files that are lowered gently."""
-SLOW = MEMORY | {core.FREEZE.name, CPUS.name, PARTITION.name}
-"""Files of which a write may take its time, or has more to do."""
+SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
+"""Files of which a write may take its time, or is not the only one."""
 
 
 def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
@@ -25,10 +25,6 @@ def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
     file = file_named(step.file)
     if file is PARTITION:
         partitions.begin_anew(cgroup, step.old)
-    if file is CPUS:
-        notes = write(cgroup, step)
-        partitions.look_again(cgroup, step.old, step.new)
-        return notes
     if file.name not in MEMORY or not file.lowers(step.old, step.new):
         return write(cgroup, step)
     if file is memory.HIGH:
