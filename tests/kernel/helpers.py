@@ -23,6 +23,8 @@ from rctl.host import Host
 from rctl.limits import FILES, decode, file_named, nest
 
 MOUNT = Path(cgroup2_mount())
+RELEASE = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+"""The kernel's version, such as (6, 1)."""
 
 
 def undo(tree: Tree, host: Host, options: Options, wanted: str | None = None) -> Account:

@@ -23,7 +23,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
 from rctl.host import Host
 from rctl.ve import bare
-from tests.kernel.helpers import MOUNT, enabled
+from tests.kernel.helpers import MOUNT, RELEASE, enabled
 from tests.kernel.shell import load_for_all, rctl
 from tests.kernel.workload import until
 
@@ -111,6 +111,8 @@ def test_the_engine_is_timed_beside_bare_writes_and_other_tools(
         assert found[name].value is not None, found[name]
     assert found["1 limit, many VEs"].verdict == "cannot tell", "three rounds prove nothing"
     assert all(figure.origin for figure in found.values())
+    lacking = "cpu.max.burst" in found["10 limits, 1 VE"].origin
+    assert lacking == (RELEASE < (5, 14)), "a limit that this kernel does not have is left out, and named"
 
 
 def without_controllers(place: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs.tree import Tree
-from tests.kernel.helpers import MOUNT, Ve, set_all
+from rctl.errors import KernelError
+from tests.kernel.helpers import MOUNT, RELEASE, Ve, set_all
 from tests.kernel.workload import filler, forker, sleeper, window
 
 MIB = 1 << 20
@@ -182,6 +183,10 @@ def test_a_cpuset_that_a_siblings_partition_cannot_bear_is_said(ve: Ve, other: V
         pytest.skip("needs two CPUs; the lab has them")
     other.set({"cpuset.cpus": "1", "cpuset.partition": "root"})
     assert other.text("cpuset.cpus.partition") == "root"
+    if RELEASE < (6, 1):
+        with pytest.raises(KernelError):
+            ve.set({"cpuset.cpus": "0-1"})
+        return
     notes = ve.set({"cpuset.cpus": "0-1"}).notes
     state = other.text("cpuset.cpus.partition")
     said = any(f"{other.path}: its partition is now {state}" in note for note in notes)

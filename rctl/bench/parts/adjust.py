@@ -19,6 +19,7 @@ import msgspec
 from ...adjust.engine import Options, Wish, transact
 from ...adjust.state import State
 from ...cgroupfs.tree import Tree
+from ...errors import NotAvailableError
 from ...formats import Write
 from ...host import Host
 from ...limits import decode, nest, writes
@@ -40,17 +41,24 @@ ENGINE = "the engine over bare reads and writes"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One comparison. ``pairs``: (bare, engine) in seconds, for two adjustments each, there and back."""
+    """One comparison.
+
+    ``pairs``: (bare, engine) in seconds, for two adjustments each, there and back. ``lacking``: files that this kernel
+    does not have, which neither of them touched.
+    """
 
     name: str
     at_most: float
     pairs: tuple[tuple[float, float], ...]
+    lacking: tuple[str, ...] = ()
 
     def figure(self) -> Figure:
         """In the shape of all benchmarks."""
         found = ratio_interval(self.pairs)
         bare_us, engine_us = (1e6 * statistics.median(side) for side in zip(*self.pairs, strict=True))
         origin = f"median of {len(self.pairs)} pairs, there and back: {engine_us:.0f} us over {bare_us:.0f} us"
+        if self.lacking:
+            origin += f", without {', '.join(self.lacking)}, which this kernel does not have"
         return Figure(
             self.name, found.ratio, "ratio", origin, found.low, found.high, self.at_most,
             verdict(found, self.at_most), ENGINE,
@@ -87,7 +95,16 @@ def _case(
         transact(tree, wishes, boot_id, Options(command="bench"), state=state)
         return time.perf_counter() - begin
 
-    engine(plans[1])  # enables the controllers, and makes both start from the same values
+    def taken(write: Write) -> bool:
+        try:
+            engine((write,))
+        except NotAvailableError:
+            return False
+        return True
+
+    # Enables the controllers, makes both start from the same values, and finds what this kernel does not have.
+    lacking = {write.file.name for write in plans[1] if not taken(write)}
+    plans = [tuple(write for write in plan if write.file.name not in lacking) for plan in plans]
     known = _entries(tree, ves[0], plans)
     paths = [tree.path(ve) for ve in ves]
 
@@ -100,7 +117,7 @@ def _case(
         there, bare_back = engine(plans[0]), bare_loop(plans[1])
         bare_there, back = bare_loop(plans[0]), engine(plans[1])
         pairs.append((bare_there + bare_back, there + back))
-    return Case(name, CLAIMS[name], tuple(pairs))
+    return Case(name, CLAIMS[name], tuple(pairs), tuple(sorted(lacking)))
 
 
 def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[tuple[str, str]]]:
