@@ -150,6 +150,11 @@ _REMEDIES = {
         "cpu.weight",
         errno.EINVAL,
     ): "the VE is idle (cpu.idle is 1) or the weight is no number. Set cpu.weight, not cpu.idle",
+    ("cpuset.cpus", errno.EINVAL): "a sibling that is a partition, or exclusive, has some of these CPUs. Give others",
+    (
+        "cpuset.cpus.partition",
+        errno.EINVAL,
+    ): "the cgroup above must be a partition, too, and no sibling may have its CPUs; isolated needs Linux 6.1",
     ("cpuset.cpus", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one online CPU",
     ("cpuset.cpus", errno.EBUSY): "children still use those CPUs. Change the children first",
     ("cpuset.cpus", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
