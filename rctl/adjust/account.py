@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -57,9 +56,11 @@ def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str],
 
 def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:
     """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
-    by_path: dict[str, list[Step]] = defaultdict(list, {path: [] for path in names})
+    by_path: dict[str, list[Step]] = {path: [] for path in names}
     for step in steps:
-        by_path[step.path].append(step)
+        if (own := by_path.get(step.path)) is None:
+            own = by_path[step.path] = []
+        own.append(step)
     found = [
         Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
         for path, own in by_path.items()

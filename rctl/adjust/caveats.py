@@ -6,7 +6,6 @@ One row for each case in ``CAVEATS``, which ``rctl help caveats`` shows. https:/
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -24,9 +23,8 @@ from ..host import Host
 from ..units import Ranges, amount, as_number, human_size, level
 from .entries import by_entry
 from .plan import Reclaim, Set, Step
-from .surroundings import Surroundings
+from .surroundings import Surroundings, moment
 
-_FRESH = 0.05
 _ALL = 10
 _FIRST = 3
 """Of more VEs than ``_ALL``, so many are named."""
@@ -101,12 +99,12 @@ def _shortened(lines: list[str]) -> list[str]:
 
 
 def _this() -> Host:
-    return _host(int(time.monotonic() / _FRESH))
+    return _host(moment())
 
 
 @lru_cache(1)
 def _host(_moment: int) -> Host:
-    """The host; what it has is read anew after ``_FRESH`` seconds, which an adjustment may take by itself."""
+    """The host; what it has is read anew with each moment."""
     return this_host()
 
 
@@ -151,7 +149,7 @@ def _partition_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_policy(step: Set, around: Surroundings) -> str | None:
-    if "enable=1" in (around.text("/", "io.cost.qos") or "") or around.has(step.path, io.BFQ_WEIGHT.name):
+    if around.iocost or around.has(step.path, io.BFQ_WEIGHT.name):
         return None
     return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
 

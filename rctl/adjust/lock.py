@@ -66,10 +66,10 @@ class Locks:
         if len(alone) >= MANY:
             return self.take_all()
         self._release()
-        paths = dict([*shared, *alone])
         wanted = {ino: fcntl.F_RDLCK for ino, _ in shared} | {ino: fcntl.F_WRLCK for ino, _ in alone}
         if self._somebody_waits() or not self._take_now(wanted):
             self._queue(fcntl.F_RDLCK, _EVERY, "VEs", 0, 0)
+            paths = dict([*shared, *alone])
             for ino, kind in sorted(wanted.items()):
                 self._queue(fcntl.F_WRLCK, ino, paths[ino], ino, 1, kind)
                 self._held[ino] = kind

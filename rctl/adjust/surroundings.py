@@ -6,8 +6,9 @@ What the same adjustment sets is seen as it will be, so that a dry run says what
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import Texts
@@ -17,6 +18,21 @@ from ..host import Host
 from ..limits import file_named
 from .lock import MANY
 from .plan import Set, Step
+
+_FRESH = 0.05
+
+
+def moment() -> int:
+    """A number that is another one after ``_FRESH`` seconds, which an adjustment may take by itself.
+
+    What lies around and hardly changes is read anew with each moment.
+    """
+    return int(time.monotonic() / _FRESH)
+
+
+@lru_cache(1)
+def _iocost(root: Cgroup, _moment: int) -> bool:
+    return "enable=1" in (root.read_if_there("io.cost.qos") or "")
 
 
 class Surroundings:
@@ -42,6 +58,11 @@ class Surroundings:
     def swap_used(self) -> float:
         """Bytes of swap that a cgroup uses at most, likewise."""
         return self._swap_used if self._many else math.inf
+
+    @property
+    def iocost(self) -> bool:
+        """Whether a disk uses iocost (``io.cost.qos``)."""
+        return _iocost(self._tree.root, moment())
 
     @cached_property
     def _tasks(self) -> int:
