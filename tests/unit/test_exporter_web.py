@@ -10,11 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -25,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from rctl.errors import NotAvailableError, UsageError
 from rctl.version import __version__
 from rctl_exporter.only import ALL, Only
-from rctl_exporter.web import compress, connection, crc
+from rctl_exporter.web import compress, crc
 from rctl_exporter.web.connection import pieces
 from rctl_exporter.web.listen import Address, is_local, open_all, url
 from rctl_exporter.web.negotiate import OPENMETRICS, OPENMETRICS_0, TEXT, content_type, wants_gzip
@@ -129,11 +127,6 @@ def test_a_body_is_sent_whole_in_few_pieces(sizes: list[int], small: int) -> Non
     assert len(found) <= 2 + 2 * sum(map(len, chunks)) // (256 * 1024)
 
 
-@pytest.mark.parametrize("now", [0, 951782400, 1735689599, 1767225600])
-def test_a_date_is_written_as_http_wants_it(now: int) -> None:
-    assert connection._date(time.gmtime(now)) == formatdate(now, usegmt=True)
-
-
 def test_a_server_imports_no_more_than_it_needs() -> None:
     """Each of these takes 10 ms and more; a server without TLS and users needs none."""
     code = (
@@ -141,7 +134,7 @@ def test_a_server_imports_no_more_than_it_needs() -> None:
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    spared = {"email", "http", "hashlib", "rctl_exporter.web.config", "rctl_exporter.web.tls"}
+    spared = {"hashlib", "rctl_exporter.web.config", "rctl_exporter.web.tls"}
     assert spared.isdisjoint(done.stdout.split())
 
 

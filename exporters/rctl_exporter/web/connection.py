@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import NamedTuple
 
 import h11
@@ -21,16 +22,6 @@ _LINGER = 1024 * 1024
 _READ = 64 * 1024
 _AT_ONCE = {False: (0, 0), True: (1, 0)}
 """Buffer limits, without and with TLS, so that draining means sent: asyncio's TLS counts 0 of 0 bytes as too many."""
-
-_REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed",
-    408: "Request Timeout", 413: "Content Too Large", 421: "Misdirected Request",
-    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
-    503: "Service Unavailable", 505: "HTTP Version Not Supported",
-}  # fmt: skip
-"""What the statuses are called; ``http`` and ``email`` know it, too, but take 30 ms to import."""
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Deadlines(NamedTuple):
@@ -177,13 +168,13 @@ class Conversation:
         """Send an answer. Raises TimeoutError for a client that does not take it in time, OSError for one that left."""
         own = {name for name, _ in rules.headers}
         headers = [pair for pair in answer.headers if pair[0] not in own]
-        headers += [("Content-Length", str(answer.size)), ("Date", _date(time.gmtime()))]
+        headers += [("Content-Length", str(answer.size)), ("Date", formatdate(usegmt=True))]
         headers += [("Server", f"rctl-exporter/{__version__}"), *rules.headers]
         if last or self.closing:
             headers.append(("Connection", "close"))
         self.sending, self.body = asyncio.get_running_loop().time(), answer.body
         async with asyncio.timeout(self._deadlines.answer):
-            reason = _REASONS[answer.status]
+            reason = HTTPStatus(answer.status).phrase
             await self._write(self._http.send(h11.Response(status_code=answer.status, reason=reason, headers=headers)))
             if method != "HEAD":
                 for piece in pieces(answer.body):
@@ -206,12 +197,6 @@ class Conversation:
             async with asyncio.timeout(self._deadlines.linger):
                 while left > 0 and (data := await self._reader.read(_READ)):
                     left -= len(data)
-
-
-def _date(now: time.struct_time) -> str:
-    """A time in UTC as HTTP writes it (RFC 9110, 5.6.7), whatever the locale."""
-    day, month = _DAYS[now.tm_wday], _MONTHS[now.tm_mon - 1]
-    return f"{day}, {now.tm_mday:02} {month} {now.tm_year:04} {now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} GMT"
 
 
 def _check_framing(head: h11.Request, headers: Mapping[str, str]) -> None:
