@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -27,15 +27,22 @@ _WORDS = {
     "date": "a date",
     "time": "a time",
 }
-_BELOW = {
-    "io.max": 'io.max.DEVICE = { wbps = "20MB/s" }',
-    "hugetlb": 'hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
-    "files": 'files."memory.max" = "1G"',
-}
-"""How to write a limit below whose key a part of the user's own follows."""
 _ALIKE = 0.75
 """How alike a key must be, as difflib counts, to be offered in place of the one that was written."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+class Known(NamedTuple):
+    """What may be written. ``keys``: every limit's. ``also``: what else people call a limit, and its key.
+
+    ``below``: how to write a limit below whose key a part of the user's own follows, by key. ``values``: of those by
+    device, what a value is called, and which there are.
+    """
+
+    keys: Sequence[str]
+    also: Mapping[str, str]
+    below: Mapping[str, str]
+    values: Mapping[str, tuple[str, str]]
 
 
 def split(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -73,22 +80,22 @@ def unknown(reason: str) -> str:
     return match[1] if match else ""
 
 
-def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str], also: Mapping[str, str]) -> str:
+def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str:
     """The refusal of one VE's data as ``KEY: reason. Remedy``.
 
-    ``keys``: down to the limit in a ``kind``. ``known``: every limit's key; ``also``: what else people call a limit.
+    ``keys``: down to the limit in a ``kind``.
     """
     limit = ".".join(keys)
     if last := unknown(reason):
-        return no_such(f"{limit}.{last}".removeprefix("."), known, also)
+        return no_such(f"{limit}.{last}".removeprefix("."), known)
     if not limit:
         return plain(reason)
-    below = [key for key in known if key.startswith(limit + ".")]
-    if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in _BELOW):
-        better = _BELOW.get(limit) or also.get(limit) or " or ".join(below[:3])
+    below = [key for key in known.keys if key.startswith(limit + ".")]
+    if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in known.below):
+        better = known.below.get(limit) or known.also.get(limit) or " or ".join(below[:3])
         return f"{limit}: is a group of limits. Write {better}"
-    if len(keys) > 1 and keys[0] in _BELOW and (reason.startswith("{") or (expected and expected[2] == "object")):
-        return f"{limit}: is no group of limits. Write {_BELOW[keys[0]]}"
+    if len(keys) > 1 and keys[0] in known.below and (reason.startswith("{") or (expected and expected[2] == "object")):
+        return f"{limit}: is no group of limits. Write {known.below[keys[0]]}"
     if reason.startswith("{"):
         return f"{limit}: is one limit and no group. Give it one value"
     if value := _NO_WORD.fullmatch(reason):
@@ -96,17 +103,18 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Sequence[str]
     return f"{limit}: {plain(reason)}"
 
 
-def no_such(key: str, known: Sequence[str], also: Mapping[str, str]) -> str:
+def no_such(key: str, known: Known) -> str:
     """The refusal of a key that is none, with the one that is meant as far as that can be told."""
     from difflib import get_close_matches
 
-    if key in known:
+    if key in known.keys:
         return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
-    if key.startswith("io.max."):
-        return f"{key[:80]}: there is no such rate. Write rbps, wbps, riops or wiops"
-    same = [name for name in known if elsewhere.plain(name) == elsewhere.plain(key)]
-    near = same or [also.get(key) or elsewhere.meant(key)]
-    near = near if near[0] else get_close_matches(key[:80], known, 1, _ALIKE)
+    for limit, (what, names) in known.values.items():
+        if key.startswith(f"{limit}."):
+            return f"{key[:80]}: there is no such {what}. Write {names}"
+    same = [name for name in known.keys if elsewhere.plain(name) == elsewhere.plain(key)]
+    near = same or [known.also.get(key) or elsewhere.meant(key)]
+    near = near if near[0] else get_close_matches(key[:80], known.keys, 1, _ALIKE)
     remedy = f". Did you mean {near[0]}?" if near else "."
     return f"{key[:80]}: there is no such limit{remedy} See rctl set --help"
 

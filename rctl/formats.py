@@ -10,8 +10,9 @@ kernel itself prints for it.
 from __future__ import annotations
 
 import re
+from functools import cache
 from operator import lt
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import msgspec
 
@@ -107,6 +108,50 @@ class Nested(File, frozen=True):
 
     def lowers(self, old: str, new: str) -> bool:
         return any(map(lt, _levels(new), _levels(old)))
+
+
+class PerDevice(Nested, frozen=True, kw_only=True):
+    """A limit by device, all of whose values may be ``max``: ``io.max``. People name the disk, the kernel its number.
+
+    ``values``: the struct of one device's values, in the kernel's order. ``example``: some of them, as people write
+    them. ``what``: what one of them is called.
+    """
+
+    values: type[msgspec.Struct]
+    example: str
+    what: str
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "default", " ".join(f"{name}=max" for name in self.names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the values."""
+        return self.values.__struct_fields__
+
+    @property
+    def kinds(self) -> dict[str, type[Quantity]]:
+        """The type of each value."""
+        return _quantities(self.values)
+
+    @property
+    def field(self) -> str:
+        """The field of its controller's limits that holds it."""
+        return self.name.partition(".")[2]
+
+    def wish(self, text: str, page: int) -> tuple[str, str]:
+        device, rest = super().wish(text, page)
+        pairs = [pair.partition("=") for pair in rest.split()]
+        if not pairs or any(name not in self.names for name, _, _ in pairs):
+            raise ValueError(f"{text[:64]!r} is not understood. Write it like '8:0 {self.example}'")
+        return device, " ".join(f"{name}={self.kinds[name].parse(value)}" for name, _, value in pairs)
+
+
+@cache
+def _quantities(struct: type[msgspec.Struct]) -> dict[str, type[Quantity]]:
+    """The quantity that each field of a struct takes, when it is set."""
+    found = ((field.name, get_args(field.type)) for field in msgspec.structs.fields(struct))
+    return {name: next(kind for kind in kinds if issubclass(kind, Quantity)) for name, kinds in found}
 
 
 class Keyed(File, frozen=True):

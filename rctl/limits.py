@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from . import blame
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
-from .formats import File, Keyed, Nested, Write
+from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
 from .units import Quantity, Ranges, Size, Vcpus
 
@@ -24,6 +24,8 @@ FILES: tuple[File, ...] = (
 )  # fmt: skip
 """Every file that rctl knows by name, but for huge pages, whose names depend on the machine."""
 
+BY_DEVICE = {file.name: file for file in FILES if isinstance(file, PerDevice)}
+"""Limits by device, by key: ``io.max``."""
 _BY_NAME = {file.name: file for file in (*FILES, cpu.NICE)}  # nice is a view of the weight, no limit of its own
 
 
@@ -50,7 +52,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
-    return UsageError(blame.told(reason, place, Limits, keys(), ALSO))
+    return UsageError(blame.told(reason, place, Limits, known()))
 
 
 def decode(
@@ -90,14 +92,19 @@ def default(key: str) -> Any:
     It is ``File.default``, the one place that says what "no limit" is for each file.
     """
     group, _, rest = key.partition(".")
-    if key.startswith("io.max."):
-        return "max" if key.rpartition(".")[2] in io.KEYS else dict.fromkeys(io.KEYS, "max")
+    if (limit := _above(key)) and key != limit.name:
+        return "max" if key.rpartition(".")[2] in limit.names else dict.fromkeys(limit.names, "max")
     if key in ("cpu.max", "cpu.period"):
         return cpu.MAX.default.split()[key == "cpu.period"]
     if group == "hugetlb" or hugetlb.FILE.fullmatch(rest):
         return hugetlb.DEFAULT
     file = _BY_NAME.get(rest if group == "files" else _FILE_OF.get(key, key))
     return "max" if key == "vcpus" else file.default if file else None
+
+
+def _above(key: str) -> PerDevice | None:
+    """The limit by device that a key names, or lies below: ``io.max.vda.rbps``."""
+    return BY_DEVICE.get(".".join(key.split(".", 2)[:2]))
 
 
 def _with_defaults(data: Any, above: Sequence[str], place: tuple[str, ...] = ()) -> Any:
@@ -120,6 +127,29 @@ def has_lines(key: str) -> bool:
 def keys() -> list[str]:
     """Every limit's key, dotted; ``io.max``, ``hugetlb`` and ``files`` take a further part of the user's own."""
     return list(kinds())
+
+
+def known() -> blame.Known:
+    """What may be written, for who is told of what may not."""
+    below = {
+        **{key: f"{key}.DEVICE = {_inline(limit.example)}" for key, limit in BY_DEVICE.items()},
+        "hugetlb": 'hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
+        "files": 'files."memory.max" = "1G"',
+    }
+    values = {key: (limit.what, _either(limit.names)) for key, limit in BY_DEVICE.items()}
+    return blame.Known(keys(), ALSO, below, values)
+
+
+def _either(names: Sequence[str]) -> str:
+    """``rbps, wbps or riops``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _inline(example: str) -> str:
+    """``rbps=20MB/s wiops=500`` as TOML's ``{ rbps = "20MB/s", wiops = 500 }``."""
+    pairs = (pair.partition("=") for pair in example.split())
+    told = ", ".join(f"{name} = " + (value if value.isdecimal() else f'"{value}"') for name, _, value in pairs)
+    return f"{{ {told} }}"
 
 
 def is_key(word: str) -> bool:
@@ -175,8 +205,8 @@ def _check_weights(found: Sequence[Write]) -> None:
 def check(limits: Limits, host: Host) -> None:
     """Raises UsageError for what no host takes, before VEs and disks are looked at."""
     check_cpus(limits)
-    without_disks = msgspec.structs.replace(limits.io, max={})
-    writes(msgspec.structs.replace(limits, io=without_disks) if limits.io.max else limits, host)
+    disks: dict[str, Any] = {file.field: {} for file, _ in io.by_device(limits.io)}
+    writes(msgspec.structs.replace(limits, io=msgspec.structs.replace(limits.io, **disks)) if disks else limits, host)
 
 
 def check_cpus(limits: Limits) -> None:
@@ -213,7 +243,7 @@ def key_of(file: str) -> str:
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; what follows ``hugetlb.`` or ``files.`` stays whole.
 
-    ``io.max`` takes the kernel's own form, ``DEVICE rbps=1M wiops=max``. Raises UsageError.
+    A limit by device takes the kernel's own form, ``DEVICE rbps=1M wiops=max``. Raises UsageError.
     """
     nested: dict[str, Any] = {}
     for key, value in pairs.items():
@@ -237,9 +267,9 @@ def plain(value: Any) -> Any:
 
 
 def _leaves(key: str, value: Any) -> list[tuple[list[str], Any]]:
-    if key == "io.max" and isinstance(value, str):
-        device, rates = _device_line(value)
-        return [(["io", "max", device, name], rate) for name, rate in rates.items()]
+    if key in BY_DEVICE and isinstance(value, str):
+        device, values = _device_line(BY_DEVICE[key], value)
+        return [([*key.split("."), device, name], one) for name, one in values.items()]
     if key.count(".") > _DEEPEST and not key.startswith("files."):
         raise UsageError(f"{key[:64]}: there is no such limit. See rctl set --help")
     parts = key.split(".", 1) if key.startswith(("files.", "hugetlb.")) else key.split(".")
@@ -248,14 +278,14 @@ def _leaves(key: str, value: Any) -> list[tuple[list[str], Any]]:
     return [(parts, value)]
 
 
-def _device_line(text: str) -> tuple[str, dict[str, str]]:
+def _device_line(file: PerDevice, text: str) -> tuple[str, dict[str, str]]:
     device, *pairs = text.split() or [""]
     if pairs == [DEFAULT]:
-        return device, dict.fromkeys(io.KEYS, DEFAULT)
-    rates = {name: value for name, equals, value in (pair.partition("=") for pair in pairs) if equals}
-    if not pairs or len(rates) != len(pairs):
-        reset = ". For no limit on any disk: rctl reset VE io.max" * (text in (DEFAULT, "max"))
+        return device, dict.fromkeys(file.names, DEFAULT)
+    values = {name: value for name, equals, value in (pair.partition("=") for pair in pairs) if equals}
+    if not pairs or len(values) != len(pairs):
+        reset = f". For no limit on any disk: rctl reset VE {file.name}" * (text in (DEFAULT, "max"))
         raise UsageError(
-            f"io.max: {text!r} is not understood. Write it in quotes, as one: 'vda rbps=20M wiops=500'{reset}"
+            f"{file.name}: {text!r} is not understood. Write it in quotes, as one: 'vda {file.example}'{reset}"
         )
-    return device, rates
+    return device, values

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from . import label
-from .controllers import core, hugetlb
+from .controllers import core, hugetlb, io
 from .formats import VE_NAME
 from .limits import DEFAULT
 from .spec import Spec
@@ -58,8 +58,9 @@ def schema() -> dict[str, Any]:
     limits["properties"]["files"]["additionalProperties"] |= {"pattern": f"^{_PRINTABLE}+$"}
     partition = definitions["Cpuset"]["properties"]["partition"]
     partition["enum"] = [DEFAULT, *partition["enum"]]
-    disk = definitions["Io"]["properties"]["max"]
-    disk["additionalProperties"] = {"anyOf": [{"const": DEFAULT}, disk["additionalProperties"]]}
+    for file in io.BY_DEVICE:
+        disk = definitions["Io"]["properties"][file.field]
+        disk["additionalProperties"] = {"anyOf": [{"const": DEFAULT}, disk["additionalProperties"]]}
     definitions.update(sorted(kinds.items()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rctl spec", **found}
 

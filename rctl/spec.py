@@ -25,7 +25,7 @@ from . import blame, documents, label
 from .errors import UsageError
 from .formats import VE_NAME
 from .host import Host
-from .limits import ALSO, Limits, check, decode, keys
+from .limits import ALSO, Limits, check, decode, keys, known
 
 SpecVersion = Literal[1]
 VERSION: SpecVersion = 1
@@ -186,7 +186,7 @@ def _refusal(reason: str, place: Sequence[str]) -> UsageError:
         key = blame.unknown(reason)
         return UsageError(f"{ve}.limits.{key}: stands beside limits, not below them. Write [{ve}.{key}]")
     if rest[:1] == ["limits"]:
-        told = blame.told(reason, rest[1:], Limits, keys(), ALSO)
+        told = blame.told(reason, rest[1:], Limits, known())
         return UsageError(f"{ve}.limits{'.' if rest[1:] or blame.unknown(reason) else ': '}{told}")
     if key := blame.unknown(reason):
         return UsageError(f"{ve}.{blame.quoted(key)}: {_beside(ve, key)}")

@@ -9,10 +9,10 @@ from . import blame
 from .controllers import core, cpu, hugetlb, io, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested
-from .limits import ALSO, FILES, file_named, key_of, keys
+from .limits import BY_DEVICE, FILES, file_named, key_of, known
 
 Word = tuple[str, str]
-"""A key as ``limits.nest`` takes it, and its value as text. ``io.max`` is there once for each device."""
+"""A key as ``limits.nest`` takes it, and its value as text. A limit by device is there once for each."""
 
 _NO_LIMIT = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*\.(current|stat|events|local|peak|pressure|procs|freeze|type)")
 """Interface files that hold no limit."""
@@ -39,14 +39,14 @@ def defaults(names: Mapping[str, object] | None = None) -> dict[str, str]:
 
 
 def get(texts: Mapping[str, str], key: str) -> list[str]:
-    """The values of one key: one, or for ``io.max`` one for each device. A file that is not there holds its default.
+    """The values of one key: one, or of a limit by device one for each. A file that is not there holds its default.
 
     Raises UsageError for what is no key.
     """
     if key == "vcpus":
         raise UsageError("vcpus: is kept as cpuset.cpus and cpu.max. Get these two")
-    found = [value for known, value in words(texts) if known == key]
-    if found or key == "io.max":
+    found = [value for word, value in words(texts) if word == key]
+    if found or key in BY_DEVICE:
         return found
     if key in texts:
         return [file_named(key).entry(texts[key])]
@@ -59,7 +59,7 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
         return [normal[key]]
     if _NO_LIMIT.fullmatch(key):
         raise UsageError(f"{key}: is no limit. To print any interface file, write files.{key}")
-    raise UsageError(blame.no_such(key, keys(), ALSO))
+    raise UsageError(blame.no_such(key, known()))
 
 
 def exactly(name: str, entry: str) -> str:

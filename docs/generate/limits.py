@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from rctl.adjust.caveats import CAVEATS
 from rctl.controllers import cpu, cpuset, hugetlb
 from rctl.formats import File
-from rctl.limits import FILES, default, key_of, kinds
+from rctl.limits import BY_DEVICE, FILES, default, key_of, kinds
 from rctl.units import Quantity, Ranges
 
 _UNITS = {
@@ -22,7 +22,6 @@ _UNITS = {
 _COMPOSED = {"cpu.period": cpu.MAX, "vcpus": None}
 """Limits without a file of their own: a part of one, and a whole CPU's worth of two."""
 _HUGE = ("2MB", "2MB.rsvd")
-VALUES = {"io.max": "`20MB/s`, `5000/s` or `max`, by rate", "files": "as the kernel takes it"}
 
 
 class Limit(NamedTuple):
@@ -56,11 +55,14 @@ def limits() -> Iterator[Limit]:
     """Every limit that has a key, in the order of ``rctl set --help``."""
     by_key = {key_of(file.name): file for file in FILES}
     for key, kind in kinds().items():
-        if key == "hugetlb":
+        if (by_device := BY_DEVICE.get(key)) is not None:
+            examples = f"`DISK {by_device.example}`; `max` for no {by_device.what}"
+            yield Limit(key, key, by_device, examples)
+        elif key == "hugetlb":
             for size in _HUGE:
                 yield Limit(f"hugetlb.{size}", f'hugetlb["{size}"]', hugetlb.file(size), values(kind))
         elif key != "files":
-            yield Limit(key, key, by_key[key] if key in by_key else _COMPOSED[key], VALUES.get(key) or values(kind))
+            yield Limit(key, key, by_key[key] if key in by_key else _COMPOSED[key], values(kind))
 
 
 def verbatim() -> Iterator[Limit]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rctl.limits import BY_DEVICE
+
 from .limits import limits
 
 
@@ -16,7 +18,7 @@ def table() -> Iterator[str]:
 
 
 def _toml(key: str) -> str:
-    if key == "io.max":
-        return 'io.max."DISK" = { rbps, wbps, riops, wiops }'
+    if limit := BY_DEVICE.get(key):
+        return f'{key}."DISK" = {{ {", ".join(limit.names)} }}'
     first, _, rest = key.partition(".")
     return f'{first}."{rest}"' if first == "hugetlb" and "." in rest else key

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core, cpu, io
 from ..errors import BusyError, GoneError, NotAvailableError, RctlError
-from ..formats import File
+from ..formats import File, Keyed, Nested
 from ..units import Weight
 from .life import family, processes, remove
 from .plan import Remove
@@ -113,7 +113,7 @@ def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
     text = cgroup.read_if_there(file.name)
     if text is None:
         return []
-    keys = [line.split()[0] for line in text.splitlines()] if file in (io.MAX, io.WEIGHT) else [""]
+    keys = [line.split()[0] for line in text.splitlines()] if isinstance(file, Nested | Keyed) else [""]
     return [(key, file.entry(text, key)) for key in keys]
 
 

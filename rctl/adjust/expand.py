@@ -14,6 +14,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import cpu, cpuset, io
 from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
+from ..formats import File
 from ..host import Host
 from ..limits import Limits, check_cpus
 from ..units import MAX, Cpus, Ranges
@@ -22,16 +23,19 @@ EFFECTIVE = f"{cpuset.CPUS.name}.effective"
 
 
 def disks(limits: Limits) -> Limits:
-    """``io.max`` keys as ``MAJOR:MINOR`` of whole disks. Raises UsageError."""
-    if not limits.io.max:
-        return limits
-    found: dict[str, io.DeviceMax] = {}
-    for name, rates in limits.io.max.items():
+    """Limits by device with ``MAJOR:MINOR`` of whole disks for their names. Raises UsageError."""
+    found = {file.field: _by_number(file, given) for file, given in io.by_device(limits.io)}
+    return msgspec.structs.replace(limits, io=msgspec.structs.replace(limits.io, **found)) if found else limits
+
+
+def _by_number(file: File, given: Mapping[str, msgspec.Struct]) -> dict[str, msgspec.Struct]:
+    found: dict[str, msgspec.Struct] = {}
+    for name, values in given.items():
         number = devices.resolve(name)
         if number in found:
-            raise UsageError(f"io.max: {name} lies on disk {number}, which is named already. Give each disk once")
-        found[number] = rates
-    return msgspec.structs.replace(limits, io=msgspec.structs.replace(limits.io, max=found))
+            raise UsageError(f"{file.name}: {name} lies on disk {number}, which is named already. Give each disk once")
+        found[number] = values
+    return found
 
 
 class Promises:

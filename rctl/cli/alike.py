@@ -26,11 +26,12 @@ def get(
     """
     from ..console.output import as_json, say
     from ..console.session import session
+    from ..limits import BY_DEVICE
 
     with session() as s:
         found = s.get(name, *keys or ())
     if json:
-        say(as_json({key: values if key == "io.max" else _plain(values[0]) for key, values in found.items()}))
+        say(as_json({key: values if key in BY_DEVICE else _plain(values[0]) for key, values in found.items()}))
         return
     start = "" if len(keys or ()) == 1 else "{}="
     for key, values in found.items():

@@ -26,7 +26,7 @@ class SetVerb(Changes):
         """The keys, from the limits themselves."""
         from ..limits import keys
 
-        below = {"io.max": "io.max", "hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
+        below = {"hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
         formatter.write_paragraph()
         with formatter.section("Keys"):
             formatter.write_text(" ".join(below.get(key, key) for key in keys()))

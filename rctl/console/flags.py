@@ -58,31 +58,31 @@ def takes_limits(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
     """Plain nested data from ``KEY=VALUE`` words and flags. Raises UsageError, naming the word."""
-    from ..limits import nest
+    from ..limits import BY_DEVICE, nest
 
     pairs: dict[str, Any] = {}
-    disks: list[str] = []
+    disks: list[tuple[str, str]] = []
     for word in assignments:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise UsageError(f"{word!r}: not a limit. Write KEY=VALUE, such as memory.max=2G")
-        if key == "io.max":
-            disks.append(value)
+        if key in BY_DEVICE:
+            disks.append((key, value))
         else:
             _add(pairs, key, value)
     for name, value in flags.items():
         key = LIMIT_FLAGS[name][0]
         if value is None:
             continue
-        if key == "io.max":
-            disks += value
+        if key in BY_DEVICE:
+            disks += ((key, line) for line in value)
         elif key in pairs:
             raise UsageError(f"{key}: given twice, once as --{name.replace('_', '-')}. Give it once")
         else:
             pairs[key] = value
     nested = nest(pairs)
-    for line in disks:
-        _merge_disk(nested, nest({"io.max": line}))
+    for key, line in disks:
+        _merge_disk(key, nested, nest({key: line}))
     return nested
 
 
@@ -98,12 +98,14 @@ def _add(pairs: dict[str, Any], key: str, value: str) -> None:
         raise UsageError(f"{key}: given twice. Give it once")
 
 
-def _merge_disk(nested: dict[str, Any], more: dict[str, Any]) -> None:
-    disks = nested.setdefault("io", {}).setdefault("max", {})
-    for disk, rates in more["io"]["max"].items():
-        if twice := disks.get(disk, {}).keys() & rates.keys():
-            raise UsageError(f"io.max: {disk}: {sorted(twice)[0]} given twice. Give it once")
-        disks.setdefault(disk, {}).update(rates)
+def _merge_disk(key: str, nested: dict[str, Any], more: dict[str, Any]) -> None:
+    """Another line of a limit by device, whose key has two parts."""
+    group, field = key.split(".")
+    disks = nested.setdefault(group, {}).setdefault(field, {})
+    for disk, values in more[group][field].items():
+        if twice := disks.get(disk, {}).keys() & values.keys():
+            raise UsageError(f"{key}: {disk}: {sorted(twice)[0]} given twice. Give it once")
+        disks.setdefault(disk, {}).update(values)
 
 
 Names = Annotated[list[str], typer.Argument(metavar="VE...", help="Names, cgroup paths with a leading /, or patterns")]

@@ -5,31 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import DEVICE, File, Keyed, Nested, Write, nested_keyed
+from ..formats import DEVICE, File, Keyed, PerDevice, Write, nested_keyed
 from ..host import Host
 from ..units import Amount, Ops, Rate, Weight, amount
-
-
-class IoMax(Nested, frozen=True):
-    """``io.max``: two rates in bytes and two in operations per second, by device."""
-
-    def wish(self, text: str, page: int) -> tuple[str, str]:
-        device, rest = super().wish(text, page)
-        kinds = dict(zip(KEYS, (Rate, Rate, Ops, Ops), strict=True))
-        pairs = [pair.partition("=") for pair in rest.split()]
-        if not pairs or any(name not in kinds for name, _, _ in pairs):
-            raise ValueError(f"{text[:64]!r} is not understood. Write it like '8:0 rbps=1048576 wiops=max'")
-        return device, " ".join(f"{name}={kinds[name].parse(value)}" for name, _, value in pairs)
-
-
-KEYS = ("rbps", "wbps", "riops", "wiops")
-MAX = IoMax("io.max", "io", default="rbps=max wbps=max riops=max wiops=max", unit="rates")
-WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
-BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
-FILES: tuple[File, ...] = (MAX, WEIGHT, BFQ_WEIGHT)
 
 
 class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +22,13 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wbps: Rate | UnsetType = UNSET
     riops: Ops | UnsetType = UNSET
     wiops: Ops | UnsetType = UNSET
+
+
+MAX = PerDevice("io.max", "io", unit="rates", values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate")
+WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
+BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
+BY_DEVICE = (MAX,)
+FILES: tuple[File, ...] = (*BY_DEVICE, WEIGHT, BFQ_WEIGHT)
 
 
 class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,13 +54,21 @@ def writes(limits: Io, host: Host) -> tuple[Write, ...]:
     if limits.weight is not UNSET:
         found.append(Write(WEIGHT, str(limits.weight), key="default"))
         found.append(Write(BFQ_WEIGHT, str(bfq_weight(int(str(limits.weight)))), key="default", if_there=True))
-    for device, rates in limits.max.items():
-        if not DEVICE.fullmatch(device):
-            raise ValueError(f"io.max: {device!r} is not MAJOR:MINOR")
-        pairs = [f"{key}={value}" for key in KEYS if (value := getattr(rates, key)) is not UNSET]
-        if pairs:
-            found.append(Write(MAX, " ".join(pairs), key=device))
+    for file, given in by_device(limits):
+        for device, values in given.items():
+            if not DEVICE.fullmatch(device):
+                raise ValueError(f"{file.name}: {device!r} is not MAJOR:MINOR")
+            pairs = [f"{name}={value}" for name in file.names if (value := getattr(values, name)) is not UNSET]
+            if pairs:
+                found.append(Write(file, " ".join(pairs), key=device))
     return tuple(found)
+
+
+def by_device(limits: Io) -> Iterator[tuple[PerDevice, Mapping[str, msgspec.Struct]]]:
+    """Each limit by device that is given, and its values by device."""
+    for file in BY_DEVICE:
+        if given := getattr(limits, file.field):
+            yield file, given
 
 
 def bfq_weight(weight: int) -> int:

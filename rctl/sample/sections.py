@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ..controllers import cpu, io
-from ..formats import File, Pressure
-from ..units import MAX, human_rate, human_size
+from ..controllers import cpu
+from ..formats import File, PerDevice, Pressure
+from ..units import MAX, Duration, Quantity, Rate, human_rate, human_size
 from .effective import Bound, Room
 from .levels import HOST
 from .limits import changed
@@ -47,12 +47,16 @@ def _entry(file: File, entry: str) -> str:
         quota, _, period = entry.partition(" ")
         cpus = cpu.cpus_of(entry)
         return f"max (period {period} us)" if cpus is None else f"{cpus:.6g} CPUs ({quota} us of each {period} us)"
-    if file is io.MAX:
+    if isinstance(file, PerDevice):
         pairs = (pair.partition("=") for pair in entry.split())
-        return ", ".join(f"{name} {human_rate(int(value))}" for name, _, value in pairs if value != "max")
+        return ", ".join(f"{name} {_value(file.kinds[name], value)}" for name, _, value in pairs if value != "max")
     if file.unit == "bytes" and entry.isdecimal():
         return human_size(int(entry))
     return f"{entry} us" if file.unit == "us" else entry
+
+
+def _value(kind: type[Quantity], value: str) -> str:
+    return human_rate(int(value)) if issubclass(kind, Rate) else f"{value} us" if issubclass(kind, Duration) else value
 
 
 def _usage(sample: Sample, disk: DiskName) -> Iterator[tuple[str, str]]:

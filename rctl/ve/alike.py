@@ -22,7 +22,7 @@ from ..cgroupfs.tree import Tree
 from ..controllers import core, cpu
 from ..errors import BusyError, RctlError, UsageError
 from ..formats import Keyed, Nested, Write
-from ..limits import DEFAULT, decode, default, file_named, nest, writes
+from ..limits import BY_DEVICE, DEFAULT, decode, default, file_named, nest, writes
 from ..sample import limits as held
 from ..spec import VERSION
 from . import bare
@@ -57,20 +57,20 @@ def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Option
     tree, host = site.tree, site.host
     wanted = [one for key in keys for one in (("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,))]
     for key in wanted:
-        if default(key) is None and key != "io.max":
+        if default(key) is None:
             words.get({}, key)  # raises for what is no key
-    plain = nest(dict.fromkeys((key for key in wanted if key != "io.max"), DEFAULT))
     wishes = []
     for name in names:
-        limited = {"io": {**plain.get("io", {}), "max": _limited_disks(tree, name)}} if "io.max" in wanted else {}
-        found = writes(disks(decode(plain | limited, host)), host)
+        entries = (entry for key in wanted for entry in (_entries(tree, name, key) if key in BY_DEVICE else [key]))
+        found = writes(disks(decode(nest(dict.fromkeys(entries, DEFAULT)), host)), host)
         wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
     return transact(tree, wishes, host.boot_id, options, site.progress, site.state)
 
 
-def _limited_disks(tree: Tree, name: str) -> dict[str, str]:
+def _entries(tree: Tree, name: str, key: str) -> list[str]:
+    """The keys of a limit by device, for each device that has it."""
     with tree.open_ve(name) as ve:
-        return {line.split()[0]: DEFAULT for line in (ve.read_if_there("io.max") or "").splitlines() if line}
+        return [f"{key}.{line.split()[0]}" for line in (ve.read_if_there(key) or "").splitlines() if line]
 
 
 def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> Account:
@@ -121,7 +121,7 @@ def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple
             lines = []
             said: set[str] = set()
             for key, value in words.changed(held.texts(ve)):
-                if key in said and key != "io.max":
+                if key in said and key not in BY_DEVICE:
                     notes.append(f"{name}: {key}: {value}: a spec can hold one line of this file. Set it by hand")
                     continue
                 said.add(key)
@@ -138,10 +138,10 @@ def _table(name: str, lines: Sequence[str]) -> str:
 
 
 def _line(key: str, value: str) -> str:
-    if key == "io.max":
-        device, *rates = value.split()
-        told = ", ".join(f"{name} = {rate}" for name, _, rate in (pair.partition("=") for pair in rates))
-        return f"io.max.{_key(_disk(device))} = {{ {told} }}"
+    if key in BY_DEVICE:
+        device, *values = value.split()
+        told = ", ".join(f"{name} = {one}" for name, _, one in (pair.partition("=") for pair in values))
+        return f"{key}.{_key(_disk(device))} = {{ {told} }}"
     first, _, rest = key.partition(".")
     if first in ("files", "hugetlb"):
         key = f"{first}.{_key(rest)}"

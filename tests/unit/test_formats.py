@@ -299,7 +299,7 @@ def test_io_max_is_written_one_device_at_a_time() -> None:
 
 
 RATES = st.dictionaries(
-    st.sampled_from(io.KEYS), st.one_of(st.just("max"), st.integers(Ops.low, Ops.high).map(str)), min_size=1
+    st.sampled_from(io.MAX.names), st.one_of(st.just("max"), st.integers(Ops.low, Ops.high).map(str)), min_size=1
 )
 
 
@@ -311,8 +311,8 @@ def line(rates: dict[str, str]) -> str:
 def test_io_max_keeps_the_keys_that_are_left_out(before: dict[str, str], wanted: dict[str, str]) -> None:
     old = io.MAX.merge(NO_LIMIT, line(before))
     new = io.MAX.merge(old, line(wanted))
-    expected = dict.fromkeys(io.KEYS, "max") | before | wanted
-    assert new == " ".join(f"{key}={expected[key]}" for key in io.KEYS)
+    expected = dict.fromkeys(io.MAX.names, "max") | before | wanted
+    assert new == " ".join(f"{key}={expected[key]}" for key in io.MAX.names)
     assert io.MAX.merge(new, line(wanted)) == new
 
 

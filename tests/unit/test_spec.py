@@ -177,7 +177,7 @@ def test_the_first_of_many_ves_that_is_wrong_is_named(tmp_path: Path) -> None:
         ),
         (
             '[ve.web.limits]\nio.max = "vda rbps=2M"\n',
-            "ve.web.limits.io.max: is a group of limits. Write io.max.DEVICE = { wbps",
+            "ve.web.limits.io.max: is a group of limits. Write io.max.DEVICE = { rbps",
         ),
         (
             '[ve.web.limits]\n"memory.max" = "1G"\n',

@@ -205,7 +205,7 @@ def test_a_key_that_is_like_none_gets_no_guess(shell: Shell) -> None:
     ("words", "said"),
     [
         (["set", "web1", "memory.max", "1G"], "memory.max: its value is missing. Write: memory.max=VALUE, in one word"),
-        (["set", "web1", "io.max=sda", "rbps=1M"], "Write it in quotes, as one: 'vda rbps=20M wiops=500'"),
+        (["set", "web1", "io.max=sda", "rbps=1M"], "Write it in quotes, as one: 'vda rbps=20MB/s wiops=500'"),
         (
             ["set", "web1", "io.max=sda read=1M"],
             "there is no such rate. Write rbps, wbps, riops or wiops",

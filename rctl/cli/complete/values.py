@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin
 
@@ -25,7 +25,6 @@ _UNITS = ("K", "M", "G", "T", "%", "KiB", "MiB", "GiB", "KB", "MB", "GB", "KB/s"
 _ANY = (1 << 62) + 1
 """Some whole for percentages to be of, of which no part is a round number."""
 _FEW = 4
-_RATES = ("rbps", "wbps", "riops", "wiops")
 
 
 def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
@@ -33,7 +32,9 @@ def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     key, equals, value = incomplete.partition("=")
     if equals:
         return [c._replace(word=f"{key}={c.word}") for c in of_key(key)(value, ())]
-    taken = {word.partition("=")[0] for word in given} - {"io.max"}
+    from ...limits import BY_DEVICE
+
+    taken = {word.partition("=")[0] for word in given} - BY_DEVICE.keys()
     return beginning(incomplete, (Candidate(f"{name}=", more=True) for name in _keys() if name not in taken))
 
 
@@ -48,10 +49,10 @@ def of_key(key: str) -> Any:
     """What completes the value of this limit."""
 
     def offer(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-        from ...limits import kinds
+        from ...limits import BY_DEVICE, kinds
 
-        if key == "io.max":
-            return _disk(incomplete)
+        if key in BY_DEVICE:
+            return _disk(BY_DEVICE[key].kinds, incomplete)
         kind = kinds().get("hugetlb" if key.startswith("hugetlb.") else key)
         return beginning(incomplete, _values(kind, incomplete))
 
@@ -103,28 +104,28 @@ def _ranges(incomplete: str) -> Iterator[Candidate]:
     yield from (Candidate(f"{done}{sign}{cpu}") for cpu in cpus if cpu > first and cpu not in seen)
 
 
-def _disk(incomplete: str) -> list[Candidate]:
-    """A disk, then rates that are not given yet, then a rate's value: ``vda rbps=20MB/s wiops=max``."""
+def _disk(kinds: Mapping[str, type[Quantity]], incomplete: str) -> list[Candidate]:
+    """A disk, then what is not given yet of it, then its value: ``vda rbps=20MB/s wiops=max``."""
     disk, blank, rest = incomplete.partition(" ")
     if not blank:
         disks = beginning(incomplete, names.disks())
-        ends = [f" {rate}=" for rate in _RATES] if len(disks) <= _FEW else [""]
+        ends = [f" {name}=" for name in kinds] if len(disks) <= _FEW else [""]
         return [c._replace(word=c.word + end, more=True) for c in disks for end in ends]
     *before, last = rest.split(" ")
     name, equals, value = last.partition("=")
     head = " ".join([disk, *before])
     if equals:
-        kind = Rate if name.endswith("bps") else Ops
-        found = beginning(value, _quantities(kind, value))
+        found = beginning(value, _quantities(kinds[name], value) if name in kinds else ())
         return [c._replace(word=f"{head} {name}={c.word}") for c in found]
     taken = {pair.partition("=")[0] for pair in before}
-    rates = beginning(last, (Candidate(f"{rate}=", more=True) for rate in _RATES if rate not in taken))
-    return [c._replace(word=f"{head} {c.word}") for c in rates]
+    left = beginning(last, (Candidate(f"{name}=", more=True) for name in kinds if name not in taken))
+    return [c._replace(word=f"{head} {c.word}") for c in left]
 
 
 def keys(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """Keys alone, as get and reset take them; those that are not given yet."""
+    from ...limits import BY_DEVICE
     from ...words import defaults
 
-    found = [*defaults(), "io.max", "hugetlb.2MB", "vcpus"]
+    found = [*defaults(), *BY_DEVICE, "hugetlb.2MB", "vcpus"]
     return beginning(incomplete, (Candidate(key) for key in found if key not in given))
