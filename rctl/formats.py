@@ -24,6 +24,18 @@ VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 """What a VE of rctl's own may be called."""
 
 
+class LimitMetric(msgspec.Struct, frozen=True):
+    """How the exporter shows a limit: ``rctl_ve_NAME``. ``core``: also in the profile ``core``.
+
+    ``value``: which of the values of a limit by device.
+    """
+
+    name: str
+    help: str
+    core: bool = False
+    value: str = ""
+
+
 class File(msgspec.Struct, frozen=True, eq=False):
     """An interface file that holds one value.
 
@@ -32,8 +44,8 @@ class File(msgspec.Struct, frozen=True, eq=False):
     brought it (information only: files are probed for). ``rank`` orders files of one VE that are lowered together.
     ``protects``: the more of it, the less others get: ``max`` is then no limit taken away, but everything claimed.
     ``unit`` says what the number is. ``disturbs`` names files that the kernel changes as
-    a side effect of writing this one, so that undoing puts them back too. Each file has one ``File``: they compare by
-    identity.
+    a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it holds. Each file has
+    one ``File``: they compare by identity.
     """
 
     name: str
@@ -44,6 +56,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     unit: str = ""
     disturbs: tuple[File, ...] = ()
     protects: bool = False
+    metrics: tuple[LimitMetric, ...] = ()
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

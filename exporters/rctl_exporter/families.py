@@ -6,9 +6,13 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html; what a kernel or a VE lacks 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+
+from rctl.controllers import cpu, io, memory, pids
+from rctl.formats import File, PerDevice
 
 PREFIX = "rctl_ve_"
 
@@ -54,9 +58,18 @@ def _single(collector: str, *rows: tuple[str, str, str, bool]) -> list[Family]:
     return [Family(name, "gauge", text, collector, core, (file, "", "")) for name, file, text, core in rows]
 
 
-def _limit(collector: str, *rows: tuple[str, str, bool], label: str = "") -> list[Family]:
+def _limit(*rows: tuple[str, str, bool], label: str = "") -> list[Family]:
     """Gauges worked out from the limits that are set: family, help, whether in core."""
-    return [Family(name, "gauge", text, collector, core, label=label) for name, text, core in rows]
+    return [Family(name, "gauge", text, "limits", core, label=label) for name, text, core in rows]
+
+
+def _declared(files: Sequence[File]) -> list[Family]:
+    """Gauges of limits, as these are declared."""
+    return [
+        Family(one.name, "gauge", one.help, "limits", one.core, label="device" if isinstance(file, PerDevice) else "")
+        for file in files
+        for one in file.metrics
+    ]
 
 
 IDENTITY = [
@@ -98,15 +111,12 @@ CPU = [
         ("cpu_bursts", "nr_bursts", "Enforcement periods in which the VE used its burst.", False),
     ),
     *_limit(
-        "limits",
         ("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", True),
         ("cpu_effective_limit_cores", "CPU time that the VE, all above it, and its CPUs allow, in CPUs.", True),
         ("cpu_period_seconds", "Enforcement period of cpu.max.", False),
-        ("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period.", False),
-        ("cpu_weight", "Share of the CPUs, 1 to 10000.", False),
-        ("cpu_idle", "Whether the VE runs only when nobody else wants to.", False),
-        ("cpuset_effective_cpus", "CPUs that the VE may run on.", False),
     ),
+    *_declared(cpu.FILES),
+    *_limit(("cpuset_effective_cpus", "CPUs that the VE may run on.", False)),
 ]  # fmt: skip
 
 MEMORY = [
@@ -118,18 +128,10 @@ MEMORY = [
         ("swap_peak_bytes", "memory.swap.peak", "Most swap in use since the VE was made.", False),
         ("zswap_current_bytes", "memory.zswap.current", "Memory that compressed swap takes.", False),
     ),
+    *_declared(memory.FILES),
     Family("memory_working_set_bytes", "gauge", "Memory in use without inactive file cache.", "memory", True),
     *_limit(
-        "limits",
-        ("memory_min_bytes", "Memory that is always protected from reclaim.", False),
-        ("memory_low_bytes", "Memory that is protected from reclaim as far as possible.", False),
-        ("memory_high_bytes", "Memory above which the VE is throttled.", False),
-        ("memory_max_bytes", "Most memory.", True),
         ("memory_effective_limit_bytes", "Most memory that the VE, all above it and the host allow.", True),
-        ("memory_oom_group", "Whether running out of memory kills the VE as a whole.", False),
-        ("swap_high_bytes", "Swap above which the VE is throttled.", False),
-        ("swap_max_bytes", "Most swap.", True),
-        ("zswap_max_bytes", "Most memory for compressed swap.", False),
     ),
     *_flat(
         "memory", "memory.events",
@@ -197,15 +199,10 @@ IO = [
     _io("io_cost_indebt_seconds", "cost.indebt", "Time in debt to iocost.", micro=True),
     _io("io_cost_indelay_seconds", "cost.indelay", "Time delayed by iocost for a debt.", micro=True),
     *_limit(
-        "limits",
-        ("io_max_read_bytes_per_second", "Most bytes read per second.", False),
-        ("io_max_write_bytes_per_second", "Most bytes written per second.", False),
-        ("io_max_reads_per_second", "Most reads per second.", False),
-        ("io_max_writes_per_second", "Most writes per second.", False),
         ("io_latency_target_seconds", "Latency that io.latency protects.", False),
         label="device",
     ),
-    *_limit("limits", ("io_weight", "Share of the disks, 1 to 10000.", False)),
+    *_declared(io.FILES),
 ]
 
 OTHERS = [
@@ -214,18 +211,18 @@ OTHERS = [
         ("pids_current", "pids.current", "Processes and threads.", True),
         ("pids_peak", "pids.peak", "Most processes and threads since the VE was made.", False),
     ),
-    *_limit("limits", ("pids_max", "Most processes and threads.", True)),
+    *_declared(pids.FILES),
     *_flat("pids", "pids.events", ("pids_max_events", "max", "Forks refused at the limit.", True)),
     Family("hugetlb_current_bytes", "gauge", "Huge pages in use.", "hugetlb", False,
            ("hugetlb.*.current", "", ""), label="page_size"),
-    *_limit("limits", ("hugetlb_max_bytes", "Most huge pages.", False), label="page_size"),
+    *_limit(("hugetlb_max_bytes", "Most huge pages.", False), label="page_size"),
     Family("hugetlb_max_events", "counter", "Huge pages refused at the limit.", "hugetlb", False,
            ("hugetlb.*.events", "", "max"), label="page_size"),
     Family("rdma_handles_current", "gauge", "RDMA handles in use.", "rdma", False,
            ("rdma.current", "*", "hca_handle"), label="device"),
     Family("misc_current", "gauge", "Units of a scalar resource in use.", "misc", False,
            ("misc.current", "", "*"), label="resource"),
-    *_limit("limits", ("misc_max", "Most units of a scalar resource.", False), label="resource"),
-    *_limit("limits", ("limit_drift", "Whether a limit is no longer what rctl last set it to.", True),
+    *_limit(("misc_max", "Most units of a scalar resource.", False), label="resource"),
+    *_limit(("limit_drift", "Whether a limit is no longer what rctl last set it to.", True),
             label="setting"),
 ]  # fmt: skip

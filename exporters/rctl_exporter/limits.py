@@ -11,34 +11,17 @@ from contextlib import suppress
 from functools import lru_cache
 
 from rctl.controllers.cpu import cpus_of
-from rctl.formats import flat_keyed, nested_keyed
+from rctl.formats import File, Keyed, PerDevice, flat_keyed, nested_keyed
+from rctl.limits import FILES
 from rctl.sample.standing import Standing
-from rctl.units import MAX, Amount, Ranges, level
+from rctl.units import MAX, Amount, Duration, Ranges, level
 
 from .columns import BY_NAME, Slot, wanted
 from .settings import Selection
 
 Values = Mapping[Slot, bytes]
 
-_SINGLE = {
-    "memory.min": "memory_min_bytes",
-    "memory.low": "memory_low_bytes",
-    "memory.high": "memory_high_bytes",
-    "memory.max": "memory_max_bytes",
-    "memory.oom.group": "memory_oom_group",
-    "memory.swap.high": "swap_high_bytes",
-    "memory.swap.max": "swap_max_bytes",
-    "memory.zswap.max": "zswap_max_bytes",
-    "cpu.weight": "cpu_weight",
-    "cpu.idle": "cpu_idle",
-    "pids.max": "pids_max",
-}
-_RATES = {
-    "rbps": "io_max_read_bytes_per_second",
-    "wbps": "io_max_write_bytes_per_second",
-    "riops": "io_max_reads_per_second",
-    "wiops": "io_max_writes_per_second",
-}
+_DECLARED = {file.name: file for file in FILES if file.metrics}
 _HUGE = "hugetlb_max_bytes"
 _PAGES = re.compile(r"hugetlb\.[^.]*\.max")  # of reservations nothing but drift is shown
 _BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effective_limit_bytes"}
@@ -106,12 +89,30 @@ Parsed = Iterator[tuple[str, str, bytes]]
 
 
 def _parsed(file: str, text: str) -> Parsed:
-    if name := _SINGLE.get(file):
-        yield name, "", number(text)
+    if declared := _DECLARED.get(file):
+        yield from _shown(declared, text)
     elif file in _PARSED:
         yield from _PARSED[file][0](text)
     elif _PAGES.fullmatch(file):
         yield _HUGE, file.split(".")[1], number(text)
+
+
+def _shown(file: File, text: str) -> Parsed:
+    """What a file holds, by the metrics of its declaration."""
+    if isinstance(file, PerDevice):
+        for device, values in nested_keyed(text).items():
+            for one in file.metrics:
+                if one.value in values:
+                    yield one.name, device, _figure(values[one.value], issubclass(file.kinds[one.value], Duration))
+    else:
+        entry = str(flat_keyed(text).get("default", "")) if isinstance(file, Keyed) else text
+        for one in file.metrics:
+            yield one.name, "", _figure(entry, file.unit == "us")
+
+
+def _figure(text: str, micro: bool) -> bytes:
+    """A number; what the kernel counts in microseconds, in seconds."""
+    return number(text) + b"e-6" * (micro and text.strip() != "max")
 
 
 def _cpu_max(text: str) -> Parsed:
@@ -121,30 +122,14 @@ def _cpu_max(text: str) -> Parsed:
     yield "cpu_period_seconds", "", _micro(period)
 
 
-def _burst(text: str) -> Parsed:
-    yield "cpu_burst_limit_seconds", "", _micro(text.strip())
-
-
 def _cpuset(text: str) -> Parsed:
     yield "cpuset_effective_cpus", "", b"%d" % len(Ranges.parse(text).numbers)
-
-
-def _io_max(text: str) -> Parsed:
-    for device, pairs in nested_keyed(text).items():
-        for key, name in _RATES.items():
-            if key in pairs:
-                yield name, device, number(pairs[key])
 
 
 def _io_latency(text: str) -> Parsed:
     for device, pairs in nested_keyed(text).items():
         if "target" in pairs:
             yield "io_latency_target_seconds", device, _micro(pairs["target"])
-
-
-def _io_weight(text: str) -> Parsed:
-    if weight := flat_keyed(text).get("default"):
-        yield "io_weight", "", b"%d" % weight
 
 
 def _misc_max(text: str) -> Parsed:
@@ -155,16 +140,13 @@ def _misc_max(text: str) -> Parsed:
 
 _PARSED: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
     "cpu.max": (_cpu_max, ("cpu_limit_cores", "cpu_period_seconds")),
-    "cpu.max.burst": (_burst, ("cpu_burst_limit_seconds",)),
     "cpuset.cpus.effective": (_cpuset, ("cpuset_effective_cpus",)),
-    "io.max": (_io_max, tuple(_RATES.values())),
     "io.latency": (_io_latency, ("io_latency_target_seconds",)),
-    "io.weight": (_io_weight, ("io_weight",)),
     "misc.max": (_misc_max, ("misc_max",)),
 }
 """By file, how it is read, and the families that show it."""
 SHOWN: dict[str, tuple[str, ...]] = {
-    **{file: (name,) for file, name in _SINGLE.items()},
+    **{name: tuple(one.name for one in file.metrics) for name, file in _DECLARED.items()},
     **{file: names for file, (_, names) in _PARSED.items()},
     "hugetlb.*.max": (_HUGE,),
 }

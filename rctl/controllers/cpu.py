@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, Write, flat_keyed
+from ..formats import File, LimitMetric, Write, flat_keyed
 from ..host import Host
 from ..units import MAX as NO_LIMIT
 from ..units import Amount, Cpus, CpuWeight, Duration, Period, Quota, amount
@@ -98,10 +98,35 @@ class NiceFile(File, frozen=True):
 
 
 MAX = CpuMax("cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us")
-BURST = File("cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us")
-WEIGHT = CpuWeightFile("cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight")
-IDLE = File("cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,))
-NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))
+BURST = File(
+    "cpu.max.burst",
+    "cpu",
+    default="0",
+    since="5.14",
+    rank=0,
+    unit="us",
+    metrics=(LimitMetric("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period."),),
+)
+WEIGHT = CpuWeightFile(
+    "cpu.weight",
+    "cpu",
+    default="100",
+    since="4.15",
+    rank=3,
+    unit="weight",
+    metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
+)
+IDLE = File(
+    "cpu.idle",
+    "cpu",
+    default="0",
+    since="5.15",
+    rank=2,
+    unit="flag",
+    disturbs=(WEIGHT,),
+    metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when nobody else wants to."),),
+)
+NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))  # fmt: skip
 FILES = (MAX, BURST, WEIGHT, IDLE)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import DEVICE, File, Keyed, PerDevice, Write, nested_keyed
+from ..formats import DEVICE, File, Keyed, LimitMetric, PerDevice, Write, nested_keyed
 from ..host import Host
 from ..units import Amount, Ops, Rate, Weight, amount
 
@@ -24,8 +24,24 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wiops: Ops | UnsetType = UNSET
 
 
-MAX = PerDevice("io.max", "io", unit="rates", values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate")
-WEIGHT = Keyed("io.weight", "io", default="100", unit="weight")
+MAX = PerDevice(
+    "io.max",
+    "io",
+    unit="rates",
+    values=DeviceMax,
+    example="rbps=20MB/s wiops=500",
+    what="rate",
+    metrics=(
+        LimitMetric("io_max_read_bytes_per_second", "Most bytes read per second.", value="rbps"),
+        LimitMetric("io_max_write_bytes_per_second", "Most bytes written per second.", value="wbps"),
+        LimitMetric("io_max_reads_per_second", "Most reads per second.", value="riops"),
+        LimitMetric("io_max_writes_per_second", "Most writes per second.", value="wiops"),
+    ),
+)
+WEIGHT = Keyed(
+    "io.weight", "io", default="100", unit="weight",
+    metrics=(LimitMetric("io_weight", "Share of the disks, 1 to 10000."),),
+)  # fmt: skip
 BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
 BY_DEVICE = (MAX,)
 FILES: tuple[File, ...] = (*BY_DEVICE, WEIGHT, BFQ_WEIGHT)

@@ -8,18 +8,68 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, Write, flat_keyed, size_write
+from ..formats import File, LimitMetric, Write, flat_keyed, size_write
 from ..host import Host
 from ..units import Amount, Flag, Size, amount
 
-MAX = File("memory.max", "memory", rank=2, unit="bytes")
-HIGH = File("memory.high", "memory", rank=1, unit="bytes")
-LOW = File("memory.low", "memory", default="0", unit="bytes", protects=True)
-MIN = File("memory.min", "memory", default="0", since="4.18", unit="bytes", protects=True)
-SWAP_MAX = File("memory.swap.max", "memory", rank=3, unit="bytes")
-SWAP_HIGH = File("memory.swap.high", "memory", since="5.8", rank=3, unit="bytes")
-ZSWAP_MAX = File("memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes")
-OOM_GROUP = File("memory.oom.group", "memory", default="0", since="4.19", unit="flag")
+MAX = File(
+    "memory.max",
+    "memory",
+    rank=2,
+    unit="bytes",
+    metrics=(LimitMetric("memory_max_bytes", "Most memory.", core=True),),
+)
+HIGH = File(
+    "memory.high",
+    "memory",
+    rank=1,
+    unit="bytes",
+    metrics=(LimitMetric("memory_high_bytes", "Memory above which the VE is throttled."),),
+)
+LOW = File(
+    "memory.low",
+    "memory",
+    default="0",
+    unit="bytes",
+    protects=True,
+    metrics=(LimitMetric("memory_low_bytes", "Memory that is protected from reclaim as far as possible."),),
+)
+MIN = File(
+    "memory.min",
+    "memory",
+    default="0",
+    since="4.18",
+    unit="bytes",
+    protects=True,
+    metrics=(LimitMetric("memory_min_bytes", "Memory that is always protected from reclaim."),),
+)
+SWAP_MAX = File(
+    "memory.swap.max",
+    "memory",
+    rank=3,
+    unit="bytes",
+    metrics=(LimitMetric("swap_max_bytes", "Most swap.", core=True),),
+)
+SWAP_HIGH = File(
+    "memory.swap.high",
+    "memory",
+    since="5.8",
+    rank=3,
+    unit="bytes",
+    metrics=(LimitMetric("swap_high_bytes", "Swap above which the VE is throttled."),),
+)
+ZSWAP_MAX = File(
+    "memory.zswap.max",
+    "memory",
+    since="5.19",
+    rank=3,
+    unit="bytes",
+    metrics=(LimitMetric("zswap_max_bytes", "Most memory for compressed swap."),),
+)
+OOM_GROUP = File(
+    "memory.oom.group", "memory", default="0", since="4.19", unit="flag",
+    metrics=(LimitMetric("memory_oom_group", "Whether running out of memory kills the VE as a whole."),),
+)  # fmt: skip
 FILES = (MAX, HIGH, LOW, MIN, SWAP_MAX, SWAP_HIGH, ZSWAP_MAX, OOM_GROUP)
 
 

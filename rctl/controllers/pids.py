@@ -8,11 +8,13 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, Write, flat_keyed
+from ..formats import File, LimitMetric, Write, flat_keyed
 from ..host import Host
 from ..units import Amount, PidCount, amount
 
-MAX = File("pids.max", "pids", unit="count")
+MAX = File(
+    "pids.max", "pids", unit="count", metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),)
+)
 FILES = (MAX,)
 
 
