@@ -44,8 +44,9 @@ class File(msgspec.Struct, frozen=True, eq=False):
     brought it (information only: files are probed for). ``rank`` orders files of one VE that are lowered together.
     ``protects``: the more of it, the less others get: ``max`` is then no limit taken away, but everything claimed.
     ``unit`` says what the number is. ``disturbs`` names files that the kernel changes as
-    a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it holds. Each file has
-    one ``File``: they compare by identity.
+    a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it holds. ``without``:
+    what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``: they compare by
+    identity.
     """
 
     name: str
@@ -57,6 +58,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     disturbs: tuple[File, ...] = ()
     protects: bool = False
     metrics: tuple[LimitMetric, ...] = ()
+    without: str = ""
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

@@ -99,34 +99,19 @@ class NiceFile(File, frozen=True):
 
 MAX = CpuMax("cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us")
 BURST = File(
-    "cpu.max.burst",
-    "cpu",
-    default="0",
-    since="5.14",
-    rank=0,
-    unit="us",
+    "cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us", without="cpu.burst cannot be set",
     metrics=(LimitMetric("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period."),),
-)
+)  # fmt: skip
 WEIGHT = CpuWeightFile(
-    "cpu.weight",
-    "cpu",
-    default="100",
-    since="4.15",
-    rank=3,
-    unit="weight",
+    "cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight",
     metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
-)
+)  # fmt: skip
 IDLE = File(
-    "cpu.idle",
-    "cpu",
-    default="0",
-    since="5.15",
-    rank=2,
-    unit="flag",
-    disturbs=(WEIGHT,),
+    "cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,),
+    without="cpu.weight=idle cannot be set",
     metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when nobody else wants to."),),
-)
-NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))  # fmt: skip
+)  # fmt: skip
+NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))
 FILES = (MAX, BURST, WEIGHT, IDLE)
 
 

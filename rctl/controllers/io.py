@@ -25,19 +25,14 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 MAX = PerDevice(
-    "io.max",
-    "io",
-    unit="rates",
-    values=DeviceMax,
-    example="rbps=20MB/s wiops=500",
-    what="rate",
+    "io.max", "io", unit="rates", values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate",
     metrics=(
         LimitMetric("io_max_read_bytes_per_second", "Most bytes read per second.", value="rbps"),
         LimitMetric("io_max_write_bytes_per_second", "Most bytes written per second.", value="wbps"),
         LimitMetric("io_max_reads_per_second", "Most reads per second.", value="riops"),
         LimitMetric("io_max_writes_per_second", "Most writes per second.", value="wiops"),
     ),
-)
+)  # fmt: skip
 WEIGHT = Keyed(
     "io.weight", "io", default="100", unit="weight",
     metrics=(LimitMetric("io_weight", "Share of the disks, 1 to 10000."),),

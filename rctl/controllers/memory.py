@@ -13,59 +13,33 @@ from ..host import Host
 from ..units import Amount, Flag, Size, amount
 
 MAX = File(
-    "memory.max",
-    "memory",
-    rank=2,
-    unit="bytes",
+    "memory.max", "memory", rank=2, unit="bytes",
     metrics=(LimitMetric("memory_max_bytes", "Most memory.", core=True),),
-)
+)  # fmt: skip
 HIGH = File(
-    "memory.high",
-    "memory",
-    rank=1,
-    unit="bytes",
+    "memory.high", "memory", rank=1, unit="bytes", without="memory cannot be throttled, only killed for",
     metrics=(LimitMetric("memory_high_bytes", "Memory above which the VE is throttled."),),
-)
+)  # fmt: skip
 LOW = File(
-    "memory.low",
-    "memory",
-    default="0",
-    unit="bytes",
-    protects=True,
+    "memory.low", "memory", default="0", unit="bytes", protects=True,
     metrics=(LimitMetric("memory_low_bytes", "Memory that is protected from reclaim as far as possible."),),
-)
+)  # fmt: skip
 MIN = File(
-    "memory.min",
-    "memory",
-    default="0",
-    since="4.18",
-    unit="bytes",
-    protects=True,
+    "memory.min", "memory", default="0", since="4.18", unit="bytes", protects=True,
     metrics=(LimitMetric("memory_min_bytes", "Memory that is always protected from reclaim."),),
-)
+)  # fmt: skip
 SWAP_MAX = File(
-    "memory.swap.max",
-    "memory",
-    rank=3,
-    unit="bytes",
+    "memory.swap.max", "memory", rank=3, unit="bytes", without="swap cannot be limited",
     metrics=(LimitMetric("swap_max_bytes", "Most swap.", core=True),),
-)
+)  # fmt: skip
 SWAP_HIGH = File(
-    "memory.swap.high",
-    "memory",
-    since="5.8",
-    rank=3,
-    unit="bytes",
+    "memory.swap.high", "memory", since="5.8", rank=3, unit="bytes",
     metrics=(LimitMetric("swap_high_bytes", "Swap above which the VE is throttled."),),
-)
+)  # fmt: skip
 ZSWAP_MAX = File(
-    "memory.zswap.max",
-    "memory",
-    since="5.19",
-    rank=3,
-    unit="bytes",
+    "memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes", without="compressed swap cannot be limited",
     metrics=(LimitMetric("zswap_max_bytes", "Most memory for compressed swap."),),
-)
+)  # fmt: skip
 OOM_GROUP = File(
     "memory.oom.group", "memory", default="0", since="4.19", unit="flag",
     metrics=(LimitMetric("memory_oom_group", "Whether running out of memory kills the VE as a whole."),),

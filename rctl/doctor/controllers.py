@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
+from .. import limits
 from ..controllers.memory import SWAP
 from .check import Check
 from .mounts import NO_V1
@@ -37,13 +38,9 @@ class WantedFile(NamedTuple):
 
 FILES = (
     WantedFile("cgroup.kill", "", "5.14", "VEs are killed process by process"),
-    WantedFile("memory.high", "memory", "4.5", "memory cannot be throttled, only killed for"),
     WantedFile("memory.reclaim", "memory", "5.19", "memory shrinks only as far as memory.high presses it"),
     WantedFile("memory.peak", "memory", "5.19", "the most memory ever used is not shown"),
-    WantedFile("memory.swap.max", "memory", "4.5", "swap cannot be limited"),
-    WantedFile("memory.zswap.max", "memory", "5.19", "compressed swap cannot be limited"),
-    WantedFile("cpu.max.burst", "cpu", "5.14", "cpu.burst cannot be set"),
-    WantedFile("cpu.idle", "cpu", "5.15", "cpu.weight=idle cannot be set"),
+    *(WantedFile(file.name, file.controller, file.since, file.without) for file in limits.FILES if file.without),
 )
 
 
