@@ -21,7 +21,7 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
     """
     name = file.controller
     if not name or path == "/":
-        raise NotAvailableError(_absent(file, path))
+        raise NotAvailableError(absent(file, path))
     if name not in enabled(tree.root, CONTROLLERS):
         if tree.root.has(TYPE):  # the root of all has none
             raise NotAvailableError(
@@ -45,7 +45,7 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
         threaded.check_enable(here, name, file.name)
         found.append(Enable(here.path, (name,)))
     if not found:
-        raise NotAvailableError(_absent(file, path))
+        raise NotAvailableError(absent(file, path))
     return found
 
 
@@ -66,7 +66,8 @@ def enable(cgroup: Cgroup, step: Enable) -> None:
         raise BusyError(f"{cgroup.path}: a process came into it meanwhile, so it can have no controllers. Try again")
 
 
-def _absent(file: File, path: str) -> str:
+def absent(file: File, path: str) -> str:
+    """Why a file is not there though nothing is missing that could be enabled, and the cure."""
     if path == "/":
         return f"{file.name}: the root cgroup takes no such limit. Name a VE, or a cgroup below the root"
     if file.controller == "hugetlb":

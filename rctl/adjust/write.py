@@ -6,11 +6,13 @@ import errno
 from contextlib import nullcontext
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import enabled
 from ..controllers import core, memory
 from ..controllers.cpuset import PARTITION
-from ..errors import KernelError, RctlError
+from ..errors import KernelError, NotAvailableError, RctlError
 from ..limits import file_named
 from . import partitions, widen
+from .enable import absent
 from .plan import Set
 from .shrink import held, lower_high
 
@@ -44,6 +46,10 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     file = file_named(step.file)
     try:
         text = cgroup.exchange(step.file, file.line(step.new, step.key))
+    except NotAvailableError:
+        if file.controller not in enabled(cgroup, core.CONTROLLERS):
+            raise
+        raise NotAvailableError(absent(file, cgroup.path)) from None
     except KernelError as error:
         if error.errno != errno.ENOSPC or step.new or not widen.applies(file):
             raise
