@@ -41,7 +41,8 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
     ``default`` is the entry of a new cgroup, in normal form. ``controller`` must be enabled in the parent's
     ``cgroup.subtree_control`` for the file to exist; ``""``: core, always there. ``since`` is the mainline kernel that
-    brought it (information only: files are probed for). ``rank`` orders files of one VE that are lowered together.
+    brought it, ``config`` the option that this needs where distributions leave it out (information only: files are
+    probed for). ``rank`` orders files of one VE that are lowered together.
     ``protects``: the more of it, the less others get: ``max`` is then no limit taken away, but everything claimed.
     ``unit`` says what the number is. ``disturbs`` names files that the kernel changes as
     a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it holds. ``without``:
@@ -59,6 +60,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     protects: bool = False
     metrics: tuple[LimitMetric, ...] = ()
     without: str = ""
+    config: str = ""
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

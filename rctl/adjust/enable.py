@@ -74,5 +74,7 @@ def absent(file: File, path: str) -> str:
         return f"{file.name}: this machine has no huge pages of that size. See /sys/kernel/mm/hugepages"
     if file.name.startswith(SWAP) and files.swap_accounting_is_off():
         return f"{file.name}: switched off at boot (swapaccount=0). Take that off the kernel's command line, and reboot"
-    since = "" if isinstance(file, Whole) else f" (it came with Linux {file.since})"
-    return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot a newer kernel"
+    needs = f", and needs {file.config}" * bool(file.config)
+    since = "" if isinstance(file, Whole) else f" (it came with Linux {file.since}{needs})"
+    better = "one that is built with it" if file.config else "a newer kernel"
+    return f"{file.name}: this kernel has no such file on {path}{since}. Leave it out, or boot {better}"

@@ -7,10 +7,12 @@ import os
 
 import pytest
 
+from rctl.adjust.enable import absent
 from rctl.adjust.plan import Disable
 from rctl.adjust.rollback import roll_back
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import KernelError
+from rctl.formats import File
 
 
 def told(file: str, number: int) -> str:
@@ -43,3 +45,10 @@ def test_what_cannot_be_put_back_for_want_of_open_files_says_how_to_raise_the_li
     step = Disable("/a", ("cpu",))
     (left,) = roll_back([step], {"/a": Full("/a", -1)}, 1)
     assert left.startswith("/proc/7/stat: this process may open no more files. Raise its limit")
+
+
+def test_a_file_that_needs_an_option_of_the_kernel_is_missed_with_the_option_and_not_with_a_newer_kernel() -> None:
+    assert absent(File("io.some", "io", since="4.19", config="CONFIG_SOME"), "/web1") == (
+        "io.some: this kernel has no such file on /web1 (it came with Linux 4.19, and needs CONFIG_SOME). "
+        "Leave it out, or boot one that is built with it"
+    )
