@@ -129,11 +129,15 @@ class CpusetFiles(_Group):
 
 
 class IoFiles(_Group):
-    """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR."""
+    """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR.
+
+    So is ``latency``: ``"vda target=10ms"``.
+    """
 
     __slots__ = ()
     weight = DefaultFile("io.weight")
     max = NestedKeyedFile("io.max")
+    latency = NestedKeyedFile("io.latency")
     stat = NestedKeyedFile("io.stat", readonly=True)
     pressure = PressureFile("io.pressure", readonly=True)
 

@@ -1,6 +1,7 @@
 """Block I/O: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
 
-4.5 brought max and weight. Limits name whole disks as ``MAJOR:MINOR``; names and paths are resolved before.
+4.5 brought max and weight, 4.19 latency. Limits name whole disks as ``MAJOR:MINOR``; names and paths are resolved
+before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from ..formats import DEVICE, File, Keyed, LimitMetric, PerDevice, Write, nested_keyed
 from ..host import Host
-from ..units import Amount, Ops, Rate, Weight, amount
+from ..units import U64_MAX, Amount, Duration, Ops, Rate, Weight, amount
 
 
 class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +25,22 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wiops: Ops | UnsetType = UNSET
 
 
+class Latency(Duration):
+    """The target of ``io.latency`` in microseconds; the kernel keeps nanoseconds (block/blk-iolatency.c)."""
+
+    __slots__ = ()
+    examples = "10ms, 500us, 10000 (microseconds) or max"
+    low = 1
+    high = U64_MAX // 1000
+    takes_max = True
+
+
+class DeviceLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mean latency above which the kernel slows neighbours with a higher target, or none. Unset: left as it is."""
+
+    target: Latency | UnsetType = UNSET
+
+
 MAX = PerDevice(
     "io.max", "io", unit="rates", values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate",
     metrics=(
@@ -33,20 +50,25 @@ MAX = PerDevice(
         LimitMetric("io_max_writes_per_second", "Most writes per second.", value="wiops"),
     ),
 )  # fmt: skip
+LATENCY = PerDevice(
+    "io.latency", "io", since="4.19", unit="us", values=DeviceLatency, example="target=10ms", what="value",
+    config="CONFIG_BLK_CGROUP_IOLATENCY",
+)  # fmt: skip
 WEIGHT = Keyed(
     "io.weight", "io", default="100", unit="weight",
     metrics=(LimitMetric("io_weight", "Share of the disks, 1 to 10000."),),
 )  # fmt: skip
 BFQ_WEIGHT = Keyed("io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000)
-BY_DEVICE = (MAX,)
+BY_DEVICE = (MAX, LATENCY)
 FILES: tuple[File, ...] = (*BY_DEVICE, WEIGHT, BFQ_WEIGHT)
 
 
 class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``weight``: 1..10000, in effect only under iocost or BFQ (also set there). ``max``: limits by device."""
+    """``weight``: 1..10000, in effect only under iocost or BFQ (also set there). ``max``, ``latency``: by device."""
 
     weight: Weight | UnsetType = UNSET
     max: dict[str, DeviceMax] = {}
+    latency: dict[str, DeviceLatency] = {}
 
 
 class IoStat(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import pytest
 from rctl.cgroupfs import devices
 from rctl.errors import UsageError
 from rctl.formats import nested_keyed
-from tests.kernel.helpers import Ve, refused
+from tests.kernel.helpers import Ve, lacks, refused
 from tests.kernel.shell import rctl
 from tests.kernel.workload import MIB, disk_user, syncer, until, window
 
@@ -153,3 +153,18 @@ def test_weight_is_written_and_read_back(ve: Ve) -> None:
     assert ve.text("io.weight") == "default 50"
     ve.set({"io.weight": 100})
     assert ve.text("io.weight") == "default 100"
+
+
+def test_latency_is_protected_where_the_kernel_is_built_for_it_and_refused_with_the_option_elsewhere(
+    ve: Ve, rawdisk: Path
+) -> None:
+    """Debian leaves CONFIG_BLK_CGROUP_IOLATENCY out."""
+    wanted = {"io.latency": f"{rawdisk} target=10ms", "io.weight": 50}
+    if lacks(ve, "io.latency", wanted):
+        found = rctl("set", "web1", f"io.latency={rawdisk.name} target=10ms")
+        assert "it came with Linux 4.19, and needs CONFIG_BLK_CGROUP_IOLATENCY" in found.err
+        return
+    ve.set(wanted)
+    assert ve.text("io.latency") == f"{devices.resolve(rawdisk.name)} target=10000"
+    assert rctl("reset", "web1", "io.latency").status == 0
+    assert ve.text("io.latency") == ""

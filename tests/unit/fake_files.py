@@ -36,8 +36,8 @@ DEFAULTS = {
     "": {"cgroup.freeze": "0", "cgroup.pressure": "1", "cgroup.subtree_control": ""},
 }
 """The files that hold a limit, by controller, as they read in a new cgroup."""
-OPTIONAL = {"cpuset": {"cpuset.cpus.exclusive": ""}, "io": {"io.bfq.weight": "default 100"}}
-"""Files of newer kernels and of modules, which this one has not got until a test takes them from ``lacks``."""
+OPTIONAL = {"cpuset": {"cpuset.cpus.exclusive": ""}, "io": {"io.bfq.weight": "default 100", "io.latency": ""}}
+"""Files of newer kernels, modules and options, which this one has not got until a test takes them from ``lacks``."""
 
 _OTHERS = {
     "memory": ("memory.current", "memory.events", "memory.reclaim", "memory.swap.current", "memory.peak"),
@@ -151,20 +151,23 @@ def io_weight(value: str, most: int) -> str:
     return f"default {number}"
 
 
-def io_max(text: str, value: str, disks: Sequence[str]) -> str:
-    """What ``io.max`` holds after this line was written."""
+BY_DEVICE = {"io.max": ("rbps", "wbps", "riops", "wiops"), "io.latency": ("target",)}
+
+
+def io_by_device(file: str, text: str, value: str, disks: Sequence[str]) -> str:
+    """What ``io.max`` or ``io.latency`` holds after this line was written."""
     require("\n" not in value)
     device, *pairs = value.split()
     require(":" in device)
     require(device in disks, errno.ENODEV)
     require(bool(pairs))
     lines = {line.split()[0]: dict(pair.split("=") for pair in line.split()[1:]) for line in text.splitlines()}
-    rates = lines.setdefault(device, dict.fromkeys(("rbps", "wbps", "riops", "wiops"), "max"))
+    rates = lines.setdefault(device, dict.fromkeys(BY_DEVICE[file], "max"))
     for pair in pairs:
         key, _, number = pair.partition("=")
         require(key in rates)
         require(number == "max" or number.isdecimal())
-        if number != "max":
+        if number != "max" and file == "io.max":
             require(int(number) > 0, errno.ERANGE)
             require(int(number) > 1)
             number = "max" if key.endswith("iops") and int(number) >= (1 << 32) - 1 else str(int(number))

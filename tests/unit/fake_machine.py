@@ -18,7 +18,7 @@ from tests.unit.fake_files import (
     ROOT,
     THREADED,
     bytes_of,
-    io_max,
+    io_by_device,
     io_weight,
     numbers_of,
     ranges,
@@ -240,7 +240,7 @@ class Machine:
             return self._cpuset(node, file, value)
         if file.endswith(".weight"):
             return io_weight(value, 1000 if "bfq" in file else 10000)
-        return io_max(node.files["io.max"], value, self.disks)
+        return io_by_device(file, node.files[file], value, self.disks)
 
     def _effects(self, node: Node, file: str) -> None:
         if file == "cpu.idle":

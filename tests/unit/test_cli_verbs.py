@@ -267,6 +267,46 @@ def test_set_enables_no_controller_for_what_is_so_without_it(shell: Shell, word:
     assert "has 1 process(es)" in shell.run("set", "/sess/job", "pids.max=5")[2]
 
 
+def test_io_latency_goes_the_way_of_every_limit_by_device(shell: Shell) -> None:
+    shell.kernel.lacks.remove("io.latency")
+    shell.kernel.make("/rctl-web3")
+    assert shell.run("set", "web3", "io.latency=sda target=10ms")[0] == 0
+    assert shell.kernel.limits()["/rctl-web3", "io.latency"] == "8:0 target=10000"
+    assert shell.run("get", "web3")[1] == "io.latency=8:0 target=10000\n"
+    assert "io.latency.sda = { target = 10000 }" in shell.run("export", "web3")[1].replace('"8:0"', "sda")
+    assert "io.latency 8:0     target 10000 us" in shell.run("show", "web3")[1]
+    assert shell.run("reset", "web3", "io.latency")[0] == 0
+    assert shell.kernel.limits()["/rctl-web3", "io.latency"] == ""
+    assert shell.run("undo")[0] == 0
+    assert shell.kernel.limits()["/rctl-web3", "io.latency"] == "8:0 target=10000"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("io.latency.sda.speed=5", "io.latency.sda.speed: there is no such value. Write target"),
+        (
+            "io.latency=sda 5ms",
+            "io.latency: 'sda 5ms' is not understood. Write it in quotes, as one: 'vda target=10ms'",
+        ),
+        (
+            "files.io.latency=8:0 speed=5",
+            "files: io.latency: '8:0 speed=5' is not understood. Write it like '8:0 target=10ms'",
+        ),
+    ],
+)
+def test_io_latency_that_is_written_wrongly_is_told_what_to_write(shell: Shell, typed: str, told: str) -> None:
+    assert told in shell.refused("set", "web1", typed)
+
+
+def test_io_latency_is_refused_with_the_option_that_the_kernel_was_built_without(shell: Shell) -> None:
+    told = (
+        "io.latency: this kernel has no such file on /rctl-web1 (it came with Linux 4.19, and needs "
+        "CONFIG_BLK_CGROUP_IOLATENCY). Leave it out, or boot one that is built with it\n"
+    )
+    assert told in shell.refused("set", "web1", "io.latency=sda target=10ms", status=1)
+
+
 def test_a_file_that_the_host_does_not_have_is_refused_whatever_is_wished(shell: Shell) -> None:
     told = "memory.bogus: this kernel has no such file on /rctl-web1. Leave it out, or boot a newer kernel\n"
     assert told in shell.refused("set", "web1", "files.memory.bogus=max", status=1), "nobody knows when it came"

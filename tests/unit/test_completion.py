@@ -15,7 +15,7 @@ from rctl.cli.complete import names, values
 from rctl.cli.complete.candidate import Candidate
 from rctl.cli.complete.line import split
 from rctl.cli.complete.place import ARGUMENTS
-from rctl.limits import decode, keys, nest
+from rctl.limits import BY_DEVICE, decode, keys, nest
 from tests.unit.fake_kernel import FakeKernel
 from tests.unit.shell import Shell
 
@@ -156,6 +156,8 @@ def test_after_key_equals_there_is_no_space(shell: Shell) -> None:
         ("io.max=vda ", ["vda rbps=", "vda wbps=", "vda riops=", "vda wiops="]),
         ("io.max=vda rbps=5M", ["vda rbps=5M", "vda rbps=5MiB"]),
         ("io.max=vda rbps=5 wi", ["vda rbps=5 wiops="]),
+        ("io.latency=vda", ["vda target="]),
+        ("io.latency=vda target=", ["vda target=max", "vda target=10ms", "vda target=100ms", "vda target=1s"]),
         ("files.x=", []),
         ("nope=", []),
     ],
@@ -164,7 +166,7 @@ def test_values_after_key_equals_are_offered(shell: Shell, typed: str, found: li
     assert [word.partition("=")[2] for word in offered(shell, "set", "web1", typed)] == found
 
 
-@pytest.mark.parametrize("key", [key for key in keys() if key not in ("io.max", "hugetlb", "files")])
+@pytest.mark.parametrize("key", [key for key in keys() if key not in (*BY_DEVICE, "hugetlb", "files")])
 def test_whatever_value_is_offered_the_limit_takes(key: str) -> None:
     for typed in ("", "1", "2", "100"):
         for word in values.limits(f"{key}={typed}", ()):

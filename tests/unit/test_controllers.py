@@ -176,6 +176,17 @@ def test_io_limits_are_written_by_device_and_only_what_is_given() -> None:
     ]
 
 
+def test_io_latency_is_written_by_device_in_microseconds() -> None:
+    limits = {"latency": {"8:0": {"target": "10ms"}, "8:16": {"target": "max"}, "8:32": {}}}
+    assert asked({"io": limits}) == ["io.latency 8:0 = target=10000", "io.latency 8:16 = target=max"]
+
+
+@pytest.mark.parametrize("target", [0, "0.1us", "5m", 1 << 62, "-1", "1MB/s"])
+def test_io_latency_that_the_kernel_would_take_for_none_or_not_at_all_is_refused(target: object) -> None:
+    with pytest.raises(UsageError, match=r"^io\.latency\.8:0\.target: .* Write it like 10ms"):
+        asked({"io": {"latency": {"8:0": {"target": target}}}})
+
+
 @pytest.mark.parametrize("device", ["vda", "/dev/vda", "8", "8:0:1", "", "٨:٠"])
 def test_io_limits_need_a_resolved_device(device: str) -> None:
     limits = decode({"io": {"max": {device: {"rbps": "1M"}}}}, HOST)
@@ -418,7 +429,7 @@ def test_every_named_limit_has_a_file() -> None:
         | {"oom": {"group": 1}},
         "cpu": {"max": 1, "burst": 0, "weight": 1},
         "cpuset": {"cpus": "0", "mems": "0", "partition": "member", "exclusive": "0"},
-        "io": {"weight": 1, "max": {"8:0": {"rbps": 5}}},
+        "io": {"weight": 1, "max": {"8:0": {"rbps": 5}}, "latency": {"8:0": {"target": 5}}},
         "pids": {"max": 1},
         "files": {"cgroup.freeze": 0, "cgroup.pressure": 1},
     }

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from rctl.controllers import io
 from rctl.errors import UsageError
 from rctl.host import Host
-from rctl.limits import FILES, Limits, decode, default, keys, nest, writes
+from rctl.limits import BY_DEVICE, FILES, Limits, decode, default, keys, nest, writes
 from rctl.units import MAX, Ranges
 
 MACHINE = {
@@ -294,7 +294,7 @@ def test_one_limit_by_two_names_is_given_twice() -> None:
 # The word "default"
 
 
-@pytest.mark.parametrize("key", sorted(set(keys()) - {"files", "hugetlb", "io.max"}))
+@pytest.mark.parametrize("key", sorted(set(keys()) - {"files", "hugetlb", *BY_DEVICE}))
 def test_default_is_what_a_new_cgroup_has(key: str) -> None:
     """Written over any other value, ``default`` gives the entry that ``File.default`` declares."""
     asked = decode(nest({key: "default"}), host())

@@ -14,8 +14,9 @@ from jsonschema import Draft202012Validator
 
 from rctl import units
 from rctl.console.output import as_json
+from rctl.controllers import io
 from rctl.errors import UsageError
-from rctl.limits import keys
+from rctl.limits import BY_DEVICE, keys
 from rctl.schema import schema
 from rctl.spec import checked, load, parse
 from tests.unit.fake_kernel import FakeKernel
@@ -32,7 +33,7 @@ def test_the_schema_is_a_json_schema_and_says_what_it_is() -> None:
     assert SCHEMA["title"] == "rctl spec"
 
 
-@pytest.mark.parametrize("key", [key for key in keys() if key not in ("io.max", "hugetlb", "files")])
+@pytest.mark.parametrize("key", [key for key in keys() if key not in (*BY_DEVICE, "hugetlb", "files")])
 def test_every_limit_is_in_the_schema(key: str) -> None:
     place: Any = SCHEMA["$defs"]["Limits"]
     for part in key.split("."):
@@ -89,6 +90,8 @@ BAD = [
     "[ve.web.limits]\nio.max.vda.rbps = 0",
     "[ve.web.limits]\nio.max.vda.speed = 5",
     '[ve.web.limits]\nio.max.vda.riops = "5MiB"',
+    "[ve.web.limits]\nio.latency.vda.target = 0",
+    '[ve.web.limits]\nio.latency.vda.rbps = "5M"',
     '[ve.web.limits]\nhugetlb.3XB = "1G"',
     '[ve.web.limits]\nfiles."cgroup.procs" = 5',
     '[ve.web.limits]\nfiles."memory.reclaim" = 5000',
@@ -118,6 +121,7 @@ GOOD = [
     '[ve.web1.limits]\ncpuset.cpus = " 0-3, 8  9"\nmemory.high = "50%"\ncpu.period = "100ms"\npids.max = 5.0',
     "[ve.web1.limits]",
     '[ve.web1.limits]\nmemory.low = "default"\nio.max.vda = "default"\nio.max.vdb.wbps = "default"',
+    '[ve.web1.limits]\nio.latency.vda = "default"\nio.latency.vdb.target = "10ms"\nio.latency.vdc.target = "max"',
     '[ve.web1.limits]\ncpu.period = "default"',
     '[ve.web1.limits]\ncpuset.cpus = "default"\ncpuset.partition = "default"\nmemory.oom.group = "default"',
 ]
@@ -141,6 +145,7 @@ TEXTS = st.one_of(
     st.sampled_from(["max", "idle", " max ", "true", "Off", "yes"]),
 )
 VALUES = st.one_of(TEXTS, st.integers(0, 2**65), st.floats(0, 10**9), st.booleans())
+QUANTITIES = {kind.__name__: kind for kind in (*vars(units).values(), io.Latency) if isinstance(kind, type)}
 KINDS = sorted({name.removesuffix("Value") for name in SCHEMA["$defs"] if name.endswith("Value")} - {"Ranges"})
 
 
@@ -148,7 +153,7 @@ KINDS = sorted({name.removesuffix("Value") for name in SCHEMA["$defs"] if name.e
 @settings(max_examples=100, deadline=None)
 @given(value=VALUES)
 def test_whatever_quantity_rctl_takes_the_schema_takes(name: str, value: Any) -> None:
-    kind = getattr(units, name)
+    kind = QUANTITIES[name]
     try:
         taken = kind.parse(value, whole=10**10) if kind is units.Size else kind.parse(value)
     except ValueError:

@@ -205,7 +205,7 @@ IMPORT_LATER = {
     "systemd.props->files-048": "weights of single devices have no name in rctl yet",
     "systemd.props->files-055": "the path is resolved by the machine (test_devices)",
     "systemd.props->files-057": "infinity for max is an importer's word",
-    "systemd.props->files-058": "io.latency has no name in rctl yet",
+    "systemd.props->files-058": "this kernel has no io.latency (test_io in tests/kernel)",
     "systemd.props->files-063": "what to do at the end of memory is an importer's mapping",
     "systemd.props->files-064": "what to do at the end of memory is an importer's mapping",
 }

@@ -45,6 +45,10 @@ CASES: list[tuple[dict[str, str], list[words.Word]]] = [
     ({"cpu.weight": "0", "cpu.idle": "1"}, [("cpu.weight", "idle")]),
     ({"cpuset.cpus.partition": "root invalid (cpu list empty)"}, [("cpuset.partition", "root")]),
     ({"io.max": "8:0 rbps=5 wbps=max riops=max wiops=7\n"}, [("io.max", "8:0 rbps=5 wiops=7")]),
+    (
+        {"io.latency": "8:0 target=5\n8:16 target=10000\n"},
+        [("io.latency", "8:0 target=5"), ("io.latency", "8:16 target=10000")],
+    ),
     ({"io.weight": "default 50\n8:0 70"}, [("io.weight", "50"), ("files.io.weight", "8:0 70")]),
     ({"io.weight": "default 200", "io.bfq.weight": "default 109"}, [("io.weight", "200")]),
     ({"io.weight": "default 200", "io.bfq.weight": "90"}, [("files.io.weight", "200"), ("files.io.bfq.weight", "90")]),
