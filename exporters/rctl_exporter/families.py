@@ -198,10 +198,6 @@ IO = [
     _io("io_cost_wait_seconds", "cost.wait", "Time waited in iocost.", micro=True),
     _io("io_cost_indebt_seconds", "cost.indebt", "Time in debt to iocost.", micro=True),
     _io("io_cost_indelay_seconds", "cost.indelay", "Time delayed by iocost for a debt.", micro=True),
-    *_limit(
-        ("io_latency_target_seconds", "Latency that io.latency protects.", False),
-        label="device",
-    ),
     *_declared(io.FILES),
 ]
 

@@ -126,12 +126,6 @@ def _cpuset(text: str) -> Parsed:
     yield "cpuset_effective_cpus", "", b"%d" % len(Ranges.parse(text).numbers)
 
 
-def _io_latency(text: str) -> Parsed:
-    for device, pairs in nested_keyed(text).items():
-        if "target" in pairs:
-            yield "io_latency_target_seconds", device, _micro(pairs["target"])
-
-
 def _misc_max(text: str) -> Parsed:
     for line in text.splitlines():
         resource, _, value = line.partition(" ")
@@ -141,7 +135,6 @@ def _misc_max(text: str) -> Parsed:
 _PARSED: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
     "cpu.max": (_cpu_max, ("cpu_limit_cores", "cpu_period_seconds")),
     "cpuset.cpus.effective": (_cpuset, ("cpuset_effective_cpus",)),
-    "io.latency": (_io_latency, ("io_latency_target_seconds",)),
     "misc.max": (_misc_max, ("misc_max",)),
 }
 """By file, how it is read, and the families that show it."""

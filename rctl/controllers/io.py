@@ -53,6 +53,7 @@ MAX = PerDevice(
 LATENCY = PerDevice(
     "io.latency", "io", since="4.19", unit="us", values=DeviceLatency, example="target=10ms", what="value",
     config="CONFIG_BLK_CGROUP_IOLATENCY",
+    metrics=(LimitMetric("io_latency_target_seconds", "Latency that io.latency protects.", value="target"),),
 )  # fmt: skip
 WEIGHT = Keyed(
     "io.weight", "io", default="100", unit="weight",

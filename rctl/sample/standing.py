@@ -19,7 +19,7 @@ from .effective import Bound, effective
 from .levels import Level, OptionalReader, host
 from .member import Member
 
-_NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "io.latency", "misc.max"}
+_NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "misc.max"}
 _HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B(\.rsvd)?\.max", re.ASCII)
 _BOUNDS = ("memory.max",)
 _BINDING = frozenset({"cpu.max", "cpuset.cpus.effective", *_BOUNDS})
