@@ -60,10 +60,11 @@ class SwapFiles(_Group):
 
 
 class ZswapFiles(_Group):
-    """Compressed swap, in bytes."""
+    """Compressed swap: ``max`` in bytes, ``writeback`` whether it may go to disk."""
 
     __slots__ = ()
     max = AmountFile("memory.zswap.max")
+    writeback = FlagFile("memory.zswap.writeback")
     current = AmountFile("memory.zswap.current", readonly=True)
 
 

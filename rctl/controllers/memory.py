@@ -1,6 +1,7 @@
 """Memory: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 
-4.5 brought max, high, low, min (4.18), swap.max; 4.19 oom.group; 5.8 swap.high; 5.19 zswap.max, peak, reclaim.
+4.5 brought max, high, low, min (4.18), swap.max; 4.19 oom.group; 5.8 swap.high; 5.19 zswap.max, peak, reclaim; 6.8
+zswap.writeback.
 """
 
 from __future__ import annotations
@@ -40,11 +41,15 @@ ZSWAP_MAX = File(
     "memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes", without="compressed swap cannot be limited",
     metrics=(LimitMetric("zswap_max_bytes", "Most memory for compressed swap."),),
 )  # fmt: skip
+ZSWAP_WRITEBACK = File(
+    "memory.zswap.writeback", "memory", default="1", since="6.8", unit="flag",
+    metrics=(LimitMetric("zswap_writeback", "Whether compressed swap, and what does not fit in it, may go to disk."),),
+)  # fmt: skip
 OOM_GROUP = File(
     "memory.oom.group", "memory", default="0", since="4.19", unit="flag",
     metrics=(LimitMetric("memory_oom_group", "Whether running out of memory kills the VE as a whole."),),
 )  # fmt: skip
-FILES = (MAX, HIGH, LOW, MIN, SWAP_MAX, SWAP_HIGH, ZSWAP_MAX, OOM_GROUP)
+FILES = (MAX, HIGH, LOW, MIN, SWAP_MAX, SWAP_HIGH, ZSWAP_MAX, ZSWAP_WRITEBACK, OOM_GROUP)
 
 
 SWAP = ("memory.swap.", "memory.zswap.")
@@ -59,9 +64,10 @@ class Swap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Zswap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Compressed swap held in memory."""
+    """Compressed swap held in memory. ``writeback``: whether it, and what does not fit in it, may go to disk."""
 
     max: Size | UnsetType = UNSET
+    writeback: Flag | UnsetType = UNSET
 
 
 class Oom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,8 +113,8 @@ def writes(limits: Memory, host: Host) -> tuple[Write, ...]:
         (ZSWAP_MAX, limits.zswap.max),
     )
     sizes = tuple(size_write(f, v, host.page_size) for f, v in wanted if v is not UNSET)
-    group = limits.oom.group
-    return sizes if group is UNSET else (*sizes, Write(OOM_GROUP, str(group)))
+    flags = ((OOM_GROUP, limits.oom.group), (ZSWAP_WRITEBACK, limits.zswap.writeback))
+    return (*sizes, *(Write(file, str(value)) for file, value in flags if value is not UNSET))
 
 
 def parse(texts: dict[str, str]) -> MemoryStat | None:

@@ -61,6 +61,7 @@ NUMBERS = {
     "memory.swap.high": "swap_high_bytes",
     "memory.swap.max": "swap_max_bytes",
     "memory.zswap.max": "zswap_max_bytes",
+    "memory.zswap.writeback": "zswap_writeback",
     "cpu.weight": "cpu_weight",
     "cpu.idle": "cpu_idle",
     "pids.max": "pids_max",

@@ -12,7 +12,7 @@ import pytest
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError
 from tests.kernel.helpers import MOUNT, RELEASE, Ve, set_all
-from tests.kernel.workload import filler, forker, sleeper, window
+from tests.kernel.workload import filler, forker, sleeper, window, zswap
 
 MIB = 1 << 20
 
@@ -112,18 +112,6 @@ def test_a_limit_of_swap_on_a_host_without_is_without_effect_and_is_said(ve: Ve)
         (note,) = ve.set({"memory.swap.max": "200M"}).notes
         assert note == f"{ve.path}: memory.swap.max is 200M, and this host has no swap: without effect. See swapon(8)"
         assert not filler(ve.dir).hold(40), "the kernel kills, for it cannot swap"
-
-
-@contextmanager
-def zswap(wanted: str) -> Iterator[None]:
-    """The machine with zswap switched on (``Y``) or off (``N``)."""
-    switch = Path("/sys/module/zswap/parameters/enabled")
-    before = switch.read_text().strip()
-    switch.write_text(wanted)
-    try:
-        yield
-    finally:
-        switch.write_text(before)
 
 
 @pytest.mark.usefixtures("swap", "as_root")

@@ -9,7 +9,7 @@ import pytest
 from rctl.adjust.plan import Reclaim
 from rctl.errors import ShrinkError
 from tests.kernel.helpers import Ve, lacks, refused
-from tests.kernel.workload import MIB, Worker, filler, sleeper, until
+from tests.kernel.workload import MIB, Worker, filler, sleeper, until, zswap
 
 NO_SWAP = {"memory.swap.max": 0}
 
@@ -157,3 +157,16 @@ def test_page_cache_shrinks_without_swap(ve: Ve, disk: Path) -> None:
         assert ve.number("memory.current") <= 8 * MIB
     finally:
         path.unlink()
+
+
+@pytest.mark.usefixtures("swap", "as_root")
+@pytest.mark.parametrize("writeback", [0, 1])
+def test_zswap_writeback_is_whether_swap_may_go_to_disk(ve: Ve, writeback: int) -> None:
+    """Nothing fits in compressed swap here, so all that is swapped out would go to disk."""
+    if lacks(ve, "memory.zswap.writeback", {"memory.zswap.writeback": 0}):
+        return
+    with zswap("Y"):
+        ve.set({"memory.max": "20M", "memory.zswap.max": 0, "memory.zswap.writeback": writeback})
+        assert ve.text("memory.zswap.writeback") == str(writeback)
+        assert filler(ve.dir).hold(40) == bool(writeback)
+        assert ve.count("memory.events", "oom_kill") == 1 - writeback

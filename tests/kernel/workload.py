@@ -14,8 +14,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -249,3 +249,15 @@ def huge(cgroup: Path, pages: int, size: int) -> Worker:
         sock.recv(1)
 
     return Worker(cgroup, main)
+
+
+@contextmanager
+def zswap(wanted: str) -> Iterator[None]:
+    """The machine with zswap switched on (``Y``) or off (``N``)."""
+    switch = Path("/sys/module/zswap/parameters/enabled")
+    before = switch.read_text().strip()
+    switch.write_text(wanted)
+    try:
+        yield
+    finally:
+        switch.write_text(before)

@@ -36,7 +36,11 @@ DEFAULTS = {
     "": {"cgroup.freeze": "0", "cgroup.pressure": "1", "cgroup.subtree_control": ""},
 }
 """The files that hold a limit, by controller, as they read in a new cgroup."""
-OPTIONAL = {"cpuset": {"cpuset.cpus.exclusive": ""}, "io": {"io.bfq.weight": "default 100", "io.latency": ""}}
+OPTIONAL = {
+    "memory": {"memory.zswap.writeback": "1"},
+    "cpuset": {"cpuset.cpus.exclusive": ""},
+    "io": {"io.bfq.weight": "default 100", "io.latency": ""},
+}
 """Files of newer kernels, modules and options, which this one has not got until a test takes them from ``lacks``."""
 
 _OTHERS = {

@@ -220,7 +220,7 @@ class Machine:
 
     def _parsed(self, node: Node, file: str, value: str) -> str:
         """The text that the file then holds."""
-        if file == "memory.oom.group":
+        if file in ("memory.oom.group", "memory.zswap.writeback"):
             require(value in ("0", "1"))
             return value
         if file.startswith("memory."):

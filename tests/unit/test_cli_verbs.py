@@ -21,7 +21,7 @@ from rctl.limits import keys
 from rctl.words import defaults
 from tests.unit.shell import Shell
 
-NAMED = [key for key in defaults() if key != "cpuset.exclusive"]
+NAMED = [key for key in defaults() if key not in ("cpuset.exclusive", "memory.zswap.writeback")]
 """Keys of limits that every kernel has."""
 WRONG = [
     ("get", "VE is missing"),
@@ -297,6 +297,19 @@ def test_io_latency_goes_the_way_of_every_limit_by_device(shell: Shell) -> None:
 )
 def test_io_latency_that_is_written_wrongly_is_told_what_to_write(shell: Shell, typed: str, told: str) -> None:
     assert told in shell.refused("set", "web1", typed)
+
+
+def test_what_goes_to_disk_of_compressed_swap_is_a_limit_like_all_others(shell: Shell) -> None:
+    told = "memory.zswap.writeback: this kernel has no such file on /rctl-web1 (it came with Linux 6.8)"
+    assert told in shell.run("set", "web1", "memory.zswap.writeback=0")[2]
+    shell.kernel.lacks.remove("memory.zswap.writeback")
+    shell.kernel.make("/rctl-web3")
+    assert shell.run("set", "web3", "memory.zswap.writeback=no")[0] == 0
+    assert shell.kernel.limits()["/rctl-web3", "memory.zswap.writeback"] == "0"
+    assert shell.run("get", "web3")[1] == "memory.zswap.writeback=0\n"
+    assert "memory.zswap.writeback = 0" in shell.run("export", "web3")[1]
+    assert shell.run("reset", "web3", "memory.zswap.writeback")[0] == 0
+    assert shell.kernel.limits()["/rctl-web3", "memory.zswap.writeback"] == "1"
 
 
 def test_io_latency_is_refused_with_the_option_that_the_kernel_was_built_without(shell: Shell) -> None:

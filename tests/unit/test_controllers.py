@@ -78,8 +78,13 @@ def test_memory_pages_are_as_large_as_the_hosts() -> None:
 
 
 def test_swap_is_counted_alone() -> None:
-    limits = {"memory": {"swap": {"max": "1G", "high": "max"}, "zswap": {"max": 0}}}
-    assert asked(limits) == ["memory.swap.max = 1073741824", "memory.swap.high = max", "memory.zswap.max = 0"]
+    limits = {"memory": {"swap": {"max": "1G", "high": "max"}, "zswap": {"max": 0, "writeback": False}}}
+    assert asked(limits) == [
+        "memory.swap.max = 1073741824",
+        "memory.swap.high = max",
+        "memory.zswap.max = 0",
+        "memory.zswap.writeback = 0",
+    ]
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "1"), ("no", "0")])
@@ -425,7 +430,14 @@ def test_any_texts_are_a_reading_or_a_value_error(
 
 def test_every_named_limit_has_a_file() -> None:
     everything = {
-        "memory": {"max": 0, "high": 0, "low": 0, "min": 0, "swap": {"max": 0, "high": 0}, "zswap": {"max": 0}}
+        "memory": {
+            "max": 0,
+            "high": 0,
+            "low": 0,
+            "min": 0,
+            "swap": {"max": 0, "high": 0},
+            "zswap": {"max": 0, "writeback": 0},
+        }
         | {"oom": {"group": 1}},
         "cpu": {"max": 1, "burst": 0, "weight": 1},
         "cpuset": {"cpus": "0", "mems": "0", "partition": "member", "exclusive": "0"},

@@ -190,6 +190,7 @@ LEFT_OUT = {
     "rctl_ve_cpu_nice_seconds_total",
     "rctl_ve_io_discards_total",
     "rctl_ve_io_latency_target_seconds",
+    "rctl_ve_zswap_writeback",
     "process_start_time_seconds",
     "process_max_fds",
 }

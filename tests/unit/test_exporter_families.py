@@ -37,6 +37,7 @@ GAUGES = """
     memory_current_bytes memory_peak_bytes memory_working_set_bytes memory_min_bytes memory_low_bytes memory_high_bytes
     memory_max_bytes memory_effective_limit_bytes memory_oom_group
     swap_current_bytes swap_peak_bytes swap_high_bytes swap_max_bytes zswap_current_bytes zswap_max_bytes
+    zswap_writeback
     memory_numa_anon_bytes{node} memory_numa_file_bytes{node}
     io_max_read_bytes_per_second{device} io_max_write_bytes_per_second{device} io_max_reads_per_second{device}
     io_max_writes_per_second{device} io_latency_target_seconds{device} io_weight
