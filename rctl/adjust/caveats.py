@@ -225,10 +225,10 @@ def _no_swap(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_zswap(step: Set, around: Surroundings) -> str | None:
-    if step.new == "max" or around.host.zswap:
+    if step.new in ("max", "1") or around.host.zswap:
         return None
     return (
-        f"{step.path}: memory.zswap.max is {_size(step.new)}, and zswap is off: without effect. "
+        f"{step.path}: {step.file} is {_size(step.new)}, and zswap is off: without effect. "
         "See /sys/module/zswap/parameters/enabled"
     )
 
@@ -329,7 +329,7 @@ CAVEATS: tuple[Caveat, ...] = (
     ),
     Caveat((memory.SWAP_MAX.name,), "frees no swap that is in use", _swap_stays),
     Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), "without effect on a host without swap", _no_swap),
-    Caveat((memory.ZSWAP_MAX.name,), "without effect where zswap is off", _no_zswap),
+    Caveat((memory.ZSWAP_MAX.name, memory.ZSWAP_WRITEBACK.name), "without effect where zswap is off", _no_zswap),
     Caveat((io.WEIGHT.name,), "without effect where no disk uses iocost or BFQ", _no_policy),
     Caveat((io.MAX.name,), "on a member of RAID 4, 5 or 6, does not hold what is written to the array", _array_member),
     Caveat((pids.MAX.name,), "ends no process; new ones fail", _more_pids),

@@ -11,7 +11,7 @@ import pytest
 
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError
-from tests.kernel.helpers import MOUNT, RELEASE, Ve, set_all
+from tests.kernel.helpers import MOUNT, RELEASE, Ve, lacks, set_all
 from tests.kernel.workload import filler, forker, sleeper, window, zswap
 
 MIB = 1 << 20
@@ -125,6 +125,9 @@ def test_a_limit_of_zswap_where_it_is_off_is_without_effect_and_is_said(ve: Ve) 
         assert filler(ve.dir).hold(40)
         assert ve.number("memory.swap.current") > MIB
         assert ve.number("memory.zswap.current") == 0
+        if not lacks(ve, "memory.zswap.writeback", {"memory.zswap.writeback": 0}):
+            (note,) = ve.set({"memory.zswap.writeback": 0}).notes
+            assert "zswap is off: without effect" in note
     with zswap("Y"):
         window(0.06)
         assert ve.set({"memory.zswap.max": "11M"}).notes == ()

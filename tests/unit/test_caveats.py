@@ -197,6 +197,7 @@ def test_what_the_kernel_takes_and_does_not_follow_is_said(
         (Set("/a/b", "memory.swap.max", "0", str(GIB)), HOST, "this host has no swap: without effect"),
         (Set("/a/b", "memory.swap.high", "max", str(GIB)), HOST, "this host has no swap: without effect"),
         (Set("/a/b", "memory.zswap.max", "max", str(GIB)), SWAP, "zswap is off: without effect"),
+        (Set("/a/b", "memory.zswap.writeback", "1", "0"), SWAP, "writeback is 0, and zswap is off: without effect"),
     ],
 )
 def test_what_this_host_cannot_follow_is_said_in_a_dry_run_too(step: Set, host: dict[str, str], words: str) -> None:
