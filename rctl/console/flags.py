@@ -29,7 +29,10 @@ LIMIT_FLAGS = {
     "io_weight": ("io.weight", "N", "Share of the disks: 1 to 10000"),
     "io_max": ("io.max", "RATES", "For a disk: 'vda rbps=20MB/s wiops=500'. Repeatable"),
 }
-"""Each flag: the limit's key, what its value is called, and its help."""
+"""Flags of the usual limits: the limit's key, what its value is called, and its help.
+
+They are named here, and not with the limits, so that a verb that sets none does not load these.
+"""
 
 
 def _option(name: str, value: str, text: str) -> inspect.Parameter:

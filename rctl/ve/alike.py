@@ -143,10 +143,10 @@ def _line(key: str, value: str) -> str:
         told = ", ".join(f"{name} = {one}" for name, _, one in (pair.partition("=") for pair in values))
         return f"{key}.{_key(_disk(device))} = {{ {told} }}"
     first, _, rest = key.partition(".")
+    if file_named(key + ".max" * (first == "hugetlb")).unit == "bytes":
+        value = words.size(value)
     if first in ("files", "hugetlb"):
         key = f"{first}.{_key(rest)}"
-    if first in ("memory", "hugetlb") and key != "memory.oom.group":
-        value = words.size(value)
     bare = value.isdecimal() or value.replace(".", "", 1).isdecimal()
     return f"{key} = {value if bare else json.dumps(value)}"
 
