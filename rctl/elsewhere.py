@@ -22,6 +22,7 @@ _NAMES = {
     **dict.fromkeys(("blkioweight", "blockioweight", "ioprio"), "io.weight"),
     **dict.fromkeys(("blkio", "iolimit", "iopslimit", "rbps", "wbps", "riops", "wiops"), _DISKS),
     **dict.fromkeys((f"device{way}{unit}" for way in ("read", "write") for unit in ("bps", "iops")), _DISKS),
+    "iodevicelatencytargetsec": "io.latency ('vda target=10ms')",
     **dict.fromkeys((f"io{way}{unit}max" for way in ("read", "write") for unit in ("bandwidth", "iops")), _DISKS),
 }
 

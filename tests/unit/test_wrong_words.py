@@ -178,6 +178,7 @@ def test_kill_takes_a_signal_as_kill_does(shell: Shell, typed: str) -> None:
         ("TasksMax", "pids.max"),
         ("AllowedCPUs", "cpuset.cpus"),
         ("IOReadBandwidthMax", "io.max ('vda rbps=20MB/s wiops=500')"),
+        ("IODeviceLatencyTargetSec", "io.latency ('vda target=10ms')"),
         ("Memory.Max", "memory.max"),
         ("memory.limit_in_bytes", "memory.max"),
         ("memory.memsw.limit_in_bytes", "memory.swap.max (swap alone, not memory plus swap)"),
