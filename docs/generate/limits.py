@@ -56,7 +56,7 @@ def limits() -> Iterator[Limit]:
     by_key = {key_of(file.name): file for file in FILES}
     for key, kind in kinds().items():
         if (by_device := BY_DEVICE.get(key)) is not None:
-            examples = f"`DISK {by_device.example}`; `max` for no {by_device.what}"
+            examples = f"`DISK {by_device.example}`; each may be `max`"
             yield Limit(key, key, by_device, examples)
         elif key == "hugetlb":
             for size in _HUGE:
