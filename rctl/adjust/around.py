@@ -44,6 +44,7 @@ class Around(NamedTuple):
     ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
     ``move``: ids of processes to move into the adjustment's only VE.
     ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
+    ``labels``: to put on VEs, by name, when the limits are set.
     """
 
     make: Sequence[str] = ()
@@ -53,6 +54,7 @@ class Around(NamedTuple):
     remove: Sequence[str] = ()
     kill: bool = False
     instead: str = ""
+    labels: Mapping[str, Mapping[str, str]] = {}
 
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that have to be made."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
@@ -243,6 +244,7 @@ class _Work(NamedTuple):
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
+            self.label(alone)
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
@@ -287,6 +289,7 @@ class _Work(NamedTuple):
             notes.extend(journal.close(done=_lasts(steps)))
 
         def finish() -> None:
+            self.label(cgroups)
             if self.around.start is not None:
                 ve = cgroups[steps[-1].path]
                 self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
@@ -312,6 +315,11 @@ class _Work(NamedTuple):
                 journal.abandon()  # what is decided is for recover to do
             raise
         return notes
+
+    def label(self, cgroups: Mapping[str, Cgroup]) -> None:
+        """Put the labels on the VEs, all or none."""
+        if wanted := self.around.labels:
+            labels.put_all([(cgroups[self.tree.path(name)], own) for name, own in wanted.items()])
 
     @staticmethod
     def failed(journal: Journal, names: Mapping[str, str], error: BaseException) -> None:

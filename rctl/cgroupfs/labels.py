@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from .. import label
-from ..errors import READ_ONLY, NotAvailableError, RctlError
+from ..errors import KernelError, NotAvailableError, RctlError
 from .cgroup import Cgroup
 
 _PREFIX = "user.rctl.label."
@@ -49,9 +50,26 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = fro
             raise NotAvailableError(
                 f"{cgroup.path}: this kernel keeps no labels on cgroups (they came with Linux 5.7). Boot a newer one"
             ) from None
-        why = f"{error.strerror}. Run as root, or use fewer and shorter ones"
-        raise RctlError(f"{cgroup.path}: label: {READ_ONLY if error.errno == errno.EROFS else why}") from None
+        if error.errno in (errno.ENOSPC, errno.E2BIG):
+            raise RctlError(
+                f"{cgroup.path}: label: a cgroup keeps 128 attributes of 128 KiB, those of others among them. "
+                "Use fewer and shorter ones"
+            ) from None
+        raise KernelError(cgroup.path, "", "", error.errno or 0, "label") from None
     return before != after
+
+
+def put_all(wanted: Sequence[tuple[Cgroup, Mapping[str, str]]]) -> None:
+    """Set labels of many cgroups, all or nothing: on failure each one has those that it had. Raises as ``put``."""
+    before = [(cgroup, of(cgroup)) for cgroup, _ in wanted]
+    try:
+        for cgroup, labels in wanted:
+            put(cgroup, labels)
+    except BaseException:
+        for cgroup, labels in before:
+            with suppress(RctlError, OSError):
+                put(cgroup, labels, frozenset(of(cgroup)))
+        raise
 
 
 def _make(cgroup: Cgroup, before: Mapping[str, str], after: Mapping[str, str]) -> None:
