@@ -85,8 +85,10 @@ class KernelError(RctlError):
     def __init__(self, path: str, file: str, value: str, number: int, what: str = "") -> None:
         self.path, self.file, self.value, self.errno = path, file, value, number
         name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
-        what = what or (f"cannot write {value.strip()!r}" if value else "cannot read")
-        names = file, f"{file.partition('.')[0]}.*", ""
+        what = what or (f"cannot write {value.strip()!r}" if value else _READING)
+        names: tuple[str, ...] = file, f"{file.partition('.')[0]}.*", ""
+        if number == errno.EINVAL and not value and what == _READING:
+            names = (_READING,)
         remedy = next((r for name in names if (r := _REMEDIES.get((name, number)))), os.strerror(number))
         super().__init__(f"{file}: {what} on {path}: {name}: {remedy}" if file else f"{path}: {what}: {name}: {remedy}")
 
@@ -126,7 +128,9 @@ def told(error: BaseException) -> str:
     return unforeseen(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 
+_READING = "cannot read"
 _REMEDIES = {
+    (_READING, errno.EINVAL): "the kernel takes what is written to it, and shows nothing",
     # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
     ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
@@ -163,6 +167,8 @@ _REMEDIES = {
         errno.EINVAL,
     ): "a sibling has some of these CPUs, or no others, by its cpuset.cpus.exclusive or cpuset.cpus. Give others",
     ("cpuset.cpus.exclusive", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
+    ("cpuset.mems", errno.EINVAL): "there is no such memory node. See /sys/devices/system/node/online",
+    ("cpuset.mems", errno.ERANGE): "there is no such memory node. See /sys/devices/system/node/online",
     ("cpuset.mems", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one node",
     (
         "cgroup.procs",

@@ -19,8 +19,18 @@ import msgspec
 from .units import MAX, Amount, Duration, Flag, PidCount, Quantity, Size, Weight, human_size, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
-DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
+"""A disk as the kernel shows it. It also takes leading zeros, and then shows another text than was written."""
 VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+NAMING = "Use letters, digits and _.@+-, at most 64, the first one a letter or a digit"
+"""What a VE's name may be, for people."""
+
+
+def quoted(name: str) -> str:
+    """What is no name, as far as it needs to be shown."""
+    return f"{name[:64]!r}{'...' * (len(name) > 64)}"
+
+
 """What a VE of rctl's own may be called."""
 
 
@@ -203,10 +213,23 @@ class Keyed(File, frozen=True):
 
 
 class Whole(File, frozen=True):
-    """A file that rctl has no name for: verbatim text, compared as it stands."""
+    """A file that rctl has no name for: verbatim text. ``20%`` and ``20.00`` are the same to it."""
+
+    def holds(self, entry: str, wanted: str) -> bool:
+        return [*map(_as_number, entry.split())] == [*map(_as_number, wanted.split())]
+
+    def refused(self, entry: str) -> str:
+        return "It shows what it showed before: the value means the same, or the kernel does not take it"
 
     def lowers(self, old: str, new: str) -> bool:
         return False
+
+
+def _as_number(word: str) -> str | float:
+    try:
+        return float(word.removesuffix("%"))
+    except ValueError:
+        return word
 
 
 class Write(msgspec.Struct, frozen=True):

@@ -55,7 +55,7 @@ def schema() -> dict[str, Any]:
         "maxLength": 128,
         "not": {"enum": sorted(core.NO_LIMITS)},
     }
-    limits["properties"]["files"]["additionalProperties"] |= {"pattern": f"^{_PRINTABLE}+$"}
+    limits["properties"]["files"]["additionalProperties"] |= {"maxLength": core.LONGEST, "pattern": f"^{_PRINTABLE}+$"}
     partition = definitions["Cpuset"]["properties"]["partition"]
     partition["enum"] = [DEFAULT, *partition["enum"]]
     for file in io.BY_DEVICE:

@@ -57,6 +57,8 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
             raise UsageError(str(error)) from None
     if key in (normal := defaults()):
         return [normal[key]]
+    if key.startswith("files."):
+        raise UsageError(f"{key}: what a new VE has there is not known. Set its value with rctl set")
     if _NO_LIMIT.fullmatch(key):
         raise UsageError(f"{key}: is no limit. To print any interface file, write files.{key}")
     raise UsageError(blame.no_such(key, known()))

@@ -158,7 +158,8 @@ def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
     """Whether an adjustment was about a VE with one of these names, or patterns of names."""
 
     def wanted(record: Record) -> bool:
-        return any(fnmatch.fnmatchcase(tree.name(path), pattern) for path in paths(record) for pattern in patterns)
+        names = {name for path in paths(record) for name in (path, tree.name(path))}
+        return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
     return wanted
 
@@ -200,9 +201,12 @@ def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record])
     return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
 
 
+_GONE = "that were removed, or lie in another cgroup namespace"
+
+
 def _those(skipped: list[Record]) -> str:
     if len(skipped) == 1:
-        return f"the last adjustment, {named(skipped[0])}, is of VEs that were removed"
+        return f"the last adjustment, {named(skipped[0])}, is of VEs {_GONE}"
     told = ", ".join(named(record) for record in skipped[:3])
     more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"the last {len(skipped)} adjustments, {told}{more}, are of VEs that were removed"
+    return f"the last {len(skipped)} adjustments, {told}{more}, are of VEs {_GONE}"

@@ -14,14 +14,25 @@ from .plan import Enable
 
 
 def missing(tree: Tree, path: str, file: File) -> list[Enable]:
-    """The steps after which ``file`` exists in the cgroup ``path``, parents first.
+    """The steps after which ``file``, which is not there, exists in the cgroup ``path``, parents first.
 
     Raises NotAvailableError, or BusyError where a cgroup above has processes of its own, when no step could bring it
     about.
     """
-    name = file.controller
-    if not name or path == "/":
+    known = enabled(tree.root, CONTROLLERS) if isinstance(file, Whole) else (file.controller,)
+    if file.controller not in known or not file.controller or path == "/":
         raise NotAvailableError(absent(file, path))
+    if not (found := coming(tree, path, file)):
+        raise NotAvailableError(absent(file, path))
+    return found
+
+
+def coming(tree: Tree, path: str, file: File) -> list[Enable]:
+    """The steps that give a file's controller to the cgroup ``path``, which need not be there; empty: it has it.
+
+    Raises as ``missing``.
+    """
+    name = file.controller
     if name not in enabled(tree.root, CONTROLLERS):
         if tree.root.has(TYPE):  # the root of all has none
             raise NotAvailableError(
@@ -44,8 +55,6 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
             )
         threaded.check_enable(here, name, file.name)
         found.append(Enable(here.path, (name,)))
-    if not found:
-        raise NotAvailableError(absent(file, path))
     return found
 
 

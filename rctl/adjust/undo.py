@@ -144,7 +144,9 @@ def take_back(
         empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
         with undisturbed():
             said = Journal(state, empty).close(done=True)
-        notes += [f"{record.id}: all is as it was before; it counts as undone", *said]
+        kept = any(isinstance(step, Make) for step in record.steps)
+        is_so = "there is nothing else to take back" if kept else "all is as it was before"
+        notes += [f"{record.id}: {is_so}; it counts as undone", *said]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
 
 
@@ -237,7 +239,7 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
     for path in dict.fromkeys(path for path, _, _ in sets):
         own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
         writes = tuple(write for steps in own.values() for write in _writes(steps[0]))
-        expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items() if steps[0].exact}
+        expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
         found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path]))
     return found
 

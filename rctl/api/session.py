@@ -367,8 +367,8 @@ class Session:
         """Run a command in a VE, which is made when it is not there, and wait for its end.
 
         ``become``: this process becomes the command instead; it goes with neither ``detach`` nor ``remove``.
-        ``detach``: do not wait. ``remove``: the VE goes when the command has ended. ``lean``: without pressure
-        accounting. ``thaw``: let a frozen VE go on first.
+        ``detach``: do not wait. ``remove``: the VE goes when the command has ended, for which somebody must
+        wait. ``lean``: without pressure accounting. ``thaw``: let a frozen VE go on first.
 
         Returns the process id, and the exit status as a shell tells it: 128 + N for signal N. Raises UsageError for a
         command that cannot be run, and for options that exclude one another.
@@ -377,6 +377,8 @@ class Session:
 
         if become and (detach or remove):
             raise UsageError("run: become leaves nobody to detach or to remove the VE. Leave one of them out")
+        if detach and remove:
+            raise UsageError(f"run: --detach leaves nobody to remove the VE. Leave --rm out; later: rctl rm {name}")
         how = self._options(deadline, wait)
         return run(
             self.site, name, command, self.typed(limits or {}, thaw=thaw), how,

@@ -179,6 +179,13 @@ class Cgroup:
         """Whether the interface file is there."""
         return os.access(name, os.F_OK, dir_fd=self.fd, follow_symlinks=False)
 
+    def read_only(self, name: str) -> bool:
+        """Whether the kernel lets nobody write the file, whatever their rights."""
+        try:
+            return not os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode & 0o222
+        except OSError as error:
+            raise self._translated(name, "", error) from error
+
     def may_write(self, name: str) -> bool:
         """Whether the caller may write the file (``.``: the directory), by its effective rights."""
         return os.access(name, os.W_OK, dir_fd=self.fd, effective_ids=True)

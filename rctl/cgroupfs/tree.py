@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Self
 
 from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
-from ..formats import VE_NAME
+from ..formats import NAMING, VE_NAME, quoted
 from . import labels, mounts
 from .cgroup import _DIRECTORY, Cgroup
 
@@ -70,10 +70,7 @@ class Tree:
             return self._stem + name
         if name.startswith("/"):
             return check_path(name, "VE")
-        raise UsageError(
-            f"{name[:64]!r}: not a VE's name. "
-            "Use letters, digits and _.@+-, at most 64, or a cgroup path with a leading /"
-        )
+        raise UsageError(f"{quoted(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
 
     def name(self, path: str) -> str:
         """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
@@ -125,10 +122,11 @@ class Tree:
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
 
     def _covered(self, path: str) -> str:
-        """What is mounted over a cgroup, or over one above it, and the cure; empty for nothing."""
+        """What is mounted over a cgroup, a file of it, or one above it, and the cure; empty for nothing."""
         for covered in self.mount.over:
-            if path == covered or path.startswith(covered + "/"):
-                where = self.mount.point.rstrip("/") + covered
+            where = self.mount.point.rstrip("/") + covered
+            own = covered.rpartition("/")[0] == path.rstrip("/") and _is_file(where)
+            if path == covered or path.startswith(covered + "/") or own:
                 return f"another file system is mounted over {where}. Unmount it, see findmnt"
         return ""
 
@@ -303,3 +301,8 @@ def remove_soon(parent: Cgroup, name: str, seconds: float = 5.0) -> None:
                 raise
             time.sleep(pause)
             pause = min(pause * 2, 0.1)
+
+
+def _is_file(place: str) -> bool:
+    """Whether something else than a folder is there: an interface file, or what is mounted over it."""
+    return os.path.exists(place) and not os.path.isdir(place)

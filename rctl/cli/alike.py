@@ -31,7 +31,7 @@ def get(
     with session() as s:
         found = s.get(name, *keys or ())
     if json:
-        say(as_json({key: values if key in BY_DEVICE else _plain(values[0]) for key, values in found.items()}))
+        say(as_json({key: values if key in BY_DEVICE else _plain(key, values[0]) for key, values in found.items()}))
         return
     start = "" if len(keys or ()) == 1 else "{}="
     for key, values in found.items():
@@ -39,7 +39,9 @@ def get(
             say(*(start.format(key) + line for line in value.split("\n")))
 
 
-def _plain(value: str) -> int | float | str:
+def _plain(key: str, value: str) -> int | float | str:
+    if key.startswith("cpuset."):
+        return value  # a list of numbers, also where it has one
     try:
         return int(value) if value.isdecimal() else float(value)
     except ValueError:

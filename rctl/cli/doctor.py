@@ -33,10 +33,15 @@ def doctor(json: Json = False) -> None:
         room = terminal.width(sys.stdout)
         for line in lines(checks):
             say(*terminal.wrapped(line, _indent(checks), room))
-        failed = sum(check.state == "fail" for check in checks)
-        say("", f"{failed} to mend before limits can be set here." if failed else "Limits can be set here.")
+        say("", _in_short([check.name for check in checks if check.state == "fail"]))
     if not usable(checks):
         raise typer.Exit(1)
+
+
+def _in_short(failed: Sequence[str]) -> str:
+    if failed == ["run"]:
+        return "Limits can be set here; run and attach need what is to mend above."
+    return f"{len(failed)} to mend before limits can be set here." if failed else "Limits can be set here."
 
 
 def _indent(checks: Sequence[Check]) -> int:

@@ -19,14 +19,15 @@ def help_of(
 
     Example: rctl help set
     """
-    from ..console.output import Shown, columns, say
+    from ..console.output import Shown, say
     from ..errors import UsageError
 
     if verb == ["caveats"]:
         from ..adjust.caveats import CAVEATS
         from ..limits import key_of
 
-        columns(("LIMIT", "WHAT THE KERNEL DOES"), [(", ".join(map(key_of, row.files)), row.about) for row in CAVEATS])
+        for row in CAVEATS:
+            say(", ".join(map(key_of, row.files)), f"    {row.about}")
         return
     above = context.find_root()
     command: Any = above.command

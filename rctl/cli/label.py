@@ -35,6 +35,9 @@ def label(
 
     names = [word for word in labelled if is_ve(word)]
     pairs = {key: value for word in labelled if not is_ve(word) for key, _, value in [word.partition("=")]}
+    given = [word.partition("=")[0] for word in labelled if not is_ve(word)] + list(set(remove or ()))
+    if twice := next((key for key in given if given.count(key) > 1), ""):
+        raise UsageError(f"label: {twice}: given twice. Set it once, or remove it")
     if not names:
         raise UsageError("label: no VE given. Write: rctl label NAME env=prod")
     with session() as s:

@@ -82,7 +82,7 @@ def history(
         say(as_json(shown))
         return
     if not shown:
-        warn("no adjustments yet")
+        warn(f"no adjustments of {', '.join(names)}. See rctl history" if names else "no adjustments yet")
         return
     rows = [
         (

@@ -86,7 +86,10 @@ class KillVerb(Changes):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As Typer does."""
-        words = [f"--signal={match[1]}" if (match := _SIGNAL.fullmatch(word)) else word for word in args]
+        words = list(args)
+        for at, word in enumerate(args):
+            if (match := _SIGNAL.fullmatch(word)) and (not at or args[at - 1] not in ("-s", "--signal")):
+                words[at] = f"--signal={match[1]}"
         return super().parse_args(ctx, words)
 
 

@@ -133,8 +133,8 @@ def seconds(text: str, flag: str = "--deadline") -> float:
 
 
 def is_ve(word: str) -> bool:
-    """Whether a word names VEs and not ``KEY=VALUE``: ``label:env=prod`` does, too."""
-    return "=" not in word or word.startswith("label:")
+    """Whether a word names VEs and not ``KEY=VALUE``: ``label:env=prod`` and ``/a=b`` do, too."""
+    return "=" not in word or word.startswith(("label:", "/"))
 
 
 def command_line() -> str:

@@ -21,6 +21,16 @@ class Verb(TyperCommand):
             if parameter.type.name.startswith("int"):
                 _take_digits(parameter.type)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does; every refusal knows its verb, so that it can name the help that tells more."""
+        try:
+            found: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            if vars(error).get("ctx", error) is None:
+                vars(error)["ctx"] = ctx
+            raise
+        return found
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """As Typer does, without the braces around what must be given."""
         return [re.sub(r"^\{(.*)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]

@@ -24,6 +24,8 @@ FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
 FILES = (FREEZE,)
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
+LONGEST = 4095
+"""Characters of a value that is written verbatim."""
 _STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, THREADS, TYPE}
 _ACTIONS = {"memory.reclaim"}
 _TRIGGERS = {f"{kind}.pressure" for kind in ("cpu", "memory", "io", "irq")}
@@ -84,9 +86,11 @@ def _check_holds(name: str) -> None:
 
 
 def _write(name: str, value: str, known: Callable[[str], File], page: int) -> Write:
-    if not value.isprintable() or not value.strip() or len(value) > 4095:
+    if not value.isprintable() or not value.strip() or len(value) > LONGEST:
         raise ValueError(f"files: the value for {name} must be one line of printable text")
     file = known(name)
+    if isinstance(file, Whole) and value.strip() == "default":
+        raise ValueError(f"files: {name}: what a new VE has there is not known. Write the value itself")
     try:
         key, wanted = file.wish(value.strip(), page)
     except ValueError as error:

@@ -37,8 +37,10 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
 
 def _section(title: str, pairs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Iterator[str]:
     yield title
+    pairs = list(pairs)
+    width = max((_WIDTH, *(len(label) for label, _ in pairs)))
     for label, value in pairs:
-        yield f"  {label:{_WIDTH}} {value}".rstrip()
+        yield f"  {label:{width}} {value}".rstrip()
 
 
 def _entry(file: File, entry: str) -> str:

@@ -16,7 +16,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, UsageError
-from ..formats import flat_keyed
+from ..formats import NAMING, VE_NAME, flat_keyed, quoted
 from ..limits import Limits
 from ..units import human_size
 
@@ -44,10 +44,11 @@ def make(tree: Tree, name: str) -> Cgroup:
 
 def managed_path(tree: Tree, name: str) -> str:
     """The path of a managed VE. Raises UsageError for a foreign one, which is not rctl's to make or remove."""
-    path = tree.path(name)
-    if tree.name(path) == path:
-        raise UsageError(f"{name}: not a VE of rctl's own. Give a plain name, such as web1")
-    return path
+    if VE_NAME.fullmatch(name) or name.startswith("/"):
+        path = tree.path(name)
+        if tree.name(path) != path:
+            return path
+    raise UsageError(f"{quoted(name)}: not a name for a VE of rctl's own, such as web1. {NAMING}")
 
 
 @contextmanager

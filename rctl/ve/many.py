@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
 
 from .. import label
-from ..adjust import foresee
+from ..adjust import enable, foresee
 from ..adjust.account import Account, Outcome
 from ..adjust.around import Around, check_make
 from ..adjust.engine import Options, adjust
@@ -18,8 +19,9 @@ from ..adjust.site import Site
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
+from ..formats import File
 from ..host import Host
-from ..limits import Limits, writes
+from ..limits import Limits, file_named, writes
 from ..spec import Spec
 from . import bare
 
@@ -96,9 +98,22 @@ def _dry(
         check_make(tree, [name for name in limits if name not in present], base)
     promises = Promises(tree)
     new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
+    _check_controllers(tree, new)
     outcomes = (*account.outcomes, *new)
     made = tuple(name for name in limits if name not in present)
     return Applied(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus), wrong)
+
+
+def _check_controllers(tree: Tree, new: Sequence[Outcome]) -> None:
+    """Raises as ``enable.coming`` when new VEs, which lie side by side, cannot have a controller that they need."""
+    first: dict[str, tuple[Outcome, File]] = {}
+    for outcome in new:
+        for step in outcome.steps:
+            if isinstance(step, Set) and (file := file_named(step.file)).controller:
+                first.setdefault(file.controller, (outcome, file))
+    for outcome, file in first.values():
+        with naming(outcome.name):
+            enable.coming(tree, outcome.path, file)
 
 
 def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:

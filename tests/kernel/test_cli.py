@@ -319,3 +319,12 @@ def test_set_by_pattern_tells_of_names_that_cannot_be_printed(scratch: Path) -> 
     assert (done.status, done.out.splitlines()[0]) == (0, f"{above}/good: changed")
     assert f"rctl: {above}/bad\\x1b[2J: left out, for its name cannot be printed" in done.err
     assert (scratch / "bad\x1b[2J/cgroup.max.depth").read_text() == "max\n"
+
+
+def test_a_dry_run_foresees_files_that_the_kernel_only_shows(ve: Ve) -> None:
+    for dry in ((), ("-n",)):
+        fails(rctl("set", "web1", "files.cgroup.stat=1", *dry), 1, "cgroup.stat: on /rctl-web1: the kernel shows it")
+        fails(rctl("set", "web1", "files.foo.bar=1", *dry), 1, "foo.bar: this kernel has no such file on /rctl-web1")
+    fails(
+        rctl("get", "web1", "files.cgroup.kill"), 1, "cgroup.kill: cannot read on /rctl-web1: EINVAL: the kernel takes"
+    )

@@ -159,3 +159,21 @@ def test_a_covered_ve_is_named_and_the_others_are_listed(ve: Ve, other: Ve, cove
 def test_whole_cpus_are_chosen_beside_a_covered_ve(ve: Ve, other: Ve, covered: Path) -> None:
     assert rctl("set", "web2", "vcpus=1").status == 0
     assert other.text("cpu.max") == "100000 100000"
+
+
+@pytest.mark.parametrize("what", ["another VE's", "a file"])
+def test_what_is_mounted_over_an_interface_file_is_not_written(ve: Ve, other: Ve, tmp_path: Path, what: str) -> None:
+    for one in (ve, other):
+        one.able("pids.max")
+    (tmp_path / "file").write_text("max\n")
+    source = other.dir / "pids.max" if what == "another VE's" else tmp_path / "file"
+    subprocess.run(["mount", "--bind", str(source), str(ve.dir / "pids.max")], check=True)
+    try:
+        done = rctl("set", "web1", "pids.max=5")
+        assert done.status == 1
+        assert f"another file system is mounted over {MOUNT}/rctl-web1/pids.max. Unmount it" in done.err
+        assert rctl("set", "web2", "memory.high=1G").status == 0
+        assert source.read_text() == "max\n"
+    finally:
+        subprocess.run(["umount", str(ve.dir / "pids.max")], check=True)
+    assert rctl("set", "web1", "pids.max=5").status == 0

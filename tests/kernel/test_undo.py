@@ -164,3 +164,15 @@ def test_undo_neither_freezes_nor_thaws_by_surprise(ve: Ve, tree: Tree, host: Ho
     undo(tree, host, Options(), frozen.id)
     assert ve.text("cgroup.freeze") == "0"
     assert worker.alive
+
+
+def test_undo_of_a_verbatim_file_that_somebody_changed_since_is_refused(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"files.cgroup.max.depth": "4"})
+    ve.set({"files.cgroup.max.depth": "5"})
+    (ve.dir / "cgroup.max.depth").write_text("9")
+    with pytest.raises(RctlError, match=r"cgroup\.max\.depth: on /rctl-web1 is 9 by now, and was 5"):
+        undo(tree, host, Options())
+    assert ve.text("cgroup.max.depth") == "9"
+    (ve.dir / "cgroup.max.depth").write_text("5")
+    undo(tree, host, Options())
+    assert ve.text("cgroup.max.depth") == "4"

@@ -42,7 +42,11 @@ def test_undo_refuses_to_skip_the_adjustment_of_a_ve_that_is_gone(shell: Shell) 
     shell.run("rm", "web2")
     status, out, err = shell.run("undo")
     assert (status, out, len(err.splitlines())) == (1, "", 1)
-    assert re.search(rf"rctl set web2 pids.max=7\), are of VEs that were removed; .* {NAMED}, use: rctl undo \S+$", err)
+    assert re.search(
+        r"rctl set web2 pids.max=7\), are of VEs that were removed, or lie in another cgroup namespace; "
+        rf".* {NAMED}, use: rctl undo \S+$",
+        err,
+    )
     assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
     assert shell.run("undo", err.split()[-1])[0] == 0
     assert shell.kernel.get("/rctl-web1", "pids.max") == "max"

@@ -438,7 +438,7 @@ def test_history_of_one_ve_also_when_it_is_gone(shell: Shell) -> None:
     lines = shell.run("history", "web2")[1].splitlines()[1:]
     assert [line.split("rctl ")[-1] for line in lines] == ["rm web2", "set web2 pids.max=6"]
     assert len(shell.run("history", "web*", "--last", "2")[1].splitlines()) == 3
-    assert shell.run("history", "db")[2] == "rctl: no adjustments yet\n"
+    assert shell.run("history", "db")[2] == "rctl: no adjustments of db. See rctl history\n"
 
 
 NEW = ("get", "reset", "copy", "export", "rename", "label", "ps", "freeze", "thaw", "kill", "help")
@@ -476,3 +476,19 @@ def test_an_empty_list_is_a_line_and_no_head(shell: Shell) -> None:
 def test_recover_takes_quiet_as_all_verbs_that_change_something(shell: Shell) -> None:
     assert shell.run("recover") == (0, "nothing to recover\n", "")
     assert shell.run("recover", "--quiet") == (0, "", "")
+
+
+def test_a_dry_run_foresees_a_controller_that_new_ves_cannot_have(shell: Shell) -> None:
+    (shell.folder / "site.toml").write_text("version = 1\n[ve.new1.limits]\npids.max = 5\n")
+    assert shell.run("apply", "site.toml", "-n")[0] == 0
+    shell.kernel.controllers = {"memory"}
+    for words in (("diff", "site.toml"), ("apply", "site.toml", "-n")):
+        status, out, err = shell.run(*words)
+        assert (status, out) == (1, ""), words
+        assert "pids.max: the pids controller is not available on this host" in err
+
+
+def test_a_path_with_an_equals_sign_is_a_name(shell: Shell) -> None:
+    shell.kernel.make("/a=b")
+    assert shell.run("set", "/a=b", "pids.max=5")[0] == 0
+    assert shell.run("history", "/a=b")[1].splitlines()[1:]
