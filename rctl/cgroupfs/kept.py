@@ -1,6 +1,6 @@
 """Files of a cgroup that are read again and again: their descriptors stay open, under a budget.
 
-A read of an open file costs half of open, read and close; but the kernel keeps about 6 KiB for each one, so there is
+A read of an open file costs a fifth of open, read and close; but the kernel keeps about 5 KiB for each one, so there is
 a budget, and a cgroup that it has no room for is read the slow way. So are files that are ``spared``, as long as nobody
 says how many descriptors may be kept.
 """
@@ -16,7 +16,7 @@ from itertools import repeat
 from ..errors import KernelError, UsageError
 from .cgroup import READ_FLAGS, Cgroup, read_one
 
-_COST = 6 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
+_COST = 5 << 10  # bytes of kernel memory for an open interface file that was read: seq_file's page, the file itself
 _SHARE = 64  # of the memory, for all of them
 _OTHERS = 128  # descriptors left for everything else: clients, logs, history, the configuration
 _LEAST = 128
