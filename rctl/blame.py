@@ -92,11 +92,10 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str
         return plain(reason)
     below = [key for key in known.keys if key.startswith(limit + ".")]
     above, _, last = limit.rpartition(".")
-    if above in known.values and re.search(rf"\b{re.escape(last)}\b", known.values[above][1]):
-        return f"{limit}: the disk is missing. Write {known.below[above]}"
+    if above in known.values and last in known.values[above][1].replace(" or ", ", ").split(", "):
+        return f"{limit}: the disk is missing. Write {above}.DEVICE.{last}"
     if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in known.below):
-        better = known.below.get(limit) or known.also.get(limit) or " or ".join(below[:3])
-        return f"{limit}: is a group of limits. Write {better}"
+        return f"{limit}: is a group of limits. Write {_group(limit, known)}"
     if len(keys) > 1 and keys[0] in known.below and (reason.startswith("{") or (expected and expected[2] == "object")):
         return f"{limit}: is no group of limits. Write {known.below[keys[0]]}"
     if reason.startswith("{"):
@@ -106,14 +105,18 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str
     return f"{limit}: {plain(reason)}"
 
 
+def _group(key: str, known: Known) -> str:
+    """How to write a limit of the group that has this key; empty when none has."""
+    below = [one for one in known.keys if one.startswith(key + ".")]
+    return known.below.get(key) or (below and known.also.get(key)) or " or ".join(below[:3])
+
+
 def no_such(key: str, known: Known) -> str:
     """The refusal of a key that is none, with the one that is meant as far as that can be told."""
     from difflib import get_close_matches
 
-    if key in known.below:
-        return f"{key}: is a group of limits. Write {known.below[key]}"
-    if below := [one for one in known.keys if one.startswith(key + ".")]:
-        return f"{key}: is a group of limits. Write {' or '.join(below[:3])}"
+    if "." not in key and (group := _group(key, known)):
+        return f"{key}: is a group of limits. Write {group}"
     if key in known.keys:
         return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
     for limit, (what, names) in known.values.items():

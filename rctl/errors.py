@@ -167,8 +167,8 @@ _REMEDIES = {
         errno.EINVAL,
     ): "a sibling has some of these CPUs, or no others, by its cpuset.cpus.exclusive or cpuset.cpus. Give others",
     ("cpuset.cpus.exclusive", errno.ERANGE): "there is no such CPU. See /sys/devices/system/cpu/possible",
-    ("cpuset.mems", errno.EINVAL): "there is no such memory node. See /sys/devices/system/node/online",
-    ("cpuset.mems", errno.ERANGE): "there is no such memory node. See /sys/devices/system/node/online",
+    ("cpuset.mems", errno.EINVAL): "there is no such memory node. See /sys/devices/system/node/has_memory",
+    ("cpuset.mems", errno.ERANGE): "there is no such memory node. See /sys/devices/system/node/has_memory",
     ("cpuset.mems", errno.ENOSPC): "tasks are running on it, so it cannot be emptied. Give at least one node",
     (
         "cgroup.procs",

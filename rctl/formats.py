@@ -22,16 +22,14 @@ _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": F
 DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
 """A disk as the kernel shows it. It also takes leading zeros, and then shows another text than was written."""
 VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+"""What a VE of rctl's own may be called."""
 NAMING = "Use letters, digits and _.@+-, at most 64, the first one a letter or a digit"
-"""What a VE's name may be, for people."""
+"""The same for people."""
 
 
-def quoted(name: str) -> str:
+def as_typed(name: str) -> str:
     """What is no name, as far as it needs to be shown."""
     return f"{name[:64]!r}{'...' * (len(name) > 64)}"
-
-
-"""What a VE of rctl's own may be called."""
 
 
 class LimitMetric(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..cgroupfs import files
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
-from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL, TYPE, enable_text
+from ..controllers.core import CONTROLLERS, OF_ANY_KERNEL, SUBTREE_CONTROL, TYPE, enable_text
 from ..controllers.memory import SWAP
 from ..errors import BusyError, NotAvailableError
 from ..formats import File, Whole
@@ -19,8 +19,7 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
     Raises NotAvailableError, or BusyError where a cgroup above has processes of its own, when no step could bring it
     about.
     """
-    known = enabled(tree.root, CONTROLLERS) if isinstance(file, Whole) else (file.controller,)
-    if file.controller not in known or not file.controller or path == "/":
+    if not file.controller or path == "/":
         raise NotAvailableError(absent(file, path))
     if not (found := coming(tree, path, file)):
         raise NotAvailableError(absent(file, path))
@@ -33,6 +32,8 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
     Raises as ``missing``.
     """
     name = file.controller
+    if isinstance(file, Whole) and name not in OF_ANY_KERNEL:
+        raise NotAvailableError(absent(file, path))
     if name not in enabled(tree.root, CONTROLLERS):
         if tree.root.has(TYPE):  # the root of all has none
             raise NotAvailableError(

@@ -7,8 +7,8 @@ comes before the read, so what was planned is still true when it is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -244,7 +244,8 @@ class _Work(NamedTuple):
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
-            self.label(alone)
+            with self.labelled(alone):
+                pass
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
@@ -286,16 +287,18 @@ class _Work(NamedTuple):
         notes: list[str] = []
 
         def commit() -> None:
+            journal.as_shown(_as_shown(steps, cgroups))
             notes.extend(journal.close(done=_lasts(steps)))
 
         def finish() -> None:
-            self.label(cgroups)
-            if self.around.start is not None:
-                ve = cgroups[steps[-1].path]
-                self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
-            elif removes:
-                journal.decide_forward()
-            journal.finished = True
+            journal.stepped = True
+            with self.labelled(cgroups):
+                if self.around.start is not None:
+                    ve = cgroups[steps[-1].path]
+                    self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
+                elif removes:
+                    journal.decide_forward()
+                journal.finished = True
 
         try:
             self.progress(Event("journal", 0, len(steps)))
@@ -316,10 +319,15 @@ class _Work(NamedTuple):
             raise
         return notes
 
-    def label(self, cgroups: Mapping[str, Cgroup]) -> None:
-        """Put the labels on the VEs, all or none."""
-        if wanted := self.around.labels:
-            labels.put_all([(cgroups[self.tree.path(name)], own) for name, own in wanted.items()])
+    @contextmanager
+    def labelled(self, cgroups: Mapping[str, Cgroup]) -> Iterator[None]:
+        """Put the labels on the VEs, all or none; none either when the block raises."""
+        with ExitStack() as stack:
+            if wanted := self.around.labels:
+                with undisturbed():  # a Ctrl-C must not come between the putting and the knowing
+                    own = [(cgroups[self.tree.path(name)], given) for name, given in wanted.items()]
+                    stack.enter_context(labels.put_all(own))
+            yield
 
     @staticmethod
     def failed(journal: Journal, names: Mapping[str, str], error: BaseException) -> None:
@@ -336,8 +344,23 @@ class _Work(NamedTuple):
                 journal.revoke()
             journal.close(done=False)
             note_outcome(error, "was put back")
-        if isinstance(error, RctlError) and error.reached:
+        if isinstance(error, RctlError) and error.reached and not journal.stepped:
             failures.note(journal.state, steps[error.reached - 1], error)
+
+
+def _as_shown(steps: tuple[plan.Step, ...], cgroups: Mapping[str, Cgroup]) -> tuple[plan.Step, ...]:
+    """The steps with what the kernel made of texts that were written verbatim, ``16`` of ``0x10``: undo compares it."""
+    if all(not isinstance(step, plan.Set) or step.exact for step in steps):
+        return steps
+    return tuple(_shown(step, cgroups[step.path]) if isinstance(step, plan.Set) else step for step in steps)
+
+
+def _shown(step: plan.Set, cgroup: Cgroup) -> plan.Set:
+    text = None
+    if not step.exact:
+        with suppress(RctlError):  # it is done, whatever became of the VE since
+            text = cgroup.read_if_there(step.file)
+    return step if text is None else msgspec.structs.replace(step, new=text.strip())
 
 
 def _lasts(steps: Sequence[plan.Step]) -> bool:
@@ -386,6 +409,9 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
         if wish.ino is not None and ino != wish.ino:
             path = tree.path(wish.name)
             raise GoneError(f"{path}: is another VE of the same name by now (the old one was removed). See rctl ls")
+    if tree.mount.over:
+        for ve in opened:
+            tree.check_files(ve.path)
     if single_writer.applies():
         for ve in opened:
             single_writer.check(tree, ve.path)

@@ -22,11 +22,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
+import msgspec
+
 from ..errors import OUT_OF, KernelError, RctlError, explained, note_outcome
 from ..signals import undisturbed
 from .fork import hold, let_go
 from .history import append, latest
 from .lines import not_own, write_all
+from .plan import Step
 from .record import NewerRecordError, Record, decode, encode
 from .state import State
 
@@ -60,10 +63,11 @@ class Journal:
 
     ``back``: it is decided that all is put back; ``forward``: that what is left to do is done. ``ended``: all is done,
     and the history lacks its line.
-    ``finished``, ``undone``: its process has run its steps to the end, or has begun to put them back.
+    ``stepped``: its process has run its steps; what fails now is none of them. ``finished``, ``undone``: it has come to
+    the end, or has begun to put them back.
     """
 
-    finished = undone = False
+    finished = undone = stepped = False
 
     def __init__(self, state: State, record: Record) -> None:
         """Write the journal and wait until it is on disk. Raises RctlError; a journal of the same id stays as it is."""
@@ -134,6 +138,11 @@ class Journal:
         """Add what follows: a record of the same id. Raises RctlError."""
         self._add_or_fail(encode(record))
         self.record, self._line = record, encode(record)
+
+    def as_shown(self, steps: tuple[Step, ...]) -> None:
+        """What the history is to have as the steps; on disk the journal keeps those that were planned."""
+        if steps is not self.record.steps:
+            self._line = encode(msgspec.structs.replace(self.record, steps=steps))
 
     def _add_or_fail(self, line: bytes) -> None:
         try:

@@ -45,7 +45,11 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     """Write one entry and read it back. Returns notes for people."""
     file = file_named(step.file)
     try:
-        text = cgroup.exchange(step.file, file.line(step.new, step.key))
+        if not step.exact and "\n" in step.new:  # the kernel takes one line a write
+            for line in step.new.splitlines():
+                text = cgroup.exchange(step.file, line)
+        else:
+            text = cgroup.exchange(step.file, file.line(step.new, step.key))
     except NotAvailableError:
         if file.controller not in enabled(cgroup, core.CONTROLLERS):
             raise

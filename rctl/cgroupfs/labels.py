@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from .. import label
 from ..errors import KernelError, NotAvailableError, RctlError
@@ -59,17 +59,27 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = fro
     return before != after
 
 
-def put_all(wanted: Sequence[tuple[Cgroup, Mapping[str, str]]]) -> None:
-    """Set labels of many cgroups, all or nothing: on failure each one has those that it had. Raises as ``put``."""
+@contextmanager
+def put_all(wanted: Sequence[tuple[Cgroup, Mapping[str, str]]]) -> Iterator[None]:
+    """Set labels of many cgroups, all or nothing: when that fails, or the block does, each has those that it had.
+
+    Raises as ``put``.
+    """
     before = [(cgroup, of(cgroup)) for cgroup, _ in wanted]
     try:
         for cgroup, labels in wanted:
             put(cgroup, labels)
+        yield
     except BaseException:
         for cgroup, labels in before:
-            with suppress(RctlError, OSError):
-                put(cgroup, labels, frozenset(of(cgroup)))
+            restore(cgroup, labels)
         raise
+
+
+def restore(cgroup: Cgroup, labels: Mapping[str, str]) -> None:
+    """Give a cgroup the labels that it had, as far as it is still there."""
+    with suppress(RctlError, OSError):
+        _make(cgroup, of(cgroup), labels)
 
 
 def _make(cgroup: Cgroup, before: Mapping[str, str], after: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Self
 
 from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
-from ..formats import NAMING, VE_NAME, quoted
+from ..formats import NAMING, VE_NAME, as_typed
 from . import labels, mounts
 from .cgroup import _DIRECTORY, Cgroup
 
@@ -70,7 +70,7 @@ class Tree:
             return self._stem + name
         if name.startswith("/"):
             return check_path(name, "VE")
-        raise UsageError(f"{quoted(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
+        raise UsageError(f"{as_typed(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
 
     def name(self, path: str) -> str:
         """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
@@ -122,13 +122,19 @@ class Tree:
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
 
     def _covered(self, path: str) -> str:
-        """What is mounted over a cgroup, a file of it, or one above it, and the cure; empty for nothing."""
+        """What is mounted over a cgroup, or over one above it, and the cure; empty for nothing."""
         for covered in self.mount.over:
-            where = self.mount.point.rstrip("/") + covered
-            own = covered.rpartition("/")[0] == path.rstrip("/") and _is_file(where)
-            if path == covered or path.startswith(covered + "/") or own:
+            if path == covered or path.startswith(covered + "/"):
+                where = self.mount.point.rstrip("/") + covered
                 return f"another file system is mounted over {where}. Unmount it, see findmnt"
         return ""
+
+    def check_files(self, path: str) -> None:
+        """Raises NotAvailableError where something is mounted over a file of the cgroup, which would be written."""
+        for covered in self.mount.over:
+            where = self.mount.point.rstrip("/") + covered
+            if covered.rpartition("/")[0] == path.rstrip("/") and _is_file(where):
+                raise NotAvailableError(f"{path}: something is mounted over {where}. Unmount it, see findmnt")
 
     def cgroup_of(self, pid: int | str) -> str | None:
         """The path of the cgroup of a process (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).

@@ -93,8 +93,7 @@ def copy(
 ) -> None:
     """Give VEs the limits of another VE, all or nothing.
 
-    What the first VE does not limit, the others no longer limit either. Files without a key of their own (files.NAME)
-    are not copied.
+    What the first VE does not limit, the others no longer limit either. Files that rctl does not know are not copied.
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
@@ -115,7 +114,7 @@ def export(
     """Print VEs as a spec for rctl apply.
 
     The spec is TOML and has the limits and labels of the VEs. To apply it changes nothing as long as the
-    VEs stay as they are. Files without a key of their own (files.NAME) are left out.
+    VEs stay as they are. Files that rctl does not know are left out.
 
     Example: rctl export >site.toml; rctl apply site.toml
     """

@@ -24,6 +24,8 @@ FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
 FILES = (FREEZE,)
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
+OF_ANY_KERNEL = frozenset(("cpu", "cpuset", "dmem", "hugetlb", "io", "memory", "misc", "perf_event", "pids", "rdma"))
+"""The controllers that some kernel has, by which a file that rctl does not know can be told from a slip of the pen."""
 LONGEST = 4095
 """Characters of a value that is written verbatim."""
 _STRUCTURE = {PROCS, SUBTREE_CONTROL, KILL, THREADS, TYPE}

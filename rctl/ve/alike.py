@@ -214,7 +214,7 @@ def label(
     except BaseException:
         for name in begun:
             with suppress(RctlError), tree.open_ve(name) as ve:
-                labels.put(ve, before[name], frozenset(labels.of(ve)))
+                labels.restore(ve, before[name])
         raise
     after = {name: sorted((old | dict(pairs)).items()) for name, old in before.items()}
     return {name: {key: value for key, value in found if key not in gone} for name, found in after.items()}

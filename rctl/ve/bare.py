@@ -16,7 +16,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, UsageError
-from ..formats import NAMING, VE_NAME, flat_keyed, quoted
+from ..formats import NAMING, VE_NAME, as_typed, flat_keyed
 from ..limits import Limits
 from ..units import human_size
 
@@ -48,7 +48,7 @@ def managed_path(tree: Tree, name: str) -> str:
         path = tree.path(name)
         if tree.name(path) != path:
             return path
-    raise UsageError(f"{quoted(name)}: not a name for a VE of rctl's own, such as web1. {NAMING}")
+    raise UsageError(f"{as_typed(name)}: not a name for a VE of rctl's own, such as web1. {NAMING}")
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> A
     limits = {name: _on_disks(name, asked.limits) for name, asked in spec.ve.items()}
     if options.dry_run:
         return _dry(site, limits, surplus, options, wrong)
-    given = {name: spec.ve[name].labels for name in wrong}
+    given = {name: asked.labels for name, asked in spec.ve.items() if asked.labels}
     made, account = bare.apply(site, limits, options, remove=tuple(surplus), labels=given)
     removed = tuple(name for name in surplus if not bare.exists(tree, name))
     return Applied(tuple(made), account, removed, wrong)

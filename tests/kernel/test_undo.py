@@ -176,3 +176,10 @@ def test_undo_of_a_verbatim_file_that_somebody_changed_since_is_refused(ve: Ve, 
     (ve.dir / "cgroup.max.depth").write_text("5")
     undo(tree, host, Options())
     assert ve.text("cgroup.max.depth") == "4"
+
+
+def test_undo_knows_what_the_kernel_made_of_a_verbatim_text(ve: Ve, tree: Tree, host: Host) -> None:
+    ve.set({"files.cgroup.max.depth": "0x10"})
+    assert ve.text("cgroup.max.depth") == "16"
+    undo(tree, host, Options())
+    assert ve.text("cgroup.max.depth") == "max"

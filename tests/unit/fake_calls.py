@@ -17,6 +17,7 @@ from tests.unit.fake_machine import Node
 if TYPE_CHECKING:
     from tests.unit.fake_kernel import FakeKernel
 
+_ACTIONS = frozenset(("cgroup.procs", "cgroup.subtree_control", "cgroup.kill", "memory.reclaim"))
 INTERRUPT = "interrupt"
 CRASH = "crash"
 
@@ -82,6 +83,12 @@ class Calls:
         node = self._at(fd)
         return SimpleNamespace(st_ino=node.ino, st_nlink=2 + len(node.children))
 
+    def stat(self, name: str, *, dir_fd: int, **_: bool) -> Any:
+        node = self._at(dir_fd)
+        if not self._kernel.has(node, name):
+            raise OSError(errno.ENOENT, name)
+        return SimpleNamespace(st_mode=0o100644 if name in node.files or name in _ACTIONS else 0o100444)
+
     def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
         node = self._at(dir_fd)
         return not node.removed and (name == "." or self._kernel.has(node, name))
@@ -107,9 +114,11 @@ class Calls:
         return self._at(fd).labels[name]
 
     def setxattr(self, fd: int, name: str, value: bytes) -> None:
+        self._kernel.tick(Operation("label", self._at(fd).path, name, value.decode()))
         self._at(fd).labels[name] = value
 
     def removexattr(self, fd: int, name: str) -> None:
+        self._kernel.tick(Operation("label", self._at(fd).path, name))
         del self._at(fd).labels[name]
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:

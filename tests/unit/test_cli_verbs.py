@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
 import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rctl.adjust.journal import Journal
 from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
@@ -492,3 +495,48 @@ def test_a_path_with_an_equals_sign_is_a_name(shell: Shell) -> None:
     shell.kernel.make("/a=b")
     assert shell.run("set", "/a=b", "pids.max=5")[0] == 0
     assert shell.run("history", "/a=b")[1].splitlines()[1:]
+
+
+LABELS = """version = 1
+[ve.web1.limits]
+pids.max = 5
+[ve.web1.labels]
+env = "new"
+[ve.web2.labels]
+env = "new"
+"""
+
+
+def test_a_label_that_the_kernel_refuses_leaves_all_labels_and_limits(shell: Shell) -> None:
+    shell.run("label", "web1", "env=old", "tier=db")
+    shell.kernel.broken = lambda op: errno.ENOSPC if op.kind == "label" and op.path == "/rctl-web2" else None
+    (shell.folder / "site.toml").write_text(LABELS)
+    status, out, err = shell.run("apply", "site.toml")
+    assert (status, out) == (1, "")
+    assert err.startswith("rctl: /rctl-web2: label: a cgroup keeps 128 attributes")
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+    assert shell.run("label", "*")[1].split()[2:] == ["web1", "env=old", "tier=db", "web2"]
+    assert not (Path(shell.state) / "failures.jsonl").exists()  # it was no limit that failed
+
+
+def test_labels_go_back_with_limits_where_what_follows_fails(shell: Shell) -> None:
+    """As pruning does, when the disk is full before the first VE is removed."""
+    (shell.folder / "site.toml").write_text(LABELS.split("[ve.web2")[0])
+    shell.monkeypatch.setattr(Journal, "decide_forward", full)
+    assert shell.run("apply", "site.toml", "--prune")[0] == 1
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+    assert shell.run("label", "web1")[1].split()[2:] == ["web1"]
+
+
+def full(journal: Journal) -> None:
+    """No room on the disk."""
+    raise RctlError("no space left")
+
+
+def test_only_what_can_be_written_is_set_verbatim(shell: Shell) -> None:
+    assert shell.run("set", "web1", "files.memory.high=1G")[0] == 0
+    for dry in ((), ("-n",)):
+        status, _, err = shell.run("set", "web1", "files.pids.current=1", *dry)
+        assert (status, err) == (
+            1, "rctl: pids.current: on /rctl-web1: the kernel shows it, and takes nothing. See rctl set --help\n"
+        )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...console.flags import LIMIT_FLAGS
+from ...console.flags import LIMIT_FLAGS, is_ve
 from . import names, values
 from .candidate import COMMANDS, FILES, Candidate, beginning
 
@@ -23,7 +23,7 @@ def _commands(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 def _limits_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     """The words of ``set``: at least one VE, then limits."""
-    if any("=" not in word for word in given):
+    if any(map(is_ve, given)):
         return [*values.limits(incomplete, given), *names.ves(incomplete, given)]
     return names.ves(incomplete, given)
 
