@@ -124,8 +124,10 @@ def no_such(key: str, known: Known) -> str:
             return f"{key[:80]}: there is no such {what}. Write {names}"
     same = [name for name in known.keys if elsewhere.plain(name) == elsewhere.plain(key)]
     near = same or [known.also.get(key) or elsewhere.meant(key)]
-    near = near if near[0] else get_close_matches(key[:80], known.keys, 1, _ALIKE)
-    remedy = f". Did you mean {near[0]}?" if near else "."
+    groups = sorted({one.partition(".")[0] for one in known.keys if "." in one})
+    near = near if near[0] else get_close_matches(key[:80], [*known.keys, *groups], 1, _ALIKE)
+    meant = [_group(one, known) if one in groups else one for one in near]
+    remedy = f". Did you mean {meant[0]}?" if meant else "."
     return f"{key[:80]}: there is no such limit{remedy} See rctl set --help"
 
 

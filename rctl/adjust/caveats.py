@@ -297,7 +297,7 @@ def _size(entry: str) -> str:
 CAVEATS: tuple[Caveat, ...] = (
     Caveat(
         (cpuset.CPUS.name, cpuset.MEMS.name),
-        "what is offline, or not the parent's, is not in effect",
+        "CPUs and nodes that are offline, or not the parent's, are ignored",
         _offline, written=True,
     ),
     Caveat(
@@ -307,7 +307,7 @@ CAVEATS: tuple[Caveat, ...] = (
     ),
     Caveat(
         (cpuset.PARTITION.name, cpuset.CPUS.name),
-        "without the partition, or the CPUs, that one below needs, that is invalid",
+        "a partition below becomes invalid without its parent's partition, or CPUs",
         _partition_below_lost, written=True,
     ),
     Caveat((cpuset.PARTITION.name,), "waits for the cgroup above to be a partition, too", _waits, written=True),

@@ -89,7 +89,10 @@ def _dead(ve: Cgroup, seconds: float, killed: bool) -> bool:
 
 @contextmanager
 def _lifted(ve: Cgroup) -> Iterator[None]:
-    """Within, no limit of the VE or of what is below it holds a process's end. All is put back when the block fails."""
+    """While the block runs, no limit of the VE or of its children can keep a process from ending.
+
+    All is put back when the block fails.
+    """
     lifted: dict[str, list[tuple[File, str, str]]] = {}
     try:
         for cgroup in family(ve):

@@ -23,10 +23,7 @@ _FRESH = 0.05
 
 
 def moment() -> int:
-    """A number that is another one after ``_FRESH`` seconds, which an adjustment may take by itself.
-
-    What lies around and hardly changes is read anew with each moment.
-    """
+    """A counter that rises every ``_FRESH`` seconds. Things that hardly change are read again when it does."""
     return int(time.monotonic() / _FRESH)
 
 
@@ -100,7 +97,7 @@ class Surroundings:
             yield path
 
     def siblings(self, path: str, file: str) -> list[tuple[str, str]]:
-        """Path and text of this file of the cgroups beside, those that have it."""
+        """Path and text of this file in each sibling that has it."""
         return [(beside, text) for beside, text in self.children(path.rpartition("/")[0], file) if beside != path]
 
     def children(self, path: str, file: str) -> list[tuple[str, str]]:

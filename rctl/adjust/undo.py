@@ -117,7 +117,7 @@ def take_back(
     if not left:
         if where := choose.elsewhere(tree, record):
             raise GoneError(f"{choose.named(record)} {where}")
-        raise GoneError(f"{record.id}: its VEs were removed; what has their names now is another. Nothing to undo")
+        raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
     gone = [path for path in choose.paths(record) if path not in left]
@@ -199,7 +199,7 @@ def _moved(tree: Tree, record: Record) -> list[Move]:
 
 
 def _given(tree: Tree, record: Record) -> list[Enable]:
-    """The controllers that the adjustment enabled, where the cgroup is still the same one."""
+    """The controllers that the adjustment enabled, in those cgroups that have not been replaced since."""
     found = []
     for step in record.steps:
         if isinstance(step, Enable):

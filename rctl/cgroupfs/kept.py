@@ -63,7 +63,7 @@ class Budget:
 
 
 def room() -> int:
-    """Descriptors that cgroups may have: what RLIMIT_NOFILE leaves beside those open now and those for all else."""
+    """How many descriptors cgroups may hold: RLIMIT_NOFILE, less those open now, less a reserve for everything else."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

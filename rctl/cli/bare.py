@@ -41,7 +41,7 @@ def run(
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option("--detach", "-d", help="Print the process id and return. Output that goes to no file is lost"),
+        typer.Option("--detach", "-d", help="Print the process id and return. Output not redirected to a file is lost"),
     ] = False,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
     lean: Annotated[

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def doctor(json: Json = False) -> None:
     """Check this host: what works, what is missing, how to mend it.
 
-    The exit status is 1 when something is to be mended. Changes nothing: to try whether a process may enter a VE,
-    it makes an empty cgroup and removes it again.
+    The exit status is 1 when something is to be mended. To try whether a process may enter a VE, doctor makes an
+    empty cgroup, starts a process in it and removes it again. Nothing else is changed.
     """
     from ..console import terminal
     from ..console.output import as_json, say

@@ -48,6 +48,7 @@ def managed_path(tree: Tree, name: str) -> str:
         path = tree.path(name)
         if tree.name(path) != path:
             return path
+        raise UsageError(f"{name}: not a VE of rctl's own. Give a plain name, such as web1")
     raise UsageError(f"{as_typed(name)}: not a name for a VE of rctl's own, such as web1. {NAMING}")
 
 
