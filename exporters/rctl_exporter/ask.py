@@ -20,7 +20,7 @@ _BY_LINE = {"io.stat", "memory.numa_stat", "rdma.current", "misc.current"}
 """Files whose lines differ from VE to VE."""
 _MOVING = {"cpu.stat", "cpu.stat.local", "memory.current", "memory.stat", *(f"{k}.pressure" for k in KINDS)}
 """Files that change whenever the VE runs."""
-_SPARED = frozenset({"memory.peak", "memory.swap.current", "memory.swap.peak", "pids.current"})
+_SPARED = frozenset({"memory.peak", "memory.swap.current", "memory.swap.peak", "pids.current", "io.stat"})
 """Files of the profile core that may be opened for each reading: it is for hosts where memory counts more than time."""
 
 
