@@ -64,7 +64,7 @@ def test_random_operations(place: Path, rawdisk: Path, tmp_path: Path, monkeypat
         if not op.killed:
             for what, amount in run.spent._asdict().items():
                 spent[op.verb, what].append(amount)
-        if done + 1 == max(100, COUNT // 5):
+        if done + 1 == max(100, COUNT // 2):
             first = resident(), descriptors()
         if (done + 1) % 500 == 0:
             held = f"{resident() >> 10} KiB, {descriptors()} descriptors"
