@@ -52,10 +52,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
     brought it, ``config`` the option that this needs where distributions leave it out (information only: files are
     probed for). ``rank`` orders files of one VE that are lowered together.
     ``protects``: the more of it, the less others get: ``max`` is then no limit taken away, but everything claimed.
-    ``unit`` says what the number is. ``disturbs`` names files that the kernel changes as
-    a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it holds. ``without``:
-    what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``: they compare by
-    identity.
+    ``unit`` says what the number is, ``about`` what the limit does, in a sentence. ``disturbs`` names files that the
+    kernel changes as a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it
+    holds. ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``:
+    they compare by identity.
     """
 
     name: str
@@ -69,6 +69,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     metrics: tuple[LimitMetric, ...] = ()
     without: str = ""
     config: str = ""
+    about: str = ""
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from rctl import groups
 from rctl.cgroupfs.interfaces import Interface
+from rctl.reference import limits, verbatim
 
-from .limits import limits, verbatim
 from .metrics import metrics
 
 FILES: dict[str, str] = {

@@ -1,92 +1,18 @@
-"""Every limit: its key, file, unit, default, kernel and controller, from the declarations of the limits."""
+"""The tables of all limits, and of what the kernel takes and does not follow, for the documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args, get_origin
 
 from rctl.adjust.caveats import CAVEATS
-from rctl.controllers import cpu, cpuset, hugetlb
-from rctl.formats import File
-from rctl.limits import BY_DEVICE, FILES, default, key_of, kinds
-from rctl.units import Quantity, Ranges
-
-_UNITS = {
-    "bytes": "bytes",
-    "us": "microseconds",
-    "count": "number",
-    "weight": "weight",
-    "flag": "0 or 1",
-    "rates": "bytes/s, operations/s",
-}
-_COMPOSED = {"cpu.period": cpu.MAX, "vcpus": None}
-"""Limits without a file of their own: a part of one, and a whole CPU's worth of two."""
-_HUGE = ("2MB", "2MB.rsvd")
-
-
-class Limit(NamedTuple):
-    """One limit. ``attribute``: of ``rctl.VE``. ``file``: ``None`` where rctl works out several."""
-
-    key: str
-    attribute: str
-    file: File | None
-    values: str
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The names of the files that it is written to."""
-        return (self.file.name,) if self.file else (cpuset.CPUS.name, cpu.MAX.name)
-
-    @property
-    def unit(self) -> str:
-        """What a bare number is."""
-        if self.file is None or self.key == "cpu.max":
-            return "CPUs"
-        return _UNITS.get(self.file.unit, "text")
-
-    @property
-    def default(self) -> str:
-        """What a new VE has."""
-        found = default(self.key)
-        return "max" if isinstance(found, dict) else str(found or "as the parent")
-
-
-def limits() -> Iterator[Limit]:
-    """Every limit that has a key, in the order of ``rctl set --help``."""
-    by_key = {key_of(file.name): file for file in FILES}
-    for key, kind in kinds().items():
-        if (by_device := BY_DEVICE.get(key)) is not None:
-            examples = f"`DISK {by_device.example}`; each may be `max`"
-            yield Limit(key, key, by_device, examples)
-        elif key == "hugetlb":
-            for size in _HUGE:
-                yield Limit(f"hugetlb.{size}", f'hugetlb["{size}"]', hugetlb.file(size), values(kind))
-        elif key != "files":
-            yield Limit(key, key, by_key[key] if key in by_key else _COMPOSED[key], values(kind))
-
-
-def verbatim() -> Iterator[Limit]:
-    """Files that rctl knows, and that have no key: they are set as ``files.NAME``."""
-    keys = kinds()
-    for file in FILES:
-        if key_of(file.name) not in keys:
-            yield Limit(f"files.{file.name}", f'files["{file.name}"]', file, "as the kernel takes it")
-
-
-def values(kind: Any) -> str:
-    """What may be written, by examples."""
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and issubclass(part, Quantity | Ranges):
-            return str(part.examples)
-        if get_origin(part) is not None and (words := [word for word in get_args(part) if isinstance(word, str)]):
-            return " or ".join(words)
-    raise ValueError(f"{kind}: no examples")
+from rctl.limits import key_of
+from rctl.reference import KnownLimit, limits, verbatim
 
 
 def table() -> Iterator[str]:
     """The table of all limits."""
-    yield "| key | values | attribute | file | unit | default | since | controller |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| key | what it does | values | attribute | file | unit | default | since | controller |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     yield from map(_row, (*limits(), *verbatim()))
 
 
@@ -97,10 +23,10 @@ def caveats() -> Iterator[str]:
         yield f"| {', '.join(f'`{key_of(name)}`' for name in row.files)} | {row.about} |"
 
 
-def _row(limit: Limit) -> str:
+def _row(limit: KnownLimit) -> str:
     names = ", ".join(f"`{name}`" for name in limit.files)
     since, controller = (limit.file.since, limit.file.controller or "core") if limit.file else ("5.0", "cpuset, cpu")
     return (
-        f"| `{limit.key}` | {limit.values} | `{limit.attribute}` | {names} | {limit.unit} | {limit.default} | {since} "
-        f"| {controller} |"
+        f"| `{limit.key}` | {limit.about} | {limit.values} | `{limit.attribute}` | {names} | {limit.unit} "
+        f"| {limit.default} | {since} | {controller} |"
     )

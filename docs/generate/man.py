@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
+from rctl.reference import limits, verbatim
 from rctl.version import __version__
 
-from .limits import limits, verbatim
 from .verbs import Option, Verb, root, walk
 
 _STATUS = (
@@ -88,7 +88,7 @@ def _limits() -> Iterator[str]:
     for limit in (*limits(), *verbatim()):
         since = f" Linux {limit.file.since} or newer." if limit.file else ""
         files = f"File: {' and '.join(limit.files)}. Default: {limit.default}.{since}"
-        yield from _terms([Option(limit.key, f"Values: {limit.values.replace('`', '')}. {files}")])
+        yield from _terms([Option(limit.key, f"{limit.about} Values: {limit.values.replace('`', '')}. {files}")])
     yield from _terms([Option("files.NAME", "Any file of the kernel by its name, as the kernel takes it.")])
     yield from _see("rctl-set(1)", "rctl-apply(1)", "cgroups(7)")
 

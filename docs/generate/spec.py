@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rctl.limits import BY_DEVICE
-
-from .limits import limits
+from rctl.reference import limits
 
 
 def table() -> Iterator[str]:

@@ -15,26 +15,63 @@ def help_of(
 ) -> None:
     """Show what a verb does and takes, as rctl VERB --help does.
 
-    rctl help caveats shows what the kernel takes and does not follow.
+    rctl help limits lists all limits, and rctl help KEY tells what one does. rctl help caveats shows what the kernel
+    takes and does not follow.
 
-    Example: rctl help set
+    Example: rctl help set; rctl help memory.high
     """
+    import sys
+    from difflib import get_close_matches
+
+    from ..console import terminal
     from ..console.output import Shown, say
     from ..errors import UsageError
 
-    if verb == ["caveats"]:
-        from ..adjust.caveats import CAVEATS
-        from ..limits import key_of
-
-        for row in CAVEATS:
-            say(", ".join(map(key_of, row.files)), f"    {row.about}")
+    if verb and len(verb) == 1 and (lines := _topic(verb[0])):
+        room = terminal.width(sys.stdout)
+        for line in lines:
+            say(*terminal.wrapped(line, 4, room))
         return
     above = context.find_root()
     command: Any = above.command
     for word in verb or ():
         found = getattr(command, "commands", {}).get(word)
         if found is None:
-            raise UsageError(f"help: {word[:64]!r}: there is no such verb. See rctl --help")
+            near = get_close_matches(word[:64], getattr(command, "commands", ()), 1)
+            remedy = f"Write rctl help {near[0]}" if near else "See rctl --help, or rctl help limits"
+            raise UsageError(f"help: {word[:64]!r}: there is no such verb. {remedy}")
         above = command.context_class(found, info_name=word, parent=above, **found.context_settings)
         command = found
     say(Shown(command.get_help(above)))
+
+
+def _topic(word: str) -> list[str]:
+    """What is told of a word that is no verb; nothing for any other."""
+    if word == "caveats":
+        from ..adjust.caveats import CAVEATS
+        from ..limits import key_of
+
+        return [line for row in CAVEATS for line in (", ".join(map(key_of, row.files)), f"    {row.about}")]
+    if word == "limits":
+        from ..reference import limits
+
+        return [line for limit in limits() for line in (limit.key, f"    {limit.about}")]
+    return _limit(word) if "." in word or word == "vcpus" else []
+
+
+def _limit(key: str) -> list[str]:
+    from .. import words
+    from ..adjust.caveats import CAVEATS
+    from ..reference import named
+
+    if (limit := named(key)) is None:
+        words.get({}, key)  # says what is wrong with it
+        return []
+    since = f", since Linux {limit.file.since}" if limit.file else ""
+    rows = [
+        limit.key,
+        f"    {limit.about}",
+        f"    Values: {limit.values.replace('`', '')}",
+        f"    File: {' and '.join(limit.files)}{since}. Unit: {limit.unit}. Default: {limit.default}",
+    ]
+    return rows + [f"    Mind: {row.about}" for row in CAVEATS if set(limit.files) & set(row.files)]

@@ -20,7 +20,9 @@ PROCS, THREADS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL, TYPE = (
 )
 THREADED = frozenset(("cpu", "cpuset", "perf_event", "pids"))
 """Controllers that can divide the threads of a process: https://docs.kernel.org/admin-guide/cgroup-v2.html#threads"""
-FREEZE = File("cgroup.freeze", "", default="0", since="5.2", unit="flag")
+FREEZE = File(
+    "cgroup.freeze", "", default="0", since="5.2", unit="flag", about="1: all processes of the VE stop, until it is 0."
+)
 FILES = (FREEZE,)
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)

@@ -97,17 +97,23 @@ class NiceFile(File, frozen=True):
         return False  # to put it back would round the weight, which is put back itself
 
 
-MAX = CpuMax("cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us")
+MAX = CpuMax(
+    "cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us",
+    about="The most CPU time, as a number of CPUs. When it is used up, the VE waits for the next cpu.period.",
+)  # fmt: skip
 BURST = File(
     "cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us", without="cpu.burst cannot be set",
+    about="CPU time that the VE may save up while it needs less, and use above cpu.max later.",
     metrics=(LimitMetric("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period."),),
 )  # fmt: skip
 WEIGHT = CpuWeightFile(
     "cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight",
+    about="The share of the CPUs when others want them, too. idle: the VE runs when nobody else wants to.",
     metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
 )  # fmt: skip
 IDLE = File(
     "cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,),
+    about="1: the VE runs when nobody else wants to.",
     without="cpu.weight=idle cannot be set",
     metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when nobody else wants to."),),
 )  # fmt: skip

@@ -71,10 +71,20 @@ def waits(entry: str) -> bool:
 INVALID, MEMBER = " invalid", "member"
 PartitionKind = Literal["member", "root", "isolated"]
 
-CPUS = ListFile("cpuset.cpus", "cpuset", default="", since="5.0", rank=0)
-MEMS = ListFile("cpuset.mems", "cpuset", default="", since="5.0", rank=0)
-PARTITION = Partition("cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=4)
-EXCLUSIVE = ExclusiveCpus("cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5)
+CPUS = ListFile(
+    "cpuset.cpus", "cpuset", default="", since="5.0", rank=0, about="The CPUs that the VE may run on, by number."
+)
+MEMS = ListFile(
+    "cpuset.mems", "cpuset", default="", since="5.0", rank=0, about="The memory nodes that the VE may use, by number."
+)
+PARTITION = Partition(
+    "cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=4,
+    about="root: the VE has its CPUs for itself. isolated: the scheduler does not balance them, either.",
+)  # fmt: skip
+EXCLUSIVE = ExclusiveCpus(
+    "cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5,
+    about="CPUs that are kept for partitions in the VE and below. No sibling may have them.",
+)  # fmt: skip
 FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)
 
 

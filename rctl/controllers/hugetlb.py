@@ -19,6 +19,8 @@ KEY = re.compile(r"([1-9][0-9]{0,3})([KMG])B(\.rsvd)?", re.ASCII)
 FILE = re.compile(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
 
 DEFAULT = "max"
+_USED = "The most huge pages of this size in use, in bytes. Above it, a program ends with SIGBUS."
+_RESERVED = "The most huge pages of this size that are reserved, in bytes. Above it, mmap(2) fails."
 
 Hugetlb = dict[str, Size]
 """Limits in bytes by page size (``2MB``, ``1GB``), of reservations by page size and ``.rsvd`` (``2MB.rsvd``)."""
@@ -42,7 +44,8 @@ def file(key: str) -> HugePages:
     """The file of a limit's key, ``2MB`` or ``2MB.rsvd``. Raises ValueError on what is no page size."""
     if not (match := KEY.fullmatch(key)):
         raise ValueError(f"hugetlb: {key!r} is no page size. Write it as the kernel does: 2MB or 1GB, or 2MB.rsvd")
-    return HugePages(f"hugetlb.{key}.max", "hugetlb", default=DEFAULT, since="5.7" if match[3] else "5.6", unit="bytes")
+    since, about = ("5.7", _RESERVED) if match[3] else ("5.6", _USED)
+    return HugePages(f"hugetlb.{key}.max", "hugetlb", default=DEFAULT, since=since, unit="bytes", about=about)
 
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:

@@ -13,8 +13,10 @@ from ..host import Host
 from ..units import Amount, PidCount, amount
 
 MAX = File(
-    "pids.max", "pids", unit="count", metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),)
-)
+    "pids.max", "pids", unit="count",
+    about="The most processes and threads. fork(2) fails above it.",
+    metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),),
+)  # fmt: skip
 FILES = (MAX,)
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from ..formats import File, Pressure, pressure
 
-SWITCH = File("cgroup.pressure", "", default="1", since="6.1", unit="flag")
+SWITCH = File(
+    "cgroup.pressure", "", default="1", since="6.1", unit="flag",
+    about="0: no pressure accounting for the VE, which then costs nothing.",
+)  # fmt: skip
 FILES = (SWITCH,)
 KINDS = ("cpu", "memory", "io", "irq")
 

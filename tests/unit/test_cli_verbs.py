@@ -540,3 +540,16 @@ def test_only_what_can_be_written_is_set_verbatim(shell: Shell) -> None:
         assert (status, err) == (
             1, "rctl: pids.current: on /rctl-web1: the kernel shows it, and takes nothing. See rctl set --help\n"
         )  # fmt: skip
+
+
+def test_help_tells_what_each_limit_does(shell: Shell) -> None:
+    status, out, err = shell.run("help", "limits")
+    assert (status, err) == (0, "")
+    names, sentences = out.splitlines()[::2], out.splitlines()[1::2]
+    assert {name for name in names if not name.startswith("hugetlb")} == set(keys()) - {"hugetlb", "files"}
+    assert all(sentence.startswith("    ") and sentence.endswith(".") for sentence in sentences)
+    for name in names:
+        assert shell.run("help", name)[1].splitlines()[:2] == [name, sentences[names.index(name)]]
+    assert "Mind: never throttles at or above memory.max" in shell.run("help", "memory.high")[1]
+    assert "memory.mx: there is no such limit. Did you mean memory.max?" in shell.refused("help", "memory.mx")
+    assert "Write rctl help set" in shell.refused("help", "sett")
