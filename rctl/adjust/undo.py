@@ -31,6 +31,10 @@ _TOLD = 3
 """So many VEs that are gone are told by name."""
 
 
+class FreezeError(RctlError):
+    """The adjustment did nothing but freeze or thaw, and was not asked for by its id."""
+
+
 class Undone(msgspec.Struct, frozen=True):
     """An adjustment that was taken back, or would be.
 
@@ -73,12 +77,28 @@ def undo(
             if not (options.dry_run and found):
                 account = take_back(tree, site.host, options, record, site.progress, state, asked=wanted is not None)
         except RctlError as error:
-            error.add_note(told(record, dry_run=options.dry_run))
-            raise
+            failure = error
+            if isinstance(error, FreezeError) and (older := _before(state, tree, record, ve)):
+                failure = FreezeError(
+                    f"{error}. Or take back the one before, {choose.named(older)}: rctl undo {older.id}"
+                )
+            failure.add_note(f"not undone: {choose.named(record)}")
+            raise failure from None
         found.append(Undone(record, account))
         if each:
             each(found[-1])
     return found
+
+
+def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
+    """The newest adjustment before this one, of the VE ``ve`` where one is named, that did more than freeze or thaw."""
+    for older in choose.standing(state):
+        if older.time >= record.time or older.boot_id != record.boot_id or not choose.left(tree, older):
+            continue
+        more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
+        if more and (ve is None or tree.path(ve) in choose.paths(older)):
+            return older
+    return None
 
 
 def told(record: Record, *, dry_run: bool = False) -> str:
@@ -223,7 +243,7 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
             found.append(wish)
     more = any(isinstance(step, Make | Move | Remove) for step in record.steps)
     if notes and not found and not more:
-        raise RctlError(
+        raise FreezeError(
             f"{choose.named(record)} only froze or thawed, which undo does not touch unless asked. "
             f"Ask for it: rctl undo {record.id}"
         )

@@ -142,3 +142,18 @@ def test_undo_of_another_ve_or_after_a_boot_need_not_wait_for_recover(shell: She
     crashed(shell, "/rctl-web2", "another boot")
     assert shell.run("undo")[0] == 0
     assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+def test_undo_after_a_freeze_names_the_one_before(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=5")
+    before = json.loads(shell.run("history", "--json")[1])[0]["id"]
+    shell.run("freeze", "web1")
+    shell.run("thaw", "web1")
+    for words in (("undo",), ("undo", "--ve", "web1")):
+        status, out, err = shell.run(*words)
+        assert (status, out) == (1, "")
+        first, second = err.splitlines()
+        assert "rctl thaw web1) only froze or thawed" in first
+        assert first.endswith(f"rctl set web1 pids.max=5): rctl undo {before}")
+        assert second.startswith("  not undone: ")
+    assert shell.run("undo", before)[0] == 0
