@@ -258,7 +258,8 @@ def _more_than_all_cpus(step: Set, around: Surroundings) -> str | None:
     cpus = cpus_of(step.new)
     if cpus is None or cpus <= 1 or cpus <= (there := len(around.host.cpus)):
         return None
-    return f"{step.path}: cpu.max is {cpus:g} CPUs, and this host has {there}: it never binds"
+    percent = f". Did you mean {cpus:g}%?" if cpus >= 10 and cpus % 5 == 0 else ""
+    return f"{step.path}: cpu.max is {cpus:g} CPUs, and this host has {there}: it never binds{percent}"
 
 
 def _waits(step: Set, around: Surroundings) -> str | None:

@@ -306,3 +306,10 @@ def test_what_is_lowered_for_a_shrink_alone_is_not_told_as_a_limit() -> None:
     assert told(Set("/a/b", "memory.high", goal, "max"), texts, HOST, *shrink) == []
     (high,) = told(Set("/a/b", "memory.high", goal, "8192"), texts, HOST, *shrink)
     assert "memory.high is 8K, and memory.max is 4K: it never throttles" in high
+
+
+@pytest.mark.parametrize(("asked", "ending"), [("50", "it never binds. Did you mean 50%?"), ("6", "it never binds")])
+def test_cpus_that_look_like_a_percentage(shell: Shell, asked: str, ending: str) -> None:
+    status, _, err = shell.run("set", "web1", f"cpu.max={asked}")
+    assert status == 0
+    assert err.splitlines()[-1].endswith(ending)
