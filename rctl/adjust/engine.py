@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +42,7 @@ from .wish import Wish as Wish
 _UNKNOWN = 16
 """How many files a wish touches that is yet to be prepared, at most or so."""
 _NONE = Limits()
+_NO_LABELS = nullcontext()
 _ALLOCATION = 0
 """No inode has this number: the lock of whoever chooses CPUs."""
 
@@ -244,9 +245,8 @@ class _Work(NamedTuple):
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
-            with self.labelled(alone):
-                pass
-            return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
+            with self.labelled(alone) if self.around.labels else _NO_LABELS:
+                return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
         journal = self.written(journal, steps, alone, besides)
@@ -292,7 +292,7 @@ class _Work(NamedTuple):
 
         def finish() -> None:
             journal.stepped = True
-            with self.labelled(cgroups):
+            with self.labelled(cgroups) if self.around.labels else _NO_LABELS:
                 if self.around.start is not None:
                     ve = cgroups[steps[-1].path]
                     self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
@@ -322,11 +322,10 @@ class _Work(NamedTuple):
     @contextmanager
     def labelled(self, cgroups: Mapping[str, Cgroup]) -> Iterator[None]:
         """Put the labels on the VEs, all or none; none either when the block raises."""
+        own = [(cgroups[self.tree.path(name)], given) for name, given in self.around.labels.items()]
         with ExitStack() as stack:
-            if wanted := self.around.labels:
-                with undisturbed():  # a Ctrl-C must not come between the putting and the knowing
-                    own = [(cgroups[self.tree.path(name)], given) for name, given in wanted.items()]
-                    stack.enter_context(labels.put_all(own))
+            with undisturbed():  # a Ctrl-C must not come between the putting and the knowing
+                stack.enter_context(labels.put_all(own))
             yield
 
     @staticmethod
@@ -350,7 +349,7 @@ class _Work(NamedTuple):
 
 def _as_shown(steps: tuple[plan.Step, ...], cgroups: Mapping[str, Cgroup]) -> tuple[plan.Step, ...]:
     """The steps with what the kernel made of texts that were written verbatim, ``16`` of ``0x10``: undo compares it."""
-    if all(not isinstance(step, plan.Set) or step.exact for step in steps):
+    if not [True for step in steps if type(step) is plan.Set and not step.exact]:
         return steps
     return tuple(_shown(step, cgroups[step.path]) if isinstance(step, plan.Set) else step for step in steps)
 

@@ -50,7 +50,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
                 texts[name] = None
                 continue
             try:
-                texts[name] = ve.edit(name)
+                texts[name] = ve.edit(name, write.exact)
             except NotAvailableError:
                 texts[name] = None
                 if _is_so_without(tree, ve, write):
@@ -59,7 +59,6 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
                 coming += (write.file.controller,)
             if not write.wanted:
                 clears = True
-        _check_writable(ve, wanted, texts)
         if coming:
             unknown |= _unknown(wanted, coming)
         if wish.expected and not options.force:
@@ -68,15 +67,6 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
         changes.append(plan.Change(ve.path, wanted, texts))
     return Seen(changes, merged(enables), notes, unknown)
-
-
-def _check_writable(ve: Cgroup, wanted: Sequence[Write], texts: Texts) -> None:
-    """Root may open for writing what takes none: so a dry run would not tell."""
-    for write in wanted:
-        if isinstance(write.file, Whole) and texts[name := write.file.name] is not None and ve.read_only(name):
-            raise NotAvailableError(
-                f"{name}: on {ve.path}: the kernel shows it, and takes nothing. See rctl set --help"
-            )
 
 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:

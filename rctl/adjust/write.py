@@ -45,11 +45,7 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     """Write one entry and read it back. Returns notes for people."""
     file = file_named(step.file)
     try:
-        if not step.exact and "\n" in step.new:  # the kernel takes one line a write
-            for line in step.new.splitlines():
-                text = cgroup.exchange(step.file, line)
-        else:
-            text = cgroup.exchange(step.file, file.line(step.new, step.key))
+        text = cgroup.exchange(step.file, file.line(step.new, step.key)) if step.exact else _verbatim(cgroup, step)
     except NotAvailableError:
         if file.controller not in enabled(cgroup, core.CONTROLLERS):
             raise
@@ -68,6 +64,15 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
             f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. {file.refused(got)}"
         )
     return []
+
+
+def _verbatim(cgroup: Cgroup, step: Set) -> str:
+    """The kernel takes one line a write."""
+    first, *more = step.new.splitlines() or ["\n"]
+    text = cgroup.exchange(step.file, first)
+    for line in more:
+        text = cgroup.exchange(step.file, line)
+    return text
 
 
 def _events(cgroup: Cgroup) -> str:

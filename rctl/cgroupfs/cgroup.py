@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Self
 
 from ..controllers.core import PROCS, SUBTREE_CONTROL, THREADS
-from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError
+from ..errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, RctlError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -179,13 +179,6 @@ class Cgroup:
         """Whether the interface file is there."""
         return os.access(name, os.F_OK, dir_fd=self.fd, follow_symlinks=False)
 
-    def read_only(self, name: str) -> bool:
-        """Whether the kernel lets nobody write the file, whatever their rights."""
-        try:
-            return not os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode & 0o222
-        except OSError as error:
-            raise self._translated(name, "", error) from error
-
     def may_write(self, name: str) -> bool:
         """Whether the caller may write the file (``.``: the directory), by its effective rights."""
         return os.access(name, os.W_OK, dir_fd=self.fd, effective_ids=True)
@@ -241,12 +234,19 @@ class Cgroup:
                     found[name] = text
         return found
 
-    def edit(self, name: str) -> str:
-        """As read, of a limit's file, which stays open for the writes and reads to come until ``close()``."""
+    def edit(self, name: str, known: bool = True) -> str:
+        """As read, of a limit's file, which stays open for the writes and reads to come until ``close()``.
+
+        One that is not ``known`` to be a limit's may take no writes: RctlError then. Root may open it all the same.
+        """
         fd = self._edits.get(name)
         try:
             if fd is None:
                 fd = self._edits[name] = os.open(name, _EDIT, dir_fd=self.fd)
+                if not known and not os.fstat(fd).st_mode & 0o222:
+                    raise RctlError(
+                        f"{name}: on {self.path}: the kernel shows it, and takes nothing. See rctl set --help"
+                    )
             data = os.pread(fd, _SHORT, 0)
             return (data if len(data) < _SHORT else _read_all(fd)).decode()
         except OSError as error:

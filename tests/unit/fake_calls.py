@@ -80,14 +80,9 @@ class Calls:
         del self._kernel.fds[fd]
 
     def fstat(self, fd: int) -> Any:
-        node = self._at(fd)
-        return SimpleNamespace(st_ino=node.ino, st_nlink=2 + len(node.children))
-
-    def stat(self, name: str, *, dir_fd: int, **_: bool) -> Any:
-        node = self._at(dir_fd)
-        if not self._kernel.has(node, name):
-            raise OSError(errno.ENOENT, name)
-        return SimpleNamespace(st_mode=0o100644 if name in node.files or name in _ACTIONS else 0o100444)
+        node, file = self._kernel.fds[fd]
+        mode = 0o644 if file in node.files or file in _ACTIONS else 0o444
+        return SimpleNamespace(st_ino=node.ino, st_nlink=2 + len(node.children), st_mode=mode)
 
     def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
         node = self._at(dir_fd)
