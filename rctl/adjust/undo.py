@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
@@ -27,6 +28,8 @@ from .progress import Progress, quiet
 from .site import Site
 from .state import State, default_state
 
+_SEARCHED = 100
+"""So many adjustments are looked through for one that can be taken back instead."""
 _TOLD = 3
 """So many VEs that are gone are told by name."""
 
@@ -92,7 +95,7 @@ def undo(
 
 def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
     """The newest adjustment before this one, of the VE ``ve`` where one is named, that did more than freeze or thaw."""
-    for older in choose.standing(state):
+    for older in islice(choose.standing(state), _SEARCHED):
         if older.time >= record.time or older.boot_id != record.boot_id or not choose.left(tree, older):
             continue
         more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
