@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -31,18 +33,7 @@ class CpuMax(File, frozen=True):
         return "", " ".join([str(Quota.parse(quota)), *(str(Period.parse(p)) for p in period)])
 
     def merge(self, old: str, wanted: str) -> str:
-        old_quota, _, old_period = old.partition(" ")
-        if "=" not in wanted:
-            return wanted if " " in wanted else f"{wanted} {old_period}"
-        parts = dict(pair.split("=") for pair in wanted.split())
-        period = int(parts.get("period", old_period))
-        if "cpus" in parts:
-            cpus = amount(parts["cpus"])
-            quota = cpus if cpus is NO_LIMIT else _quota(cpus, MICRO, period)
-        else:
-            kept = amount(old_quota)
-            quota = kept if kept is NO_LIMIT else _quota(kept, int(old_period), period)
-        return f"{quota} {period}"
+        return _merged(old, wanted)
 
     def remark(self, old: str, wanted: str, new: str) -> str:
         if not wanted.startswith("period=") or (before := cpus_of(old)) == (now := cpus_of(new)):
@@ -52,6 +43,22 @@ class CpuMax(File, frozen=True):
     def lowers(self, old: str, new: str) -> bool:
         before, after = cpus_of(old), cpus_of(new)
         return after is not None and (before is None or after < before)
+
+
+@lru_cache(256)  # many VEs, or the same adjustment once more, ask for the same
+def _merged(old: str, wanted: str) -> str:
+    old_quota, _, old_period = old.partition(" ")
+    if "=" not in wanted:
+        return wanted if " " in wanted else f"{wanted} {old_period}"
+    parts = dict(pair.split("=") for pair in wanted.split())
+    period = int(parts.get("period", old_period))
+    if "cpus" in parts:
+        cpus = amount(parts["cpus"])
+        quota = cpus if cpus is NO_LIMIT else _quota(cpus, MICRO, period)
+    else:
+        kept = amount(old_quota)
+        quota = kept if kept is NO_LIMIT else _quota(kept, int(old_period), period)
+    return f"{quota} {period}"
 
 
 def _quota(part: int, of: int, period: int) -> int:
@@ -65,6 +72,7 @@ def _quota(part: int, of: int, period: int) -> int:
     return quota
 
 
+@lru_cache(256)
 def cpus_of(entry: str) -> float | None:
     """CPUs that a ``cpu.max`` entry allows; ``None`` for no limit."""
     quota, _, period = entry.partition(" ")
