@@ -41,7 +41,7 @@ def test_file_that_rctl_has_no_word_for(ve: Ve) -> None:
 
 
 def test_file_that_is_not_there(ve: Ve) -> None:
-    with refused(NotAvailableError, "^memory.nothing: not there on", ve):
+    with refused(NotAvailableError, "^memory.nothing: this kernel has no such file on", ve):
         ve.set({"files.memory.nothing": 1, "pids.max": 7})
 
 

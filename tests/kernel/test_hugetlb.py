@@ -77,7 +77,7 @@ def test_a_huge_page_limit_below_what_is_in_use_is_explained(ve: Ve, key: str) -
 
 
 def test_a_page_size_that_the_machine_has_not_is_refused(ve: Ve) -> None:
-    with refused(NotAvailableError, "^hugetlb.4MB.max: not there on", ve):
+    with refused(NotAvailableError, "^hugetlb.4MB.max: this machine has no huge pages of that size", ve):
         ve.set({"hugetlb.4MB": "8M", "pids.max": 10})
 
 

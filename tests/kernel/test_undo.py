@@ -7,6 +7,7 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.adjust.history import history
 from rctl.adjust.state import State
+from rctl.adjust.undo import FreezeError
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
 from rctl.host import Host
@@ -158,7 +159,7 @@ def test_undo_never_takes_back_an_older_adjustment_in_place_of_one_whose_ve_is_g
 def test_undo_neither_freezes_nor_thaws_by_surprise(ve: Ve, tree: Tree, host: Host) -> None:
     worker = sleeper(ve.dir)
     frozen = ve.set({"files.cgroup.freeze": 1})
-    with refused(RctlError, f"{frozen.id} .* only froze or thawed", ve):
+    with refused(FreezeError, f"{frozen.id} .* only froze or thawed", ve):
         undo(tree, host, Options())
     assert ve.text("cgroup.freeze") == "1"
     undo(tree, host, Options(), frozen.id)
