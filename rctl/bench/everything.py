@@ -42,12 +42,16 @@ def run(setting: Setting, chosen: Sequence[Benchmark], tell: Tell, begin: Callab
     results: list[Result] = []
     stop: KeyboardInterrupt | None = None
     bar = Bar(chosen)
+
+    def teller(name: str) -> Tell:
+        return lambda text: tell(bar.line(f"{name}: {text}"))
+
     for part in chosen:
         begin(f"{part.name}: part {bar.number + 1} of {len(chosen)}, about {left(bar.left())} left in all")
         began = machine.begin()
         try:
             place = setting._replace(over=_over(results))
-            results.append(part.run(place, lambda text, name=part.name: tell(bar.line(f"{name}: {text}"))))  # type: ignore[misc]
+            results.append(part.run(place, teller(part.name)))
         except Partial as some:
             results.append(some.result)
             stop = some.stop
