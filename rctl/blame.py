@@ -42,7 +42,7 @@ class Known(NamedTuple):
     keys: Sequence[str]
     also: Mapping[str, str]
     below: Mapping[str, str]
-    values: Mapping[str, tuple[str, str]]
+    values: Mapping[str, tuple[str, Sequence[str]]]
 
 
 def split(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -92,7 +92,7 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str
         return plain(reason)
     below = [key for key in known.keys if key.startswith(limit + ".")]
     above, _, last = limit.rpartition(".")
-    if above in known.values and last in known.values[above][1].replace(" or ", ", ").split(", "):
+    if above in known.values and last in known.values[above][1]:
         return f"{limit}: the disk is missing. Write {above}.DEVICE.{last}"
     if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in known.below):
         return f"{limit}: is a group of limits. Write {_group(limit, known)}"
@@ -111,6 +111,11 @@ def _group(key: str, known: Known) -> str:
     return known.below.get(key) or (below and known.also.get(key)) or " or ".join(below[:3])
 
 
+def _either(names: Sequence[str]) -> str:
+    """``rbps, wbps or riops``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def no_such(key: str, known: Known) -> str:
     """The refusal of a key that is none, with the one that is meant as far as that can be told."""
     from difflib import get_close_matches
@@ -121,7 +126,7 @@ def no_such(key: str, known: Known) -> str:
         return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
     for limit, (what, names) in known.values.items():
         if key.startswith(f"{limit}."):
-            return f"{key[:80]}: there is no such {what}. Write {names}"
+            return f"{key[:80]}: there is no such {what}. Write {_either(names)}"
     same = [name for name in known.keys if elsewhere.plain(name) == elsewhere.plain(key)]
     near = same or [known.also.get(key) or elsewhere.meant(key)]
     groups = sorted({one.partition(".")[0] for one in known.keys if "." in one})

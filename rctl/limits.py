@@ -136,13 +136,8 @@ def known() -> blame.Known:
         "hugetlb": 'hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
         "files": 'files."memory.max" = "1G"',
     }
-    values = {key: (limit.what, _either(limit.names)) for key, limit in BY_DEVICE.items()}
+    values = {key: (limit.what, limit.names) for key, limit in BY_DEVICE.items()}
     return blame.Known(keys(), ALSO, below, values)
-
-
-def _either(names: Sequence[str]) -> str:
-    """``rbps, wbps or riops``."""
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _inline(example: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import ending, expand, failures, foresee, freeze, plan, single_writer
+from . import ending, expand, failures, foresee, freeze, plan, single_writer, verbatim
 from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
@@ -287,7 +287,7 @@ class _Work(NamedTuple):
         notes: list[str] = []
 
         def commit() -> None:
-            journal.as_shown(_as_shown(steps, cgroups))
+            journal.as_shown(verbatim.as_shown(steps, cgroups))
             notes.extend(journal.close(done=_lasts(steps)))
 
         def finish() -> None:
@@ -345,21 +345,6 @@ class _Work(NamedTuple):
             note_outcome(error, "was put back")
         if isinstance(error, RctlError) and error.reached and not journal.stepped:
             failures.note(journal.state, steps[error.reached - 1], error)
-
-
-def _as_shown(steps: tuple[plan.Step, ...], cgroups: Mapping[str, Cgroup]) -> tuple[plan.Step, ...]:
-    """The steps with what the kernel made of texts that were written verbatim, ``16`` of ``0x10``: undo compares it."""
-    if not [True for step in steps if type(step) is plan.Set and not step.exact]:
-        return steps
-    return tuple(_shown(step, cgroups[step.path]) if isinstance(step, plan.Set) else step for step in steps)
-
-
-def _shown(step: plan.Set, cgroup: Cgroup) -> plan.Set:
-    text = None
-    if not step.exact:
-        with suppress(RctlError):  # it is done, whatever became of the VE since
-            text = cgroup.read_if_there(step.file)
-    return step if text is None else msgspec.structs.replace(step, new=text.strip())
 
 
 def _lasts(steps: Sequence[plan.Step]) -> bool:

@@ -11,7 +11,7 @@ from ..controllers import core, memory
 from ..controllers.cpuset import PARTITION
 from ..errors import KernelError, NotAvailableError, RctlError
 from ..limits import file_named
-from . import partitions, widen
+from . import partitions, verbatim, widen
 from .enable import absent
 from .plan import Set
 from .shrink import held, lower_high
@@ -45,7 +45,9 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
     """Write one entry and read it back. Returns notes for people."""
     file = file_named(step.file)
     try:
-        text = cgroup.exchange(step.file, file.line(step.new, step.key)) if step.exact else _verbatim(cgroup, step)
+        text = (
+            cgroup.exchange(step.file, file.line(step.new, step.key)) if step.exact else verbatim.exchange(cgroup, step)
+        )
     except NotAvailableError:
         if file.controller not in enabled(cgroup, core.CONTROLLERS):
             raise
@@ -64,15 +66,6 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
             f"{step.file}: wrote {step.new!r} to {cgroup.path} and the kernel shows {got!r}. {file.refused(got)}"
         )
     return []
-
-
-def _verbatim(cgroup: Cgroup, step: Set) -> str:
-    """The kernel takes one line a write."""
-    first, *more = step.new.splitlines() or ["\n"]
-    text = cgroup.exchange(step.file, first)
-    for line in more:
-        text = cgroup.exchange(step.file, line)
-    return text
 
 
 def _events(cgroup: Cgroup) -> str:
