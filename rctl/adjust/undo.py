@@ -27,6 +27,7 @@ from .plan import Disable, Enable, Make, Move, Remove, Set
 from .progress import Progress, quiet
 from .site import Site
 from .state import State, default_state
+from .supposed import Supposed, UnreckonedError
 
 _SEARCHED = 100
 """So many adjustments are looked through for one that can be taken back instead."""
@@ -41,11 +42,13 @@ class FreezeError(RctlError):
 class Undone(msgspec.Struct, frozen=True):
     """An adjustment that was taken back, or would be.
 
-    ``account``: what that did to each VE; ``None`` in a dry run of several: it depends on those before.
+    ``account``: what that did to each VE, or would. ``None`` in a dry run of several where the kernel alone knows what
+    is there once those before are undone: ``unreckoned`` says which file it is about.
     """
 
     record: Record
     account: Account | None
+    unreckoned: str = ""
 
 
 def undo(
@@ -59,26 +62,24 @@ def undo(
 ) -> list[Undone]:
     """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` hears of one when it is done.
 
-    ``wanted``: the one with this id; else the ``last`` so many, of the VE ``ve`` when one is named.
+    ``wanted``: the one with this id; else the ``last`` so many, of the VE ``ve`` when one is named. In a dry run each
+    is reckoned as if those before were undone already.
 
     Raises what ``choose`` raises, and UsageError for an id beside ``ve`` or ``last``. The notes of an error
     (``__notes__``) name the adjustment that it is about.
     """
-    if wanted and (ve or last > 1):
-        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
-    tree, boot_id, state = site.tree, site.host.boot_id, site.state
-    if wanted:
-        records = [choose.by_id(state, wanted, boot_id)]
-    elif ve:
-        records = choose.newest_of(state, tree, boot_id, ve, last)
-    else:
-        records = choose.newest(state, tree, boot_id, last)
+    records = _chosen(site, wanted, ve, last)
+    tree, state = site.tree, site.state
     found: list[Undone] = []
+    supposed = Supposed(tree) if options.dry_run and len(records) > 1 else None
     for record in records:
-        account = None
+        account, unreckoned = None, ""
         try:
-            if not (options.dry_run and found):
-                account = take_back(tree, site.host, options, record, site.progress, state, asked=wanted is not None)
+            account = take_back(
+                supposed or tree, site.host, options, record, site.progress, state, asked=wanted is not None
+            )
+        except UnreckonedError as error:
+            unreckoned = str(error)
         except RctlError as error:
             failure = error
             if isinstance(error, FreezeError) and (older := _before(state, tree, record, ve)):
@@ -87,10 +88,25 @@ def undo(
                 )
             failure.add_note(f"not undone: {choose.named(record)}")
             raise failure from None
-        found.append(Undone(record, account))
+        found.append(Undone(record, account, unreckoned))
+        if supposed and account:
+            supposed.after(step for outcome in account.outcomes for step in outcome.steps)
+        elif supposed:
+            supposed.unknown(choose.paths(record))
         if each:
             each(found[-1])
     return found
+
+
+def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[Record]:
+    if wanted and (ve or last > 1):
+        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
+    tree, boot_id, state = site.tree, site.host.boot_id, site.state
+    if wanted:
+        return [choose.by_id(state, wanted, boot_id)]
+    if ve:
+        return choose.newest_of(state, tree, boot_id, ve, last)
+    return choose.newest(state, tree, boot_id, last)
 
 
 def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:

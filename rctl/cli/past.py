@@ -30,7 +30,7 @@ def undo(
 
     --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit was
     changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs only with
-    an ID or --force. With --last, --json prints a list.
+    an ID or --force. With --last, --json prints a list, and --dry-run shows each as if those before it were undone.
     """
     from msgspec.structs import asdict
 
@@ -43,12 +43,13 @@ def undo(
     def show(one: Undone) -> None:
         record = one.record
         found.append({"undoes": {"id": record.id, "time": record.time, "command": record.command}})
-        if one.account:
-            found[-1] |= asdict(one.account)
+        found[-1] |= asdict(one.account) if one.account else {"unreckoned": one.unreckoned}
         if not json:
             done(told(record, dry_run=dry_run))
             if one.account:
                 report(one.account, json=False)
+            else:
+                done(f"  cannot be reckoned before those above are undone: {one.unreckoned}")
 
     with session() as s:
         try:

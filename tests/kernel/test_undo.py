@@ -12,6 +12,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
 from rctl.host import Host
 from tests.kernel.helpers import Ve, refused, set_all, undo
+from tests.kernel.shell import rctl
 from tests.kernel.workload import MIB, filler, sleeper
 
 FIRST = {"memory.max": "200M", "memory.low": "10M", "cpu.max": 0.5, "cpu.weight": 50, "pids.max": 100, "io.weight": 40}
@@ -184,3 +185,25 @@ def test_undo_knows_what_the_kernel_made_of_a_verbatim_text(ve: Ve, tree: Tree, 
     assert ve.text("cgroup.max.depth") == "16"
     undo(tree, host, Options())
     assert ve.text("cgroup.max.depth") == "max"
+
+
+def test_a_dry_run_of_several_shows_what_each_of_them_does(ve: Ve, other: Ve) -> None:
+    worker = sleeper(ve.dir)
+    commands = [
+        ("set", "web1", "pids.max=90", "cpu.max=0.5", "memory.max=300M"),
+        ("set", "web2", "pids.max=80", "cpu.weight=50"),
+        ("run", "-d", "made", "pids.max=70", "--", "sleep", "600"),
+        ("attach", "web2", str(worker.pid)),
+        ("set", "web1", "web2", "memory.max=200M", "cpuset.cpus=0"),
+    ]
+    for command in commands:
+        assert rctl(*command).status == 0
+    before = ve.snapshot(), other.snapshot()
+    count = str(len(commands))
+    planned = rctl("undo", "--last", count, "--dry-run")
+    assert (ve.snapshot(), other.snapshot()) == before
+    done = rctl("undo", "--last", count)
+    assert (planned.status, done.status) == (0, 0), done.err
+    told = done.out.replace(": removed", ": changed")
+    assert planned.out.replace("would undo", "undo").replace(": planned", ": changed") == told
+    rctl("rm", "made", "--kill")
