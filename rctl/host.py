@@ -14,7 +14,7 @@ from .units import Ranges
 Reader = Callable[[str], str]
 _ABSENT = (FileNotFoundError, PermissionError)
 """Not here, or not for us. Whatever else happens when a file is read says nothing of the host."""
-_PARITY = re.compile(r"^md\S* : active .*\braid[456] ")
+_ARRAY = re.compile(r"^(md\S*) : active .*?\b(raid[0-9]+|linear) (.*)")
 
 
 class Host:
@@ -58,14 +58,34 @@ class Host:
             return False
 
     @cached_property
-    def raid5(self) -> Mapping[str, str]:
-        """The array of each member of RAID 4, 5 and 6, both by kernel name (md(4), /proc/mdstat)."""
+    def arrays(self) -> Mapping[str, tuple[str, str]]:
+        """Name and level of the array of each member, by the member's kernel name (md(4), /proc/mdstat)."""
         try:
             lines = self._read("/proc/mdstat").splitlines()
         except _ABSENT:
             return {}
-        arrays = [line.split() for line in lines if _PARITY.search(line)]
-        return {word.partition("[")[0]: words[0] for words in arrays for word in words if "[" in word}
+        found = [match.groups() for match in map(_ARRAY.match, lines) if match]
+        return {
+            word.partition("[")[0]: (name, level) for name, level, rest in found for word in rest.split() if "[" in word
+        }
+
+    def queues(self, number: str) -> bool:
+        """Whether a disk by ``MAJOR:MINOR`` has a queue of requests; md, most of device mapper and brd have none.
+
+        What acts on requests (``io.latency``, iocost, I/O schedulers) does nothing without (block/blk-mq-sysfs.c).
+        """
+        try:
+            return bool(self._read(f"/sys/dev/block/{number}/mq/0/nr_tags"))
+        except _ABSENT:
+            return False
+
+    def scheduler(self, number: str) -> str:
+        """The I/O scheduler of a disk by ``MAJOR:MINOR``; ``none`` where it has none."""
+        try:
+            text = self._read(f"/sys/dev/block/{number}/queue/scheduler")
+        except _ABSENT:
+            return "none"
+        return text.partition("[")[2].partition("]")[0] or "none"
 
     def disk(self, number: str) -> str:
         """The kernel's name of a disk by ``MAJOR:MINOR``. Raises OSError when there is no such disk."""

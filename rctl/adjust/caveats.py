@@ -149,21 +149,47 @@ def _partition_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_policy(step: Set, around: Surroundings) -> str | None:
-    if around.iocost or around.has(step.path, io.BFQ_WEIGHT.name):
+    if step.key == "default":
+        if around.iocost or around.has(step.path, io.BFQ_WEIGHT.name):
+            return None
+        return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
+    if step.new == "default" or around.uses_iocost(step.key) or around.host.scheduler(step.key) == "bfq":
         return None
-    return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
+    return f"io.weight {_disk(step, around)}: accepted, and without effect: it uses neither iocost nor BFQ"
+
+
+def _no_requests(step: Set, around: Surroundings) -> str | None:
+    """Only requests are looked at, and arrays and most mapped devices hand on what comes without making any."""
+    if step.new == io.LATENCY.default or around.host.queues(step.key):
+        return None
+    disk = _disk(step, around)
+    members = [member for member, (array, _) in around.host.arrays.items() if array == disk]
+    name = ", ".join(sorted(members)) or f"the disks below it (/sys/block/{disk}/slaves)"
+    return f"{step.path}: io.latency {disk}: without effect: {disk} has no queue of requests. Name {name}"
 
 
 def _array_member(step: Set, around: Surroundings) -> str | None:
     """With RAID 4, 5 and 6 a kernel thread writes to the members, and it belongs to no VE."""
-    if step.new == io.MAX.default or not (arrays := around.host.raid5):
+    if step.new == io.MAX.default or not (arrays := around.host.arrays):
         return None
-    disk = around.host.disk(step.key)
+    disk = _disk(step, around)
     part = re.compile(rf"{re.escape(disk)}(p?[0-9]+)?")
-    array = next((array for member, array in arrays.items() if part.fullmatch(member)), None)
+    array, level = next((found for member, found in arrays.items() if part.fullmatch(member)), ("", ""))
+    if not array:
+        return None
+    if level in _PARITY:
+        return f"{step.path}: io.max {disk}: no limit for writes to {array}, of which it is a member. Name {array}"
     return (
-        array and f"{step.path}: io.max {disk}: no limit for writes to {array}, of which it is a member. Name {array}"
+        f"{step.path}: io.max {disk}: limits what goes to {disk} alone, and it is one of the members of {array} "
+        f"({level}). For a limit of the whole, name {array}"
     )
+
+
+_PARITY = ("raid4", "raid5", "raid6")
+
+
+def _disk(step: Set, around: Surroundings) -> str:
+    return around.host.disk(step.key)
 
 
 def _unprotected_above(step: Set, around: Surroundings) -> str | None:
@@ -231,6 +257,14 @@ def _no_zswap(step: Set, around: Surroundings) -> str | None:
         f"{step.path}: {step.file} is {_size(step.new)}, and zswap is off: without effect. "
         "See /sys/module/zswap/parameters/enabled"
     )
+
+
+def _no_writeback_above(step: Set, around: Surroundings) -> str | None:
+    """It is off for all below a cgroup where it is off (mm/memcontrol.c, mem_cgroup_zswap_writeback_enabled)."""
+    off = (path for path in around.above(step.path) if around.entry(path, step.file) == "0")
+    if step.new != "1" or (path := next(off, None)) is None:
+        return None
+    return f"{step.path}: {step.file} is 1, and 0 in {path}: nothing is written back. Set it to 1 there, too"
 
 
 def _more_pids(step: Set, around: Surroundings) -> str | None:
@@ -331,8 +365,10 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat((memory.SWAP_MAX.name,), "frees no swap that is in use", _swap_stays),
     Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), "without effect on a host without swap", _no_swap),
     Caveat((memory.ZSWAP_MAX.name, memory.ZSWAP_WRITEBACK.name), "without effect where zswap is off", _no_zswap),
+    Caveat((memory.ZSWAP_WRITEBACK.name,), "without effect below a cgroup that has 0", _no_writeback_above),
     Caveat((io.WEIGHT.name,), "without effect where no disk uses iocost or BFQ", _no_policy),
-    Caveat((io.MAX.name,), "on a member of RAID 4, 5 or 6, does not hold what is written to the array", _array_member),
+    Caveat((io.LATENCY.name,), "without effect on md and most of device mapper: name disks", _no_requests),
+    Caveat((io.MAX.name,), "on a member of an array: not the array's limit (RAID 5: no writes)", _array_member),
     Caveat((pids.MAX.name,), "ends no process; new ones fail", _more_pids),
 )  # fmt: skip
 """Every case."""

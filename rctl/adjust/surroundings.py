@@ -28,8 +28,9 @@ def moment() -> int:
 
 
 @lru_cache(1)
-def _iocost(root: Cgroup, _moment: int) -> bool:
-    return "enable=1" in (root.read_if_there("io.cost.qos") or "")
+def _iocost(root: Cgroup, _moment: int) -> frozenset[str]:
+    lines = (root.read_if_there("io.cost.qos") or "").splitlines()
+    return frozenset(line.split()[0] for line in lines if "enable=1" in line)
 
 
 class Surroundings:
@@ -59,7 +60,11 @@ class Surroundings:
     @property
     def iocost(self) -> bool:
         """Whether a disk uses iocost (``io.cost.qos``)."""
-        return _iocost(self._tree.root, moment())
+        return bool(_iocost(self._tree.root, moment()))
+
+    def uses_iocost(self, device: str) -> bool:
+        """Whether the disk ``MAJOR:MINOR`` does."""
+        return device in _iocost(self._tree.root, moment())
 
     @cached_property
     def _tasks(self) -> int:

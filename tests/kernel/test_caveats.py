@@ -133,6 +133,23 @@ def test_a_limit_of_zswap_where_it_is_off_is_without_effect_and_is_said(ve: Ve) 
         assert ve.set({"memory.zswap.max": "11M"}).notes == ()
 
 
+def test_zswap_writeback_below_a_cgroup_that_has_none_is_said(ve: Ve) -> None:
+    if lacks(ve, "memory.zswap.writeback", {"memory.zswap.writeback": 0}):
+        return
+    with zswap("Y"):
+        window(0.06)
+        ve.set({"memory.zswap.writeback": 0})
+        (ve.dir / "cgroup.subtree_control").write_text("+memory")
+        child = Ve(ve.tree, f"{ve.path}/below")
+        child.dir.mkdir()
+        child.set({"memory.zswap.writeback": 0})
+        (note,) = child.set({"memory.zswap.writeback": 1}).notes
+        assert f"is 1, and 0 in {ve.path}: nothing is written back" in note
+        ve.set({"memory.zswap.writeback": 1})
+        child.set({"memory.zswap.writeback": 0})
+        assert child.set({"memory.zswap.writeback": 1}).notes == ()
+
+
 def test_a_share_of_disks_that_nobody_shares_out_is_said(ve: Ve) -> None:
     if ve.able("io.bfq.weight") or "enable=1" in (MOUNT / "io.cost.qos").read_text():
         pytest.skip("a disk of this host uses BFQ or iocost; the lab's do not")

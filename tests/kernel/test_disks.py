@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs import devices
+from rctl.cgroupfs.files import this_host
 from rctl.errors import UsageError
 from rctl.formats import nested_keyed
 from tests.kernel.helpers import Ve, refused
@@ -125,7 +126,11 @@ def test_md_array_by_path_name_and_file_is_held_to_the_rate_on_its_own_number(
         assert nested_keyed(ve.text("io.max")).keys() == {"9:77"}
         assert obeyed(ve, md, "9:77")
         said = ve.set({"io.max": f"{pair[1]} wbps={RATE}"}).notes
-        assert any(f"no limit for writes to {md.name}" in line for line in said) == (level == "raid5")
+        words = f"no limit for writes to {md.name}" if level == "raid5" else f"of the members of {md.name} (raid1)"
+        assert [words in line for line in said] == [True]
+        host = this_host()
+        assert [host.queues(devices.resolve(str(one))) for one in (md, *pair)] == [False, True, True]
+        assert host.arrays == {disk.name: (md.name, level) for disk in pair}
 
 
 def test_volume_of_several_disks_is_held_to_the_rate_on_its_own_number(ve: Ve, pair: list[Path]) -> None:
@@ -133,6 +138,7 @@ def test_volume_of_several_disks_is_held_to_the_rate_on_its_own_number(ve: Ve, p
         info = os.stat(device).st_rdev
         number = f"{os.major(info)}:{os.minor(info)}"
         ve.set({"io.max": f"{device} wbps={RATE}"})
+        assert not this_host().queues(number)
         assert nested_keyed(ve.text("io.max")).keys() == {number}
         assert obeyed(ve, device, number)
 

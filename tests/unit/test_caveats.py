@@ -85,7 +85,13 @@ def told(
     machine: Any = Machine(texts)
     facts = {**HOST, **host}
     cgroups: dict[str, Cgroup] = {path: machine.walk(path) for path in {step.path, *(one.path for one in more)}}
-    return caveats(machine, [*more, step], cgroups, planned=planned, host=Host(facts.__getitem__))
+
+    def read(path: str) -> str:
+        if path not in facts:
+            raise FileNotFoundError(path)
+        return facts[path]
+
+    return caveats(machine, [*more, step], cgroups, planned=planned, host=Host(read))
 
 
 def lowered(file: str, new: str, old: str = "max") -> Set:
@@ -100,6 +106,11 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
             "_unprotected_above", lowered(file, size, "0"), {"/a": {file: "0\n"}}, {}, {"/a": {file: f"{size}\n"}},
             f"{file} is 1G, and in effect at most 0: /a protects no more",
         )  # fmt: skip
+    yield (
+        "_no_writeback_above", Set("/a/b", "memory.zswap.writeback", "0", "1"),
+        {"/a": {"memory.zswap.writeback": "0\n"}}, ZSWAP, {"/a": {"memory.zswap.writeback": "1\n"}},
+        "/a/b: memory.zswap.writeback is 1, and 0 in /a: nothing is written back",
+    )  # fmt: skip
     yield (
         "_crawls", lowered("memory.high", "4096"), {"/a/b": {"memory.current": f"{GIB}\n", "memory.max": "max\n"}}, {},
         {"/a/b": {"memory.current": "4096\n", "memory.max": "max\n"}}, "1G in use cannot be reclaimed",
@@ -159,20 +170,69 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
     )  # fmt: skip
 
 
+PART = (
+    "io.max vdb: limits what goes to vdb alone, and it is one of the members of md0 ({}). "
+    "For a limit of the whole, name md0"
+)
+
+
 @pytest.mark.parametrize(
     ("member", "level", "words"),
     [
         ("vdb[0]", "raid5", ["io.max vdb: no limit for writes to md0, of which it is a member. Name md0"]),
         ("vdb1[1](F)", "raid6", ["io.max vdb: no limit for writes to md0, of which it is a member. Name md0"]),
-        ("vdb[0]", "raid1", []),
+        ("vdb[0]", "raid1", [PART.format("raid1")]),
+        ("vdb2[0]", "raid0", [PART.format("raid0")]),
+        ("vdb[0]", "linear", [PART.format("linear")]),
         ("vdbx[0]", "raid5", []),
+        ("vdbx[0]", "raid1", []),
     ],
 )
-def test_a_limit_on_a_member_of_an_array_with_parity_names_the_array(member: str, level: str, words: list[str]) -> None:
+def test_a_limit_on_a_member_of_an_array_names_the_array(member: str, level: str, words: list[str]) -> None:
     mdstat = f"Personalities : [raid1] [raid6] [raid5] [raid4]\nmd0 : active (auto-read-only) {level} vdc[2] {member}\n"
     host = {"/proc/mdstat": mdstat, "/sys/dev/block/254:16/uevent": "MAJOR=254\nMINOR=16\nDEVNAME=vdb\n"}
     step = Set("/a/b", "io.max", "", "rbps=5 wbps=5 riops=max wiops=max", "254:16")
     assert told(step, {}, host, planned=True) == [f"/a/b: {line}" for line in words]
+
+
+_MD = {
+    "/proc/mdstat": "md0 : active raid1 vdc[1] vdb1[0]\n",
+    "/sys/dev/block/9:0/uevent": "DEVNAME=md0\n",
+    "/sys/dev/block/252:0/uevent": "DEVNAME=dm-0\n",
+    "/sys/dev/block/8:0/uevent": "DEVNAME=sda\n",
+    "/sys/dev/block/8:0/mq/0/nr_tags": "64\n",
+    "/sys/dev/block/8:0/queue/scheduler": "none mq-deadline [bfq]\n",
+    "/sys/dev/block/8:16/queue/scheduler": "[none] mq-deadline\n",
+    "/sys/dev/block/8:16/uevent": "DEVNAME=sdb\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("9:0", ["/a/b: io.latency md0: without effect: md0 has no queue of requests. Name vdb1, vdc"]),
+        (
+            "252:0",
+            [
+                "/a/b: io.latency dm-0: without effect: dm-0 has no queue of requests. "
+                "Name the disks below it (/sys/block/dm-0/slaves)"
+            ],
+        ),
+        ("8:0", []),
+    ],
+)
+def test_a_latency_of_a_device_without_requests_is_said(device: str, words: list[str]) -> None:
+    step = Set("/a/b", "io.latency", "target=max", "target=5000", device)
+    assert told(step, {}, _MD, planned=True) == words
+    assert told(Set("/a/b", "io.latency", "target=5000", "target=max", device), {}, _MD) == []
+
+
+@pytest.mark.parametrize(("device", "said"), [("8:0", False), ("8:16", True), ("9:0", True)])
+def test_a_weight_of_a_disk_that_nobody_shares_out_is_said(device: str, said: bool) -> None:
+    step = Set("/a/b", "io.weight", "default", "200", device)
+    lines = told(step, {"/": {"io.cost.qos": "8:32 enable=1 ctrl=auto\n"}}, _MD)
+    assert [("uses neither iocost nor BFQ" in line) for line in lines] == [True] * said
+    assert told(step, {"/": {"io.cost.qos": f"{device} enable=1 ctrl=auto\n"}}, _MD) == []
 
 
 @pytest.mark.parametrize(("name", "step", "yes", "host", "no", "words"), list(cases()))
@@ -266,6 +326,7 @@ def test_every_row_is_listed_for_people(shell: Shell) -> None:
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
     others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed", "_array_member"}
+    others.add("_no_requests")
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
 
 

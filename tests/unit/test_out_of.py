@@ -33,7 +33,7 @@ def host(number: int) -> Host:
 
 FACTS: dict[str, tuple[Callable[[Host], object], object]] = {
     "zswap": (lambda host: host.zswap, False),
-    "arrays": (lambda host: host.raid5, {}),
+    "arrays": (lambda host: host.arrays, {}),
     "nodes": (lambda host: host.nodes, {0: (0, 1)}),
 }
 
