@@ -26,8 +26,13 @@ def check(labels: Mapping[str, str]) -> Mapping[str, str]:
     """The labels, when keys and values may be such, and so many. Raises UsageError."""
     check_number(labels)
     for key, value in labels.items():
-        if not KEY.fullmatch(key):
-            raise UsageError(f"labels: {key[:64]!r}: use letters, digits and _./-, at most 63. Write it like env=prod")
-        if not value.isprintable() or len(value) > LONGEST:
-            raise UsageError(f"labels: {key}: {value[:64]!r} is not printable, or longer than {LONGEST} characters")
+        check_one(key, value)
     return labels
+
+
+def check_one(key: str, value: str) -> None:
+    """Raises UsageError for what can be no label."""
+    if not KEY.fullmatch(key):
+        raise UsageError(f"labels: {key[:64]!r}: use letters, digits and _./-, at most 63. Write it like env=prod")
+    if not value.isprintable() or len(value) > LONGEST:
+        raise UsageError(f"labels: {key}: {value[:64]!r} is not printable, or longer than {LONGEST} characters")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..errors import RctlError
 from . import life, partitions, release
 from .enable import enable
 from .freeze import wait_until_frozen
-from .plan import Disable, Enable, Move, Reclaim, Set, Step
+from .plan import Disable, Enable, Label, Move, Reclaim, Set, Step
 from .progress import Event, Progress, quiet
 from .rollback import Cgroups, put_all_back
 from .shrink import reclaim
@@ -76,6 +77,8 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
         return []
     if isinstance(step, Move):
         life.move(cgroup, step)
+    elif isinstance(step, Label):
+        labels.write(cgroup, step.key, step.new)
     elif isinstance(step, Reclaim):
         _reclaim(step, cgroup, deadline, progress)
     return []  # a cgroup to be made was made already, for limits need it

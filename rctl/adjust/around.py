@@ -31,6 +31,7 @@ from .record import Record
 from .rollback import put_all_back
 from .state import State
 
+LabelValues = dict[str, str | None]
 Starter = Callable[[Cgroup, Journal, Callable[[], None], Sequence[str]], None]
 """``starter(ve, journal, commit, notes)`` starts a command in a VE.
 
@@ -44,7 +45,8 @@ class Around(NamedTuple):
     ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
     ``move``: ids of processes to move into the adjustment's only VE.
     ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
-    ``labels``: to put on VEs, by name, when the limits are set.
+    ``labels``: to put on VEs, by name, when the limits are set; ``None``: to take away. ``labelled``: labels by VE that
+    must still be so (``None``: not be there), or nothing is done; a VE that goes must have no others.
     """
 
     make: Sequence[str] = ()
@@ -54,7 +56,8 @@ class Around(NamedTuple):
     remove: Sequence[str] = ()
     kill: bool = False
     instead: str = ""
-    labels: Mapping[str, Mapping[str, str]] = {}
+    labels: Mapping[str, LabelValues] = {}
+    labelled: Mapping[str, LabelValues] = {}
 
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that have to be made."""
@@ -170,11 +173,15 @@ def paths(step: Step) -> tuple[str, ...]:
 def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence[Step] = ()) -> tuple[Step, ...]:
     """The steps after the limits, which are ``before``.
 
-    Raises NotFoundError for a process that is not there, UsageError for a thread, BusyError for a VE in use or frozen,
-    and for one that processes are to go back to and that gives controllers to its children by now; KernelError for one
-    that the caller may not remove.
+    Raises RctlError for a label that was changed since; NotFoundError for a process that is not there, UsageError for a
+    thread, BusyError for a VE in use or frozen, and for one that processes are to go back to and that gives controllers
+    to its children by now; KernelError for one that the caller may not label or remove.
     """
     steps: list[Step] = []
+    if around.labels or around.labelled:
+        from . import labelling
+
+        steps += labelling.steps(around, tree, opened)
     if around.move or around.start:
         threaded.check_enter(opened[0])
         freeze.check_enter(opened[0], before)

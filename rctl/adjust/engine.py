@@ -7,13 +7,12 @@ comes before the read, so what was planned is still true when it is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import msgspec
 
-from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
@@ -32,7 +31,7 @@ from .journal import HALF_DONE, Journal, new_id
 from .lock import MANY, Locks
 from .look import Seen, look
 from .progress import Event, Progress, quiet
-from .record import Record
+from .record import Record, version_of
 from .recover import recover_for
 from .release import take_all_back, unneeded
 from .state import State, default_state, make
@@ -42,7 +41,6 @@ from .wish import Wish as Wish
 _UNKNOWN = 16
 """How many files a wish touches that is yet to be prepared, at most or so."""
 _NONE = Limits()
-_NO_LABELS = nullcontext()
 _ALLOCATION = 0
 """No inode has this number: the lock of whoever chooses CPUs."""
 
@@ -245,8 +243,7 @@ class _Work(NamedTuple):
         steps = (*before, *plan.ended(limits, last))
         names = self.names(opened)
         if not steps:
-            with self.labelled(alone) if self.around.labels else _NO_LABELS:
-                return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
+            return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
         alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
         journal = self.written(journal, steps, alone, besides)
@@ -267,7 +264,10 @@ class _Work(NamedTuple):
         """The journal, a new one or the one that is there, with these steps on disk."""
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
-        record = Record(new_id(), time.time(), self.boot_id, self.options.command, inodes, steps, self.options.undoes)
+        how = self.options
+        record = Record(new_id(), time.time(), self.boot_id, how.command, inodes, steps, how.undoes)
+        if self.around.labels:
+            record = msgspec.structs.replace(record, version=version_of(steps))
         if journal is None:
             with undisturbed():  # a Ctrl-C must not come between the making and the knowing
                 journal = Journal(self.state, record)
@@ -292,13 +292,12 @@ class _Work(NamedTuple):
 
         def finish() -> None:
             journal.stepped = True
-            with self.labelled(cgroups) if self.around.labels else _NO_LABELS:
-                if self.around.start is not None:
-                    ve = cgroups[steps[-1].path]
-                    self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
-                elif removes:
-                    journal.decide_forward()
-                journal.finished = True
+            if self.around.start is not None:
+                ve = cgroups[steps[-1].path]
+                self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
+            elif removes:
+                journal.decide_forward()
+            journal.finished = True
 
         try:
             self.progress(Event("journal", 0, len(steps)))
@@ -318,15 +317,6 @@ class _Work(NamedTuple):
                 journal.abandon()  # what is decided is for recover to do
             raise
         return notes
-
-    @contextmanager
-    def labelled(self, cgroups: Mapping[str, Cgroup]) -> Iterator[None]:
-        """Put the labels on the VEs, all or none; none either when the block raises."""
-        own = [(cgroups[self.tree.path(name)], given) for name, given in self.around.labels.items()]
-        with ExitStack() as stack:
-            with undisturbed():  # a Ctrl-C must not come between the putting and the knowing
-                stack.enter_context(labels.put_all(own))
-            yield
 
     @staticmethod
     def failed(journal: Journal, names: Mapping[str, str], error: BaseException) -> None:

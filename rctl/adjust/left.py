@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
+from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
@@ -20,11 +21,11 @@ from ..limits import file_named
 from ..units import level
 from . import life
 from .entries import Key, by_entry
-from .plan import Disable, Enable, Make, Move, Remove, Set, Start, Step
+from .plan import Disable, Enable, Label, Make, Move, Remove, Set, Start, Step
 
 
 class Left:
-    """``written``: all entries are as they should be at the end. ``foreign``: somebody else changed these since."""
+    """``written``: all is as it should be at the end. ``foreign``: entries that somebody else changed since."""
 
     def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> None:
         """Read what is there now; ``cgroups`` raises GoneError for those that are gone, which count for nothing.
@@ -42,6 +43,7 @@ class Left:
         self._now = _read([*self._sets, *(key for key in self._helpers if key not in self._sets)], cgroups)
         own = [(key, steps) for key, steps in self._sets.items() if key in self._now]
         self.foreign = {key for key, steps in own if not self._ours(key, steps)}
+        self._labels = _read_labels(self._steps, cgroups)
         self._off = self._disabled(cgroups)
         self.written = (
             self._off is not None and all(self._has(key, steps) for key, steps in own) and not any(self._held())
@@ -71,6 +73,9 @@ class Left:
 
     def _done(self, step: Step, cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> bool:
         """Whether a step that is no limit has been done. Who starts a command closes the journal, so it was not."""
+        if isinstance(step, Label):
+            now, own = self._labels.get((step.path, step.key), (None, []))
+            return not own or now == own[-1].new
         with suppress(GoneError):
             if isinstance(step, Move):
                 return life.ended(step) or life.is_in(cgroups[step.path], step)
@@ -78,6 +83,12 @@ class Left:
                 taken_back = {name for path, name in self._off or () if path == step.path}
                 return enabled(cgroups[step.path], SUBTREE_CONTROL) | taken_back >= set(step.controllers)
         return step.path in recorded if isinstance(step, Make) else not isinstance(step, Start | Remove)
+
+    def kept(self) -> list[tuple[str, str]]:
+        """What somebody else changed since, and so stays: path, and name of the file or the label."""
+        found = self._labels.items()
+        others = sorted(at for at, (now, own) in found if all(now not in (step.old, step.new) for step in own))
+        return [(path, file) for path, file, _ in sorted(self.foreign)] + [(p, f"label {key}") for p, key in others]
 
     def to_put_back(self) -> list[Step]:
         """One step for each entry that is not somebody else's, from its first old value to its last new one.
@@ -94,7 +105,7 @@ class Left:
                 names = tuple(name for name in step.controllers if name not in needed.get(step.path, ()))
                 if names:
                     yield Enable(step.path, names)
-            elif isinstance(step, Disable | Make | Move):
+            elif isinstance(step, Disable | Label | Make | Move):
                 yield step
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
@@ -168,6 +179,20 @@ def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str |
             for name, entries in files.items():
                 for key in entries:
                     found.pop((path, name, key), None)
+    return found
+
+
+def _read_labels(
+    steps: Iterable[Step], cgroups: Mapping[str, Cgroup]
+) -> dict[tuple[str, str], tuple[str | None, list[Label]]]:
+    """By path and key the label now, and the steps that are about it."""
+    found: dict[tuple[str, str], tuple[str | None, list[Label]]] = {}
+    for step in steps:
+        if isinstance(step, Label):
+            with suppress(GoneError):
+                if (at := (step.path, step.key)) not in found:
+                    found[at] = labels.get(cgroups[step.path], step.key), []
+                found[at][1].append(step)
     return found
 
 

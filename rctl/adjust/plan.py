@@ -124,8 +124,22 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
         return f"{self.path}: " + (f"cgroup.kill: {self.inside} process(es), then rmdir" if self.kill else "rmdir")
 
 
-Step = Set | Enable | Disable | Reclaim | Make | Move | Start | Remove
-"""In this order: made first, then limits, then processes move in or start; removed last, when all else is so.
+class Label(msgspec.Struct, frozen=True, tag="label"):
+    """Put a label on a cgroup, change it, or take it away. ``None``: there is no such label."""
+
+    path: str
+    key: str
+    old: str | None
+    new: str | None
+
+    def describe(self) -> str:
+        """One line for people."""
+        old, new = map(shown_label, (self.old, self.new))
+        return f"{self.path}: label {self.key}: {old} -> {new}"
+
+
+Step = Set | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove
+"""In this order: made first, then limits and labels, then processes move in or start; removed last, when all is so.
 
 Controllers are taken back after the limits, or after the removals where there are some.
 """
@@ -152,6 +166,11 @@ def shown(entry: str, unit: str) -> str:
     if unit == "bytes" and entry.isdecimal():
         return human_size(int(entry))
     return entry or '""'
+
+
+def shown_label(value: str | None) -> str:
+    """A label's value for people."""
+    return "(none)" if value is None else value or '""'
 
 
 def steps(

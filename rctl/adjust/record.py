@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
+from .. import label
 from ..cgroupfs.tree import check_path
 from ..controllers import core, memory
 from ..errors import UsageError
 from ..formats import DEVICE, File
 from ..limits import file_named
-from .plan import Disable, Enable, Make, Move, Reclaim, Remove, Set, Start, Step
+from .plan import Disable, Enable, Label, Make, Move, Reclaim, Remove, Set, Start, Step
 
-VERSION = 2
-"""The form of the records that this rctl writes. A new kind of step, or a new field, makes it one higher."""
+VERSION = 3
+"""The newest form of records. A new kind of step, or a new field, makes it one higher."""
+_BEFORE_LABELS = 2
+"""The form of a record without a label. An rctl that knows no ``Label`` reads it, too."""
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
 _CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
@@ -38,7 +41,8 @@ class NewerRecordError(ValueError):
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
 
-    ``undoes`` is the id of the adjustment that this one took back. ``version``: of the form; unset in JSON: 1.
+    ``undoes`` is the id of the adjustment that this one took back. ``version``: of the form, see ``version_of``; unset
+    in JSON: 1.
     """
 
     id: str
@@ -48,7 +52,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inodes: dict[str, int]
     steps: tuple[Step, ...]
     undoes: str | None = None
-    version: int = VERSION
+    version: int = _BEFORE_LABELS
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -56,6 +60,11 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 _RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
+
+
+def version_of(steps: Iterable[Step]) -> int:
+    """The form of a record with these steps: the oldest that has such ones."""
+    return VERSION if any(isinstance(step, Label) for step in steps) else _BEFORE_LABELS
 
 
 def encode(record: Record) -> bytes:
@@ -105,6 +114,7 @@ def _check(record: Record) -> None:
         known = step.path in record.inodes or isinstance(step, Make)  # the inode of what is yet to be made is not known
         _require(known, "step without an inode for its path", step.path)
         _KINDS[type(step)](step)
+        _require(record.version > _BEFORE_LABELS or not isinstance(step, Label), "label in version", record.version)
         if isinstance(step, Move):
             _require(step.home in record.inodes, "step without an inode for its home", step.home)
 
@@ -150,6 +160,14 @@ def _check_move(step: Move) -> None:
     _require(1 < step.pid < 1 << 22 and 0 <= step.started < 1 << 64, "process", (step.pid, step.started))
 
 
+def _check_label(step: Label) -> None:
+    for value in (step.old, step.new):
+        try:
+            label.check_one(step.key, value or "")
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+
 def _check_own(step: Make | Remove | Start) -> None:
     _require(step.path != "/", "path", step.path)
 
@@ -167,6 +185,7 @@ _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Disable: _check_switch,
     Reclaim: _check_reclaim,
     Make: _check_make,
+    Label: _check_label,
     Move: _check_move,
     Start: _check_own,
     Remove: _check_own,

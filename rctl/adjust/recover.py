@@ -181,9 +181,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
             raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
         journal.close(done=False)
         stay = [step.path for step in record.steps if isinstance(step, Make) and _is_there(cgroups, step.path)]
-    kept = "".join(
-        f"; {path}: {file} was changed by somebody else since and stays" for path, file, _ in sorted(left.foreign)
-    )
+    kept = "".join(f"; {path}: {what} was changed by somebody else since and stays" for path, what in left.kept())
     kept += "".join(f"; {path}: somebody else has filled it since, and it stays" for path in stay)
     return f"recovered {what}: rolled back to what was there before{kept}"
 

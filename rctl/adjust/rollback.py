@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
 from ..controllers import memory
@@ -13,7 +14,7 @@ from ..errors import BusyError, GoneError, NotAvailableError, RollbackError, tol
 from ..limits import file_named
 from ..signals import undisturbed
 from . import life, partitions
-from .plan import Disable, Enable, Make, Move, Set, Step
+from .plan import Disable, Enable, Label, Make, Move, Set, Step
 from .progress import Event, Progress, quiet
 from .release import disable, used
 from .write import put
@@ -79,6 +80,9 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
         cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
     elif isinstance(step, Set):
         restore(cgroup, step, min(deadline, _LONGEST))
+    elif isinstance(step, Label):
+        if labels.get(cgroup, step.key) == step.new:  # else it was not done, or somebody has changed it since
+            labels.write(cgroup, step.key, step.old)
     elif isinstance(step, Move):
         life.move_back(cgroup, cgroups[step.home], step)
     elif isinstance(step, Make):

@@ -17,7 +17,7 @@ from ..errors import NotAvailableError, NotFoundError, RctlError
 from ..formats import Keyed, Nested, Whole
 from ..limits import file_named
 from . import life
-from .plan import Disable, Enable, Move, Reclaim, Remove, Set, Step
+from .plan import Disable, Enable, Label, Move, Reclaim, Remove, Set, Step
 
 _WHOLE = ""
 """In the place of a file's name: all of the cgroup."""
@@ -35,6 +35,7 @@ class _Changed:
 
     def __init__(self) -> None:
         self.texts: dict[tuple[str, str], str] = {}
+        self.labels: dict[str, dict[str, str | None]] = defaultdict(dict)
         self.unknown: set[tuple[str, str]] = set()
         self.gone: set[str] = set()
         self.on: dict[str, set[str]] = defaultdict(set)
@@ -82,6 +83,13 @@ class _Cgroup(Cgroup):
         """As of a real one."""
         return self._told(name, lambda: super(_Cgroup, self).edit(name, known))
 
+    def attributes(self, prefix: str) -> dict[str, str]:
+        """As of a real one. Nothing but labels is asked for."""
+        if (self.path, _WHOLE) in self._changed.unknown:
+            raise UnreckonedError(f"labels: what {self.path} will have then is not known")
+        found = super().attributes(prefix) | self._changed.labels[self.path]
+        return {key: value for key, value in found.items() if value is not None}
+
     def _told(self, name: str, real: Callable[[], str]) -> str:
         changed, file = self._changed, file_named(name)
         if not changed.unknown.isdisjoint([(self.path, name), (self.path, _WHOLE)]):
@@ -120,6 +128,8 @@ class Supposed(Tree):
                 self._set(step)
             elif isinstance(step, Enable | Disable):
                 self._switch(step)
+            elif isinstance(step, Label):
+                self._changed.labels[step.path][step.key] = step.new
             elif isinstance(step, Reclaim):
                 self._changed.to(step.path, _CURRENT, str(min(step.goal, step.usage)))
             elif isinstance(step, Move):

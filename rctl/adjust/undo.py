@@ -16,14 +16,14 @@ from ..formats import Write
 from ..host import Host
 from ..limits import file_named
 from ..signals import undisturbed
-from . import choose, freeze, life, made
+from . import choose, freeze, labelling, life, made
 from .account import Account
 from .around import Around
 from .engine import Options, Wish, transact
 from .entries import by_entry
 from .history import Record
 from .journal import Journal, new_id
-from .plan import Disable, Enable, Make, Move, Remove, Set
+from .plan import Disable, Enable, Label, Make, Move, Remove, Set
 from .progress import Progress, quiet
 from .site import Site
 from .state import State, default_state
@@ -137,16 +137,17 @@ def take_back(
 ) -> Account:
     """Take back one adjustment.
 
-    VEs that it made are removed if they are empty, else they stay and the notes say so. Processes that it moved, and
-    that are still there, are moved back. What it removed is not made again, and a command that it started goes on.
+    VEs that it made are removed if they are empty, else they stay and the notes say so. Labels are as before on the
+    others. Processes that it moved, and that are still there, are moved back. What it removed is not made again, and a
+    command that it started goes on.
 
     VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
     already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
     very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
 
-    Raises GoneError when all its VEs were removed, RctlError when a limit was changed since, also one of a VE that
-    would go (``options.force`` overwrites it), when it did nothing but freeze or thaw, or when it put one VE in the
-    place of another.
+    Raises GoneError when all its VEs were removed, RctlError when a limit or a label was changed since, also one of a
+    VE that would go (``options.force`` overwrites it), when it did nothing but freeze or thaw, or when it put one VE in
+    the place of another.
     """
     state = state or default_state()
     if record.boot_id != host.boot_id:
@@ -176,7 +177,10 @@ def take_back(
     for name in goes:
         path = tree.path(name)
         wished.append(Wish(name, (), made.as_left(tree, record, path), record.inodes[path]))
-    around = Around(remove=goes, back=back)
+    labels, labelled = labelling.taken_back(tree, record, left, goes)
+    named = {wish.name for wish in wished}
+    wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in labels if name not in named]
+    around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
     given = _given(tree, record)
     account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
     if account.id is None and not options.dry_run:
@@ -260,7 +264,7 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
             wish = msgspec.structs.replace(wish, writes=rest, expected=expected)
         if rest:
             found.append(wish)
-    more = any(isinstance(step, Make | Move | Remove) for step in record.steps)
+    more = any(isinstance(step, Label | Make | Move | Remove) for step in record.steps)
     if notes and not found and not more:
         raise FreezeError(
             f"{choose.named(record)} only froze or thawed, which undo does not touch unless asked. "

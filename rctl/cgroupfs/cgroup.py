@@ -280,6 +280,22 @@ class Cgroup:
         except OSError as error:
             raise self._translated(name, text, error) from error
 
+    def attributes(self, prefix: str) -> dict[str, str]:
+        """Extended attributes whose names begin so, by the rest of the name; none where the kernel keeps none.
+
+        Raises GoneError.
+        """
+        try:
+            names = [name for name in os.listxattr(self.fd) if name.startswith(prefix)]
+            return {
+                name[len(prefix) :]: os.getxattr(self.fd, name).decode("utf-8", "surrogateescape")
+                for name in sorted(names)
+            }
+        except OSError as error:
+            if error.errno in (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES):
+                return {}
+            raise self.gone() from None
+
     def make(self, name: str) -> Cgroup:
         """Make a cgroup directly below and open it. Raises BusyError when the name is taken."""
         try:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from .. import label
 from ..errors import KernelError, NotAvailableError, RctlError
@@ -21,31 +21,24 @@ _PREFIX = "user.rctl.label."
 
 def of(cgroup: Cgroup) -> dict[str, str]:
     """A cgroup's labels; none where the kernel keeps none. Raises GoneError."""
+    return cgroup.attributes(_PREFIX)
+
+
+def get(cgroup: Cgroup, key: str) -> str | None:
+    """One label; ``None`` when there is none. Raises GoneError."""
+    return of(cgroup).get(key)
+
+
+def write(cgroup: Cgroup, key: str, value: str | None) -> None:
+    """Set one label, or with ``None`` remove it. Raises NotAvailableError, RctlError."""
     try:
-        names = [name for name in os.listxattr(cgroup.fd) if name.startswith(_PREFIX)]
-        return {
-            name[len(_PREFIX) :]: os.getxattr(cgroup.fd, name).decode("utf-8", "surrogateescape")
-            for name in sorted(names)
-        }
+        if value is None:
+            os.removexattr(cgroup.fd, _PREFIX + key)
+        else:
+            os.setxattr(cgroup.fd, _PREFIX + key, value.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES):
-            return {}
-        raise cgroup.gone() from None
-
-
-def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = frozenset()) -> bool:
-    """Set labels, and remove those ``without``. Returns whether anything changed; on failure all is as before.
-
-    Raises UsageError, NotAvailableError, RctlError.
-    """
-    label.check(labels)
-    before = of(cgroup)
-    after = {key: value for key, value in before.items() if key not in without} | dict(labels)
-    label.check_number(after)
-    try:
-        _make(cgroup, before, after)
-    except OSError as error:
-        _make(cgroup, of(cgroup), before)
+        if value is None and error.errno == errno.ENODATA:
+            return
         if error.errno == errno.ENOTSUP:
             raise NotAvailableError(
                 f"{cgroup.path}: this kernel keeps no labels on cgroups (they came with Linux 5.7). Boot a newer one"
@@ -56,35 +49,33 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: frozenset[str] = fro
                 "Use fewer and shorter ones"
             ) from None
         raise KernelError(cgroup.path, "", "", error.errno or 0, "label") from None
-    return before != after
 
 
-@contextmanager
-def put_all(wanted: Sequence[tuple[Cgroup, Mapping[str, str]]]) -> Iterator[None]:
-    """Set labels of many cgroups, all or nothing: when that fails, or the block does, each has those that it had.
+def put(cgroup: Cgroup, labels: Mapping[str, str], without: Iterable[str] = ()) -> None:
+    """Set labels, and remove those ``without``; on failure all is as before.
 
-    Raises as ``put``.
+    Raises UsageError, NotAvailableError, RctlError.
     """
-    before = [(cgroup, of(cgroup)) for cgroup, _ in wanted]
+    label.check(labels)
+    before = of(cgroup)
+    after = {key: value for key, value in before.items() if key not in without} | dict(labels)
+    label.check_number(after)
     try:
-        for cgroup, labels in wanted:
-            put(cgroup, labels)
-        yield
-    except BaseException:
-        for cgroup, labels in before:
-            restore(cgroup, labels)
+        _make(cgroup, before, after)
+    except RctlError:
+        restore(cgroup, before)
         raise
 
 
 def restore(cgroup: Cgroup, labels: Mapping[str, str]) -> None:
     """Give a cgroup the labels that it had, as far as it is still there."""
-    with suppress(RctlError, OSError):
+    with suppress(RctlError):
         _make(cgroup, of(cgroup), labels)
 
 
 def _make(cgroup: Cgroup, before: Mapping[str, str], after: Mapping[str, str]) -> None:
     for key in before.keys() - after.keys():
-        os.removexattr(cgroup.fd, _PREFIX + key)
+        write(cgroup, key, None)
     for key, value in after.items():
         if before.get(key) != value:
-            os.setxattr(cgroup.fd, _PREFIX + key, value.encode("utf-8", "surrogateescape"))
+            write(cgroup, key, value)

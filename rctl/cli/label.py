@@ -23,8 +23,8 @@ def label(
 ) -> None:
     """Show, set and remove labels of VEs.
 
-    label:KEY=VALUE then names these VEs in every verb. Labels are kept on the cgroup and end with it. undo does not
-    touch them.
+    label:KEY=VALUE then names these VEs in every verb. Labels are kept on the cgroup and end with it. undo takes back
+    labels that apply put on, and none of those that label did.
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """

@@ -28,9 +28,10 @@ def undo(
 ) -> None:
     """Take back the last adjustment, or the one with this ID.
 
-    --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit was
-    changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs only with
-    an ID or --force. With --last, --json prints a list, and --dry-run shows each as if those before it were undone.
+    --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit or a
+    label was changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs
+    only with an ID or --force. With --last, --json prints a list, and --dry-run shows each as if those before it were
+    undone.
     """
     from msgspec.structs import asdict
 
@@ -72,7 +73,7 @@ def history(
     """
     import time
 
-    from ..adjust.plan import Disable, Enable, Set
+    from ..adjust.plan import Disable, Enable, Label, Set
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
 
@@ -90,7 +91,7 @@ def history(
             record.id,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time)),
             str(len({step.path for step in record.steps if not isinstance(step, Enable | Disable)})),
-            str(sum(isinstance(step, Set) for step in record.steps)),
+            str(sum(isinstance(step, Set | Label) for step in record.steps)),
             "undo" if record.undoes else "undone" if record.id in undone else "",
             record.command,
         )

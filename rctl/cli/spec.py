@@ -38,8 +38,6 @@ def apply(
         tell(as_json(result))
     else:
         report(result.account, json=False)
-        for name in result.labelled:
-            tell(f"{name}: labelled")
     if any(outcome.status == "left alone" for outcome in result.account.outcomes):
         raise typer.Exit(1)
 
@@ -63,7 +61,6 @@ def diff(
     lines = [f"+ {name}" for name in result.made]
     steps = [step for outcome in result.account.outcomes for step in outcome.steps]
     lines += [f"~ {step.describe()}" for step in steps if not isinstance(step, Make | Remove)]
-    lines += [f"~ {name}: labels" for name in result.labelled]
     lines += [f"- {name}" for name in result.removed]
     if json:
         say(as_json(result))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from .. import label
 from ..adjust import enable, foresee
 from ..adjust.account import Account, Outcome
-from ..adjust.around import Around, check_make
+from ..adjust.around import Around, LabelValues, check_make
 from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
-from ..adjust.plan import Make, Set
+from ..adjust.plan import Label, Make, Set, Step
 from ..adjust.site import Site
-from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
 from ..formats import File
@@ -42,29 +40,17 @@ def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> A
     """
     tree = site.tree
     surplus = _surplus(tree, spec) if prune else []
-    wrong = _wrongly_labelled(tree, spec)
     limits = {name: _on_disks(name, asked.limits) for name, asked in spec.ve.items()}
+    given: dict[str, LabelValues] = {name: {**asked.labels} for name, asked in spec.ve.items() if asked.labels}
     if options.dry_run:
-        return _dry(site, limits, surplus, options, wrong)
-    given = {name: asked.labels for name, asked in spec.ve.items() if asked.labels}
+        return _dry(site, limits, surplus, options, given)
     made, account = bare.apply(site, limits, options, remove=tuple(surplus), labels=given)
     removed = tuple(name for name in surplus if not bare.exists(tree, name))
-    return Applied(tuple(made), account, removed, wrong)
+    return Applied(tuple(made), account, removed, _labelled(account))
 
 
-def _wrongly_labelled(tree: Tree, spec: Spec) -> tuple[str, ...]:
-    """VEs that lack a label that the spec gives them, or have it with another value."""
-    found = []
-    for name, asked in spec.ve.items():
-        if asked.labels:
-            has: dict[str, str] = {}
-            with suppress(NotFoundError), tree.open_ve(name) as ve:
-                has = labels.of(ve)
-            with naming(name):
-                label.check_number(has | asked.labels)
-            if asked.labels.items() - has.items():
-                found.append(name)
-    return tuple(found)
+def _labelled(account: Account) -> tuple[str, ...]:
+    return tuple(o.name for o in account.outcomes if any(isinstance(step, Label) for step in o.steps))
 
 
 def _on_disks(name: str, asked: Limits) -> Limits:
@@ -88,20 +74,25 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
 
 
 def _dry(
-    site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, wrong: tuple[str, ...]
+    site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, given: Mapping[str, LabelValues]
 ) -> Applied:
     """The plan for VEs that exist, and for the others the limits that they would be made with."""
     tree, host = site.tree, site.host
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
-    account = adjust(tree, present, host, options, state=site.state, around=Around(remove=tuple(surplus)))
+    around = Around(remove=tuple(surplus), labels={name: own for name, own in given.items() if name in present})
+    account = adjust(tree, present, host, options, state=site.state, around=around)
     with tree.place() as base:
         check_make(tree, [name for name in limits if name not in present], base)
     promises = Promises(tree)
-    new = [_fresh(tree, name, asked, host, promises) for name, asked in limits.items() if name not in present]
+    new = [
+        _fresh(tree, name, asked, given.get(name, {}), host, promises)
+        for name, asked in limits.items()
+        if name not in present
+    ]
     _check_controllers(tree, new)
-    outcomes = (*account.outcomes, *new)
+    account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new))
     made = tuple(name for name in limits if name not in present)
-    return Applied(made, msgspec.structs.replace(account, outcomes=outcomes), tuple(surplus), wrong)
+    return Applied(made, account, tuple(surplus), _labelled(account))
 
 
 def _check_controllers(tree: Tree, new: Sequence[Outcome]) -> None:
@@ -116,7 +107,7 @@ def _check_controllers(tree: Tree, new: Sequence[Outcome]) -> None:
             enable.coming(tree, outcome.path, file)
 
 
-def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises) -> Outcome:
+def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host, promises: Promises) -> Outcome:
     path = bare.managed_path(tree, name)
     with naming(name):
         asked = vcpus_of_new(asked, path, host, promises)
@@ -129,4 +120,5 @@ def _fresh(tree: Tree, name: str, asked: Limits, host: Host, promises: Promises)
     except ValueError as error:  # a part of an entry that does not fit the rest
         raise UsageError(str(error)) from None
     foresee.check(limits, {})
-    return Outcome(name, path, "planned", (Make(path), *limits))
+    steps: tuple[Step, ...] = (Make(path), *limits, *(Label(path, key, None, value) for key, value in given.items()))
+    return Outcome(name, path, "planned", steps)

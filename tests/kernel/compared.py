@@ -111,14 +111,15 @@ class Run:
         killed = self.world.killed(op, meant)
         both = [self.model.names(), [] if reason else after.names()]
         following = Op("set", (op.then,), (("pids.max", "50"),)) if all(op.then in names for names in both) else None
-        settled = [] if following else self.world.recover()
         account = self.world.do(following) if following else None
+        if following is None:
+            self.world.recover()
         new = [number for number, command in self.world.told() if number not in known and command == str(op)]
         if new and reason:
             raise Wrong(f"{op}: done, though it is to be refused: {reason}")
         if not killed and bool(new) != bool(record) and op.verb != "undo":
             raise Wrong(f"{op}: was not killed, and the history has {new}")
-        old, model = self.model, after if new else self.model
+        model = after if new else self.model
         if new and record:
             self.world.ids[record.number] = new[0]
         if following:
@@ -129,23 +130,12 @@ class Run:
             if done and account and account.id:
                 self.world.ids[done.number] = account.id
         self._take(model)
-        self._adopt(op, [old, *([] if reason else [after])], settled)
 
     def _take(self, model: Model) -> None:
         self.model = model
         if len(self.world.ids) > 2000:
             numbers = {record.number for record in model.records}
             self.world.ids = {number: one for number, one in self.world.ids.items() if number in numbers}
-
-    def _adopt(self, op: Op, models: Sequence[Model], settled: object) -> None:
-        """Labels are no part of an adjustment: after a kill each cgroup has the old or the new ones."""
-        groups = self.model.groups
-        for path in groups.keys() & self.world.names():
-            now = self.world.group(path).labels
-            possible: list[dict[str, str]] = [m.groups[path].labels if path in m.groups else {} for m in models]
-            if now not in possible:
-                raise Wrong(f"{op}: labels of {path} are {now}, not one of {possible} ({settled})")
-            groups[path] = replace(groups[path], labels=now)
 
     def check(self, op: Op, paths: Iterable[str]) -> None:
         """Compare which cgroups there are, who is where, and all of these. Raises Wrong."""

@@ -118,10 +118,8 @@ class Model(Tree):
         for path in make:
             self.add(path)
         wishes = {path: self._wishes(path, dict(pairs), op.force) for path, (pairs, _) in named.items()}
-        record = self.change(wishes | {path: {} for path in surplus}, made=make, remove=surplus)
-        for path, (_, labels) in named.items():
-            self.put_labels(path, dict(labels))
-        return record
+        given = {path: dict(labels) for path, (_, labels) in named.items()}
+        return self.change(wishes | {path: {} for path in surplus}, made=make, labels=given, remove=surplus)
 
     def undo(self, op: Op) -> Record | None:
         """Take back the newest adjustment, or one by its id; not what was changed since, unless forced."""
@@ -146,15 +144,25 @@ class Model(Tree):
             need(op.force or unchanged, "changed since")
             if old != IDLE:
                 wishes.setdefault(path, {})[key] = old
-        others = record.made or record.moved or record.removed
+        labels: dict[str, dict[str, str]] = {}
+        for (path, key), (was, became) in record.labels.items():
+            if path in left and path not in goes:
+                need(op.force or self.groups[path].labels.get(key, "") == became, "changed since")
+                labels.setdefault(path, {})[key] = was
+        others = record.made or record.moved or record.removed or record.labels
         need(wishes or not dropped or others, "only froze or thawed")
         given = {path: names for path, names in record.enabled.items() if self.same(record, path)}
-        done = self.change(wishes, back=back, given=given, remove=goes)
+        done = self.change(wishes, labels=labels, back=back, given=given, remove=goes)
         self.records = [one for one in self.records if one is not record]
         return done
 
     def _as_left(self, record: Record, path: str) -> bool:
-        """Whether the limits of a cgroup that the record made are as it left them; all CPUs by number are no limit."""
+        """Whether a cgroup that the record made has the limits and labels with which it left it.
+
+        All CPUs by number are no limit.
+        """
+        if self.groups[path].labels != {key: new for (one, key), (_, new) in record.labels.items() if one == path}:
+            return False
         own = {key for one, key in record.after if one == path}
         for key in {*own, *self.groups[path].held} - {"cgroup.freeze"}:
             now = self.entry(path, key)

@@ -11,6 +11,7 @@ from typing import Self
 from tests.kernel.model_words import IDLE, controller_of, fresh
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_LABELS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Refused(Exception):  # noqa: N818 (no error of the model)
@@ -56,6 +57,8 @@ class Record:
     made: list[str] = field(default_factory=list)
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Where a process went, and where it was before."""
+    labels: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Before and after, an empty one where there was none."""
     removed: list[str] = field(default_factory=list)
     released: dict[str, set[str]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -63,11 +66,13 @@ class Record:
 
     def __bool__(self) -> bool:
         """Whether anything was done."""
-        return bool(self.before or self.enabled or self.made or self.moved or self.removed or self.released)
+        return bool(
+            self.before or self.enabled or self.made or self.moved or self.labels or self.removed or self.released
+        )
 
     def paths(self) -> set[str]:
         """The cgroups that it is about."""
-        found = {path for path, _ in self.before} | {*self.made, *self.removed}
+        found = {path for path, _ in (*self.before, *self.labels)} | {*self.made, *self.removed}
         return found | {path for path, _ in self.moved.values()} or set(self.enabled)
 
 
@@ -141,9 +146,13 @@ class Tree:
         self.count += 1
         self.groups[path] = Group(self.count)
 
-    def put_labels(self, path: str, labels: Mapping[str, str]) -> None:
-        """Labels more; an empty one is removed."""
+    def put_labels(self, path: str, labels: Mapping[str, str], record: Record | None = None) -> None:
+        """Labels more; an empty one is removed. What they change is added to the record."""
         merged = self.groups[path].labels | labels
+        for key, new in labels.items():
+            old = self.groups[path].labels.get(key, "")
+            if record is not None and old != new:
+                record.labels[path, key] = old, new
         self.groups[path] = replace(self.groups[path], labels={key: value for key, value in merged.items() if value})
 
     def same(self, record: Record, path: str) -> bool:
@@ -155,13 +164,14 @@ class Tree:
         wishes: Mapping[str, Mapping[str, str]],
         *,
         made: Iterable[str] = (),
+        labels: Mapping[str, Mapping[str, str]] = NO_LABELS,
         move: Iterable[str] = (),
         back: Mapping[str, str] = NOTHING,
         given: Mapping[str, Iterable[str]] = NOTHING,
         remove: Iterable[str] = (),
         kill: bool = False,
     ) -> Record:
-        """One adjustment: make, enable, set, move, take controllers back, remove. All of it, or Refused."""
+        """One adjustment: make, enable, set, label, move, take controllers back, remove. All of it, or Refused."""
         self.count += 1
         record = Record(self.count, made=list(made), removed=list(remove))
         for path in record.made:
@@ -170,6 +180,8 @@ class Tree:
         for path, keys in wishes.items():
             need(path in self.groups, "no such VE")
             self.put(path, keys, record)
+        for path, own in labels.items():
+            self.put_labels(path, own, record)
         self._move(record, wishes, move, back)
         going = set(record.removed)
         for path in sorted(given, key=lambda path: path.rstrip("/").count("/"), reverse=True):

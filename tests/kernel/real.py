@@ -125,9 +125,7 @@ class RealWorld(World):
 
     def group(self, path: str) -> Group:
         place = self._dir(path)
-        names = [name for name in os.listxattr(place) if name.startswith(_LABEL)]
-        found = {name.removeprefix(_LABEL): os.getxattr(place, name).decode() for name in names}
-        return Group(gives=frozenset(enabled(place)), labels=found)
+        return Group(gives=frozenset(enabled(place)), labels=labels(place))
 
     def where(self) -> dict[str, str]:
         found = {}
@@ -159,3 +157,9 @@ def _text(place: int, name: str) -> str | None:
     finally:
         os.close(fd)
     return "\n".join(sorted(text.splitlines())) if name == "io.max" else text
+
+
+def labels(place: Path) -> dict[str, str]:
+    """A cgroup's labels."""
+    names = [name for name in os.listxattr(place) if name.startswith(_LABEL)]
+    return {name.removeprefix(_LABEL): os.getxattr(place, name).decode() for name in names}

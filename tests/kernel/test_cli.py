@@ -250,6 +250,21 @@ def test_user_who_may_not_end_what_is_inside_removes_nothing(ve: Ve, scratch: Pa
     assert rctl("history", "--json", user=NOBODY, env=env).out.strip() == "[]"
 
 
+def test_user_with_a_subtree_labels_ves_in_it_and_no_others(scratch: Path, nobody: dict[str, str]) -> None:
+    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+        os.chown(scratch / name, NOBODY, NOBODY)
+    env = nobody | {"RCTL_TREE": f"/{scratch.relative_to(MOUNT)}"}
+    spec = 'version = 1\n[ve.own.labels]\nenv = "prod"\n'
+    for one in (spec, spec.replace("prod", "test")):
+        assert rctl("apply", "-", user=NOBODY, env=env, stdin=one).status == 0
+    assert rctl("undo", user=NOBODY, env=env).status == 0
+    assert os.getxattr(scratch / "own", "user.rctl.label.env") == b"prod"
+    os.chown(scratch / "own", 0, 0)
+    done = rctl("apply", "-", user=NOBODY, env=env, stdin=spec.replace("prod", "test"))
+    fails(done, 1, f"{env['RCTL_TREE']}/own: label env cannot be set: EACCES: permission denied. Run as root")
+    assert os.getxattr(scratch / "own", "user.rctl.label.env") == b"prod"
+
+
 def test_ls_all_shows_whatever_somebody_made(scratch: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(scratch) + b"/a\x1b\xff"))
     odd.mkdir()

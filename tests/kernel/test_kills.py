@@ -25,6 +25,7 @@ from rctl.ve import bare
 from tests.kernel.conftest import _remove
 from tests.kernel.helpers import Ve, enabled, no_journal, set_all
 from tests.kernel.killer import killed_at
+from tests.kernel.real import labels
 from tests.kernel.shell import load_for_all, rctl
 from tests.kernel.workload import Worker, end_all, filler, sleeper
 
@@ -34,10 +35,15 @@ version = 1
 [ve.web1.limits]
 pids.max = 9
 memory.max = "90M"
+[ve.web1.labels]
+env = "prod"
+tier = "front"
 [ve.web2.limits]
 [ve.new1.limits]
 pids.max = 10
 cpu.max = 0.5
+[ve.new1.labels]
+env = "prod"
 [ve.new2.limits]
 memory.max = "70M"
 """
@@ -48,7 +54,10 @@ World = dict[str, Any]
 
 @dataclass
 class Scene:
-    """The tree that the verbs change: web1 and web2, with limits and a worker each; surplus has neither."""
+    """The tree that the verbs change: web1 and web2, with limits and a worker each; surplus has neither.
+
+    web1 and surplus have a label.
+    """
 
     tree: Tree
     place: Path
@@ -63,6 +72,7 @@ class Scene:
             bare.make(self.tree, name).close()
         ves = [Ve(self.tree, name) for name in ("web1", "web2")]
         set_all(self.tree, dict.fromkeys(ves, OLD), command="before")
+        assert rctl("label", "web1", "surplus", "env=test").status == 0
         self.worker("first", sleeper(ves[1].dir))
         self.worker("second", sleeper(ves[1].dir))
         prepare(self)
@@ -95,12 +105,13 @@ class Scene:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def world(self) -> World:
-        """All cgroups with what is set and who is in them, the controllers, and the history."""
+        """All cgroups with limits, labels and who is in them, the controllers, and the history."""
         found: World = {"/": enabled(self.place)}
         for top in self.place.iterdir():
             if top.is_dir() and top.name not in self.before:
                 for path in [top, *(p for p in top.rglob("*") if p.is_dir())]:
                     texts = {f.name: (path / f.name).read_text() for f in FILES if (path / f.name).exists()}
+                    texts |= {f"label {key}": value for key, value in labels(path).items()}
                     pids = (path / "cgroup.procs").read_text().split()
                     texts["processes"] = sorted(self.workers.get(int(pid), "command") for pid in pids)
                     found[str(path.relative_to(self.place))] = texts
@@ -196,12 +207,13 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "recover of a set": (half(SET, 12), "recover"),
     "recover of an undo": (half("undo", 12, changed), "recover"),
     "recover of an undo on two levels": (half("undo", 12, changed_below), "recover"),
-    "recover of an undo that removes VEs": (half("undo", 16, applied), "recover"),
+    "recover of an undo that removes VEs": (half("undo", 18, applied), "recover"),
     "recover of an apply": (half("apply SPEC", 14), "recover"),
     "recover of an apply that has just made its VEs": (half("apply SPEC", 9), "recover"),
-    "recover of an apply that had all but ended": (half("apply SPEC", 20), "recover"),
+    "recover of an apply that has put some labels on": (half("apply SPEC", 20), "recover"),
+    "recover of an apply that had all but ended": (half("apply SPEC", 23), "recover"),
     "recover of an apply --prune": (half("apply --prune SPEC", 14, populated), "recover"),
-    "recover of an apply --prune that removes": (half("apply --prune SPEC", 22, populated), "recover"),
+    "recover of an apply --prune that removes": (half("apply --prune SPEC", 25, populated), "recover"),
     "recover of an attach": (half("attach new FIRST SECOND", 10), "recover"),
     "recover of a rm --kill": (half("rm --kill web1 surplus", 11, populated), "recover"),
 }

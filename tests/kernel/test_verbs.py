@@ -210,10 +210,20 @@ def test_labels_lie_on_the_cgroup_and_choose_ves(ve: Ve, other: Ve) -> None:
 def test_labels_in_a_spec(ve: Ve, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text('version = 1\n[ve.web1.limits]\npids.max = 5\n[ve.web1.labels]\nenv = "prod"\n')
-    assert rctl("diff", str(site)).out.splitlines()[-1] == "~ web1: labels"
-    assert "web1: labelled" in rctl("apply", str(site)).out
+    assert "~ /rctl-web1: label env: (none) -> prod" in rctl("diff", str(site)).out.splitlines()
+    assert "web1: changed\n  pids.max: max -> 5\n  label env: (none) -> prod\n" in rctl("apply", str(site)).out
     assert json.loads(rctl("label", "web1", "--json").out) == {"web1": {"env": "prod"}}
     assert rctl("diff", str(site)).out == ""
+    site.write_text('version = 1\n[ve.web1.labels]\nenv = "test"\n')
+    assert rctl("apply", str(site)).status == 0
+    assert "label env: test -> prod" in rctl("undo", "--dry-run").out
+    assert rctl("undo").status == 0
+    assert os.getxattr(ve.dir, "user.rctl.label.env") == b"prod"
+    os.setxattr(ve.dir, "user.rctl.label.env", b"mine")
+    fails(rctl("undo"), 1, "label env: on /rctl-web1 is mine by now, and was prod after that adjustment")
+    assert (ve.text("pids.max"), os.getxattr(ve.dir, "user.rctl.label.env")) == ("5", b"mine")
+    assert rctl("undo", "--force").status == 0
+    assert (ve.text("pids.max"), rctl("label", "web1", "--json").out) == ("max", '{"web1":{}}\n')
 
 
 def test_run_says_that_the_kernel_killed_for_want_of_memory() -> None:

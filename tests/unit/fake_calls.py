@@ -106,7 +106,9 @@ class Calls:
         return list(self._at(fd).labels)
 
     def getxattr(self, fd: int, name: str) -> bytes:
-        return self._at(fd).labels[name]
+        if name not in (labels := self._at(fd).labels):
+            raise OSError(errno.ENODATA, name)
+        return labels[name]
 
     def setxattr(self, fd: int, name: str, value: bytes) -> None:
         self._kernel.tick(Operation("label", self._at(fd).path, name, value.decode()))
@@ -114,7 +116,8 @@ class Calls:
 
     def removexattr(self, fd: int, name: str) -> None:
         self._kernel.tick(Operation("label", self._at(fd).path, name))
-        del self._at(fd).labels[name]
+        if self._at(fd).labels.pop(name, None) is None:
+            raise OSError(errno.ENODATA, name)
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         node, file = self._kernel.fds[fd]

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -210,10 +210,10 @@ def test_labels_of_all_ves_or_of_none(shell: Shell, monkeypatch: pytest.MonkeyPa
     shell.run("label", "web1", "env=test")
     real = labels.put
 
-    def put(cgroup: Cgroup, pairs: Mapping[str, str], without: frozenset[str] = frozenset()) -> bool:
+    def put(cgroup: Cgroup, pairs: Mapping[str, str], without: Iterable[str] = ()) -> None:
         if cgroup.path == "/rctl-web2" and pairs:
             raise RctlError("no room")
-        return real(cgroup, pairs, without)
+        real(cgroup, pairs, without)
 
     monkeypatch.setattr(labels, "put", put)
     assert shell.run("label", "web1", "web2", "env=prod", "x=y") == (1, "", "rctl: no room\n")

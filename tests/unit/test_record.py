@@ -57,6 +57,14 @@ def with_step(**fields: Any) -> bytes:
     return changed(steps=[*json.loads(encode(GOOD))["steps"], *steps])
 
 
+LABEL = {"type": "label", "path": "/rctl-web1", "key": "env", "old": None, "new": "prod"}
+
+
+def with_label(version: int = VERSION, **fields: Any) -> bytes:
+    """The good record with a label too."""
+    return changed(steps=[*json.loads(encode(GOOD))["steps"], LABEL | fields], version=version)
+
+
 BAD = {
     "a file outside the cgroup": with_step(file="../../x"),
     "a rename of the root": with_step(type="make", path="/rctl-new", instead="/"),
@@ -102,6 +110,17 @@ BAD = {
     "a disturbed file of another": with_step(disturbed=[["memory.max", "1"]]),
     "a controller with a space": changed(steps=[{"type": "enable", "path": "/", "controllers": ["cpu -memory"]}]),
     "a reclaim below nothing": changed(steps=[{"type": "reclaim", "path": "/", "goal": -1, "usage": 1}]),
+    "a label in a version without": with_label(version=2),
+    "a label that is a path": with_label(key="../x"),
+    "a label of another program": with_label(key="x\0y"),
+    "an empty label": with_label(key=""),
+    "a long label": with_label(key="x" * 64),
+    "a label of another cgroup": with_label(path="/rctl-web2"),
+    "a label with an escape": with_label(new="\x1b[2J"),
+    "a label with a line end": with_label(old="a\nb"),
+    "a label of bytes that are no text": with_label(old="\udcff"),
+    "a huge label": with_label(new="x" * 257),
+    "a number as a label": with_label(new=1),
     "version 0": changed(version=0),
     "a newer version": changed(version=VERSION + 1),
     "a newer version with fields of its own": changed(version=VERSION + 1, extra=[1]),
@@ -122,6 +141,13 @@ NEWER = ("a newer version", "a newer version with fields of its own", "a newer v
 
 def test_a_good_record_is_read_as_it_was_written() -> None:
     assert decode(encode(GOOD)) == GOOD
+
+
+@pytest.mark.parametrize("values", [{}, {"old": "", "new": None}, {"key": "a/b.c_d-e", "new": "\u00fc" * 256}])
+def test_a_label_is_read_as_it_was_written(values: dict[str, str | None]) -> None:
+    record = decode(with_label(**values))
+    assert msgspec.to_builtins(record.steps[-1]) == LABEL | values
+    assert decode(encode(record)) == record
 
 
 def test_a_record_without_a_version_is_of_the_first() -> None:
@@ -184,7 +210,7 @@ def test_any_json_in_any_field_is_a_record_or_an_error_of_one_line(data: st.Data
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
         max_leaves=5,
     )
-    fields = json.loads(encode(GOOD))
+    fields = json.loads(data.draw(st.sampled_from([encode(GOOD), with_label()])))
     place = data.draw(st.sampled_from([fields, fields["inodes"], *fields["steps"]]))
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(anything)
     line = json.dumps(fields).encode()
@@ -201,9 +227,9 @@ def test_any_json_in_any_field_is_a_record_or_an_error_of_one_line(data: st.Data
 
 def test_the_version_is_written_in_journal_and_history(state: State) -> None:
     journal = Journal(state, GOOD)
-    assert json.loads(Path(state.journals, f"{ID}.json").read_bytes())["version"] == VERSION
+    assert json.loads(Path(state.journals, f"{ID}.json").read_bytes())["version"] == GOOD.version
     journal.close(done=True)
-    assert json.loads(Path(state.history).read_bytes())["version"] == VERSION
+    assert json.loads(Path(state.history).read_bytes())["version"] == GOOD.version
 
 
 @pytest.mark.parametrize("what", NEWER)
