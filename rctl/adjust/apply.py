@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
+from ..controllers.cpuset import PARTITION
 from ..errors import RctlError
 from . import life, partitions, release
 from .enable import enable
@@ -65,6 +66,8 @@ def run(
 
 def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
     if isinstance(step, Set):
+        if step.file == PARTITION.name:
+            partitions.check_now(cgroup, step)
         notes = put(cgroup, step, deadline)
         if step.file == core.FREEZE.name and step.new == "1":
             wait_until_frozen(cgroup, deadline)

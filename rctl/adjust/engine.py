@@ -166,12 +166,13 @@ class _Work(NamedTuple):
         """What would be done."""
         seen = self.look(opened)
         limits = _steps(seen, self.options)
-        foresee.check(limits, {ve.path: ve for ve in opened})
+        unchecked = foresee.check(limits, {ve.path: ve for ve in opened}, self.tree)
         steps = plan.ended(limits, after(self.around, self.tree, opened, limits))
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
         ]
         said += seen.notes
+        said += unchecked
         said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 

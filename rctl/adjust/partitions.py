@@ -10,10 +10,52 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from ..cgroupfs.cgroup import Cgroup
-from ..controllers.cpuset import CPUS, INVALID, MEMBER, PARTITION
-from ..errors import RctlError
+from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION
+from ..errors import BusyError, RctlError
 from ..units import Ranges
 from .plan import Set, Step
+
+
+def check(step: Set, own: Iterable[str], beside: Mapping[str, str]) -> None:
+    """Raises BusyError where the cgroup is to become a partition, and no kernel makes it one.
+
+    ``own``: its lists of CPUs. ``beside``: those of its siblings by path, which count where the kernel has no list of
+    exclusive CPUs (before Linux 6.7): there a partition shares none with them.
+    """
+    if step.new not in ("root", "isolated"):
+        return
+    lists = [text for text in own if text]
+    if not lists:
+        raise BusyError(
+            f"{step.file}: {step.path} has no CPUs of its own, so it can be no partition. Set cpuset.cpus, too"
+        )
+    if others := shared(lists[0], beside):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise BusyError(
+            f"{step.file}: {step.path} can be no partition: {others[0]}{more} may run on its CPUs, too. "
+            "Give them other CPUs first, by cpuset.cpus"
+        )
+
+
+def check_now(ve: Cgroup, step: Set) -> None:
+    """The same by what is there, right before it is written."""
+    if step.new not in ("root", "isolated"):
+        return
+    exclusive = ve.read_if_there(EXCLUSIVE.name)
+    beside: dict[str, str] = {}
+    if exclusive is None and step.path != "/":
+        with ve.above() as parent:
+            for name in parent.children():
+                with suppress(RctlError), parent.child(name) as sibling:
+                    if sibling.ino != ve.ino:
+                        beside[sibling.path] = (sibling.read_if_there(CPUS.name) or "").strip()
+    check(step, [(ve.read_if_there(CPUS.name) or "").strip(), (exclusive or "").strip()], beside)
+
+
+def shared(text: str, beside: Mapping[str, str]) -> list[str]:
+    """The paths of those whose lists have some of the same numbers."""
+    wanted = set(Ranges.parse(text).numbers)
+    return [path for path, other in beside.items() if not wanted.isdisjoint(Ranges.parse(other).numbers)]
 
 
 def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bool = False) -> None:

@@ -11,7 +11,7 @@ from ..controllers import core, memory
 from ..controllers.cpuset import PARTITION
 from ..errors import KernelError, NotAvailableError, RctlError
 from ..limits import file_named
-from . import partitions, verbatim, widen
+from . import foresee, partitions, verbatim, widen
 from .enable import absent
 from .plan import Set
 from .shrink import held, lower_high
@@ -53,6 +53,8 @@ def write(cgroup: Cgroup, step: Set) -> list[str]:
             raise
         raise NotAvailableError(absent(file, cgroup.path)) from None
     except KernelError as error:
+        if error.errno in (errno.EINVAL, errno.ERANGE) and (number := foresee.no_such(file.name, step.new)):
+            raise KernelError(cgroup.path, file.name, error.value, number) from None
         if error.errno != errno.ENOSPC or step.new or not widen.applies(file):
             raise
         text, note = widen.instead(cgroup, file)

@@ -90,7 +90,9 @@ def _dry(
         if name not in present
     ]
     _check_controllers(tree, new)
-    account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new))
+    planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
+    notes = (*account.notes, *foresee.check(steps, {}, tree, planned))
+    account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new), notes=notes)
     made = tuple(name for name in limits if name not in present)
     return Applied(made, account, tuple(surplus), _labelled(account))
 
@@ -119,6 +121,5 @@ def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host,
         )
     except ValueError as error:  # a part of an entry that does not fit the rest
         raise UsageError(str(error)) from None
-    foresee.check(limits, {})
     steps: tuple[Step, ...] = (Make(path), *limits, *(Label(path, key, None, value) for key, value in given.items()))
     return Outcome(name, path, "planned", steps)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,42 @@ def test_a_cpu_that_cannot_be_is_refused(ve: Ve) -> None:
         ve.set({"cpuset.cpus": beyond(), "memory.max": "50M", "cpu.max": 0.5})
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cpuset.cpus=BEYOND"],
+        ["cpuset.cpus=60000"],
+        ["cpuset.mems=1000"],
+        ["cpuset.mems=60000"],
+        ["cpuset.partition=root"],
+        ["cpuset.cpus=0", "cpuset.partition=root"],
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses_in_the_same_words(ve: Ve, other: Ve, words: list[str]) -> None:
+    other.set({"cpuset.cpus": "0"})
+    words = [word.replace("BEYOND", str(beyond())) for word in words]
+    planned, done = rctl("set", "web1", *words, "-n"), rctl("set", "web1", *words)
+    if other.has("cpuset.cpus.exclusive") and len(words) > 1:
+        assert "not checked" in planned.err  # since Linux 6.7 lists may overlap
+        return
+    assert (planned.status, done.status) == (1, 1)
+    assert planned.err.splitlines()[0] == done.err.splitlines()[0]
+
+
+def test_the_kernel_makes_no_partition_of_what_rctl_refuses(ve: Ve, other: Ve) -> None:
+    """Written past rctl, so that what it takes for granted is the kernel's own doing."""
+    for one in (ve, other):
+        one.set({"cpuset.cpus": "0"})
+    for text in ("0", ""):
+        (ve.dir / "cpuset.cpus").write_text(text or "\n")
+        if text and ve.has("cpuset.cpus.exclusive"):
+            continue
+        with suppress(OSError):
+            (ve.dir / "cpuset.cpus.partition").write_text("root")
+        assert ve.text("cpuset.cpus.partition") != "root"
+        (ve.dir / "cpuset.cpus.partition").write_text("member")
+
+
 def test_list_emptied_with_tasks_becomes_all_of_the_parents(ve: Ve, tree: Tree, host: Host) -> None:
     """The kernel answers ENOSPC to an empty list then; the parent's list allows the same."""
     ve.set({"cpuset.cpus": 0})
@@ -223,7 +260,8 @@ def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_le
         return
     last = str(host.cpus[-1])
     other.set({"cpuset.cpus": last, "cpuset.partition": "root"})
-    with refused(RctlError, "The kernel's reason: ", ve, other):
+    by_list = not other.has("cpuset.cpus.exclusive")
+    with refused(RctlError, "may run on its CPUs, too" if by_list else "The kernel's reason: ", ve, other):
         ve.set({"cpuset.cpus": last, "cpuset.partition": "root"})
     ve.set({"cpuset.cpus": last})
     undo(tree, host, Options())

@@ -28,7 +28,7 @@ from tests.unit.fake_files import (
 
 @dataclass(eq=False)
 class Node:
-    """A cgroup: its limits by file, its processes, its memory in bytes."""
+    """A cgroup: its limits by file, its processes, its memory and huge pages in bytes."""
 
     path: str
     ino: int
@@ -40,6 +40,7 @@ class Node:
     cache: int = 0
     swapped: int = 0
     kills: int = 0
+    huge: int = 0
     removed: bool = False
     labels: dict[str, bytes] = field(default_factory=dict)
 
@@ -186,7 +187,7 @@ class Machine:
                 f"{kind} avg10=0.00 avg60=0.00 avg300=0.00 total=0\n" for kind in ("some", "full")
             ),
             "pids.current": lambda: str(sum(len(one.procs) for one in node.family())),
-            "hugetlb.2MB.current": lambda: "0",
+            "hugetlb.2MB.current": lambda: str(node.huge),
             "cpuset.cpus.effective": lambda: ranges(
                 self._effective(node, "cpuset.cpus", self.cpus) - self._given_to_partitions(node)
             ),
@@ -226,7 +227,9 @@ class Machine:
         if file.startswith("memory."):
             return bytes_of(value, PAGE)
         if file.startswith("hugetlb."):
-            return bytes_of(value, 2 << 20)
+            text = bytes_of(value, 2 << 20)
+            require(text == "max" or int(text) >= node.huge, errno.EBUSY)
+            return text
         if file.startswith("cgroup."):
             require(value.lstrip("-").isdecimal())
             require(value in ("0", "1"), errno.ERANGE)
@@ -299,7 +302,9 @@ class Machine:
             return self._exclusive(node, value)
         if file == "cpuset.cpus.partition":
             require(value in ("member", "root", "isolated"))
-            return value if value == "member" or node.files["cpuset.cpus"] else f"{value} invalid (cpu list empty)"
+            if value == "member" or 0 < len(numbers_of(node.files["cpuset.cpus"])) < self.cpus:
+                return value
+            return f"{value} invalid (Parent unable to distribute cpu downstream)"
         count = self.cpus if file == "cpuset.cpus" else 1
         value = f"0-{count - 1}" if value == "all" else value
         if value and "/" in value:
@@ -317,7 +322,9 @@ class Machine:
         numbers = numbers_of(value)
         require(max(numbers, default=0) < self.cpus, errno.ERANGE)
         beside = node.parent.children.values() if node.parent else ()
-        taken = {cpu for one in beside if one is not node for cpu in numbers_of(one.files["cpuset.cpus.exclusive"])}
+        taken = {
+            cpu for one in beside if one is not node for cpu in numbers_of(one.files.get("cpuset.cpus.exclusive", ""))
+        }
         require(not numbers & taken)
         return ranges(numbers)
 

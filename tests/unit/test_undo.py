@@ -343,7 +343,7 @@ def test_the_rates_of_a_disk_that_had_none_are_gone_again(bench: Bench) -> None:
 
 def test_a_partition_that_had_lost_its_cpus_is_put_back_as_it_was(bench: Bench) -> None:
     bench.kernel.put("/rctl-web1", "cpuset.cpus.partition", "root")
-    invalid = "root invalid (cpu list empty)"
+    invalid = "root invalid (Parent unable to distribute cpu downstream)"
     assert bench.get("cpuset.cpus.partition") == invalid
     bench.set({"cpuset.partition": "member"})
     bench.undo()
@@ -352,8 +352,8 @@ def test_a_partition_that_had_lost_its_cpus_is_put_back_as_it_was(bench: Bench) 
 
 def test_a_partition_that_the_kernel_calls_invalid_is_rolled_back_with_the_reason(bench: Bench) -> None:
     before = bench.kernel.limits()
-    with pytest.raises(RctlError, match=r"the kernel shows 'root invalid \(cpu list empty\)'"):
-        bench.set({"pids.max": 5, "cpuset.partition": "root"})
+    with pytest.raises(RctlError, match=r"the kernel shows 'root invalid .*: Parent unable to"):
+        bench.set({"pids.max": 5, "cpuset.cpus": "0-3", "cpuset.partition": "root"})
     assert bench.kernel.limits() == before
 
 
