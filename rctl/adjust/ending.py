@@ -16,6 +16,7 @@ from ..controllers import core, cpu, io
 from ..errors import BusyError, GoneError, NotAvailableError, RctlError
 from ..formats import File, Keyed, Nested
 from ..units import Weight
+from . import partitions
 from .life import family, processes, remove
 from .plan import Remove
 
@@ -35,8 +36,14 @@ _SOON = 0.05
 def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
     """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended.
 
-    Limits that hold their end are lifted for that, and put back when the VE stays.
+    Limits that hold their end are lifted for that, and put back when the VE stays. A sibling's partition that the VE's
+    list had made invalid is one again.
     """
+    with partitions.letting_go(ve):
+        _take_away(ve, step, seconds)
+
+
+def _take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
     if not step.kill or not _populated(ve):
         remove(ve, seconds)
         return

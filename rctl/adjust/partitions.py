@@ -6,8 +6,8 @@ when the list lets go of them. Nor does it when the kind is written once more: i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION
@@ -75,9 +75,26 @@ def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bo
                 beside[above] = step.path
     for above, cpus in given_up.items():
         with suppress(RctlError), cgroups[beside[above]].above() as parent:
-            for name in parent.children():
-                with suppress(RctlError), parent.child(name) as sibling:
-                    _renew(sibling, cpus)
+            _renew_below(parent, cpus)
+
+
+@contextmanager
+def letting_go(ve: Cgroup) -> Iterator[None]:
+    """The same for a VE that the block removes."""
+    cpus = set(Ranges.parse(ve.read_if_there(CPUS.name) or "").numbers) if ve.path != "/" else set()
+    if not cpus:
+        yield
+        return
+    with ve.above() as parent:
+        yield
+        with suppress(RctlError):
+            _renew_below(parent, cpus)
+
+
+def _renew_below(parent: Cgroup, cpus: set[int]) -> None:
+    for name in parent.children():
+        with suppress(RctlError), parent.child(name) as sibling:
+            _renew(sibling, cpus)
 
 
 def _renew(cgroup: Cgroup, cpus: set[int]) -> None:

@@ -255,7 +255,7 @@ def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve, host: Ho
 def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_lets_go(
     ve: Ve, other: Ve, tree: Tree, place: Path, host: Host
 ) -> None:
-    """Whether the list is refused, undone, or another one. Since Linux 6.7 the kernel leaves the partition alone."""
+    """Whether the list is refused, undone, another one, or goes with its VE. Linux 6.7 leaves it alone."""
     if place != MOUNT:
         return
     last = str(host.cpus[-1])
@@ -268,6 +268,10 @@ def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_le
     assert other.text("cpuset.cpus.partition") == "root"
     ve.set({"cpuset.cpus": last})
     ve.set({"cpuset.cpus": host.cpus[0]})
+    assert other.text("cpuset.cpus.partition") == "root"
+    ve.set({"cpuset.cpus": last})
+    assert ("invalid" in other.text("cpuset.cpus.partition")) == by_list
+    assert rctl("rm", "web1").status == 0
     assert other.text("cpuset.cpus.partition") == "root"
 
 
