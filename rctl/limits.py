@@ -235,6 +235,13 @@ def key_of(file: str) -> str:
     return ALSO.get(file, file) if file in _BY_NAME else file
 
 
+def file_of(key: str) -> str:
+    """The name of the file that holds the limit with this key."""
+    if key.startswith("hugetlb."):
+        return f"{key.removesuffix('.max')}.max"
+    return cpu.MAX.name if key == "cpu.period" else _FILE_OF.get(key, key)
+
+
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
     """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; what follows ``hugetlb.`` or ``files.`` stays whole.
 

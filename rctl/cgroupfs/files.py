@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import resource
 from contextlib import suppress
 
@@ -49,6 +50,11 @@ def possible(kind: str) -> str:
         if kind == "node":
             return "0"
         raise
+
+
+def has_huge_pages(size: int) -> bool:
+    """Whether this machine has huge pages of so many bytes (https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)."""
+    return os.path.isdir(f"/sys/kernel/mm/hugepages/hugepages-{size >> 10}kB")
 
 
 def online_cpus() -> str:

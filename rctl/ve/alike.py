@@ -12,17 +12,20 @@ from .. import words
 from ..adjust import life
 from ..adjust.account import Account
 from ..adjust.around import Around
+from ..adjust.enable import absent
 from ..adjust.engine import Options, Wish, transact
 from ..adjust.expand import disks
 from ..adjust.site import Site
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.devices import disk_name, resolve
-from ..cgroupfs.tree import Tree
+from ..cgroupfs.files import has_huge_pages
+from ..cgroupfs.tree import Tree, enabled
 from ..controllers import core, cpu
-from ..errors import BusyError, RctlError, UsageError
-from ..formats import Keyed, Nested, Write
-from ..limits import BY_DEVICE, DEFAULT, decode, default, file_named, nest, writes
+from ..controllers.hugetlb import HugePages
+from ..errors import BusyError, NotAvailableError, RctlError, UsageError
+from ..formats import File, Keyed, Nested, Write
+from ..limits import BY_DEVICE, DEFAULT, decode, default, file_named, file_of, nest, writes
 from ..sample import limits as held
 from ..spec import VERSION
 from . import bare
@@ -38,7 +41,21 @@ def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
     with tree.open_ve(name) as ve:
         texts = held.texts(ve)
         keys = tuple(keys) or dict(words.changed(texts))
-        return {key: [_verbatim(ve, key)] if key.startswith("files.") else words.get(texts, key) for key in keys}
+        found = {key: [_verbatim(ve, key)] if key.startswith("files.") else words.get(texts, key) for key in keys}
+        for key in keys:
+            if (name := file_of(key)) not in texts and not key.startswith("files."):
+                _check_could_be(ve, file_named(name))
+    return found
+
+
+def _check_could_be(ve: Cgroup, file: File) -> None:
+    """Raises NotAvailableError for a file that is not there, and would not be with its controller enabled, either.
+
+    Where the controller is not enabled, there is no limit: the value of a new VE is what holds.
+    """
+    no_such_pages = isinstance(file, HugePages) and not has_huge_pages(file.page)
+    if no_such_pages or file.controller in enabled(ve, core.CONTROLLERS):
+        raise NotAvailableError(absent(file, ve.path))
 
 
 def _verbatim(ve: Cgroup, key: str) -> str:

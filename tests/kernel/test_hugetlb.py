@@ -8,6 +8,7 @@ import pytest
 
 from rctl.errors import KernelError, NotAvailableError, UsageError
 from tests.kernel.helpers import Ve, refused
+from tests.kernel.shell import rctl
 from tests.kernel.workload import MIB, huge
 
 POOL = Path("/proc/sys/vm/nr_hugepages")
@@ -80,6 +81,12 @@ def test_a_huge_page_limit_below_what_is_in_use_is_explained(ve: Ve, key: str) -
 def test_a_page_size_that_the_machine_has_not_is_refused(ve: Ve) -> None:
     with refused(NotAvailableError, "^hugetlb.4MB.max: this machine has no huge pages of that size", ve):
         ve.set({"hugetlb.4MB": "8M", "pids.max": 10})
+    for _ in range(2):
+        got = rctl("get", "web1", "hugetlb.4MB")
+        assert (got.status, got.out) == (1, "")
+        assert "hugetlb.4MB.max: this machine has no huge pages of that size" in got.err
+        assert rctl("get", "web1", "hugetlb.2MB").out == "max\n"
+        ve.able("hugetlb.2MB.max")
 
 
 def test_what_is_no_page_size_is_used_wrongly(ve: Ve) -> None:

@@ -27,6 +27,7 @@ from rctl.cgroupfs import cgroup, files, labels, mounts, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
+from rctl.ve import alike
 from tests.unit.fake_calls import CRASH, INTERRUPT, Calls, Crash, JournalCalls, Operation
 from tests.unit.fake_machine import Machine, Node
 
@@ -112,6 +113,7 @@ class FakeKernel(Machine):
                 (shrink, "time", clock),
                 (single_writer, "BOOTED", "/nowhere"),
                 (files, "possible", lambda kind: f"0-{self.cpus - 1}" if kind == "cpu" else "0"),
+                (alike, "has_huge_pages", lambda size: size == 2 << 20),
                 (files, "online_cpus", lambda: f"0-{self.cpus - 1}"),
             ):
                 stack.enter_context(mock.patch.object(place, name, stand_in))

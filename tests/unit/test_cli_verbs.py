@@ -491,6 +491,47 @@ def test_a_dry_run_foresees_a_controller_that_new_ves_cannot_have(shell: Shell) 
         assert "pids.max: the pids controller is not available on this host" in err
 
 
+@pytest.mark.parametrize("key", ["hugetlb.1GB", "hugetlb.1GB.max", "hugetlb.4MB.rsvd"])
+def test_get_of_huge_pages_that_the_machine_has_not(shell: Shell, key: str) -> None:
+    for before in ((), ("set", "web1", "hugetlb.2MB=4M")):
+        if before:
+            assert shell.run(*before)[0] == 0
+        status, out, err = shell.run("get", "web1", key)
+        assert (status, out) == (1, "")
+        name = key.removesuffix(".max")
+        assert err == f"rctl: {name}.max: this machine has no huge pages of that size. See /sys/kernel/mm/hugepages\n"
+    assert shell.run("get", "web2", "hugetlb.2MB") == (0, "max\n", "")
+
+
+def test_get_of_a_file_that_the_kernel_lacks_says_so_where_it_could_be(shell: Shell) -> None:
+    shell.kernel.make("/rctl-new")
+    shell.kernel.put("/", "cgroup.subtree_control", "-memory")
+    assert shell.run("get", "new", "memory.zswap.writeback") == (0, "1\n", "")  # no controller: as on a new VE
+    shell.run("set", "new", "memory.max=1G")
+    status, out, err = shell.run("get", "new", "memory.zswap.writeback")
+    assert (status, out) == (1, "")
+    assert "memory.zswap.writeback: this kernel has no such file on /rctl-new (it came with Linux 6.8)" in err
+
+
+@pytest.mark.parametrize("words", [("rm", "web2"), ("undo",)])
+def test_who_removes_a_ve_gives_a_siblings_partition_its_cpus_again(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.run("rm", "web2")
+    shell.run("set", "web1", "cpuset.cpus=1", "cpuset.partition=root")
+    (shell.folder / "site.toml").write_text("version = 1\n[ve.web2.limits]\ncpuset.cpus = 1\n")
+    shell.run("apply", "site.toml")
+    shell.kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+    assert shell.run(*words)[0] == 0
+    assert shell.kernel.get("/rctl-web1", "cpuset.cpus.partition") == "root"
+
+
+def test_who_removes_a_ve_with_other_cpus_leaves_a_siblings_partition_alone(shell: Shell) -> None:
+    shell.run("set", "web1", "cpuset.cpus=1", "cpuset.partition=root")
+    shell.run("set", "web2", "cpuset.cpus=2")
+    shell.kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = (was := "root invalid (Cpu list not exclusive)")
+    assert shell.run("rm", "web2")[0] == 0
+    assert shell.kernel.get("/rctl-web1", "cpuset.cpus.partition") == was
+
+
 def test_a_path_with_an_equals_sign_is_a_name(shell: Shell) -> None:
     shell.kernel.make("/a=b")
     assert shell.run("set", "/a=b", "pids.max=5")[0] == 0
