@@ -33,6 +33,7 @@ _NO_LIMIT = float("inf")
 Amount = int | Literal[Max.MAX]
 
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
+_NEGATIVE = re.compile(r"-\s*[0-9]", re.ASCII)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 U64_MAX: Final = (1 << 64) - 1
 
@@ -56,6 +57,7 @@ class Quantity:
     __slots__ = ("amount",)
     amount: Amount
     examples: ClassVar[str] = ""
+    kind: ClassVar[str] = "count"
     low: ClassVar[int] = 0
     high: ClassVar[int] = U64_MAX
     takes_max: ClassVar[bool] = True
@@ -81,14 +83,33 @@ class Quantity:
         if plain == "max":
             return cls(MAX)
         try:
-            number, fraction, unit = _split(plain)
-            amount = cls._amount(number, fraction, unit, whole)
-            if amount == 0 and unit != "%" and (number + (fraction or "")).strip("0"):
-                raise ValueError("it is less than 1")
+            amount = cls._read(plain, whole)
         except (KeyError, ValueError) as cause:
             detail = f": {cause}" if isinstance(cause, ValueError) and "is not a number" not in str(cause) else ""
-            raise ValueError(f"{plain[:64]!r} is not understood{detail}. Write it like {cls.examples}") from None
+            raise ValueError(f"{plain[:64]!r} is not understood{cls._instead(plain, whole, detail)}") from None
         return cls(amount)
+
+    @classmethod
+    def _read(cls, plain: str, whole: int | None) -> int:
+        number, fraction, unit = _split(plain)
+        amount = cls._amount(number, fraction, unit, whole)
+        if amount == 0 and unit != "%" and (number + (fraction or "")).strip("0"):
+            raise ValueError("it is less than 1")
+        return amount
+
+    @classmethod
+    def _instead(cls, plain: str, whole: int | None, detail: str) -> str:
+        """What is wrong with a text, and a spelling that works: the one that was meant where that can be told."""
+        from .spelling import meant
+
+        for cause, text in meant(plain, cls.kind) if len(plain) <= 64 else ():
+            try:
+                cls(MAX if text == "max" else cls._read(text, whole))
+            except (KeyError, ValueError):
+                continue
+            return f": {cause}. Write {text}"
+        detail = detail or ": it is empty" * (not plain) or ": it is less than 0" * bool(_NEGATIVE.match(plain))
+        return f"{detail}. Write it like {cls.examples}"
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
@@ -146,12 +167,26 @@ def amount(text: str) -> Amount:
 
 
 class Size(Quantity):
-    """Bytes. ``50%`` is of the host's memory."""
+    """Bytes. ``50%`` is of the host's memory. ``typed``: the number, where it was written without a unit."""
 
-    __slots__ = ()
+    __slots__ = ("typed",)
+    kind = "size"
     examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
     high = (1 << 63) - 1
     _base: ClassVar[int] = 1024
+
+    def __init__(self, amount: Amount, typed: str = "") -> None:
+        super().__init__(amount)
+        self.typed = typed
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse."""
+        size = super().parse(text, whole=whole)
+        if size.amount is not MAX and size.amount < 1024:
+            typed = str(text).strip()
+            size.typed = typed * typed.replace(".", "", 1).isdecimal()
+        return size
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
@@ -175,6 +210,7 @@ class Rate(Size):
     """Bytes per second. A bare letter is a power of 1000; ``/s`` may follow."""
 
     __slots__ = ()
+    kind = "rate"
     examples = "20MB/s, 5M, 10MiB/s, 1048576 or max"
     low = 2  # the kernel answers ERANGE to 0, and before 7 EINVAL to 1
     high = U64_MAX - 1
@@ -189,6 +225,7 @@ class Ops(Rate):
     """Operations per second."""
 
     __slots__ = ()
+    kind = "operations"
     examples = "5000/s, 5k/s, 120 or max"
     high = (1 << 32) - 2  # one more is the kernel's "max"
 
@@ -201,6 +238,7 @@ class Cpus(Quantity):
     """A number of CPUs' worth of time, counted in millionths of a CPU. ``150%`` is of one CPU."""
 
     __slots__ = ()
+    kind = "cpus"
     examples = "1.5, 150%, 500m or max"
     low = 1
     high = 10**6 * 10**6
@@ -227,6 +265,7 @@ class Duration(Quantity):
     """Time in microseconds, the kernel's unit; a bare number is microseconds."""
 
     __slots__ = ()
+    kind = "time"
     examples = "100ms, 20000us, 0.5s or 20000 (microseconds)"
     takes_max = False
     _units: ClassVar[dict[str, int]] = {"": 1, "us": 1, "ms": 10**3, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
@@ -272,6 +311,7 @@ class Weight(Quantity):
     """A share of what is contended for: 1..10000, 100 by default."""
 
     __slots__ = ()
+    kind = "weight"
     examples = "100 (1 to 10000)"
     low = 1
     high = 10000

@@ -192,7 +192,7 @@ def test_a_dry_run_of_several_shows_what_each_of_them_does(ve: Ve, other: Ve) ->
     commands = [
         ("set", "web1", "pids.max=90", "cpu.max=0.5", "memory.max=300M"),
         ("set", "web2", "pids.max=80", "cpu.weight=50"),
-        ("run", "-d", "made", "pids.max=70", "--", "sleep", "600"),
+        ("run", "-d", "made", "--limit", "pids.max=70", "--", "sleep", "600"),
         ("attach", "web2", str(worker.pid)),
         ("set", "web1", "web2", "memory.max=200M", "cpuset.cpus=0"),
     ]

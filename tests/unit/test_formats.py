@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rctl.controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
-from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed, unescaped
+from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed, size_write, unescaped
 from rctl.formats import pressure as parse_pressure
 from rctl.limits import FILES, file_named
-from rctl.units import MAX, Ops, Ranges
+from rctl.units import MAX, Ops, Ranges, Size
 
 PAGE = 4096
 NO_LIMIT = "rbps=max wbps=max riops=max wiops=max"
@@ -369,18 +369,20 @@ def test_the_last_page_of_the_kernels_range_is_no_limit(page: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "page", "remedy"),
+    ("text", "page", "remedy"),
     [
-        (512, 4096, "512 bytes is less than one page (4096). Write 512M, or 4K at least?"),
-        (1000, 4096, "1000 bytes is less than one page (4096). Write 1000M, or 4K at least?"),
-        (4095, 4096, "4095 bytes is less than one page (4096). Write 4K?"),
-        (512 << 20, 1 << 30, "536870912 bytes is less than one page (1073741824). Write 1G?"),
-        (512, 1 << 30, "512 bytes is less than one page (1073741824). Write 1G?"),
+        ("512", 4096, "512 bytes is less than one page (4096). Write 512M, or 4K at least?"),
+        ("1.5", 4096, "1 bytes is less than one page (4096). Write 1.5M, or 4K at least?"),
+        ("1kB", 4096, "1000 bytes is less than one page (4096). Write 4K at least"),
+        ("1KiB", 4096, "1024 bytes is less than one page (4096). Write 4K at least"),
+        ("4095", 4096, "4095 bytes is less than one page (4096). Write 4K at least"),
+        ("512M", 1 << 30, "536870912 bytes is less than one page (1073741824). Write 1G at least"),
+        ("512", 1 << 30, "512 bytes is less than one page (1073741824). Write 1G at least"),
     ],
 )
-def test_less_than_a_page_would_be_nothing_and_is_refused(size: int, page: int, remedy: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(remedy)):
-        floor_page(size, page)
+def test_less_than_a_page_would_be_nothing_and_is_refused(text: str, page: int, remedy: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(remedy)}$"):
+        size_write(memory.MAX, Size.parse(text), page)
 
 
 @given(st.just(0) | st.integers(65536, 2**63 - 1), st.sampled_from([4096, 16384, 65536]))

@@ -108,7 +108,10 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
     ("data", "message"),
     [
         ({"memory": {"max": "abc"}}, "memory.max: 'abc' is not understood. Write it like 2G,"),
-        ({"memory": {"swap": {"max": "-1"}}}, "memory.swap.max: '-1' is not understood."),
+        (
+            {"memory": {"swap": {"max": "-1"}}},
+            "memory.swap.max: '-1' is not understood: no limit is called max. Write max",
+        ),
         ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is neither yes nor no."),
         ({"memory": {"max": "200%"}}, "memory.max: '200%' is not understood: more than 100%."),
         ({"cpu": {"max": 0}}, "cpu.max: 0 is too low: at least 0.000001, or max. Write it like 1.5,"),

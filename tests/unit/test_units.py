@@ -83,7 +83,7 @@ def test_max_is_refused_where_it_means_nothing(kind: type[Quantity]) -> None:
 
 @pytest.mark.parametrize("text", ["Max", "MAX", "infinity", "unlimited", "-1"])
 def test_no_other_word_means_no_limit(text: str) -> None:
-    with pytest.raises(ValueError, match=r"Write it like .* or max"):
+    with pytest.raises(ValueError, match=r"Write (it like .* or )?max$"):
         Size.parse(text)
 
 
@@ -126,7 +126,7 @@ def test_sizes_count_in_1024_unless_a_b_alone_says_1000(text: str | int | float,
     "text", ["", "G", "-1", "1X", "1iB", "1i", "1 2", "1,5G", "1e9", "0x10", "1_000", "१", "1Kıb", "1GG"]
 )
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not understood.*Write it like 2G"):
+    with pytest.raises(ValueError, match=r"is not understood.*Write (it like 2G|[0-9.]+[KMG]?$|max$)"):
         Size.parse(text)
 
 
@@ -454,3 +454,55 @@ def test_sizes_for_people(value: int | None, shown: str) -> None:
 @pytest.mark.parametrize(("value", "shown"), [(20_000_000, "20M/s"), (999, "999/s"), (MAX, "max"), (None, "-")])
 def test_rates_for_people(value: int | None, shown: str) -> None:
     assert human_rate(value) == shown
+
+
+OFTEN_MEANT = [
+    (Size, "1,5G", "the decimal sign is a point. Write 1.5G"),
+    (Size, "1,500M", "digits stand without anything between them. Write 1500M"),
+    (Size, "1_000_000", "digits stand without anything between them. Write 1000000"),
+    (Size, "1e9", "it is to be written without an exponent. Write 1000000000"),
+    (Size, "1.5E3", "it is to be written without an exponent. Write 1500"),
+    (Size, "0x10", "a decimal number is needed. Write 16"),
+    (Size, "+5G", "it needs no sign. Write 5G"),
+    (Size, ".5G", "a digit is missing before the point. Write 0.5G"),
+    (Size, "1M/s", "it is no rate. Write 1M"),
+    (Size, "2 gigs", "the unit is G. Write 2G"),
+    (Size, "2 Gigabytes", "the unit is GB. Write 2GB"),
+    (Size, "5 bytes", "the unit is B. Write 5B"),
+    (Size, "-5", "it is less than 0. Write it like 2G"),
+    (Size, "", "it is empty. Write it like 2G"),
+    (Size, "MAX", "it is written in small letters. Write max"),
+    (Rate, "10Mbit/s", "it is in bits, and bytes are needed. Write 1250000"),
+    (Ops, "1,5k", "the decimal sign is a point. Write 1.5k"),
+    (Cpus, "2 CPUs", "the number alone is needed. Write 2"),
+    (Cpus, "1,5", "the decimal sign is a point. Write 1.5"),
+    (Cpus, "-1", "no limit is called max. Write max"),
+    (Duration, "5 seconds", "the unit is s. Write 5s"),
+    (Duration, "5m", "the unit is min. Write 5min"),
+    (Duration, "2days", "the longest unit is h. Write 48h"),
+    (Duration, "-1", "it is less than 0. Write it like 100ms"),
+    (PidCount, "5k", "a whole number without a unit is needed. Write 5000"),
+    (PidCount, "5 procs", "a whole number without a unit is needed. Write 5"),
+    (Weight, "1e3", "it is to be written without an exponent. Write 1000"),
+    *((kind, word, "no limit is called max. Write max") for kind in (Size, Rate, Ops, Cpus, PidCount, Vcpus)
+      for word in ("unlimited", "none", "inf", "Infinity", "-1", "off")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text", "words"), OFTEN_MEANT)
+def test_what_is_not_understood_is_told_how_to_be_written(kind: type[Quantity], text: str, words: str) -> None:
+    with pytest.raises(ValueError, match="is not understood: ") as caught:
+        kind.parse(text)
+    assert words in str(caught.value)
+
+
+@given(
+    st.sampled_from(KINDS), st.text(max_size=12) | st.from_regex(r"[+-]?[0-9]{1,4}[.,_]?[0-9]{0,3} ?[a-zA-Z/%]{0,8}")
+)
+def test_a_spelling_that_is_offered_works(kind: type[Quantity], text: str) -> None:
+    try:
+        kind.parse(text)
+    except ValueError as error:
+        start, _, offered = str(error).rpartition(". Write ")
+        if " is not understood: " in start and not offered.startswith("it like"):
+            kind.parse(offered)
