@@ -48,4 +48,5 @@ def label(
         for name, labels in found.items():
             done(f"{name}: {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}")
     else:
-        columns(("VE", "LABELS"), [(n, " ".join(f"{k}={v}" for k, v in ls.items())) for n, ls in found.items()])
+        rows = [(n, " ".join(f"{k}={v}" for k, v in ls.items())) for n, ls in found.items()]
+        columns(("VE", "LABELS"), rows, wrap=True)

@@ -11,8 +11,9 @@ from ..console.flags import Json
 if TYPE_CHECKING:
     from ..sample.overview import Row
 
-HEAD = ("NAME", "STATE", "PROCS", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
-SPARE = tuple(HEAD.index(name) for name in ("SWAP", "USED", "PIDS", "STATE"))
+HEAD = ("NAME", "STATE", "PROCS", "CPU", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
+_PIDS = HEAD.index("PIDS")
+SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, ("USED", "STATE", "PROCS", "CPUS")))
 """What is left out on a narrow terminal, in this order; all of it is in ``--json``."""
 
 
@@ -31,7 +32,8 @@ def ls(
 ) -> None:
     """List VEs with their use, limits and memory pressure.
 
-    Pressure is the share of the last 10 s in which some task waited for memory.
+    CPU is the time that its processes have used so far, CPUS how many CPUs it may use. Pressure is the share of the
+    last 10 s in which some task waited for memory.
     """
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
@@ -48,7 +50,7 @@ def ls(
 
 def cells(row: Row) -> tuple[str, ...]:
     """The row for people: ``-`` for what the host does not tell."""
-    from ..units import human_size
+    from ..units import clock, human_size
 
     percent = "-" if row.memory_percent is None else f"{row.memory_percent:.0f}%"
     pressure = "-" if row.memory_pressure is None else f"{row.memory_pressure:.1f}%"
@@ -56,6 +58,7 @@ def cells(row: Row) -> tuple[str, ...]:
         row.name,
         row.state,
         str(row.processes),
+        "-" if row.cpu is None else clock(row.cpu),
         _number(row.cpus),
         human_size(row.memory),
         human_size(row.memory_max),

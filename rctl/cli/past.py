@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
 from ..console.verb import changes
+
+_NARROW = 80
+"""On a terminal of fewer columns the time is told without year and seconds, which the ids have."""
 
 
 @changes
@@ -74,6 +78,7 @@ def history(
     import time
 
     from ..adjust.plan import Disable, Enable, Label, Set
+    from ..console import terminal
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
 
@@ -86,10 +91,12 @@ def history(
     if not shown:
         warn(f"no adjustments of {', '.join(names)}. See rctl history" if names else "no adjustments yet")
         return
+    narrow = (terminal.width(sys.stdout) or _NARROW) < _NARROW
+    form = "%m-%d %H:%M" if narrow else "%Y-%m-%d %H:%M:%S"
     rows = [
         (
             record.id,
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time)),
+            time.strftime(form, time.localtime(record.time)),
             str(len({step.path for step in record.steps if not isinstance(step, Enable | Disable)})),
             str(sum(isinstance(step, Set | Label) for step in record.steps)),
             "undo" if record.undoes else "undone" if record.id in undone else "",
@@ -97,7 +104,9 @@ def history(
         )
         for record in shown
     ]
-    columns(("ID", "TIME", "VES", "WRITES", "", "COMMAND"), rows, right=frozenset({2, 3}), spare=(1,), whole=(0,))
+    columns(
+        ("ID", "TIME", "VES", "WRITES", "", "COMMAND"), rows, right=frozenset({2, 3}), spare=(3, 2), whole=(0, 1, 4)
+    )
 
 
 @changes

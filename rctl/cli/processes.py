@@ -33,7 +33,7 @@ def ps(
     """
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
-    from ..units import human_size
+    from ..units import clock, human_size
 
     with session() as s:
         found = s.ps(*names or ())
@@ -43,14 +43,8 @@ def ps(
     if not found:
         warn("no processes in these VEs")
         return
-    rows = [(p.ve, str(p.pid), p.user, _clock(p.cpu), human_size(p.memory), p.command) for p in found]
+    rows = [(p.ve, str(p.pid), p.user, clock(p.cpu), human_size(p.memory), p.command) for p in found]
     columns(HEAD, rows, right=frozenset({1, 3, 4}))
-
-
-def _clock(seconds: float) -> str:
-    """CPU time as ps(1) shows it."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 @changes

@@ -54,7 +54,9 @@ def _cut(widths: list[int], room: int, texts: Sequence[int], least: int) -> None
 
 
 def cut(text: str, most: int) -> str:
-    """A text of at most so many characters; one that was cut ends in ``~``."""
+    """A text of at most so many characters; one that was cut ends in ``~``, and a path begins with it."""
+    if text.startswith("/") and len(text) > most > 1:
+        return "~" + text[1 - most :]
     return text if len(text) <= most else text[: max(0, most - 1)] + "~" * (most > 0)
 
 

@@ -18,14 +18,16 @@ from .reading import Sample, glance
 class Row(msgspec.Struct, frozen=True):
     """One VE. ``None``: its controller is not enabled, or this kernel does not tell; ``max``: no limit of its own.
 
-    ``cpus`` is the cap in CPUs, memory and swap are in bytes, ``memory_percent`` is of the VE's own limit,
-    ``memory_pressure`` the per cent of the last 10 s in which some task waited for memory.
+    ``cpu`` is the CPU time used so far in seconds, ``cpus`` the cap in CPUs, memory and swap are in bytes,
+    ``memory_percent`` is of the VE's own limit, ``memory_pressure`` the per cent of the last 10 s in which some task
+    waited for memory.
     """
 
     name: str
     path: str
     state: str
     processes: int
+    cpu: float | None
     cpus: Amount | float | None
     memory: int | None
     memory_max: Amount | None
@@ -84,6 +86,7 @@ def row(sample: Sample, inhabitants: int) -> Row:
         path=_printable(sample.path),
         state=sample.state,
         processes=inhabitants,
+        cpu=cpu.stat["usage_usec"] / 10**6 if cpu and "usage_usec" in cpu.stat else None,
         cpus=(MAX if cpu.max is None else cpu.max) if cpu and capped else None,
         memory=memory.current if memory else None,
         memory_max=memory.max if memory else None,

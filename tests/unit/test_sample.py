@@ -343,6 +343,7 @@ class TestPopulation:
 
     def test_a_row_tells_use_and_limit(self, tree: Tree) -> None:
         web = next(rows(tree, ["web1"]))
+        assert web.cpu == 5.0
         assert (web.processes, web.cpus, web.memory_percent, web.pids_max, web.memory_pressure) == (
             3,
             1.5,

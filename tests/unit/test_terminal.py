@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -21,9 +22,11 @@ from hypothesis import strategies as st
 from rctl.adjust.progress import Event
 from rctl.cli.doctor import lines
 from rctl.cli.ls import HEAD, SPARE
+from rctl.cli.past import history
 from rctl.console import output, terminal
 from rctl.doctor import Check
 from rctl.errors import RctlError
+from tests.unit.shell import Shell
 
 
 class Screen:
@@ -63,8 +66,8 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
 
 N = "a-rather-long-name-of-a-ve"
 LONG = [
-    (N, "running", "1000", "1.25", "1023.5M", "1023.5M", "100%", "512.5M", "1000", "max", "0.0%"),
-    ("web1", "empty", "0", "-", "-", "-", "-", "-", "-", "-", "-"),
+    (N, "running", "1000", "100:00:00", "1.25", "1023.5M", "1023.5M", "100%", "512.5M", "1000", "max", "0.0%"),
+    ("web1", "empty", "0", "0:00:00", "-", "-", "-", "-", "-", "-", "-", "-"),
 ]  # fmt: skip
 RIGHT = frozenset(range(2, len(HEAD)))
 
@@ -162,15 +165,53 @@ def test_wrapping_loses_no_word(text: str, room: int) -> None:
     assert " ".join(terminal.wrapped(text, 4, room)).split() == text.split()
 
 
-def test_history_keeps_the_id_whole_for_undo(screen: Screen) -> None:
-    """The id is typed again after ``rctl undo``; the time, which begins it, gives way."""
-    row = ("20261129-144323-600-28bda478", "2026-11-29 14:43:23", "1", "12", "undone", "rctl set web1 " + "x" * 40)
-    head = ("ID", "TIME", "VES", "WRITES", "", "COMMAND")
-    shown = screen.shows(lambda: output.columns(head, [row], frozenset({2, 3}), spare=(1,), whole=(0,)))
-    line = shown.splitlines()[1]
-    assert line.split()[0] == row[0]
-    assert row[1] not in line
-    assert len(line) == 80
+@pytest.mark.parametrize(("room", "when"), [(80, r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"), (60, r"\d\d-\d\d \d\d:\d\d")])
+def test_history_keeps_the_id_whole_for_undo_and_the_time(
+    shell: Shell, screen: Screen, monkeypatch: pytest.MonkeyPatch, room: int, when: str
+) -> None:
+    for number in (5, 6):
+        shell.run("set", "web1", f"pids.max={number}", "cpu.max=1.5", "memory.max=1G", "memory.high=1G")
+    shell.run("undo")
+    monkeypatch.setenv("COLUMNS", str(room))
+    head, *rows = _plain(screen.shows(lambda: history())).splitlines()
+    assert ("TIME" in head, "COMMAND" in head) == (True, True)
+    assert max(map(len, rows)) <= room
+    for row in rows:
+        assert re.match(rf"\d{{8}}-\d{{6}}-\d{{3}}-[0-9a-f]{{8}}  {when}  .*(rctl se|rctl un)", row)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\x1b[1m", "").replace("\x1b[0m", "")
+
+
+@pytest.mark.parametrize("room", [80, 70, 60, 50])
+def test_a_list_of_ves_leaves_out_a_figure_with_its_limit(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(room))
+    head = _plain(screen.shows(lambda: output.columns(HEAD, LONG, right=RIGHT, spare=SPARE))).splitlines()[0].split()
+    assert {"NAME", "CPU", "MEMORY", "LIMIT", "PRESSURE"} <= set(head)
+    assert head.count("LIMIT") <= 1 + ("PIDS" in head)
+
+
+def test_a_path_is_cut_at_its_front(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [("/system.slice/a-very-long-name@nginx.service", "1"), ("a-very-long-name-of-a-ve-of-rctls-own-kind", "2")]
+    shown = screen.shows(lambda: output.columns(("NAME", "X"), rows, frozenset({1}))).splitlines()[1:]
+    assert [line.split()[0] for line in shown] == [
+        "~slice/a-very-long-name@nginx.service",
+        "a-very-long-name-of-a-ve-of-rctls-ow~",
+    ]
+
+
+def test_no_label_is_hidden(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    labels = " ".join(f"key{n}=value-of-{n}" for n in range(12))
+    rows = [("web1", labels), ("web2", "env=prod")]
+    _, *shown = _plain(screen.shows(lambda: output.columns(("VE", "LABELS"), rows, wrap=True))).splitlines()
+    assert max(map(len, shown)) <= 60
+    assert " ".join(" ".join(line.split()) for line in shown) == f"web1 {labels} web2 env=prod"
+    assert {line[:6].strip() for line in shown} == {"web1", "", "web2"}
 
 
 def test_a_long_error_breaks_between_words(screen: Screen) -> None:
