@@ -13,7 +13,8 @@ from contextlib import suppress
 import msgspec
 
 from ..limits import file_named
-from .failures import Failure
+from .failures import NewerFailureError
+from .failures import decode as decode_failure
 from .follow import Follower
 from .plan import Set
 from .record import NewerRecordError, decode
@@ -31,14 +32,14 @@ class Desired:
     """The desired limits on this boot. ``close()`` it.
 
     ``writes``, ``failures``: limits written and not written by rctl since this object was made, by file. ``version``
-    changes with every adjustment. ``refused``: why an adjustment is not known, for people; empty when all are.
+    changes with every adjustment. ``refused``: why an adjustment, or a failure, is not known, for people; empty when
+    all are.
     """
 
     def __init__(self, state: State, boot_id: str) -> None:
         """Reads this boot's history, at most its newest 16 MiB. One that cannot be read or is not there has nothing."""
-        self._boot_id, self._path = boot_id, state.history
+        self._boot_id, self._path, self._failures_path = boot_id, state.history, state.failures
         self._history, self._failed = Follower(state, state.history), Follower(state, state.failures)
-        self._failures = msgspec.json.Decoder(Failure)
         self._entries: dict[int, dict[tuple[str, str], str]] = {}
         self.writes: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
@@ -53,8 +54,12 @@ class Desired:
         for line in self._history.lines():
             self._take(line)
         for line in self._failed.lines():
-            with suppress(msgspec.DecodeError):
-                self.failures[self._failures.decode(line).file] += 1
+            try:
+                self.failures[decode_failure(line).file] += 1
+            except NewerFailureError as error:
+                self.refused = self.refused or f"{self._failures_path}: a line {error}; it is not counted"
+            except ValueError:
+                continue
 
     def files(self, ino: int) -> frozenset[str]:
         """The files that hold what rctl set on a cgroup."""

@@ -16,6 +16,9 @@ from .history import append
 from .plan import Set, Step
 from .state import State
 
+VERSION = 1
+"""Of a line's form. Lines without one are of version 1, too."""
+
 
 class Failure(msgspec.Struct, frozen=True):
     """One limit that could not be written. ``time``: seconds since 1970; ``error``: why, as it was told."""
@@ -25,6 +28,25 @@ class Failure(msgspec.Struct, frozen=True):
     file: str
     new: str
     error: str
+    version: int = VERSION
+
+
+class NewerFailureError(RctlError):
+    """A line of a version that this rctl does not know."""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
+_LINE, _HEAD = msgspec.json.Decoder(Failure), msgspec.json.Decoder(_Head)
+
+
+def decode(line: bytes) -> Failure:
+    """A failure from its line. Raises NewerFailureError, ValueError for what is no such line."""
+    if (version := _HEAD.decode(line).version) > VERSION:
+        raise NewerFailureError(f"is of a newer rctl (version {version}, this rctl knows {VERSION})")
+    return _LINE.decode(line)
 
 
 def note(state: State, step: Step, error: BaseException) -> None:

@@ -122,6 +122,18 @@ def test_a_file_without_results_is_refused_in_one_line(tmp_path: Path, text: byt
     assert "\n" not in str(caught.value)
 
 
+def test_a_result_carries_a_version_and_one_before_it_is_read_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    text = msgspec.json.encode(kept := result(figure(1.0, 0.9, 1.1)))
+    assert b',"version":1}' in text
+    file.write_bytes(text.replace(b',"version":1}', b"}"))
+    assert load(file) == (kept,)
+    for newer in (b'{"version":2,"figures":{}}', b'[{"version":1},{"version":2}]'):
+        file.write_bytes(newer)
+        with pytest.raises(UsageError, match=r"is of a newer rctl \(version 2, this rctl knows 1\). Use that rctl"):
+            load(file)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         load(tmp_path / "a.json")

@@ -206,6 +206,30 @@ class TestCounts:
         assert desired.failures == {"io.max": 2}
         desired.close()
 
+    def test_a_failure_carries_a_version_and_lines_before_it_are_read_as_such(self, state: State) -> None:
+        desired = Desired(state, BOOT)
+        failures.note(state, step(), OSError("why"))
+        with open(state.failures, "rb+") as file:
+            line = file.read()
+            assert b'"version":1' in line
+            file.write(line.replace(b',"version":1', b""))
+        desired.refresh()
+        assert (desired.failures, desired.refused) == ({"memory.max": 2}, "")
+        desired.close()
+
+    def test_a_failure_of_a_newer_version_is_not_counted_and_said(self, state: State) -> None:
+        failures.note(state, step(), OSError("why"))
+        desired = Desired(state, BOOT)
+        with open(state.failures, "ab") as file:
+            file.write(b'{"version":2,"limit":{"file":"memory.max"}}\n')
+        failures.note(state, step(), OSError("why"))
+        desired.refresh()
+        assert desired.failures == {"memory.max": 1}
+        assert desired.refused == (
+            f"{state.failures}: a line is of a newer rctl (version 2, this rctl knows 1); it is not counted"
+        )
+        desired.close()
+
     def test_a_failure_on_a_disk_that_is_not_there_makes_matters_no_worse(self, tmp_path: Path) -> None:
         failures.note(State("/nowhere", f"{tmp_path}/nowhere"), step(), OSError("why"))
         assert list(tmp_path.iterdir()) == []

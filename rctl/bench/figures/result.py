@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,9 @@ _LATEST = 253402300800.0
 """The year 10000, in seconds since 1970."""
 REPEATS = 0.002
 """The share to within which a figure of the instruction clock repeats, where nothing says how far it did."""
+
+VERSION = 1
+"""Of the form of a result. One without a version is of version 1, too."""
 
 Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
 
@@ -65,6 +69,7 @@ class Result(msgspec.Struct, frozen=True):
 
     ``clock``: ``instructions`` or ``wall``, or ``""`` for what was made from both; ``machine``: facts by name;
     ``time``: since 1970, in seconds. ``interrupted``: the run ended early, and what is there is what it had by then.
+    ``version``: of this form.
     """
 
     bench: str
@@ -76,6 +81,11 @@ class Result(msgspec.Struct, frozen=True):
     figures: tuple[Figure, ...]
     series: tuple[Series, ...] = ()
     interrupted: bool = False
+    version: int = VERSION
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int = 1
 
 
 def facts_of(results: Sequence[Result]) -> dict[str, tuple[str, ...]]:
@@ -105,6 +115,11 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
     Raises UsageError for a file that cannot be read or holds no results.
     """
     data = documents.read(os.fspath(path), _LARGEST)
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        heads = msgspec.json.decode(data, type=_Head | tuple[_Head, ...])
+        newest = max((head.version for head in (heads if isinstance(heads, tuple) else (heads,))), default=1)
+        if newest > VERSION:
+            raise UsageError(f"{path}: is of a newer rctl (version {newest}, this rctl knows {VERSION}). Use that rctl")
     try:
         found = msgspec.json.decode(data, type=Result | tuple[Result, ...])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
