@@ -100,6 +100,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """Whether ``entry``, which the kernel shows after ``wanted`` was written, is what was asked for."""
         return entry == wanted
 
+    def unchanged(self, entry: str, wanted: str) -> bool:
+        """Whether nobody has set another value since ``wanted`` was written, though the kernel may show it as it is."""
+        return self.holds(entry, wanted)
+
     def refused(self, entry: str) -> str:
         """Why the kernel shows this ``entry``, which is not what was written, and the cure; for people."""
         return "Another manager may hold this cgroup, or the kernel does not take the value"

@@ -44,6 +44,8 @@ _LONGEST_NAME = 200
 """Bytes of a name; beyond it, none is set aside under its own name, for a name has 255 at most."""
 _LONGEST = 3600.0
 """Seconds between the beginnings of adjustments that end in another order. Beyond it, one may be told twice."""
+_OLDER = 100
+"""So many that began earlier still are looked at, in case that the clock was set back since."""
 
 
 class ForeignError(RctlError):
@@ -219,11 +221,13 @@ class Journal:
 
     def told(self) -> bool:
         """Whether the history has it already: the crash came after the end."""
+        older = 0
         with suppress(RctlError):  # a history that cannot be read keeps no adjustment unsettled
             for record in latest(self.state):
                 if record.id == self.record.id:
                     return True
-                if record.time < self.record.time - _LONGEST:
+                older += record.time < self.record.time - _LONGEST
+                if older > _OLDER:
                     break
         return False
 

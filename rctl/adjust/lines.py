@@ -72,16 +72,22 @@ def _begin_anew(folder: int, name: str) -> None:
     numbers = _numbers(folder, name)
     os.rename(name, f"{name}.{numbers[-1] + 1 if numbers else 1}", src_dir_fd=folder, dst_dir_fd=folder)
     lines = size = 0
+    age, later = 0.0, time.time()
     for number in reversed(_numbers(folder, name)):
         part = f"{name}.{number}"
         with suppress(OSError):
             facts = os.stat(part, dir_fd=folder, follow_symlinks=False)
-            old = facts.st_mtime < time.time() - _LONGEST
-            if old or lines >= _MOST_LINES or size >= _MOST_BYTES:
+            age, later = age + _passed(later - facts.st_mtime), facts.st_mtime
+            if age > _LONGEST or lines >= _MOST_LINES or size >= _MOST_BYTES:
                 os.unlink(part, dir_fd=folder)
                 continue
             size += facts.st_size
             lines += _count(folder, part)
+
+
+def _passed(seconds: float) -> float:
+    """The time between two parts; nothing for what can only be a leap of the clock, by which no part grows old."""
+    return seconds if 0 < seconds <= _LONGEST else 0.0
 
 
 def _count(folder: int, name: str) -> int:

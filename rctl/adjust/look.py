@@ -112,7 +112,7 @@ def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
 
     for (name, key), entry in wish.expected.items():
         now = file_named(name).entry(texts[name], key)
-        if now != entry and not file_named(name).holds(now, entry):
+        if now != entry and not file_named(name).unchanged(now, entry):
             raise RctlError(
                 f"{name}: on {ve.path} is {exactly(name, now)} by now, and was {exactly(name, entry)} after that "
                 "adjustment. "

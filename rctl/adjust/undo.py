@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container
 from contextlib import suppress
-from itertools import islice
+from itertools import dropwhile, islice
 
 import msgspec
 
@@ -111,8 +111,10 @@ def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[R
 
 def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
     """The newest adjustment before this one, of the VE ``ve`` where one is named, that did more than freeze or thaw."""
-    for older in islice(choose.standing(state), _SEARCHED):
-        if older.time >= record.time or older.boot_id != record.boot_id or not choose.left(tree, older):
+    # In the order of the history, for the clock may have been set back since.
+    standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(state))
+    for older in islice(standing, 1, _SEARCHED):
+        if older.boot_id != record.boot_id or not choose.left(tree, older):
             continue
         more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
         if more and (ve is None or tree.path(ve) in choose.paths(older)):

@@ -55,6 +55,9 @@ class Partition(File, frozen=True):
         same = self.line(entry) == self.line(wanted)
         return entry == wanted or (same and (INVALID in wanted or waits(entry)))
 
+    def unchanged(self, entry: str, wanted: str) -> bool:
+        return self.line(entry) == self.line(wanted)  # CPU hotplug alone makes it invalid, and valid again
+
     def refused(self, entry: str) -> str:
         if INVALID in entry:
             reason = entry.partition(INVALID)[2].strip(" ()") or "none given"

@@ -219,6 +219,23 @@ def test_undo_of_a_cpuset_while_a_partition_holds_a_cpu(ve: Ve, other: Ve, tree:
     assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
 
 
+@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@pytest.mark.usefixtures("as_root")
+def test_undo_of_a_partition_whose_cpu_is_offline_needs_no_force(
+    ve: Ve, tree: Tree, place: Path, host: Host, offline: Path
+) -> None:
+    """Nobody has changed it: the kernel made it invalid by itself, and would make it valid again."""
+    if place != MOUNT:
+        return
+    offline.write_text("1")
+    ve.set({"cpuset.cpus": host.cpus[-1], "cpuset.partition": "root"})
+    sleeper(ve.dir)
+    offline.write_text("0")
+    assert "invalid" in ve.text("cpuset.cpus.partition")
+    undo(tree, host, Options())
+    assert ve.text("cpuset.cpus.partition") == "member"
+
+
 def test_setting_an_emptied_list_again_writes_nothing(ve: Ve) -> None:
     ve.set({"cpuset.cpus": 0})
     sleeper(ve.dir)
@@ -261,7 +278,8 @@ def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_le
     last = str(host.cpus[-1])
     other.set({"cpuset.cpus": last, "cpuset.partition": "root"})
     by_list = not other.has("cpuset.cpus.exclusive")
-    with refused(RctlError, "may run on its CPUs, too" if by_list else "The kernel's reason: ", ve, other):
+    why = (BusyError, "may run on its CPUs, too") if by_list else (RctlError, "The kernel's reason: ")
+    with refused(*why, ve, other):
         ve.set({"cpuset.cpus": last, "cpuset.partition": "root"})
     ve.set({"cpuset.cpus": last})
     undo(tree, host, Options())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -151,13 +152,36 @@ def test_old_parts_go_by_size(folder: int, monkeypatch: pytest.MonkeyPatch) -> N
     assert 500 <= 4 * len(numbered(folder)) < 800
 
 
-def test_old_parts_go_by_age(folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+DAY = 86400
+
+
+def aged(tmp_path: Path, folder: int, days: list[float]) -> list[str]:
+    """The parts that stay when a new one begins and those before it, the newest first, are so many days old."""
+    for number, age in enumerate(reversed(days), 1):
+        place = tmp_path / f"f.{number}"
+        place.write_bytes(b"x\n")
+        os.utime(place, (time.time() - age * DAY,) * 2)
+    lines.append(folder, "f", b"new")
+    return lines.parts(folder, "f")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("days", "kept"),
+    [
+        ([1, 100, 200, 300, 399], 5),
+        ([1, 100, 399, 401, 500], 3),
+        ([100, 300, 500, 700, 900], 2),
+        ([3000, 3001, 3002], 3),  # the clock leapt ahead since
+        ([3000, 3300, 3500], 2),  # and time had passed before
+        ([-20000, -19999, 5], 3),  # it was ahead, or stood at 1970, and is right again
+        ([1, 20000, 2], 3),
+    ],
+)
+def test_old_parts_go_by_age_and_never_by_a_leap_of_the_clock(
+    folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: list[float], kept: int
+) -> None:
     monkeypatch.setattr(lines, "_PART", 0)
-    for number in range(3):
-        lines.append(folder, "f", b"%d" % number)
-    os.utime(tmp_path / "f.1", (0, 0))
-    lines.append(folder, "f", b"3")
-    assert numbered(folder) == [3, 2, 1]
+    assert aged(tmp_path, folder, days) == [f"f.{number}" for number in range(len(days) - kept + 1, len(days) + 1)]
 
 
 def test_other_files_beside_are_no_parts(folder: int, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -355,6 +356,34 @@ def test_a_partition_that_the_kernel_calls_invalid_is_rolled_back_with_the_reaso
     with pytest.raises(RctlError, match=r"the kernel shows 'root invalid .*: Parent unable to"):
         bench.set({"pids.max": 5, "cpuset.cpus": "0-3", "cpuset.partition": "root"})
     assert bench.kernel.limits() == before
+
+
+@pytest.mark.parametrize("became", ["root invalid (No cpu available due to hotplug)", "root"])
+def test_a_partition_that_the_kernel_made_invalid_is_undone_without_force(bench: Bench, became: str) -> None:
+    bench.set({"cpuset.cpus": "1", "cpuset.partition": "root"})
+    bench.kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = became
+    bench.undo()
+    assert bench.get("cpuset.cpus.partition") == "member"
+
+
+@pytest.mark.parametrize("became", ["isolated", "isolated invalid (x)", "member"])
+def test_a_partition_that_somebody_changed_is_not(bench: Bench, became: str) -> None:
+    bench.set({"cpuset.cpus": "1", "cpuset.partition": "root"})
+    bench.kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = became
+    with pytest.raises(RctlError, match="by now, and was root after that adjustment"):
+        bench.undo()
+
+
+def test_the_hint_of_what_else_can_be_undone_goes_by_the_order_of_the_history(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back between the two."""
+    real = time.time
+    first = bench.set({"pids.max": 5}).id
+    monkeypatch.setattr(time, "time", lambda: real() - 500 * 86400)
+    bench.set({"files.cgroup.freeze": "1"})
+    with pytest.raises(RctlError, match=f"take back the one before, {first}"):
+        bench.undo()
 
 
 def test_a_list_emptied_under_tasks_can_be_undone(bench: Bench) -> None:
