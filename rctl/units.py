@@ -166,33 +166,33 @@ def amount(text: str) -> Amount:
     return MAX if text == "max" else max(0, int(text))
 
 
-class Size(Quantity):
-    """Bytes. ``50%`` is of the host's memory. ``typed``: the number, where it was written without a unit."""
+class Unitless(int):
+    """Bytes, so few that their unit must have been forgotten. ``typed``: the number as it was written."""
 
-    __slots__ = ("typed",)
+    typed: str
+
+    def __new__(cls, size: int, typed: str) -> Self:
+        """An integer like others."""
+        made = super().__new__(cls, size)
+        made.typed = typed
+        return made
+
+
+class Size(Quantity):
+    """Bytes. ``50%`` is of the host's memory."""
+
+    __slots__ = ()
     kind = "size"
     examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
     high = (1 << 63) - 1
     _base: ClassVar[int] = 1024
 
-    def __init__(self, amount: Amount, typed: str = "") -> None:
-        super().__init__(amount)
-        self.typed = typed
-
-    @classmethod
-    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """As Quantity.parse."""
-        size = super().parse(text, whole=whole)
-        if size.amount is not MAX and size.amount < 1024:
-            typed = str(text).strip()
-            size.typed = typed * typed.replace(".", "", 1).isdecimal()
-        return size
-
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
         if unit == "%":
             return _percent(number, fraction, whole)
-        return _scaled(number, fraction, cls._factor(unit))
+        size = _scaled(number, fraction, cls._factor(unit))
+        return size if unit or size > 1023 else Unitless(size, number if fraction is None else f"{number}.{fraction}")
 
     @classmethod
     def _factor(cls, unit: str) -> int:

@@ -30,8 +30,7 @@ class HugePages(File, frozen=True):
     """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
-        size = Size.parse(text)
-        return "", floor_page(size.amount, self.page, size.typed)
+        return "", floor_page(Size.parse(text).amount, self.page)
 
     @property
     def page(self) -> int:
