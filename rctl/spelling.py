@@ -77,6 +77,12 @@ def _rate(low: str) -> Iterator[tuple[str, str]]:
         yield "the unit is another", text
 
 
+def _operations(low: str) -> Iterator[tuple[str, str]]:
+    number, unit = _split(low)
+    if match := re.fullmatch(r"([kmg]?)(?:iops|ops|ops/s|ios?|io/s)", unit):
+        yield "the number alone is needed", f"{number}{match[1]}"
+
+
 def _cpus(low: str) -> Iterator[tuple[str, str]]:
     number, unit = _split(low)
     if unit in ("cpu", "cpus", "core", "cores", "vcpu", "vcpus"):
@@ -100,4 +106,4 @@ def _count(low: str) -> Iterator[tuple[str, str]]:
         yield "a whole number without a unit is needed", number
 
 
-_OTHER_UNITS = {"size": _size, "rate": _rate, "operations": _rate, "cpus": _cpus, "time": _time}
+_OTHER_UNITS = {"size": _size, "rate": _rate, "operations": _operations, "cpus": _cpus, "time": _time}
