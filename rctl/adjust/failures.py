@@ -35,16 +35,16 @@ class NewerFailureError(RctlError):
     """A line of a version that this rctl does not know."""
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _Versioned(msgspec.Struct, frozen=True):
     version: int = 1
 
 
-_LINE, _HEAD = msgspec.json.Decoder(Failure), msgspec.json.Decoder(_Head)
+_LINE, _VERSIONED = msgspec.json.Decoder(Failure), msgspec.json.Decoder(_Versioned)
 
 
 def decode(line: bytes) -> Failure:
     """A failure from its line. Raises NewerFailureError, ValueError for what is no such line."""
-    if (version := _HEAD.decode(line).version) > VERSION:
+    if (version := _VERSIONED.decode(line).version) > VERSION:
         raise NewerFailureError(f"is of a newer rctl (version {version}, this rctl knows {VERSION})")
     return _LINE.decode(line)
 

@@ -173,7 +173,7 @@ class TestVerbs:
         ls_module.ls()
         head, row = capsys.readouterr().out.splitlines()
         assert head.split() == list(ls_module.HEAD)
-        assert row.split() == ["web1", "running", "2", "1.5", "100M", "200M", "50%", "0", "12", "50", "1.5%"]
+        assert row.split() == ["web1", "running", "2", "0:00:09", "1.5", "100M", "200M", "50%", "0", "12", "50", "1.5%"]
 
     def test_ls_without_ves_says_how_to_make_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for file in (tmp_path / "rctl-web1").iterdir():

@@ -84,7 +84,7 @@ class Result(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _AnyVersion(msgspec.Struct, frozen=True):
     version: int = 1
 
 
@@ -116,7 +116,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
     """
     data = documents.read(os.fspath(path), _LARGEST)
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        heads = msgspec.json.decode(data, type=_Head | tuple[_Head, ...])
+        heads = msgspec.json.decode(data, type=_AnyVersion | tuple[_AnyVersion, ...])
         newest = max((head.version for head in (heads if isinstance(heads, tuple) else (heads,))), default=1)
         if newest > VERSION:
             raise UsageError(f"{path}: is of a newer rctl (version {newest}, this rctl knows {VERSION}). Use that rctl")
