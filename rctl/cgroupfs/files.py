@@ -74,18 +74,24 @@ def _fact(path: str) -> str:
 
 def raise_file_limit(descriptors: int) -> None:
     """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it."""
-    if descriptors < 256:
+    if descriptors < _FEW:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = descriptors + 256
+    wanted = descriptors + _BESIDES
     if soft >= wanted:
         return
     if wanted > hard:
-        raise NotAvailableError(
-            f"open files: {wanted} needed for one transaction over so many VEs, and the hard limit is {hard}. "
-            "Raise it (ulimit -Hn) or adjust fewer VEs at once"
-        )
+        if (least := descriptors + _FEW) > hard:
+            raise NotAvailableError(
+                f"open files: {least} needed for one transaction over so many VEs, and the hard limit is {hard}. "
+                "Raise it (ulimit -Hn) or adjust fewer VEs at once"
+            )
+        wanted = hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+_FEW, _BESIDES = 16, 256
+"""So many descriptors any limit leaves; and so many are to be left for all else where there is room."""
 
 
 def allow_open_files(most: int | None = None) -> None:

@@ -6,15 +6,16 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 
 from rctl.adjust import ending
-from rctl.cgroupfs import room
+from rctl.cgroupfs import files, room
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.doctor.machine import Machine
-from rctl.errors import KernelError
+from rctl.errors import KernelError, NotAvailableError
 from rctl.host import Host
 from rctl.ve import processes
 from tests.unit.few_files import few_open_files
@@ -83,3 +84,36 @@ def test_a_deep_ve_needs_few_open_files_to_name_what_is_above_it(deep: Cgroup) -
         assert "of a cgroup above this namespace is reached" in str(room.explained(deep, "x", refused))
         assert ending._why_not_dead(deep) == "cpu.max of /0 slows their end. Lift it, or raise --deadline"
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "descriptors", "becomes"),
+    [
+        (1024, 4096, 15, 1024),  # not even looked at
+        (20, 4096, 15, 20),
+        (20, 4096, 48, 304),
+        (20, 100, 48, 100),
+        (1024, 4096, 500, 1024),
+        (1024, 4096, 1000, 1256),
+        (1024, 1100, 1000, 1100),
+    ],
+)
+def test_room_is_made_for_few_descriptors_too(soft: int, hard: int, descriptors: int, becomes: int) -> None:
+    limits = [(soft, hard)]
+    with (
+        mock.patch.object(files.resource, "getrlimit", side_effect=lambda _: limits[-1]),
+        mock.patch.object(files.resource, "setrlimit", side_effect=lambda _, pair: limits.append(pair)),
+    ):
+        files.raise_file_limit(descriptors)
+    assert limits[-1] == (becomes, hard)
+
+
+@pytest.mark.parametrize(("hard", "descriptors", "least"), [(20, 48, 64), (1024, 1009, 1025)])
+def test_too_many_descriptors_for_the_hard_limit_are_named(hard: int, descriptors: int, least: int) -> None:
+    with (
+        mock.patch.object(files.resource, "getrlimit", return_value=(hard, hard)),
+        pytest.raises(
+            NotAvailableError, match=f"^open files: {least} needed .*, and the hard limit is {hard}. Raise it"
+        ),
+    ):
+        files.raise_file_limit(descriptors)
