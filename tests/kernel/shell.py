@@ -9,6 +9,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from rctl.cgroupfs.files import this_host
+from rctl.limits import decode, nest
 from tests.kernel.workload import until
 
 NOBODY = 65534
@@ -69,7 +71,8 @@ def _child(what: Callable[[], None], streams: tuple[int, int, int]) -> None:
     try:
         for target, fd in enumerate(streams):
             os.dup2(fd, target)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 (as long as it lives)
+        # Such a child's own child opens them anew, and must not close what it opens.
+        sys.stdin, sys.stdout, sys.stderr = (open(fd, "w" if fd else "r", closefd=False) for fd in range(3))  # noqa: SIM115 (as long as it lives)
         try:
             what()
         except SystemExit as end:
@@ -92,4 +95,6 @@ def load_for_all() -> None:
         name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
         if not name.endswith("__main__"):
             import_module(name.removesuffix(".__init__"))
-    import_module("rctl_exporter.verbs")
+    for name in ("verbs", "ask"):
+        import_module(f"rctl_exporter.{name}")
+    decode(nest({"pids.max": 5}), this_host())  # msgspec looks at all types of limits the first time

@@ -244,14 +244,23 @@ def test_the_first_process_stays_where_it_is(ve: Ve, tree: Tree) -> None:
 
 
 def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:
-    script = "rctl run -d --json job -- sh -c 'echo out; echo err >&2; exec sleep 1000'"
-    line = script.replace("rctl", f"{sys.executable} -m rctl", 1)
-    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=True)
+    words = ["run", "-d", "--json", "job", "--", "sh", "-c", "echo out; echo err >&2; exec sleep 1000"]
+    line = [sys.executable, "-m", "rctl", *words]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
     told = json.loads(done.stdout)
     assert (told["ve"], done.stderr) == ("job", "")
     assert {os.readlink(f"/proc/{told['pid']}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
     bare.remove(tree, "job", kill=True)
-    subprocess.run(f"{line} >{tmp_path}/log 2>&1", shell=True, timeout=60, check=True)
+
+    def logged() -> None:
+        log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT, 0o600)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        sys.argv = ["rctl", *words]
+        main()
+
+    load_for_all()
+    assert forked(logged).status == 0
     until(lambda: {"out", "err"} <= {*(tmp_path / "log").read_text().splitlines()}, "the command's output")
     bare.remove(tree, "job", kill=True)
 

@@ -1,8 +1,10 @@
 """Several cgroup2 mounts, as in a container that has the host's beside its own: rctl works on its own one."""
 
+import ctypes
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import pytest
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
 from tests.kernel.helpers import MOUNT, Ve
-from tests.kernel.shell import rctl
+from tests.kernel.shell import Done, forked, load_for_all, rctl
 from tests.kernel.workload import sleeper
 
 OWN = "mount -t cgroup2 none /mnt"
 """The namespace's own mount beside the host's, which comes first in the list of mounts."""
+_NEW_MOUNTS, _NEW_CGROUPS = 0x00020000, 0x02000000  # clone(2)'s flags
 
 
 @pytest.fixture(autouse=True)
@@ -31,59 +34,80 @@ def box(place: Path) -> Path:
     return path
 
 
-Inside = Callable[..., subprocess.CompletedProcess[str]]
+Inside = Callable[..., Done]
 
 
 @pytest.fixture
 def inside(box: Path) -> Inside:
-    """Runs a shell script with the box as its cgroup namespace, and mounts of its own."""
+    """Runs commands, one after the other, with the box as their cgroup namespace, and mounts of their own.
 
-    def run(script: str, **env: str) -> subprocess.CompletedProcess[str]:
-        words = ["sh", "-c", f'echo 0 > {box}/cgroup.procs && exec unshare -C -m sh -c "$0"', script]
-        return subprocess.run(words, capture_output=True, text=True, env=os.environ | env, check=False)
+    What they print is printed, and the last one's status is the whole's. `$$` is the process that runs them.
+    """
+
+    def run(*commands: str, **env: str) -> Done:
+        load_for_all()  # to start Python anew for each costs seconds
+        return forked(lambda: _unshared(box, commands, env))
 
     return run
 
 
+def _unshared(box: Path, commands: tuple[str, ...], env: dict[str, str]) -> None:
+    (box / "cgroup.procs").write_text("0")
+    assert ctypes.CDLL(None).unshare(_NEW_MOUNTS | _NEW_CGROUPS) == 0
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    os.environ.update(env)
+    for command in commands:
+        words = command.replace("$$", str(os.getpid())).split()
+        if words[0] == "rctl":
+            done = rctl(*words[1:])
+            print(done.out, end="")
+            print(done.err, end="", file=sys.stderr)
+            status = done.status
+        else:
+            status = subprocess.run(words, check=True).returncode
+    sys.exit(status)
+
+
 def test_wrong_mount_a_ve_is_made_below_the_containers_own_root(inside: Inside, box: Path, place: Path) -> None:
-    done = inside(f"{OWN}; rctl run -d web1 -- sleep 100; rctl doctor | grep cgroup2")
-    assert "mounted at /mnt, not using /sys/fs/cgroup (its root is /..); RCTL_MOUNT chooses" in done.stdout, done
+    done = inside(OWN, "rctl run -d web1 -- sleep 100", "rctl doctor")
+    assert "mounted at /mnt, not using /sys/fs/cgroup (its root is /..); RCTL_MOUNT chooses" in done.out, done
     assert ((box / "rctl-web1").exists(), (place / "rctl-web1").exists()) == (True, False)
 
 
 def test_wrong_mount_alone_is_refused(inside: Inside, place: Path) -> None:
-    done = inside("rctl run web1 -- true; echo status $?; rctl doctor | grep -A1 cgroup2")
-    assert done.stderr.startswith(
+    done = inside("rctl run web1 -- true")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith(
         "rctl: cgroup2: no mount here has this cgroup namespace's root, only: /sys/fs/cgroup (/..)"
     )
-    assert done.stdout.startswith("status 1\nfail  cgroup2")
-    assert "RCTL_MOUNT=PATH" in done.stdout
+    told = inside("rctl doctor").out
+    assert "\nfail  cgroup2" in f"\n{told}"
+    assert "RCTL_MOUNT=PATH" in told
     assert not (place / "rctl-web1").exists()
 
 
 def test_a_controller_that_a_container_was_not_given_is_named_as_such(inside: Inside, place: Path) -> None:
     """Nothing is wrong with the host's kernel, as it would be if its root lacked one."""
-    done = inside(f"{OWN}; mkdir /mnt/rctl-web2; rctl set web2 pids.max=5")
-    assert done.returncode == 1
-    assert (
-        "the pids controller is not given to /mnt, whose root is no host's. Outside of it, write +pids" in done.stderr
-    )
+    done = inside(OWN, "mkdir /mnt/rctl-web2", "rctl set web2 pids.max=5")
+    assert done.status == 1
+    assert "the pids controller is not given to /mnt, whose root is no host's. Outside of it, write +pids" in done.err
 
 
 def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
-    done = inside(f"{OWN}; rctl show /box --json | grep '\"path\"'; RCTL_MOUNT=/ rctl ls", RCTL_MOUNT="/sys/fs/cgroup")
-    assert '"path": "/box"' in done.stdout
-    assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.stderr
+    done = inside(OWN, "rctl show /box --json", RCTL_MOUNT="/sys/fs/cgroup")
+    assert '"path": "/box"' in done.out, done
+    done = inside(OWN, "rctl ls", RCTL_MOUNT="/")
+    assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.err
 
 
 @pytest.mark.parametrize(
     "words", ["run web1 -- true", "attach web2 $$", "label web2 a=b", "set web2 files.cgroup.max.depth=5"]
 )
 def test_a_read_only_mount_is_named_as_the_cause(inside: Inside, words: str) -> None:
-    done = inside(f"{OWN}; mkdir /mnt/rctl-web2; mount -o remount,ro,bind /mnt; rctl {words}")
-    assert done.returncode == 1
-    assert done.stderr.count("the cgroup file system is mounted read-only. Run outside the container") == 1
-    assert "Run as root" not in done.stderr
+    done = inside(OWN, "mkdir /mnt/rctl-web2", "mount -o remount,ro,bind /mnt", f"rctl {words}")
+    assert done.status == 1
+    assert done.err.count("the cgroup file system is mounted read-only. Run outside the container") == 1
+    assert "Run as root" not in done.err
 
 
 def test_undo_names_the_mount_on_which_an_adjustment_was_made(box: Path, place: Path, tmp_path: Path) -> None:
@@ -106,8 +130,8 @@ def test_undo_names_the_mount_on_which_an_adjustment_was_made(box: Path, place: 
 def test_a_failed_attach_in_a_cgroup_namespace_moves_nothing(inside: Inside, box: Path) -> None:
     """Process 2 is a kernel's, which cannot be moved, and lies outside the namespace."""
     worker = sleeper(box)
-    done = inside(f"{OWN}; rctl attach web1 {worker.pid} 2")
-    assert "2: its cgroup lies outside this cgroup namespace" in done.stderr
+    done = inside(OWN, f"rctl attach web1 {worker.pid} 2")
+    assert "2: its cgroup lies outside this cgroup namespace" in done.err
     assert Path(f"/proc/{worker.pid}/cgroup").read_text() == "0::/box\n"
 
 

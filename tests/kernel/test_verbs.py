@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rctl.cgroupfs.tree import Tree
+from rctl.cli import main
 from rctl.ve.processes import listing
 from tests.kernel.helpers import Ve, no_journal
-from tests.kernel.shell import rctl
+from tests.kernel.shell import forked, load_for_all, rctl
 from tests.kernel.test_cli import fails
 from tests.kernel.workload import MIB, filler, sleeper, until
 
@@ -70,10 +70,16 @@ def test_a_state_folder_on_cgroup2_is_refused_and_makes_no_cgroup(ve: Ve, place:
 @pytest.mark.parametrize("words", ["freeze web1", "freeze *", "rm --kill web2 web1", "kill web1"])
 def test_what_would_stop_or_end_rctl_itself_half_way_is_refused(ve: Ve, other: Ve, words: str) -> None:
     worker = sleeper(other.dir)
-    script = f"echo 0 >{ve.dir}/cgroup.procs && set -f && exec {sys.executable} -m rctl {words}"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "web1: this rctl runs in it, and would" in done.stderr
+
+    def from_inside() -> None:
+        (ve.dir / "cgroup.procs").write_text("0")
+        sys.argv = ["rctl", *words.split()]
+        main()
+
+    load_for_all()
+    done = forked(from_inside)
+    assert (done.status, done.out) == (2, "")
+    assert "web1: this rctl runs in it, and would" in done.err
     assert worker.ask("there?") == "here"
     assert no_journal()
 
