@@ -43,7 +43,7 @@ def _no_ve_left(tree: Tree) -> Iterator[None]:
 
 
 def test_every_limit_is_felt_whoever_sets_it(tree: Tree, host: Host, state: State, disk: Path) -> None:
-    found = by_name(felt.measure(tree, host, state, str(disk), rounds=2, tell=quiet))
+    found = by_name(felt.measure(tree, host, state, str(disk), rounds=1, tell=quiet))
     keys = ["pids.max", "cpu.max", "memory.max", "memory.high", "io.max"]
     if len(os.sched_getaffinity(0)) > 1:
         keys.append("cpuset.cpus")

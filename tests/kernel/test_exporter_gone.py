@@ -123,14 +123,13 @@ def test_ves_come_and_go_while_it_scrapes(place: Path, tree: Tree, ve: Ve, expor
     before = descriptors()
     worker = storm(place, [f"{ve.dir.name}-{number}" for number in range(10)] + ["by the way"])
     removed, scrapes, sizes = 0, 0, []
-    while removed < 5000:
+    while removed < 2000 or scrapes < 20:
         removed = int(worker.ask("how many?") or 0)
         assert shown(scraper)["web1"]["pids_max", ""] == 9
         assert own_figures(scraper)["scrape_read_errors", ""] == 0
         scrapes += 1
         sizes.append(resident())
     worker.kill()
-    assert scrapes > 10
     assert sizes[-1] - sizes[len(sizes) // 4] < 2 * MIB
     for left in place.iterdir():
         if left.is_dir() and left != ve.dir:

@@ -20,7 +20,7 @@ from tests.kernel.operations import Operations
 from tests.kernel.real import RealWorld
 from tests.kernel.shell import load_for_all
 
-COUNT = int(os.environ.get("RCTL_RANDOM") or 200)
+COUNT = int(os.environ.get("RCTL_RANDOM") or 120)
 SEED = int(os.environ.get("SEED") or 1)
 _SHRINKING = 240.0
 _MORE = 1.15
