@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,20 +39,24 @@ shell: setup ## A shell in the lab, as root, with rctl and a scratch disk: to tr
 	@$(BIN)/python -m tests.lab prepare
 	@$(BIN)/python -m tests.lab shell
 
-# The cheap checks speak first, also under -j. Guests do not disturb one another, but tests on one host's cgroups would.
+# The cheap checks speak first. Then three at a time, the longer ones first: each waits now and then, and two cores are
+# never idle. Guests do not disturb one another, but tests on one host's cgroups would.
 test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory unit
-	@$(BIN)/python -m tests.lab prepare
-	@echo "test: guests, two at a time, for some ten minutes; what each prints comes when it is done"
-	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,2) --output-sync=target \
-	    test-kernel-limits test-overhead test-kernel-figures test-virtual
+	@echo "test: unit tests and guests, three at a time, for some ten minutes; what each prints comes when it is done"
+	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,3) --output-sync=target \
+	    unit test-kernel-figures test-overhead test-kernel-limits test-kernel-crashes test-virtual
 
-# The kernel tests in two parts that take about as long: what sets limits, and what measures.
+# The kernel tests in three parts: what measures, what crashes and recovers many times, and all else.
 FIGURES := $(wildcard tests/kernel/test_bench*.py tests/kernel/test_exporter*.py)
+CRASHES := $(patsubst %,tests/kernel/test_%.py,concurrency crash kills random recover)
 
 test-kernel-limits: setup
-	@$(BIN)/python -m tests.lab kernel-tests $(filter-out $(FIGURES),$(wildcard tests/kernel/test_*.py)) $(ARGS)
+	@$(BIN)/python -m tests.lab kernel-tests \
+	    $(filter-out $(FIGURES) $(CRASHES),$(wildcard tests/kernel/test_*.py)) $(ARGS)
+
+test-kernel-crashes: setup
+	@$(BIN)/python -m tests.lab kernel-tests $(CRASHES) $(ARGS)
 
 test-kernel-figures: setup
 	@$(BIN)/python -m tests.lab kernel-tests $(FIGURES) $(ARGS)
