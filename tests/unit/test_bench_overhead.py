@@ -108,7 +108,7 @@ def test_to_stop_at_a_narrow_interval_leaves_it_true_95_times_of_100(
 ) -> None:
     monkeypatch.setattr(stats, "_RESAMPLES", 300)
     chance = random.Random(7)
-    held, trials = 0, 300
+    held, trials = 0, 150
     for _ in range(trials):
         cost = lambda place: 1e-3 * chance.gauss(1 + 0.01 * (place == "inside"), noise)  # noqa: E731
         _, figure = measured(known(cost), counted=False, seconds=1000)

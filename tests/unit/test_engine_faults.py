@@ -417,7 +417,7 @@ def test_undo_goes_back_step_by_step_to_exactly_what_was(k: FakeKernel, several:
             assert k.limits() == before
 
 
-@often(12)
+@often(8)
 @given(machines(), WANTED)
 def test_any_plan_survives_a_crash_at_every_operation(kernel: FakeKernel, wanted: Wanted) -> None:
     trial = try_out(kernel, wanted)

@@ -15,7 +15,7 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 COMMANDS = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["scripts"]
-POINTS = 50
+POINTS = 12
 AT_IMPORT = """
 import os, sys
 left = int(sys.argv.pop(1))
