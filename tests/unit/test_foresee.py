@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.unit.fake_files import HOME
@@ -96,3 +98,36 @@ def test_new_ves_are_looked_at_beside_one_another(shell: Shell) -> None:
     )
     assert shell.run("apply", "site.toml", "-n")[0] == 0
     assert shell.run("apply", "site.toml")[0] == 0
+
+
+WORDS = {
+    "cpuset.cpus": ("0", "1", "0-1", "9", ""),
+    "cpuset.mems": ("0", "1", ""),
+    "cpuset.exclusive": ("1", "2", "0-1", "9", ""),
+    "pids.max": ("5", "max"),
+    "cpu.max": ("1", "0.5", "max"),
+    "cpu.burst": ("0", "100ms", "10ms"),
+    "cpu.weight": ("50", "idle"),
+    "hugetlb.2MB": ("0", "2M", "8M", "max"),
+}
+
+
+def test_dry_runs_and_runs_agree_on_random_words(shell: Shell) -> None:
+    with_exclusive_lists(shell)
+    shell.kernel.node("/rctl-web2").huge = 4 * MIB
+    chance = random.Random(5)
+    refusals = 0
+    for number in range(150):
+        names = chance.sample(["web1", "web2"], chance.choice((1, 1, 2)))
+        words = [f"{key}={chance.choice(WORDS[key])}" for key in chance.sample(list(WORDS), chance.choice((1, 2, 3)))]
+        planned, done = shell.run("set", *names, *words, "-n"), shell.run("set", *names, *words)
+        assert planned[0] == done[0], (words, planned, done)
+        if done[0]:
+            assert planned[2].splitlines()[0] == done[2].splitlines()[0]
+            refusals += 1
+        else:
+            assert planned[1].replace(": planned", ": changed") == done[1]
+        if number % 5 == 4 and (planned := shell.run("undo", "-n", "--last", "3"))[0] == 0:
+            done = shell.run("undo", "--last", "3")
+            assert planned[1].replace("would undo", "undo").replace(": planned", ": changed") == done[1]
+    assert 20 < refusals < 130
