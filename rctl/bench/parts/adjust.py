@@ -102,8 +102,9 @@ def _case(
             return False
         return True
 
-    # Enables the controllers, makes both start from the same values, and finds what this kernel does not have.
-    lacking = {write.file.name for write in plans[1] if not taken(write)}
+    # Enables the controllers, for which a default alone gives no cause, and finds what this kernel does not have. Both
+    # start from the values of the second plan.
+    lacking = {write.file.name for plan in plans for write in plan if not taken(write)}
     plans = [tuple(write for write in plan if write.file.name not in lacking) for plan in plans]
     known = _entries(tree, ves[0], plans)
     paths = [tree.path(ve) for ve in ves]
