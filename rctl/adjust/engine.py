@@ -288,7 +288,7 @@ class _Work(NamedTuple):
         notes: list[str] = []
 
         def commit() -> None:
-            journal.as_shown(verbatim.as_shown(steps, cgroups))
+            verbatim.tell_as_shown(journal, cgroups)
             notes.extend(journal.close(done=_lasts(steps)))
 
         def finish() -> None:

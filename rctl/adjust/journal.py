@@ -143,8 +143,7 @@ class Journal:
 
     def as_shown(self, steps: tuple[Step, ...]) -> None:
         """What the history is to have as the steps; on disk the journal keeps those that were planned."""
-        if steps is not self.record.steps:
-            self._line = encode(msgspec.structs.replace(self.record, steps=steps))
+        self._line = encode(msgspec.structs.replace(self.record, steps=steps))
 
     def _add_or_fail(self, line: bytes) -> None:
         try:
@@ -159,6 +158,11 @@ class Journal:
     def _add(self, line: bytes) -> None:
         write_all(self._fd, b"\n" + line + b"\n")
         os.fsync(self._fd)
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether a step writes a text as it is. A quote within a text has a backslash before it in the line."""
+        return b'"exact":false' in self._line
 
     @property
     def open(self) -> bool:

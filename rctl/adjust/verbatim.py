@@ -9,7 +9,8 @@ import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import RctlError
-from .plan import Set, Step
+from .journal import Journal
+from .plan import Set
 
 
 def exchange(cgroup: Cgroup, step: Set) -> str:
@@ -21,11 +22,11 @@ def exchange(cgroup: Cgroup, step: Set) -> str:
     return text
 
 
-def as_shown(steps: tuple[Step, ...], cgroups: Mapping[str, Cgroup]) -> tuple[Step, ...]:
-    """The steps with what the kernel made of such texts, ``16`` of ``0x10``: undo compares it."""
-    if not [True for step in steps if type(step) is Set and not step.exact]:
-        return steps
-    return tuple(_shown(step, cgroups[step.path]) if isinstance(step, Set) else step for step in steps)
+def tell_as_shown(journal: Journal, cgroups: Mapping[str, Cgroup]) -> None:
+    """Have the history tell what the kernel made of such texts, ``16`` of ``0x10``: undo compares it."""
+    if journal.verbatim:
+        steps = journal.record.steps
+        journal.as_shown(tuple(_shown(step, cgroups[step.path]) if isinstance(step, Set) else step for step in steps))
 
 
 def _shown(step: Set, cgroup: Cgroup) -> Set:
