@@ -58,11 +58,13 @@ def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tu
     """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
     by_path: dict[str, list[Step]] = {path: [] for path in names}
     for step in steps:
-        if (own := by_path.get(step.path)) is None:
-            own = by_path[step.path] = []
-        own.append(step)
-    found = [
-        Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
-        for path, own in by_path.items()
-    ]
-    return tuple(found)
+        try:
+            by_path[step.path].append(step)
+        except KeyError:
+            by_path[step.path] = [step]
+    return tuple(
+        [
+            Outcome(names.get(path, path), path, status if own else "unchanged", tuple(own))
+            for path, own in by_path.items()
+        ]
+    )

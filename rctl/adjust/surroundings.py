@@ -47,15 +47,15 @@ class Surroundings:
         self._new: dict[tuple[str, str, str], str] | None = None
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
-    @property
+    @cached_property
     def tasks(self) -> float:
         """How many processes and threads a cgroup has at most: those of the host, if that saves many reads."""
-        return self._tasks if self._many else math.inf
+        return self.host.tasks() if self._many else math.inf
 
-    @property
+    @cached_property
     def swap_used(self) -> float:
         """Bytes of swap that a cgroup uses at most, likewise."""
-        return self._swap_used if self._many else math.inf
+        return self.host.swap_used() if self._many else math.inf
 
     @property
     def iocost(self) -> bool:
@@ -65,14 +65,6 @@ class Surroundings:
     def uses_iocost(self, device: str) -> bool:
         """Whether the disk ``MAJOR:MINOR`` does."""
         return device in _iocost(self._tree.root, moment())
-
-    @cached_property
-    def _tasks(self) -> int:
-        return self.host.tasks()
-
-    @cached_property
-    def _swap_used(self) -> int:
-        return self.host.swap_used()
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""

@@ -101,7 +101,8 @@ class Cgroup:
 
     def close(self) -> None:
         """Let go of all descriptors. The cgroup itself stays."""
-        self.close_edits()
+        if self._edits:
+            self.close_edits()
         if self.fd >= 0:
             fd, self.fd = self.fd, -1  # first, for an interruption must not have it closed twice
             os.close(fd)
