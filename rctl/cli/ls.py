@@ -43,7 +43,8 @@ def ls(
     if json:
         say(as_json(found))
     elif found:
-        columns(HEAD, [cells(row) for row in found], right=frozenset(range(2, len(HEAD))), spare=SPARE)
+        rows = [cells(row) for row in found]
+        columns(HEAD, rows, right=frozenset(range(2, len(HEAD))), spare=SPARE, paths=(0,))
     else:
         warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
 

@@ -44,7 +44,7 @@ def ps(
         warn("no processes in these VEs")
         return
     rows = [(p.ve, str(p.pid), p.user, clock(p.cpu), human_size(p.memory), p.command) for p in found]
-    columns(HEAD, rows, right=frozenset({1, 3, 4}))
+    columns(HEAD, rows, right=frozenset({1, 3, 4}), paths=(0,))
 
 
 @changes

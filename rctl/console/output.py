@@ -166,13 +166,14 @@ def columns(
     spare: Sequence[int] = (),
     whole: Sequence[int] = (),
     *,
+    paths: Sequence[int] = (),
     wrap: bool = False,
 ) -> None:
     """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right.
 
     On a terminal that is too narrow, texts are cut, except in columns that are ``whole``; then columns are left out
-    that are ``spare``, in this order. A path is cut at its front, for its end tells it from others. ``wrap``: the last
-    column goes on in the next line instead.
+    that are ``spare``, in this order. In columns of ``paths`` a path is cut at its front, for its end tells it from
+    others. ``wrap``: the last column goes on in the next line instead.
     """
     table = [[escaped(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
@@ -181,8 +182,9 @@ def columns(
     for number, row in enumerate(table):
         cells, more = list(row), list[str]()
         if wrap:
-            cells[-1], *more = terminal.wrapped(row[-1], 0, widths[-1])
-        fitting = [(i, terminal.cut(cell, w), w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True)) if w]
+            cells[-1], *more = terminal.wrapped(row[-1], 0, widths[-1], breaks=True)
+        sized = enumerate(zip(cells, widths, strict=True))
+        fitting = [(i, terminal.cut(cell, w, path=i in paths), w) for i, (cell, w) in sized if w]
         line = "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, cell, w in fitting).rstrip()
         _out(f"\x1b[1m{line}\x1b[0m" if number == 0 and terminal.colors(sys.stdout) else line)
         for rest in more:

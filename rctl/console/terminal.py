@@ -53,15 +53,21 @@ def _cut(widths: list[int], room: int, texts: Sequence[int], least: int) -> None
         widths[widest] = max(least, widths[widest] - over)
 
 
-def cut(text: str, most: int) -> str:
-    """A text of at most so many characters; one that was cut ends in ``~``, and a path begins with it."""
-    if text.startswith("/") and len(text) > most > 1:
+def cut(text: str, most: int, *, path: bool = False) -> str:
+    """A text of at most so many characters; one that was cut ends in ``~``, and what may be a ``path`` begins with it.
+
+    A name that does not begin with ``/`` is no path.
+    """
+    if path and text.startswith("/") and len(text) > most > 1:
         return "~" + text[1 - most :]
     return text if len(text) <= most else text[: max(0, most - 1)] + "~" * (most > 0)
 
 
-def wrapped(line: str, indent: int, room: int | None) -> list[str]:
-    """A line as several that fit, all but the first indented; as it is where there is no ``room`` to keep to."""
+def wrapped(line: str, indent: int, room: int | None, *, breaks: bool = False) -> list[str]:
+    """A line as several that fit, all but the first indented; as it is where there is no ``room`` to keep to.
+
+    ``breaks``: a word that is longer than the room goes on in the next line, too; else it is left whole.
+    """
     if room is None or len(line) <= room or room < 2 * indent:
         return [line]
     import textwrap
@@ -72,7 +78,7 @@ def wrapped(line: str, indent: int, room: int | None) -> list[str]:
         room,
         initial_indent=" " * start,
         subsequent_indent=" " * indent,
-        break_long_words=False,
+        break_long_words=breaks,
         break_on_hyphens=False,
         drop_whitespace=True,
     )

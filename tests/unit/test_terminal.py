@@ -23,9 +23,11 @@ from rctl.adjust.progress import Event
 from rctl.cli.doctor import lines
 from rctl.cli.ls import HEAD, SPARE
 from rctl.cli.past import history
+from rctl.cli.processes import ps
 from rctl.console import output, terminal
 from rctl.doctor import Check
 from rctl.errors import RctlError
+from rctl.ve.processes import Process
 from tests.unit.shell import Shell
 
 
@@ -197,11 +199,36 @@ def test_a_list_of_ves_leaves_out_a_figure_with_its_limit(
 def test_a_path_is_cut_at_its_front(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     rows = [("/system.slice/a-very-long-name@nginx.service", "1"), ("a-very-long-name-of-a-ve-of-rctls-own-kind", "2")]
-    shown = screen.shows(lambda: output.columns(("NAME", "X"), rows, frozenset({1}))).splitlines()[1:]
+    shown = screen.shows(lambda: output.columns(("NAME", "X"), rows, frozenset({1}), paths=(0,)))
+    shown = shown.splitlines()[1:]
     assert [line.split()[0] for line in shown] == [
         "~slice/a-very-long-name@nginx.service",
         "a-very-long-name-of-a-ve-of-rctls-ow~",
     ]
+
+
+def test_of_a_command_line_the_programs_name_is_kept(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    command = "/usr/sbin/nginx -g daemon off; -c /etc/nginx/a-very-long-name-of-a-file.conf"
+    found = [Process("web1", 7, "www-data", 1.0, 4096, command)]
+    with mock.patch("rctl.api.session.Session.ps", return_value=found):
+        line = _plain(screen.shows(lambda: ps(["web1"]))).splitlines()[1]
+    assert "  /usr/sbin/nginx" in line
+    assert line.endswith("~")
+    assert len(line) <= 60
+
+
+def test_a_label_that_is_longer_than_the_column_goes_on_in_the_next_line(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    label = "a=" + "0123456789" * 12
+    rows = [("web1", label)]
+    _, *shown = _plain(screen.shows(lambda: output.columns(("VE", "LABELS"), rows, wrap=True))).splitlines()
+    assert max(map(len, shown)) <= 60
+    assert "".join(line[6:] for line in shown) == label
 
 
 def test_no_label_is_hidden(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
