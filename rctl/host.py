@@ -69,15 +69,32 @@ class Host:
             word.partition("[")[0]: (name, level) for name, level, rest in found for word in rest.split() if "[" in word
         }
 
-    def queues(self, number: str) -> bool:
+    def queues(self, number: str) -> bool | None:
         """Whether a disk by ``MAJOR:MINOR`` has a queue of requests; md, most of device mapper and brd have none.
+
+        ``None``: it cannot be told, for the disk cannot be looked at.
 
         What acts on requests (``io.latency``, iocost, I/O schedulers) does nothing without (block/blk-mq-sysfs.c).
         """
         try:
             return bool(self._read(f"/sys/dev/block/{number}/mq/0/nr_tags"))
+        except FileNotFoundError:
+            return False if self._if_there(f"/sys/dev/block/{number}/uevent") else None
+        except PermissionError:
+            return None
+
+    def whole(self, name: str) -> str:
+        """The disk of a partition, by the kernel's names; of everything else the name itself."""
+        part = f"/sys/class/block/{name}"
+        if not self._if_there(f"{part}/partition"):
+            return name
+        return _device_name(self._if_there(f"{part}/../uevent")) or name  # a link into the disk's own folder
+
+    def _if_there(self, path: str) -> str:
+        try:
+            return self._read(path)
         except _ABSENT:
-            return False
+            return ""
 
     def scheduler(self, number: str) -> str:
         """The I/O scheduler of a disk by ``MAJOR:MINOR``; ``none`` where it has none."""
@@ -89,8 +106,7 @@ class Host:
 
     def disk(self, number: str) -> str:
         """The kernel's name of a disk by ``MAJOR:MINOR``. Raises OSError when there is no such disk."""
-        lines = self._read(f"/sys/dev/block/{number}/uevent").splitlines()
-        return next(line.partition("=")[2] for line in lines if line.startswith("DEVNAME="))
+        return _device_name(self._read(f"/sys/dev/block/{number}/uevent"))
 
     @cached_property
     def cpus(self) -> tuple[int, ...]:
@@ -112,3 +128,7 @@ class Host:
     def boot_id(self) -> str:
         """Changes at each boot; cgroups do not outlive it."""
         return self._read("/proc/sys/kernel/random/boot_id").strip()
+
+
+def _device_name(uevent: str) -> str:
+    return next((line.partition("=")[2] for line in uevent.splitlines() if line.startswith("DEVNAME=")), "")

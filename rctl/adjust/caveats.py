@@ -160,10 +160,10 @@ def _no_policy(step: Set, around: Surroundings) -> str | None:
 
 def _no_requests(step: Set, around: Surroundings) -> str | None:
     """Only requests are looked at, and arrays and most mapped devices hand on what comes without making any."""
-    if step.new == io.LATENCY.default or around.host.queues(step.key):
+    if step.new == io.LATENCY.default or around.host.queues(step.key) is not False:
         return None
     disk = _disk(step, around)
-    members = [member for member, (array, _) in around.host.arrays.items() if array == disk]
+    members = {around.host.whole(member) for member, (array, _) in around.host.arrays.items() if array == disk}
     name = ", ".join(sorted(members)) or f"the disks below it (/sys/block/{disk}/slaves)"
     return f"{step.path}: io.latency {disk}: without effect: {disk} has no queue of requests. Name {name}"
 

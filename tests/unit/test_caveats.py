@@ -197,6 +197,8 @@ def test_a_limit_on_a_member_of_an_array_names_the_array(member: str, level: str
 
 _MD = {
     "/proc/mdstat": "md0 : active raid1 vdc[1] vdb1[0]\n",
+    "/sys/class/block/vdb1/partition": "1\n",
+    "/sys/class/block/vdb1/../uevent": "MAJOR=254\nMINOR=16\nDEVNAME=vdb\nDEVTYPE=disk\n",
     "/sys/dev/block/9:0/uevent": "DEVNAME=md0\n",
     "/sys/dev/block/252:0/uevent": "DEVNAME=dm-0\n",
     "/sys/dev/block/8:0/uevent": "DEVNAME=sda\n",
@@ -210,7 +212,7 @@ _MD = {
 @pytest.mark.parametrize(
     ("device", "words"),
     [
-        ("9:0", ["/a/b: io.latency md0: without effect: md0 has no queue of requests. Name vdb1, vdc"]),
+        ("9:0", ["/a/b: io.latency md0: without effect: md0 has no queue of requests. Name vdb, vdc"]),
         (
             "252:0",
             [
@@ -225,6 +227,19 @@ def test_a_latency_of_a_device_without_requests_is_said(device: str, words: list
     step = Set("/a/b", "io.latency", "target=max", "target=5000", device)
     assert told(step, {}, _MD, planned=True) == words
     assert told(Set("/a/b", "io.latency", "target=5000", "target=max", device), {}, _MD) == []
+
+
+@pytest.mark.parametrize("refusal", [PermissionError, FileNotFoundError])
+def test_of_a_disk_that_cannot_be_looked_at_nothing_is_said(refusal: type[OSError]) -> None:
+    def read(path: str) -> str:
+        if path.endswith("/mq/0/nr_tags") or (refusal is FileNotFoundError and path.startswith("/sys/dev/block")):
+            raise refusal(path)
+        return _MD[path]
+
+    step = Set("/a/b", "io.latency", "target=max", "target=5000", "9:0")
+    machine: Any = Machine({})
+    assert Host(read).queues("9:0") is None
+    assert caveats(machine, [step], {}, planned=True, host=Host(read)) == []
 
 
 @pytest.mark.parametrize(("device", "said"), [("8:0", False), ("8:16", True), ("9:0", True)])
