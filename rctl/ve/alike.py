@@ -43,8 +43,8 @@ def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
         keys = tuple(keys) or dict(words.changed(texts))
         found = {key: [_verbatim(ve, key)] if key.startswith("files.") else words.get(texts, key) for key in keys}
         for key in keys:
-            if (name := file_of(key)) not in texts and not key.startswith("files."):
-                _check_could_be(ve, file_named(name))
+            if (file := file_of(key)) not in texts and not key.startswith("files."):
+                _check_could_be(ve, file_named(file))
     return found
 
 
