@@ -16,7 +16,7 @@ from typing import ClassVar, get_args
 
 import msgspec
 
-from .units import MAX, Amount, Duration, Flag, PidCount, Quantity, Size, Unitless, Weight, human_size, level
+from .units import MAX, Amount, Duration, Flag, PidCount, Protected, Quantity, Size, Weight, human_size, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
 DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
@@ -84,9 +84,9 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
         Raises ValueError for what the kernel would not take.
         """
-        kind = _KINDS.get(self.unit)
+        kind = Protected if self.protects else _KINDS.get(self.unit)
         value = kind.parse(text) if kind else text
-        return "", floor_page(value.amount, page) if isinstance(value, Size) else str(value)
+        return "", floor_page(value.amount, page, value.bare) if isinstance(value, Size) else str(value)
 
     def merge(self, old: str, wanted: str) -> str:
         """The new entry when ``wanted``, which may be a part of an entry, is set where ``old`` was."""
@@ -301,20 +301,21 @@ def unescaped(text: str) -> str:
 def size_write(file: File, size: Size, page: int) -> Write:
     """The wish for a size, rounded down to pages as the kernel does. Raises ValueError that names the file."""
     try:
-        return Write(file, floor_page(size.amount, page))
+        return Write(file, floor_page(size.amount, page, size.bare))
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
 
 
-def floor_page(size: Amount, page: int) -> str:
+def floor_page(size: Amount, page: int, bare: str = "") -> str:
     """A size as the kernel will print it: rounded down to pages; at and above LONG_MAX rounded down, ``max``.
+
+    ``bare``: see Size.
 
     Raises ValueError for less than one page, which would become 0: most likely its unit was forgotten.
     """
     if size is not MAX and 0 < size < page:
         least = human_size(page)
-        typed = size.typed if isinstance(size, Unitless) and size << 20 >= page else ""
-        better = f"{typed}M, or {least} at least?" if typed else f"{least} at least"
+        better = f"{bare}M, or {least} at least?" if bare and size << 20 >= page else f"{least} at least"
         raise ValueError(f"{size} bytes is less than one page ({page}). Write {better}")
     if size is MAX or size >= (1 << 63) // page * page - page:
         return "max"

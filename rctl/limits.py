@@ -17,7 +17,7 @@ from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
-from .units import Quantity, Ranges, Size, Vcpus
+from .units import Protected, Quantity, Ranges, Size, Vcpus
 
 FILES: tuple[File, ...] = (
     *memory.FILES, *cpu.FILES, *cpuset.FILES, *io.FILES, *pids.FILES, *pressure.FILES, *core.FILES
@@ -74,7 +74,7 @@ def decode(
         if issubclass(wanted, Ranges):
             return wanted.parse(value)
         if issubclass(wanted, Quantity):
-            percent = wanted is Size and isinstance(value, str) and "%" in value
+            percent = wanted in (Size, Protected) and isinstance(value, str) and "%" in value
             return wanted.parse(value, whole=host.memory if percent else None)
         raise NotImplementedError(wanted)
 

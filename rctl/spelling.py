@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_NO_LIMIT = {"unlimited", "infinity", "infinite", "inf", "none", "no", "off", "never", "nolimit", "-1"}
+NO_LIMIT = frozenset({"unlimited", "infinity", "infinite", "inf", "nolimit", "-1"})
+NOTHING = frozenset({"off", "no", "none", "never"})
+"""Words that may mean no limit, or nothing at all: which of them, nobody can tell."""
 _TIMES = {
     r"(usecs?|microseconds?)": "us",
     r"(msecs?|milliseconds?)": "ms",
@@ -25,7 +27,7 @@ def meant(text: str, kind: str) -> Iterator[tuple[str, str]]:
     ``kind``: of the quantity: size, rate, operations, cpus, time, count or weight.
     """
     low = text.lower()
-    if low in _NO_LIMIT:
+    if low in NO_LIMIT:
         yield "no limit is called max", "max"
     if low == "max":
         yield "it is written in small letters", "max"
@@ -40,7 +42,7 @@ def meant(text: str, kind: str) -> Iterator[tuple[str, str]]:
     if re.fullmatch(r"\.[0-9].*", text, re.ASCII):
         yield "a digit is missing before the point", f"0{text}"
     yield from _other_number(text)
-    yield from _OTHER_UNITS.get(kind, _count)(low)
+    yield from _OTHER_UNITS.get(kind, _count)(text if kind in ("size", "rate") else low)
 
 
 def _other_number(text: str) -> Iterator[tuple[str, str]]:
@@ -52,29 +54,44 @@ def _other_number(text: str) -> Iterator[tuple[str, str]]:
             yield "it is to be written without an exponent", str(int(digits) * 10**power)
 
 
-def _split(low: str) -> tuple[str, str]:
+def _split(text: str) -> tuple[str, str]:
     """The number and the unit; both empty where it is no such thing."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z/]+)", low, re.ASCII)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z/]+)", text, re.ASCII)
     return (match[1], match[2]) if match else ("", "")
 
 
-def _size(low: str) -> Iterator[tuple[str, str]]:
-    number, unit = _split(low.removesuffix("/s").removesuffix("/sec").removesuffix("ps"))
-    if match := re.fullmatch(r"([kmgt])(?:i?b?|igs?|egs?|i?bytes?|igabytes?|egabytes?|erabytes?|ilobytes?)", unit):
-        letters = match[1].upper() + ("B" if unit.endswith(("b", "bytes", "byte")) else "")
-        cause = "it is no rate" if low.endswith(("/s", "/sec", "ps")) else f"the unit is {letters}"
-        yield cause, f"{number}{letters}"
-    elif unit in ("byte", "bytes"):
-        yield "the unit is B", f"{number}B"
+_PER_SECOND = re.compile(r"(/s|/sec|/seconds?|ps)$")
+_BYTES = re.compile(r"([kmgt])(?:(i?b?)|(i?)bytes?|igs?|egs?|(?:ilo|ega|iga|era)(bytes?)|[ie](bi)bytes?)")
 
 
-def _rate(low: str) -> Iterator[tuple[str, str]]:
-    number, unit = _split(low)
-    if match := re.fullmatch(r"([kmgt]?)(?:bits?|bit/s|bits/s|bps|b/sec)", unit):
-        bits = float(number) * 1000 ** " kmgt".index(match[1] or " ")
+def _bytes(low: str) -> tuple[str, str]:
+    """The number and the unit that rctl knows, of a size or rate; both empty where it is none."""
+    number, unit = _split(_PER_SECOND.sub("", low))
+    if unit in ("b", "byte", "bytes"):
+        return number, "B"
+    if not (match := _BYTES.fullmatch(unit)):
+        return "", ""
+    power, letters, binary, decimal, spelled = match.groups()
+    if letters is None:
+        letters = "ib" if binary or spelled else "b" * bool(decimal or binary is not None)
+    return number, power.upper() + letters.replace("b", "B")
+
+
+def _size(text: str) -> Iterator[tuple[str, str]]:
+    number, unit = _bytes(low := text.lower())
+    if unit:
+        yield "it is no rate" if _PER_SECOND.search(low) else f"the unit is {unit}", number + unit
+
+
+def _rate(text: str) -> Iterator[tuple[str, str]]:
+    """``b/sec`` is read as ``b/s`` is, which Rate takes for bytes; ``bps`` is of bits, and ``Bps`` of bytes."""
+    number, unit = _split(text)
+    if match := re.fullmatch(r"([kmgtKMGT]?)(?:(?i:bits?(?:/s|/sec|/seconds?|ps)?)|bps)", unit):
+        bits = float(number) * 1000 ** " kmgt".index(match[1].lower() or " ")
         yield "it is in bits, and bytes are needed", f"{bits / 8:.0f}"
-    for _, text in _size(low):
-        yield "the unit is another", text
+    number, unit = _bytes(text.lower())
+    if unit:
+        yield f"the unit is {unit}/s", f"{number}{unit}/s"
 
 
 def _operations(low: str) -> Iterator[tuple[str, str]]:

@@ -61,6 +61,7 @@ class Quantity:
     low: ClassVar[int] = 0
     high: ClassVar[int] = U64_MAX
     takes_max: ClassVar[bool] = True
+    protects: ClassVar[bool] = False
 
     def __init__(self, amount: Amount) -> None:
         if amount is MAX:
@@ -100,8 +101,13 @@ class Quantity:
     @classmethod
     def _instead(cls, plain: str, whole: int | None, detail: str) -> str:
         """What is wrong with a text, and a spelling that works: the one that was meant where that can be told."""
-        from .spelling import meant
+        from .spelling import NO_LIMIT, NOTHING, meant
 
+        word = plain.lower()
+        if cls.protects and word in NO_LIMIT | NOTHING:
+            return ": it protects, and is no limit. Write 0 for no protection"
+        if cls.takes_max and word in NOTHING:
+            return ". Write " + "0 for nothing, " * (cls.low == 0) + "max for no limit"
         for cause, text in meant(plain, cls.kind) if len(plain) <= 64 else ():
             try:
                 cls(MAX if text == "max" else cls._read(text, whole))
@@ -128,7 +134,7 @@ class Quantity:
         if not cls.takes_max and cls.high < 1 << 32:
             return f"out of range {low}..{high}"
         bound = f"too low: at least {low}" if amount < cls.low else f"too high: at most {high}"
-        return bound + ", or max" * cls.takes_max
+        return bound + ", or max" * (cls.takes_max and not cls.protects)
 
     def __str__(self) -> str:
         return "max" if self.amount is MAX else self._text(self.amount)
@@ -166,33 +172,36 @@ def amount(text: str) -> Amount:
     return MAX if text == "max" else max(0, int(text))
 
 
-class Unitless(int):
-    """Bytes, so few that their unit must have been forgotten. ``typed``: the number as it was written."""
-
-    typed: str
-
-    def __new__(cls, size: int, typed: str) -> Self:
-        """An integer like others."""
-        made = super().__new__(cls, size)
-        made.typed = typed
-        return made
-
-
 class Size(Quantity):
-    """Bytes. ``50%`` is of the host's memory."""
+    """Bytes. ``50%`` is of the host's memory.
 
-    __slots__ = ()
+    ``bare``: the number as it was written, of so few bytes that their unit must have been forgotten; else empty.
+    """
+
+    __slots__ = ("bare",)
+    bare: str
     kind = "size"
     examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
     high = (1 << 63) - 1
     _base: ClassVar[int] = 1024
 
+    def __init__(self, amount: Amount) -> None:
+        super().__init__(amount)
+        self.bare = ""
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse."""
+        size = super().parse(text, whole=whole)
+        if size.amount is not MAX and size.amount < 1024 and (plain := str(text).strip())[-1:] in "0123456789.":
+            size.bare = plain
+        return size
+
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
         if unit == "%":
             return _percent(number, fraction, whole)
-        size = _scaled(number, fraction, cls._factor(unit))
-        return size if unit or size > 1023 else Unitless(size, number if fraction is None else f"{number}.{fraction}")
+        return _scaled(number, fraction, cls._factor(unit))
 
     @classmethod
     def _factor(cls, unit: str) -> int:
@@ -204,6 +213,14 @@ class Size(Quantity):
         if upper.endswith("B") and len(upper) > 1:
             return int(1000 ** _POWERS[upper[:-1]])
         return int(cls._base ** _POWERS["" if upper == "B" else upper])
+
+
+class Protected(Size):
+    """Bytes that are protected. ``50%`` is of the host's memory."""
+
+    __slots__ = ()
+    examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or 0"
+    protects = True
 
 
 class Rate(Size):

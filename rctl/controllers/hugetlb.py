@@ -30,7 +30,8 @@ class HugePages(File, frozen=True):
     """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
-        return "", floor_page(Size.parse(text).amount, self.page)
+        size = Size.parse(text)
+        return "", floor_page(size.amount, self.page, size.bare)
 
     @property
     def page(self) -> int:

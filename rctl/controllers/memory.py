@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from ..formats import File, LimitMetric, Write, flat_keyed, size_write
 from ..host import Host
-from ..units import Amount, Flag, Size, amount
+from ..units import Amount, Flag, Protected, Size, amount
 
 MAX = File(
     "memory.max", "memory", rank=2, unit="bytes",
@@ -90,8 +90,8 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max: Size | UnsetType = UNSET
     high: Size | UnsetType = UNSET
-    low: Size | UnsetType = UNSET
-    min: Size | UnsetType = UNSET
+    low: Protected | UnsetType = UNSET
+    min: Protected | UnsetType = UNSET
     swap: Swap = Swap()
     zswap: Zswap = Zswap()
     oom: Oom = Oom()

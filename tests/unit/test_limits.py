@@ -94,7 +94,8 @@ def test_nothing_is_not_a_value(key: str) -> None:
 
 
 def test_a_percentage_is_of_the_hosts_memory() -> None:
-    assert decode({"memory": {"max": "50%"}}, host()).memory.max.amount == 1 << 20
+    for key in "max", "low", "min":
+        assert getattr(decode({"memory": {key: "50%"}}, host()).memory, key).amount == 1 << 20
 
 
 def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
@@ -111,6 +112,22 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
         (
             {"memory": {"swap": {"max": "-1"}}},
             "memory.swap.max: '-1' is not understood: no limit is called max. Write max",
+        ),
+        (
+            {"memory": {"swap": {"max": "off"}}},
+            "memory.swap.max: 'off' is not understood. Write 0 for nothing, max for no limit",
+        ),
+        (
+            {"memory": {"zswap": {"max": "no"}}},
+            "memory.zswap.max: 'no' is not understood. Write 0 for nothing, max for no limit",
+        ),
+        (
+            {"memory": {"low": "none"}},
+            "memory.low: 'none' is not understood: it protects, and is no limit. Write 0 for no protection",
+        ),
+        (
+            {"memory": {"min": "off"}},
+            "memory.min: 'off' is not understood: it protects, and is no limit. Write 0 for no protection",
         ),
         ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is neither yes nor no."),
         ({"memory": {"max": "200%"}}, "memory.max: '200%' is not understood: more than 100%."),

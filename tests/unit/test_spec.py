@@ -12,7 +12,7 @@ import pytest
 from rctl.errors import UsageError
 from rctl.limits import keys
 from rctl.spec import Spec, load
-from rctl.units import MAX, Size
+from rctl.units import MAX, Protected, Size
 from tests.unit.fake_kernel import FakeKernel
 
 HOST = FakeKernel().host
@@ -252,7 +252,7 @@ def test_what_the_old_form_is_told_is_right(tmp_path: Path) -> None:
 def test_labels_stand_beside_limits_and_are_texts_alone(tmp_path: Path) -> None:
     """``default`` is a word of limits: as the value of a label it is a text, whatever the label is called."""
     web = read(tmp_path, "[ve.web.labels]\nvcpus = 'default'\n[ve.web.limits]\nmemory.low = 'default'\n").ve["web"]
-    assert (web.labels, web.limits.memory.low) == ({"vcpus": "default"}, Size(0))
+    assert (web.labels, web.limits.memory.low) == ({"vcpus": "default"}, Protected(0))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_spec(tmp_path: Path) -> None:

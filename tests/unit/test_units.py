@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from rctl.units import (
     Ops,
     Period,
     PidCount,
+    Protected,
     Quantity,
     Quota,
     Ranges,
@@ -33,6 +35,7 @@ from rctl.units import (
 
 KINDS: list[type[Quantity]] = [
     Size,
+    Protected,
     Rate,
     Ops,
     Cpus,
@@ -488,7 +491,26 @@ OFTEN_MEANT = [
     (PidCount, "5 procs", "a whole number without a unit is needed. Write 5"),
     (Weight, "1e3", "it is to be written without an exponent. Write 1000"),
     *((kind, word, "no limit is called max. Write max") for kind in (Size, Rate, Ops, Cpus, PidCount, Vcpus)
-      for word in ("unlimited", "none", "inf", "Infinity", "-1", "off")),
+      for word in ("unlimited", "nolimit", "inf", "Infinity", "-1")),
+    *((kind, word, "is not understood. Write 0 for nothing, max for no limit") for kind in (Size, Count, PidCount)
+      for word in ("off", "no", "None", "never")),
+    *((kind, word, "is not understood. Write max for no limit") for kind in (Rate, Ops, Cpus, Vcpus)
+      for word in ("off", "no", "None", "never")),
+    *((Protected, word, "it protects, and is no limit. Write 0 for no protection")
+      for word in ("off", "no", "None", "never", "unlimited", "-1")),
+    (Duration, "off", "is not understood. Write it like 100ms"),
+    (Protected, "lots", "is not understood. Write it like 2G, 512MiB, 1.5G, 50%, 1073741824 or 0"),
+    *((Rate, f"20{unit}", "the unit is MB/s. Write 20MB/s") for unit in ("MB/sec", "MBps", "MBPS", " MBytes/s")),
+    *((Rate, f"20{unit}", "it is in bits, and bytes are needed. Write 2500000")
+      for unit in ("Mbps", "mbps", "Mbit", "MBIT/s", " Mbits/sec")),
+    (Rate, "20 MiBps", "the unit is MiB/s. Write 20MiB/s"),
+    (Rate, "5 gibibytes", "the unit is GiB/s. Write 5GiB/s"),
+    (Rate, "20000 Bps", "the unit is B/s. Write 20000B/s"),
+    (Size, "20 MiBps", "it is no rate. Write 20MiB"),
+    (Size, "5gib/s", "it is no rate. Write 5GiB"),
+    (Size, "5mb/sec", "it is no rate. Write 5MB"),
+    (Size, "2 kibytes", "the unit is KiB. Write 2KiB"),
+    (Size, "2 mebibytes", "the unit is MiB. Write 2MiB"),
 ]  # fmt: skip
 
 
@@ -508,5 +530,25 @@ def test_a_spelling_that_is_offered_works(kind: type[Quantity], text: str) -> No
         kind.parse(text)
     except ValueError as error:
         start, _, offered = str(error).rpartition(". Write ")
-        if " is not understood: " in start and not offered.startswith("it like"):
-            kind.parse(offered)
+        if " is not understood" in start and not offered.startswith("it like"):
+            for one in offered.split(", "):
+                kind.parse(one.partition(" for ")[0])
+
+
+@given(st.from_regex(r"[0-9]{1,4}[kmgKMG]?[bB]", fullmatch=True))
+def test_a_small_b_means_the_same_whether_it_is_taken_or_advised(text: str) -> None:
+    taken = {}
+    for end in "/s", "/sec":
+        try:
+            taken[end] = Rate.parse(text + end)
+        except ValueError as error:
+            offered = str(error).rpartition(". Write ")[2]
+            taken[end] = Rate.parse(offered) if offered[0].isdecimal() and end == "/sec" else Rate(MAX)
+    assert taken["/s"] == taken["/sec"]
+
+
+@pytest.mark.parametrize("text", ["0", "5", "1.5", "1023", "5B", "4096"])
+def test_a_size_holds_a_number_that_every_encoder_takes(text: str) -> None:
+    size = Size.parse(text)
+    assert type(size.amount) is int
+    assert msgspec.json.encode(size.amount) == str(size.amount).encode()

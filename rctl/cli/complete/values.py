@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin
 
-from ...units import Cpus, Duration, Flag, Ops, Quantity, Ranges, Rate, Size, Vcpus
+from ...units import Cpus, Duration, Flag, Ops, Protected, Quantity, Ranges, Rate, Size, Vcpus
 from . import names
 from .candidate import Candidate, beginning
 
@@ -81,7 +81,7 @@ def _quantities(kind: type[Quantity], incomplete: str) -> Iterator[Candidate]:
     found: dict[Quantity, str] = {}
     for text in texts:
         with suppress(ValueError):
-            found.setdefault(kind.parse(text, whole=_ANY) if kind is Size else kind.parse(text), text)
+            found.setdefault(kind.parse(text, whole=_ANY) if kind in (Size, Protected) else kind.parse(text), text)
     yield from map(Candidate, found.values())
 
 
