@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
+.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -88,7 +88,11 @@ test-random: setup ## 20,000 random operations against a model; SEED=7 repeats w
 	    SEED=$(or $(SEED),$(shell date +%s)) python -m pytest -q -s -p no:cacheprovider -p no:hypothesispytest \
 	    --rootdir $(CURDIR) tests/kernel/test_random.py $(ARGS)
 
-test-all: test test-kernels test-kills test-random soak ## Everything there is, for an hour or two
+test-large: setup ## Thousands of VEs where make test takes hundreds
+	@$(BIN)/python -m tests.lab run --memory 6G --deadline 1800 -- env RCTL_LARGE=1 python -m pytest -q -p no:cacheprovider \
+	    -p no:hypothesispytest --rootdir $(CURDIR) $(patsubst %,tests/kernel/test_%.py,concurrency recover exporter_gone) $(ARGS)
+
+test-all: test test-kernels test-kills test-random test-large soak ## Everything there is, for an hour or two
 
 test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip

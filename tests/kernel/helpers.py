@@ -25,6 +25,8 @@ from rctl.limits import FILES, decode, file_named, nest
 MOUNT = Path(cgroup2_mount())
 RELEASE = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
 """The kernel's version, such as (6, 1)."""
+LARGE = bool(os.environ.get("RCTL_LARGE"))
+"""Whether what is done in great numbers is done in all of them, as ``make test-large`` asks."""
 
 
 def undo(tree: Tree, host: Host, options: Options, wanted: str | None = None) -> Account:

@@ -13,13 +13,14 @@ from rctl.cgroupfs.tree import Tree
 from rctl_exporter.scrape import Scraper
 from tests.kernel.exporting import Made, all_true, descriptors, give, resident
 from tests.kernel.figures import own_figures, shown
-from tests.kernel.helpers import Ve
+from tests.kernel.helpers import LARGE, Ve
 from tests.kernel.workload import MIB, Worker
 
 LIMITS = {
     "cpu_limit_cores", "cpu_effective_limit_cores", "memory_max_bytes", "memory_effective_limit_bytes",
     "swap_max_bytes", "pids_max",
 }  # fmt: skip
+GONE = 5000 if LARGE else 2000
 CALLS = "open", "pread", "scandir", "listdir", "access", "fstat", "stat", "read"
 """The system calls by which a scrape reads."""
 
@@ -123,7 +124,7 @@ def test_ves_come_and_go_while_it_scrapes(place: Path, tree: Tree, ve: Ve, expor
     before = descriptors()
     worker = storm(place, [f"{ve.dir.name}-{number}" for number in range(10)] + ["by the way"])
     removed, scrapes, sizes = 0, 0, []
-    while removed < 2000 or scrapes < 20:
+    while removed < GONE or scrapes < 20:
         removed = int(worker.ask("how many?") or 0)
         assert shown(scraper)["web1"]["pids_max", ""] == 9
         assert own_figures(scraper)["scrape_read_errors", ""] == 0

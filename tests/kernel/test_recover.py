@@ -18,10 +18,10 @@ from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import decode, nest
-from tests.kernel.helpers import MOUNT, enabled, no_journal
+from tests.kernel.helpers import LARGE, MOUNT, enabled, no_journal
 from tests.kernel.workload import Worker
 
-OPEN_FILES, MANY = 256, 300
+OPEN_FILES, MANY = (1024, 1100) if LARGE else (256, 300)
 CALLS = ("open", "read", "pread", "write", "close", "fstat", "stat", "access")
 
 
