@@ -21,7 +21,11 @@ _RANK = {family: rank for rank, family in enumerate(FAMILIES)}
 
 
 class Block(NamedTuple):
-    """Values of one family, and of its own label, for some VEs, in the kernel's digits (see ``Family.micro``)."""
+    """One family's values for some VEs.
+
+    ``label``: the value of the family's own label. ``values``: one for each member, in the kernel's digits (see
+    ``Family.micro``).
+    """
 
     family: Family
     label: str

@@ -70,11 +70,11 @@ def by_id(state: State, wanted: str, boot_id: str) -> Record:
 
 
 def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:
-    """The newest ``count`` adjustments that are not undone, newest first; fewer where there are no more.
+    """The ``count`` newest adjustments that are not undone, newest first; fewer where there are no more.
 
-    Raises NotFoundError when there is none, UsageError when it is from before the last boot, GoneError when the VEs of
-    one of them were removed: the error names it, and the one before that can be taken back. RctlError when one is yet
-    to come into the history.
+    Raises NotFoundError when there is none, and UsageError when it is from before the last boot. Raises GoneError when
+    VEs of one of them were removed; the error names that one, and the one before it, which can be taken back. Raises
+    RctlError when a finished adjustment is not in the history yet.
     """
     _check_settled(state, boot_id)
     found: list[Record] = []

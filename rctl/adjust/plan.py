@@ -79,7 +79,7 @@ class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
 
 
 class Make(msgspec.Struct, frozen=True, tag="make"):
-    """Make a cgroup that was not there. ``instead``: of the cgroup with this path, which a rename removes."""
+    """Make a cgroup. ``instead``: the path of the cgroup that a rename removes; empty when nothing is renamed."""
 
     path: str
     instead: str = ""

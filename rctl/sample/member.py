@@ -104,9 +104,9 @@ class Member:
         return Kept(self.node.cgroup, names, budget, spared=all(name in self.ask.spared for name in names))
 
     def processes(self) -> int | None:
-        """How many processes live in it, and below it where the forest has no nodes (inside a VE of rctl's own).
+        """How many processes live in it. Inside a VE of rctl's own, the cgroups below have no node, and count with it.
 
-        ``None``: a threaded cgroup, of which the kernel does not say. Raises GoneError, KernelError.
+        ``None``: the cgroup is threaded, and the kernel does not say. Raises GoneError, KernelError.
         """
         if self.procs and not self.procs.names:
             return None
