@@ -288,14 +288,21 @@ class Cgroup:
         """
         try:
             names = [name for name in os.listxattr(self.fd) if name.startswith(prefix)]
-            return {
-                name[len(prefix) :]: os.getxattr(self.fd, name).decode("utf-8", "surrogateescape")
-                for name in sorted(names)
-            }
+            values = {name[len(prefix) :]: self._attribute(name) for name in sorted(names)}
         except OSError as error:
-            if error.errno in (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES):
+            if error.errno in (errno.ENOTSUP, errno.EPERM, errno.EACCES):
                 return {}
             raise self.gone() from None
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _attribute(self, name: str) -> str | None:
+        """``None`` when somebody has just removed it."""
+        try:
+            return os.getxattr(self.fd, name).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+            return None
 
     def make(self, name: str) -> Cgroup:
         """Make a cgroup directly below and open it. Raises BusyError when the name is taken."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -301,3 +302,12 @@ def test_recover_keeps_a_label_that_somebody_changed_since_and_says_so() -> None
 def test_a_label_has_one_line_for_people() -> None:
     assert Label("/rctl-a", "env", None, "prod").describe() == "/rctl-a: label env: (none) -> prod"
     assert Label("/rctl-a", "env", "", None).describe() == '/rctl-a: label env: "" -> (none)'
+
+
+def test_a_label_that_goes_while_the_labels_are_read_hides_no_other(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(shell.kernel, "/rctl-web1", {"env": "test"})
+    listed = os.listxattr
+    monkeypatch.setattr(os, "listxattr", lambda fd: [PREFIX + "gone", *listed(fd)])
+    assert shell.run("label", "web1")[1].split()[-1] == "env=test"
