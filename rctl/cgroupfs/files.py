@@ -73,7 +73,11 @@ def _fact(path: str) -> str:
 
 
 def raise_file_limit(descriptors: int) -> None:
-    """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it."""
+    """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it.
+
+    Who becomes another program calls ``put_file_limit_back`` first.
+    """
+    global _former
     if descriptors < _FEW:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -87,9 +91,18 @@ def raise_file_limit(descriptors: int) -> None:
                 "Raise it (ulimit -Hn) or adjust fewer VEs at once"
             )
         wanted = hard
+    _former = _former or (soft, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def put_file_limit_back() -> None:
+    """Give the process the limit that it had before ``raise_file_limit``."""
+    if _former is not None:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, _former)
+
+
+_former: tuple[int, int] | None = None
 _FEW, _BESIDES = 16, 256
 """So many descriptors any limit leaves; and so many are to be left for all else where there is room."""
 

@@ -14,6 +14,7 @@ from ..adjust.fork import shared
 from ..adjust.journal import Journal
 from ..adjust.life import became
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.files import put_file_limit_back
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
 from ..signals import STOPS
 from .bare import enter, home
@@ -144,6 +145,7 @@ class Command:
 def _become(program: str, command: Sequence[str]) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program would inherit that
         signal.signal(number, signal.SIG_DFL)
+    put_file_limit_back()
     try:
         os.execv(program, list(command))  # noqa: S606 (the user's own command, without a shell)
     except OSError as error:

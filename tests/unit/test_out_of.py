@@ -103,9 +103,12 @@ def test_room_is_made_for_few_descriptors_too(soft: int, hard: int, descriptors:
     with (
         mock.patch.object(files.resource, "getrlimit", side_effect=lambda _: limits[-1]),
         mock.patch.object(files.resource, "setrlimit", side_effect=lambda _, pair: limits.append(pair)),
+        mock.patch.object(files, "_former", None),
     ):
         files.raise_file_limit(descriptors)
-    assert limits[-1] == (becomes, hard)
+        assert limits[-1] == (becomes, hard)
+        files.put_file_limit_back()  # before a command starts, which is to have the limit that its user gave
+    assert limits[-1] == (soft, hard)
 
 
 @pytest.mark.parametrize(("hard", "descriptors", "least"), [(20, 48, 64), (1024, 1009, 1025)])
