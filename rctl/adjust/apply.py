@@ -51,7 +51,7 @@ def run(
                 notes += said
             if told:
                 progress(Event("step", number, len(plan), step.describe()))
-        partitions.look_again(plan[already:], cgroups)
+        notes += partitions.look_again(plan[already:], cgroups)
         finish()
     except BaseException as failure:
         in_doubt = put_all_back(plan[:number], cgroups, deadline, failure, progress, decide)

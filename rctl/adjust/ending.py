@@ -33,14 +33,16 @@ _SOON = 0.05
 """Most processes end in so many seconds, whatever their limits."""
 
 
-def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
+def take_away(ve: Cgroup, step: Remove, seconds: float) -> list[str]:
     """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended.
 
     Limits that hold their end are lifted for that, and put back when the VE stays. A sibling's partition that the VE's
-    list had made invalid is one again.
+    list had made invalid is one again. Returns notes for people.
     """
-    with partitions.letting_go(ve):
+    notes: list[str] = []
+    with partitions.letting_go(ve, notes):
         _take_away(ve, step, seconds)
+    return notes
 
 
 def _take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
@@ -64,7 +66,7 @@ def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], second
     notes: list[str] = []
     for step in steps:
         try:
-            take_away(cgroups[step.path], step, seconds)
+            notes += take_away(cgroups[step.path], step, seconds)
         except GoneError:
             continue
         except RctlError as error:

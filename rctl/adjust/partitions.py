@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
 from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION
 from ..errors import BusyError, RctlError
+from ..signals import undisturbed
 from ..units import Ranges
-from .plan import Set, Step
+from .plan import Remove, Set, Step
 
 
 def check(step: Set, own: Iterable[str], beside: Mapping[str, str]) -> None:
@@ -58,12 +60,13 @@ def shared(text: str, beside: Mapping[str, str]) -> list[str]:
     return [path for path, other in beside.items() if not wanted.isdisjoint(Ranges.parse(other).numbers)]
 
 
-def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bool = False) -> None:
+def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bool = False) -> list[str]:
     """Have the kernel look again at invalid partitions beside VEs that gave up CPUs of theirs, once for each parent.
 
     ``back``: the steps were put back. A partition that may not be written stays as it is: that its CPUs are free is all
-    that was asked for.
+    that was asked for. Returns notes for people, about those that are members now.
     """
+    notes: list[str] = []
     given_up: dict[str, set[int]] = {}
     beside: dict[str, str] = {}
     for step in steps:
@@ -75,12 +78,26 @@ def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bo
                 beside[above] = step.path
     for above, cpus in given_up.items():
         with suppress(RctlError), cgroups[beside[above]].above() as parent:
-            _renew_below(parent, cpus)
+            notes += _renew_below(parent, cpus)
+    return notes
+
+
+def look_again_after_crash(tree: Tree, steps: Iterable[Step]) -> list[str]:
+    """The same where steps that give up CPUs were done before a crash: beside them, at every invalid partition.
+
+    What a removed VE had is known no more. To a partition that still shares CPUs it does nothing.
+    """
+    gave_up = (step for step in steps if isinstance(step, Remove) or (isinstance(step, Set) and step.file == CPUS.name))
+    notes: list[str] = []
+    for above in dict.fromkeys(step.path.rpartition("/")[0] or "/" for step in gave_up if step.path != "/"):
+        with suppress(RctlError), tree.walk(above) as parent:
+            notes += _renew_below(parent, None)
+    return notes
 
 
 @contextmanager
-def letting_go(ve: Cgroup) -> Iterator[None]:
-    """The same for a VE that the block removes."""
+def letting_go(ve: Cgroup, notes: list[str]) -> Iterator[None]:
+    """The same for a VE that the block removes. ``notes`` grow."""
     cpus = set(Ranges.parse(ve.read_if_there(CPUS.name) or "").numbers) if ve.path != "/" else set()
     if not cpus:
         yield
@@ -88,20 +105,29 @@ def letting_go(ve: Cgroup) -> Iterator[None]:
     with ve.above() as parent:
         yield
         with suppress(RctlError):
-            _renew_below(parent, cpus)
+            notes += _renew_below(parent, cpus)
 
 
-def _renew_below(parent: Cgroup, cpus: set[int]) -> None:
+def _renew_below(parent: Cgroup, cpus: set[int] | None) -> list[str]:
+    """``cpus``: those that were given up; ``None``: not known."""
+    notes: list[str] = []
     for name in parent.children():
         with suppress(RctlError), parent.child(name) as sibling:
-            _renew(sibling, cpus)
+            notes += _renew(sibling, cpus)
+    return notes
 
 
-def _renew(cgroup: Cgroup, cpus: set[int]) -> None:
+def _renew(cgroup: Cgroup, cpus: set[int] | None) -> list[str]:
     kind, invalid, _ = (cgroup.read_if_there(PARTITION.name) or "").partition(INVALID)
-    if invalid and cpus.intersection(Ranges.parse(cgroup.read(CPUS.name)).numbers):
+    if not invalid or (cpus and cpus.isdisjoint(Ranges.parse(cgroup.read(CPUS.name)).numbers)):
+        return []
+    with undisturbed():  # a Ctrl-C must not come between the two
         cgroup.write(PARTITION.name, MEMBER)
-        cgroup.write(PARTITION.name, kind)
+        try:
+            cgroup.write(PARTITION.name, kind)
+        except RctlError as error:
+            return [f"{cgroup.path}: its invalid partition is a member now. Set {PARTITION.name}={kind} again: {error}"]
+    return []
 
 
 def begin_anew(ve: Cgroup, old: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
-from . import ending, late
+from . import ending, late, partitions
 from .journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
@@ -171,11 +171,13 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
             notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
+            notes += partitions.look_again_after_crash(tree, record.steps)
             notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
         left = Left(record.steps, cgroups, record.inodes)
         if left.written and not journal.back:
-            notes = journal.close(done=True)
+            notes = partitions.look_again_after_crash(tree, record.steps)
+            notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
         if failed := _put_back(journal, left, cgroups, deadline):
             raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")

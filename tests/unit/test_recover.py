@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from rctl.adjust.plan import Enable, Set, Step
 from rctl.adjust.record import VERSION, Record
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
+from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import RctlError, RollbackError, unforeseen
+from rctl.errors import KernelError, RctlError, RollbackError, unforeseen
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
 from tests.unit.few_files import few_open_files
 
@@ -309,6 +311,40 @@ def test_a_partition_that_the_kernel_calls_invalid_by_now_was_written(
     kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = "root invalid (Cpu list empty)"
     assert recover(tree, BOOT, state, 1)[0].endswith(": rolled back to what was there before")
     assert kernel.get("/rctl-web1", "cpuset.cpus.partition") == "member"
+
+
+def test_a_list_that_gave_up_cpus_before_a_crash_gives_them_to_a_siblings_partition(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    kernel.make("/rctl-web2")
+    kernel.put("/rctl-web2", "cpuset.cpus", "1")
+    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
+    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
+    kernel.put("/rctl-web1", "cpuset.cpus", "2")
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+    assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
+    assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "root"
+
+
+def test_a_partition_that_the_kernel_does_not_take_again_is_told(
+    kernel: FakeKernel, tree: Tree, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.make("/rctl-web2")
+    kernel.put("/rctl-web2", "cpuset.cpus", "1")
+    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
+    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
+    kernel.put("/rctl-web1", "cpuset.cpus", "2")
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+    write = Cgroup.write
+
+    def refused(cgroup: Cgroup, name: str, text: str) -> None:
+        if text.startswith("root"):
+            raise KernelError(cgroup.path, name, text, errno.EBUSY)
+        write(cgroup, name, text)
+
+    monkeypatch.setattr(Cgroup, "write", refused)
+    (line,) = recover(tree, BOOT, state, 1)
+    assert "/rctl-web2: its invalid partition is a member now. Set cpuset.cpus.partition=root again: " in line
 
 
 def test_a_verbatim_value_that_the_kernel_shows_in_other_words_was_written(
