@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 
 from .errors import UsageError, explained
@@ -18,18 +19,38 @@ def read(path: str, largest: int, *, or_stdin: bool = False) -> bytes:
     """
     stdin = or_stdin and path == "-"
     try:
-        with open(0, "rb", closefd=False) if stdin else open(path, "rb", opener=_at_once) as file:
+        with open(0, "rb", 0, closefd=False) if stdin else open(path, "rb", 0, opener=_at_once) as file:
             if not stdin:
                 _check(path, file.fileno())
-            data = file.read(largest + 1)
+            data = _all(file.fileno(), largest + 1, wait=stdin)
     except OSError as error:
         raise UsageError(
-            f"{path}: cannot be read: {explained(error, 'Give the path of a file that you may read')}"
+            f"{path or repr(path)}: cannot be read: {explained(error, 'Give the path of a file that you may read')}"
         ) from None
     except ValueError:
         raise UsageError(f"{path[:80]!r}: no file has such a name. Give the file's path") from None
     if len(data) > largest:
         raise UsageError(f"{path}: larger than {largest >> 20} MiB. Split it")
+    return data
+
+
+def _all(fd: int, most: int, *, wait: bool) -> bytes:
+    """All there is, at most so many bytes. ``wait``: for more, where somebody else set the descriptor not to block.
+
+    Raises BlockingIOError where that is not asked for.
+    """
+    data = b""
+    while len(data) < most:
+        try:
+            part = os.read(fd, most - len(data))
+        except BlockingIOError:
+            if not wait:
+                raise
+            select.select([fd], [], [])
+            continue
+        if not part:
+            break
+        data += part
     return data
 
 

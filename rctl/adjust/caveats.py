@@ -115,6 +115,10 @@ def _offline(step: Set, around: Surroundings) -> str | None:
     effective = Ranges.parse(text)
     if wanted <= set(effective.numbers) or wanted <= {*effective.numbers, *_in_partitions(step, around)}:
         return None
+    if wanted.isdisjoint(effective.numbers):
+        return (
+            f"{step.path}: {step.file} is {step.new}, and none of it is there: {effective} is in effect, as without it"
+        )
     rest = "the rest is offline or not the parent's"
     return f"{step.path}: {step.file} is {step.new}; only {effective} is in effect, {rest}"
 

@@ -161,6 +161,10 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         "only 0 is in effect",
     )  # fmt: skip
     yield (
+        "_offline", Set("/a/b", "cpuset.cpus", "", "1"), {"/a/b": {"cpuset.cpus.effective": "0,2-3\n"}}, {},
+        {"/a/b": {"cpuset.cpus.effective": "1\n"}}, "cpuset.cpus is 1, and none of it is there: 0,2-3 is in effect",
+    )  # fmt: skip
+    yield (
         "_no_partition", Set("/a/b", "cpuset.cpus.exclusive", "", "1"), {"/a/b": {"cpuset.cpus.partition": "member\n"}},
         {}, {"/a/b": {"cpuset.cpus.partition": "root\n"}}, "cpuset.cpus.exclusive is 1, and takes effect with a",
     )  # fmt: skip
