@@ -7,6 +7,7 @@ ones. What rctl holds and costs must not grow meanwhile.
 import os
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median, variance
 
@@ -85,7 +86,7 @@ def test_random_operations(place: Path, rawdisk: Path, tmp_path: Path, monkeypat
     world.begin()
 
 
-def _chance(early: array[float], late: array[float]) -> float:
+def _chance(early: Sequence[float], late: Sequence[float]) -> float:
     """By how much two averages may differ by chance: three standard errors. A copy of one limit is no copy of ten."""
     return 3 * ((variance(early) + variance(late)) / len(early)) ** 0.5
 
