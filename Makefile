@@ -39,11 +39,11 @@ shell: setup ## A shell in the lab, as root, with rctl and a scratch disk: to tr
 	@$(BIN)/python -m tests.lab prepare
 	@$(BIN)/python -m tests.lab shell
 
-# The cheap checks speak first. Then three at a time, the longer ones first: each waits now and then, and two cores are
-# never idle. Guests do not disturb one another, but tests on one host's cgroups would.
+# The cheap checks speak first. Then three at a time, the longer ones first: each waits now and then, so two cores are
+# hardly idle. Guests do not disturb one another, but tests on one host's cgroups would.
 test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint
-	@echo "test: unit tests and guests, three at a time, for some ten minutes; what each prints comes when it is done"
+	@echo "test: unit tests and guests, three at a time, for a quarter of an hour or more; what each prints comes when it is done"
 	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,3) --output-sync=target \
 	    unit test-kernel-figures test-overhead test-kernel-limits test-kernel-crashes test-virtual
 
