@@ -117,7 +117,8 @@ def _offline(step: Set, around: Surroundings) -> str | None:
         return None
     if wanted.isdisjoint(effective.numbers):
         return (
-            f"{step.path}: {step.file} is {step.new}, and none of it is there: {effective} is in effect, as without it"
+            f"{step.path}: {step.file} is {step.new}, and all of it is offline or not the parent's: "
+            f"{effective} is in effect, as if it were empty"
         )
     rest = "the rest is offline or not the parent's"
     return f"{step.path}: {step.file} is {step.new}; only {effective} is in effect, {rest}"

@@ -83,9 +83,9 @@ def look_again(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bo
 
 
 def look_again_after_crash(tree: Tree, steps: Iterable[Step]) -> list[str]:
-    """The same where steps that give up CPUs were done before a crash: beside them, at every invalid partition.
+    """After a crash: have the kernel look again at every invalid partition beside cgroups that gave up CPUs, or went.
 
-    What a removed VE had is known no more. To a partition that still shares CPUs it does nothing.
+    Nobody knows any more which CPUs a removed one had. A partition that still shares its CPUs stays invalid.
     """
     gave_up = (step for step in steps if isinstance(step, Remove) or (isinstance(step, Set) and step.file == CPUS.name))
     notes: list[str] = []

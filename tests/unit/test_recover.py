@@ -51,6 +51,16 @@ def crashed(kernel: FakeKernel, state: State, *steps: Step, name: str = "2026112
     Journal(state, Record(name, 1.0, boot, "rctl set web1", inodes, steps)).abandon()
 
 
+def crashed_beside_a_partition(kernel: FakeKernel, state: State) -> None:
+    """A list that shared a CPU with a sibling's partition has given it up."""
+    kernel.make("/rctl-web2")
+    kernel.put("/rctl-web2", "cpuset.cpus", "1")
+    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
+    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
+    kernel.put("/rctl-web1", "cpuset.cpus", "2")
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+
+
 def test_with_no_journal_there_is_nothing_to_recover(tree: Tree, state: State) -> None:
     assert recover(tree, BOOT, state, 1) == []
 
@@ -316,12 +326,7 @@ def test_a_partition_that_the_kernel_calls_invalid_by_now_was_written(
 def test_a_list_that_gave_up_cpus_before_a_crash_gives_them_to_a_siblings_partition(
     kernel: FakeKernel, tree: Tree, state: State
 ) -> None:
-    kernel.make("/rctl-web2")
-    kernel.put("/rctl-web2", "cpuset.cpus", "1")
-    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
-    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
-    kernel.put("/rctl-web1", "cpuset.cpus", "2")
-    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+    crashed_beside_a_partition(kernel, state)
     assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
     assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "root"
 
@@ -329,12 +334,7 @@ def test_a_list_that_gave_up_cpus_before_a_crash_gives_them_to_a_siblings_partit
 def test_a_partition_that_the_kernel_does_not_take_again_is_told(
     kernel: FakeKernel, tree: Tree, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel.make("/rctl-web2")
-    kernel.put("/rctl-web2", "cpuset.cpus", "1")
-    kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
-    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
-    kernel.put("/rctl-web1", "cpuset.cpus", "2")
-    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
+    crashed_beside_a_partition(kernel, state)
     write = Cgroup.write
 
     def refused(cgroup: Cgroup, name: str, text: str) -> None:
