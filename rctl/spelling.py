@@ -79,7 +79,7 @@ def _bytes(low: str) -> tuple[str, str]:
 
 def _size(text: str) -> Iterator[tuple[str, str]]:
     number, unit = _bytes(low := text.lower())
-    if unit:
+    if unit and not text.endswith("bps"):  # which are bits
         yield "it is no rate" if _PER_SECOND.search(low) else f"the unit is {unit}", number + unit
 
 
@@ -89,14 +89,18 @@ def _rate(text: str) -> Iterator[tuple[str, str]]:
     if match := re.fullmatch(r"([kmgtKMGT]?)(?:(?i:bits?(?:/s|/sec|/seconds?|ps)?)|bps)", unit):
         bits = float(number) * 1000 ** " kmgt".index(match[1].lower() or " ")
         yield "it is in bits, and bytes are needed", f"{bits / 8:.0f}"
-    number, unit = _bytes(text.lower())
+    number, unit = _bytes(low := text.lower())
+    if not unit and (match := re.fullmatch(r"/sec(?:onds?)?", _split(low)[1])):
+        number, unit = _split(low)[0], "B"
     if unit:
         yield f"the unit is {unit}/s", f"{number}{unit}/s"
 
 
 def _operations(low: str) -> Iterator[tuple[str, str]]:
     number, unit = _split(low)
-    if match := re.fullmatch(r"([kmg]?)(?:iops|ops|ops/s|ios?|io/s)", unit):
+    if match := re.fullmatch(r"([kmg]?)/sec(?:onds?)?", unit):
+        yield f"the unit is {match[1]}/s", f"{number}{match[1]}/s"
+    if match := re.fullmatch(r"([kmg]?)(?:iops|i?ops/s(?:ec)?|ops|ios?|ios?/s(?:ec)?)", unit):
         yield "the number alone is needed", f"{number}{match[1]}"
 
 

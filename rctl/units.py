@@ -68,7 +68,7 @@ class Quantity:
             if not self.takes_max:
                 raise ValueError(f"'max' is not possible here. Write it like {self.examples}")
         elif not self.low <= amount <= self.high:
-            raise ValueError(f"{self._text(amount)} is {self._bounds(amount)}. Write it like {self.examples}")
+            raise ValueError(f"{self._told(amount)} is {self._bounds(amount)}. Write it like {self.examples}")
         self.amount = amount
 
     @classmethod
@@ -109,13 +109,19 @@ class Quantity:
         if cls.takes_max and word in NOTHING:
             return ". Write " + "0 for nothing, " * (cls.low == 0) + "max for no limit"
         for cause, text in meant(plain, cls.kind) if len(plain) <= 64 else ():
-            try:
-                cls(MAX if text == "max" else cls._read(text, whole))
-            except (KeyError, ValueError):
-                continue
-            return f": {cause}. Write {text}"
+            if cls._takes(text, whole):
+                return f": {cause}. Write {text}"
         detail = detail or ": it is empty" * (not plain) or ": it is less than 0" * bool(_NEGATIVE.match(plain))
         return f"{detail}. Write it like {cls.examples}"
+
+    @classmethod
+    def _takes(cls, text: str, whole: int | None) -> bool:
+        """Whether a spelling is one that ``parse`` takes."""
+        try:
+            cls(MAX if text == "max" else cls._read(text, whole))
+        except (KeyError, ValueError):
+            return False
+        return True
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
@@ -128,9 +134,14 @@ class Quantity:
         return str(amount)
 
     @classmethod
+    def _told(cls, amount: int) -> str:
+        """The amount in a unit that people write."""
+        return cls._text(amount)
+
+    @classmethod
     def _bounds(cls, amount: int) -> str:
         """What is wrong with an amount: the bound that it misses, or both where nothing lies beyond them."""
-        low, high = cls._text(cls.low), cls._text(cls.high)
+        low, high = cls._told(cls.low), cls._told(cls.high)
         if not cls.takes_max and cls.high < 1 << 32:
             return f"out of range {low}..{high}"
         bound = f"too low: at least {low}" if amount < cls.low else f"too high: at most {high}"
@@ -291,12 +302,20 @@ class Duration(Quantity):
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
         return _scaled(number, fraction, cls._units[unit])
 
+    @classmethod
+    def _told(cls, amount: int) -> str:
+        """In the longest unit of which it is a whole number."""
+        units = [(unit, size) for unit, size in Duration._units.items() if unit and amount % size == 0]
+        unit, size = units[-1] if amount else units[0]
+        return f"{amount // size}{unit}"
+
 
 class Deadline(Duration):
-    """Time to wait; a bare number is seconds."""
+    """Time to wait, at most a year; a bare number is seconds."""
 
     __slots__ = ()
     examples = "10, 10s, 500ms or 2min"
+    high = 8760 * 3600 * 10**6
     _units: ClassVar[dict[str, int]] = {**Duration._units, "": 10**6}
 
     @property
@@ -351,6 +370,10 @@ class CpuWeight(Weight):
         if weight.amount == 0:
             raise ValueError(f"0 is {cls._bounds(0)}. Write it like {cls.examples}")
         return weight
+
+    @classmethod
+    def _takes(cls, text: str, whole: int | None) -> bool:
+        return text.strip("0") != "" and super()._takes(text, whole)
 
     @classmethod
     def _bounds(cls, amount: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -260,15 +262,25 @@ def test_a_deadline_without_a_unit_is_seconds(text: str | int | float, seconds: 
     assert Deadline.parse(text).seconds == seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("9000h", "9000h"), (10**20, f"{10**20}s"), ("600000min", "10000h"), (31536000.5, "31536000500ms")],
+)
+def test_a_deadline_beyond_a_year_is_refused_in_units_of_time(text: str | float, said: str) -> None:
+    assert Deadline.parse("8760h").seconds == 365 * 86400
+    with pytest.raises(ValueError, match=f"^{said} is too high: at most 8760h. Write it like 10, 10s"):
+        Deadline.parse(text)
+
+
 @pytest.mark.parametrize("text", ["999us", "1000001", "2s", "0"])
 def test_a_period_lies_between_1_ms_and_1_s(text: str) -> None:
-    with pytest.raises(ValueError, match=r"out of range 1000\.\.1000000"):
+    with pytest.raises(ValueError, match=r"out of range 1ms\.\.1s"):
         Period.parse(text)
 
 
 @pytest.mark.parametrize("text", ["999", str(1 << 44)])
 def test_a_quota_lies_within_what_the_scheduler_can_count(text: str) -> None:
-    with pytest.raises(ValueError, match=r"too (low|high): at (least 1000|most \d+), or max"):
+    with pytest.raises(ValueError, match=r"too (low|high): at (least 1ms|most \d+us), or max"):
         Quota.parse(text)
 
 
@@ -478,6 +490,8 @@ OFTEN_MEANT = [
     (Rate, "10Mbit/s", "it is in bits, and bytes are needed. Write 1250000"),
     (Ops, "500 iops", "the number alone is needed. Write 500"),
     (Ops, "5kIOPS", "the number alone is needed. Write 5k"),
+    (Ops, "5k/sec", "the unit is k/s. Write 5k/s"),
+    (Rate, "500 /second", "the unit is B/s. Write 500B/s"),
     (Ops, "10Mbit", "is not understood"),
     (Ops, "1,5k", "the decimal sign is a point. Write 1.5k"),
     (Cpus, "2 CPUs", "the number alone is needed. Write 2"),
@@ -525,14 +539,51 @@ def test_what_is_not_understood_is_told_how_to_be_written(kind: type[Quantity], 
 @given(
     st.sampled_from(KINDS), st.text(max_size=12) | st.from_regex(r"[+-]?[0-9]{1,4}[.,_]?[0-9]{0,3} ?[a-zA-Z/%]{0,8}")
 )
+@example(CpuWeight, "0 shares")
 def test_a_spelling_that_is_offered_works(kind: type[Quantity], text: str) -> None:
+    for one in offered(kind, text):
+        kind.parse(one)
+
+
+def offered(kind: type[Quantity], text: str) -> list[str]:
+    """The spellings that the refusal of a text proposes; none where it is taken, or answered by examples."""
     try:
         kind.parse(text)
     except ValueError as error:
-        start, _, offered = str(error).rpartition(". Write ")
-        if " is not understood" in start and not offered.startswith("it like"):
-            for one in offered.split(", "):
-                kind.parse(one.partition(" for ")[0])
+        start, _, words = str(error).rpartition(". Write ")
+        if " is not understood" in start and not words.startswith("it like"):
+            return [one.partition(" for ")[0] for one in words.split(", ")]
+    return []
+
+
+NUMBERS = ["0", "2", "10", "1.5", "1,5", ".5", "1e3", "0x10", "1_000", "1,000,000", "+2", "-1", "007"]
+UNITS = """
+    k K kb kB KB KiB M MB MiB Mi G GB GiB Gi T TB b B bytes KiBytes MiBytes megabytes gibibytes gigs bps Kbps Mbps Gbps
+    kbit Mbit/s Mbits/sec Mb/s MB/s MiB/s GiB/s KB/sec MB/sec MiB/sec GiB/second MBps MiBps b/s B/s Bps m/s M/s k/s /s
+    /sec /second iops kIOPS ops/s io/sec % CPUs cores m s sec seconds ms msec us min minutes h hours d weeks procs
+    shares
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_spelling_that_is_offered_for_usual_numbers_and_units_works(kind: type[Quantity]) -> None:
+    texts = [number + space + unit for number in NUMBERS for space in ("", " ") for unit in UNITS.split()]
+    proposed = {one for text in [*texts, *NUMBERS, "unlimited", "Max", "none", ""] for one in offered(kind, text)}
+    assert proposed or kind is Flag
+    for one in proposed:
+        kind.parse(one)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_examples_of_a_quantity_are_taken(kind: type[Quantity]) -> None:
+    whole = 1 << 34 if "%" in kind.examples and issubclass(kind, Size) else None
+    for one in re.split(r", | or ", re.sub(r" \(.*?\)|, 1ms to 1s", "", kind.examples)):
+        kind.parse(one, whole=whole)
+
+
+def test_the_bits_of_a_network_are_never_offered_as_the_bytes_of_a_size() -> None:
+    assert offered(Size, "2Gbps") == []
+    assert offered(Size, "2 GBps") == ["2GB"]
 
 
 @given(st.from_regex(r"[0-9]{1,4}[kmgKMG]?[bB]", fullmatch=True))

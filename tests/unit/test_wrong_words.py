@@ -9,7 +9,7 @@ import pytest
 
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.units import Count, CpuWeight, Duration, Ops, PidCount, Quantity, Quota, Rate, Size, Weight
+from rctl.units import Count, CpuWeight, Duration, Ops, Period, PidCount, Quantity, Quota, Rate, Size, Weight
 from rctl.ve.command import find
 from rctl.words import exactly
 from tests.unit.shell import Shell
@@ -20,10 +20,11 @@ from tests.unit.shell import Shell
     [
         (Rate, "0", "0 is too low: at least 2, or max. Write"),
         (Ops, "1", "1 is too low: at least 2, or max. Write"),
-        (Quota, "999", "999 is too low: at least 1000, or max. Write"),
+        (Quota, "999", "999us is too low: at least 1ms, or max. Write"),
+        (Period, "2min", "2min is out of range 1ms..1s. Write"),
         (PidCount, "4194305", "4194305 is too high: at most 4194304, or max. Write"),
         (Count, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}, or max. Write"),
-        (Duration, str(1 << 64), f"{1 << 64} is too high: at most {(1 << 64) - 1}. Write"),
+        (Duration, str(1 << 64), f"{1 << 64}us is too high: at most {(1 << 64) - 1}us. Write"),
         (Weight, "10001", "10001 is out of range 1..10000. Write"),
         (CpuWeight, "10001", "10001 is out of range 1..10000. Write"),
         (CpuWeight, "0", "0 is out of range 1..10000. Write"),
