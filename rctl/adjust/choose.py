@@ -73,8 +73,8 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
     """The ``count`` newest adjustments that are not undone, newest first; fewer where there are no more.
 
     Raises NotFoundError when there is none, and UsageError when it is from before the last boot. Raises GoneError when
-    VEs of one of them were removed; the error names that one, and the one before it, which can be taken back. Raises
-    RctlError when a finished adjustment is not in the history yet.
+    VEs of one of them were removed; the error names that one, and what can be taken back all the same. Raises RctlError
+    when a finished adjustment is not in the history yet.
     """
     _check_settled(state, boot_id)
     found: list[Record] = []
@@ -85,7 +85,7 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
                 break
             raise before_boot(record)
         if not left(tree, record):
-            raise _all_gone(tree, boot_id, record, records)
+            raise _one_gone(tree, record, len(found), count) if found else _all_gone(tree, boot_id, record, records)
         found.append(record)
         if len(found) == count:
             break
@@ -180,6 +180,16 @@ def elsewhere(tree: Tree, record: Record) -> str:
         if left(other, record):
             return f"is of VEs on the mount {other.mount.point}. Take it back there: RCTL_MOUNT={other.mount.point}"
     return ""
+
+
+def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
+    """The VEs of one of the last ``count`` were removed: the error that names it, and how to take back those after."""
+    what = elsewhere(tree, record) or f"is of VEs {_GONE}"
+    those, more = ("one", "") if newer == 1 else (str(newer), f" --last {newer}")
+    return GoneError(
+        f"undo: of the last {count} adjustments, {named(record)} {what}; "
+        f"to take back the {those} after it, use: rctl undo{more}"
+    )
 
 
 def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:

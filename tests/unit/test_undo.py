@@ -144,12 +144,17 @@ def test_undo_names_the_adjustments_that_it_would_have_to_skip(bench: Bench) -> 
 
 def test_undo_of_the_last_two_changes_nothing_when_a_ve_of_one_is_gone(bench: Bench) -> None:
     bench.kernel.make("/rctl-web2")
-    bench.set({"pids.max": 7}, "web2")
-    bench.set({"pids.max": 50})
+    gone = bench.set({"pids.max": 7}, "web2").id
     bench.kernel.remove("/rctl-web2")
-    with pytest.raises(NotFoundError, match="is of VEs that were removed"):
-        newest(bench.state, bench.tree, bench.kernel.host.boot_id, 2)
-    assert len(newest(bench.state, bench.tree, bench.kernel.host.boot_id, 1)) == 1
+    for count, flag in (2, ""), (3, " --last 2"):
+        bench.set({"pids.max": 50 + count})
+        with pytest.raises(GoneError) as caught:
+            newest(bench.state, bench.tree, bench.kernel.host.boot_id, count)
+        told = str(caught.value)
+        assert told.startswith(f"undo: of the last {count} adjustments, {gone} (")
+        assert "is of VEs that were removed" in told
+        assert told.endswith(f" after it, use: rctl undo{flag}")
+        assert len(newest(bench.state, bench.tree, bench.kernel.host.boot_id, count - 1)) == count - 1
 
 
 def test_undo_of_one_ve_finds_its_own_last_adjustments(bench: Bench) -> None:
