@@ -7,11 +7,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.lab.base import HOME, REPO, LabError, lock, size, step, tool
 
+Ignore = Callable[[str, list[str]], set[str]]
+"""Of the names in a folder those that do not count, as shutil.ignore_patterns() gives them."""
 VENV = REPO / ".venv"
 PYTHON = VENV / "bin" / "python"
 NOT_IN_GUEST = {
@@ -26,7 +28,7 @@ NOT_IN_GUEST = {
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
 NOT_IN_CHECKOUT = shutil.ignore_patterns(
-    ".git", ".venv", ".tools", ".lab", "*_cache", ".hypothesis", "__pycache__", "dist"
+    ".git", ".venv", ".tools", ".docs", ".lab", "*_cache", ".hypothesis", "__pycache__", "build", "dist"
 )
 
 
@@ -58,15 +60,30 @@ def tools(folders: Sequence[Path]) -> Path:
 
 
 def checkout(work: Path) -> Path:
-    """An image of the checkout as it is now, compiled for the guest, in the folder `work`."""
-    stage, image = work / "checkout", work / "checkout.sqfs"
+    """An image of the checkout as it is now, compiled for the guest, in the folder `work`.
+
+    It is made once for all guests that start with the same files.
+    """
+    folder, image = HOME / "disks", work / "checkout.sqfs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock("checkout"):
+        kept = folder / f"checkout-{_state([REPO], NOT_IN_CHECKOUT)}.sqfs"
+        if not kept.exists():
+            for old in folder.glob("checkout-*"):
+                old.unlink()
+            _staged(work / "checkout", image)
+            image.rename(kept)
+        image.hardlink_to(kept)  # which the next change of a file deletes, maybe before this guest has opened it
+    return image
+
+
+def _staged(stage: Path, image: Path) -> None:
     shutil.copytree(REPO, stage, ignore=NOT_IN_CHECKOUT, symlinks=True)
     (stage / ".venv").mkdir()
     (stage / ".lab").mkdir()
     _compile(stage)
     _squash([stage], image)
     shutil.rmtree(stage)
-    return image
 
 
 def _compile(stage: Path) -> None:
@@ -112,14 +129,15 @@ def _squash(sources: Sequence[Path], image: Path, options: Sequence[str] = ()) -
     tool("mksquashfs", *sources, image, *PLAIN, *options, hint="Is the disk full?")
 
 
-def _state(sources: Sequence[Path]) -> str:
-    """A digest of every file's name, size and time of change."""
+def _state(sources: Sequence[Path], ignore: Ignore = lambda _folder, _names: set()) -> str:
+    """A digest of every file's name, size and time of change, but for what is ignored."""
     digest = hashlib.sha256()
     for source in sources:
         digest.update(f"{source}\n".encode())
         for folder, folders, files in os.walk(source):
-            folders.sort()
-            for file in sorted(files):
+            ignored = ignore(folder, [*folders, *files])
+            folders[:] = sorted({*folders} - ignored)
+            for file in sorted({*files} - ignored):
                 status = os.lstat(os.path.join(folder, file))
                 digest.update(f"{folder}/{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
