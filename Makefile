@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
+.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +32,9 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 	@echo "setup: done in $$(($$(date +%s) - $$(cat .venv/began))) s"
 	@touch $@
 
+lab: setup ## Fetch what the lab's guests are made of, which else the first guest does
+	@$(BIN)/python -m tests.lab prepare --tools
+
 demo: setup ## Show rctl at work, on this machine or in the lab
 	@$(BIN)/python examples/demo.py $(ARGS)
 
@@ -39,7 +42,7 @@ shell: setup ## A shell in the lab, as root, with rctl and a scratch disk: to tr
 	@$(BIN)/python -m tests.lab prepare
 	@$(BIN)/python -m tests.lab shell
 
-# The cheap checks speak first. Then three at a time, the longer ones first: each waits now and then, so two cores are
+# The cheap checks speak first. Then three at a time, the longest first: each waits now and then, so two cores are
 # hardly idle. Guests do not disturb one another, but tests on one host's cgroups would.
 test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint

@@ -10,7 +10,7 @@ from tests import lab
 from tests.lab import accel, disks
 from tests.lab.base import REPO, LabError
 from tests.lab.kernel import SUITES, choose, find, prepare
-from tests.lab.tools import TOOLS
+from tests.lab.tools import TOOLS, tools_folders
 
 # hypothesis takes 6 s to load under emulation, and its properties are for tests/unit.
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--rootdir", str(REPO))
@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
     what.add_parser("shell", help="a shell in a fresh guest").add_argument("--kernel", choices=SUITES)
     what.add_parser("status", help="say what is ready, change nothing")
-    what.add_parser("prepare", help="fetch the kernel and make the disks").add_argument("--kernel", choices=SUITES)
+    ready = what.add_parser("prepare", help="fetch the kernel and make the disks", allow_abbrev=False)
+    ready.add_argument("--kernel", choices=SUITES)
+    ready.add_argument("--tools", action="store_true", help="fetch the programs that tests and benchmarks need, too")
     what.add_parser(
         "kernel-tests", help="run tests/kernel, or the files that are named; the arguments are pytest's", add_help=False
     )
@@ -91,6 +93,8 @@ def _prepare(options: argparse.Namespace, _rest: list[str]) -> int:
     kernel = prepare(choose(options.kernel))
     disks.stdlib()
     accel.kvm(kernel)
+    for name in TOOLS if options.tools else ():
+        tools_folders(name)
     return 0
 
 
