@@ -93,6 +93,25 @@ class TestSlowClients:
             assert serves(served)
             until(lambda: open_connections(served) <= 11, "the oldest made room")
 
+    def test_a_crowd_that_comes_at_once_holds_no_more_descriptors_than_there_are_places(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, all_there, held = socket.socket.accept, threading.Event(), []
+
+        def accept(self: socket.socket) -> tuple[socket.socket, object]:
+            assert all_there.wait(20)
+            held.append(open_connections(served))
+            return real(self)
+
+        with serving(most=5) as served, ExitStack() as stack:
+            monkeypatch.setattr(socket.socket, "accept", accept)
+            for _ in range(60):
+                stack.enter_context(served.client())
+            all_there.set()
+            assert serves(served)
+        assert len(held) > 60
+        assert max(held) == 5
+
     def test_an_answer_under_way_never_makes_room(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 

@@ -99,13 +99,16 @@ class Server:
                     self._make_room()
                     await asyncio.sleep(_PAUSE)
                 continue
-            if len(self._open) >= self._most and not self._make_room():
+            going = None
+            if len(self._open) >= self._most and not (going := self._make_room()):
                 connection.close()
                 continue
             client = str(place[0]) if isinstance(place, tuple) else "local"
             task = asyncio.create_task(self._serve(connection, client, loopback))
             self._open[task] = None
             task.add_done_callback(functools.partial(self._ended, connection))
+            if going:
+                await asyncio.wait([going])  # or a crowd would be let in before anybody has gone
 
     def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         """Forget a connection; a task that is cancelled before its first step closes nothing itself."""
@@ -114,16 +117,17 @@ class Server:
         if not task.cancelled() and (error := task.exception()):
             self._log.warn("fault", f"a connection ended by a fault of rctl: {error!r}")
 
-    def _make_room(self) -> bool:
-        """End a connection that waits for its client, or else for a slow one; whether there was one."""
+    def _make_room(self) -> asyncio.Task[None] | None:
+        """End a connection that waits for its client, else a slow one: its task; ``None`` where there is none."""
         late = asyncio.get_running_loop().time() - self._deadlines.slow
         waiting = [task for task, one in self._open.items() if not one or _waits(one)]
         slow = [task for task, one in self._open.items() if one and one.sending is not None and one.sending <= late]
         checking = [task for task, one in self._open.items() if one and one.checking]
         for task in waiting + slow + checking:
             if not task.cancelling():
-                return task.cancel()
-        return False
+                task.cancel()
+                return task
+        return None
 
     def _admit(self, answer: Answer) -> bool:
         """Whether there is memory to send an answer; slow clients lose theirs for it. One alone is always sent.
