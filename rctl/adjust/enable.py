@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 from ..cgroupfs import files
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, OF_ANY_KERNEL, SUBTREE_CONTROL, TYPE, enable_text
 from ..controllers.memory import SWAP
-from ..errors import BusyError, NotAvailableError
+from ..errors import BusyError, KernelError, NotAvailableError
 from ..formats import File, Whole
 from . import single_writer, threaded
 from .plan import Enable
@@ -54,9 +56,23 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
                 f"{file.name}: the {name} controller is not enabled in {here.path}, which is systemd's to do. "
                 f"Set Delegate=yes (or DelegateControllers={name}) on the unit above {path}"
             )
+        _check_rights(here, name, file.name)
         threaded.check_enable(here, name, file.name)
         found.append(Enable(here.path, (name,)))
     return found
+
+
+def _check_rights(cgroup: Cgroup, name: str, what: str) -> None:
+    """Raises NotAvailableError where the caller may not enable a controller for the children of a cgroup."""
+    try:
+        cgroup.check_write(SUBTREE_CONTROL, cgroup.path, "cannot be written")
+    except KernelError as error:
+        if error.errno != errno.EACCES:
+            raise
+        raise NotAvailableError(
+            f"{what}: the {name} controller is not handed down by {cgroup.path}, where you may not write. Have root "
+            f"write +{name} to its {SUBTREE_CONTROL}, or run as root"
+        ) from None
 
 
 def merged(steps: list[Enable]) -> tuple[Enable, ...]:

@@ -19,6 +19,7 @@ from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.cli.app import root
+from rctl.controllers.core import SUBTREE_CONTROL
 from rctl.errors import RctlError
 from rctl.limits import keys
 from rctl.words import defaults
@@ -368,6 +369,21 @@ def test_undo_of_thaw_does_not_freeze_rctl_itself(shell: Shell) -> None:
     status, _, err = shell.run("undo", "--force")
     assert (status, "web1: this rctl runs in it" in err) == (2, True)
     assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_controller_that_the_user_may_not_enable_is_told_before_anything_is_made(
+    shell: Shell, dry: tuple[str, ...]
+) -> None:
+    shell.monkeypatch.setenv("RCTL_TREE", "/rctl-web2")
+    shell.kernel.make("/rctl-web2/own", enable=False)
+    (shell.folder / "site.toml").write_text("version = 1\n[ve.new.limits]\npids.max = 9\n")
+    above = ("/rctl-web2", SUBTREE_CONTROL)
+    shell.monkeypatch.setattr(Cgroup, "may_write", lambda self, name: (self.path, name) != above)
+    told = "pids.max: the pids controller is not handed down by /rctl-web2, where you may not write. Have root write +"
+    assert told in shell.refused("set", "own", "pids.max=9", *dry, status=1)
+    assert told in shell.refused("apply", "site.toml", *dry, status=1)
+    assert list(shell.kernel.node("/rctl-web2").children) == ["own"]
 
 
 @pytest.mark.parametrize("words", [("rm", "web1", "--kill"), ("rm", "web2"), ("rm", "web1", "web2", "--kill", "-n")])
