@@ -15,7 +15,7 @@ import msgspec
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import this_host
 from ..cgroupfs.tree import Tree
-from ..controllers import cpu, cpuset, io, memory, pids
+from ..controllers import core, cpu, cpuset, io, memory, pids
 from ..controllers.cpu import cpus_of
 from ..errors import OUT_OF, RctlError
 from ..errors import told as why
@@ -330,6 +330,13 @@ def _not_freed(step: Set, around: Surroundings) -> str | None:
     )
 
 
+def _frozen_above(step: Set, around: Surroundings) -> str | None:
+    above = next((path for path in around.above(step.path) if around.entry(path, step.file) == "1"), None)
+    if step.new != "0" or above is None:
+        return None
+    return f"{step.path}: stays frozen, for {above} is. Thaw that: rctl thaw {above}"
+
+
 def _size(entry: str) -> str:
     return human_size(as_number(amount(entry))) if entry != "max" else entry
 
@@ -375,6 +382,7 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat((io.LATENCY.name,), "without effect on md and most of device mapper: name disks", _no_requests),
     Caveat((io.MAX.name,), "on a member of an array: not the array's limit (RAID 5: no writes)", _array_member),
     Caveat((pids.MAX.name,), "ends no process; new ones fail", _more_pids),
+    Caveat((core.FREEZE.name,), "0 thaws nothing below a cgroup that is frozen", _frozen_above),
 )  # fmt: skip
 """Every case."""
 

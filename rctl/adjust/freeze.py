@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, UsageError
+from ..errors import BusyError, GoneError, NotFoundError, UsageError
+from .account import Account
+from .caveats import caveats
 from .plan import Set, Step
 
 
@@ -35,6 +40,16 @@ def check_self(tree: Tree, names: Iterable[str]) -> None:
     for path, name in paths.items():
         if own is not None and (own == path or own.startswith(path.rstrip("/") + "/")):
             raise UsageError(f"{name}: this rctl runs in it, and would stop, too. Run it from outside")
+
+
+def stays_frozen(tree: Tree, account: Account) -> Account:
+    """The account of a thaw, with a note for each VE that had nothing to be changed and is frozen from above."""
+    notes: list[str] = []
+    for path in [outcome.path for outcome in account.outcomes if not outcome.steps]:
+        with suppress(NotFoundError, GoneError), tree.walk(path) as ve:
+            if _frozen(ve):
+                notes += caveats(tree, [Set(path, core.FREEZE.name, "0", "0")], {path: ve})
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes)) if notes else account
 
 
 def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:

@@ -331,8 +331,10 @@ class Session:
         return self.adjust(dict.fromkeys(patterns, _FREEZE), deadline=deadline, wait=wait)
 
     def thaw(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
-        """Let the processes of frozen VEs go on, all VEs or none."""
-        return self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait)
+        """Let the processes of frozen VEs go on, all VEs or none. Notes tell which stay frozen from above."""
+        from ..adjust.freeze import stays_frozen
+
+        return stays_frozen(self.tree, self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait))
 
     def reclaim(
         self, name: str, size: int | str, *, swappiness: int | None = None, deadline: float = 10.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rctl.api.session import session
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError
 from tests.kernel.helpers import MOUNT, RELEASE, Ve, lacks, set_all
@@ -200,3 +201,19 @@ def test_a_cpuset_that_a_siblings_partition_cannot_bear_is_said(ve: Ve, other: V
     said = any(f"{other.path}: its partition is now {state}" in note for note in notes)
     assert said == (" invalid" in state)
     assert notes, "one of the two lost CPU 1"
+
+
+def test_thawing_below_a_frozen_cgroup_thaws_nothing_and_is_said(ve: Ve) -> None:
+    (ve.dir / "inner").mkdir()
+    worker = sleeper(ve.dir / "inner")
+    inner = f"{ve.path}/inner"
+    said = f"{inner}: stays frozen, for {ve.path} is. Thaw that: rctl thaw {ve.path}"
+    with session() as s:
+        s.freeze(ve.path, inner)
+        for status in "changed", "unchanged":
+            account = s.thaw(inner)
+            assert ([outcome.status for outcome in account.outcomes], account.notes) == ([status], (said,))
+            assert "frozen 1" in (ve.dir / "inner" / "cgroup.events").read_text()
+        assert s.thaw(inner, ve.path).notes == ()
+    assert worker.alive
+    assert "frozen 0" in (ve.dir / "inner" / "cgroup.events").read_text()

@@ -130,6 +130,10 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         "9 processes and threads stay",
     )  # fmt: skip
     yield (
+        "_frozen_above", Set("/a/b", "cgroup.freeze", "1", "0"), {"/a": {"cgroup.freeze": "1\n"}}, {},
+        {"/a": {"cgroup.freeze": "0\n"}}, "/a/b: stays frozen, for /a is. Thaw that: rctl thaw /a",
+    )  # fmt: skip
+    yield (
         "_no_quota", Set("/a/b", "cpu.max.burst", "0", "1000"), {"/a/b": {"cpu.max": "max 100000\n"}}, {},
         {"/a/b": {"cpu.max": "50000 100000\n"}}, "cpu.max is max: without effect",
     )  # fmt: skip
