@@ -78,17 +78,16 @@ def raise_file_limit(descriptors: int) -> None:
     Who becomes another program calls ``put_file_limit_back`` first.
     """
     global _former
-    if descriptors < _FEW:
-        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = descriptors + _BESIDES
     if soft >= wanted:
         return
     if wanted > hard:
-        if (least := descriptors + _FEW) > hard:
+        if (least := _open_below(hard) + descriptors + _FEW) > hard:
+            fewer = " or adjust fewer VEs at once" * (descriptors > _FEW)
             raise NotAvailableError(
-                f"open files: {least} needed for one transaction over so many VEs, and the hard limit is {hard}. "
-                "Raise it (ulimit -Hn) or adjust fewer VEs at once"
+                f"open files: {least} needed for this adjustment, and the hard limit is {hard}. "
+                f"Raise it (ulimit -n, or LimitNOFILE= of the unit){fewer}"
             )
         wanted = hard
     _former = _former or (soft, hard)
@@ -104,7 +103,17 @@ def put_file_limit_back() -> None:
 
 _former: tuple[int, int] | None = None
 _FEW, _BESIDES = 16, 256
-"""So many descriptors any limit leaves; and so many are to be left for all else where there is room."""
+"""So many descriptors, beside those that are open, all else needs; and so many it is to have where there is room."""
+
+
+def _open_below(limit: int) -> int:
+    """How many files this process has open, of those with a number below the limit; finding out opens none."""
+    number = 0
+    for fd in range(limit):
+        with suppress(OSError):
+            os.get_inheritable(fd)
+            number += 1
+    return number
 
 
 def allow_open_files(most: int | None = None) -> None:

@@ -89,8 +89,9 @@ def test_a_deep_ve_needs_few_open_files_to_name_what_is_above_it(deep: Cgroup) -
 @pytest.mark.parametrize(
     ("soft", "hard", "descriptors", "becomes"),
     [
-        (1024, 4096, 15, 1024),  # not even looked at
-        (20, 4096, 15, 20),
+        (1024, 4096, 15, 1024),
+        (20, 4096, 15, 271),
+        (40, 40, 15, 40),
         (20, 4096, 48, 304),
         (20, 100, 48, 100),
         (1024, 4096, 500, 1024),
@@ -104,6 +105,7 @@ def test_room_is_made_for_few_descriptors_too(soft: int, hard: int, descriptors:
         mock.patch.object(files.resource, "getrlimit", side_effect=lambda _: limits[-1]),
         mock.patch.object(files.resource, "setrlimit", side_effect=lambda _, pair: limits.append(pair)),
         mock.patch.object(files, "_former", None),
+        mock.patch.object(files, "_open_below", return_value=8),
     ):
         files.raise_file_limit(descriptors)
         assert limits[-1] == (becomes, hard)
@@ -111,12 +113,21 @@ def test_room_is_made_for_few_descriptors_too(soft: int, hard: int, descriptors:
     assert limits[-1] == (soft, hard)
 
 
-@pytest.mark.parametrize(("hard", "descriptors", "least"), [(20, 48, 64), (1024, 1009, 1025)])
+@pytest.mark.parametrize(("hard", "descriptors", "least"), [(30, 7, 31), (20, 48, 72), (1024, 1009, 1033)])
 def test_too_many_descriptors_for_the_hard_limit_are_named(hard: int, descriptors: int, least: int) -> None:
     with (
         mock.patch.object(files.resource, "getrlimit", return_value=(hard, hard)),
+        mock.patch.object(files, "_open_below", return_value=8),
         pytest.raises(
             NotAvailableError, match=f"^open files: {least} needed .*, and the hard limit is {hard}. Raise it"
         ),
     ):
         files.raise_file_limit(descriptors)
+
+
+def test_open_files_are_counted_without_one_more() -> None:
+    with few_open_files(0):
+        before = files._open_below(1 << 12)
+    with open(os.devnull, "rb"):
+        assert files._open_below(1 << 12) == before + 1
+    assert files._open_below(0) == 0
