@@ -186,7 +186,7 @@ class Tree:
         ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern.
 
         A name that cannot be printed is no VE's; ``tell`` hears of each cgroup that is left out for that.
-        Raises NotFoundError for a pattern that matches nothing.
+        Raises NotFoundError for a pattern that matches nothing, UsageError for ``**`` as a component.
         """
         found: dict[str, None] = {}
         for pattern in patterns:
@@ -250,8 +250,13 @@ class Tree:
         return found
 
     def _below(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
-        """Paths that match, one component at a time; ``*`` does not cross a slash."""
+        """Paths that match, one component at a time; ``*`` does not cross a slash.
+
+        Raises UsageError for ``**``, which would seem to: only the exporter takes it.
+        """
         paths = [""]
+        if "**" in pattern.split("/"):
+            raise UsageError(f"{pattern[:80]!r}: ** is not taken here. Write * for each level: /a/*, /a/*/*")
         for part in pattern.strip("/").split("/"):
             found: list[str] = []
             for path in paths:

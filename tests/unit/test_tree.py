@@ -163,6 +163,12 @@ def test_each_ve_comes_once_in_the_order_given(tree: Tree) -> None:
     assert tree.match(["web2", "web*", "/rctl-web1", "web2"]) == ["web2", "web1"]
 
 
+@pytest.mark.parametrize("pattern", ["/**", "/system.slice/**", "/**/a"])
+def test_two_stars_are_refused_and_not_taken_for_one_level(tree: Tree, pattern: str) -> None:
+    with pytest.raises(UsageError, match=r"\*\* is not taken here. Write \* for each level"):
+        tree.match([pattern])
+
+
 @pytest.mark.parametrize("pattern", ["nope*", "/nope/*", "[", "/../*", "/*/../*", "?"])
 def test_a_pattern_that_matches_nothing_is_named(tree: Tree, pattern: str) -> None:
     with pytest.raises(NotFoundError, match="no VE matches"):
