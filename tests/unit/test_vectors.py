@@ -228,7 +228,7 @@ PROPERTIES = {
 
 REFUSED_NOT_STRETCHED = {
     "systemd.props->files-005": r"the kernel's least is 1000\. Raise cpu.period",
-    "systemd.props->files-009": r"cpu.period: 5000000 is out of range",
+    "systemd.props->files-009": r"cpu.period: 5s is out of range",
 }
 """Where systemd silently takes another period, rctl says what is wrong."""
 
