@@ -48,7 +48,7 @@ test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
 	@$(MAKE) --no-print-directory lint
 	@echo "test: unit tests and guests, three at a time, for a quarter of an hour or more; what each prints comes when it is done"
 	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,3) --output-sync=target \
-	    unit test-kernel-figures test-overhead test-kernel-limits test-kernel-crashes test-virtual
+	    test-kernel-limits test-kernel-figures test-overhead test-kernel-crashes unit test-virtual
 
 # The kernel tests in three parts: what measures, what crashes and recovers many times, and all else.
 FIGURES := $(wildcard tests/kernel/test_bench*.py tests/kernel/test_exporter*.py)
