@@ -250,6 +250,19 @@ def test_user_who_may_not_end_what_is_inside_removes_nothing(ve: Ve, scratch: Pa
     assert rctl("history", "--json", user=NOBODY, env=env).out.strip() == "[]"
 
 
+def test_user_with_a_subtree_is_told_which_controller_it_was_not_given(scratch: Path, nobody: dict[str, str]) -> None:
+    (scratch / "ours" / "own").mkdir(parents=True)
+    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+        os.chown(scratch / "ours" / name, NOBODY, NOBODY)
+    path = f"/{scratch.relative_to(MOUNT)}"
+    env = nobody | {"RCTL_TREE": f"{path}/ours"}
+    for dry in ((), ("--dry-run",)):
+        done = rctl("set", "own", "pids.max=9", *dry, user=NOBODY, env=env)
+        fails(done, 1, f"pids.max: the pids controller is not handed down by {path}, where you may not write")
+    (scratch / "cgroup.subtree_control").write_text("+pids")
+    assert rctl("set", "own", "pids.max=9", user=NOBODY, env=env).status == 0
+
+
 def test_user_with_a_subtree_labels_ves_in_it_and_no_others(scratch: Path, nobody: dict[str, str]) -> None:
     for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
         os.chown(scratch / name, NOBODY, NOBODY)
