@@ -1,6 +1,7 @@
 """The command line, as a process of its own with its own exit status, without starting Python anew each time."""
 
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,12 +26,20 @@ class Done:
     err: str
 
 
-def rctl(*words: str, stdin: str = "", user: int | None = None, env: dict[str, str] | None = None) -> Done:
-    """Run `rctl WORDS`. `user`: as this user, without any other right."""
+def rctl(
+    *words: str, stdin: str = "", user: int | None = None, env: dict[str, str] | None = None, open_files: int = 0
+) -> Done:
+    """Run `rctl WORDS`. `user`: as this user, without any other right. `open_files`: its hard limit, if any."""
     load_for_all()
     from rctl.cli import main
 
-    return forked(lambda: _as_rctl(main, words, user, env or {}), stdin)
+    def child() -> None:
+        if open_files:
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+        _as_rctl(main, words, user, env or {})
+
+    return forked(child, stdin)
 
 
 def _as_rctl(main: Callable[[], None], words: tuple[str, ...], user: int | None, env: dict[str, str]) -> None:

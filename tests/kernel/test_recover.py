@@ -18,7 +18,8 @@ from rctl.adjust.state import State
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import decode, nest
-from tests.kernel.helpers import LARGE, MOUNT, enabled, no_journal
+from tests.kernel.helpers import LARGE, MOUNT, Ve, enabled, no_journal
+from tests.kernel.shell import rctl
 from tests.kernel.workload import Worker
 
 OPEN_FILES, MANY = (1024, 1100) if LARGE else (256, 300)
@@ -110,6 +111,26 @@ def test_recovery_needs_few_open_files_however_many_ves(
     few_files(max(map(int, os.listdir("/proc/self/fd"))) + 32)
     assert "rolled back" in ves.recover()[0]
     assert ves.values() == before
+
+
+@pytest.mark.parametrize("words", ["set web1 web2 pids.max=60 memory.max=70M", "apply -"])
+def test_under_few_open_files_an_adjustment_is_made_or_refused_with_nothing_changed(
+    ve: Ve, other: Ve, words: str
+) -> None:
+    ve.set({"pids.max": 50, "memory.max": "50M"})
+    spec = "version = 1\n" + "".join(f"[ve.{name}.limits]\npids.max = 60\n" for name in ("web1", "web2", "web3"))
+    for most in range(8, 64):
+        before = [one.snapshot() for one in (ve, other)]
+        done = rctl(*words.split(), stdin=spec, open_files=most)
+        if done.status == 0:
+            break
+        assert done.status == 1, done
+        assert "open files: " in done.err or "may open no more files. Raise its limit" in done.err
+        assert [one.snapshot() for one in (ve, other)] == before
+        assert not (ve.dir.parent / "rctl-web3").exists()
+        assert no_journal()
+    assert 8 < most < 63
+    assert ve.text("pids.max") == other.text("pids.max") == "60"
 
 
 def test_recovery_costs_at_most_three_adjustments_counted_in_system_calls(
