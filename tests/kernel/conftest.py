@@ -176,7 +176,8 @@ def as_root() -> None:
 
 
 def _children(cgroup: Path) -> set[Path]:
-    return {path for path in cgroup.iterdir() if path.is_dir()}
+    with os.scandir(cgroup) as entries:
+        return {Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)}
 
 
 def _remove(cgroup: Path) -> None:

@@ -20,10 +20,9 @@ from rctl.adjust.state import State, default_state, make
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError
-from rctl.limits import FILES
 from rctl.ve import bare
 from tests.kernel.conftest import _remove
-from tests.kernel.helpers import Ve, enabled, no_journal, set_all
+from tests.kernel.helpers import Ve, content, enabled, no_journal, set_all, settings
 from tests.kernel.killer import killed_at
 from tests.kernel.real import labels
 from tests.kernel.shell import load_for_all, rctl
@@ -109,10 +108,10 @@ class Scene:
         found: World = {"/": enabled(self.place)}
         for top in self.place.iterdir():
             if top.is_dir() and top.name not in self.before:
-                for path in [top, *(p for p in top.rglob("*") if p.is_dir())]:
-                    texts = {f.name: (path / f.name).read_text() for f in FILES if (path / f.name).exists()}
+                for path in [top, *(Path(folder, name) for folder, names, _ in os.walk(top) for name in names)]:
+                    texts: World = settings(path)
                     texts |= {f"label {key}": value for key, value in labels(path).items()}
-                    pids = (path / "cgroup.procs").read_text().split()
+                    pids = content(f"{path}/cgroup.procs").split()
                     texts["processes"] = sorted(self.workers.get(int(pid), "command") for pid in pids)
                     found[str(path.relative_to(self.place))] = texts
         records = history(default_state())
