@@ -2,18 +2,22 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics
 
 from rctl_exporter.scrape import Scraper
-from tests.kernel.helpers import MOUNT
+from tests.kernel.helpers import MOUNT, content
 
 Key = tuple[str, str]
 """A sample's name without `rctl_ve_`, and the value of its family's own label (device, node, page_size, setting)."""
 Figures = dict[Key, float]
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 MICRO = 1e6
 COUNTERS = {
@@ -81,6 +85,8 @@ RATES = {
     "riops": "io_max_reads_per_second",
     "wiops": "io_max_writes_per_second",
 }
+SHOWN = ("cpu", "cpuset", "memory", "io", "pids", "hugetlb", "rdma", "misc", "irq")
+"""How the names of the files begin that are shown, besides those of GAUGES."""
 EVENTS = ("workingset_", "pg", "thp_", "zswp", "swpin_", "swpout_", "numa_", "drop_")
 """How the keys of memory.stat begin that count events; all others are bytes."""
 CORE = {
@@ -100,7 +106,12 @@ CORE = {
 
 def shown(scraper: Scraper, om: bool = False) -> dict[str, Figures]:
     """What one scrape shows, by VE, in either format."""
-    return by_ve(families(b"".join(scraper.scrape(om)).decode(), om))
+    return read(b"".join(scraper.scrape(om)).decode())
+
+
+def read(text: str) -> dict[str, Figures]:
+    """The samples of a page about VEs, as `by_ve` gives them of what the library reads, in a part of its time."""
+    return _by_ve(_samples(text, "rctl_ve_"))
 
 
 def families(text: str, om: bool = False) -> list[Metric]:
@@ -111,36 +122,52 @@ def families(text: str, om: bool = False) -> list[Metric]:
 
 def by_ve(metrics: Iterable[Metric]) -> dict[str, Figures]:
     """The samples about VEs. No series may be there twice."""
+    return _by_ve((s.name, s.labels, s.value) for m in metrics for s in m.samples if s.name.startswith("rctl_ve_"))
+
+
+Sample = tuple[str, Mapping[str, str], float]
+
+
+def _by_ve(samples: Iterable[Sample]) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
-    for metric in metrics:
-        for name, labels, value, *_ in metric.samples:
-            if name.startswith("rctl_ve_"):
-                own = [text for label, text in labels.items() if label != "ve"] if name != "rctl_ve_info" else []
-                key = name.removeprefix("rctl_ve_"), "".join(own)
-                figures = found.setdefault(labels["ve"], {})
-                assert key not in figures, f"{name}{labels} twice"
-                figures[key] = value
+    for name, labels, value in samples:
+        own = [text for label, text in labels.items() if label != "ve"] if name != "rctl_ve_info" else []
+        key = name.removeprefix("rctl_ve_"), "".join(own)
+        figures = found.setdefault(labels["ve"], {})
+        assert key not in figures, f"{name}{labels} twice"
+        figures[key] = value
     return found
+
+
+def _samples(text: str, start: str) -> Iterator[Sample]:
+    """Those whose names begin so."""
+    for line in text.split("\n"):
+        if line.startswith(start):
+            series, _, value = line.rpartition(" ")
+            name, _, labels = series.partition("{")
+            yield name, _labels(labels), float(value)
+
+
+@cache
+def _labels(text: str) -> Mapping[str, str]:
+    plain = {"n": "\n"}
+    return {
+        name: _ESCAPED.sub(lambda found: plain.get(found[1], found[1]), value) for name, value in _LABEL.findall(text)
+    }
 
 
 def own_figures(scraper: Scraper) -> Figures:
     """What the exporter says of its last scrape, its self-metrics: `rctl_` is left out of the names."""
     return {
         (name.removeprefix("rctl_"), labels.get("setting", labels.get("collector", ""))): value
-        for metric in families(scraper.own.page(False).decode())
-        for name, labels, value, *_ in metric.samples
+        for name, labels, value in _samples(scraper.own.page(False).decode(), "rctl_")
     }
 
 
 def truth(ve: Path, *, numa: bool = False) -> Figures:
     """What the files of a cgroup say now, but for what needs more than files: start time and drift."""
-    texts = {name: _read(f"{ve}/{name}") for name in os.listdir(ve) if "." in name}
-    there = {name: text for name, text in texts.items() if text is not None}
-    found: Figures = {("info", ""): 1.0, ("processes_current", ""): _processes(ve)}
-    for name, text in there.items():
-        found |= _keyed(name, text) | _limits(name, text) | _lines(name, text)
-        if name in NUMBERS:
-            found[NUMBERS[name], ""] = number(text)
+    there = _texts(ve, [name for name in os.listdir(ve) if name in GAUGES or name.partition(".")[0] in SHOWN])
+    found: Figures = {("info", ""): 1.0, ("processes_current", ""): _processes(ve)} | _figures(there)
     if numa:
         found |= _nodes(there.get("memory.numa_stat", ""))
     stat = _flat(there.get("memory.stat", ""))
@@ -148,6 +175,25 @@ def truth(ve: Path, *, numa: bool = False) -> Figures:
         current = int(there["memory.current"])
         found["memory_working_set_bytes", ""] = max(0, current - stat["inactive_file"])
     return found | _effective(ve)
+
+
+def events(ve: Path) -> Figures:
+    """What the files of a cgroup's events say now."""
+    return _figures(_texts(ve, [name for name in os.listdir(ve) if ".events" in name]))
+
+
+def _texts(ve: Path, names: Iterable[str]) -> dict[str, str]:
+    texts = {name: _read(f"{ve}/{name}") for name in names}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _figures(there: Mapping[str, str]) -> Figures:
+    found: Figures = {}
+    for name, text in there.items():
+        found |= _keyed(name, text) | _limits(name, text) | _lines(name, text)
+        if name in NUMBERS:
+            found[NUMBERS[name], ""] = number(text)
+    return found
 
 
 def core(figures: Mapping[Key, float]) -> Figures:
@@ -183,8 +229,7 @@ def disk_name(device: str) -> str:
 
 def _read(path: str | Path) -> str | None:
     try:
-        with open(path) as file:
-            return file.read()
+        return content(str(path))
     except OSError:  # write-only, or not for this cgroup
         return None
 

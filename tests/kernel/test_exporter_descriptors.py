@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.exporting import cgroup_path, give
-from tests.kernel.figures import by_ve, families
+from tests.kernel.figures import read
 from tests.kernel.prometheus import exporter, page
 from tests.kernel.shell import NOBODY, Done, forked, load_for_all
 
@@ -51,8 +51,7 @@ def _limited(main: Callable[[], None], words: list[str], more: int) -> None:
 
 def whole(text: str, crowd: list[str]) -> None:
     """The page has every VE with all its families, and says that nothing is missing."""
-    found = families(text)
-    ves = by_ve(found)
+    ves = read(text)
     assert {name for name in ves if name in crowd} == set(crowd)
     assert len({frozenset(key for key in ves[name]) for name in crowd}) == 1
     assert "memory_current_bytes" in {name for name, _ in ves[crowd[0]]}

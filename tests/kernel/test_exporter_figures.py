@@ -67,6 +67,7 @@ def test_the_counters_of_a_busy_ve_lie_between_two_readings(ve: Ve, rawdisk: Pat
     scraper = exporter("full")
     last = shown(scraper)["web1"]
     for _ in range(5):
+        until(lambda: ve.count("cpu.stat", "usage_usec") / 1e6 > last["cpu_usage_seconds_total", ""], "more CPU time")  # noqa: B023
         before, now, after = truth(ve.dir), shown(scraper)["web1"], truth(ve.dir)
         moving = [key for key in before if key[0].endswith("_total")]
         check(*({key: figures[key] for key in moving} for figures in (now, before, after)))

@@ -11,7 +11,7 @@ from rctl.cgroupfs import noted
 from rctl.cgroupfs.tree import Tree
 from rctl_exporter.scrape import Scraper
 from tests.kernel.exporting import HUGE, Made, freeze, give, nested, put, reported, take
-from tests.kernel.figures import Figures, shown, truth
+from tests.kernel.figures import Figures, events, shown
 from tests.kernel.helpers import Ve
 from tests.kernel.test_exporter_changes import inotify
 from tests.kernel.test_hugetlb import pool  # noqa: F401 (a fixture)
@@ -44,7 +44,7 @@ class Seen:
             nonlocal found
             page = shown(self.scraper)
             found = {ve.path: reported(page[ve.path]) for ve in (self.parent, self.child)}
-            return found == {ve.path: reported(truth(ve.dir)) for ve in (self.parent, self.child)}
+            return found == {ve.path: events(ve.dir) for ve in (self.parent, self.child)}
 
         until(right, "the page to show what the files hold", 30)
         self.between()
