@@ -92,8 +92,9 @@ test-random: setup ## 20,000 random operations against a model; SEED=7 repeats w
 	    --rootdir $(CURDIR) tests/kernel/test_random.py $(ARGS)
 
 test-large: setup ## Thousands of VEs where make test takes hundreds
-	@$(BIN)/python -m tests.lab run --memory 6G --deadline 1800 -- env RCTL_LARGE=1 python -m pytest -q -p no:cacheprovider \
-	    -p no:hypothesispytest --rootdir $(CURDIR) $(patsubst %,tests/kernel/test_%.py,concurrency recover exporter_gone) $(ARGS)
+	@$(BIN)/python -m tests.lab run --tools prometheus --memory 6G --deadline 1800 -- env RCTL_LARGE=1 python -m pytest -q \
+	    -p no:cacheprovider -p no:hypothesispytest --rootdir $(CURDIR) \
+	    $(patsubst %,tests/kernel/test_%.py,concurrency crash recover exporter_gone exporter_prometheus) $(ARGS)
 
 test-all: test test-kernels test-kills test-random test-large soak ## Everything there is, for an hour or two
 

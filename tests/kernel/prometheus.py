@@ -18,6 +18,8 @@ from tests.kernel.workload import until
 from tests.lab.tools import prometheus_folder
 
 RULES = Path(__file__).parents[2] / "exporters" / "prometheus"
+SELDOM = 0.1
+"""Seconds between two questions to the server, each of which takes a CPU from it for a while."""
 Series = tuple[dict[str, str], float]
 
 
@@ -75,7 +77,7 @@ def server(target: str, folder: Path, seconds: int) -> Iterator["Prometheus"]:
     with (folder / "log").open("w+") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
         try:
             found = Prometheus(address, log.name)
-            until(lambda: process.poll() is None and found.ready(), "Prometheus to be ready", 60)
+            until(lambda: process.poll() is None and found.ready(), "Prometheus to be ready", 60, SELDOM)
             yield found
         finally:
             process.terminate()
@@ -122,7 +124,7 @@ class Prometheus:
             found[:] = [value for value in times if value > after]
             return bool(found) and [value for _, value in self.query('up{job="rctl"}', found[0])] == [1]
 
-        until(scraped, "the next scrape", 60)
+        until(scraped, "the next scrape", 60, SELDOM)
         return found[0]
 
     def by_ve(self, at: float) -> dict[str, Figures]:

@@ -20,7 +20,9 @@ LIMITS = {
     "cpu_limit_cores", "cpu_effective_limit_cores", "memory_max_bytes", "memory_effective_limit_bytes",
     "swap_max_bytes", "pids_max",
 }  # fmt: skip
-GONE = 5000 if LARGE else 2000
+GONE = 5000 if LARGE else 1000
+EVERY = {"known": 1, "new": 2} if LARGE else {"known": 3, "new": 7}
+"""Every so manieth call of a scrape is one before which the VE goes."""
 CALLS = "open", "pread", "scandir", "listdir", "access", "fstat", "stat", "read"
 """The system calls by which a scrape reads."""
 
@@ -48,7 +50,7 @@ def before_call(number: int, do: Callable[[], object]) -> Iterator[list[str]]:
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
 @pytest.mark.parametrize("remade", [True, False], ids=["made again", "removed"])
 def test_a_ve_may_go_before_any_call(place: Path, ve: Ve, other: Ve, exporter: Made, known: bool, remade: bool) -> None:
-    """Its figures are shown all or none; limits are read after them. Of the many calls, some will do."""
+    """Its figures are shown all or none; limits are read after them."""
     give(place)
     ve.dir.rmdir()
     scraper = exporter()
@@ -63,7 +65,7 @@ def test_a_ve_may_go_before_any_call(place: Path, ve: Ve, other: Ve, exporter: M
 
     number, calls = 0, 1
     while number < calls:
-        number += 2 if known else 5
+        number += EVERY["known" if known else "new"]
         make(ve, pids=11)
         if known:
             shown(scraper)

@@ -1,4 +1,4 @@
-"""A real Prometheus server, a real exporter, a hundred VEs under load."""
+"""A real Prometheus server, a real exporter, tens of VEs under load; a hundred in `make test-large`."""
 
 import re
 import time
@@ -11,12 +11,12 @@ from rctl.cgroupfs import devices
 from rctl.cgroupfs.tree import Tree
 from tests.kernel.exporting import AWKWARD, give, live, nested, put
 from tests.kernel.figures import Figures, by_ve, check, core, families, truth
-from tests.kernel.helpers import Ve, set_all
+from tests.kernel.helpers import LARGE, Ve, set_all
 from tests.kernel.prometheus import Prometheus, exporter, page, promtool, server
 from tests.kernel.test_hugetlb import pool  # noqa: F401 (a fixture)
 from tests.kernel.workload import burner, burster, disk_user, sleeper, until
 
-MANY = 100
+MANY = 100 if LARGE else 30
 WORDS = "--collect", "web?=full", "--collect", "/**=full"
 FULL = re.compile("web.|/.*")
 BUSY = range(4)
@@ -24,7 +24,7 @@ BUSY = range(4)
 
 @pytest.fixture
 def ves(place: Path, tree: Tree, rawdisk: Path, swap: None, pool: None) -> list[Ve]:  # noqa: F811
-    """A hundred VEs: four that work, one that has seen it all, one with an awkward name, some that wait."""
+    """Many VEs: four that work, one that has seen it all, one with an awkward name, some that wait."""
     give(place)
     made = [Ve(tree, f"web{number}") for number in range(MANY - 1)]
     for ve in made:
@@ -70,7 +70,7 @@ def _rules_are_well(prometheus: Prometheus) -> None:
     def rules() -> list[dict[str, str]]:
         return [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
 
-    until(lambda: all(rule["health"] != "unknown" for rule in rules()), "every rule to be evaluated", 90)
+    until(lambda: all(rule["health"] != "unknown" for rule in rules()), "every rule to be evaluated", 90, 0.5)
     assert [rule for rule in rules() if rule["health"] != "ok" or rule.get("lastError")] == []
     assert {rule["type"] for rule in rules()} == {"recording", "alerting"}
 
@@ -82,7 +82,7 @@ def test_a_ve_made_again_under_its_name_gives_no_wrong_counter(make_ve: Callable
     with exporter() as address, server(address, tmp_path, 1) as prometheus:
         first = prometheus.next_scrape(0)
         assert [value for _, value in prometheus.query(usage, first)] == [0]
-        for life in range(3):
+        for life in range(3 if LARGE else 2):
             worker = burner(ve.dir)
             until(lambda: ve.count("cpu.stat", "usage_usec") > 300_000, "some CPU time")
             at = prometheus.next_scrape(time.time())

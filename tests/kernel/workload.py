@@ -24,12 +24,12 @@ RUNNING: list["Worker"] = []
 _INK = b"\xa5" * MIB
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait until the condition holds; fail with `what` at the deadline."""
+def until(condition: Callable[[], object], what: str, seconds: float = 20, every: float = 0.005) -> None:
+    """Wait until the condition holds, asked so often; fail with `what` at the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def window(seconds: float) -> float:
