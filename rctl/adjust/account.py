@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from .plan import Make, Remove, Step
+from .plan import Make, Remove, Renew, Step
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -58,6 +58,8 @@ def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tu
     """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
     by_path: dict[str, list[Step]] = {path: [] for path in names}
     for step in steps:
+        if type(step) is Renew and step.valid:
+            continue  # it writes nothing
         try:
             by_path[step.path].append(step)
         except KeyError:

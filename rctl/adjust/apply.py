@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
-from ..controllers.cpuset import PARTITION
 from ..errors import RctlError
 from . import life, partitions, release
 from .enable import enable
 from .freeze import wait_until_frozen
-from .plan import Disable, Enable, Label, Move, Reclaim, Set, Step
+from .plan import Disable, Enable, Label, Move, Reclaim, Renew, Set, Step
 from .progress import Event, Progress, quiet
 from .rollback import Cgroups, put_all_back
 from .shrink import reclaim
@@ -51,10 +50,10 @@ def run(
                 notes += said
             if told:
                 progress(Event("step", number, len(plan), step.describe()))
-        notes += partitions.look_again(plan[already:], cgroups)
         finish()
     except BaseException as failure:
-        in_doubt = put_all_back(plan[:number], cgroups, deadline, failure, progress, decide)
+        done = [*plan[:number], *(step for step in plan[number:] if isinstance(step, Renew))]
+        in_doubt = put_all_back(done, cgroups, deadline, failure, progress, decide)
         error = in_doubt or failure
         if isinstance(error, RctlError):
             error.reached = number
@@ -66,8 +65,6 @@ def run(
 
 def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
     if isinstance(step, Set):
-        if step.file == PARTITION.name:
-            partitions.check_now(cgroup, step)
         notes = put(cgroup, step, deadline)
         if step.file == core.FREEZE.name and step.new == "1":
             wait_until_frozen(cgroup, deadline)
@@ -78,6 +75,10 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
     if isinstance(step, Disable):
         release.take_back(cgroup, step)
         return []
+    if isinstance(step, Renew):
+        notes = partitions.renew_all([step], {step.path: cgroup})
+        partitions.check_asked(cgroup, step)
+        return notes
     if isinstance(step, Move):
         life.move(cgroup, step)
     elif isinstance(step, Label):

@@ -45,6 +45,7 @@ class Around(NamedTuple):
     ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
     ``move``: ids of processes to move into the adjustment's only VE.
     ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
+    ``freed``: CPUs that nobody has any more, by the path of the cgroup right above who had them.
     ``labels``: to put on VEs, by name, when the limits are set; ``None``: to take away. ``labelled``: labels by VE that
     must still be so (``None``: not be there), or nothing is done; a VE that goes must have no others.
     """
@@ -58,6 +59,7 @@ class Around(NamedTuple):
     instead: str = ""
     labels: Mapping[str, LabelValues] = {}
     labelled: Mapping[str, LabelValues] = {}
+    freed: Mapping[str, Collection[int]] = {}
 
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that have to be made."""

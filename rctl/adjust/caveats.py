@@ -142,15 +142,32 @@ def _partition_below_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def _partition_lost(step: Set, around: Surroundings) -> str | None:
-    """Before Linux 6.7 CPUs that a sibling takes make a partition invalid; later the kernel leaves them out."""
+    """CPUs that a sibling takes make a partition invalid; from Linux 6.7 on only if that has no others."""
     wanted = set(Ranges.parse(step.new).numbers)
-    for path, text in around.siblings(step.path, cpuset.PARTITION.name):
-        if cpuset.INVALID not in text:
+    lost: list[str] = []
+    theirs: set[int] = set()
+    for path, valid in around.partitions.items():
+        text = (around.text(path, cpuset.PARTITION.name) or "").strip()
+        if not valid or path == step.path or cpuset.INVALID not in text:
             continue
-        held = Ranges.parse(around.text(path, cpuset.CPUS.name) or "")
-        if wanted.intersection(held.numbers):
-            return f"{path}: its partition is now {text.strip()}. Give {step.path} other CPUs than {held}"
-    return None
+        held = Ranges.parse(around.text(path, cpuset.CPUS.name) or "").numbers
+        if path.rpartition("/")[0] == step.path.rpartition("/")[0] and wanted.intersection(held):
+            lost.append(f"{path}: its partition is now {text}")
+            theirs |= {*held}
+    return f"{'; '.join(lost)}. Give {step.path} other CPUs than {Ranges(tuple(theirs))}" if lost else None
+
+
+def _own_partition_lost(step: Set, around: Surroundings) -> str | None:
+    """A list that leaves no CPU to the cgroup above, or that a sibling's list shares before Linux 6.7."""
+    if (valid := around.partitions.get(step.path)) is None:
+        return None
+    text = (around.text(step.path, cpuset.PARTITION.name) or "").strip()
+    if cpuset.INVALID not in text or cpuset.waits(text):
+        return None
+    return (
+        f"{step.path}: its partition is {'now' if valid else 'still'} {text}. "
+        "Give it other CPUs, or set cpuset.partition=member"
+    )
 
 
 def _no_policy(step: Set, around: Surroundings) -> str | None:
@@ -349,8 +366,13 @@ CAVEATS: tuple[Caveat, ...] = (
     ),
     Caveat(
         (cpuset.CPUS.name,),
-        "CPUs of a sibling's partition make that invalid (before Linux 6.7)",
+        "CPUs of a sibling's partition make that invalid (6.7: without others)",
         _partition_lost, written=True,
+    ),
+    Caveat(
+        (cpuset.CPUS.name, cpuset.EXCLUSIVE.name),
+        "a partition with CPUs that it cannot have is invalid",
+        _own_partition_lost, written=True,
     ),
     Caveat(
         (cpuset.PARTITION.name, cpuset.CPUS.name),

@@ -16,7 +16,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from .history import Record, latest
 from .journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
-from .plan import Enable
+from .plan import Enable, Renew
 from .state import State
 
 _SEARCHED = 100
@@ -151,7 +151,7 @@ def before_boot(record: Record) -> UsageError:
 
 def paths(record: Record) -> list[str]:
     """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
-    return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable))) or list(record.inodes)
+    return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable | Renew))) or list(record.inodes)
 
 
 def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:

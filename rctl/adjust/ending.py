@@ -16,7 +16,6 @@ from ..controllers import core, cpu, io
 from ..errors import BusyError, GoneError, NotAvailableError, RctlError
 from ..formats import File, Keyed, Nested
 from ..units import Weight
-from . import partitions
 from .life import family, processes, remove
 from .plan import Remove
 
@@ -33,19 +32,11 @@ _SOON = 0.05
 """Most processes end in so many seconds, whatever their limits."""
 
 
-def take_away(ve: Cgroup, step: Remove, seconds: float) -> list[str]:
+def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
     """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended.
 
-    Limits that hold their end are lifted for that, and put back when the VE stays. A sibling's partition that the VE's
-    list had made invalid is one again. Returns notes for people.
+    Limits that hold their end are lifted for that, and put back when the VE stays.
     """
-    notes: list[str] = []
-    with partitions.letting_go(ve, notes):
-        _take_away(ve, step, seconds)
-    return notes
-
-
-def _take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
     if not step.kill or not _populated(ve):
         remove(ve, seconds)
         return
@@ -66,7 +57,7 @@ def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], second
     notes: list[str] = []
     for step in steps:
         try:
-            notes += take_away(cgroups[step.path], step, seconds)
+            take_away(cgroups[step.path], step, seconds)
         except GoneError:
             continue
         except RctlError as error:

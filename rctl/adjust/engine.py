@@ -22,7 +22,7 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import ending, expand, failures, foresee, freeze, plan, single_writer, verbatim
+from . import ending, expand, failures, foresee, freeze, partitions, plan, single_writer, verbatim
 from .account import Account, done, failed, outcomes
 from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
@@ -166,14 +166,16 @@ class _Work(NamedTuple):
         """What would be done."""
         seen = self.look(opened)
         limits = _steps(seen, self.options)
-        unchecked = foresee.check(limits, {ve.path: ve for ve in opened}, self.tree)
-        steps = plan.ended(limits, after(self.around, self.tree, opened, limits))
+        cgroups = {ve.path: ve for ve in opened}
+        renewed = self.renewed(seen, limits, cgroups)
+        unchecked = foresee.check(limits, cgroups, self.tree)
+        steps = plan.ended(limits, after(self.around, self.tree, opened, limits), renewed)
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
         ]
         said += seen.notes
         said += unchecked
-        said += caveats(self.tree, steps, {ve.path: ve for ve in opened}, planned=True)
+        said += caveats(self.tree, steps, cgroups, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
     def look(self, opened: Sequence[Cgroup]) -> Seen:
@@ -184,6 +186,17 @@ class _Work(NamedTuple):
             return seen
         removed = {self.tree.path(name) for name in self.around.remove}
         return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
+
+    def renewed(self, seen: Seen, limits: Sequence[plan.Step], cgroups: Mapping[str, Cgroup]) -> list[plan.Renew]:
+        """The partitions that get or lose CPUs. Raises BusyError for one that no kernel makes."""
+        sets, freed = partitions.relevant(limits), self.around.freed
+        removed = [self.tree.path(name) for name in self.around.remove]
+        if not (sets or removed or freed):
+            return []
+        asked = partitions.asked(seen.changes, sets)
+        if asked:
+            foresee.check_partitions(asked, limits, cgroups, self.tree, removed)
+        return partitions.concerned(self.tree, sets, cgroups, removed, freed, asked)
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
         """The VEs' names by path."""
@@ -221,7 +234,9 @@ class _Work(NamedTuple):
     ) -> Account | None:
         """Look, plan and do it."""
         seen = self.look(opened)
-        while new := [step.path for step in seen.switches if step.path not in alone]:
+        limits = _steps(seen, self.options)
+        renewed = self.renewed(seen, limits, alone)
+        while new := [step.path for step in (*seen.switches, *renewed) if step.path not in alone]:
             # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
             alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in new}
             if not self.lock(locks, alone, journal):
@@ -231,8 +246,9 @@ class _Work(NamedTuple):
                 raise BusyError(f"{gone}: another adjustment removed it meanwhile. Try again")
             _close_edits(opened)
             seen = self.look(opened)
+            limits = _steps(seen, self.options)
+            renewed = self.renewed(seen, limits, alone)
         before = journal.record.steps if journal else ()
-        limits = _steps(seen, self.options)
         if seen.open:
             first = tuple(step for step in limits if isinstance(step, plan.Enable))
             tentative = self.written(journal, (*before, *limits), alone)
@@ -241,7 +257,7 @@ class _Work(NamedTuple):
             limits = _steps(seen, self.options)
         self.notes.extend(seen.notes)
         last = () if self.around is NOTHING else after(self.around, self.tree, opened, limits)
-        steps = (*before, *plan.ended(limits, last))
+        steps = (*before, *plan.ended(limits, last, renewed))
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
@@ -266,9 +282,7 @@ class _Work(NamedTuple):
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how = self.options
-        record = Record(new_id(), time.time(), self.boot_id, how.command, inodes, steps, how.undoes)
-        if self.around.labels:
-            record = msgspec.structs.replace(record, version=version_of(steps))
+        record = Record(new_id(), time.time(), self.boot_id, how.command, inodes, steps, how.undoes, version_of(steps))
         if journal is None:
             with undisturbed():  # a Ctrl-C must not come between the making and the knowing
                 journal = Journal(self.state, record)
@@ -305,7 +319,7 @@ class _Work(NamedTuple):
             notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish, already)
             if removes:
                 notes += ending.take_all_away(removes, cgroups, deadline)
-                notes += take_all_back(steps, cgroups)
+                notes += partitions.renew_all(steps[len(limits) :], cgroups) + take_all_back(steps, cgroups)
             if journal.open:
                 commit()
             notes += caveats(self.tree, steps, cgroups)
@@ -339,8 +353,8 @@ class _Work(NamedTuple):
 
 
 def _lasts(steps: Sequence[plan.Step]) -> bool:
-    """Whether the history is to know: a command that was started alone left nothing to take back."""
-    return set(map(type, steps)) != {plan.Start}
+    """Whether the history is to know: a command that was started, and partitions that are valid again, stay so."""
+    return not set(map(type, steps)) <= {plan.Start, plan.Renew}
 
 
 def _steps(seen: Seen, options: Options) -> tuple[plan.Step, ...]:

@@ -41,15 +41,32 @@ def check(steps: Sequence[Step], cgroups: Mapping[str, Cgroup], tree: Tree, befo
     return notes
 
 
+def check_partitions(
+    wanted: Collection[str],
+    steps: Sequence[Step],
+    cgroups: Mapping[str, Cgroup],
+    tree: Tree,
+    removed: Collection[str] = (),
+) -> None:
+    """Raises BusyError for a cgroup that the steps are to make a partition, and that cannot be one with all the lists.
+
+    ``wanted``: the paths of such cgroups. ``removed``: of those that go after the steps.
+    """
+    now = _Now(cgroups, tree, [step.path for step in steps])
+    for step in steps:
+        if isinstance(step, Set):
+            now.put(step)
+    for path in wanted:
+        own = [now.entry(path, file) for file in (cpuset.CPUS, cpuset.EXCLUSIVE)]
+        by_list = now.text(path, cpuset.EXCLUSIVE.name) is None
+        partitions.check(path, own, now.lists_beside(path, cpuset.CPUS) if by_list else {}, removed)
+
+
 def _check(step: Set, now: _Now) -> None:
     if step.file in _TOGETHER:
         quota, burst = now.entry(step.path, cpu.MAX).split()[0], now.entry(step.path, cpu.BURST)
         if quota != "max" and int(burst) > int(quota):
             raise KernelError(step.path, step.file, step.new, errno.EINVAL)
-    elif step.file == cpuset.PARTITION.name:
-        own = [now.entry(step.path, file) for file in (cpuset.CPUS, cpuset.EXCLUSIVE)]
-        by_list = now.text(step.path, cpuset.EXCLUSIVE.name) is None
-        partitions.check(step, own, now.lists_beside(step.path, cpuset.CPUS) if by_list else {})
     elif number := no_such(step.file, step.new):
         raise KernelError(step.path, step.file, step.new, number)
     elif step.file == cpuset.EXCLUSIVE.name:

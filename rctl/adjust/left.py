@@ -14,14 +14,14 @@ import msgspec
 from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import enabled
-from ..controllers import memory
+from ..controllers import cpuset, memory
 from ..controllers.core import SUBTREE_CONTROL
 from ..errors import GoneError, NotAvailableError
 from ..limits import file_named
 from ..units import level
 from . import life
 from .entries import Key, by_entry
-from .plan import Disable, Enable, Label, Make, Move, Remove, Set, Start, Step
+from .plan import Disable, Enable, Label, Make, Move, Remove, Renew, Set, Start, Step
 
 
 class Left:
@@ -105,7 +105,7 @@ class Left:
                 names = tuple(name for name in step.controllers if name not in needed.get(step.path, ()))
                 if names:
                     yield Enable(step.path, names)
-            elif isinstance(step, Disable | Label | Make | Move):
+            elif isinstance(step, Disable | Label | Make | Move | Renew):
                 yield step
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
@@ -139,6 +139,8 @@ class Left:
             return True
         if key[1] == memory.HIGH.name:
             return self._lowered(key)
+        if key[1] == cpuset.PARTITION.name and now == cpuset.MEMBER and cpuset.INVALID in steps[0].old:
+            return True  # on its way from one kind to another
         return not steps[-1].exact or key in self._helpers
 
     def _lowered(self, key: Key) -> bool:

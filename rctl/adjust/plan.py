@@ -138,10 +138,28 @@ class Label(msgspec.Struct, frozen=True, tag="label"):
         return f"{self.path}: label {self.key}: {old} -> {new}"
 
 
-Step = Set | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove
+class Renew(msgspec.Struct, frozen=True, tag="renew"):
+    """Have the kernel look again at a partition, of this ``kind``, when CPUs of it become free.
+
+    ``valid``: it was valid before, and may be invalid with the new lists. Then it is looked at when they are put back.
+    ``asked``: it must be valid in the end.
+    """
+
+    path: str
+    kind: str
+    valid: bool = False
+    asked: bool = False
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cpuset.cpus.partition: {self.kind}" + ("" if self.valid else ", once more")
+
+
+Step = Set | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
 """In this order: made first, then limits and labels, then processes move in or start; removed last, when all is so.
 
-Controllers are taken back after the limits, or after the removals where there are some.
+Controllers are taken back after the limits, or after the removals where there are some; partitions are looked at again
+right before that.
 """
 
 
@@ -199,15 +217,16 @@ def steps(
     return (*enables, *limits, *disables)
 
 
-def ended(limits: Sequence[Step], last: Sequence[Step]) -> tuple[Step, ...]:
-    """Limits, then what comes ``last``. Where VEs are removed, controllers are taken back after that.
+def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:
+    """Limits, then the partitions to be ``renewed``, then what comes ``last``.
 
-    Until then such a VE needs them: should somebody fill it meanwhile, it stays, with its limits.
+    Where VEs are removed, partitions are looked at again after that, and controllers are taken back then. Until then
+    such a VE needs them: should somebody fill it meanwhile, it stays, with its limits.
     """
     if not any(isinstance(step, Remove) for step in last):
-        return (*limits, *last)
+        return (*limits, *renewed, *last)
     off = [step for step in limits if isinstance(step, Disable)]
-    return (*(step for step in limits if not isinstance(step, Disable)), *last, *off)
+    return (*(step for step in limits if not isinstance(step, Disable)), *last, *renewed, *off)
 
 
 _Order = tuple[int, int, int]

@@ -9,22 +9,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from .. import label
 from ..cgroupfs.tree import check_path
 from ..controllers import core, memory
+from ..controllers.cpuset import MEMBER, PartitionKind
 from ..errors import UsageError
 from ..formats import DEVICE, File
 from ..limits import file_named
-from .plan import Disable, Enable, Label, Make, Move, Reclaim, Remove, Set, Start, Step
+from .plan import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, Start, Step
 
-VERSION = 3
+VERSION = 4
 """The newest form of records. A new kind of step, or a new field, makes it one higher."""
-_BEFORE_LABELS = 2
-"""The form of a record without a label. An rctl that knows no ``Label`` reads it, too."""
+_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4}
+"""The form that brought a kind of step."""
+_OLDEST = 2
+"""The form of a record without such steps. An rctl that does not know them reads it, too."""
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
 _CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
@@ -52,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inodes: dict[str, int]
     steps: tuple[Step, ...]
     undoes: str | None = None
-    version: int = _BEFORE_LABELS
+    version: int = _OLDEST
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -64,7 +67,7 @@ _RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
 
 def version_of(steps: Iterable[Step]) -> int:
     """The form of a record with these steps: the oldest that has such ones."""
-    return VERSION if any(isinstance(step, Label) for step in steps) else _BEFORE_LABELS
+    return max((_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps))), default=_OLDEST)
 
 
 def encode(record: Record) -> bytes:
@@ -114,7 +117,8 @@ def _check(record: Record) -> None:
         known = step.path in record.inodes or isinstance(step, Make)  # the inode of what is yet to be made is not known
         _require(known, "step without an inode for its path", step.path)
         _KINDS[type(step)](step)
-        _require(record.version > _BEFORE_LABELS or not isinstance(step, Label), "label in version", record.version)
+        if record.version < _SINCE.get(type(step), 0):
+            raise ValueError(f"{type(step).__name__.lower()} in version {record.version} cannot be")
         if isinstance(step, Move):
             _require(step.home in record.inodes, "step without an inode for its home", step.home)
 
@@ -179,6 +183,11 @@ def _check_make(step: Make) -> None:
         _require(step.instead not in ("/", step.path), "instead", step.instead)
 
 
+def _check_renew(step: Renew) -> None:
+    _require(step.path != "/", "path", step.path)
+    _require(step.kind in get_args(PartitionKind) and step.kind != MEMBER, "kind of partition", step.kind)
+
+
 _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Set: _check_set,
     Enable: _check_switch,
@@ -189,6 +198,7 @@ _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Move: _check_move,
     Start: _check_own,
     Remove: _check_own,
+    Renew: _check_renew,
 }
 """How each kind of step is checked."""
 

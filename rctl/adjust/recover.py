@@ -171,12 +171,12 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
             notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
-            notes += partitions.look_again_after_crash(tree, record.steps)
+            notes += partitions.renew_all(record.steps, cgroups)
             notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
         left = Left(record.steps, cgroups, record.inodes)
         if left.written and not journal.back:
-            notes = partitions.look_again_after_crash(tree, record.steps)
+            notes = partitions.renew_all(record.steps, cgroups)
             notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
         if failed := _put_back(journal, left, cgroups, deadline):

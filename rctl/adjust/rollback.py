@@ -55,7 +55,9 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
     Returns what could not be put back.
     """
     left: list[str] = []
-    for number, step in enumerate(reversed(done), 1):
+    steps = list(reversed(done))
+    steps.sort(key=partitions.put_back_last)
+    for number, step in enumerate(steps, 1):
         try:
             _put_back(step, cgroups, deadline)
         except GoneError:
@@ -64,9 +66,7 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
             left.append(told(error))
         with suppress(Exception):  # a terminal that went away
             progress(Event("rollback", number, len(done), step.describe()))
-    with suppress(Exception):  # a partition of somebody else's is not what is to be put back
-        partitions.look_again(done, cgroups, back=True)
-    return left
+    return left + partitions.renew_all(done, cgroups, back=True)
 
 
 def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:

@@ -17,7 +17,7 @@ from ..errors import NotAvailableError, NotFoundError, RctlError
 from ..formats import Keyed, Nested, Whole
 from ..limits import file_named
 from . import life
-from .plan import Disable, Enable, Label, Move, Reclaim, Remove, Set, Step
+from .plan import Disable, Enable, Label, Move, Reclaim, Remove, Renew, Set, Step
 
 _WHOLE = ""
 """In the place of a file's name: all of the cgroup."""
@@ -136,6 +136,7 @@ class Supposed(Tree):
                 self._move(step)
             elif isinstance(step, Remove):
                 self._changed.gone.add(step.path)
+        self._changed.unknown |= {(step.path, cpuset.PARTITION.name) for step in steps if isinstance(step, Renew)}
         written = {(step.path, step.file) for step in steps if isinstance(step, Set)}
         for path, name in written:
             views = {(path, view.name) for view in _VIEWS.get(name, ())}

@@ -17,7 +17,7 @@ from ..errors import OUT_OF, RctlError
 from ..host import Host
 from ..limits import file_named
 from .lock import MANY
-from .plan import Set, Step
+from .plan import Renew, Set, Step
 
 _FRESH = 0.05
 
@@ -66,6 +66,11 @@ class Surroundings:
         """Whether the disk ``MAJOR:MINOR`` does."""
         return device in _iocost(self._tree.root, moment())
 
+    @cached_property
+    def partitions(self) -> dict[str, bool]:
+        """By path the partitions that the adjustment gives or takes CPUs of, and whether they were valid before it."""
+        return {step.path: step.valid for step in self._steps if isinstance(step, Renew)}
+
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one: as it will be; the default where there is no file."""
         if self._new is None:
@@ -92,10 +97,6 @@ class Surroundings:
         """The cgroups above, the nearest first, without the root."""
         while path := path.rpartition("/")[0]:
             yield path
-
-    def siblings(self, path: str, file: str) -> list[tuple[str, str]]:
-        """Path and text of this file in each sibling that has it."""
-        return [(beside, text) for beside, text in self.children(path.rpartition("/")[0], file) if beside != path]
 
     def children(self, path: str, file: str) -> list[tuple[str, str]]:
         """Path and text of this file of the cgroups directly below, those that have it."""

@@ -77,7 +77,7 @@ def history(
     """
     import time
 
-    from ..adjust.plan import Disable, Enable, Label, Set
+    from ..adjust.plan import Disable, Enable, Label, Renew, Set
     from ..console import terminal
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
@@ -97,7 +97,7 @@ def history(
         (
             record.id,
             time.strftime(form, time.localtime(record.time)),
-            str(len({step.path for step in record.steps if not isinstance(step, Enable | Disable)})),
+            str(len({step.path for step in record.steps if not isinstance(step, Enable | Disable | Renew)})),
             str(sum(isinstance(step, Set | Label) for step in record.steps)),
             "undo" if record.undoes else "undone" if record.id in undone else "",
             record.command,

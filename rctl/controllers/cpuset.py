@@ -49,7 +49,7 @@ class Partition(File, frozen=True):
         return entry.partition(INVALID)[0]
 
     def lowers(self, old: str, new: str) -> bool:
-        return new == MEMBER  # its CPUs are given back before its lists are emptied, and before others take them
+        return new == MEMBER  # its CPUs are given back before others take them; with its rank, before its lists change
 
     def holds(self, entry: str, wanted: str) -> bool:
         same = self.line(entry) == self.line(wanted)
@@ -81,7 +81,7 @@ MEMS = ListFile(
     "cpuset.mems", "cpuset", default="", since="5.0", rank=0, about="The memory nodes that the VE may use, by number."
 )
 PARTITION = Partition(
-    "cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=4,
+    "cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=-1,
     about="root: the VE has its CPUs for itself. isolated: the scheduler does not balance them, either.",
 )  # fmt: skip
 EXCLUSIVE = ExclusiveCpus(

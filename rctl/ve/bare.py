@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..adjust import ending, entering, life, threaded
+from ..adjust import ending, entering, life, partitions, threaded
 from ..adjust.account import Account
 from ..adjust.around import Around, check_empty, make_below
 from ..adjust.engine import Options, adjust
@@ -15,7 +15,7 @@ from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, UsageError
+from ..errors import BusyError, GoneError, NotAvailableError, NotFoundError, RctlError, UsageError
 from ..formats import NAMING, VE_NAME, as_typed, flat_keyed
 from ..limits import Limits
 from ..units import human_size
@@ -133,17 +133,28 @@ def would_go(tree: Tree, name: str) -> str:
     return ", ".join(["would be removed", *parts])
 
 
-def end(tree: Tree, name: str, ino: int) -> str | None:
+def end(site: Site, name: str, ino: int, options: Options) -> str | None:
     """Remove a VE with all that is in it, unless somebody did so, or made another one of its name. See ``remove``.
 
-    Returns the line of ``killed_for_memory``.
+    A partition beside it that is invalid for want of its CPUs gets them. Returns the line of ``killed_for_memory``.
     """
-    with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
+    died = None
+    freed: dict[str, set[int]] = {}
+    with suppress(NotFoundError, GoneError), site.tree.open_ve(name) as ve:
         if ve.ino == ino:
             died = killed_for_memory(ve, name)
+            cpus = partitions.cpus(ve)
             ending.take_away(ve, Remove(ve.path, kill=True), 10.0)
-            return died
-    return None
+            freed = {ve.path.rpartition("/")[0] or "/": cpus} if cpus else {}
+    if freed:
+        try:
+            account = adjust(site.tree, {}, site.host, options, site.progress, site.state, around=Around(freed=freed))
+        except RctlError as error:  # the VE is gone, which is what was asked for
+            site.tell(f"{name}: was removed; a partition beside it may still be invalid: {error}")
+        else:
+            for note in account.notes:
+                site.tell(note)
+    return died
 
 
 def killed_for_memory(ve: Cgroup, name: str) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ..adjust import enable, foresee
+from ..adjust import enable, foresee, partitions
 from ..adjust.account import Account, Outcome
 from ..adjust.around import Around, LabelValues, check_make
 from ..adjust.engine import Options, adjust
@@ -91,6 +91,9 @@ def _dry(
     ]
     _check_controllers(tree, new)
     planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
+    partly = [*planned, *steps]
+    wanted = [step.path for step in partitions.relevant(partly) if step.new in partitions.KINDS]
+    foresee.check_partitions(wanted, partly, {}, tree, [tree.path(name) for name in surplus])
     notes = (*account.notes, *foresee.check(steps, {}, tree, planned))
     account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new), notes=notes)
     made = tuple(name for name in limits if name not in present)

@@ -64,7 +64,7 @@ def run(
         if detach:
             return Ran(name, job.pid)
         status = job.wait()
-        if remove and (died := bare.end(tree, name, job.ino)):
+        if remove and (died := bare.end(site, name, job.ino, options)):
             site.tell(died)
         return Ran(name, job.pid, status)
     finally:

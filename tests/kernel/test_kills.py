@@ -110,6 +110,8 @@ class Scene:
             if top.is_dir() and top.name not in self.before:
                 for path in [top, *(Path(folder, name) for folder, names, _ in os.walk(top) for name in names)]:
                     texts: World = settings(path)
+                    kind = texts.pop("cpuset.cpus.partition", "")
+                    texts["partition"] = kind.partition(" (")[0]  # the reason may come later
                     texts |= {f"label {key}": value for key, value in labels(path).items()}
                     pids = content(f"{path}/cgroup.procs").split()
                     texts["processes"] = sorted(self.workers.get(int(pid), "command") for pid in pids)
@@ -186,10 +188,26 @@ def changed_below(scene: Scene) -> None:
     assert enabled(below.parent) == ["cpu", "pids"]
 
 
+def partition(scene: Scene) -> None:
+    """A VE that has CPU 1 for itself."""
+    assert rctl("set", "web1", "cpuset.cpus=0", "cpuset.mems=0").status == 0
+    assert rctl("set", "surplus", "cpuset.cpus=1", "cpuset.partition=root").status == 0
+
+
+def lost_partition(scene: Scene) -> None:
+    """Another one has taken that CPU, so that the partition is invalid."""
+    partition(scene)
+    assert rctl("set", "web1", "cpuset.cpus=1").status == 0
+    assert "invalid" in (Ve(scene.tree, "surplus").dir / "cpuset.cpus.partition").read_text()
+
+
 SET = "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"
 CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "set": (nothing, SET),
     "set that shrinks": (filled, "set web1 memory.max=10M pids.max=7"),
+    "set that gives a partition its CPU": (lost_partition, "set web1 cpuset.cpus=0 pids.max=7"),
+    "set that takes a partition its CPU": (partition, "set web1 cpuset.cpus=1 pids.max=7"),
+    "set of a partition that is invalid": (lost_partition, "set surplus web1 cpuset.cpus=0 cpuset.partition=member"),
     "undo": (changed, "undo"),
     "undo that disables controllers on two levels": (changed_below, "undo"),
     "undo that removes VEs": (applied, "undo"),
@@ -202,8 +220,13 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "attach to a new one": (nothing, "attach new FIRST SECOND"),
     "rm": (nothing, "rm web1 surplus"),
     "rm --kill": (populated, "rm --kill web1"),
+    "rm --kill that gives a partition its CPU": (lost_partition, "rm --kill web1"),
     "rename": (nothing, "rename surplus other"),
     "recover of a set": (half(SET, 12), "recover"),
+    "recover of a set that gives a partition its CPU": (
+        half("set web1 cpuset.cpus=0 pids.max=7", 11, lost_partition),
+        "recover",
+    ),
     "recover of an undo": (half("undo", 12, changed), "recover"),
     "recover of an undo on two levels": (half("undo", 12, changed_below), "recover"),
     "recover of an undo that removes VEs": (half("undo", 18, applied), "recover"),

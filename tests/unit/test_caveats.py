@@ -12,7 +12,7 @@ import pytest
 
 from rctl.adjust import caveats as caveats_module
 from rctl.adjust.caveats import CAVEATS, caveats
-from rctl.adjust.plan import Reclaim, Set, Step
+from rctl.adjust.plan import Reclaim, Renew, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
@@ -136,14 +136,6 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
     yield (
         "_no_quota", Set("/a/b", "cpu.max.burst", "0", "1000"), {"/a/b": {"cpu.max": "max 100000\n"}}, {},
         {"/a/b": {"cpu.max": "50000 100000\n"}}, "cpu.max is max: without effect",
-    )  # fmt: skip
-    yield (
-        "_partition_lost", Set("/a/b", "cpuset.cpus", "", "0-1"),
-        {"/a/b": {"cpuset.cpus.effective": "0-1\n"},
-         "/a/c": {"cpuset.cpus.partition": "root invalid (not exclusive)\n", "cpuset.cpus": "1\n"}},
-        {},
-        {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, "/a/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1\n"}},
-        "/a/c: its partition is now root invalid",
     )  # fmt: skip
     yield (
         "_offline", Set("/a/b", "cpuset.cpus", "", "0-1"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {},
@@ -349,7 +341,7 @@ def test_every_row_is_listed_for_people(shell: Shell) -> None:
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
     others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed", "_array_member"}
-    others.add("_no_requests")
+    others |= {"_no_requests", "_partition_lost", "_own_partition_lost"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
 
 
@@ -371,17 +363,52 @@ def test_what_could_not_be_looked_at_for_want_of_descriptors_is_said_once(number
     assert line.endswith(". See rctl help caveats")
 
 
-def test_a_sibling_that_cannot_be_looked_at_for_want_of_descriptors_is_said() -> None:
+def partitions(**kinds: str) -> dict[str, dict[str, str]]:
+    """``b`` with CPUs 0 to 1, and partitions beside it with CPU 1."""
+    beside = {f"/a/{name}": {"cpuset.cpus.partition": kind, "cpuset.cpus": "1\n"} for name, kind in kinds.items()}
+    return {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, **beside}
+
+
+def test_every_partition_that_loses_its_cpus_is_said_and_none_that_had_lost_them_before() -> None:
+    step = Set("/a/b", "cpuset.cpus", "", "0-1")
+    valid = [Renew(f"/a/{name}", "root", valid=True) for name in "cd"]
+    invalid = "root invalid (not exclusive)\n"
+    (line,) = told(step, partitions(c=invalid, d=invalid), HOST, *valid)
+    assert line == (
+        "/a/c: its partition is now root invalid (not exclusive); "
+        "/a/d: its partition is now root invalid (not exclusive). Give /a/b other CPUs than 1"
+    )
+    (line,) = told(step, partitions(c="root\n", d=invalid), HOST, *valid)
+    assert line.startswith("/a/d: ")
+    assert told(step, partitions(c=invalid), HOST, Renew("/a/c", "root")) == []
+    assert told(step, partitions(c=invalid), HOST) == []
+
+
+@pytest.mark.parametrize(("valid", "word"), [(True, "now"), (False, "still")])
+def test_a_partition_that_its_own_list_makes_invalid_is_said(valid: bool, word: str) -> None:
+    step, own = Set("/a/b", "cpuset.cpus", "0", "0-1"), Renew("/a/b", "root", valid)
+    texts = partitions()
+    texts["/a/b"]["cpuset.cpus.partition"] = "root invalid (Parent unable to distribute cpu downstream)\n"
+    (line,) = told(step, texts, HOST, own)
+    assert line == (
+        f"/a/b: its partition is {word} root invalid (Parent unable to distribute cpu downstream). "
+        "Give it other CPUs, or set cpuset.partition=member"
+    )
+    texts["/a/b"]["cpuset.cpus.partition"] = "root\n"
+    assert told(step, texts, HOST, own) == []
+
+
+def test_a_child_that_cannot_be_looked_at_for_want_of_descriptors_is_said() -> None:
     class Short(_Texts):
         def child(self, name: str) -> _Texts:
-            raise KernelError(f"/a/{name}", "", "", errno.EMFILE)
+            raise KernelError(f"/a/b/{name}", "", "", errno.EMFILE)
 
-    texts = {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, "/a/c": {"cpuset.cpus.partition": "root invalid\n"}}
+    texts = {"/a/b": {"cpuset.cpus.effective": "0-1\n"}, "/a/b/c": {"cpuset.cpus.partition": "root invalid\n"}}
     machine: Any = Machine(texts)
-    machine.walk = lambda path: (Short if path == "/a" else _Texts)(path, texts)
-    step = Set("/a/b", "cpuset.cpus", "", "0-1")
+    machine.walk = lambda path: (Short if path == "/a/b" else _Texts)(path, texts)
+    step = Set("/a/b", "cpuset.cpus.partition", "root", "member")
     (line,) = caveats(machine, [step], {"/a/b": machine.walk("/a/b")}, host=Host(HOST.__getitem__))
-    assert "could not be looked at: /a/" in line
+    assert "could not be looked at: /a/b/" in line
 
 
 def test_what_is_lowered_for_a_shrink_alone_is_not_told_as_a_limit() -> None:

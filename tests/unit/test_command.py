@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
+from rctl.adjust.engine import Options
+from rctl.adjust.site import Site
 from rctl.ve import bare
-from tests.unit.fake_kernel import FakeKernel
+from tests.unit.fake_kernel import FakeKernel, state_folder
 
 PROGRAM = """
 import contextlib, sys, types
@@ -57,11 +59,12 @@ def test_a_ve_that_was_made_again_under_the_name_outlives_the_command_of_the_fir
     kernel = FakeKernel()
     kernel.make("/rctl-job")
     first = kernel.node("/rctl-job").ino
-    with kernel.installed() as tree:
+    with kernel.installed() as tree, state_folder() as state:
+        site = Site(tree, kernel.host, state)
         bare.remove(tree, "job")
         kernel.make("/rctl-job", procs=(7,))
-        assert bare.end(tree, "job", first) is None
+        assert bare.end(site, "job", first, Options()) is None
         assert kernel.node("/rctl-job").procs == {7}
-        bare.end(tree, "job", kernel.node("/rctl-job").ino)
+        bare.end(site, "job", kernel.node("/rctl-job").ino, Options())
         assert "rctl-job" not in kernel.root.children
-        assert bare.end(tree, "job", first) is None
+        assert bare.end(site, "job", first, Options()) is None

@@ -12,8 +12,8 @@ from rctl.adjust import record as record_file
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.history import history
 from rctl.adjust.journal import Journal, left_open
-from rctl.adjust.plan import Enable, Set, Step
-from rctl.adjust.record import VERSION, Record
+from rctl.adjust.plan import Enable, Renew, Set, Step
+from rctl.adjust.record import VERSION, Record, version_of
 from rctl.adjust.recover import recover
 from rctl.adjust.state import State, make
 from rctl.cgroupfs.cgroup import Cgroup
@@ -48,7 +48,8 @@ def state() -> Iterator[State]:
 def crashed(kernel: FakeKernel, state: State, *steps: Step, name: str = "20261122-1", boot: str = BOOT) -> None:
     """A journal whose process is gone."""
     inodes = {step.path: kernel.node(step.path).ino for step in steps}
-    Journal(state, Record(name, 1.0, boot, "rctl set web1", inodes, steps)).abandon()
+    record = Record(name, 1.0, boot, "rctl set web1", inodes, steps, version=version_of(steps))
+    Journal(state, record).abandon()
 
 
 def crashed_beside_a_partition(kernel: FakeKernel, state: State) -> None:
@@ -56,7 +57,7 @@ def crashed_beside_a_partition(kernel: FakeKernel, state: State) -> None:
     kernel.make("/rctl-web2")
     kernel.put("/rctl-web2", "cpuset.cpus", "1")
     kernel.put("/rctl-web2", "cpuset.cpus.partition", "root")
-    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"))
+    crashed(kernel, state, Set("/rctl-web1", "cpuset.cpus", "1", "2"), Renew("/rctl-web2", "root"))
     kernel.put("/rctl-web1", "cpuset.cpus", "2")
     kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "root invalid (Cpu list not exclusive)"
 
@@ -323,12 +324,43 @@ def test_a_partition_that_the_kernel_calls_invalid_by_now_was_written(
     assert kernel.get("/rctl-web1", "cpuset.cpus.partition") == "member"
 
 
+@pytest.mark.parametrize("now", ["root invalid (Cpu list not exclusive)", "member"])
 def test_a_list_that_gave_up_cpus_before_a_crash_gives_them_to_a_siblings_partition(
-    kernel: FakeKernel, tree: Tree, state: State
+    kernel: FakeKernel, tree: Tree, state: State, now: str
 ) -> None:
+    """It is a member when the crash came while the kernel was made to look again."""
     crashed_beside_a_partition(kernel, state)
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = now
     assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
     assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "root"
+
+
+@pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.parametrize("now", ["root invalid (Cpu list not exclusive)", "member", "root"])
+def test_an_adjustment_that_is_rolled_back_leaves_a_partition_beside_it_as_it_was(
+    kernel: FakeKernel, tree: Tree, state: State, valid: bool, now: str
+) -> None:
+    """The kernel of the test takes every list; the real one decides whether the partition is valid."""
+    crashed_beside_a_partition(kernel, state)
+    recover(tree, BOOT, state, 1)
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = now
+    steps = Set("/rctl-web1", "cpuset.cpus", "2", "1-2"), Renew("/rctl-web2", "root", valid), PIDS
+    crashed(kernel, state, *steps, name="20261122-2")
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "root"
+
+
+def test_a_partition_on_its_way_from_one_kind_to_another_is_put_back(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    """One that is invalid becomes a member first."""
+    kernel.put("/rctl-web1", "cpuset.cpus", "1")
+    invalid = "root invalid (Cpu list not exclusive)"
+    crashed(kernel, state, PIDS, Set("/rctl-web1", "cpuset.cpus.partition", invalid, "isolated"))
+    assert recover(tree, BOOT, state, 1) == [
+        "recovered 20261122-1 (rctl set web1): rolled back to what was there before"
+    ]
+    assert kernel.get("/rctl-web1", "cpuset.cpus.partition") == "root"
 
 
 def test_a_partition_that_the_kernel_does_not_take_again_is_told(
@@ -344,7 +376,7 @@ def test_a_partition_that_the_kernel_does_not_take_again_is_told(
 
     monkeypatch.setattr(Cgroup, "write", refused)
     (line,) = recover(tree, BOOT, state, 1)
-    assert "/rctl-web2: its invalid partition is a member now. Set cpuset.cpus.partition=root again: " in line
+    assert "/rctl-web2: its partition is a member now. Set cpuset.cpus.partition=root: " in line
 
 
 def test_a_verbatim_value_that_the_kernel_shows_in_other_words_was_written(
