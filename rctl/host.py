@@ -83,6 +83,17 @@ class Host:
         except PermissionError:
             return None
 
+    def huge_pages(self, size: int) -> int | None:
+        """How many huge pages of ``size`` bytes there are, and may be (``nr_overcommit_hugepages``); ``None``: no such.
+
+        https://docs.kernel.org/admin-guide/mm/hugetlbpage.html
+        """
+        folder = f"/sys/kernel/mm/hugepages/hugepages-{size >> 10}kB"
+        try:
+            return sum(int(self._read(f"{folder}/{name}")) for name in ("nr_hugepages", "nr_overcommit_hugepages"))
+        except _ABSENT:
+            return None
+
     def whole(self, name: str) -> str:
         """The disk of a partition, by the kernel's names; of everything else the name itself."""
         part = f"/sys/class/block/{name}"

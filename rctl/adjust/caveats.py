@@ -15,12 +15,13 @@ import msgspec
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import this_host
 from ..cgroupfs.tree import Tree
-from ..controllers import core, cpu, cpuset, io, memory, pids
+from ..controllers import core, cpu, cpuset, hugetlb, io, memory, pids
 from ..controllers.cpu import cpus_of
 from ..errors import OUT_OF, RctlError
 from ..errors import told as why
 from ..host import Host
-from ..units import Ranges, amount, as_number, human_size, level
+from ..units import amount, as_number, human_size, level
+from . import cpuset_caveats
 from .entries import by_entry
 from .plan import Reclaim, Set, Step
 from .surroundings import Surroundings, moment
@@ -28,6 +29,7 @@ from .surroundings import Surroundings, moment
 _ALL = 10
 _FIRST = 3
 """Of more VEs than ``_ALL``, so many are named."""
+_HUGE = "hugetlb.SIZE.max"
 
 
 class Caveat(NamedTuple):
@@ -62,7 +64,7 @@ def caveats(
     for step in _in_the_end(steps):
         if not isinstance(step, Set):
             continue
-        for row in rows.get(step.file, ()):
+        for row in rows.get(_HUGE if step.file.startswith("hugetlb.") else step.file, ()):
             try:
                 told = row.told(step, around)
             except (RctlError, OSError, ValueError) as error:  # the limits stand; a VE that went needs no word
@@ -106,68 +108,6 @@ def _this() -> Host:
 def _host(_moment: int) -> Host:
     """The host; what it has is read anew with each moment."""
     return this_host()
-
-
-def _offline(step: Set, around: Surroundings) -> str | None:
-    wanted = set(Ranges.parse(step.new).numbers)
-    if (text := around.text(step.path, f"{step.file}.effective")) is None:
-        return None  # the controller is disabled again
-    effective = Ranges.parse(text)
-    if wanted <= set(effective.numbers) or wanted <= {*effective.numbers, *_in_partitions(step, around)}:
-        return None
-    if wanted.isdisjoint(effective.numbers):
-        return (
-            f"{step.path}: {step.file} is {step.new}, and all of it is offline or not the parent's: "
-            f"{effective} is in effect, as if it were empty"
-        )
-    rest = "the rest is offline or not the parent's"
-    return f"{step.path}: {step.file} is {step.new}; only {effective} is in effect, {rest}"
-
-
-def _in_partitions(step: Set, around: Surroundings) -> Iterator[int]:
-    """The CPUs that partitions below have: they are the VE's all the same."""
-    for path, text in around.children(step.path, cpuset.PARTITION.name):
-        if step.file == cpuset.CPUS.name and text.strip() in ("root", "isolated"):
-            yield from Ranges.parse(around.text(path, cpuset.CPUS.name) or "").numbers
-
-
-def _partition_below_lost(step: Set, around: Surroundings) -> str | None:
-    """A partition needs the cgroup above to be one, and some of its CPUs."""
-    if step.file == cpuset.CPUS.name and not cpuset.CPUS.lowers(step.old, step.new):
-        return None
-    for path, text in around.children(step.path, cpuset.PARTITION.name):
-        if cpuset.INVALID in text:
-            return f"{path}: its partition is now {text.strip()}. Make {step.path} a partition with these CPUs again"
-    return None
-
-
-def _partition_lost(step: Set, around: Surroundings) -> str | None:
-    """CPUs that a sibling takes make a partition invalid; from Linux 6.7 on only if that has no others."""
-    wanted = set(Ranges.parse(step.new).numbers)
-    lost: list[str] = []
-    theirs: set[int] = set()
-    for path, valid in around.partitions.items():
-        text = (around.text(path, cpuset.PARTITION.name) or "").strip()
-        if not valid or path == step.path or cpuset.INVALID not in text:
-            continue
-        held = Ranges.parse(around.text(path, cpuset.CPUS.name) or "").numbers
-        if path.rpartition("/")[0] == step.path.rpartition("/")[0] and wanted.intersection(held):
-            lost.append(f"{path}: its partition is now {text}")
-            theirs |= {*held}
-    return f"{'; '.join(lost)}. Give {step.path} other CPUs than {Ranges(tuple(theirs))}" if lost else None
-
-
-def _own_partition_lost(step: Set, around: Surroundings) -> str | None:
-    """A list that leaves no CPU to the cgroup above, or that a sibling's list shares before Linux 6.7."""
-    if (valid := around.partitions.get(step.path)) is None:
-        return None
-    text = (around.text(step.path, cpuset.PARTITION.name) or "").strip()
-    if cpuset.INVALID not in text or cpuset.waits(text):
-        return None
-    return (
-        f"{step.path}: its partition is {'now' if valid else 'still'} {text}. "
-        "Give it other CPUs, or set cpuset.partition=member"
-    )
 
 
 def _no_policy(step: Set, around: Surroundings) -> str | None:
@@ -231,6 +171,16 @@ def _above_ram(step: Set, around: Surroundings) -> str | None:
         return None
     ram = human_size(around.host.memory)
     return f"{step.path}: {step.file} is {_size(step.new)}, and this host has {ram} of memory: it never binds"
+
+
+def _above_pool(step: Set, around: Surroundings) -> str | None:
+    if step.new == "max" or not (file := hugetlb.FILE.fullmatch(step.file)):
+        return None
+    page = hugetlb.file(file[1]).page
+    if (pages := around.host.huge_pages(page)) is None or int(step.new) <= pages * page:
+        return None
+    there = f"{human_size(pages * page)} of these huge pages" if pages else "no such huge pages"
+    return f"{step.path}: {step.file} is {_size(step.new)}, and this host has {there}: it never binds"
 
 
 def _crawls(step: Set, around: Surroundings) -> str | None:
@@ -318,22 +268,6 @@ def _more_than_all_cpus(step: Set, around: Surroundings) -> str | None:
     return f"{step.path}: cpu.max is {cpus:g} CPUs, and this host has {there}: it never binds{percent}"
 
 
-def _waits(step: Set, around: Surroundings) -> str | None:
-    now = (around.text(step.path, step.file) or "").strip()
-    if not cpuset.waits(now):
-        return None
-    return f"{step.path}: {step.file} is {now}: it takes effect when the cgroup above is a partition, too"
-
-
-def _no_partition(step: Set, around: Surroundings) -> str | None:
-    if not step.new or around.entry(step.path, cpuset.PARTITION.name) != "member":
-        return None
-    return (
-        f"{step.path}: {step.file} is {step.new}, and takes effect with a partition alone. "
-        "Set cpuset.partition to root or isolated"
-    )
-
-
 def _not_freed(step: Set, around: Surroundings) -> str | None:
     """Only ``--force`` lowers it below what is in use."""
     if step.gentle or not memory.MAX.lowers(step.old, step.new):
@@ -362,28 +296,33 @@ CAVEATS: tuple[Caveat, ...] = (
     Caveat(
         (cpuset.CPUS.name, cpuset.MEMS.name),
         "CPUs and nodes that are offline, or not the parent's, are ignored",
-        _offline, written=True,
+        cpuset_caveats.offline, written=True,
     ),
     Caveat(
         (cpuset.CPUS.name,),
         "CPUs of a sibling's partition make that invalid (6.7: without others)",
-        _partition_lost, written=True,
+        cpuset_caveats.partition_lost, written=True,
     ),
     Caveat(
         (cpuset.CPUS.name, cpuset.EXCLUSIVE.name),
         "a partition with CPUs that it cannot have is invalid",
-        _own_partition_lost, written=True,
+        cpuset_caveats.own_partition_lost, written=True,
     ),
     Caveat(
         (cpuset.PARTITION.name, cpuset.CPUS.name),
         "a partition below becomes invalid without its parent's partition, or CPUs",
-        _partition_below_lost, written=True,
+        cpuset_caveats.partition_below_lost, written=True,
     ),
-    Caveat((cpuset.PARTITION.name,), "waits for the cgroup above to be a partition, too", _waits, written=True),
-    Caveat((cpuset.EXCLUSIVE.name,), "takes effect with a partition alone", _no_partition),
+    Caveat(
+        (cpuset.PARTITION.name,),
+        "waits for the cgroup above to be a partition, too",
+        cpuset_caveats.waits, written=True,
+    ),
+    Caveat((cpuset.EXCLUSIVE.name,), "takes effect with a partition alone", cpuset_caveats.no_partition),
     Caveat((cpu.MAX.name,), "more CPUs than the host has never bind", _more_than_all_cpus),
     Caveat((cpu.BURST.name, cpu.MAX.name), "a burst without a quota is without effect", _no_quota),
     Caveat((memory.MAX.name, memory.HIGH.name), "never binds above the host's memory", _above_ram),
+    Caveat((_HUGE,), "never binds above the host's huge pages of that size", _above_pool),
     Caveat((memory.HIGH.name,), "never throttles at or above memory.max", _high_never_met),
     Caveat((memory.HIGH.name,), "below what cannot be reclaimed, slows the VE all the time", _crawls, written=True),
     Caveat(

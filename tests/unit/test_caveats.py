@@ -138,30 +138,30 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         {"/a/b": {"cpu.max": "50000 100000\n"}}, "cpu.max is max: without effect",
     )  # fmt: skip
     yield (
-        "_offline", Set("/a/b", "cpuset.cpus", "", "0-1"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {},
+        "offline", Set("/a/b", "cpuset.cpus", "", "0-1"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {},
         {"/a/b": {"cpuset.cpus.effective": "0-1\n"}}, "only 0 is in effect",
     )  # fmt: skip
     yield (
-        "_partition_below_lost", Set("/a/b", "cpuset.cpus.partition", "root", "member"),
+        "partition_below_lost", Set("/a/b", "cpuset.cpus.partition", "root", "member"),
         {"/a/b/c": {"cpuset.cpus.partition": "root invalid (Parent is not a partition root)\n"}}, {},
         {"/a/b/c": {"cpuset.cpus.partition": "member\n"}}, "/a/b/c: its partition is now root invalid",
     )  # fmt: skip
     yield (
-        "_offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"},
+        "offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"},
          "/a/b/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1\n"}}, {},
         {"/a/b": {"cpuset.cpus.effective": "0\n"},
          "/a/b/c": {"cpuset.cpus.partition": "root\n", "cpuset.cpus": "1-2\n"}}, "only 0 is in effect",
     )  # fmt: skip
     yield (
-        "_offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {}, {},
+        "offline", Set("/a/b", "cpuset.cpus", "", "0-2"), {"/a/b": {"cpuset.cpus.effective": "0\n"}}, {}, {},
         "only 0 is in effect",
     )  # fmt: skip
     yield (
-        "_offline", Set("/a/b", "cpuset.cpus", "", "1"), {"/a/b": {"cpuset.cpus.effective": "0,2-3\n"}}, {},
+        "offline", Set("/a/b", "cpuset.cpus", "", "1"), {"/a/b": {"cpuset.cpus.effective": "0,2-3\n"}}, {},
         {"/a/b": {"cpuset.cpus.effective": "1\n"}}, "0,2-3 is in effect, as if it were empty",
     )  # fmt: skip
     yield (
-        "_no_partition", Set("/a/b", "cpuset.cpus.exclusive", "", "1"), {"/a/b": {"cpuset.cpus.partition": "member\n"}},
+        "no_partition", Set("/a/b", "cpuset.cpus.exclusive", "", "1"), {"/a/b": {"cpuset.cpus.partition": "member\n"}},
         {}, {"/a/b": {"cpuset.cpus.partition": "root\n"}}, "cpuset.cpus.exclusive is 1, and takes effect with a",
     )  # fmt: skip
     yield (
@@ -340,8 +340,8 @@ def test_every_row_is_listed_for_people(shell: Shell) -> None:
 
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
-    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "_waits", "_not_freed", "_array_member"}
-    others |= {"_no_requests", "_partition_lost", "_own_partition_lost"}
+    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "waits", "_not_freed", "_array_member"}
+    others |= {"_no_requests", "_above_pool", "partition_lost", "own_partition_lost"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
 
 
@@ -396,6 +396,24 @@ def test_a_partition_that_its_own_list_makes_invalid_is_said(valid: bool, word: 
     )
     texts["/a/b"]["cpuset.cpus.partition"] = "root\n"
     assert told(step, texts, HOST, own) == []
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        (("8", "2"), ["this host has 20M of these huge pages: it never binds"]),
+        (("0", "0"), ["this host has no such huge pages: it never binds"]),
+        (("40", "10"), []),
+        (None, []),
+    ],
+)
+def test_huge_pages_beyond_the_hosts_are_said(pages: tuple[str, str] | None, words: list[str]) -> None:
+    names = [f"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_{kind}hugepages" for kind in ("", "overcommit_")]
+    host = dict(zip(names, pages or (), strict=False))
+    for file in ("hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"):
+        lines = told(Set("/a/b", file, "max", str(100 << 20)), {}, host, planned=True)
+        assert [line.partition(", and ")[2] for line in lines] == words
+        assert told(Set("/a/b", file, "0", "max"), {}, host) == []
 
 
 def test_a_child_that_cannot_be_looked_at_for_want_of_descriptors_is_said() -> None:
