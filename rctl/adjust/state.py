@@ -120,7 +120,8 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
         if not make and (isinstance(error, FileNotFoundError) or error.errno in OUT_OF):
             raise
         why = explained(error, "Set RCTL_STATE to a folder of your own")
-        raise NotAvailableError(f"{path}: cannot be {'made' if make else 'read'}: {why}") from None
+        done = "read" if not make else "opened" if os.path.isdir(path) else "made"
+        raise NotAvailableError(f"{path}: cannot be {done}: {why}") from None
 
 
 def check_place(path: str, above: int | None = None) -> None:

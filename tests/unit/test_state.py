@@ -15,6 +15,7 @@ from rctl.adjust.record import Record
 from rctl.adjust.state import State, default_state, make
 from rctl.cgroupfs.mounts import kind_of
 from rctl.errors import NotAvailableError, UsageError
+from tests.unit.few_files import few_open_files
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
 
@@ -154,6 +155,13 @@ def test_a_history_that_somebody_else_may_write_is_not_added_to(tmp_path: Path) 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot be made: " in refusal(tmp_path / "file")
+
+
+def test_a_folder_that_is_there_is_not_said_to_be_made(tmp_path: Path) -> None:
+    with make(state(tmp_path)) as held:
+        keep = held.keep
+    with few_open_files(0), pytest.raises(NotAvailableError, match=f"^{keep}: cannot be opened: .*open no more files"):
+        make(state(tmp_path))
 
 
 def test_rctl_state_puts_all_below_one_folder(monkeypatch: pytest.MonkeyPatch) -> None:
