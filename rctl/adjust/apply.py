@@ -26,10 +26,12 @@ def run(
     decide: Callable[[], None],
     finish: Callable[[], None],
     already: int = 0,
+    end: int | None = None,
 ) -> list[str]:
     """Run all steps, or none: on any failure everything is rolled back and the failure raised.
 
-    ``already``: so many have been done before.
+    ``already``: so many have been done before. ``end``: so many are to be done then; unset: all. What comes after that
+    cannot be rolled back.
 
     ``finish`` comes last. When it fails, all is rolled back too. It may not return, where the process becomes another
     program. ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts
@@ -40,7 +42,7 @@ def run(
     notes: list[str] = []
     number, told = already, progress is not quiet
     try:
-        for number, step in enumerate(plan[already:], already + 1):
+        for number, step in enumerate(plan[already:end], already + 1):
             cgroup = cgroups[step.path]
             if isinstance(step, Set) and step.file not in SLOW:
                 said = write(cgroup, step)
@@ -76,9 +78,8 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
         release.take_back(cgroup, step)
         return []
     if isinstance(step, Renew):
-        notes = partitions.renew_all([step], {step.path: cgroup})
         partitions.check_asked(cgroup, step)
-        return notes
+        return partitions.renew_all([step], {step.path: cgroup})
     if isinstance(step, Move):
         life.move(cgroup, step)
     elif isinstance(step, Label):

@@ -300,7 +300,7 @@ CAVEATS: tuple[Caveat, ...] = (
     ),
     Caveat(
         (cpuset.CPUS.name,),
-        "CPUs of a sibling's partition make that invalid (6.7: without others)",
+        "CPUs of a sibling's partition make that invalid (up to Linux 6.12)",
         cpuset_caveats.partition_lost, written=True,
     ),
     Caveat(

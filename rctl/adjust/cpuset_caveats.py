@@ -44,7 +44,7 @@ def partition_below_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def partition_lost(step: Set, around: Surroundings) -> str | None:
-    """CPUs that a sibling takes make a partition invalid; from Linux 6.7 on only if that has no others."""
+    """CPUs that a sibling takes make a partition invalid, up to Linux 6.12; 7 leaves them to it."""
     wanted = set(Ranges.parse(step.new).numbers)
     lost: list[str] = []
     theirs: set[int] = set()
@@ -60,7 +60,7 @@ def partition_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def own_partition_lost(step: Set, around: Surroundings) -> str | None:
-    """A list that leaves no CPU to the cgroup above, or that a sibling's list shares before Linux 6.7."""
+    """A list that leaves no CPU to the cgroup above, or that a sibling's list shares up to Linux 6.12."""
     if (valid := around.partitions.get(step.path)) is None:
         return None
     text = (around.text(step.path, cpuset.PARTITION.name) or "").strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, RctlError, RollbackError, UsageError, naming, note_outcome
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, UsageError, naming, note_outcome
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
@@ -238,7 +238,10 @@ class _Work(NamedTuple):
         renewed = self.renewed(seen, limits, alone)
         while new := [step.path for step in (*seen.switches, *renewed) if step.path not in alone]:
             # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
-            alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in new}
+            beside = {step.path for step in renewed}
+            for path in new:
+                with suppress(*[NotFoundError] * (path in beside)):  # one that went meanwhile is not found again
+                    alone[path] = self.stack.enter_context(self.tree.walk(path))
             if not self.lock(locks, alone, journal):
                 if journal is None:
                     return None
@@ -298,12 +301,12 @@ class _Work(NamedTuple):
         """
         steps, deadline = journal.record.steps, self.options.deadline
         removes = [step for step in steps if isinstance(step, plan.Remove)] if self.around.remove else []
-        limits = steps[: steps.index(removes[0])] if removes else steps
+        first = steps.index(removes[0]) if removes else len(steps)
         notes: list[str] = []
 
         def commit() -> None:
             verbatim.tell_as_shown(journal, cgroups)
-            notes.extend(journal.close(done=_lasts(steps)))
+            notes.extend(journal.close(done=plan.lasts(steps)))
 
         def finish() -> None:
             journal.stepped = True
@@ -316,10 +319,10 @@ class _Work(NamedTuple):
 
         try:
             self.progress(Event("journal", 0, len(steps)))
-            notes += run(limits, cgroups, deadline, self.progress, journal.decide_back, finish, already)
+            notes += run(steps, cgroups, deadline, self.progress, journal.decide_back, finish, already, first)
             if removes:
                 notes += ending.take_all_away(removes, cgroups, deadline)
-                notes += partitions.renew_all(steps[len(limits) :], cgroups) + take_all_back(steps, cgroups)
+                notes += partitions.renew_all(steps[first:], cgroups) + take_all_back(steps, cgroups)
             if journal.open:
                 commit()
             notes += caveats(self.tree, steps, cgroups)
@@ -350,11 +353,6 @@ class _Work(NamedTuple):
             note_outcome(error, "was put back")
         if isinstance(error, RctlError) and error.reached and not journal.stepped:
             failures.note(journal.state, steps[error.reached - 1], error)
-
-
-def _lasts(steps: Sequence[plan.Step]) -> bool:
-    """Whether the history is to know: a command that was started, and partitions that are valid again, stay so."""
-    return not set(map(type, steps)) <= {plan.Start, plan.Renew}
 
 
 def _steps(seen: Seen, options: Options) -> tuple[plan.Step, ...]:

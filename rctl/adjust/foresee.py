@@ -58,8 +58,7 @@ def check_partitions(
             now.put(step)
     for path in wanted:
         own = [now.entry(path, file) for file in (cpuset.CPUS, cpuset.EXCLUSIVE)]
-        by_list = now.text(path, cpuset.EXCLUSIVE.name) is None
-        partitions.check(path, own, now.lists_beside(path, cpuset.CPUS) if by_list else {}, removed)
+        partitions.check(path, own, now.lists_beside(path, cpuset.CPUS) if now.by_list(path) else {}, removed)
 
 
 def _check(step: Set, now: _Now) -> None:
@@ -100,10 +99,10 @@ def _unchecked(step: Set, now: _Now) -> list[str]:
         return [f"{what}: only the kernel knows which values this file takes"]
     if step.file == cpuset.PARTITION.name and step.new != cpuset.MEMBER:
         return [f"{what}: the kernel tells only when it is written whether this can be a partition"]
-    if step.file == cpuset.CPUS.name and now.text(step.path, cpuset.EXCLUSIVE.name) is None:
+    if step.file == cpuset.CPUS.name:
         return [
             f"{what}: {path} is a partition with some of these CPUs. The kernel refuses the list (before Linux 6.1), "
-            "or that is a partition no longer"
+            "makes that partition invalid, or leaves the CPUs to it (Linux 7)"
             for path in partitions.shared(step.new, now.lists_beside(step.path, cpuset.CPUS))
             if now.entry(path, cpuset.PARTITION) in ("root", "isolated")
         ]
@@ -136,10 +135,20 @@ class _Now:
             return cgroup.read_if_there(name)
         return None
 
-    def lists_beside(self, path: str, file: File) -> dict[str, str]:
-        """The entry of each cgroup beside this one, by path, those that are yet to be made among them."""
+    def by_list(self, path: str) -> bool:
+        """Whether the kernel has no list of exclusive CPUs. Where nobody has lists yet, that is not known: False."""
+        for other in (path, *self._there(path)):
+            if self.text(other, cpuset.CPUS.name) is not None:
+                return self.text(other, cpuset.EXCLUSIVE.name) is None
+        return False
+
+    def _there(self, path: str) -> list[str]:
         above = path.rpartition("/")[0]
         with self._tree.walk(above or "/") as parent:
-            there = [f"{above}/{name}" for name in parent.children()]
+            return [f"{above}/{name}" for name in parent.children()]
+
+    def lists_beside(self, path: str, file: File) -> dict[str, str]:
+        """The entry of each cgroup beside this one, by path, those that are yet to be made among them."""
+        above, there = path.rpartition("/")[0], self._there(path)
         found = dict.fromkeys([*there, *(other for other in self._paths if other.rpartition("/")[0] == above)])
         return {other: self.entry(other, file) for other in found if other != path}

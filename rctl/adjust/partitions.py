@@ -1,8 +1,8 @@
 """Partitions beside and among the VEs of an adjustment: which become valid again with it, and which are refused.
 
-Before Linux 6.7 a list with CPUs of a sibling's partition makes that invalid; from then on only if it has no others. A
-partition is invalid, too, when its own list leaves nothing to the cgroup above. The kernel does not always look again
-when the CPUs are free, and never when the kind is written once more: it must have been a member in between.
+A list with CPUs of a sibling's partition makes that invalid (up to Linux 6.12; 7 leaves the CPUs to it). A partition is
+invalid, too, when its own list leaves nothing to the cgroup above. The kernel does not always look again when the CPUs
+are free, and never when the kind is written once more: it must have been a member in between.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from contextlib import suppress
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION, waits
-from ..errors import OUT_OF, BusyError, GoneError, NotFoundError, RctlError
+from ..errors import BusyError, GoneError, NotFoundError, RctlError
+from ..formats import Write
 from ..signals import undisturbed
 from ..units import Ranges
+from . import single_writer
 from .plan import Change, Renew, Set, Step
 
 KINDS = ("root", "isolated")
@@ -27,8 +29,8 @@ _FILES = frozenset((*_LISTS, PARTITION.name))
 def check(path: str, own: Iterable[str], beside: Mapping[str, str], removed: Collection[str] = ()) -> None:
     """Raises BusyError where no kernel makes the cgroup a partition.
 
-    ``own``: its lists of CPUs. ``beside``: those of its siblings by path, which count where the kernel has no list of
-    exclusive CPUs (before Linux 6.7): there a partition shares none with them. ``removed``: those that go, but later.
+    ``own``: its lists of CPUs. ``beside``: those of its siblings by path, where a partition shares none with them, as
+    before Linux 6.7. Later the kernel decides. ``removed``: those that go, but later.
     """
     lists = [text for text in own if text]
     if not lists:
@@ -56,12 +58,13 @@ def relevant(steps: Iterable[Step]) -> list[Set]:
 
 def asked(changes: Sequence[Change], sets: Iterable[Set]) -> set[str]:
     """The paths of those of ``sets`` that are wished to be partitions."""
-    wished = {
-        change.path
-        for change in changes
-        if any(write.file is PARTITION and write.wanted in KINDS for write in change.writes)
-    }
-    return wished.intersection(step.path for step in sets)
+    paths = {change.path for change in changes if wished(change.writes)}
+    return paths.intersection(step.path for step in sets)
+
+
+def wished(writes: Iterable[Write]) -> bool:
+    """Whether these wishes make a VE a partition."""
+    return any(write.file is PARTITION and write.wanted in KINDS for write in writes)
 
 
 def concerned(
@@ -88,62 +91,98 @@ def concerned(
         given[_above(path)] |= cpus(cgroups[path])
     for above, numbers in (freed or {}).items():
         given[above] |= set(numbers)
-    own = {step.path for step in lists}
+    own, apart = {step.path for step in lists}, {*chosen, *removed}
     found: list[Renew] = []
-    for above in given:
+    changed = {_above(path) for path in own}
+    for above in [above for above in given if given[above] or taken[above] or above in changed]:
         with suppress(NotFoundError, GoneError), tree.walk(above) as parent:
             for name in parent.children():
-                try:
-                    with parent.child(name) as child:
-                        if child.path not in chosen:
-                            found += _needed(child, given[above], taken[above], child.path in own, child.path in asked)
-                except RctlError as error:
-                    if getattr(error, "errno", 0) in OUT_OF:
-                        raise
+                with suppress(NotFoundError, GoneError), parent.child(name) as child:
+                    if child.path in own - apart:
+                        found += _step(child, child.path in asked)
+                    elif child.path not in apart:
+                        found += _step_beside(tree, child, given[above], taken[above])
     return found
 
 
-def _needed(cgroup: Cgroup, given: set[int], taken: set[int], own: bool, asked: bool) -> list[Renew]:
-    """Its step, if it needs one. ``own``: its own list changes."""
+def _step_beside(tree: Tree, cgroup: Cgroup, given: set[int], taken: set[int]) -> list[Renew]:
+    """The step for one whose own lists stay. That of others, which the caller may not write, stays invalid."""
+    found = _step(cgroup)
+    if found and (taken if found[0].valid else given).isdisjoint(cpus(cgroup)):
+        return []
+    if found and not found[0].valid:
+        try:
+            cgroup.check_write(PARTITION.name, cgroup.path, "is left as it is")
+            if single_writer.applies():
+                single_writer.check(tree, cgroup.path)
+        except RctlError:
+            return []
+    return found
+
+
+def _step(cgroup: Cgroup, asked: bool = False) -> list[Renew]:
+    """The step for a partition; none for a member."""
     kind, invalid, _ = (cgroup.read_if_there(PARTITION.name) or "").strip().partition(INVALID)
-    if kind not in KINDS:
-        return []
-    if not own and (given if invalid else taken).isdisjoint(cpus(cgroup)):
-        return []
-    return [Renew(cgroup.path, kind, valid=not invalid, asked=asked)]
+    return [Renew(cgroup.path, kind, valid=not invalid, asked=asked)] if kind in KINDS else []
 
 
-def _renew(cgroup: Cgroup, step: Renew, *, back: bool = False) -> list[str]:
-    """Have the kernel look again at a partition that is invalid. ``back``: what the adjustment changed was put back.
+def renew(cgroup: Cgroup, step: Renew) -> list[str]:
+    """Have the kernel look again at a partition that was invalid, now that CPUs are free. Returns notes for people.
 
-    One that is a member was left so by a crash in between, for its cgroup is locked. Returns notes for people.
+    One that is a member was left so by a crash in between, for its cgroup is locked.
     """
+    return [] if step.valid else _renew(cgroup, step, member=True)
+
+
+def put_back(cgroup: Cgroup, step: Renew, *, again: bool = False) -> list[str]:
+    """The same when the lists are as before. ``again``: it was begun before, and a crash came in between.
+
+    Returns what could not be put back: one that was valid. Of one that was not, nothing more is asked.
+    """
+    left = _renew(cgroup, step, member=again or not step.valid)
+    return left if step.valid else []
+
+
+def _renew(cgroup: Cgroup, step: Renew, *, member: bool) -> list[str]:
+    """``member``: one that is a member is ours to make a partition again."""
     now = (cgroup.read_if_there(PARTITION.name) or "").strip()
-    if now != step.kind and (back or not step.valid) and (INVALID in now or now == MEMBER):
-        with undisturbed():  # a Ctrl-C must not come between the two
-            if now != MEMBER:
-                cgroup.write(PARTITION.name, MEMBER)
-            try:
-                cgroup.write(PARTITION.name, step.kind)
-            except RctlError as error:
-                return [f"{cgroup.path}: its partition is a member now. Set {PARTITION.name}={step.kind}: {error}"]
+    kind, invalid, _ = now.partition(INVALID)
+    if not (invalid and kind == step.kind) and not (member and now == MEMBER):
+        return []
+    with undisturbed():  # a Ctrl-C must not come between the two
+        if invalid:
+            cgroup.write(PARTITION.name, MEMBER)
+        try:
+            cgroup.write(PARTITION.name, step.kind)
+        except RctlError as error:
+            return [f"{cgroup.path}: its partition is a member now. Set {PARTITION.name}={step.kind}: {error}"]
     return []
+
+
+def renew_all(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
+    """``renew`` for all these steps. One that cannot be looked at stays as it is. Returns notes for people."""
+    notes: list[str] = []
+    for step in steps:
+        if isinstance(step, Renew):
+            with suppress(RctlError):
+                notes += renew(cgroups[step.path], step)
+    return notes
+
+
+def put_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, again: bool = False) -> list[str]:
+    """``put_back`` for all these steps. Returns what could not be put back."""
+    left: list[str] = []
+    for step in steps:
+        if isinstance(step, Renew):
+            with suppress(RctlError):
+                left += put_back(cgroups[step.path], step, again=again)
+    return left
 
 
 def check_asked(cgroup: Cgroup, step: Renew) -> None:
     """Raises RctlError for a partition that must be valid, and is not."""
     if step.asked and INVALID in (now := cgroup.read(PARTITION.name).strip()) and not waits(now):
         raise RctlError(f"{PARTITION.name}: {cgroup.path} would be {now} with these CPUs. {PARTITION.refused(now)}")
-
-
-def renew_all(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, back: bool = False) -> list[str]:
-    """The same for all these steps. One that may not be written stays as it is. Returns notes for people."""
-    notes: list[str] = []
-    for step in steps:
-        if isinstance(step, Renew):
-            with suppress(RctlError):
-                notes += _renew(cgroups[step.path], step, back=back)
-    return notes
 
 
 def put_back_last(step: Step) -> bool:

@@ -220,13 +220,21 @@ def steps(
 def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:
     """Limits, then the partitions to be ``renewed``, then what comes ``last``.
 
-    Where VEs are removed, partitions are looked at again after that, and controllers are taken back then. Until then
-    such a VE needs them: should somebody fill it meanwhile, it stays, with its limits.
+    Where VEs are removed, partitions are looked at again after that, but for those that must be valid: till then all
+    can be put back. Controllers are taken back in the end. Until then such a VE needs them: should somebody fill it
+    meanwhile, it stays, with its limits.
     """
     if not any(isinstance(step, Remove) for step in last):
         return (*limits, *renewed, *last)
     off = [step for step in limits if isinstance(step, Disable)]
-    return (*(step for step in limits if not isinstance(step, Disable)), *last, *renewed, *off)
+    first = [step for step in renewed if step.asked]
+    then = [step for step in renewed if not step.asked]
+    return (*(step for step in limits if not isinstance(step, Disable)), *first, *last, *then, *off)
+
+
+def lasts(steps: Sequence[Step]) -> bool:
+    """Whether the history is to know: a command that was started, and partitions that are valid again, stay so."""
+    return not set(map(type, steps)) <= {Start, Renew}
 
 
 _Order = tuple[int, int, int]

@@ -17,7 +17,7 @@ from . import ending, late, partitions
 from .journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from .left import Left
 from .lock import Locks
-from .plan import Make, Remove
+from .plan import Make, Remove, lasts
 from .present import Present
 from .progress import Progress, quiet
 from .record import Record
@@ -177,7 +177,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
         left = Left(record.steps, cgroups, record.inodes)
         if left.written and not journal.back:
             notes = partitions.renew_all(record.steps, cgroups)
-            notes += journal.close(done=True)
+            notes += journal.close(done=lasts(record.steps))
             return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
         if failed := _put_back(journal, left, cgroups, deadline):
             raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
@@ -207,8 +207,9 @@ def _is_there(cgroups: Present, path: str) -> bool:
 
 
 def _put_back(journal: Journal, left: Left, cgroups: Present, deadline: float) -> list[str]:
+    again = journal.back
     try:
         journal.decide_back()
     except OSError as error:
         return [f"{journal.state.journals}: {error.strerror}"]
-    return roll_back(left.to_put_back(), cgroups, deadline)
+    return roll_back(left.to_put_back(), cgroups, deadline, again=again)

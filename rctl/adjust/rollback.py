@@ -49,10 +49,12 @@ def put_all_back(
     return RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
 
 
-def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet) -> list[str]:
+def roll_back(
+    done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet, *, again: bool = False
+) -> list[str]:
     """Put back what was there before ``done``, newest first; a VE that is gone needs nothing.
 
-    Returns what could not be put back.
+    ``again``: this was begun before, and a crash came in between. Returns what could not be put back.
     """
     left: list[str] = []
     steps = list(reversed(done))
@@ -66,7 +68,7 @@ def roll_back(done: Sequence[Step], cgroups: Cgroups, deadline: float, progress:
             left.append(told(error))
         with suppress(Exception):  # a terminal that went away
             progress(Event("rollback", number, len(done), step.describe()))
-    return left + partitions.renew_all(done, cgroups, back=True)
+    return left + partitions.put_all_back(done, cgroups, again=again)
 
 
 def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:

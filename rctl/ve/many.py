@@ -92,7 +92,8 @@ def _dry(
     _check_controllers(tree, new)
     planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
     partly = [*planned, *steps]
-    wanted = [step.path for step in partitions.relevant(partly) if step.new in partitions.KINDS]
+    asked = {tree.path(name) for name, own in limits.items() if partitions.wished(writes(own, host))}
+    wanted = asked.intersection(step.path for step in partitions.relevant(partly))
     foresee.check_partitions(wanted, partly, {}, tree, [tree.path(name) for name in surplus])
     notes = (*account.notes, *foresee.check(steps, {}, tree, planned))
     account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new), notes=notes)

@@ -330,6 +330,46 @@ def test_a_partition_beside_is_one_again_after_a_failure_and_after_undo(
 
 
 @pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+def test_a_failure_that_keeps_ves_from_going_leaves_partitions_as_they_were(
+    ve: Ve, other: Ve, make_ve: Callable[[str], Ve], place: Path, host: Host, tmp_path: Path
+) -> None:
+    if place != MOUNT:
+        return
+    first, last, every = host.cpus[0], host.cpus[-1], Ranges(tuple(host.cpus))
+    other.set({"cpuset.cpus": last, "cpuset.partition": "root"})
+    ve.set({"cpuset.cpus": first, "cpuset.mems": 0})
+    surplus = make_ve("web3")
+    spec = tmp_path / "spec.toml"
+    two = "version = 1\n[ve.web2.limits]\n{}\n[ve.web1.limits]\n{}\n"
+    for words in (
+        ("", f'cpuset.cpus = "{last}"\ncpuset.mems = "99"'),
+        (f'cpuset.cpus = "{every}"\ncpuset.partition = "root"', "pids.max = 7"),
+    ):
+        spec.write_text(two.format(*words))
+        assert rctl("apply", "--prune", str(spec)).status == 1
+        assert (other.text("cpuset.cpus.partition"), other.text("cpuset.cpus")) == ("root", str(last))
+        assert (ve.text("cpuset.cpus"), surplus.dir.exists()) == (str(first), True)
+
+
+def test_a_partition_shares_a_siblings_list_where_the_kernel_lets_it(
+    ve: Ve, other: Ve, place: Path, host: Host, tmp_path: Path
+) -> None:
+    """Linux 7 leaves its CPUs out of the sibling's, 6.12 does not; the controller is enabled in the same adjustment."""
+    if place != MOUNT or RELEASE < (6, 1):
+        return
+    spec = tmp_path / "spec.toml"
+    lists = f'[ve.web1.limits]\ncpuset.cpus = "{host.cpus[-1]}"\ncpuset.partition = "root"\n[ve.web2.limits]\n'
+    spec.write_text(f'version = 1\n{lists}cpuset.cpus = "{Ranges(tuple(host.cpus))}"\n')
+    done = rctl("apply", str(spec))
+    if done.status:
+        assert "not exclusive" in done.err
+        assert (ve.unset("cpuset.cpus"), other.unset("cpuset.cpus")) == (True, True)
+    else:
+        assert ve.text("cpuset.cpus.partition") == "root"
+    assert rctl("apply", str(spec)).status == done.status
+
+
+@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
 def test_undo_leaves_a_partition_beside_alone_that_somebody_else_set_since(
     ve: Ve, other: Ve, place: Path, host: Host
 ) -> None:

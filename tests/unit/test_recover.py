@@ -10,7 +10,7 @@ import pytest
 
 from rctl.adjust import record as record_file
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history
+from rctl.adjust.history import history, latest
 from rctl.adjust.journal import Journal, left_open
 from rctl.adjust.plan import Enable, Renew, Set, Step
 from rctl.adjust.record import VERSION, Record, version_of
@@ -347,7 +347,51 @@ def test_an_adjustment_that_is_rolled_back_leaves_a_partition_beside_it_as_it_wa
     steps = Set("/rctl-web1", "cpuset.cpus", "2", "1-2"), Renew("/rctl-web2", "root", valid), PIDS
     crashed(kernel, state, *steps, name="20261122-2")
     assert "rolled back" in recover(tree, BOOT, state, 1)[0]
+    others = valid and now == "member"  # rctl makes none of a valid one, unless it was putting back already
+    assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == ("member" if others else "root")
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_a_partition_that_was_being_put_back_at_a_crash_is_put_back(
+    kernel: FakeKernel, tree: Tree, state: State, valid: bool
+) -> None:
+    crashed_beside_a_partition(kernel, state)
+    recover(tree, BOOT, state, 1)
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "member"
+    steps = Set("/rctl-web1", "cpuset.cpus", "2", "1-2"), Renew("/rctl-web2", "root", valid), PIDS
+    crashed(kernel, state, *steps, name="20261122-2")
+    journal = Journal.adopt(state, "20261122-2.json")
+    assert journal
+    journal.decide_back()
+    journal.abandon()
+    assert "rolled back" in recover(tree, BOOT, state, 1)[0]
     assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "root"
+
+
+@pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_partition_of_another_kind_is_somebody_elses_by_now(
+    kernel: FakeKernel, tree: Tree, state: State, valid: bool, done: bool
+) -> None:
+    crashed_beside_a_partition(kernel, state)
+    recover(tree, BOOT, state, 1)
+    kernel.node("/rctl-web2").files["cpuset.cpus.partition"] = "isolated invalid (Cpu list not exclusive)"
+    steps = Set("/rctl-web1", "cpuset.cpus", "1", "2"), Renew("/rctl-web2", "root", valid), *[PIDS] * (not done)
+    crashed(kernel, state, *steps, name="20261122-2")
+    recover(tree, BOOT, state, 1)
+    assert kernel.get("/rctl-web2", "cpuset.cpus.partition") == "isolated invalid (Cpu list not exclusive)"
+
+
+def test_partitions_that_are_valid_again_are_no_adjustment_of_their_own(
+    kernel: FakeKernel, tree: Tree, state: State
+) -> None:
+    """The end of ``run --rm``, which a crash stopped, is nothing to take back."""
+    crashed_beside_a_partition(kernel, state)
+    recover(tree, BOOT, state, 1)
+    before = len(list(latest(state)))
+    crashed(kernel, state, Renew("/rctl-web2", "root"), name="20261122-2")
+    assert "rolled forward" in recover(tree, BOOT, state, 1)[0]
+    assert len(list(latest(state))) == before
 
 
 def test_a_partition_on_its_way_from_one_kind_to_another_is_put_back(
