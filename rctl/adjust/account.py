@@ -57,9 +57,9 @@ def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str],
 def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:
     """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
     by_path: dict[str, list[Step]] = {path: [] for path in names}
+    if Renew in set(map(type, steps)):
+        steps = [step for step in steps if not (isinstance(step, Renew) and step.valid)]  # such a one writes nothing
     for step in steps:
-        if type(step) is Renew and step.valid:
-            continue  # it writes nothing
         try:
             by_path[step.path].append(step)
         except KeyError:

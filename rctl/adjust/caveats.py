@@ -64,7 +64,7 @@ def caveats(
     for step in _in_the_end(steps):
         if not isinstance(step, Set):
             continue
-        for row in rows.get(_HUGE if step.file.startswith("hugetlb.") else step.file, ()):
+        for row in rows[step.file]:
             try:
                 told = row.told(step, around)
             except (RctlError, OSError, ValueError) as error:  # the limits stand; a VE that went needs no word
@@ -348,10 +348,18 @@ CAVEATS: tuple[Caveat, ...] = (
 """Every case."""
 
 
+class _Rows(dict[str, list[Caveat]]):
+    """The rows by the file that is set. Huge pages have a file for each size."""
+
+    def __missing__(self, file: str) -> list[Caveat]:
+        self[file] = found = self[_HUGE] if hugetlb.FILE.fullmatch(file) else []
+        return found
+
+
 @cache
-def _rows(planned: bool) -> dict[str, list[Caveat]]:
+def _rows(planned: bool) -> _Rows:
     """The rows by the file that is set; of those alone that a dry run can tell."""
-    found: dict[str, list[Caveat]] = {}
+    found = _Rows()
     for row in CAVEATS:
         for file in row.files if not (planned and row.written) else ():
             found.setdefault(file, []).append(row)

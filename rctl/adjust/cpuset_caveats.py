@@ -45,6 +45,8 @@ def partition_below_lost(step: Set, around: Surroundings) -> str | None:
 
 def partition_lost(step: Set, around: Surroundings) -> str | None:
     """CPUs that a sibling takes make a partition invalid, up to Linux 6.12; 7 leaves them to it."""
+    if not around.partitions:
+        return None
     wanted = set(Ranges.parse(step.new).numbers)
     lost: list[str] = []
     theirs: set[int] = set()

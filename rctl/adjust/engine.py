@@ -65,8 +65,11 @@ def adjust(
     """
     inodes = inodes or {}
     limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
-    freeze.check_self(tree, [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"])
-    if any(asked.vcpus is not msgspec.UNSET for asked in limits.values()):
+    distinct = {id(asked): asked for asked in limits.values()}  # one Limits for many VEs is the usual case
+    if any(asked.files for asked in distinct.values()):
+        frozen = [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"]
+        freeze.check_self(tree, frozen)
+    if any(asked.vcpus is not msgspec.UNSET for asked in distinct.values()):
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 
         def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
@@ -79,10 +82,7 @@ def adjust(
             return wishes
 
         return transact(tree, plain, host.boot_id, options, progress, state, prepare, around)
-    same: dict[int, tuple[Write, ...]] = {}  # by identity: one Limits for many VEs is the usual case
-    for asked in limits.values():
-        if id(asked) not in same:
-            same[id(asked)] = _asked(expand.disks(asked), host, options)
+    same = {key: _asked(expand.disks(asked), host, options) for key, asked in distinct.items()}
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(tree, wishes, host.boot_id, options, progress, state, around=around)
 

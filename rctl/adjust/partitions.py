@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
@@ -24,6 +25,7 @@ from .plan import Change, Renew, Set, Step
 KINDS = ("root", "isolated")
 _LISTS = (CPUS.name, EXCLUSIVE.name)
 _FILES = frozenset((*_LISTS, PARTITION.name))
+_FILE = attrgetter("file")
 
 
 def check(path: str, own: Iterable[str], beside: Mapping[str, str], removed: Collection[str] = ()) -> None:
@@ -51,8 +53,10 @@ def shared(text: str, beside: Mapping[str, str]) -> list[str]:
     return [path for path, other in beside.items() if not wanted.isdisjoint(_numbers(other))]
 
 
-def relevant(steps: Iterable[Step]) -> list[Set]:
+def relevant(steps: Sequence[Step]) -> list[Set]:
     """The steps that set lists of CPUs, and kinds of partitions."""
+    if set(map(type, steps)) == {Set} and _FILES.isdisjoint(map(_FILE, steps)):
+        return []  # as it is nearly always, for many VEs
     return [step for step in steps if isinstance(step, Set) and step.file in _FILES and step.path != "/"]
 
 
@@ -97,11 +101,14 @@ def concerned(
     for above in [above for above in given if given[above] or taken[above] or above in changed]:
         with suppress(NotFoundError, GoneError), tree.walk(above) as parent:
             for name in parent.children():
+                path = f"{above.rstrip('/')}/{name}"
+                if path in apart:
+                    continue
+                if path in own:
+                    found += _step(cgroups[path], path in asked)
+                    continue
                 with suppress(NotFoundError, GoneError), parent.child(name) as child:
-                    if child.path in own - apart:
-                        found += _step(child, child.path in asked)
-                    elif child.path not in apart:
-                        found += _step_beside(tree, child, given[above], taken[above])
+                    found += _step_beside(tree, child, given[above], taken[above])
     return found
 
 
