@@ -268,7 +268,7 @@ class Cpus(Quantity):
     __slots__ = ()
     kind = "cpus"
     examples = "1.5, 150%, 500m or max"
-    low = 1
+    low = 10**3  # the least quota of the longest period, 1 ms of 1 s
     high = 10**6 * 10**6
 
     @classmethod

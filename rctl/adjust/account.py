@@ -37,7 +37,7 @@ def failed(names: Mapping[str, str], steps: Sequence[Step], reached: int, status
         msgspec.structs.replace(outcome, status="not reached")
         if outcome.status == status and outcome.path not in begun
         else outcome
-        for outcome in outcomes(names, steps, status)
+        for outcome in outcomes(names, [step for step in steps if not isinstance(step, Renew)], status)
     )
 
 

@@ -56,8 +56,8 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
 def by_id(state: State, wanted: str, boot_id: str) -> Record:
     """The adjustment with this id.
 
-    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id; RctlError when it
-    is yet to come into the history, or its undo is.
+    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id, and for an undo;
+    RctlError when it is yet to come into the history, or its undo is.
     """
     record = next((r for r in standing(state) if r.id == wanted), None)
     if record is None or unwritten(state):
@@ -65,8 +65,17 @@ def by_id(state: State, wanted: str, boot_id: str) -> Record:
     if record is None and not _ID.match(wanted):
         raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
     if record is None:
-        raise NotFoundError(f"{wanted}: no such adjustment, or it was undone already. See rctl history")
+        raise _not_standing(state, wanted)
     return record
+
+
+def _not_standing(state: State, wanted: str) -> RctlError:
+    found = next((record for record in latest(state) if record.id == wanted), None)
+    if found is None:
+        return NotFoundError(f"{wanted}: no such adjustment. See rctl history")
+    if found.undoes is None:
+        return NotFoundError(f"{wanted}: was undone already. See rctl history")
+    return UsageError(f"{wanted}: is an undo, which is not taken back. Give the command of {found.undoes} again")
 
 
 def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import msgspec
+
 from ..adjust import ending, entering, life, partitions, threaded
 from ..adjust.account import Account
 from ..adjust.around import Around, check_empty, make_below
 from ..adjust.engine import Options, adjust
-from ..adjust.plan import Make, Remove
+from ..adjust.plan import Make, Move, Remove
 from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
@@ -121,7 +123,11 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
         raise UsageError("1: is the system's first process, and all others end with it. Attach others")
     for pid in pids:
         entering.check(site.tree, pid, path)
-    return apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
+    account = apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
+    if not any(isinstance(step, Move) for one in account.outcomes for step in one.steps):
+        return account
+    note = f"{name}: memory that the processes have already stays charged where it was. Limits count what they take now"
+    return msgspec.structs.replace(account, notes=(*account.notes, note))
 
 
 def would_go(tree: Tree, name: str) -> str:

@@ -13,7 +13,7 @@ from ..adjust.around import Around, LabelValues, check_make
 from ..adjust.engine import Options, adjust
 from ..adjust.expand import Promises, disks, vcpus_of_new
 from ..adjust.life import processes
-from ..adjust.plan import Label, Make, Set, Step
+from ..adjust.plan import Enable, Label, Make, Set, Step
 from ..adjust.site import Site
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
@@ -89,7 +89,7 @@ def _dry(
         for name, asked in limits.items()
         if name not in present
     ]
-    _check_controllers(tree, new)
+    new = [*new, *_controllers(tree, new, account)]
     planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
     partly = [*planned, *steps]
     asked = {tree.path(name) for name, own in limits.items() if partitions.wished(writes(own, host))}
@@ -101,16 +101,26 @@ def _dry(
     return Applied(made, account, tuple(surplus), _labelled(account))
 
 
-def _check_controllers(tree: Tree, new: Sequence[Outcome]) -> None:
-    """Raises as ``enable.coming`` when new VEs, which lie side by side, cannot have a controller that they need."""
+def _controllers(tree: Tree, new: Sequence[Outcome], account: Account) -> list[Outcome]:
+    """What enables the controllers that new VEs, which lie side by side, need, beside what ``account`` enables.
+
+    Raises as ``enable.coming`` when they cannot have one.
+    """
     first: dict[str, tuple[Outcome, File]] = {}
     for outcome in new:
         for step in outcome.steps:
             if isinstance(step, Set) and (file := file_named(step.file)).controller:
                 first.setdefault(file.controller, (outcome, file))
+    steps: list[Enable] = []
     for outcome, file in first.values():
         with naming(outcome.name):
-            enable.coming(tree, outcome.path, file)
+            steps += enable.coming(tree, outcome.path, file)
+    planned = {
+        (step.path, name) for one in account.outcomes for step in one.steps if isinstance(step, Enable)
+        for name in step.controllers
+    }  # fmt: skip
+    missing = [Enable(step.path, step.controllers) for step in steps if (step.path, step.controllers[0]) not in planned]
+    return [Outcome(step.path, step.path, "planned", (step,)) for step in enable.merged(missing)]
 
 
 def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host, promises: Promises) -> Outcome:

@@ -66,7 +66,7 @@ def test_nothing_is_taken_back_twice(ve: Ve, tree: Tree, host: Host, state: Stat
     with refused(NotFoundError, "nothing left to undo", ve):
         undo(tree, host, Options())
     first = history(state)[0].id
-    with refused(NotFoundError, f"{first}: no such adjustment, or it was undone already", ve):
+    with refused(NotFoundError, f"{first}: was undone already", ve):
         undo(tree, host, Options(), first)
 
 

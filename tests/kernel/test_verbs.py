@@ -12,7 +12,7 @@ import pytest
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
 from rctl.ve.processes import listing
-from tests.kernel.helpers import Ve, no_journal
+from tests.kernel.helpers import Ve, enabled, no_journal
 from tests.kernel.shell import forked, load_for_all, rctl
 from tests.kernel.test_cli import fails
 from tests.kernel.workload import MIB, filler, sleeper, until
@@ -262,3 +262,21 @@ def test_a_label_that_the_kernel_refuses_leaves_limits_and_ves_as_they_were(ve: 
     assert not (ve.dir.parent / "rctl-web2").exists()
     assert no_journal()
     assert "apply" not in rctl("history").out
+
+
+def test_a_dry_run_of_apply_shows_the_controllers_that_new_ves_need(place: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text("version = 1\n[ve.web1.limits]\npids.max = 9\n[ve.web2.limits]\npids.max = 9\n")
+    line = "cgroup.subtree_control: +pids"
+    assert not enabled(place)
+    planned, differs, done = (
+        rctl("apply", str(spec), "--dry-run"), rctl("diff", str(spec)), rctl("apply", str(spec))
+    )  # fmt: skip
+    assert [one.out.count(line) for one in (planned, differs, done)] == [1, 1, 1]
+
+
+def test_attach_says_that_memory_stays_charged_where_it_was(ve: Ve, other: Ve) -> None:
+    worker = sleeper(other.dir)
+    told = "web1: memory that the processes have already stays charged where it was. Limits count what they take now"
+    assert told in rctl("attach", "web1", str(worker.pid)).err
+    assert told not in rctl("attach", "web1", str(worker.pid)).err

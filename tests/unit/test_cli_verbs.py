@@ -610,3 +610,14 @@ def test_help_tells_what_each_limit_does(shell: Shell) -> None:
     assert "Mind: never throttles at or above memory.max" in shell.run("help", "memory.high")[1]
     assert "memory.mx: there is no such limit. Did you mean memory.max?" in shell.refused("help", "memory.mx")
     assert "Write rctl help set" in shell.refused("help", "sett")
+
+
+def test_an_undo_is_not_taken_back_and_says_what_to_give_again(shell: Shell) -> None:
+    shell.run("set", "web1", "pids.max=9")
+    shell.run("undo")
+    undo, first = json.loads(shell.run("history", "--json")[1])
+    told = f"{undo['id']}: is an undo, which is not taken back. Give the command of {first['id']} again"
+    assert told in shell.run("undo", undo["id"])[2]
+    assert f"{first['id']}: was undone already" in shell.run("undo", first["id"])[2]
+    gone = "20200101-000000-000-00000000"
+    assert f"{gone}: no such adjustment" in shell.run("undo", gone)[2]

@@ -131,7 +131,7 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
         ),
         ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is neither yes nor no."),
         ({"memory": {"max": "200%"}}, "memory.max: '200%' is not understood: more than 100%."),
-        ({"cpu": {"max": 0}}, "cpu.max: 0 is too low: at least 0.000001, or max. Write it like 1.5,"),
+        ({"cpu": {"max": 0}}, "cpu.max: 0 is too low: at least 0.001, or max. Write it like 1.5,"),
         ({"cpu": {"period": "2s"}}, "cpu.period: 2s is out of range 1ms..1s."),
         ({"cpu": {"weight": 0}}, "cpu.weight: 0 is out of range 1..10000."),
         ({"cpu": {"weight": "max"}}, "cpu.weight: 'max' is not possible here."),

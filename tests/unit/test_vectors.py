@@ -227,7 +227,7 @@ PROPERTIES = {
 }
 
 REFUSED_NOT_STRETCHED = {
-    "systemd.props->files-005": r"the kernel's least is 1000\. Raise cpu.period",
+    "systemd.props->files-005": r"cpu.max: 0\.0001 is too low: at least 0\.001",
     "systemd.props->files-009": r"cpu.period: 5s is out of range",
 }
 """Where systemd silently takes another period, rctl says what is wrong."""
