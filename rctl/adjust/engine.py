@@ -28,7 +28,7 @@ from .apply import run
 from .around import NOTHING, Around, after, enabled_first, made, paths
 from .caveats import caveats
 from .journal import HALF_DONE, Journal, new_id
-from .lock import MANY, Locks
+from .lock import MANY, Locks, parents
 from .look import Seen, look
 from .progress import Event, Progress, quiet
 from .record import Record, version_of
@@ -211,7 +211,7 @@ class _Work(NamedTuple):
             locks.take_all()
         else:
             inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
-            locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, _parents(self.tree, alone))
+            locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, parents(self.tree, alone))
         until = time.monotonic() + self.options.wait
         deadline, apart = self.options.deadline, own.record.id if own else ""
         told = recover_for(self.tree, self.boot_id, self.state, deadline, locks, alone.values(), until, apart)
@@ -370,18 +370,6 @@ def _close(opened: Iterable[Cgroup]) -> None:
 def _close_edits(opened: Iterable[Cgroup]) -> None:
     for ve in opened:
         ve.close_edits()
-
-
-def _parents(tree: Tree, own: Iterable[str]) -> set[tuple[int, str]]:
-    """The cgroups right above those with the paths ``own``, as (inode, path), without those that are among them."""
-    found: dict[str, int] = {"/": tree.root.ino}
-    own = set(own)
-    for path in own:
-        above = path.rpartition("/")[0] or "/"
-        if above not in found:
-            with tree.walk(above) as parent:
-                found[above] = parent.ino
-    return {(ino, path) for path, ino in found.items() if path not in own}
 
 
 def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:

@@ -104,7 +104,7 @@ def _unchecked(step: Set, now: _Now) -> list[str]:
             f"{what}: {path} is a partition with some of these CPUs. The kernel refuses the list (before Linux 6.1), "
             "makes that partition invalid, or leaves the CPUs to it (Linux 7)"
             for path in partitions.shared(step.new, now.lists_beside(step.path, cpuset.CPUS))
-            if now.entry(path, cpuset.PARTITION) in ("root", "isolated")
+            if now.entry(path, cpuset.PARTITION) in partitions.KINDS
         ]
     return []
 

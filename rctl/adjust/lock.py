@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from ..cgroupfs.tree import Tree
 from ..errors import BusyError, NotAvailableError, explained
 from .fork import hold, let_go
 from .progress import Event, Progress, quiet
@@ -160,3 +161,15 @@ class Locks:
 def _inode(start: int) -> int | None:
     """The inode that a byte is for; ``None`` for that of all."""
     return start % _TURNSTILES % _EVERY or None
+
+
+def parents(tree: Tree, own: Iterable[str]) -> set[tuple[int, str]]:
+    """The cgroups right above those with the paths ``own``, as (inode, path), without those that are among them."""
+    found: dict[str, int] = {"/": tree.root.ino}
+    own = set(own)
+    for path in own:
+        above = path.rpartition("/")[0] or "/"
+        if above not in found:
+            with tree.walk(above) as parent:
+                found[above] = parent.ino
+    return {(ino, path) for path, ino in found.items() if path not in own}

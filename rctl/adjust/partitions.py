@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
+from typing import get_args
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION, waits
+from ..controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION, PartitionKind, waits
 from ..errors import BusyError, GoneError, NotFoundError, RctlError
 from ..formats import Write
 from ..signals import undisturbed
@@ -22,7 +23,7 @@ from ..units import Ranges
 from . import single_writer
 from .plan import Change, Renew, Set, Step
 
-KINDS = ("root", "isolated")
+KINDS = tuple(kind for kind in get_args(PartitionKind) if kind != MEMBER)
 _LISTS = (CPUS.name, EXCLUSIVE.name)
 _FILES = frozenset((*_LISTS, PARTITION.name))
 _FILE = attrgetter("file")
@@ -189,7 +190,9 @@ def put_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, again:
 def check_asked(cgroup: Cgroup, step: Renew) -> None:
     """Raises RctlError for a partition that must be valid, and is not."""
     if step.asked and INVALID in (now := cgroup.read(PARTITION.name).strip()) and not waits(now):
-        raise RctlError(f"{PARTITION.name}: {cgroup.path} would be {now} with these CPUs. {PARTITION.refused(now)}")
+        raise RctlError(
+            f"{PARTITION.name}: {cgroup.path} would be an invalid partition with these CPUs. {PARTITION.refused(now)}"
+        )
 
 
 def put_back_last(step: Step) -> bool:

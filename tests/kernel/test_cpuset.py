@@ -17,6 +17,10 @@ from tests.kernel.helpers import MOUNT, RELEASE, Ve, lacks, refused, set_all, un
 from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper
 
+invalid_ones = pytest.mark.skipif(
+    RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones"
+)
+
 
 @pytest.fixture(autouse=True)
 def _two_cpus(host: Host) -> None:
@@ -219,7 +223,7 @@ def test_undo_of_a_cpuset_while_a_partition_holds_a_cpu(ve: Ve, other: Ve, tree:
     assert Ranges.parse(ve.text("cpuset.cpus.effective")).numbers == host.cpus
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 @pytest.mark.usefixtures("as_root")
 def test_undo_of_a_partition_whose_cpu_is_offline_needs_no_force(
     ve: Ve, tree: Tree, place: Path, host: Host, offline: Path
@@ -271,7 +275,7 @@ def test_partition_that_the_kernel_calls_invalid_is_rolled_back(ve: Ve, host: Ho
         ve.set({"pids.max": 10, "cpuset.partition": "root"})
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_lets_go(
     ve: Ve, other: Ve, tree: Tree, place: Path, host: Host
 ) -> None:
@@ -296,7 +300,7 @@ def test_a_partition_that_a_siblings_list_made_invalid_is_one_again_when_that_le
     assert other.text("cpuset.cpus.partition") == "root"
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_partition_that_is_invalid_becomes_one_when_its_cpus_are_free(
     ve: Ve, other: Ve, place: Path, host: Host
 ) -> None:
@@ -311,7 +315,7 @@ def test_a_partition_that_is_invalid_becomes_one_when_its_cpus_are_free(
     assert other.text("cpuset.cpus.partition") == "root"
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_partition_beside_is_one_again_after_a_failure_and_after_undo(
     ve: Ve, other: Ve, place: Path, host: Host
 ) -> None:
@@ -329,7 +333,7 @@ def test_a_partition_beside_is_one_again_after_a_failure_and_after_undo(
     assert (other.text("cpuset.cpus.partition"), other.text("pids.max")) == ("root", "10")
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_failure_that_keeps_ves_from_going_leaves_partitions_as_they_were(
     ve: Ve, other: Ve, make_ve: Callable[[str], Ve], place: Path, host: Host, tmp_path: Path
 ) -> None:
@@ -369,7 +373,7 @@ def test_a_partition_shares_a_siblings_list_where_the_kernel_lets_it(
     assert rctl("apply", str(spec)).status == done.status
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_undo_leaves_a_partition_beside_alone_that_somebody_else_set_since(
     ve: Ve, other: Ve, place: Path, host: Host
 ) -> None:
@@ -384,7 +388,7 @@ def test_undo_leaves_a_partition_beside_alone_that_somebody_else_set_since(
     assert other.text("cpuset.cpus.partition") == "member"
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_partition_that_its_own_list_makes_invalid_is_said_and_is_one_again_with_a_smaller_list(
     ve: Ve, place: Path, host: Host, tree: Tree
 ) -> None:
@@ -404,7 +408,7 @@ def test_a_partition_that_its_own_list_makes_invalid_is_said_and_is_one_again_wi
     assert ve.text("cpuset.cpus.partition") == "root"
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 @pytest.mark.parametrize("before", ["root", "isolated", "member"])
 def test_a_partition_that_is_asked_for_is_one_or_nothing_is_changed(
     ve: Ve, place: Path, host: Host, before: str
@@ -421,7 +425,7 @@ def test_a_partition_that_is_asked_for_is_one_or_nothing_is_changed(
         ve.set({"cpuset.cpus": "", "cpuset.partition": "root"})
 
 
-@pytest.mark.skipif(RELEASE < (6, 1), reason="Linux 6.1 brought partitions that are invalid, and isolated ones")
+@invalid_ones
 def test_a_partition_within_a_partition(ve: Ve, tree: Tree, place: Path, host: Host) -> None:
     """Its CPUs count as those of the one above; when that is no partition any more, it is said, and undo mends it."""
     if place != MOUNT:
