@@ -14,7 +14,6 @@ from rctl.adjust.account import Outcome
 from rctl.adjust.record import Record
 from rctl.adjust.undo import Undone
 from rctl.doctor import Check
-from rctl.groups import Limited
 from rctl.sample.overview import Row
 from rctl.sample.view import View
 from rctl.ve.many import Applied
@@ -66,10 +65,18 @@ def _class(name: str, kind: type[Any]) -> Iterator[str]:
         return
     if kind is rctl.Session and (text := inspect.getdoc(kind.__init__)):
         yield from _entry("class", f"{name}{_signature(kind.__init__)}", kind.__init__, text)
-    members = (vars(Limited) if issubclass(kind, Limited) else {}) | vars(kind)
-    for word, member in members.items():
+    for word, member in _members(kind):
         if not word.startswith("_"):
             yield from _member(f"{name}.{word}", member)
+
+
+def _members(kind: type[Any]) -> Iterator[tuple[str, Any]]:
+    """What a class of rctl has, what it inherits from others of rctl first."""
+    found: dict[str, Any] = {}
+    for part in reversed(kind.__mro__):
+        if part.__module__.startswith("rctl."):
+            found |= vars(part)
+    yield from found.items()
 
 
 def _member(name: str, member: Any) -> Iterator[str]:

@@ -10,35 +10,26 @@
 
 Each verb of the command line parses, calls one method of a Session, and prints. Where a method takes several VEs, their
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
+
+What changes something is here; what only tells is in ``looks``, and what both work on in ``opened``.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from ..adjust.progress import Progress, quiet
-from ..errors import NotAvailableError, UsageError
+from ..errors import UsageError
+from .looks import Looks
 
 if TYPE_CHECKING:
     from ..adjust.account import Account
-    from ..adjust.record import Record
-    from ..adjust.site import Site
-    from ..adjust.state import State
     from ..adjust.undo import Undone
     from ..adjust.wish import Options
-    from ..cgroupfs.tree import Tree
-    from ..doctor import Check
-    from ..host import Host
     from ..limits import Limits
-    from ..sample import Sample
-    from ..sample.overview import Row
-    from ..sample.view import View
     from ..spec import Spec
     from ..ve.many import Applied
-    from ..ve.processes import Process
     from ..ve.reclaimed import Reclaimed
     from ..ve.removed import Removal
     from ..ve.running import Ran
@@ -50,7 +41,7 @@ _FREEZE = {"files": {"cgroup.freeze": "1"}}
 _THAW = {"files": {"cgroup.freeze": "0"}}
 
 
-class Session:
+class Session(Looks):
     """rctl on one host. Use it as a context manager, or call ``close()``.
 
     It opens nothing until that is needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts, the
@@ -68,159 +59,6 @@ class Session:
     NotFoundError for a name or pattern that there is not, BusyError for a VE that another adjustment holds, ShrinkError
     for memory that was not freed in time. RollbackError alone means that something could not be put back.
     """
-
-    def __init__(
-        self,
-        *,
-        command: str = "",
-        progress: Progress = quiet,
-        tell: Callable[[str], object] = len,
-        tree: Tree | None = None,
-        host: Host | None = None,
-        state: State | None = None,
-    ) -> None:
-        """``command``: what the history calls the adjustments of this session; unset: "from Python".
-
-        ``progress`` hears of each step of an adjustment. ``tell`` hears notes for people, one line each; unset: nobody.
-        ``tree``, ``host``, ``state``: unset, those of this host. Whoever gives a tree closes it.
-        """
-        self.command, self.progress, self.tell = command, progress, tell
-        self._owns_tree = tree is None
-        given = {"tree": tree, "host": host, "state": state}
-        self.__dict__.update({name: value for name, value in given.items() if value is not None})
-
-    @cached_property
-    def tree(self) -> Tree:
-        """The cgroup2 mount, and rctl's place in it. Raises NotAvailableError where there is none."""
-        from ..cgroupfs.tree import Tree
-
-        return Tree.open()
-
-    @cached_property
-    def host(self) -> Host:
-        """The host's facts; each is read when it is first needed."""
-        from ..cgroupfs.files import this_host
-
-        return this_host()
-
-    @cached_property
-    def state(self) -> State:
-        """Where locks, journals and the history lie."""
-        from ..adjust.state import default_state
-
-        return default_state()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the mount and the folders. VEs go on; the session opens again what it needs."""
-        if self._owns_tree and (tree := self.__dict__.pop("tree", None)) is not None:
-            tree.root.close()
-        if (state := self.__dict__.get("state")) is not None:
-            state.close()
-
-    # What is there.
-
-    def doctor(self) -> Sequence[Check]:
-        """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too.
-
-        Returns a Check for each thing: its name, whether it is well, what was found, and the remedy.
-        """
-        from ..doctor import diagnose
-
-        try:
-            return diagnose(self.tree, state=self.state)
-        except NotAvailableError as error:
-            return diagnose(None, state=self.state, problem=str(error))
-
-    def match(self, *patterns: str) -> Sequence[str]:
-        """The names of VEs, each once; of all of rctl's own when no pattern is given.
-
-        A cgroup whose name cannot be printed is left out, and told. Raises NotFoundError for a pattern that matches
-        nothing.
-        """
-        return self.tree.match(patterns, self.tell) if patterns else self.tree.names()
-
-    def _shown(self, *patterns: str) -> Sequence[str]:
-        """As ``match``, for what only looks: a VE that another file system is mounted over is left out, and told.
-
-        One that was asked for by its name is not left out.
-        """
-        return self.tree.shown(self.match(*patterns), patterns, self.tell)
-
-    def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
-        """VEs at a glance.
-
-        ``everything``: other cgroups with processes, too; patterns then match whole paths.
-
-        Returns a Row for each VE, sizes in bytes, CPUs as a number, pressure in percent. Raises NotFoundError.
-        """
-        from ..sample import overview
-
-        if everything:
-            return overview.everything(self.tree, patterns, self.tell)
-        if not (names := self.match(*patterns)):
-            self.tree.place().close()  # that it is not there is no answer such as: no VEs yet
-        return [*overview.rows(self.tree, self.tree.shown(names, patterns, self.tell), patterns)]
-
-    def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
-        """All that can be told of VEs: use, limits, what binds them, the room left.
-
-        ``interval``: watch for so many seconds, and tell rates, too.
-
-        Returns a View for each VE. Raises NotFoundError.
-        """
-        from ..sample.levels import host_file
-        from ..sample.view import views
-
-        return views(self.tree, self._shown(*patterns), host_file, interval, patterns)
-
-    def sample(self, *patterns: str) -> Mapping[str, Sample]:
-        """What VEs use, wait for and were refused now.
-
-        Returns a Sample by name: sizes in bytes, times in microseconds as the kernel has them. Raises NotFoundError.
-        """
-        from ..sample import read
-
-        found = {}
-        for name in self._shown(*patterns):
-            with self.tree.may_go(name, patterns), self.tree.open_ve(name) as ve:
-                found[name] = read(ve, name)
-        return found
-
-    def get(self, name: str, *keys: str) -> Mapping[str, Sequence[str]]:
-        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device.
-
-        No keys: all that are not as a new VE has them.
-
-        Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for what is no key,
-        NotFoundError, NotAvailableError for a file that this kernel or VE does not have.
-        """
-        from ..ve import alike
-
-        return alike.get(self.tree, name, keys)
-
-    def ps(self, *patterns: str) -> Sequence[Process]:
-        """The processes of VEs and of the cgroups below them.
-
-        Returns a Process for each, VE by VE. Raises NotFoundError.
-        """
-        from ..ve.processes import listing
-
-        return listing(self.tree, self._shown(*patterns), patterns)
-
-    def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
-        """VEs with their limits and labels as a spec, which ``apply`` takes and which then changes nothing.
-
-        Returns the TOML text, and a note for people on each limit that a spec cannot say. Raises NotFoundError.
-        """
-        from ..ve import alike
-
-        return alike.spec(self.tree, self._shown(*patterns), patterns)
 
     def open(self, name: str) -> VE:
         """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""
@@ -440,21 +278,7 @@ class Session:
 
         return send(self.tree, self.tree.match(patterns, self.tell), signal)
 
-    # What was done.
-
-    def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
-        """Adjustments, newest first; of VEs, by name or pattern, also those that are gone by now.
-
-        ``last``: so many at most. Lines that are no record of rctl, or of a newer one, are told.
-
-        Returns Records: ``id``, ``time`` in seconds since 1970, ``command``, ``steps``. Raises RctlError when the
-        history cannot be read.
-        """
-        from ..adjust.choose import about
-        from ..adjust.history import newest
-
-        wanted = about(self.tree, patterns) if patterns else None
-        return newest(self.state, last, self.tell, wanted)
+    # What was done, taken back.
 
     def undo(
         self,
@@ -492,13 +316,6 @@ class Session:
         from ..adjust.state import make
 
         return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait, self.progress)
-
-    @property
-    def site(self) -> Site:
-        """What the rooms below work on."""
-        from ..adjust.site import Site
-
-        return Site(self.tree, self.host, self.state, self.progress, self.tell)
 
     def _options(
         self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
