@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
-# A Python that is too old is told of before anything is installed; where there is none, packages installs Debian's.
+# A Python that is too old is reported before anything is installed. If there is none, packages installs Debian's.
 packages:
 	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "setup: $(PYTHON) is older than 3.11, or does not run. Name another one: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -32,25 +32,25 @@ setup: .venv/stamp ## Install missing system packages and the virtual environmen
 	@echo "setup: done in $$(($$(date +%s) - $$(cat .venv/began))) s"
 	@touch $@
 
-lab: setup ## Fetch what the lab's guests are made of, which else the first guest does
+lab: setup ## Fetch the packages of the lab's guests now; otherwise the first guest does
 	@$(BIN)/python -m tests.lab prepare --tools
 
 demo: setup ## Show rctl at work, on this machine or in the lab
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-shell: setup ## A shell in the lab, as root, with rctl and a scratch disk: to try anything on any machine
+shell: setup ## A root shell in the lab, with rctl and a scratch disk: try anything, on any machine
 	@$(BIN)/python -m tests.lab prepare
 	@$(BIN)/python -m tests.lab shell
 
-# The cheap checks speak first. Then three at a time, the longest first: each waits now and then, so two cores are
-# hardly idle. Guests do not disturb one another, but tests on one host's cgroups would.
-test: setup ## Everything: lint, unit tests, kernel tests, what a VE may cost
+# The cheap checks run first. Then three at a time, the longest first: each waits now and then, so two cores are
+# hardly idle. Guests do not disturb one another; tests on one host's cgroups would.
+test: setup ## Everything: lint, unit tests, kernel tests, the cost of a VE
 	@$(MAKE) --no-print-directory lint
-	@echo "test: unit tests and guests, three at a time, for a quarter of an hour or more; what each prints comes when it is done"
+	@echo "test: unit tests and guests, three at a time, for a quarter of an hour or more; the output of each comes at its end"
 	@$(MAKE) --no-print-directory -j$(if $(RCTL_TESTS),1,3) --output-sync=target \
 	    test-kernel-limits test-kernel-figures test-overhead test-kernel-crashes unit test-virtual
 
-# The kernel tests in three parts: what measures, what crashes and recovers many times, and all else.
+# The kernel tests in three parts: those that measure, those that crash and recover many times, and the rest.
 FIGURES := $(wildcard tests/kernel/test_bench*.py tests/kernel/test_exporter*.py)
 CRASHES := $(patsubst %,tests/kernel/test_%.py,concurrency crash kills random recover)
 
@@ -86,19 +86,19 @@ test-kills: setup ## kill -9 before every changing system call of every verb, th
 	@$(BIN)/python -m tests.lab run --deadline 3600 -- env RCTL_KILLS=all python -m pytest -q -p no:cacheprovider \
 	    -p no:hypothesispytest --rootdir $(CURDIR) tests/kernel/test_kills.py $(ARGS)
 
-test-random: setup ## 20,000 random operations against a model; SEED=7 repeats what it printed, RCTL_RANDOM=500 fewer
+test-random: setup ## 20,000 random operations against a model; SEED=7 repeats a run, RCTL_RANDOM=500 does fewer
 	@$(BIN)/python -m tests.lab run --deadline 7200 -- env RCTL_RANDOM=$(or $(RCTL_RANDOM),20000) \
 	    SEED=$(or $(SEED),$(shell date +%s)) python -m pytest -q -s -p no:cacheprovider -p no:hypothesispytest \
 	    --rootdir $(CURDIR) tests/kernel/test_random.py $(ARGS)
 
-test-large: setup ## Thousands of VEs where make test takes hundreds
+test-large: setup ## The tests of many VEs, with thousands instead of hundreds
 	@$(BIN)/python -m tests.lab run --tools prometheus --memory 6G --deadline 1800 -- env RCTL_LARGE=1 python -m pytest -q \
 	    -p no:cacheprovider -p no:hypothesispytest --rootdir $(CURDIR) \
 	    $(patsubst %,tests/kernel/test_%.py,concurrency crash recover exporter_gone exporter_prometheus) $(ARGS)
 
-test-all: test test-kernels test-kills test-random test-large soak ## Everything there is, for an hour or two
+test-all: test test-kernels test-kills test-random test-large soak ## All tests, for an hour or two
 
-test-overhead: setup ## What a VE costs, counted in instructions, against its ceilings
+test-overhead: setup ## The cost of a VE, in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip
 	@$(BIN)/python -m tests.lab run --icount --tools servers --deadline 1800 -- python -m pytest -q -p no:cacheprovider \
 	    -p no:hypothesispytest --rootdir $(CURDIR) tests/overhead $(ARGS)
@@ -107,10 +107,10 @@ bench: setup ## Measure rctl on the lab's instruction clock, beside crun and cgs
 	@tests/lab/packages crun cgroup-tools
 	@$(BIN)/python -m tests.lab run --icount -- rctl bench adjust $(ARGS)
 
-report: setup ## Measure everything in the lab: report/report.html; ARGS=--quick for a look, else most of an hour
+report: setup ## Measure everything in the lab: report/report.html; most of an hour; minutes with ARGS=--quick
 	@tests/lab/packages crun cgroup-tools gcc libc6-dev zstd gzip stress-ng fio sysbench
 	@rm -f report/*.json report/report.html
-	@echo "report: three guests, two at a time, for most of an hour; what each prints comes when it is done"
+	@echo "report: three guests, two at a time, for most of an hour; the output of each comes at its end"
 	@$(MAKE) --no-print-directory -j2 --output-sync=target report/costs.json report/rest.json report/felt.json
 	@$(BIN)/rctl bench report report/costs.json report/rest.json report/felt.json -o report/report.html
 
@@ -124,28 +124,28 @@ report/rest.json: setup
 	@$(COUNTED) 'rctl bench all --folder {} --json $$LAB_RESULT/rest.json --only adjust --only exporter \
 	    --only life --only density --only virtual $(ARGS)'
 
-report/felt.json: setup # on a real clock with two CPUs, for what one CPU cannot show
+report/felt.json: setup # on a real clock with two CPUs, because one CPU cannot show it
 	@$(BIN)/python -m tests.lab run --memory 6G --result report -- sh -c \
 	    'rctl bench adjust --rounds 0 --folder $$LAB_MOUNT --json >$$LAB_RESULT/felt.json'
 
-# pip-tools and pip-audit, apart from what they look at.
+# pip-tools and pip-audit, apart from the packages that they examine.
 .tools/stamp: .ci/tools.txt | setup
 	@test -x .tools/bin/python || $(BIN)/python -m venv .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/tools.txt
 	@touch $@
 
-# The site's own packages, which need nothing of rctl.
+# The site's own packages; they import nothing of rctl.
 .docs/stamp: .ci/docs.txt | setup
 	@test -x .docs/bin/python || $(BIN)/python -m venv .docs
 	@.docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.txt
 	@touch $@
 
-docs: .docs/stamp ## The site, with every internal link checked: build/docs/index.html
+docs: .docs/stamp ## The site; checks every internal link: build/docs/index.html
 	@$(BIN)/python -m docs.generate parts docs/made
 	@.docs/bin/sphinx-build -q -W --keep-going -n -b html -d build/doctrees docs build/docs
 	@echo "docs: build/docs/index.html"
 
-# Any Python that has rctl will do: make install-man BIN=/opt/rctl/bin
+# Any Python with rctl works: make install-man BIN=/opt/rctl/bin
 man: $(if $(filter .venv/bin,$(BIN)),setup) ## The man pages: build/man; make install-man puts them below PREFIX (/usr/local)
 	@$(BIN)/python -m docs.generate man build/man
 	@echo "man: $$(ls build/man | wc -l) pages in build/man"
@@ -158,18 +158,18 @@ install-man: man
 LOCK := .tools/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
     --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-lock: .tools/stamp ## Make the hashes in requirements.txt and .ci anew, for the versions in constraints.txt and .ci/*.in
+lock: .tools/stamp ## Write the hashes in requirements.txt and .ci for the versions in constraints.txt and .ci/*.in
 	@$(LOCK) --output-file requirements.txt constraints.txt
 	@$(LOCK) --output-file .ci/tools.txt .ci/tools.in
 	@$(LOCK) --output-file .ci/docs.txt .ci/docs.in
 	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt .ci/docs.txt
 
-audit: .tools/stamp ## Look for known vulnerabilities in what setup and docs install
+audit: .tools/stamp ## Look for known vulnerabilities in the packages of setup and docs
 	@$(BIN)/python -m tests.audit .tools/bin/pip-audit requirements.txt
 	@$(BIN)/python -m tests.audit .tools/bin/pip-audit .ci/docs.txt
 
-soak: setup ## Ten thousand scrapes of the exporter's server, and what it holds meanwhile
+soak: setup ## Ten thousand scrapes of the exporter's server; watches its memory and descriptors
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)
 
-clean: ## Remove all that these targets made in the checkout (system packages stay)
+clean: ## Remove all files that these targets made in the checkout (system packages stay)
 	rm -rf .venv .tools .docs .lab build docs/made report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
