@@ -10,13 +10,14 @@ kernel itself prints for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from operator import lt
 from typing import ClassVar, get_args
 
 import msgspec
 
-from .units import MAX, Amount, Duration, Flag, PidCount, Protected, Quantity, Size, Weight, human_size, level
+from .units import MAX, Amount, Duration, Flag, PidCount, Protected, Quantity, Size, Weight, amount, human_size, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
 DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
@@ -32,10 +33,15 @@ def as_typed(name: str) -> str:
     return f"{name[:64]!r}{'...' * (len(name) > 64)}"
 
 
+Figure = tuple[str, str, Amount | float]
+"""One number of a limit: of which device or page size (mostly empty), which value of several, and the number."""
+
+
 class LimitMetric(msgspec.Struct, frozen=True):
     """How the exporter shows a limit: ``rctl_ve_NAME``. ``core``: also in the profile ``core``.
 
-    ``value``: which of the values of a limit by device.
+    ``value``: which of the limit's figures, where it has several. What is named ``_seconds`` is microseconds in the
+    file.
     """
 
     name: str
@@ -55,8 +61,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
     ``unit`` says what the number is, ``about`` what the limit does, in a sentence. ``disturbs`` names files that the
     kernel changes as a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it
     holds. ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``:
-    they compare by identity.
+    they compare by identity. ``label`` says what tells several figures of one file apart: a device, a page size.
     """
+
+    label: ClassVar[str] = ""
 
     name: str
     controller: str
@@ -112,6 +120,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """False for what is not put back by writing it: the weight 0 of an idle cgroup, which the kernel refuses."""
         return True
 
+    def figures(self, text: str) -> Iterator[Figure]:
+        """The numbers in what the kernel printed, for metrics. Raises ValueError for what is none."""
+        yield "", "", amount(text)
+
     def lowers(self, old: str, new: str) -> bool:
         """Whether going from ``old`` to ``new`` takes away anything; never where more and less mean nothing."""
         try:
@@ -147,6 +159,7 @@ class PerDevice(Nested, frozen=True, kw_only=True):
     them. ``what``: what one of them is called.
     """
 
+    label: ClassVar[str] = "device"
     values: type[msgspec.Struct]
     example: str
     what: str
@@ -175,6 +188,10 @@ class PerDevice(Nested, frozen=True, kw_only=True):
         if not pairs or any(name not in self.names for name, _, _ in pairs):
             raise ValueError(f"{text[:64]!r} is not understood. Write it like '8:0 {self.example}'")
         return device, " ".join(f"{name}={self.kinds[name].parse(value)}" for name, _, value in pairs)
+
+    def figures(self, text: str) -> Iterator[Figure]:
+        for device, values in nested_keyed(text).items():
+            yield from ((device, name, amount(values[name])) for name in self.names if name in values)
 
 
 @cache
@@ -210,6 +227,9 @@ class Keyed(File, frozen=True):
         if level(str(weight)) > self.most:
             raise ValueError(f"{weight} is out of range: at most {self.most}")
         return key, str(weight)
+
+    def figures(self, text: str) -> Iterator[Figure]:
+        yield from (("", "", weight) for key, weight in flat_keyed(text).items() if key == "default")
 
     def lowers(self, old: str, new: str) -> bool:
         return False

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from rctl.controllers import cpu, io, memory, pids
-from rctl.formats import File, PerDevice
+from rctl.controllers import cpu, hugetlb, io, memory, pids
+from rctl.formats import File
 
 PREFIX = "rctl_ve_"
 
@@ -66,7 +66,7 @@ def _limit(*rows: tuple[str, str, bool], label: str = "") -> list[Family]:
 def _declared(files: Sequence[File]) -> list[Family]:
     """Gauges of limits, as these are declared."""
     return [
-        Family(one.name, "gauge", one.help, "limits", one.core, label="device" if isinstance(file, PerDevice) else "")
+        Family(one.name, "gauge", one.help, "limits", one.core, label=file.label)
         for file in files
         for one in file.metrics
     ]
@@ -110,13 +110,11 @@ CPU = [
         ("cpu_throttled_periods", "nr_throttled", "Enforcement periods in which the VE was throttled.", True),
         ("cpu_bursts", "nr_bursts", "Enforcement periods in which the VE used its burst.", False),
     ),
-    *_limit(
-        ("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", True),
-        ("cpu_effective_limit_cores", "CPU time that the VE, all above it, and its CPUs allow, in CPUs.", True),
-        ("cpu_period_seconds", "Enforcement period of cpu.max.", False),
-    ),
     *_declared(cpu.FILES),
-    *_limit(("cpuset_effective_cpus", "CPUs that the VE may run on.", False)),
+    *_limit(
+        ("cpu_effective_limit_cores", "CPU time that the VE, all above it, and its CPUs allow, in CPUs.", True),
+        ("cpuset_effective_cpus", "CPUs that the VE may run on.", False),
+    ),
 ]  # fmt: skip
 
 MEMORY = [
@@ -211,7 +209,7 @@ OTHERS = [
     *_flat("pids", "pids.events", ("pids_max_events", "max", "Forks refused at the limit.", True)),
     Family("hugetlb_current_bytes", "gauge", "Huge pages in use.", "hugetlb", False,
            ("hugetlb.*.current", "", ""), label="page_size"),
-    *_limit(("hugetlb_max_bytes", "Most huge pages.", False), label="page_size"),
+    *_declared([hugetlb.file("2MB")]),  # one family for all sizes
     Family("hugetlb_max_events", "counter", "Huge pages refused at the limit.", "hugetlb", False,
            ("hugetlb.*.events", "", "max"), label="page_size"),
     Family("rdma_handles_current", "gauge", "RDMA handles in use.", "rdma", False,

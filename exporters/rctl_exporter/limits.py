@@ -5,25 +5,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from rctl.controllers.cpu import cpus_of
-from rctl.formats import File, Keyed, PerDevice, flat_keyed, nested_keyed
-from rctl.limits import FILES
+from rctl.controllers import hugetlb
+from rctl.limits import FILES, file_named
 from rctl.sample.standing import Standing
-from rctl.units import MAX, Amount, Duration, Ranges, level
+from rctl.units import MAX, Amount, Ranges
+from rctl.units import amount as parsed
 
 from .columns import BY_NAME, Slot, wanted
 from .settings import Selection
 
 Values = Mapping[Slot, bytes]
 
-_DECLARED = {file.name: file for file in FILES if file.metrics}
-_HUGE = "hugetlb_max_bytes"
-_PAGES = re.compile(r"hugetlb\.[^.]*\.max")  # of reservations nothing but drift is shown
 _BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effective_limit_bytes"}
 
 
@@ -31,9 +27,21 @@ def files(selection: Selection) -> Callable[[tuple[str, ...]], Collection[str]] 
     """Which of a VE's files a selection's limits are in; ``None`` when it has none."""
     if "limits" not in selection.collectors:
         return None
-    single = {file for file, names in SHOWN.items() if any(wanted(BY_NAME[name], selection) for name in names)}
-    huge = wanted(BY_NAME[_HUGE], selection)
-    return lambda there: [name for name in there if name in single or (huge and _PAGES.fullmatch(name))]
+
+    @cache
+    def shown(file: str) -> bool:
+        return any(wanted(BY_NAME[name], selection) for name in _families(file))
+
+    return lambda there: [file for file in there if shown(file)]
+
+
+def _families(file: str) -> tuple[str, ...]:
+    """The families that show the limit in a file."""
+    if file in _NOT_OURS:
+        return _NOT_OURS[file][1]
+    with suppress(ValueError):
+        return tuple(one.name for one in file_named(file).metrics)
+    return ()
 
 
 def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
@@ -68,79 +76,44 @@ def _places(file: str, text: str) -> tuple[tuple[Slot, bytes], ...]:
     return ()
 
 
-def number(text: str) -> bytes:
-    """A file's only number, or ``max``. Raises ValueError for anything else."""
-    limit = level(text.strip())
-    return b"+Inf" if limit == float("inf") else b"%d" % int(limit)
-
-
-def amount(limit: Amount | float | Ranges) -> bytes:
-    """A bound's limit; of a list of CPUs, how many."""
+def amount(limit: Amount | float | Ranges, micro: bool = False) -> bytes:
+    """A limit, ``micro`` in microseconds; of a list of CPUs, how many."""
     if isinstance(limit, Ranges):
         return b"%d" % len(limit.numbers)
-    return b"+Inf" if limit is MAX else repr(limit).encode()
-
-
-def _micro(text: str) -> bytes:
-    return b"%de-6" % int(text)
+    return b"+Inf" if limit is MAX else repr(limit).encode() + b"e-6" * micro
 
 
 Parsed = Iterator[tuple[str, str, bytes]]
 
 
 def _parsed(file: str, text: str) -> Parsed:
-    if declared := _DECLARED.get(file):
-        yield from _shown(declared, text)
-    elif file in _PARSED:
-        yield from _PARSED[file][0](text)
-    elif _PAGES.fullmatch(file):
-        yield _HUGE, file.split(".")[1], number(text)
-
-
-def _shown(file: File, text: str) -> Parsed:
-    """What a file holds, by the metrics of its declaration."""
-    if isinstance(file, PerDevice):
-        for device, values in nested_keyed(text).items():
-            for one in file.metrics:
-                if one.value in values:
-                    yield one.name, device, _figure(values[one.value], issubclass(file.kinds[one.value], Duration))
-    else:
-        entry = str(flat_keyed(text).get("default", "")) if isinstance(file, Keyed) else text
-        for one in file.metrics:
-            yield one.name, "", _figure(entry, file.unit == "us")
-
-
-def _figure(text: str, micro: bool) -> bytes:
-    """A number; what the kernel counts in microseconds, in seconds."""
-    return number(text) + b"e-6" * (micro and text.strip() != "max")
-
-
-def _cpu_max(text: str) -> Parsed:
-    _, period = text.split()
-    cores = cpus_of(text.strip())
-    yield "cpu_limit_cores", "", b"+Inf" if cores is None else repr(cores).encode()
-    yield "cpu_period_seconds", "", _micro(period)
+    if file in _NOT_OURS:
+        yield from _NOT_OURS[file][0](text)
+    elif (limit := file_named(file)).metrics:
+        for label, which, figure in limit.figures(text):
+            for one in limit.metrics:
+                if one.value == which:
+                    yield one.name, label, amount(figure, one.name.endswith("_seconds"))
 
 
 def _cpuset(text: str) -> Parsed:
-    yield "cpuset_effective_cpus", "", b"%d" % len(Ranges.parse(text).numbers)
+    yield "cpuset_effective_cpus", "", amount(Ranges.parse(text))
 
 
 def _misc_max(text: str) -> Parsed:
     for line in text.splitlines():
         resource, _, value = line.partition(" ")
-        yield "misc_max", resource, number(value)
+        yield "misc_max", resource, amount(parsed(value))
 
 
-_PARSED: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
-    "cpu.max": (_cpu_max, ("cpu_limit_cores", "cpu_period_seconds")),
+_NOT_OURS: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
     "cpuset.cpus.effective": (_cpuset, ("cpuset_effective_cpus",)),
     "misc.max": (_misc_max, ("misc_max",)),
 }
-"""By file, how it is read, and the families that show it."""
+"""What binds a VE and is no limit of rctl's: by file, how it is read, and the families that show it."""
 SHOWN: dict[str, tuple[str, ...]] = {
-    **{name: tuple(one.name for one in file.metrics) for name, file in _DECLARED.items()},
-    **{file: names for file, (_, names) in _PARSED.items()},
-    "hugetlb.*.max": (_HUGE,),
+    **{file.name: _families(file.name) for file in FILES if file.metrics},
+    **{file: _families(file) for file in _NOT_OURS},
+    "hugetlb.*.max": tuple(one.name for one in hugetlb.METRICS),
 }
 """The families that show the limit in a file, by the file's name; ``*`` is a size of huge pages."""

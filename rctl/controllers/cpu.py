@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import File, LimitMetric, Write, flat_keyed
+from ..formats import Figure, File, LimitMetric, Write, flat_keyed
 from ..host import Host
 from ..units import MAX as NO_LIMIT
 from ..units import Amount, Cpus, CpuWeight, Duration, Period, Quota, amount
@@ -39,6 +40,11 @@ class CpuMax(File, frozen=True):
         if not wanted.startswith("period=") or (before := cpus_of(old)) == (now := cpus_of(new)):
             return ""
         return f"{now:.6g} CPUs, not {before:.6g}: a quota is whole microseconds"
+
+    def figures(self, text: str) -> Iterator[Figure]:
+        cores = cpus_of(text.strip())
+        yield "", "cores", NO_LIMIT if cores is None else cores
+        yield "", "period", int(text.split()[1])
 
     def lowers(self, old: str, new: str) -> bool:
         before, after = cpus_of(old), cpus_of(new)
@@ -108,6 +114,10 @@ class NiceFile(File, frozen=True):
 MAX = CpuMax(
     "cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us",
     about="The most CPU time, as a number of CPUs. When it is used up, the VE waits for the next cpu.period.",
+    metrics=(
+        LimitMetric("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", core=True, value="cores"),
+        LimitMetric("cpu_period_seconds", "Enforcement period of cpu.max.", value="period"),
+    ),
 )  # fmt: skip
 BURST = File(
     "cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us", without="cpu.burst cannot be set",

@@ -8,9 +8,11 @@ mmap(2), which fails with ENOMEM.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import ClassVar
 
-from ..formats import File, Write, floor_page, size_write
+from ..formats import Figure, File, LimitMetric, Write, floor_page, size_write
 from ..host import Host
 from ..units import Amount, Size, amount
 
@@ -21,6 +23,8 @@ FILE = re.compile(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
 DEFAULT = "max"
 _USED = "The most huge pages of this size in use, in bytes. Above it, a program ends with SIGBUS."
 _RESERVED = "The most huge pages of this size that are reserved, in bytes. Above it, mmap(2) fails."
+METRICS = (LimitMetric("hugetlb_max_bytes", "Most huge pages."),)
+"""Of reservations, nothing but drift is shown."""
 
 Hugetlb = dict[str, Size]
 """Limits in bytes by page size (``2MB``, ``1GB``), of reservations by page size and ``.rsvd`` (``2MB.rsvd``)."""
@@ -29,9 +33,14 @@ Hugetlb = dict[str, Size]
 class HugePages(File, frozen=True):
     """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
 
+    label: ClassVar[str] = "page_size"
+
     def wish(self, text: str, page: int) -> tuple[str, str]:
         size = Size.parse(text)
         return "", floor_page(size.amount, self.page, size.bare)
+
+    def figures(self, text: str) -> Iterator[Figure]:
+        yield self.name.split(".")[1], "", amount(text)
 
     @property
     def page(self) -> int:
@@ -45,8 +54,9 @@ def file(key: str) -> HugePages:
     """The file of a limit's key, ``2MB`` or ``2MB.rsvd``. Raises ValueError on what is no page size."""
     if not (match := KEY.fullmatch(key)):
         raise ValueError(f"hugetlb: {key!r} is no page size. Write it as the kernel does: 2MB or 1GB, or 2MB.rsvd")
-    since, about = ("5.7", _RESERVED) if match[3] else ("5.6", _USED)
-    return HugePages(f"hugetlb.{key}.max", "hugetlb", default=DEFAULT, since=since, unit="bytes", about=about)
+    since, about, metrics = ("5.7", _RESERVED, ()) if match[3] else ("5.6", _USED, METRICS)
+    name = f"hugetlb.{key}.max"
+    return HugePages(name, "hugetlb", default=DEFAULT, since=since, unit="bytes", about=about, metrics=metrics)
 
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:

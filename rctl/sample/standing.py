@@ -7,20 +7,19 @@ counts the writes; of what the kernel changes by itself, the host's CPUs and mem
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Forest, Node, Unread
+from ..controllers import hugetlb
 from ..errors import GoneError, KernelError
 from ..limits import FILES
 from .effective import Bound, effective
 from .levels import Level, OptionalReader, host
 from .member import Member
 
-_NAMES = frozenset(file.name for file in FILES) | {"cpuset.cpus.effective", "misc.max"}
-_HUGE = re.compile(r"hugetlb\.[0-9]+[KMG]B(\.rsvd)?\.max", re.ASCII)
+_NAMES = frozenset(file.name for file in FILES)
 _BOUNDS = ("memory.max",)
 _BINDING = frozenset({"cpu.max", "cpuset.cpus.effective", *_BOUNDS})
 """Files of each level on the way up."""
@@ -32,8 +31,9 @@ Stamp = tuple[object, ...]
 def _chosen(
     limits: Callable[[tuple[str, ...]], Collection[str]] | None, more: frozenset[str], there: tuple[str, ...]
 ) -> tuple[str, ...]:
-    wanted = _BINDING | more | set(limits(there) if limits else ())
-    return tuple(name for name in there if name in wanted and (name in _NAMES or _HUGE.fullmatch(name)))
+    ours = {name for name in more if name in _NAMES or hugetlb.FILE.fullmatch(name)}
+    wanted = _BINDING.union(ours, limits(there) if limits else ())
+    return tuple(name for name in there if name in wanted)
 
 
 class Standing(NamedTuple):
