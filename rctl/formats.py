@@ -87,6 +87,11 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """The text to write so that the file then holds ``entry``. A lone newline clears: 0 bytes do nothing."""
         return (entry or "\n") if not key else f"{key} {entry}"
 
+    @property
+    def binds(self) -> bool:
+        """Whether it limits the VE and all below it together, so that the tightest one on the way up counts."""
+        return self.unit in ("bytes", "count") and self.default == "max"
+
     def wish(self, text: str, page: int) -> tuple[str, str]:
         """Key and wanted entry for text that a person wrote for the file, rounded as the kernel does.
 

@@ -108,6 +108,10 @@ def verbatim(name: str) -> File:
     return Whole(name, "" if name.startswith("cgroup.") else name.partition(".")[0], default="")
 
 
+READ = (EVENTS, STAT)
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> CoreStat:
     """From file texts by name."""
     events = flat_keyed(texts.get(EVENTS, ""))

@@ -174,6 +174,10 @@ def writes(limits: Cpu, host: Host) -> tuple[Write, ...]:
     return tuple(found)
 
 
+READ = ("cpu.stat", MAX.name, WEIGHT.name, IDLE.name)
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> CpuStat | None:
     """From file texts by name; ``cpu.stat`` is there even where the controller is not enabled."""
     if "cpu.stat" not in texts:

@@ -119,12 +119,15 @@ def writes(limits: Cpuset, host: Host) -> tuple[Write, ...]:
     return tuple(Write(file, str(value)) for file, value in wanted if value is not UNSET)
 
 
+READ = (CPUS.name, "cpuset.cpus.effective", "cpuset.mems.effective")
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> CpusetStat | None:
     """From file texts by name; ``None`` where the controller is not enabled."""
-    names = ("cpuset.cpus", "cpuset.cpus.effective", "cpuset.mems.effective")
-    if not all(name in texts for name in names):
+    if not all(name in texts for name in READ):
         return None
-    return CpusetStat(*(Ranges.parse(texts[name]) for name in names))
+    return CpusetStat(*(Ranges.parse(texts[name]) for name in READ))
 
 
 def pick(

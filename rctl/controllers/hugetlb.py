@@ -8,7 +8,7 @@ mmap(2), which fails with ENOMEM.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import ClassVar
 
@@ -62,6 +62,12 @@ def file(key: str) -> HugePages:
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:
     """The entries that these limits ask for, rounded down to whole huge pages as the kernel does."""
     return tuple(size_write(target := file(key), size, target.page) for key, size in limits.items())
+
+
+def files(names: Iterable[str]) -> tuple[str, ...]:
+    """Of a cgroup's files, those with use and limit of huge pages, reservations too, sorted."""
+    ours = (name for name in names if name.startswith("hugetlb."))
+    return tuple(sorted(name for name in ours if name.endswith((".current", ".max"))))
 
 
 def parse(texts: dict[str, str]) -> dict[str, tuple[int, Amount]]:

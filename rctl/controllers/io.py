@@ -117,6 +117,10 @@ def bfq_weight(weight: int) -> int:
     return weight if weight <= 100 else 100 + (weight - 100) * (1000 - 100) // (10000 - 100)
 
 
+READ = ("io.stat", MAX.name)
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> IoStat | None:
     """From file texts by name; ``None`` where the controller is not enabled."""
     if "io.stat" not in texts:

@@ -126,6 +126,13 @@ def writes(limits: Memory, host: Host) -> tuple[Write, ...]:
     return (*sizes, *(Write(file, str(value)) for file, value in flags if value is not UNSET))
 
 
+READ = (
+    "memory.current", MAX.name, HIGH.name, "memory.swap.current", SWAP_MAX.name, "memory.peak", "memory.events",
+    "memory.stat",
+)  # fmt: skip
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> MemoryStat | None:
     """From file texts by name; ``None`` where the controller is not enabled."""
     if "memory.current" not in texts:

@@ -39,6 +39,10 @@ def writes(limits: Pids, host: Host) -> tuple[Write, ...]:
     return () if limits.max is UNSET else (Write(MAX, str(limits.max)),)
 
 
+READ = ("pids.current", MAX.name, "pids.events")
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> PidsStat | None:
     """From file texts by name; ``None`` where the controller is not enabled."""
     if "pids.current" not in texts:

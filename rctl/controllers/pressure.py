@@ -15,6 +15,10 @@ FILES = (SWITCH,)
 KINDS = ("cpu", "memory", "io", "irq")
 
 
+READ = tuple(f"{kind}.pressure" for kind in KINDS)
+"""The files that ``parse`` reads."""
+
+
 def parse(texts: dict[str, str]) -> dict[str, dict[str, Pressure]]:
     """The lines of each resource's file, by resource; a resource without a file (PSI off) is not there."""
     return {kind: pressure(text) for kind in KINDS if (text := texts.get(f"{kind}.pressure"))}

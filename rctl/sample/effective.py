@@ -13,9 +13,8 @@ import msgspec
 
 from ..controllers.cpu import cpus_of
 from ..units import MAX, Amount, Ranges, amount, as_number
-from .levels import Level
+from .levels import BINDING, Level, use_of
 
-LIMITS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
 _CPUSET = "cpuset.cpus.effective"
 _amount = lru_cache(1 << 10)(amount)  # thousands of VEs have few different limits
 _ranges: Callable[[str], Ranges] = lru_cache(1 << 8)(Ranges.parse)
@@ -52,7 +51,7 @@ def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> 
     found = {"cpu.max": _cpu_time(levels, cpus)}
     if cpus:
         found["cpuset.cpus"] = cpus
-    for name in (*LIMITS, *_huge(levels)) if names is None else names:
+    for name in (*BINDING, *_huge(levels)) if names is None else names:
         stated = [(_amount(level.texts[name]), level.path) for level in levels if name in level.texts]
         limit, source = min(stated, key=lambda pair: as_number(pair[0]), default=(MAX, ""))
         found[name] = Bound(limit, "" if limit is MAX else source, name)
@@ -62,7 +61,7 @@ def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> 
 def headroom(levels: Sequence[Level]) -> dict[str, Room]:
     """The room, by limit; a limit is left out where no level both limits and counts."""
     rooms = {}
-    for name in ("memory.max", "memory.swap.max", "pids.max", *_huge(levels)):
+    for name in (*BINDING, *_huge(levels)):
         found = [room for level in levels if (room := _room(level, name))]
         if found:
             rooms[name] = min(found, key=lambda room: room.left)
@@ -71,7 +70,7 @@ def headroom(levels: Sequence[Level]) -> dict[str, Room]:
 
 def _room(level: Level, name: str) -> Room | None:
     limit = amount(level.texts.get(name, "max"))
-    use = level.texts.get(name.removesuffix("max") + "current")
+    use = level.texts.get(use_of(name))
     if limit is MAX or use is None:
         return None
     left = max(0, limit - int(use))

@@ -13,20 +13,24 @@ import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
+from ..controllers import cpu, hugetlb
 from ..errors import OUT_OF
-from .reading import huge_page_files
+from ..limits import FILES as LIMITS
 
 OptionalReader = Callable[[str], str | None]
 """The text of a file by absolute path; ``None`` when it is not there."""
 
 HOST = "host"
-FILES = (
-    "cpu.max",
-    "cpuset.cpus.effective",
-    "memory.max", "memory.high", "memory.current",
-    "memory.swap.max", "memory.swap.current",
-    "pids.max", "pids.current",
-)  # fmt: skip
+BINDING = tuple(file.name for file in LIMITS if file.binds)
+"""Limits of which the tightest on the way up counts, but for huge pages and the CPUs."""
+
+
+def use_of(limit: str) -> str:
+    """The file that counts what a limit is of; of some limits (``memory.high``) there is none of that name."""
+    return f"{limit.rpartition('.')[0]}.current" if limit.endswith(".max") else ""
+
+
+FILES = (cpu.MAX.name, "cpuset.cpus.effective", *BINDING, *filter(None, map(use_of, BINDING)))
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -58,7 +62,7 @@ def host_file(path: str) -> str | None:
 
 
 def _texts(cgroup: Cgroup) -> dict[str, str]:
-    names = (*FILES, *huge_page_files(cgroup))
+    names = (*FILES, *hugetlb.files(cgroup.files()))
     return {name: text for name in names if (text := cgroup.read_if_there(name)) is not None}
 
 

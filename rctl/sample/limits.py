@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cgroupfs.cgroup import Cgroup
-from ..controllers import cpu
+from ..controllers import cpu, hugetlb
 from ..formats import File, Keyed, Nested, flat_keyed, nested_keyed
 from ..limits import FILES, file_named
 from ..units import Amount, amount
-from .reading import huge_page_files
+
+_NAMES = dict.fromkeys(file.name for file in FILES)
 
 
 def texts(cgroup: Cgroup) -> dict[str, str]:
     """The text of each limit's file that is there, by name. Raises GoneError, KernelError."""
-    names = (*(file.name for file in FILES), *(name for name in huge_page_files(cgroup) if name.endswith(".max")))
+    names = (*_NAMES, *filter(hugetlb.FILE.fullmatch, hugetlb.files(cgroup.files())))
     return {name: text for name in names if (text := cgroup.read_if_there(name)) is not None}
+
+
+def among(found: Mapping[str, str]) -> dict[str, str]:
+    """Of the texts of a VE's files, those of limits."""
+    return {name: text for name, text in found.items() if name in _NAMES or hugetlb.FILE.fullmatch(name)}
 
 
 def values(found: Mapping[str, str]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,7 +17,9 @@ from ..controllers.io import IoStat
 from ..controllers.memory import MemoryStat
 from ..controllers.pids import PidsStat
 from ..formats import Pressure
+from ..limits import FILES as LIMITS
 from ..units import Amount
+from . import limits
 
 GLANCE = (
     core.EVENTS,
@@ -27,15 +31,17 @@ GLANCE = (
 )  # fmt: skip
 """What a list of many VEs tells of each."""
 
-FILES = (
-    *GLANCE,
-    "cpuset.cpus", "cpuset.cpus.effective", "cpuset.mems.effective",
-    "memory.peak", "memory.events", "memory.stat",
-    "io.stat", "io.max",
-    "pids.events",
-    "cpu.pressure", "io.pressure", "irq.pressure",
-)  # fmt: skip
-"""All that the controllers parse, but for huge pages, whose file names depend on the machine."""
+FILES = tuple(
+    dict.fromkeys(
+        name
+        for names in (
+            (file.name for file in LIMITS),
+            *(resource.READ for resource in (core, cpu, cpuset, memory, io, pids, pressure)),
+        )
+        for name in names
+    )
+)
+"""Every limit, and all that the controllers parse; but for huge pages, whose file names depend on the machine."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -45,7 +51,8 @@ class Sample(msgspec.Struct, frozen=True):
     CLOCK_MONOTONIC).
 
     ``None``: the controller is not enabled for the VE. ``hugetlb``: use and limit in bytes by page size. ``pressure``:
-    the lines of each resource's file; a resource without a file (PSI off) is not there.
+    the lines of each resource's file; a resource without a file (PSI off) is not there. ``limits``: every limit that is
+    there, by the kernel's name: a number or MAX, by device where there is one for each, a list or a word as text.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Sample(msgspec.Struct, frozen=True):
     pids: PidsStat | None
     hugetlb: dict[str, tuple[int, Amount]]
     pressure: dict[str, dict[str, Pressure]]
+    limits: dict[str, Any] = {}
 
     @property
     def state(self) -> str:
@@ -71,28 +79,29 @@ class Sample(msgspec.Struct, frozen=True):
 
 def read(cgroup: Cgroup, name: str) -> Sample:
     """Read all of a VE. Raises GoneError when it was removed, KernelError when the kernel refuses a file."""
-    return _parsed(cgroup, name, (*FILES, *huge_page_files(cgroup)))
+    return with_limits(cgroup, name)[0]
+
+
+def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
+    """As read, and the texts of the limits' files, by name, as they were read for it."""
+    sample, texts = _read(cgroup, name, (*FILES, *hugetlb.files(cgroup.files())))
+    held = limits.among(texts)
+    return msgspec.structs.replace(sample, limits=limits.values(held)), held
 
 
 def glance(cgroup: Cgroup, name: str) -> Sample:
     """As read, but only what a list of many VEs shows; what was not read is as on a host without it."""
-    return _parsed(cgroup, name, GLANCE)
+    return _read(cgroup, name, GLANCE)[0]
 
 
-def huge_page_files(cgroup: Cgroup) -> tuple[str, ...]:
-    """Names of the files with use and limit of huge pages, reservations too, sorted. Raises GoneError, KernelError."""
-    ours = (name for name in cgroup.files() if name.startswith("hugetlb."))
-    return tuple(sorted(name for name in ours if name.endswith((".current", ".max"))))
-
-
-def _parsed(cgroup: Cgroup, name: str, files: tuple[str, ...]) -> Sample:
+def _read(cgroup: Cgroup, name: str, files: Sequence[str]) -> tuple[Sample, dict[str, str]]:
     now, clock = time.time(), time.monotonic()
     texts = {file: text for file in files if (text := cgroup.read_if_there(file)) is not None}
     if core.EVENTS not in texts:
         if cgroup.path != "/":
             raise cgroup.gone()
         texts[core.EVENTS] = "populated 1"  # the root alone has no such file, and is never empty
-    return Sample(
+    sample = Sample(
         name,
         cgroup.path,
         now,
@@ -106,3 +115,4 @@ def _parsed(cgroup: Cgroup, name: str, files: tuple[str, ...]) -> Sample:
         hugetlb.parse(texts),
         pressure.parse(texts),
     )
+    return sample, texts

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..controllers import cpu
 from ..formats import File, PerDevice, Pressure
+from ..limits import file_named
 from ..units import MAX, Duration, Quantity, Rate, human_rate, human_size
 from .effective import Bound, Room
 from .levels import HOST
@@ -29,8 +30,7 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
     yield from _section("usage", _usage(sample, disk))
     yield from _pressure(sample.pressure)
     yield from _section("headroom", ((name, _room(name, room)) for name, room in view.headroom.items()))
-    bounds = ((name, _bound(name, bound)) for name, bound in view.effective.items())
-    yield from _section("effective (the tightest on the way up)", bounds)
+    yield from _section("effective (the tightest on the way up)", _bounds(view.effective))
     if view.rates:
         yield from _section(f"rates over {view.rates.seconds:.3g} s", _rates(view.rates, disk))
 
@@ -114,20 +114,28 @@ def _three(first: str, second: str, third: str) -> str:
 
 
 def _room(name: str, room: Room) -> str:
-    left = str(room.left) if name == "pids.max" else human_size(room.left)
+    left = _number(name, room.left)
     where = "what the host has free" if room.source == HOST else f"the limit of {room.source}"
     return f"{left} ({room.percent:.0f}%) to {where}"
 
 
+def _number(name: str, number: int) -> str:
+    return human_size(number) if file_named(name).unit == "bytes" else str(number)
+
+
+def _bounds(found: Mapping[str, Bound]) -> Iterator[tuple[str, str]]:
+    yield from ((name, _bound(name, bound)) for name, bound in found.items() if bound.limit is not MAX)
+    if unbound := [name for name, bound in found.items() if bound.limit is MAX]:
+        yield "nothing binds", ", ".join(unbound)
+
+
 def _bound(name: str, bound: Bound) -> str:
-    if bound.limit is MAX:
-        return "max (nothing binds)"
     unit = ""
     value = str(bound.limit)
     if name == "cpu.max":
         value, unit = f"{bound.limit:.6g}", " CPU" if bound.limit == 1 else " CPUs"
-    elif name != "pids.max" and isinstance(bound.limit, int):
-        value = human_size(bound.limit)
+    elif isinstance(bound.limit, int):
+        value = _number(name, bound.limit)
     via = "" if bound.file == name or bound.source == HOST else f" ({bound.file})"
     return f"{value}{unit} from {bound.source}{via}"
 

@@ -12,12 +12,11 @@ from msgspec.structs import asdict
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..units import MAX
-from . import limits
 from .effective import Bound, Room, effective, headroom
 from .levels import OptionalReader, way_up
 from .population import processes
 from .rates import Rates, rates
-from .reading import Sample, read
+from .reading import Sample, read, with_limits
 
 
 class View(msgspec.Struct, frozen=True):
@@ -40,7 +39,6 @@ class View(msgspec.Struct, frozen=True):
             **data,
             "state": self.sample.state,
             "processes": self.processes,
-            "limits": limits.values(self.limits),
             "effective": self.effective,
             "headroom": self.headroom,
             "rates": self.rates,
@@ -73,6 +71,7 @@ def views(
 def _view(tree: Tree, ve: Cgroup, name: str, host: OptionalReader, before: tuple[int, Sample] | None) -> View:
     if before and before[0] != ve.ino:
         raise ve.gone()
-    sample, levels = read(ve, name), way_up(tree, ve.path, host)
+    sample, limits = with_limits(ve, name)
+    levels = way_up(tree, ve.path, host)
     lately = rates(before[1], sample) if before else None
-    return View(sample, processes(ve), limits.texts(ve), effective(levels), headroom(levels), lately)
+    return View(sample, processes(ve), limits, effective(levels), headroom(levels), lately)

@@ -109,6 +109,24 @@ class TestSample:
         with opened(cgroup_folder(tmp_path, {"cgroup.procs": "1\n"}), "/") as root:
             assert read(root, "/").state == "running"
 
+    def test_it_has_every_limit_that_is_there_by_its_file(self, tmp_path: Path) -> None:
+        """Given limits of each kind, when a VE is read, then they are there as numbers, MAX, or by device."""
+        more = {"memory.swap.high": "4096\n", "memory.low": "0\n", "io.latency": "8:0 target=75000\n"}
+        assert sample_of(tmp_path, WEB | more).limits == {
+            "memory.max": 209715200,
+            "memory.high": MAX,
+            "memory.low": 0,
+            "memory.swap.max": MAX,
+            "memory.swap.high": 4096,
+            "cpu.max": {"quota": 150000, "period": 100000},
+            "cpu.weight": 100,
+            "io.max": {"8:0": {"rbps": 1048576, "wbps": MAX, "riops": MAX, "wiops": MAX}},
+            "io.latency": {"8:0": {"target": 75000}},
+            "pids.max": MAX,
+            "hugetlb.2MB.max": 4194304,
+            "hugetlb.2MB.rsvd.max": MAX,
+        }
+
 
 class TestRates:
     def two(self, folder: Path, later: Mapping[str, str], seconds: float) -> tuple[Sample, Sample]:
@@ -191,6 +209,14 @@ class TestEffective:
         assert found["cpuset.cpus"] == Bound(Ranges((0, 1)), "/t", "cpuset.cpus")
         assert found["cpu.max"] == Bound(2.0, "/t", "cpuset.cpus")
         assert effective(levels[2:])["cpuset.cpus"].source == "host"
+
+    def test_each_limit_of_memory_and_swap_binds_all_below(self) -> None:
+        above = {"memory.swap.high": "500", "memory.zswap.max": "400", "memory.zswap.current": "100"}
+        levels = Level("/t/a", dict.fromkeys(above, "max") | {"memory.zswap.current": "0"}), Level("/t", above), HOST
+        found = effective(levels)
+        assert found["memory.swap.high"] == Bound(500, "/t", "memory.swap.high")
+        assert found["memory.zswap.max"] == Bound(400, "/t", "memory.zswap.max")
+        assert headroom(levels)["memory.zswap.max"] == Room(300, 75.0, "/t")
 
     def test_headroom_counts_what_the_neighbours_use(self) -> None:
         ve = Level("/team/a", {"memory.max": "800", "memory.current": "100"})

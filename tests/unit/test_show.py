@@ -19,8 +19,9 @@ from rctl.cli import ls as ls_module
 from rctl.cli.show import show
 from rctl.console.output import as_json
 from rctl.errors import GoneError, NotFoundError, UsageError
-from rctl.sample import Sample, read
+from rctl.sample import Sample
 from rctl.sample.rates import DeviceRates, Rates
+from rctl.sample.reading import with_limits
 from rctl.sample.sections import lines
 from rctl.sample.view import View, views
 from rctl.ve.alike import spec
@@ -113,9 +114,9 @@ effective (the tightest on the way up)
   cpu.max            1.5 CPUs from /rctl-web1
   cpuset.cpus        0-3 from host
   memory.max         200M from /rctl-web1
-  memory.high        max (nothing binds)
   memory.swap.max    0 from host
-  pids.max           50 from /rctl-web1"""
+  pids.max           50 from /rctl-web1
+  nothing binds      memory.high, memory.swap.high, memory.zswap.max"""
     )
 
 
@@ -209,11 +210,11 @@ def test_one_ve_is_open_at_a_time_however_many_are_asked_for(
         shutil.copytree(tmp_path / "rctl-web1", tmp_path / f"rctl-{name}")
     open_files: set[int] = set()
 
-    def reading(ve: Cgroup, name: str) -> Sample:
+    def reading(ve: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
         open_files.add(len(os.listdir("/proc/self/fd")))
-        return read(ve, name)
+        return with_limits(ve, name)
 
-    monkeypatch.setattr("rctl.sample.view.read", reading)
+    monkeypatch.setattr("rctl.sample.view.with_limits", reading)
     assert [view.sample.name for view in views(tree, names, HOST.get, interval)] == names
     assert len(open_files) == 1
 
