@@ -61,7 +61,8 @@ class File(msgspec.Struct, frozen=True, eq=False):
     ``unit`` says what the number is, ``about`` what the limit does, in a sentence. ``disturbs`` names files that the
     kernel changes as a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it
     holds. ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``:
-    they compare by identity. ``label`` says what tells several figures of one file apart: a device, a page size.
+    they compare by identity. ``key`` is the limit's key where that is not the file's name. ``label`` says what tells
+    several figures of one file apart: a device, a page size.
     """
 
     label: ClassVar[str] = ""
@@ -78,6 +79,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     without: str = ""
     config: str = ""
     about: str = ""
+    key: str = ""
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

@@ -24,6 +24,8 @@ FILES: tuple[File, ...] = (
 )  # fmt: skip
 """Every file that rctl knows by name, but for huge pages, whose names depend on the machine."""
 
+CONTROLLERS = (*dict.fromkeys(file.controller for file in FILES if file.controller), "hugetlb")
+"""The controllers whose limits rctl knows."""
 BY_DEVICE = {file.name: file for file in FILES if isinstance(file, PerDevice)}
 """Limits by device, by key: ``io.max``."""
 _BY_NAME = {file.name: file for file in (*FILES, cpu.NICE)}  # nice is a view of the weight, no limit of its own
@@ -211,9 +213,7 @@ def check_cpus(limits: Limits) -> None:
 
 
 ALSO = {
-    "cpu.max.burst": "cpu.burst",
-    "cpuset.cpus.partition": "cpuset.partition",
-    "cpuset.cpus.exclusive": "cpuset.exclusive",
+    **{file.name: file.key for file in FILES if file.key},
     "memory": "memory.max",
     "swap": "memory.swap.max",
     "cpus": "cpu.max",

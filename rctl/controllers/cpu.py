@@ -120,7 +120,8 @@ MAX = CpuMax(
     ),
 )  # fmt: skip
 BURST = File(
-    "cpu.max.burst", "cpu", default="0", since="5.14", rank=0, unit="us", without="cpu.burst cannot be set",
+    "cpu.max.burst", "cpu", key="cpu.burst", default="0", since="5.14", rank=0, unit="us",
+    without="cpu.burst cannot be set",
     about="CPU time that the VE may save up while it needs less, and use above cpu.max later.",
     metrics=(LimitMetric("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period."),),
 )  # fmt: skip

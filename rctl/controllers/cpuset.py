@@ -81,11 +81,11 @@ MEMS = ListFile(
     "cpuset.mems", "cpuset", default="", since="5.0", rank=0, about="The memory nodes that the VE may use, by number."
 )
 PARTITION = Partition(
-    "cpuset.cpus.partition", "cpuset", default=MEMBER, since="5.0", rank=-1,
+    "cpuset.cpus.partition", "cpuset", key="cpuset.partition", default=MEMBER, since="5.0", rank=-1,
     about="root: the VE has its CPUs for itself. isolated: the scheduler does not balance them, either.",
 )  # fmt: skip
 EXCLUSIVE = ExclusiveCpus(
-    "cpuset.cpus.exclusive", "cpuset", default="", since="6.7", rank=5,
+    "cpuset.cpus.exclusive", "cpuset", key="cpuset.exclusive", default="", since="6.7", rank=5,
     about="CPUs that are kept for partitions in the VE and below. No sibling may have them.",
 )  # fmt: skip
 FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)

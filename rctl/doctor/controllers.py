@@ -10,14 +10,7 @@ from ..controllers.memory import SWAP
 from .check import Check
 from .mounts import NO_V1
 
-NEEDED_BY = {
-    "memory": "memory.*",
-    "cpu": "cpu.*, vcpus",
-    "cpuset": "cpuset.*, vcpus",
-    "io": "io.*",
-    "pids": "pids.max",
-    "hugetlb": "hugetlb.*",
-}
+_FOR_VCPUS = ("cpu", "cpuset")
 _V1_NAMES = {"io": "blkio"}
 _MAIN = ("memory", "cpu", "pids")
 _SWAP_OFF = {
@@ -60,7 +53,8 @@ def controllers(root: Collection[str], place: OwnCgroup, v1: Mapping[str, str], 
     usable = {*place.controllers, *(root if place.handed_down else ())}
     without = () if usable.intersection(_MAIN) else _MAIN
     return [
-        _controller(name, root, place, v1, proc_cgroups, "fail" if name in without else "warn") for name in NEEDED_BY
+        _controller(name, root, place, v1, proc_cgroups, "fail" if name in without else "warn")
+        for name in limits.CONTROLLERS
     ]
 
 
@@ -72,7 +66,7 @@ def _controller(
     proc_cgroups: str,
     bad: Literal["warn", "fail"],
 ) -> Check:
-    needed = f"needed by {NEEDED_BY[name]}"
+    needed = f"needed by {name}.*" + ", vcpus" * (name in _FOR_VCPUS)
     old = _V1_NAMES.get(name, name)
     title = f"controller {name}"
     if name in place.controllers:

@@ -9,13 +9,12 @@ from collections import deque
 from ..adjust import entering
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, remove_soon
-from ..controllers.core import PROCS
+from ..controllers.core import CONTROLLERS, PROCS
 from ..errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError
 from .controllers import FILES
 from .rights import NEEDED
 
 _MOST = 300  # cgroups to look into
-_MARKS = {"": "cgroup.procs", "memory": "memory.current", "cpu": "cpu.weight"}
 
 
 def kernel_files(tree: Tree) -> dict[str, bool | None]:
@@ -26,8 +25,9 @@ def kernel_files(tree: Tree) -> dict[str, bool | None]:
         looked += 1
         try:
             with tree.walk(waiting.popleft()) as cgroup:
+                there = {"", *(cgroup.read_if_there(CONTROLLERS) or "").split()}
                 for file in FILES:
-                    if cgroup.has(_MARKS[file.controller]):
+                    if file.controller in there:
                         found[file.name] = found[file.name] or cgroup.has(file.name)
                 waiting += _below(cgroup)
         except (GoneError, NotFoundError):
