@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rctl
-import rctl.adjust.undo
+import rctl.adjust.undoing.undo
 import rctl.cli.app
 import rctl.cli.bare
 import rctl.cli.ls

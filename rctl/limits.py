@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from . import blame
+from . import validation
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
@@ -54,7 +54,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
-    return UsageError(blame.told(reason, place, Limits, known()))
+    return UsageError(validation.told(reason, place, Limits, known()))
 
 
 def decode(
@@ -84,8 +84,8 @@ def decode(
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        reason, path = blame.split(error)
-    raise refusal(reason, blame.place(data, path, kind, hook))
+        reason, path = validation.split(error)
+    raise refusal(reason, validation.place(data, path, kind, hook))
 
 
 def default(key: str) -> Any:
@@ -131,7 +131,7 @@ def keys() -> list[str]:
     return list(kinds())
 
 
-def known() -> blame.Known:
+def known() -> validation.Known:
     """What may be written, for who is told of what may not."""
     below = {
         **{key: f"{key}.DEVICE = {_inline(limit.example)}" for key, limit in BY_DEVICE.items()},
@@ -139,7 +139,7 @@ def known() -> blame.Known:
         "files": 'files."memory.max" = "1G"',
     }
     values = {key: (limit.what, limit.names) for key, limit in BY_DEVICE.items()}
-    return blame.Known(keys(), ALSO, below, values)
+    return validation.Known(keys(), ALSO, below, values)
 
 
 def _inline(example: str) -> str:

@@ -101,7 +101,7 @@ class Quantity:
     @classmethod
     def _instead(cls, plain: str, whole: int | None, detail: str) -> str:
         """What is wrong with a text, and a spelling that works: the one that was meant where that can be told."""
-        from .spelling import NO_LIMIT, NOTHING, meant
+        from .quantity_hints import NO_LIMIT, NOTHING, meant
 
         word = plain.lower()
         if cls.protects and word in NO_LIMIT | NOTHING:

@@ -11,16 +11,16 @@ import msgspec
 import rctl
 from rctl import errors
 from rctl.adjust.account import Outcome
-from rctl.adjust.record import Record
-from rctl.adjust.undo import Undone
+from rctl.adjust.records.record import Record
+from rctl.adjust.undoing.undo import Undone
 from rctl.doctor import Check
 from rctl.sample.overview import Row
 from rctl.sample.view import View
-from rctl.ve.many import Applied
+from rctl.ve.apply import Applied
 from rctl.ve.processes import Process
-from rctl.ve.reclaimed import Reclaimed
-from rctl.ve.removed import Removal
-from rctl.ve.running import Ran
+from rctl.ve.reclaim import Reclaimed
+from rctl.ve.remove import Removal
+from rctl.ve.run import Ran
 
 _NAMES = ("Session", "open", "VE", "transaction", "Options", "Account", "Limits", "Sample", "MAX", "RctlError")
 """In the order of the page; ``session`` is another name of Session."""

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rctl import groups
-from rctl.cgroupfs.interfaces import Interface
-from rctl.reference import limits, verbatim
+from rctl import attributes
+from rctl.cgroupfs.descriptors import Interface
+from rctl.limit_reference import limits, verbatim
 
 from .metrics import metrics
 
@@ -139,14 +139,14 @@ def _attributes() -> dict[str, list[str]]:
     """Attributes of a VE by file."""
     found = defaultdict[str, list[str]](list)
     for kind, before in (
-        (groups.MemoryFiles, "memory"),
-        (groups.SwapFiles, "memory.swap"),
-        (groups.ZswapFiles, "memory.zswap"),
-        (groups.OomFiles, "memory.oom"),
-        (groups.CpuFiles, "cpu"),
-        (groups.CpusetFiles, "cpuset"),
-        (groups.IoFiles, "io"),
-        (groups.PidsFiles, "pids"),
+        (attributes.MemoryFiles, "memory"),
+        (attributes.SwapFiles, "memory.swap"),
+        (attributes.ZswapFiles, "memory.zswap"),
+        (attributes.OomFiles, "memory.oom"),
+        (attributes.CpuFiles, "cpu"),
+        (attributes.CpusetFiles, "cpuset"),
+        (attributes.IoFiles, "io"),
+        (attributes.PidsFiles, "pids"),
     ):
         for name, interface in vars(kind).items():
             if isinstance(interface, Interface):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rctl.adjust.caveats import CAVEATS
+from rctl.adjust.caveats.caveats import CAVEATS
+from rctl.limit_reference import KnownLimit, limits, verbatim
 from rctl.limits import key_of
-from rctl.reference import KnownLimit, limits, verbatim
 
 
 def table() -> Iterator[str]:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from rctl.reference import limits, verbatim
+from rctl.limit_reference import limits, verbatim
 from rctl.version import __version__
 
 from .verbs import Option, Verb, root, walk

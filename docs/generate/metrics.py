@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rctl_exporter.columns import BY_NAME
-from rctl_exporter.limits import SHOWN
+from rctl_exporter.limit_families import SHOWN
 from rctl_exporter.table import MetricRow, entries
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rctl.limit_reference import limits
 from rctl.limits import BY_DEVICE
-from rctl.reference import limits
 
 
 def table() -> Iterator[str]:

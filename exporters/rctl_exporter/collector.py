@@ -17,12 +17,12 @@ from prometheus_client import Metric
 from prometheus_client import registry as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from rctl.cgroupfs.kept import Budget, room
+from rctl.cgroupfs.open_files import Budget, room
 from rctl.cgroupfs.tree import Tree
 
 from .families import Family
 from .frame import INFO, Block, Frame
-from .names import backend, readable
+from .owner import backend, readable
 from .scrape import Scraper
 from .settings import Settings
 

@@ -23,9 +23,9 @@ class Family(msgspec.Struct, frozen=True, eq=False):
     """One metric family, of which there is one object. ``name``: without ``_total`` and without the prefix.
 
     ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file that is exported as it
-    stands; empty where the value is worked out (``limits``, ``frame``). A line ``*`` stands for every device or node,
-    which ``label`` then names; a ``*`` in the file's or key's place for every page size or resource. ``micro``: the
-    kernel counts microseconds.
+    stands; empty where the value is worked out (``limit_families``, ``frame``). A line ``*`` stands for every device or
+    node, which ``label`` then names; a ``*`` in the file's or key's place for every page size or resource. ``micro``:
+    the kernel counts microseconds.
     """
 
     name: str

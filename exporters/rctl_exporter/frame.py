@@ -12,7 +12,7 @@ from rctl.sample.sweep import Group
 
 from .columns import BY_NAME, CURRENT, FAMILIES, INACTIVE, PROCESSES, WORKING_SET, Slot, shown, wanted
 from .families import Family
-from .limits import Values
+from .limit_families import Values
 from .settings import Selection
 
 INFO = FAMILIES[0]

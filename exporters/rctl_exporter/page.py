@@ -13,7 +13,7 @@ from rctl.sample.member import Member
 
 from .families import Family
 from .frame import INFO, Block, Frame
-from .names import backend, readable
+from .owner import backend, readable
 
 
 class Labels(NamedTuple):

@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
-from rctl.adjust.desired import Desired
-from rctl.adjust.state import State, default_state
+from rctl.adjust.records.desired import Desired
+from rctl.adjust.state_folder import State, default_state
 from rctl.cgroupfs.devices import disk_name
 from rctl.cgroupfs.forest import Forest, Unread
-from rctl.cgroupfs.kept import Budget
+from rctl.cgroupfs.open_files import Budget
 from rctl.cgroupfs.tree import Tree
 from rctl.cgroupfs.watch import Watch
 from rctl.errors import RctlError
 from rctl.sample.levels import host_file
+from rctl.sample.limits_in_force import Standing, Standings
 from rctl.sample.member import Ask, Member
-from rctl.sample.standing import Standing, Standings
 from rctl.sample.sweep import Sweep
 
-from .ask import ask
+from .files_to_read import ask
 from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without
-from .limits import Values, values
-from .only import ALL, Only
-from .own import Own
+from .limit_families import Values, values
 from .page import Page
+from .read_errors import Trouble
+from .request_filter import ALL, Only
+from .self_metrics import Own
 from .settings import Settings
-from .trouble import Trouble
 
 _T = TypeVar("_T")
 

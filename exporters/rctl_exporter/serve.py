@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from .extra import needed
-from .only import Only
+from .optional_libraries import needed
+from .request_filter import Only
 from .settings import Settings
 from .web.listen import is_local, open_all, url
-from .web.live import Live
 from .web.log import Log
 from .web.metrics import MakePage, Metrics
+from .web.reload import Live
 
 if TYPE_CHECKING:
     from .web.server import Server
@@ -80,8 +80,8 @@ def serve_pages(
     """
     with needed():
         from .web.hosts import Hosts
+        from .web.routes import WebSite
         from .web.server import Server
-        from .web.site import WebSite
     log = log or Log()
     names = Hosts(hosts)
     with contextlib.ExitStack() as stack:

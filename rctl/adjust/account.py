@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from .plan import Make, Remove, Renew, Step
+from .steps import Make, Remove, Renew, Step
 
 
 class Outcome(msgspec.Struct, frozen=True):

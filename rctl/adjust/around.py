@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
-from ..cgroupfs import room
+from ..cgroupfs import cgroup_limits
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import (
@@ -23,56 +22,17 @@ from ..errors import (
     note_outcome,
 )
 from ..signals import undisturbed
-from . import freeze, life, single_writer, threaded
-from .enable import enable
-from .journal import Journal, new_id
-from .plan import Enable, Make, Move, Remove, Start, Step
-from .record import Record
-from .rollback import put_all_back
-from .state import State
+from . import owner
+from .enabling import threaded
+from .enabling.enable import enable
+from .lifecycle import freeze, life
+from .records.journal import Journal, new_id
+from .records.record import Record
+from .recovery.rollback import put_all_back
+from .request import Around
+from .state_folder import State
+from .steps import Enable, Make, Move, Remove, Start, Step
 
-LabelValues = dict[str, str | None]
-Starter = Callable[[Cgroup, Journal, Callable[[], None], Sequence[str]], None]
-"""``starter(ve, journal, commit, notes)`` starts a command in a VE.
-
-Who becomes the command calls ``commit`` right before. When that is another process: ``journal.hand_over()``.
-"""
-
-
-class Around(NamedTuple):
-    """``make``: managed VEs, by name, to make when they are not there. ``remove``: managed VEs that go at the end.
-
-    ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
-    ``move``: ids of processes to move into the adjustment's only VE.
-    ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
-    ``freed``: CPUs that nobody has any more, by the path of the cgroup right above who had them.
-    ``labels``: to put on VEs, by name, when the limits are set; ``None``: to take away. ``labelled``: labels by VE that
-    must still be so (``None``: not be there), or nothing is done; a VE that goes must have no others.
-    """
-
-    make: Sequence[str] = ()
-    move: Sequence[int] = ()
-    back: Sequence[Move] = ()
-    start: Starter | None = None
-    remove: Sequence[str] = ()
-    kill: bool = False
-    instead: str = ""
-    labels: Mapping[str, LabelValues] = {}
-    labelled: Mapping[str, LabelValues] = {}
-    freed: Mapping[str, Collection[int]] = {}
-
-    def missing(self, tree: Tree) -> list[str]:
-        """The VEs that have to be made."""
-        found = []
-        for name in self.make:
-            try:
-                tree.open_ve(name).close()
-            except NotFoundError:
-                found.append(name)
-        return found
-
-
-NOTHING = Around()
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -140,26 +100,26 @@ def enabled_first(
 def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
     """Make an empty managed VE and open it. Raises as ``made``."""
     path = tree.path(name)
-    if single_writer.applies():
-        single_writer.check(tree, path)
+    if owner.applies():
+        owner.check(tree, path)
     try:
         return base.make(path.rpartition("/")[2])
     except KernelError as error:
         if error.errno not in _NO_RIGHT:
-            raise room.explained(base, path.rpartition("/")[2], error) from None
+            raise cgroup_limits.explained(base, path.rpartition("/")[2], error) from None
         raise _may_not_make(name, base, error.errno) from None
 
 
 def check_make(tree: Tree, names: Sequence[str], base: Cgroup) -> None:
     """What can be foreseen of ``made``: raises as it does, and makes nothing."""
-    for name in names if single_writer.applies() else ():
-        single_writer.check(tree, tree.path(name))
+    for name in names if owner.applies() else ():
+        owner.check(tree, tree.path(name))
     try:
         if names:
             base.check_write(".", names[0], "cannot be made")
     except KernelError as error:
         raise _may_not_make(names[0], base, error.errno) from None
-    room.check(base, [tree.path(name).rpartition("/")[2] for name in names])
+    cgroup_limits.check(base, [tree.path(name).rpartition("/")[2] for name in names])
 
 
 def _may_not_make(name: str, base: Cgroup, number: int) -> NotAvailableError:
@@ -181,7 +141,7 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
     """
     steps: list[Step] = []
     if around.labels or around.labelled:
-        from . import labelling
+        from .lifecycle import labelling
 
         steps += labelling.steps(around, tree, opened)
     if around.move or around.start:

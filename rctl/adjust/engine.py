@@ -22,21 +22,27 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import ending, expand, failures, foresee, freeze, partitions, plan, single_writer, verbatim
+from . import owner
 from .account import Account, done, failed, outcomes
-from .apply import run
-from .around import NOTHING, Around, after, enabled_first, made, paths
-from .caveats import caveats
-from .journal import HALF_DONE, Journal, new_id
-from .lock import MANY, Locks, parents
-from .look import Seen, look
+from .around import after, enabled_first, made, paths
+from .caveats.caveats import caveats
+from .enabling.disable import take_all_back, unneeded
+from .lifecycle import ending, freeze
+from .locks import MANY, Locks, parents
+from .planning import partitions, plan, precheck, resolve
+from .planning.current import Seen, look
 from .progress import Event, Progress, quiet
-from .record import Record, version_of
-from .recover import recover_for
-from .release import take_all_back, unneeded
-from .state import State, default_state, make
-from .wish import Options as Options
-from .wish import Wish as Wish
+from .records import failures
+from .records.journal import HALF_DONE, Journal, new_id
+from .records.record import Record, version_of
+from .recovery.recover import recover_for
+from .request import NOTHING, Around
+from .request import Options as Options
+from .request import Wish as Wish
+from .run_plan import run
+from .state_folder import State, default_state, make
+from .steps import Enable, Remove, Renew, Start, Step, lasts
+from .writers import verbatim
 
 _UNKNOWN = 16
 """How many files a wish touches that is yet to be prepared, at most or so."""
@@ -73,16 +79,16 @@ def adjust(
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 
         def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
-            promises = expand.Promises(tree)
+            promises = resolve.Promises(tree)
             wishes = []
             for (name, asked), ve in zip(limits.items(), opened, strict=True):
                 with naming(name):
-                    found = _asked(expand.disks(expand.vcpus(asked, ve, host, promises)), host, options)
+                    found = _asked(resolve.disks(resolve.vcpus(asked, ve, host, promises)), host, options)
                 wishes.append(Wish(name, found, ino=inodes.get(name)))
             return wishes
 
         return transact(tree, plain, host.boot_id, options, progress, state, prepare, around)
-    same = {key: _asked(expand.disks(asked), host, options) for key, asked in distinct.items()}
+    same = {key: _asked(resolve.disks(asked), host, options) for key, asked in distinct.items()}
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(tree, wishes, host.boot_id, options, progress, state, around=around)
 
@@ -108,7 +114,7 @@ def transact(
     state: State | None = None,
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None = None,
     around: Around = NOTHING,
-    given: Sequence[plan.Enable] = (),
+    given: Sequence[Enable] = (),
 ) -> Account:
     """The engine's core: make these entries so, or change nothing. See ``adjust``.
 
@@ -139,7 +145,7 @@ class _Work(NamedTuple):
     state: State
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None
     around: Around
-    given: Sequence[plan.Enable]
+    given: Sequence[Enable]
     notes: list[str]
     stack: ExitStack
 
@@ -168,7 +174,7 @@ class _Work(NamedTuple):
         limits = _steps(seen, self.options)
         cgroups = {ve.path: ve for ve in opened}
         renewed = self.renewed(seen, limits, cgroups)
-        unchecked = foresee.check(limits, cgroups, self.tree)
+        unchecked = precheck.check(limits, cgroups, self.tree)
         steps = plan.ended(limits, after(self.around, self.tree, opened, limits), renewed)
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
@@ -187,7 +193,7 @@ class _Work(NamedTuple):
         removed = {self.tree.path(name) for name in self.around.remove}
         return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
 
-    def renewed(self, seen: Seen, limits: Sequence[plan.Step], cgroups: Mapping[str, Cgroup]) -> list[plan.Renew]:
+    def renewed(self, seen: Seen, limits: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[Renew]:
         """The partitions that get or lose CPUs. Raises BusyError for one that no kernel makes."""
         sets, freed = partitions.relevant(limits), self.around.freed
         removed = [self.tree.path(name) for name in self.around.remove]
@@ -195,7 +201,7 @@ class _Work(NamedTuple):
             return []
         asked = partitions.asked(seen.changes, sets)
         if asked:
-            foresee.check_partitions(asked, limits, cgroups, self.tree, removed)
+            precheck.check_partitions(asked, limits, cgroups, self.tree, removed)
         return partitions.concerned(self.tree, sets, cgroups, removed, freed, asked)
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
@@ -253,7 +259,7 @@ class _Work(NamedTuple):
             renewed = self.renewed(seen, limits, alone)
         before = journal.record.steps if journal else ()
         if seen.open:
-            first = tuple(step for step in limits if isinstance(step, plan.Enable))
+            first = tuple(step for step in limits if isinstance(step, Enable))
             tentative = self.written(journal, (*before, *limits), alone)
             self.stack.enter_context(enabled_first(tentative, first, alone, made=journal is not None))
             journal, before, seen = tentative, (*before, *first), self.look(opened)
@@ -277,7 +283,7 @@ class _Work(NamedTuple):
     def written(
         self,
         journal: Journal | None,
-        steps: tuple[plan.Step, ...],
+        steps: tuple[Step, ...],
         cgroups: Mapping[str, Cgroup],
         besides: Iterable[str] = (),
     ) -> Journal:
@@ -300,13 +306,13 @@ class _Work(NamedTuple):
         A failed rolling back leaves it open, and so does what comes before the first step.
         """
         steps, deadline = journal.record.steps, self.options.deadline
-        removes = [step for step in steps if isinstance(step, plan.Remove)] if self.around.remove else []
+        removes = [step for step in steps if isinstance(step, Remove)] if self.around.remove else []
         first = steps.index(removes[0]) if removes else len(steps)
         notes: list[str] = []
 
         def commit() -> None:
             verbatim.tell_as_shown(journal, cgroups)
-            notes.extend(journal.close(done=plan.lasts(steps)))
+            notes.extend(journal.close(done=lasts(steps)))
 
         def finish() -> None:
             journal.stepped = True
@@ -347,7 +353,7 @@ class _Work(NamedTuple):
         if in_doubt:
             journal.abandon()
         else:
-            if isinstance(steps[-1], plan.Start) and journal.told():  # by a child that was killed soon after
+            if isinstance(steps[-1], Start) and journal.told():  # by a child that was killed soon after
                 journal.revoke()
             journal.close(done=False)
             note_outcome(error, "was put back")
@@ -355,7 +361,7 @@ class _Work(NamedTuple):
             failures.note(journal.state, steps[error.reached - 1], error)
 
 
-def _steps(seen: Seen, options: Options) -> tuple[plan.Step, ...]:
+def _steps(seen: Seen, options: Options) -> tuple[Step, ...]:
     try:
         return plan.steps(seen.changes, seen.switches, options.force)
     except ValueError as error:
@@ -387,6 +393,6 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
     if tree.mount.over:
         for ve in opened:
             tree.check_files(ve.path)
-    if single_writer.applies():
+    if owner.applies():
         for ve in opened:
-            single_writer.check(tree, ve.path)
+            owner.check(tree, ve.path)

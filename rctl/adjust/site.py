@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..cgroupfs.tree import Tree
 from ..host import Host
 from .progress import Progress, quiet
-from .state import State
+from .state_folder import State
 
 
 class Site(NamedTuple):

@@ -11,7 +11,7 @@
 Each verb of the command line parses, calls one method of a Session, and prints. Where a method takes several VEs, their
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
 
-What changes something is here; what only tells is in ``looks``, and what both work on in ``opened``.
+The methods that change something are here, those that only read in ``session_reads``; ``session_base`` opens the host.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .looks import Looks
+from .session_reads import SessionReads
 
 if TYPE_CHECKING:
     from ..adjust.account import Account
-    from ..adjust.undo import Undone
-    from ..adjust.wish import Options
+    from ..adjust.request import Options
+    from ..adjust.undoing.undo import Undone
     from ..limits import Limits
     from ..spec import Spec
-    from ..ve.many import Applied
-    from ..ve.reclaimed import Reclaimed
-    from ..ve.removed import Removal
-    from ..ve.running import Ran
+    from ..ve.apply import Applied
+    from ..ve.reclaim import Reclaimed
+    from ..ve.remove import Removal
+    from ..ve.run import Ran
     from .ve import VE
 
 Asked = Mapping[str, Any]
@@ -41,7 +41,7 @@ _FREEZE = {"files": {"cgroup.freeze": "1"}}
 _THAW = {"files": {"cgroup.freeze": "0"}}
 
 
-class Session(Looks):
+class Session(SessionReads):
     """rctl on one host. Use it as a context manager, or call ``close()``.
 
     It opens nothing until that is needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts, the
@@ -62,7 +62,7 @@ class Session(Looks):
 
     def open(self, name: str) -> VE:
         """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""
-        from ..adjust.wish import Options
+        from ..adjust.request import Options
         from .ve import VE
 
         return VE(self, name, Options(command=self.command))
@@ -112,10 +112,10 @@ class Session(Looks):
         ``patterns``: one, or several. ``keys``: of limits, ``memory.max``; ``io.max`` is that of all disks. Raises
         UsageError for what is no key.
         """
-        from ..ve import alike
+        from ..ve import copy
 
         names = self.tree.match([patterns] if isinstance(patterns, str) else patterns, self.tell)
-        return alike.reset(self.site, names, keys, self._options(deadline, wait, force, dry_run))
+        return copy.reset(self.site, names, keys, self._options(deadline, wait, force, dry_run))
 
     def copy(
         self,
@@ -130,9 +130,9 @@ class Session(Looks):
 
         What that one does not limit, they no longer limit either. Raises UsageError when it is among them.
         """
-        from ..ve import alike
+        from ..ve import copy
 
-        return alike.copy(self.site, name, self.match(*patterns), self._options(deadline, wait, force, dry_run))
+        return copy.copy(self.site, name, self.match(*patterns), self._options(deadline, wait, force, dry_run))
 
     def apply(
         self,
@@ -153,12 +153,12 @@ class Session(Looks):
         spec, with its file and place.
         """
         from ..spec import load, naming_file
-        from ..ve import many
+        from ..ve import apply
 
         how = self._options(deadline, wait, force, dry_run)
         found = load(spec, self.host) if isinstance(spec, str) else spec
         with naming_file(spec):
-            return many.apply(self.site, found, how, prune=prune)
+            return apply.apply(self.site, found, how, prune=prune)
 
     def diff(self, spec: str | Spec, *, prune: bool = False) -> Applied:
         """What ``apply`` would do. Changes nothing."""
@@ -170,7 +170,7 @@ class Session(Looks):
 
     def thaw(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
         """Let the processes of frozen VEs go on, all VEs or none. Notes tell which stay frozen from above."""
-        from ..adjust.freeze import stays_frozen
+        from ..adjust.lifecycle.freeze import stays_frozen
 
         return stays_frozen(self.tree, self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait))
 
@@ -184,7 +184,7 @@ class Session(Looks):
         Returns what was asked, freed and is in use now, in bytes. Raises NotAvailableError where the kernel does not
         have ``memory.reclaim`` (Linux 5.19), or its ``swappiness`` (6.11).
         """
-        from ..ve.reclaimed import reclaim
+        from ..ve.reclaim import reclaim
 
         return reclaim(self.site, name, size, deadline, swappiness)
 
@@ -213,7 +213,7 @@ class Session(Looks):
         Returns the process id, and the exit status as a shell tells it: 128 + N for signal N. Raises UsageError for a
         command that cannot be run, and for options that exclude one another.
         """
-        from ..ve.running import run
+        from ..ve.run import run
 
         if become and (detach or remove):
             raise UsageError("run: become leaves nobody to detach or to remove the VE. Leave one of them out")
@@ -243,16 +243,16 @@ class Session(Looks):
         ``kill``: end their processes first; else one VE that has some keeps all of them (BusyError). Returns a line for
         people about each VE.
         """
-        from ..ve.removed import remove
+        from ..ve.remove import remove
 
         how = self._options(deadline, wait, dry_run=dry_run)
         return remove(self.site, self.tree.match(patterns, self.tell), how, kill=kill)
 
     def rename(self, name: str, new: str) -> Account:
         """Give an empty VE another name. One with processes keeps its name (BusyError)."""
-        from ..ve import alike
+        from ..ve import copy
 
-        return alike.rename(self.site, name, new, self._options())
+        return copy.rename(self.site, name, new, self._options())
 
     def label(
         self, *patterns: str, labels: Mapping[str, str] = {}, remove: Sequence[str] = ()
@@ -262,12 +262,12 @@ class Session(Looks):
         ``labels``: to set. ``remove``: keys to take away. Returns all labels of each VE. Raises UsageError for what can
         be no label.
         """
-        from ..ve import alike
+        from ..ve import copy
 
         names = self.tree.match(patterns, self.tell)
         if not labels and not remove:
             names = self.tree.shown(names, patterns, self.tell)
-        return alike.label(self.tree, names, labels, remove)
+        return copy.label(self.tree, names, labels, remove)
 
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
         """Send a signal to all processes of VEs. ``signal``: its number.
@@ -300,7 +300,7 @@ class Session(Looks):
         nothing to undo, GoneError when its VEs were removed, RctlError when a limit was changed since, or when a
         newer rctl did something in between.
         """
-        from ..adjust.undo import undo
+        from ..adjust.undoing.undo import undo
 
         how = self._options(deadline, wait, force, dry_run)
         return undo(self.site, how, id, ve=ve, last=last, each=each)
@@ -312,15 +312,15 @@ class Session(Looks):
 
         Raises RollbackError when one could not be settled.
         """
-        from ..adjust.recover import recover
-        from ..adjust.state import make
+        from ..adjust.recovery.recover import recover
+        from ..adjust.state_folder import make
 
         return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait, self.progress)
 
     def _options(
         self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
     ) -> Options:
-        from ..adjust.wish import Options
+        from ..adjust.request import Options
 
         return Options(deadline, wait, force, dry_run, self.command)
 

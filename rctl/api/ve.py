@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from ..adjust.account import Account
 from ..adjust.engine import Options, adjust
+from ..attributes import Limited
 from ..errors import UsageError
-from ..groups import Limited
 from ..limits import Limits
 from ..sample import Sample
 from ..sample import read as read_sample

@@ -15,7 +15,7 @@ from ..controllers.core import FREEZE, SUBTREE_CONTROL
 from ..errors import GoneError, KernelError, NotAvailableError, NotFoundError
 from .cgroup import Cgroup
 from .handle import Handle
-from .kept import Budget
+from .open_files import Budget
 from .watch import LostError, Watch
 
 _SWITCHES = ("cgroup.pressure", "cgroup.type")  # which files there are depends on what they hold
@@ -33,8 +33,8 @@ class Unread(NamedTuple):
 class Node:
     """One cgroup. ``files`` counts changes of which files it has, ``limits`` changes of what they hold.
 
-    ``events`` counts the kernel's reports that a count of events, or a state, changed (``noted``); it makes none where
-    ``watch`` is unset. ``leaf``: there is no cgroup below.
+    ``events`` counts the kernel's reports that a count of events, or a state, changed (``changed_counts``); it makes
+    none where ``watch`` is unset. ``leaf``: there is no cgroup below.
     """
 
     __slots__ = ("_names", "_names_at", "cgroup", "children", "events", "files", "leaf", "limits", "parent", "watch")

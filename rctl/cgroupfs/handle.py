@@ -9,7 +9,7 @@ import errno
 import os
 
 from .cgroup import _DIRECTORY, Cgroup
-from .kept import Budget
+from .open_files import Budget
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 

@@ -2,7 +2,7 @@
 
 The kernel tells of cgroups that were made and removed, and of every write(2) to an interface file, whoever did it. It
 does not tell of files that come and go with a controller, nor of values that it changes itself, but for those of some
-files of events; see ``forest`` and ``noted``.
+files of events; see ``forest`` and ``changed_counts``.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _told(error: BaseException) -> int:
         return 1
     if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
         raise error
-    from .wrong import told
+    from .usage_errors import told
 
     _warn(told(error))
     return 2

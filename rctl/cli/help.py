@@ -48,24 +48,24 @@ def help_of(
 def _topic(word: str) -> list[str]:
     """What is told of a word that is no verb; nothing for any other."""
     if word == "caveats":
-        from ..adjust.caveats import CAVEATS
+        from ..adjust.caveats.caveats import CAVEATS
         from ..limits import key_of
 
         return [line for row in CAVEATS for line in (", ".join(map(key_of, row.files)), f"    {row.about}")]
     if word == "limits":
-        from ..reference import limits
+        from ..limit_reference import limits
 
         return [line for limit in limits() for line in (limit.key, f"    {limit.about}")]
     return _limit(word) if "." in word or word == "vcpus" else []
 
 
 def _limit(key: str) -> list[str]:
-    from .. import words
-    from ..adjust.caveats import CAVEATS
-    from ..reference import named
+    from .. import assignments
+    from ..adjust.caveats.caveats import CAVEATS
+    from ..limit_reference import named
 
     if (limit := named(key)) is None:
-        words.get({}, key)  # says what is wrong with it
+        assignments.get({}, key)  # says what is wrong with it
         return []
     since = f", since Linux {limit.file.since}" if limit.file else ""
     rows = [

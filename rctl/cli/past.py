@@ -39,7 +39,7 @@ def undo(
     """
     from msgspec.structs import asdict
 
-    from ..adjust.undo import Undone, told
+    from ..adjust.undoing.undo import Undone, told
     from ..console.output import as_json, done, report, say
     from ..console.session import session
 
@@ -77,7 +77,7 @@ def history(
     """
     import time
 
-    from ..adjust.plan import Disable, Enable, Label, Renew, Set
+    from ..adjust.steps import Disable, Enable, Label, Renew, Set
     from ..console import terminal
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session

@@ -52,7 +52,7 @@ def diff(
 
     + is a VE to make, ~ a change, - a VE to remove.
     """
-    from ..adjust.plan import Make, Remove
+    from ..adjust.steps import Make, Remove
     from ..console.output import as_json, say
     from ..console.session import session
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import resource
 
-from ..adjust.single_writer import BOOTED, given_away
-from ..adjust.state import State, default_state
-from ..adjust.threaded import kind
+from ..adjust.enabling.threaded import kind
+from ..adjust.owner import BOOTED, given_away
+from ..adjust.state_folder import State, default_state
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import swap_accounting_is_off
 from ..cgroupfs.mounts import cgroup_mounts

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from ..adjust import choose, holder
-from ..adjust.journal import ForeignError, Journal, left_open, unwritten
-from ..adjust.state import State, check_place
+from ..adjust.records import under_way
+from ..adjust.records.journal import ForeignError, Journal, left_open, unwritten
+from ..adjust.records.record import named
+from ..adjust.state_folder import State, check_place
 from ..errors import NotAvailableError, RctlError
 from .check import Check
 
@@ -61,7 +62,7 @@ def journals(state: State) -> Check:
     try:
         crashed = [name.removesuffix(".json") for name in left_open(state, aside=True) if _abandoned(state, name)]
         ended = [name.partition(".json")[0] for name in unwritten(state)]
-        others = list(holder.under_way(state))
+        others = list(under_way.under_way(state))
     except (RctlError, OSError) as error:
         return Check("journals", "warn", f"{state.journals}: {error}", "Look at it, or run rctl doctor as its owner")
     if crashed:
@@ -70,7 +71,7 @@ def journals(state: State) -> Check:
         return Check("journals", "warn", f"not in the history yet: {', '.join(ended)}", "Run: rctl recover")
     for one in others:
         if one.stopped:
-            found = f"stopped half way: {choose.named(one.record)}, process {one.pid}"
+            found = f"stopped half way: {named(one.record)}, process {one.pid}"
             return Check("journals", "warn", found, one.cure)
     return Check("journals", "ok", "; ".join(("none left open", *(f"under way: {one}" for one in others))))
 

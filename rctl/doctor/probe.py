@@ -6,7 +6,7 @@ import errno
 import os
 from collections import deque
 
-from ..adjust import entering
+from ..adjust.lifecycle import entering
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, remove_soon
 from ..controllers.core import CONTROLLERS, PROCS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..adjust.threaded import explained
+from ..adjust.enabling.threaded import explained
 from .check import Check
 
 NEEDED = (".", "cgroup.procs", "cgroup.subtree_control")

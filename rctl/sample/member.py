@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import NamedTuple
 
+from ..cgroupfs.changed_counts import Noted, is_noted
 from ..cgroupfs.forest import Node
-from ..cgroupfs.kept import Budget, Kept
-from ..cgroupfs.noted import Noted, is_noted
+from ..cgroupfs.open_files import Budget, Kept
 from ..controllers.core import PROCS
 from ..errors import KernelError
 from .layout import FigureRow, Layout, Wanted

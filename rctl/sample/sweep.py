@@ -1,8 +1,8 @@
 """One reading of thousands of VEs at next to no cost.
 
 Files are kept open under a budget, texts are picked apart by a ``layout`` that was found once, VEs come and go by the
-kernel's own word (``forest``). What binds them is in ``standing``. Figures stay the kernel's bytes: who shows them
-knows what they mean.
+kernel's own word (``forest``). What binds them is in ``limits_in_force``. Figures stay the kernel's
+bytes: who shows them knows what they mean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..cgroupfs.forest import Forest, Node, Unread
-from ..cgroupfs.kept import Budget, Together
+from ..cgroupfs.open_files import Budget, Together
 from ..errors import GoneError, KernelError
 from .layout import FigureRow, Layout
 from .member import Ask, Member, Part

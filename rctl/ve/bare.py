@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
-from ..adjust import ending, entering, life, partitions, threaded
 from ..adjust.account import Account
-from ..adjust.around import Around, check_empty, make_below
+from ..adjust.around import check_empty, make_below
+from ..adjust.enabling import threaded
 from ..adjust.engine import Options, adjust
-from ..adjust.plan import Make, Move, Remove
+from ..adjust.lifecycle import ending, entering, life
+from ..adjust.planning import partitions
+from ..adjust.request import Around
 from ..adjust.site import Site
+from ..adjust.steps import Make, Move, Remove
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core

@@ -11,8 +11,8 @@ from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from ..adjust.fork import shared
-from ..adjust.journal import Journal
-from ..adjust.life import became
+from ..adjust.lifecycle.life import became
+from ..adjust.records.journal import Journal
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import put_file_limit_back
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError

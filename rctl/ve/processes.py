@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 import msgspec
 
-from ..adjust import life
+from ..adjust.lifecycle import life
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core

@@ -13,7 +13,7 @@ import promql_parser as promql
 import yaml
 
 from rctl_exporter import families, memory_stat
-from rctl_exporter.own import Own
+from rctl_exporter.self_metrics import Own
 from tests.lab.tools import prometheus_folder
 
 TOP = Path(__file__).parents[2]

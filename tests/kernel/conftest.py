@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rctl.adjust.journal import left_open
-from rctl.adjust.state import State, default_state, make
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs import devices
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree

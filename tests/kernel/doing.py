@@ -9,15 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 from rctl.adjust.account import Account
-from rctl.adjust.history import latest
-from rctl.adjust.state import default_state
-from rctl.adjust.wish import Options
+from rctl.adjust.records.history import latest
+from rctl.adjust.request import Options
+from rctl.adjust.state_folder import default_state
 from rctl.api.session import Session
 from rctl.errors import NotFoundError
 from rctl.host import Host
 from rctl.limits import decode, nest
 from rctl.spec import Spec, Ve
-from rctl.ve import alike, bare
+from rctl.ve import bare, copy
 from tests.kernel.model_tree import Group, Machine, Record
 from tests.kernel.operations import Op
 
@@ -95,7 +95,7 @@ class World(ABC):
 
     def _reset(self, session: Session, op: Op, _: Record | None) -> Account:
         how = Options(force=op.force, dry_run=op.dry, command=str(op))
-        return alike.reset(session.site, session.match(*op.names), op.keys, how)
+        return copy.reset(session.site, session.match(*op.names), op.keys, how)
 
     def _copy_limits(self, session: Session, op: Op, _: Record | None) -> Account:
         return session.copy(*op.names, force=op.force, dry_run=op.dry)

@@ -11,11 +11,11 @@ import pytest
 
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event, Progress, quiet
+from rctl.adjust.records.journal import left_open
 from rctl.adjust.site import Site
-from rctl.adjust.state import default_state
-from rctl.adjust.undo import undo as take_back
+from rctl.adjust.state_folder import default_state
+from rctl.adjust.undoing.undo import undo as take_back
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree, cgroup2_mount
 from rctl.errors import KernelError, NotAvailableError, RctlError

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rctl.adjust.account import Account
-from rctl.adjust.state import default_state, make
+from rctl.adjust.state_folder import default_state, make
 from rctl.api.session import Session
 from rctl.cgroupfs.files import this_host
 from rctl.errors import RctlError

@@ -7,8 +7,8 @@ import pytest
 
 import rctl
 from rctl import transaction
-from rctl.adjust.history import history
-from rctl.adjust.state import State
+from rctl.adjust.records.history import history
+from rctl.adjust.state_folder import State
 from rctl.errors import GoneError, KernelError, NotFoundError, UsageError
 from tests.kernel.helpers import Ve, refused
 from tests.kernel.workload import MIB, sleeper

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.life import processes
+from rctl.adjust.lifecycle.life import processes
 from rctl.adjust.site import Site
-from rctl.adjust.state import default_state
+from rctl.adjust.state_folder import default_state
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from rctl.adjust.life import processes
-from rctl.adjust.state import State
+from rctl.adjust.lifecycle.life import processes
+from rctl.adjust.state_folder import State
 from rctl.bench.figures.result import Figure
 from rctl.bench.parts import adjust, benchmarks, density, felt, lifecycle, peers
 from rctl.bench.parts.benchmarks import Setting

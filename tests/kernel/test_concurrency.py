@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.history import history
-from rctl.adjust.plan import Make
+from rctl.adjust.records.history import history
 from rctl.adjust.site import Site
-from rctl.adjust.state import State, default_state
+from rctl.adjust.state_folder import State, default_state
+from rctl.adjust.steps import Make
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.history import history
-from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event, quiet
-from rctl.adjust.recover import recover
-from rctl.adjust.state import State
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.state_folder import State
 from rctl.host import Host
 from tests.kernel.helpers import LARGE, Recorder, Ve, enabled, no_journal, set_all
 from tests.kernel.workload import Worker, filler

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust.history import history
-from rctl.adjust.state import State
+from rctl.adjust.records.history import history
+from rctl.adjust.state_folder import State
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from tests.kernel.helpers import MOUNT, Recorder, Ve, no_journal, refused, set_all

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.cgroupfs import noted
+from rctl.cgroupfs import changed_counts
 from rctl.cgroupfs.tree import Tree
 from rctl_exporter.scrape import Scraper
 from tests.kernel.exporting import HUGE, Made, freeze, give, nested, put, reported, take
@@ -24,8 +24,8 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 @pytest.fixture(autouse=True)
 def never_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read again when something was reported, and not once in a while, too."""
-    monkeypatch.setattr(noted, "MOST", LONG)
-    monkeypatch.setattr(noted, "_TURNS", repeat(LONG))
+    monkeypatch.setattr(changed_counts, "MOST", LONG)
+    monkeypatch.setattr(changed_counts, "_TURNS", repeat(LONG))
 
 
 class Seen:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.history import history
-from rctl.adjust.recover import recover
-from rctl.adjust.state import State, default_state, make
+from rctl.adjust.records.history import history
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError

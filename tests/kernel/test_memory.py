@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust.plan import Reclaim
+from rctl.adjust.steps import Reclaim
 from rctl.errors import ShrinkError
 from tests.kernel.helpers import Ve, lacks, refused
 from tests.kernel.workload import MIB, Worker, filler, sleeper, until, zswap

@@ -13,8 +13,8 @@ from statistics import mean, median, variance
 
 import pytest
 
-from rctl.adjust.lines import parts
-from rctl.adjust.state import default_state
+from rctl.adjust.records.log_files import parts
+from rctl.adjust.state_folder import default_state
 from rctl.errors import RctlError
 from tests.kernel.compared import Run, shortest
 from tests.kernel.operations import Operations

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history
-from rctl.adjust.journal import left_open
 from rctl.adjust.progress import Event, Progress, quiet
-from rctl.adjust.recover import recover
-from rctl.adjust.state import State
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.state_folder import State
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import decode, nest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.state import State
+from rctl.adjust.state_folder import State
 from rctl.cgroupfs.tree import Tree
 from rctl.doctor import diagnose
 from rctl.errors import BusyError, NotAvailableError

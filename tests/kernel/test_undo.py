@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.history import history
-from rctl.adjust.state import State
-from rctl.adjust.undo import FreezeError
+from rctl.adjust.records.history import history
+from rctl.adjust.state_folder import State
+from rctl.adjust.undoing.undo import FreezeError
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError, RctlError, ShrinkError
 from rctl.host import Host

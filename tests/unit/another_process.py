@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rctl.adjust.state import State
+from rctl.adjust.state_folder import State
 
 HOLD = """
 import sys
-from rctl.adjust.journal import Journal
-from rctl.adjust.lock import Locks
-from rctl.adjust.record import decode
-from rctl.adjust.state import State
+from rctl.adjust.records.journal import Journal
+from rctl.adjust.locks import Locks
+from rctl.adjust.records.record import decode
+from rctl.adjust.state_folder import State
 with Locks(state := State(sys.argv[1], sys.argv[2])) as locks:
     locks.take([(int(sys.argv[3]), "/rctl-web1")])
     journals = [Journal(state, decode(line.encode())) for line in sys.argv[4:]]

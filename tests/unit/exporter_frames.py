@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from rctl.cgroupfs.forest import Node
 from rctl.sample.member import Member
-from rctl_exporter.ask import ask
 from rctl_exporter.columns import BY_NAME, shown
 from rctl_exporter.families import Family
+from rctl_exporter.files_to_read import ask
 from rctl_exporter.frame import Block, Frame, frame
 from rctl_exporter.settings import PROFILES, Selection
 

@@ -21,13 +21,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from rctl.adjust import fork, journal, lines, shrink, single_writer
-from rctl.adjust.state import State
+from rctl.adjust import fork, owner, shrink
+from rctl.adjust.records import journal, log_files
+from rctl.adjust.state_folder import State
 from rctl.cgroupfs import cgroup, files, labels, mounts, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
-from rctl.ve import alike
+from rctl.ve import copy
 from tests.unit.fake_calls import CRASH, INTERRUPT, Calls, Crash, JournalCalls, Operation
 from tests.unit.fake_machine import Machine, Node
 
@@ -108,12 +109,12 @@ class FakeKernel(Machine):
                 (labels, "os", calls),
                 (mounts, "find", lambda named: mounts.Mount(mounts.USUAL)),
                 (journal, "os", journal_calls),
-                (lines, "os", journal_calls),
+                (log_files, "os", journal_calls),
                 (journal, "let_go", journal_calls.let_go),
                 (shrink, "time", clock),
-                (single_writer, "BOOTED", "/nowhere"),
+                (owner, "BOOTED", "/nowhere"),
                 (files, "possible", lambda kind: f"0-{self.cpus - 1}" if kind == "cpu" else "0"),
-                (alike, "has_huge_pages", lambda size: size == 2 << 20),
+                (copy, "has_huge_pages", lambda size: size == 2 << 20),
                 (files, "online_cpus", lambda: f"0-{self.cpus - 1}"),
             ):
                 stack.enter_context(mock.patch.object(place, name, stand_in))

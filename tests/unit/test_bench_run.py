@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.adjust.state import State
+from rctl.adjust.state_folder import State
 from rctl.bench import everything
 from rctl.bench.everything import Bar
 from rctl.bench.figures.result import Figure, Result

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from rctl.adjust import caveats as caveats_module
-from rctl.adjust.caveats import CAVEATS, caveats
-from rctl.adjust.plan import Reclaim, Renew, Set, Step
+from rctl.adjust.caveats import caveats as caveats_module
+from rctl.adjust.caveats.caveats import CAVEATS, caveats
+from rctl.adjust.steps import Reclaim, Renew, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
@@ -323,7 +323,7 @@ def test_the_same_of_many_ves_is_told_in_a_few_lines() -> None:
 
 def test_what_the_host_has_is_read_anew_for_each_adjustment(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("rctl.adjust.surroundings.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("rctl.adjust.caveats.surroundings.time", SimpleNamespace(monotonic=lambda: now))
     first = caveats_module._this()
     now += 0.06
     assert caveats_module._this() is not first

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from rctl.adjust.journal import Journal
-from rctl.adjust.plan import Set
-from rctl.adjust.record import Record
-from rctl.adjust.state import State, make
+from rctl.adjust.records.journal import Journal
+from rctl.adjust.records.record import Record
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Set
 from rctl.cgroupfs.files import this_host
 from tests.unit.shell import Shell
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.journal import Journal
+from rctl.adjust.records.journal import Journal
+from rctl.assignments import defaults
 from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
@@ -22,7 +23,6 @@ from rctl.cli.app import root
 from rctl.controllers.core import SUBTREE_CONTROL
 from rctl.errors import RctlError
 from rctl.limits import keys
-from rctl.words import defaults
 from tests.unit.shell import Shell
 
 NAMED = [key for key in defaults() if key not in ("cpuset.exclusive", "memory.zswap.writeback")]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rctl.adjust import expand
+from rctl.adjust.planning import resolve
 from rctl.cgroupfs.tree import Tree
 from rctl.controllers.cpuset import pick
 from rctl.errors import UsageError
@@ -157,7 +157,7 @@ class Bench:
         """The list and the cap."""
         host = self.kernel.host
         with self.tree.open_ve(path) as ve:
-            limits = expand.vcpus(decode({"vcpus": count}, host), ve, host, expand.Promises(self.tree))
+            limits = resolve.vcpus(decode({"vcpus": count}, host), ve, host, resolve.Promises(self.tree))
         return str(limits.cpuset.cpus), str(limits.cpu.max)
 
 
@@ -199,7 +199,7 @@ def test_directly_below_the_root_cpus_of_others_partitions_are_left_out(
     text = bench.kernel.text
     in_effect = {"/": "0-5", "/shop": "0-5"}
     monkeypatch.setattr(
-        bench.kernel, "text", lambda node, file: in_effect[node.path] if file == expand.EFFECTIVE else text(node, file)
+        bench.kernel, "text", lambda node, file: in_effect[node.path] if file == resolve.EFFECTIVE else text(node, file)
     )
     bench.kernel.put("/shop", "cpuset.cpus", "")
     assert bench.expanded(6, "/shop") == ("0-5", "6")
@@ -210,7 +210,7 @@ def test_directly_below_the_root_cpus_of_others_partitions_are_left_out(
 
 def test_a_ve_that_is_yet_to_be_made_gets_what_its_parent_has(bench: Bench) -> None:
     host = bench.kernel.host
-    limits = expand.vcpus_of_new(decode({"vcpus": 1}, host), "/shop/new", host, expand.Promises(bench.tree))
+    limits = resolve.vcpus_of_new(decode({"vcpus": 1}, host), "/shop/new", host, resolve.Promises(bench.tree))
     assert str(limits.cpuset.cpus) == "4"
-    limits = expand.vcpus_of_new(decode({"vcpus": 1}, host), "/none/new", host, expand.Promises(bench.tree))
+    limits = resolve.vcpus_of_new(decode({"vcpus": 1}, host), "/none/new", host, resolve.Promises(bench.tree))
     assert str(limits.cpuset.cpus) == "0"

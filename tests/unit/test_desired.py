@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.adjust import failures, history, lines
-from rctl.adjust.desired import Desired
-from rctl.adjust.history import Record
-from rctl.adjust.plan import Enable, Reclaim, Set, Step
-from rctl.adjust.record import VERSION
-from rctl.adjust.state import State, make
+from rctl.adjust.records import failures, history, log_files
+from rctl.adjust.records.desired import Desired
+from rctl.adjust.records.history import Record
+from rctl.adjust.records.record import VERSION
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Reclaim, Set, Step
 
 BOOT = "this-boot"
 INO = 4711
@@ -150,7 +150,7 @@ class TestWhatIsTold:
         again.close()
 
     def test_a_history_that_begins_anew(self, state: State, desired: Desired, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lines, "_PART", 1000)
+        monkeypatch.setattr(log_files, "_PART", 1000)
         for number in range(20):
             adjusted(state, step("pids.max", str(number)))
             desired.refresh()

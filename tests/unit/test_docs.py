@@ -13,8 +13,8 @@ import pytest
 
 from docs.generate import files, limits, man, metrics, verbs
 from docs.generate.__main__ import parts
-from rctl import elsewhere
-from rctl.groups import Limited
+from rctl import other_tools
+from rctl.attributes import Limited
 from rctl.host import Host
 from rctl.limits import FILES, keys
 from rctl.spec import parse
@@ -117,7 +117,7 @@ def test_what_the_page_of_words_says_is_what_rctl_answers() -> None:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 5 and cells[3].startswith("`"):
             for word in re.findall(r"`(?:--)?([\w-]+)=?`", " ".join(cells[:3])):
-                if answer := elsewhere.meant(word):
+                if answer := other_tools.meant(word):
                     assert answer.startswith(cells[3].strip("`")), word
                     told += 1
     assert told > 15

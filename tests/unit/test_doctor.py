@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rctl.adjust.state import State
+from rctl.adjust.state_folder import State
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import cgroup_mounts
 from rctl.cgroupfs.tree import Tree

@@ -12,13 +12,13 @@ import pytest
 
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history
-from rctl.adjust.journal import left_open, unwritten
-from rctl.adjust.plan import Set
 from rctl.adjust.progress import Event
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import left_open, unwritten
 from rctl.adjust.site import Site
-from rctl.adjust.state import State
-from rctl.adjust.undo import undo
+from rctl.adjust.state_folder import State
+from rctl.adjust.steps import Set
+from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import (
     BusyError,

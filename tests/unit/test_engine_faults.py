@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history
-from rctl.adjust.journal import left_open, unwritten
-from rctl.adjust.plan import Reclaim, Set, Step
-from rctl.adjust.recover import recover
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import left_open, unwritten
+from rctl.adjust.recovery.recover import recover
 from rctl.adjust.site import Site
-from rctl.adjust.state import State, make
-from rctl.adjust.undo import undo
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Reclaim, Set, Step
+from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError, RollbackError, ShrinkError
 from rctl.limits import file_named

@@ -8,17 +8,17 @@ from contextlib import suppress
 
 import pytest
 
-from rctl.adjust import life
 from rctl.adjust.account import Account
-from rctl.adjust.around import Around
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import latest
-from rctl.adjust.journal import Journal, left_open
-from rctl.adjust.plan import Make, Remove, Start
-from rctl.adjust.recover import recover
+from rctl.adjust.lifecycle import life
+from rctl.adjust.records.history import latest
+from rctl.adjust.records.journal import Journal, left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.request import Around
 from rctl.adjust.site import Site
-from rctl.adjust.state import State, make
-from rctl.adjust.undo import take_back, undo
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Make, Remove, Start
+from rctl.adjust.undoing.undo import take_back, undo
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, NotFoundError, RctlError, UsageError

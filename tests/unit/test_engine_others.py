@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import Record
-from rctl.adjust.journal import Journal, left_open
-from rctl.adjust.plan import Enable, Set, Step
 from rctl.adjust.progress import Event
-from rctl.adjust.recover import recover
-from rctl.adjust.state import State, make
+from rctl.adjust.records.history import Record
+from rctl.adjust.records.journal import Journal, left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Set, Step
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError, RollbackError
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder

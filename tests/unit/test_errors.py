@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from rctl.adjust.enable import absent
-from rctl.adjust.plan import Disable
-from rctl.adjust.rollback import roll_back
+from rctl.adjust.enabling.enable import absent
+from rctl.adjust.recovery.rollback import roll_back
+from rctl.adjust.steps import Disable
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import KernelError
 from rctl.formats import File

@@ -15,15 +15,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from rctl.adjust.history import append
-from rctl.adjust.state import State, make
+from rctl.adjust.records.history import append
+from rctl.adjust.state_folder import State, make
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
 from rctl_exporter import Collector
-from rctl_exporter.only import ALL, Only
-from rctl_exporter.own import Own
+from rctl_exporter.request_filter import ALL, Only
 from rctl_exporter.scrape import Scraper
+from rctl_exporter.self_metrics import Own
 from rctl_exporter.settings import COLLECTORS, Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rctl.sample.layout import FigurePlace
-from rctl_exporter.ask import ask
+from rctl_exporter.files_to_read import ask
 from rctl_exporter.settings import COLLECTORS, PROFILES, Selection
 
 from .exporter_frames import FULL, family_of

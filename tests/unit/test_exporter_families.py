@@ -8,15 +8,15 @@ from collections import Counter
 import pytest
 
 from rctl.sample.layout import Layout
-from rctl.sample.standing import Standing
+from rctl.sample.limits_in_force import Standing
 from rctl.sample.sweep import Group
 from rctl_exporter import memory_stat
-from rctl_exporter.ask import ask
 from rctl_exporter.columns import FAMILIES, wanted
+from rctl_exporter.files_to_read import ask
 from rctl_exporter.frame import Figures, frame, identity_blocks, limit_blocks, process_blocks
-from rctl_exporter.limits import values
-from rctl_exporter.own import Own
+from rctl_exporter.limit_families import values
 from rctl_exporter.page import Page
+from rctl_exporter.self_metrics import Own
 from rctl_exporter.settings import COLLECTORS, PROFILES, Selection
 
 from .exporter_frames import member

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rctl.sample.effective import Bound
-from rctl.sample.standing import Standing, _chosen
+from rctl.sample.limits_in_force import Standing, _chosen
 from rctl.units import MAX, Ranges
 from rctl_exporter.columns import wanted
 from rctl_exporter.frame import limit_blocks
-from rctl_exporter.limits import files, values
+from rctl_exporter.limit_families import files, values
 from rctl_exporter.settings import PROFILES, Selection
 
 from .exporter_frames import member

@@ -23,7 +23,7 @@ from rctl_exporter.columns import FAMILIES
 from rctl_exporter.families import Family
 from rctl_exporter.frame import INFO, Block, Frame, identity_blocks
 from rctl_exporter.memory_stat import family as memory_stat
-from rctl_exporter.names import readable
+from rctl_exporter.owner import readable
 from rctl_exporter.page import Page, escaped, labels_of
 
 from .exporter_frames import block, framed, member

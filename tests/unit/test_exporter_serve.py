@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rctl_exporter import serve
-from rctl_exporter.only import ALL
+from rctl_exporter.request_filter import ALL
 from rctl_exporter.settings import Settings
 from rctl_exporter.web.listen import Address
 from rctl_exporter.web.log import Log

@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 
 from rctl.errors import NotAvailableError, UsageError
 from rctl.version import __version__
-from rctl_exporter.only import ALL, Only
+from rctl_exporter.request_filter import ALL, Only
 from rctl_exporter.web import compress, crc
 from rctl_exporter.web.connection import pieces
 from rctl_exporter.web.listen import Address, is_local, open_all, url
@@ -130,7 +130,7 @@ def test_a_body_is_sent_whole_in_few_pieces(sizes: list[int], small: int) -> Non
 def test_a_server_imports_no_more_than_it_needs() -> None:
     """Each of these takes 10 ms and more; a server without TLS and users needs none."""
     code = (
-        "import sys, rctl_exporter.serve, rctl_exporter.web.server, rctl_exporter.web.site, rctl_exporter.scrape\n"
+        "import sys, rctl_exporter.serve, rctl_exporter.web.server, rctl_exporter.web.routes, rctl_exporter.scrape\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

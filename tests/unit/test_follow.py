@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust import lines as lines_file
-from rctl.adjust.follow import Follower
-from rctl.adjust.state import State
+from rctl.adjust.records import log_files as lines_file
+from rctl.adjust.records.follow import Follower
+from rctl.adjust.state_folder import State
 
 
 @pytest.fixture

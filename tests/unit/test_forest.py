@@ -14,7 +14,7 @@ import pytest
 
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.forest import Forest, Node
-from rctl.cgroupfs.kept import Budget
+from rctl.cgroupfs.open_files import Budget
 from rctl.cgroupfs.watch import DirectoryChange, LostError, Watch
 from rctl.errors import GoneError, KernelError
 

@@ -15,7 +15,7 @@ import pytest
 
 import rctl
 from rctl import cli
-from rctl.adjust.journal import left_open
+from rctl.adjust.records.journal import left_open
 from rctl.cgroupfs.cgroup import Cgroup
 from tests.unit.fake_kernel import FakeKernel, state_folder
 from tests.unit.shell import Shell

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rctl.adjust import lines
-from rctl.adjust.history import Record, history
-from rctl.adjust.journal import Journal, left_open, new_id
-from rctl.adjust.plan import Enable, Reclaim, Set
-from rctl.adjust.state import State, make
+from rctl.adjust.records import log_files
+from rctl.adjust.records.history import Record, history
+from rctl.adjust.records.journal import Journal, left_open, new_id
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Reclaim, Set
 from rctl.errors import RctlError
 from tests.unit.fake_kernel import state_folder
 
@@ -152,9 +152,9 @@ def test_a_line_that_a_crash_tore_does_not_spoil_the_next(state: State) -> None:
 def test_a_history_that_grew_too_large_starts_anew_and_the_old_is_still_read(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "_PART", 1)
+    monkeypatch.setattr(log_files, "_PART", 1)
     Journal(state, record("a")).close(done=True)
-    monkeypatch.setattr(lines, "_PART", 1 << 20)
+    monkeypatch.setattr(log_files, "_PART", 1 << 20)
     Journal(state, record("b")).close(done=True)
     assert os.path.exists(state.history + ".1")
     assert Path(state.history).read_bytes().count(b"\n") == 1

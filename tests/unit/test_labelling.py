@@ -10,15 +10,15 @@ from contextlib import suppress
 
 import pytest
 
-from rctl.adjust.around import Around
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import latest
-from rctl.adjust.journal import left_open
-from rctl.adjust.plan import Label
-from rctl.adjust.recover import recover
+from rctl.adjust.records.history import latest
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.request import Around
 from rctl.adjust.site import Site
-from rctl.adjust.state import State, make
-from rctl.adjust.undo import undo
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Label
+from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust import journal as journal_file
-from rctl.adjust import late
-from rctl.adjust.history import history
-from rctl.adjust.journal import Journal, left_open, unwritten
-from rctl.adjust.record import Record
-from rctl.adjust.state import State, make
+from rctl.adjust.records import journal as journal_file
+from rctl.adjust.records import late
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import Journal, left_open, unwritten
+from rctl.adjust.records.record import Record
+from rctl.adjust.state_folder import State, make
 from tests.unit.few_files import few_open_files
 from tests.unit.shell import Shell
 

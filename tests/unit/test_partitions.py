@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.plan import Renew
 from rctl.adjust.site import Site
+from rctl.adjust.steps import Renew
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.ve import bare

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.plan import Change, Disable, Enable, Reclaim, Set, Step, shown, steps
+from rctl.adjust.planning.plan import steps
+from rctl.adjust.request import Change
+from rctl.adjust.steps import Disable, Enable, Reclaim, Set, Step, shown
 from rctl.limits import writes
 from tests.unit.fake_files import DEFAULTS
 from tests.unit.fake_kernel import FakeKernel, limits

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust import life
 from rctl.adjust.account import Account
-from rctl.adjust.state import default_state, make
+from rctl.adjust.lifecycle import life
+from rctl.adjust.state_folder import default_state, make
 from rctl.api.session import Session
 from rctl.cgroupfs import devices, labels
 from rctl.cgroupfs.tree import Tree

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history, latest
-from rctl.adjust.journal import ForeignError, Journal, left_open, new_id, peek
-from rctl.adjust.plan import Enable, Reclaim, Set
-from rctl.adjust.record import VERSION, NewerRecordError, Record, decode, encode
-from rctl.adjust.recover import recover
+from rctl.adjust.records.history import history, latest
+from rctl.adjust.records.journal import ForeignError, Journal, left_open, new_id, peek
+from rctl.adjust.records.record import VERSION, NewerRecordError, Record, decode, encode
+from rctl.adjust.recovery.recover import recover
 from rctl.adjust.site import Site
-from rctl.adjust.state import State, make
-from rctl.adjust.undo import undo
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Reclaim, Set
+from rctl.adjust.undoing.undo import undo
 from rctl.errors import RctlError, RollbackError
 from rctl.limits import decode as decode_limits
 from tests.unit.fake_kernel import BOOT, FakeKernel, state_folder

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust import record as record_file
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import history, latest
-from rctl.adjust.journal import Journal, left_open
-from rctl.adjust.plan import Enable, Renew, Set, Step
-from rctl.adjust.record import VERSION, Record, version_of
-from rctl.adjust.recover import recover
-from rctl.adjust.state import State, make
+from rctl.adjust.records import record as record_file
+from rctl.adjust.records.history import history, latest
+from rctl.adjust.records.journal import Journal, left_open
+from rctl.adjust.records.record import VERSION, Record, version_of
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Renew, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError, RctlError, RollbackError, unforeseen

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.recover import recover
+from rctl.adjust.recovery.recover import recover
 from rctl.adjust.site import Site
-from rctl.adjust.state import default_state, make
-from rctl.ve import alike
+from rctl.adjust.state_folder import default_state, make
+from rctl.ve import copy
 from tests.unit.fake_calls import CRASH, Crash
 from tests.unit.fake_kernel import BOOT, FakeKernel, state_folder
 from tests.unit.shell import Shell
@@ -33,7 +33,7 @@ def rename(fault: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[World, W
             make(default_state())
             kernel.faults = {} if fault is None else {fault: CRASH}
             with suppress(Crash):
-                alike.rename(Site(tree, kernel.host, default_state()), "web2", "web3", Options(command="rename"))
+                copy.rename(Site(tree, kernel.host, default_state()), "web2", "web3", Options(command="rename"))
             done = len(kernel.operations)
         kernel.wake()
         with kernel.installed() as tree:

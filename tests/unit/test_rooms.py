@@ -69,8 +69,8 @@ def table(text: str, first: str = "room") -> dict[str, Row]:
 
 
 ROWS = table((TOP / "ARCHITECTURE.md").read_text())
-BENCH = table((TOP / "ARCHITECTURE.md").read_text(), "room of `bench`")
-"""The rooms within the benchmarks."""
+DIVIDED = {room: table((TOP / "ARCHITECTURE.md").read_text(), f"room of `{room}`") for room in ("adjust", "bench")}
+"""Rooms that are divided in turn, and the tables of the rooms within them."""
 
 
 def imports(path: Path) -> Iterator[Import]:
@@ -162,17 +162,19 @@ def test_the_rooms_make_no_circle() -> None:
     in_order({room: {one.inner for one in ALL if one.room == room} & set(ROOMS) - {room} for room in ROOMS})
 
 
-def test_the_benchmarks_keep_to_their_own_table_of_rooms() -> None:
+@pytest.mark.parametrize("whole", DIVIDED)
+def test_a_divided_room_keeps_to_its_own_table(whole: str) -> None:
+    rows = DIVIDED[whole]
     inside = [
-        (Path(one.place.split(":")[0]).relative_to("rctl/bench").with_suffix("").parts[0], target)
+        (Path(one.place.split(":")[0]).relative_to(f"rctl/{whole}").with_suffix("").parts[0], target)
         for one in ALL
-        if one.room == "bench"
-        for target in re.findall(r"^rctl\.bench\.(\w+)", one.module)
+        if one.room == whole
+        for target in re.findall(rf"^rctl\.{whole}\.(\w+)", one.module)
     ]
-    needs = {room: {target for here, target in inside if here == room} - {room} for room in BENCH}
-    files = (path.relative_to(PACKAGE / "bench").with_suffix("").parts[0] for path in (PACKAGE / "bench").rglob("*.py"))
-    assert set(files) - ENTRANCES == set(BENCH)
-    assert {room: others - BENCH[room].allowed for room, others in needs.items()} == {room: set() for room in BENCH}
+    needs = {room: {target for here, target in inside if here == room} - {room} for room in rows}
+    files = (path.relative_to(PACKAGE / whole).with_suffix("").parts[0] for path in (PACKAGE / whole).rglob("*.py"))
+    assert set(files) - ENTRANCES == set(rows)
+    assert {room: others - rows[room].allowed for room, others in needs.items()} == {room: set() for room in rows}
     in_order(needs)
 
 
@@ -193,7 +195,7 @@ def test_a_pure_room_does_no_io(room: str) -> None:
 IO = {"os", "io", "pathlib", "shutil", "socket", "subprocess", "tempfile", "glob", "mmap", "fcntl"}
 
 
-STATE = {f"rctl/adjust/{name}.py" for name in ("journal", "lines", "lock", "state")}
+STATE = {f"rctl/adjust/{n}.py" for n in ("records/journal", "records/log_files", "locks", "state_folder")}
 """Files that work in the state folders, relative to their descriptors."""
 
 

@@ -24,7 +24,7 @@ from rctl.sample.rates import DeviceRates, Rates
 from rctl.sample.reading import with_limits
 from rctl.sample.sections import lines
 from rctl.sample.view import View, views
-from rctl.ve.alike import spec
+from rctl.ve.copy import spec
 from rctl.ve.processes import listing
 
 PSI = "some avg10={} avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"

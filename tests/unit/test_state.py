@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust.history import history
-from rctl.adjust.journal import Journal, left_open
-from rctl.adjust.lock import Locks
-from rctl.adjust.record import Record
-from rctl.adjust.state import State, default_state, make
+from rctl.adjust.locks import Locks
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import Journal, left_open
+from rctl.adjust.records.record import Record
+from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs.mounts import kind_of
 from rctl.errors import NotAvailableError, UsageError
 from tests.unit.few_files import few_open_files
@@ -68,7 +68,7 @@ def test_nothing_is_made_on_a_file_system_of_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, there: str
 ) -> None:
     """A folder there would be a cgroup, or an instance of the tracer."""
-    monkeypatch.setattr("rctl.adjust.state.kind_of", lambda device: kind)
+    monkeypatch.setattr("rctl.adjust.state_folder.kind_of", lambda device: kind)
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(NotAvailableError) as caught:

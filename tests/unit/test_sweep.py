@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from rctl.cgroupfs import noted
+from rctl.cgroupfs import changed_counts
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.changed_counts import MOST
 from rctl.cgroupfs.forest import Forest
-from rctl.cgroupfs.kept import Budget, Kept, Together
-from rctl.cgroupfs.noted import MOST
+from rctl.cgroupfs.open_files import Budget, Kept, Together
 from rctl.cgroupfs.watch import Watch
 from rctl.errors import KernelError
+from rctl.sample.limits_in_force import Standings
 from rctl.sample.member import Ask
-from rctl.sample.standing import Standings
 from rctl.sample.sweep import Sweep
 
 FILES = ("cpu.stat", "pids.current", "pids.peak", "io.stat")
@@ -425,7 +425,7 @@ class TestCountsThatAreReported:
         self, sweep: Sweep, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Both come with a controller, which may have gone and come back without a word."""
-        monkeypatch.setattr(noted, "_TURNS", repeat(1000))
+        monkeypatch.setattr(changed_counts, "_TURNS", repeat(1000))
         read(sweep)
         read(sweep)
         put(place, "a", memory_events="max 7\n")

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust import life
 from rctl.adjust.account import Account
-from rctl.adjust.around import Around
-from rctl.adjust.choose import newest, newest_of, undoable
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.history import Record, history
-from rctl.adjust.journal import Journal
-from rctl.adjust.plan import Enable
+from rctl.adjust.lifecycle import life
+from rctl.adjust.records.history import Record, history
+from rctl.adjust.records.journal import Journal
+from rctl.adjust.request import Around
 from rctl.adjust.site import Site
-from rctl.adjust.state import State
-from rctl.adjust.undo import undo
+from rctl.adjust.state_folder import State
+from rctl.adjust.steps import Enable
+from rctl.adjust.undoing.choose import newest, newest_of, undoable
+from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, GoneError, NotFoundError, RctlError, UsageError
 from rctl.host import Host

@@ -13,11 +13,13 @@ import msgspec
 import pytest
 
 from rctl import cli
-from rctl.adjust import choose, engine, holder, lock, recover
-from rctl.adjust.journal import new_id
+from rctl.adjust import engine, locks
 from rctl.adjust.progress import Event
-from rctl.adjust.record import Record
-from rctl.adjust.state import default_state, make
+from rctl.adjust.records import under_way
+from rctl.adjust.records.journal import new_id
+from rctl.adjust.records.record import Record, named
+from rctl.adjust.recovery import recover
+from rctl.adjust.state_folder import default_state, make
 from rctl.console import output, session
 from rctl.doctor import own
 from tests.unit.another_process import another_process
@@ -26,18 +28,18 @@ from tests.unit.shell import Shell
 
 
 @contextmanager
-def under_way(shell: Shell) -> Iterator[tuple[str, int]]:
+def adjusting(shell: Shell) -> Iterator[tuple[str, int]]:
     """Another process is adjusting web1: what its adjustment is called, and its id."""
     inodes = {"/rctl-web1": shell.kernel.node("/rctl-web1").ino}
     record = Record(new_id(), 1795342500.25, BOOT, "rctl set web1 pids.max=5", inodes, ())
     with default_state() as state, another_process(make(state), msgspec.json.encode(record).decode()) as process:
-        yield choose.named(record), process.pid
+        yield named(record), process.pid
 
 
 @pytest.fixture
 def held(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], object]], None]]:
     """Another process holds web1's lock. ``held(then)``: when it is told that somebody waits, ``then()`` is called."""
-    monkeypatch.setattr(lock, "_SILENT", 0.0)
+    monkeypatch.setattr(locks, "_SILENT", 0.0)
     with default_state() as state, another_process(make(state), ino=shell.kernel.node("/rctl-web1").ino) as process:
 
         def on_wait(then: Callable[[], object] = process.kill) -> None:
@@ -66,10 +68,10 @@ def test_who_waits_for_one_that_is_stopped_without_a_journal_is_told_its_process
     ino = shell.kernel.node("/rctl-web1").ino
     with default_state() as state, another_process(make(state), ino=ino) as process:
         cure = f"process {process.pid} is stopped, and may hold it. Let it go on: kill -CONT {process.pid}"
-        assert holder.told(state, ino) == ". Wait for it to end, and try again"
+        assert under_way.told(state, ino) == ". Wait for it to end, and try again"
         stop(process.pid)
-        assert holder.told(state, ino) == f". P{cure[1:]}"
-        assert holder.awaited(state, None) == f": {cure}"
+        assert under_way.told(state, ino) == f". P{cure[1:]}"
+        assert under_way.awaited(state, None) == f": {cure}"
         process.send_signal(signal.SIGCONT)
 
 
@@ -109,7 +111,7 @@ def test_ctrl_c_while_ves_are_made_says_that_they_went_again(shell: Shell, monke
 
 
 def test_recover_names_an_adjustment_that_is_under_way(shell: Shell) -> None:
-    with under_way(shell) as (what, pid):
+    with adjusting(shell) as (what, pid):
         assert shell.run("recover") == (0, f"under way: {what}, process {pid}\n", "")
         status, out, _ = shell.run("recover", "--json")
         assert (status, json.loads(out)) == (0, [f"under way: {what}, process {pid}"])
@@ -118,7 +120,7 @@ def test_recover_names_an_adjustment_that_is_under_way(shell: Shell) -> None:
 
 def test_ctrl_c_in_recover_says_what_became_of_each_adjustment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
-        with under_way(shell):
+        with adjusting(shell):
             pass
     settle, settled = recover._settle, []
 
@@ -137,7 +139,7 @@ def test_ctrl_c_in_recover_says_what_became_of_each_adjustment(shell: Shell, mon
 
 
 def test_recover_says_how_one_that_is_stopped_goes_on(shell: Shell) -> None:
-    with under_way(shell) as (what, pid):
+    with adjusting(shell) as (what, pid):
         stop(pid)
         told = f"under way: {what}, process {pid}, which is stopped. Let it go on: kill -CONT {pid}\n"
         assert shell.run("recover") == (0, told, "")
@@ -145,7 +147,7 @@ def test_recover_says_how_one_that_is_stopped_goes_on(shell: Shell) -> None:
 
 
 def test_doctor_warns_of_one_that_is_stopped(shell: Shell) -> None:
-    with under_way(shell) as (what, pid), default_state() as state:
+    with adjusting(shell) as (what, pid), default_state() as state:
         check = own.journals(state)
         assert (check.state, check.found) == ("ok", f"none left open; under way: {what}, process {pid}")
         stop(pid)

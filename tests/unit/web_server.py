@@ -17,11 +17,11 @@ from typing import NamedTuple
 from rctl_exporter.web.connection import Deadlines
 from rctl_exporter.web.hosts import Hosts
 from rctl_exporter.web.listen import Address
-from rctl_exporter.web.live import Live
 from rctl_exporter.web.log import Log
 from rctl_exporter.web.metrics import MakePage, Metrics
+from rctl_exporter.web.reload import Live
+from rctl_exporter.web.routes import WebSite
 from rctl_exporter.web.server import CONNECTIONS, Server
-from rctl_exporter.web.site import WebSite
 
 PATIENCE = 10.0
 """Seconds after which a test has failed; nothing waits for as long when all is well."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from .document import Document
+from .yaml_file import Document
 
 TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 ClientAuth = Literal[

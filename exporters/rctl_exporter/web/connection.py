@@ -13,8 +13,8 @@ import h11
 
 from rctl.version import __version__
 
-from .live import Rules
-from .site import Answer, Request, WebSite, line
+from .reload import Rules
+from .routes import Answer, Request, WebSite, line
 
 _HEAD = 16 * 1024
 _PIECE = 256 * 1024

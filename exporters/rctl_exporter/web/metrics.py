@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 
 from rctl.errors import BusyError
 
-from ..only import ALL, Only
+from ..request_filter import ALL, Only
 from .compress import Gzip
-from .flight import Flight
+from .single_flight import Flight
 
 MakePage: TypeAlias = Callable[[bool, Only], Sequence[bytes]]
 """One whole page, or part of it, as chunks, in OpenMetrics (``True``) or text.

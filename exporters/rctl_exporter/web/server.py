@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from .connection import Conversation, Deadlines
 from .listen import is_local
-from .live import Live, Rules
 from .log import Log
-from .site import Answer, WebSite
+from .reload import Live, Rules
+from .routes import Answer, WebSite
 
 CONNECTIONS = 100
 """Most connections at a time, where the limit of open files allows; for as many, cgroups leave descriptors."""

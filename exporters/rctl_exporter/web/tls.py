@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from rctl import documents
+from rctl import input_files
 from rctl.errors import UsageError
 
 from .config import Tls
@@ -89,7 +89,7 @@ def _load(tls: Tls, made: ssl.SSLContext) -> None:
 
 def _readable(path: str) -> None:
     """OpenSSL says little of a file that cannot be read, and waits for ever at a FIFO."""
-    documents.read(path, _LARGEST)
+    input_files.read(path, _LARGEST)
 
 
 def _no_password() -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 
-from ..extra import needed
+from ..optional_libraries import needed
 
 _REMEMBERED = 256
 _SIGNIFICANT = 72

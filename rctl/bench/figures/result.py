@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from ... import documents
+from ... import input_files
 from ...errors import UsageError
 
 Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
@@ -114,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
 
     Raises UsageError for a file that cannot be read or holds no results.
     """
-    data = documents.read(os.fspath(path), _LARGEST)
+    data = input_files.read(os.fspath(path), _LARGEST)
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         heads = msgspec.json.decode(data, type=_AnyVersion | tuple[_AnyVersion, ...])
         newest = max((head.version for head in (heads if isinstance(heads, tuple) else (heads,))), default=1)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ...adjust.engine import Options, Wish, transact
-from ...adjust.state import State
+from ...adjust.state_folder import State
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import Write

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ...adjust.state import State
+from ...adjust.state_folder import State
 from ...cgroupfs.tree import Tree
 from ...host import Host
 from .. import workloads

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from ...adjust.lock import Locks
-from ...adjust.state import default_state, make
+from ...adjust.locks import Locks
+from ...adjust.state_folder import default_state, make
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ...adjust.engine import Options, adjust
-from ...adjust.state import State
+from ...adjust.state_folder import State
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import RctlError

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ...adjust.around import Around
 from ...adjust.engine import Options, adjust
-from ...adjust.state import State
+from ...adjust.request import Around
+from ...adjust.state_folder import State
 from ...cgroupfs.tree import Tree
 from ...errors import RctlError
 from ...host import Host

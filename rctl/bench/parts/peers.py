@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 
-from ...adjust import single_writer
+from ...adjust import owner
 from ...cgroupfs.tree import Tree
 from ...errors import RctlError
 from ..figures.result import Figure
@@ -114,7 +114,7 @@ def _podman_update(stack: ExitStack, _: str) -> Argv:
 
 def _systemctl(stack: ExitStack, _: str) -> Argv:
     _needs("systemd-run")
-    if not single_writer.applies():
+    if not owner.applies():
         raise NotMeasured("systemd does not run this host")
     return "systemctl", "set-property", "--runtime", _tried(stack, _unit), f"TasksMax={_FILL}"
 

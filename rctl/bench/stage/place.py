@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...adjust.engine import Options, adjust
-from ...adjust.lock import Locks
-from ...adjust.state import State, default_state, make
+from ...adjust.locks import Locks
+from ...adjust.state_folder import State, default_state, make
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.devices import resolve
 from ...cgroupfs.tree import Tree, enabled

@@ -11,7 +11,7 @@ import typer
 from ...console.flags import Json, command_line
 
 if TYPE_CHECKING:
-    from ...adjust.state import State
+    from ...adjust.state_folder import State
     from ..figures.result import Result
     from ..parts.benchmarks import Setting
 
@@ -26,7 +26,7 @@ def own_state() -> Iterator[State]:
     import os
     import tempfile
 
-    from ...adjust.state import State
+    from ...adjust.state_folder import State
 
     above = "/run" if os.access("/run", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=above) as place:

@@ -54,8 +54,8 @@ def cgroups(incomplete: str) -> list[Candidate]:
 
 def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """The newest adjustments that undo can take back, newest first, each with its command."""
-    from ...adjust.choose import left, standing
-    from ...adjust.state import default_state
+    from ...adjust.state_folder import default_state
+    from ...adjust.undoing.choose import left, standing
     from ...cgroupfs.tree import Tree
 
     found: list[Candidate] = []

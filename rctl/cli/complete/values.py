@@ -124,8 +124,8 @@ def _disk(kinds: Mapping[str, type[Quantity]], incomplete: str) -> list[Candidat
 
 def keys(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """Keys alone, as get and reset take them; those that are not given yet."""
+    from ...assignments import defaults
     from ...limits import BY_DEVICE
-    from ...words import defaults
 
     found = [*defaults(), *BY_DEVICE, "hugetlb.2MB", "vcpus"]
     return beginning(incomplete, (Candidate(key) for key in found if key not in given))

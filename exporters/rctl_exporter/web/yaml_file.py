@@ -1,0 +1,108 @@
+"""A YAML file whose every complaint names the line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from rctl import input_files
+from rctl.errors import UsageError
+
+from ..optional_libraries import needed
+
+Kind = TypeVar("Kind")
+_LARGEST = 1 << 20
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_NO_WORD = re.compile(r"Invalid enum value ('[^']*')")
+
+
+class Document:
+    """A YAML file as plain data, and the lines that its keys stand on."""
+
+    def __init__(self, path: str) -> None:
+        """Read a file. Raises UsageError for one that cannot be read, is no YAML, or gives a key twice."""
+        with needed():
+            import yaml
+        self.path = path
+        self._lines: dict[tuple[str, ...], int] = {}
+        loader = None
+        try:
+            loader = yaml.SafeLoader(_read(path))
+            node = loader.get_single_node()
+            self._walk(node, (), set())
+            self.data: Any = loader.construct_document(node) if node else None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = f"{path}:{mark.line + 1}" if mark else path
+            raise UsageError(f"{place}: no YAML: {error.problem or error.context}. Mend that line") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path}: no YAML: {' '.join(str(error).split())[:200]}. Mend the file") from None
+        finally:
+            if loader:
+                loader.dispose()
+
+    def _walk(self, node: Any, keys: tuple[str, ...], above: set[int]) -> None:
+        """Note the line of each key of mappings within mappings; what is deeper has its parent's."""
+        pairs = node.value if getattr(node, "id", "") == "mapping" else ()
+        if id(node) in above:
+            raise UsageError(f"{self.path}:{node.start_mark.line + 1}: a part that holds itself. Take the alias away")
+        for key, value in pairs:
+            here = (*keys, str(key.value))
+            line = key.start_mark.line + 1
+            if here in self._lines:
+                raise UsageError(f"{self.path}:{line}: {key.value} given twice. Give it once")
+            self._lines[here] = line
+            self._walk(value, here, above | {id(node)})
+
+    def error(self, text: str, *keys: str) -> UsageError:
+        """An error that names the line of the closest of ``keys`` that stands in the file."""
+        while keys and keys not in self._lines:
+            keys = keys[:-1]
+        place = f"{self.path}:{self._lines[keys]}" if keys else self.path
+        return UsageError(f"{place}: {text}")
+
+    def convert(self, kind: type[Kind]) -> Kind:
+        """The data as ``kind``. Raises UsageError with the line of the first thing that does not fit."""
+        try:
+            return msgspec.convert(self.data, kind)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            place = _PLACE.search(text)
+            keys = tuple(re.split(r"[.\[]", place[1])) if place and place[1] else ()
+            unknown = _UNKNOWN.search(text)
+            inner = (*keys, unknown[1]) if unknown else keys
+            told = f"{'.'.join(keys)}: " if keys else ""
+            raise self.error(f"{told}{_plainly(text, kind, keys)}", *inner) from None
+
+
+def _plainly(text: str, kind: Any, keys: tuple[str, ...]) -> str:
+    """msgspec's complaint about what stands at ``keys`` of a ``kind``, with the words that may stand there."""
+    words = ", ".join(_words(kind, keys))
+    if unknown := _UNKNOWN.search(text):
+        return f"unknown field {unknown[1][:60]}. Use {words}"
+    if value := _NO_WORD.search(text):
+        return f"{value[1][:60]} is not known. Use {words}"
+    return _PLACE.sub("", text).replace("`", "")
+
+
+def _words(kind: Any, keys: tuple[str, ...]) -> list[str]:
+    """The fields of a struct, or the words of a Literal, that is at ``keys`` of ``kind``."""
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return [word for word in get_args(part) if word]
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            fields = {field.encode_name: field.type for field in msgspec.structs.fields(part)}
+            return _words(fields.get(keys[0], Any), keys[1:]) if keys else list(fields)
+    return []
+
+
+def _read(path: str) -> str:
+    content = input_files.read(path, _LARGEST)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{line}: not UTF-8. Write the file anew") from None

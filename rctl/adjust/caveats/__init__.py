@@ -1,0 +1,1 @@
+"""What the kernel accepts and does not follow."""

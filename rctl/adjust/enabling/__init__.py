@@ -1,0 +1,1 @@
+"""Controllers: enabled for the limits that need them, and disabled again."""

@@ -1,0 +1,139 @@
+"""Controllers that an adjustment enabled go again with it, unless somebody needs them: the reverse of ``enable``."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree, enabled
+from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
+from ...errors import GoneError, KernelError, NotFoundError, RctlError
+from ...formats import DEVICE, File, Whole
+from ...limits import FILES, file_named
+from .. import widen_cpuset
+from ..request import Change
+from ..steps import Disable, Enable, Step
+
+
+def unneeded(
+    tree: Tree, given: Collection[Enable], changes: Sequence[Change], removed: Collection[str] = ()
+) -> list[Disable]:
+    """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first.
+
+    ``removed``: paths of cgroups that go in the same adjustment, so that their limits do not count.
+    """
+    if not given:
+        return []
+    after = {change.path: change for change in changes}
+    going: dict[str, frozenset[str]] = {}
+    for step in sorted(given, key=lambda step: step.path.rstrip("/").count("/"), reverse=True):
+        if step.path in removed:
+            continue
+        apart = {path.rpartition("/")[2] for path in removed if (path.rpartition("/")[0] or "/") == step.path}
+        with suppress(NotFoundError, GoneError), tree.walk(step.path) as cgroup:
+            on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+            if left := on - used(on, cgroup, apart=apart, after=after, going=going):
+                going[step.path] = left
+    return [Disable(path, tuple(sorted(names))) for path, names in going.items()]
+
+
+def take_back(cgroup: Cgroup, step: Disable) -> None:
+    """Run the step. What somebody has come to need since it was planned stays."""
+    on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+    if left := on - used(on, cgroup):
+        disable(cgroup, left)
+
+
+def take_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
+    """Take controllers back as the steps say, after VEs were removed. Returns notes for people on what failed."""
+    notes: list[str] = []
+    for step in steps:
+        if isinstance(step, Disable):
+            try:
+                take_back(cgroups[step.path], step)
+            except GoneError:
+                continue
+            except RctlError as error:
+                notes.append(f"{error}; {', '.join(step.controllers)} stay enabled in {step.path}")
+    return notes
+
+
+def disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
+    """Take controllers back from the children; one that a child has come to give to its own children stays."""
+    try:
+        cgroup.write(SUBTREE_CONTROL, enable_text(controllers, "-"))
+    except KernelError as error:
+        if error.errno != errno.EBUSY:
+            raise
+
+
+def used(
+    controllers: Iterable[str],
+    cgroup: Cgroup,
+    *,
+    apart: Collection[str] = (),
+    after: Mapping[str, Change] | None = None,
+    going: Mapping[str, Collection[str]] | None = None,
+) -> set[str]:
+    """Those of which a child has a limit set, which would be lost, or that a child gives to its own children.
+
+    ``apart``: names of children that do not count. ``after``: changes that will be made by then, by path; ``going``:
+    controllers that will be taken back from the children of a path by then.
+    """
+    found: set[str] = set()
+    for name in cgroup.children():
+        if name in apart:
+            continue
+        with suppress(NotFoundError, GoneError), cgroup.child(name) as child:
+            given = enabled(child, SUBTREE_CONTROL).difference((going or {}).get(child.path, ()))
+            change = (after or {}).get(child.path)
+            found |= {one for one in controllers if one not in found and (one in given or _set(child, one, change))}
+    return found
+
+
+def _set(cgroup: Cgroup, controller: str, change: Change | None) -> bool:
+    for name in _limits(cgroup, controller):
+        text = change.texts[name] if change else cgroup.read_if_there(name)
+        if text is not None and _is_set(file_named(name), text, change):
+            return True
+    return False
+
+
+def limits(cgroup: Cgroup) -> list[str]:
+    """All files of the cgroup that hold limits, of every controller that it has."""
+    own = [name for one in sorted(enabled(cgroup, CONTROLLERS)) for name in _limits(cgroup, one)]
+    return [*own, *(file.name for file in FILES if not file.controller)]
+
+
+def _limits(cgroup: Cgroup, controller: str) -> list[str]:
+    """The controller's files that hold limits; of one whose files depend on the machine, those that are there."""
+    known = [file.name for file in FILES if file.controller == controller]
+    return known or [
+        name for name in cgroup.files() if name.startswith(f"{controller}.") and name.endswith((".max", ".min", ".low"))
+    ]
+
+
+def _is_set(file: File, text: str, change: Change | None) -> bool:
+    entries = {key: file.entry(text, key) for key in keys(text)}
+    for write in change.writes if change else ():
+        if write.file.name == file.name:
+            entries[write.key] = file.merge(file.entry(text, write.key), write.wanted)
+    return any(not is_default(file, key, entry) for key, entry in entries.items())
+
+
+def keys(text: str) -> list[str]:
+    """Keys of a keyed file (``io.max``, ``io.weight``); the empty one of a file with a single entry."""
+    heads = [line.split()[0] for line in text.splitlines() if line.strip()]
+    return [head for head in heads if head == "default" or DEVICE.fullmatch(head)] or [""]
+
+
+def is_default(file: File, key: str, entry: str) -> bool:
+    """Whether the entry is as on a new cgroup, or says the same."""
+    if isinstance(file, Whole):  # rctl has no name for it: misc.max and its like
+        none = "max" if file.name.endswith(".max") else "0"
+        return all(line.split()[-1].rpartition("=")[2] == none for line in entry.splitlines() if line.strip())
+    return entry in ("", file.default, file.entry("", key)) or (
+        widen_cpuset.applies(file) and entry == widen_cpuset.everything(file)
+    )

@@ -1,0 +1,152 @@
+"""End the processes of VEs and remove these. What holds their end is lifted first, and told when it lies above.
+
+A process that is killed ends by itself. It needs CPU time for that, and waits for its block I/O that is under way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from ...cgroupfs.cgroup import Cgroup
+from ...controllers import core, cpu, io
+from ...errors import BusyError, GoneError, NotAvailableError, RctlError
+from ...formats import File, Keyed, Nested
+from ...units import Weight
+from ..steps import Remove
+from .life import family, processes, remove
+
+_CPU: tuple[File, ...] = (cpu.IDLE, cpu.WEIGHT, cpu.MAX)
+_LIFTED = {
+    cpu.IDLE: "0",
+    cpu.WEIGHT: str(Weight.high),
+    cpu.MAX: cpu.MAX.default,
+    io.MAX: io.MAX.default,
+    io.WEIGHT: str(Weight.high),
+}
+"""What holds a process's end, and what does not. ``cpu.idle`` comes first, for an idle VE has no weight to be set."""
+_SOON = 0.05
+"""Most processes end in so many seconds, whatever their limits."""
+
+
+def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
+    """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended.
+
+    Limits that hold their end are lifted for that, and put back when the VE stays.
+    """
+    if not step.kill or not _populated(ve):
+        remove(ve, seconds)
+        return
+    at_once = ve.has(core.KILL) and ve.read_if_there(core.PROCS) is not None  # a threaded one refuses (5.14)
+    if at_once:
+        ve.write(core.KILL, "1")
+    if _dead(ve, min(_SOON, seconds), at_once):
+        remove(ve, seconds)
+        return
+    with _lifted(ve):
+        if not _dead(ve, seconds, at_once):
+            raise BusyError(f"{ve.path}: not dead after {seconds:g} s; {_why_not_dead(ve)}")
+        remove(ve, seconds)
+
+
+def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], seconds: float) -> list[str]:
+    """Remove VEs as the steps say. One that cannot be removed stays. Returns notes for people."""
+    notes: list[str] = []
+    for step in steps:
+        try:
+            take_away(cgroups[step.path], step, seconds)
+        except GoneError:
+            continue
+        except RctlError as error:
+            notes.append(f"{error}; it stays")
+    return notes
+
+
+def _populated(ve: Cgroup) -> bool:
+    return core.parse({core.EVENTS: ve.read(core.EVENTS)}).populated
+
+
+def _dead(ve: Cgroup, seconds: float, killed: bool) -> bool:
+    """Whether all that is inside ends within ``seconds``. ``killed``: all have the signal; else each one gets it."""
+    deadline = time.monotonic() + seconds
+    while _populated(ve):
+        for pid in () if killed else processes(ve):  # again and again, for they fork
+            if pid:  # 0 is one of another pid namespace
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                except PermissionError:
+                    raise NotAvailableError(f"{ve.path}: process {pid} is not yours to end. Run as root") from None
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+@contextmanager
+def _lifted(ve: Cgroup) -> Iterator[None]:
+    """While the block runs, no limit of the VE or of its children can keep a process from ending.
+
+    All is put back when the block fails.
+    """
+    lifted: dict[str, list[tuple[File, str, str]]] = {}
+    try:
+        for cgroup in family(ve):
+            for file, wanted in _LIFTED.items():
+                with suppress(RctlError):  # one that may not be lifted is told if it holds them
+                    for key, entry in _entries(cgroup, file):
+                        if entry != wanted:
+                            lifted.setdefault(cgroup.path, []).append((file, key, entry))
+                            cgroup.write(file.name, file.line(wanted, key))
+        yield
+    except BaseException:
+        for cgroup in family(ve):
+            for file, key, entry in reversed(lifted.get(cgroup.path, ())):
+                with suppress(RctlError):  # that the VE stays is told; that it is limited no more matters less
+                    cgroup.write(file.name, file.line(entry, key))
+        raise
+
+
+def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
+    """What a limit's file holds: key and entry of each; nothing where it is not there."""
+    text = cgroup.read_if_there(file.name)
+    if text is None:
+        return []
+    keys = [line.split()[0] for line in text.splitlines()] if isinstance(file, Nested | Keyed) else [""]
+    return [(key, file.entry(text, key)) for key in keys]
+
+
+def _why_not_dead(ve: Cgroup) -> str:
+    """What keeps killed processes from ending, and the cure: a limit on them or above them, others, or the kernel."""
+    waits = next((pid for pid in processes(ve) if pid and "D" in _states(pid)), None)
+    files = (io.MAX, *_CPU) if waits else _CPU
+    slow: dict[File, str] = {}  # the nearest cgroup that slows them by it
+    for cgroup in ve.upwards():
+        for file in files:
+            if file not in slow and any(_slows(file, entry) for _, entry in _entries(cgroup, file)):
+                slow[file] = cgroup.path
+    for file in files:
+        if file in slow:
+            return f"{file.name} of {slow[file]} slows their end. Lift it, or raise --deadline"
+    if waits:
+        return f"process {waits} hangs in the kernel. See /proc/{waits}/stack, or raise --deadline"
+    return "they wait for CPU time, which others use. Raise --deadline"
+
+
+def _slows(file: File, entry: str) -> bool:
+    """Whether it gives a process less than it has without limits."""
+    return entry == "1" if file is cpu.IDLE else file.lowers(file.default, entry)
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads (proc_pid_stat(5), field 3)."""
+    found = set()
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8", errors="replace") as file:
+                found.add(file.read().rpartition(")")[2].split()[0])
+    return found

@@ -1,0 +1,71 @@
+"""Freezing is a request: the kernel stops one task after the other. ``cgroup.events`` tells when it has them all.
+
+https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files (``cgroup.freeze``)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...controllers import core
+from ...errors import BusyError, GoneError, NotFoundError, UsageError
+from ..account import Account
+from ..caveats.caveats import caveats
+from ..steps import Set, Step
+
+
+def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
+    """Wait until all tasks of a cgroup are frozen. ``deadline``: seconds. Raises BusyError when it has passed."""
+    end, pause = time.monotonic() + deadline, 0.001
+    while not core.parse({core.EVENTS: cgroup.read(core.EVENTS)}).frozen:
+        if time.monotonic() > end:
+            raise BusyError(
+                f"{cgroup.path}: not all of it is frozen after {deadline:g} s: some task waits in the kernel. "
+                "See rctl ps, or raise --deadline"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+def check_self(tree: Tree, names: Iterable[str]) -> None:
+    """Raises UsageError when rctl itself runs in one of the VEs to be frozen: it would stop there, with its locks."""
+    paths = {tree.path(name): name for name in names}
+    own = tree.cgroup_of("self") if paths else None
+    for path, name in paths.items():
+        if own is not None and (own == path or own.startswith(path.rstrip("/") + "/")):
+            raise UsageError(f"{name}: this rctl runs in it, and would stop, too. Run it from outside")
+
+
+def stays_frozen(tree: Tree, account: Account) -> Account:
+    """The account of a thaw, with a note for each VE that had nothing to be changed and is frozen from above."""
+    notes: list[str] = []
+    for path in [outcome.path for outcome in account.outcomes if not outcome.steps]:
+        with suppress(NotFoundError, GoneError), tree.walk(path) as ve:
+            if _frozen(ve):
+                notes += caveats(tree, [Set(path, core.FREEZE.name, "0", "0")], {path: ve})
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes)) if notes else account
+
+
+def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:
+    """Raises BusyError when the VE is frozen after these steps: what comes into it stops, deaf to most signals."""
+    planned = next((s.new for s in steps if isinstance(s, Set) and (s.path, s.file) == (ve.path, core.FREEZE.name)), "")
+    if (planned or (ve.read_if_there(core.FREEZE.name) or "").strip()) == "1":
+        raise BusyError(f"{ve.path}: is frozen, so a process that comes into it stops. Use --thaw, or rctl thaw first")
+    if ve.path != "/" and _frozen(ve):
+        with ve.above() as parent:
+            if _frozen(parent):
+                raise BusyError(
+                    f"{ve.path}: a cgroup above it is frozen, so a process that comes into it stops. "
+                    "Thaw that first: see cgroup.freeze there"
+                )
+
+
+def _frozen(cgroup: Cgroup) -> bool:
+    """Whether it is frozen by its own doing or by a cgroup above. The root cgroup has no such file."""
+    return core.parse({core.EVENTS: cgroup.read_if_there(core.EVENTS) or ""}).frozen

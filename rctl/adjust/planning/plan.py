@@ -1,0 +1,137 @@
+"""The plan: an ordered list of steps that can describe itself. Pure. What ``--dry-run`` prints is what runs.
+
+Order: first all that takes away, children before parents; then all that gives, parents before children. So no moment
+allows more than both the old and the new limits do, memory and swap together included. Within one VE ``File.rank``
+lowers burst before quota and cpuset before its partition, and raises the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from ...controllers import memory
+from ...formats import File, Write
+from ...units import MAX, amount
+from ..request import Change
+from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, Step
+
+
+def steps(
+    changes: Sequence[Change], switches: Sequence[Enable | Disable] = (), force: bool = False
+) -> tuple[Step, ...]:
+    """Everything that differs, in a safe order: controllers are enabled first and taken back last. Empty: all is so.
+
+    ``force``: lower ``memory.max`` at once, even below what is in use (the kernel may then kill).
+    Raises ValueError when a wish cannot be merged with what is there.
+    """
+    ordered: list[tuple[_Order, Any]] = []
+    compare = _compare if len(changes) == 1 else cache(_compare)  # many VEs share wishes and texts
+    for change in changes:
+        if force or _MAX not in change.texts:
+            _compare_all(change, compare, ordered)
+        else:
+            found: list[tuple[_Order, Set]] = []
+            _compare_all(change, compare, found)
+            ordered += _gently(change, found)
+    ordered.sort(key=_ORDER)
+    limits = [step for _, step in ordered]
+    if not switches:
+        return tuple(limits)
+    enables = (step for step in switches if isinstance(step, Enable))
+    disables = (step for step in switches if isinstance(step, Disable))
+    return (*enables, *limits, *disables)
+
+
+def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:
+    """Limits, then the partitions to be ``renewed``, then what comes ``last``.
+
+    Where VEs are removed, partitions are looked at again after that, but for those that must be valid: till then all
+    can be put back. Controllers are taken back in the end. Until then such a VE needs them: should somebody fill it
+    meanwhile, it stays, with its limits.
+    """
+    if not any(isinstance(step, Remove) for step in last):
+        return (*limits, *renewed, *last)
+    off = [step for step in limits if isinstance(step, Disable)]
+    first = [step for step in renewed if step.asked]
+    then = [step for step in renewed if not step.asked]
+    return (*(step for step in limits if not isinstance(step, Disable)), *first, *last, *then, *off)
+
+
+_Order = tuple[int, int, int]
+"""What comes first: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
+_Placed = tuple[_Order, Step]
+_ORDER = itemgetter(0)
+_MAX = memory.MAX.name
+_Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
+"""All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
+_Difference = tuple[_Order, _Facts, tuple[File, ...]]
+"""Where and what to set, and the files that this disturbs."""
+_Compare = Callable[[Write, str | None, int], _Difference | None]
+
+
+def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Set]]) -> None:
+    """Add what is to be set to ``found``."""
+    path, texts = change.path, change.texts
+    depth = path.count("/")
+    for write in change.writes:
+        if differs := compare(write, texts.get(write.file.name), depth):
+            order, facts, others = differs
+            step = Set(path, *facts)
+            if others:
+                disturbed = tuple((file.name, file.entry(texts[file.name])) for file in others)
+                step = msgspec.structs.replace(step, disturbed=disturbed)
+            found.append((order, step))
+
+
+def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
+    file = write.file
+    if text is None and write.if_there:
+        return None
+    old = file.entry(text, write.key)
+    new = file.merge(old, write.wanted)
+    if old == new:
+        return None
+    order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
+    facts = (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
+    return order, facts, file.disturbs
+
+
+def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed]:
+    """Where ``memory.max`` goes below what is in use: ``memory.high`` holds the VE there, then reclaim, then set.
+
+    Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` then already keeps the VE
+    to its new size.
+    """
+    files = [step.file for _, step in found]
+    if _MAX not in files:
+        return found
+    order, limit = found[at := files.index(_MAX)]
+    if not memory.MAX.lowers(limit.old, limit.new):
+        return found
+    usage, goal = int(change.texts["memory.current"] or 0), int(limit.new)
+    high = memory.HIGH.entry(change.texts[memory.HIGH.name])
+    step = msgspec.structs.replace(limit, gentle=True, disturbed=((memory.HIGH.name, high),))
+    found[at] = order, step
+    if usage <= goal:
+        return found
+    own = {placed.file: placed for _, placed in found}
+    wished, swap = own.get(memory.HIGH.name), own.get(memory.SWAP_MAX.name)
+    gives = swap if swap is not None and not memory.SWAP_MAX.lowers(swap.old, swap.new) else None
+    final = wished.new if wished else high
+    held = str(min([goal, *(int(size) for size in (high, final) if amount(size) is not MAX)]))
+    why = "holds the VE back while memory is reclaimed"
+    group: tuple[Step | None, ...] = (
+        Set(change.path, memory.HIGH.name, high, held, why=why) if held != high else None,
+        gives,
+        Reclaim(change.path, goal, usage),
+        step,
+        Set(change.path, memory.HIGH.name, held, final) if final != held else None,
+    )
+    taken = (step, wished, gives)
+    rest = [(order, placed) for order, placed in found if not any(placed is one for one in taken)]
+    return [*[(order, placed) for placed in group if placed is not None], *rest]

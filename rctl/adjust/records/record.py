@@ -1,0 +1,218 @@
+"""A record: one adjustment as JSON, in a journal while it is under way and as one line of the history afterwards.
+
+What is read back is checked as strictly as what a person types, because a record decides which files are written: a
+path must be a cgroup path, a file an interface file that holds a limit, and each cgroup must have its inode.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
+
+import msgspec
+
+from ... import label
+from ...cgroupfs.tree import check_path
+from ...controllers import core, memory
+from ...controllers.cpuset import MEMBER, PartitionKind
+from ...errors import UsageError
+from ...formats import DEVICE, File
+from ...limits import file_named
+from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, Start, Step
+
+VERSION = 4
+"""The newest form of records. A new kind of step, or a new field, makes it one higher."""
+_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4}
+"""The form that brought a kind of step."""
+_OLDEST = 2
+"""The form of a record without such steps. An rctl that does not know them reads it, too."""
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
+_NUMBERS = ("bytes", "count", "flag", "us", "weight")
+_YEAR_10000 = 253402300800.0
+_SHOWN = 120
+"""Characters of a command that people are shown."""
+_LONGEST = 65536
+"""Characters of an entry. One of the kernel's files shows at most a page for each device or node."""
+
+
+class NewerRecordError(ValueError):
+    """A record of a version that this rctl does not know. What it did is unknown, so it cannot be passed over."""
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
+
+    ``undoes`` is the id of the adjustment that this one took back. ``version``: of the form, see ``version_of``; unset
+    in JSON: 1.
+    """
+
+    id: str
+    time: float
+    boot_id: str
+    command: str
+    inodes: dict[str, int]
+    steps: tuple[Step, ...]
+    undoes: str | None = None
+    version: int = _OLDEST
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
+_RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
+
+
+def version_of(steps: Iterable[Step]) -> int:
+    """The form of a record with these steps: the oldest that has such ones."""
+    return max((_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps))), default=_OLDEST)
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON, without the newline."""
+    return msgspec.json.encode(record)
+
+
+def decode(line: bytes) -> Record:
+    """A record from its line. Raises ValueError, with the reason, for all that no rctl of this version has written.
+
+    Raises NewerRecordError for a record of a newer rctl.
+    """
+    try:
+        record = _RECORD.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        _check_known(line)
+        raise ValueError(str(error)) from None
+    if b'"version":' not in line:  # a quote within a text has a backslash before it
+        record = msgspec.structs.replace(record, version=1)
+    if not 1 <= record.version <= VERSION:
+        _check_known(line)
+        raise ValueError(f"version {record.version} is none")
+    _check(record)
+    return record
+
+
+def _check_known(line: bytes) -> None:
+    """Raises NewerRecordError when the line is of a newer rctl."""
+    try:
+        version = _HEAD.decode(line).version
+    except (msgspec.DecodeError, RecursionError):
+        return
+    if version > VERSION:
+        raise NewerRecordError(f"is of a newer rctl (record version {version}, this rctl knows {VERSION})")
+
+
+def _check(record: Record) -> None:
+    _require(_ID.fullmatch(record.id), "id", record.id)
+    _require(record.undoes is None or _ID.fullmatch(record.undoes), "undoes", record.undoes)
+    _require(math.isfinite(record.time) and 0 <= record.time < _YEAR_10000, "time", record.time)
+    _require(len(record.boot_id) <= 64 and record.boot_id.isprintable(), "boot_id", record.boot_id)
+    for path, ino in record.inodes.items():
+        _check_path(path)
+        _require(0 < ino < 1 << 64, "inode", ino)
+    for step in record.steps:
+        _check_path(step.path)
+        known = step.path in record.inodes or isinstance(step, Make)  # the inode of what is yet to be made is not known
+        _require(known, "step without an inode for its path", step.path)
+        _KINDS[type(step)](step)
+        if record.version < _SINCE.get(type(step), 0):
+            raise ValueError(f"{type(step).__name__.lower()} in version {record.version} cannot be")
+        if isinstance(step, Move):
+            _require(step.home in record.inodes, "step without an inode for its home", step.home)
+
+
+def _check_path(path: str) -> None:
+    try:
+        normal = check_path(path, "path")
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    _require(normal == path, "path", path)
+
+
+def _check_set(step: Set) -> None:
+    core.check_name(step.file)
+    _require(step.key in ("", "default") or DEVICE.fullmatch(step.key), "key", step.key)
+    file = file_named(step.file)
+    beside = {other.name: other for other in (*file.disturbs, *([memory.HIGH] if file is memory.MAX else []))}
+    for text in (step.old, step.new):
+        _check_entry(file, text)
+    for name, text in step.disturbed:
+        _require(name in beside, "disturbed file", name)
+        _check_entry(beside[name], text)
+
+
+def _check_entry(file: File, text: str) -> None:
+    """One or more lines of printable text, as the kernel shows limits; a number where the file holds one."""
+    _require(len(text) <= _LONGEST and text.replace("\n", "").isprintable(), "entry", text)
+    if type(file) is File and file.unit in _NUMBERS:
+        _require(text == "max" or _NUMBER.fullmatch(text), f"{file.name} entry", text)
+
+
+def _check_switch(step: Enable | Disable) -> None:
+    for name in step.controllers:
+        _require(_CONTROLLER.fullmatch(name), "controller", name)
+
+
+def _check_reclaim(step: Reclaim) -> None:
+    _require(0 <= step.goal < 1 << 64 and 0 <= step.usage < 1 << 64, "size", (step.goal, step.usage))
+
+
+def _check_move(step: Move) -> None:
+    _check_path(step.home)
+    _require(1 < step.pid < 1 << 22 and 0 <= step.started < 1 << 64, "process", (step.pid, step.started))
+
+
+def _check_label(step: Label) -> None:
+    for value in (step.old, step.new):
+        try:
+            label.check_one(step.key, value or "")
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+
+def _check_own(step: Make | Remove | Start) -> None:
+    _require(step.path != "/", "path", step.path)
+
+
+def _check_make(step: Make) -> None:
+    _check_own(step)
+    if step.instead:
+        _check_path(step.instead)
+        _require(step.instead not in ("/", step.path), "instead", step.instead)
+
+
+def _check_renew(step: Renew) -> None:
+    _require(step.path != "/", "path", step.path)
+    _require(step.kind in get_args(PartitionKind) and step.kind != MEMBER, "kind of partition", step.kind)
+
+
+_KINDS: dict[type[Any], Callable[[Any], None]] = {
+    Set: _check_set,
+    Enable: _check_switch,
+    Disable: _check_switch,
+    Reclaim: _check_reclaim,
+    Make: _check_make,
+    Label: _check_label,
+    Move: _check_move,
+    Start: _check_own,
+    Remove: _check_own,
+    Renew: _check_renew,
+}
+"""How each kind of step is checked."""
+
+
+def _require(good: object, what: str, value: object) -> None:
+    if not good:
+        raise ValueError(f"{what} {repr(value)[:80]} cannot be")
+
+
+def named(record: Record) -> str:
+    """An adjustment for people: its id, its local time and its command."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time))
+    command = record.command or "from Python"
+    return f"{record.id} ({when}: {command if len(command) <= _SHOWN else command[:_SHOWN] + '...'})"

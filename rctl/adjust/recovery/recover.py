@@ -1,0 +1,217 @@
+"""After a crash: a journal that nobody holds is rolled forward when all of it was written, else rolled back.
+
+What is no journal of this rctl is set aside, so that it keeps no other one from being settled.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Container, Iterable
+from contextlib import suppress
+
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
+from ..enabling.disable import take_all_back
+from ..lifecycle import ending
+from ..locks import Locks
+from ..planning import partitions
+from ..progress import Progress, quiet
+from ..records import late
+from ..records.journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
+from ..records.record import Record
+from ..state_folder import State
+from ..steps import Make, Remove, lasts
+from .leftovers import Left
+from .rollback import roll_back
+from .still_there import Present
+
+_SHORT = 1.0  # seconds for memory of VEs that the adjustment at hand is not about
+
+
+def recover(
+    tree: Tree, boot_id: str, state: State, deadline: float, wait: float = 30.0, progress: Progress = quiet
+) -> list[str]:
+    """Settle every journal that a crash left open, newest first. Returns a line for each, for people.
+
+    An adjustment under way in another process is left alone, and told. ``wait``: seconds to wait for adjustments of the
+    same VEs; ``progress`` hears of that. Raises RollbackError when something cannot be put back
+    (that journal then stays) or is no journal (it is set aside); all others are settled before, and told in its
+    ``settled``. BusyError when only locked VEs kept some from being settled, UnwrittenError when only the history did.
+    """
+    from ..records import under_way
+
+    sweep(state)
+    told, refused = late.add(state)
+    failed: list[RctlError] = [UnwrittenError(line) for line in refused]
+    try:
+        for name in reversed(left_open(state, aside=True)):
+            try:
+                told += _settled_alone(tree, boot_id, state, name, deadline, wait, progress)
+            except ForeignError as error:
+                failed.append(RollbackError(set_aside(state, name, error)))
+            except RctlError as error:
+                failed.append(error)
+        if not failed:
+            return told + [f"under way: {one}" for one in under_way.under_way(state)]
+    except KeyboardInterrupt as stop:
+        for line in told:
+            stop.add_note(line)
+        raise
+    raise _together(failed, told)
+
+
+def _together(failed: list[RctlError], told: list[str]) -> RctlError:
+    """One error for all that could not be settled."""
+    kinds = {type(error) for error in failed}
+    kind = kinds.pop() if len(kinds) == 1 and kinds <= {BusyError, UnwrittenError} else RollbackError
+    together = kind("; ".join(map(str, failed)))
+    together.settled = tuple(told)
+    return together
+
+
+def _settled_alone(
+    tree: Tree, boot_id: str, state: State, name: str, deadline: float, wait: float, progress: Progress
+) -> list[str]:
+    journal = Journal.adopt(state, name)
+    if journal is None:
+        return []
+    journal.abandon()  # the VEs' locks come first, as everywhere
+    with Locks(state, wait, progress) as locks:
+        locks.take((ino, path) for path, ino in journal.record.inodes.items())
+        return _settled(tree, boot_id, state, name, deadline)
+
+
+def recover_for(
+    tree: Tree,
+    boot_id: str,
+    state: State,
+    deadline: float,
+    locks: Locks,
+    own: Iterable[Cgroup],
+    until: float,
+    apart: str = "",
+) -> list[str]:
+    """Before an adjustment that holds the locks of the cgroups in ``own``: settle journals that speak of them.
+
+    They must be settled, or what would be planned is not true; ``until`` (monotonic) limits the wait for another
+    process that is settling one. That with the id ``apart`` is the adjustment's own. Others are settled when that is
+    possible at once, and else told. What is no journal is set aside, and told, as is a finished one that the history
+    does not take. Returns lines for people. Raises as ``recover``.
+    """
+    told: list[str] = []
+    if not os.listdir(state.folder(state.journals)):
+        return told
+    inodes = {cgroup.ino for cgroup in own}
+    sweep(state)
+    for lines in late.add(state):
+        told += lines
+    for name in reversed(left_open(state)):
+        if name == f"{apart}.json":
+            continue
+        try:
+            told += _before(tree, boot_id, state, name, deadline, locks, inodes, until)
+        except ForeignError as error:
+            told.append(set_aside(state, name, error))
+    return told
+
+
+def _before(
+    tree: Tree, boot_id: str, state: State, name: str, deadline: float, locks: Locks, own: Container[int], until: float
+) -> list[str]:
+    """``recover_for`` for one journal. Raises ForeignError, too."""
+    try:
+        record = peek(state, name)
+    except ForeignError:
+        if (journal := Journal.adopt(state, name)) is not None:  # that raises it, unless its process lives
+            journal.abandon()
+        return []
+    if record is None:
+        return []
+    others = [(ino, path) for path, ino in record.inodes.items() if ino not in own]
+    if len(others) < len(record.inodes):
+        while not (done := _settled(tree, boot_id, state, name, deadline)) and peek(state, name):
+            if time.monotonic() > until:
+                raise BusyError(f"{record.id}: another process is recovering it. Wait, and try again")
+            time.sleep(0.01)
+        return done
+    with locks.also(others) as free:
+        try:
+            return _settled(tree, boot_id, state, name, _SHORT) if free else []
+        except ForeignError:
+            raise
+        except RctlError as error:
+            return [f"{error} (other VEs than these)"]
+
+
+def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float) -> list[str]:
+    """Settle one journal, the locks being held. Empty when its process lives, or it went meanwhile."""
+    journal = Journal.adopt(state, name)
+    if journal is None:
+        return []
+    try:
+        return [_settle(tree, boot_id, journal, deadline)]
+    except BaseException as error:
+        note_outcome(error, HALF_DONE if journal.open else "is settled")
+        journal.abandon()
+        raise
+
+
+def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
+    if journal.ended:
+        return late.finish(journal)
+    record = journal.record
+    what = f"{record.id} ({record.command or 'adjustment'})"
+    if record.boot_id != boot_id:
+        journal.close(done=False)
+        return f"recovered {what}: nothing to do, its VEs went with the last boot"
+    if not journal.back and journal.told():
+        journal.close(done=False)
+        return f"recovered {what}: rolled forward, it had ended"
+    with Present(tree, _inodes(tree, record)) as cgroups:
+        if journal.forward and not journal.back:
+            removes = [step for step in record.steps if isinstance(step, Remove)]
+            notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
+            notes += partitions.renew_all(record.steps, cgroups)
+            notes += journal.close(done=True)
+            return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))
+        left = Left(record.steps, cgroups, record.inodes)
+        if left.written and not journal.back:
+            notes = partitions.renew_all(record.steps, cgroups)
+            notes += journal.close(done=lasts(record.steps))
+            return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
+        if failed := _put_back(journal, left, cgroups, deadline):
+            raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
+        journal.close(done=False)
+        stay = [step.path for step in record.steps if isinstance(step, Make) and _is_there(cgroups, step.path)]
+    kept = "".join(f"; {path}: {what} was changed by somebody else since and stays" for path, what in left.kept())
+    kept += "".join(f"; {path}: somebody else has filled it since, and it stays" for path in stay)
+    return f"recovered {what}: rolled back to what was there before{kept}"
+
+
+def _inodes(tree: Tree, record: Record) -> dict[str, int]:
+    """The record's cgroups, and those that it was about to make: whatever has their names now."""
+    found = dict(record.inodes)
+    for step in record.steps:
+        if isinstance(step, Make) and step.path not in found:
+            found[step.path] = 0
+            with suppress(NotFoundError), tree.walk(step.path) as cgroup:
+                found[step.path] = cgroup.ino
+    return found
+
+
+def _is_there(cgroups: Present, path: str) -> bool:
+    try:
+        return path in cgroups and cgroups[path].alive()
+    except GoneError:
+        return False
+
+
+def _put_back(journal: Journal, left: Left, cgroups: Present, deadline: float) -> list[str]:
+    again = journal.back
+    try:
+        journal.decide_back()
+    except OSError as error:
+        return [f"{journal.state.journals}: {error.strerror}"]
+    return roll_back(left.to_put_back(), cgroups, deadline, again=again)

@@ -1,0 +1,114 @@
+"""Put back, in reverse order, exactly what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from ...cgroupfs import labels
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import enabled
+from ...controllers import memory
+from ...controllers.core import SUBTREE_CONTROL, enable_text
+from ...errors import BusyError, GoneError, NotAvailableError, RollbackError, told
+from ...limits import file_named
+from ...signals import undisturbed
+from ..enabling.disable import disable, used
+from ..lifecycle import life
+from ..planning import partitions
+from ..progress import Event, Progress, quiet
+from ..steps import Disable, Enable, Label, Make, Move, Set, Step
+from ..writers.files import put
+
+Cgroups = Mapping[str, Cgroup]
+"""Open handles by path: every cgroup that the plan touches."""
+_LONGEST = 30.0
+"""Seconds that putting memory back may take for one VE: signals are held back meanwhile."""
+
+
+def put_all_back(
+    done: Sequence[Step],
+    cgroups: Cgroups,
+    deadline: float,
+    failure: BaseException,
+    progress: Progress = quiet,
+    decide: Callable[[], None] = lambda: None,
+) -> RollbackError | None:
+    """As ``roll_back``, and no Ctrl-C stops it. Returns the error to raise where something could not be put back.
+
+    ``failure``: why. ``decide``: writes down before that all is put back. It may fail with OSError: what is there
+    counts then.
+    """
+    left: list[str] | None = None
+    while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
+        with suppress(KeyboardInterrupt), undisturbed():
+            with suppress(OSError):
+                decide()
+            left = roll_back(done, cgroups, deadline, progress)
+    if not left:
+        return None
+    return RollbackError(f"{told(failure)}; and not put back: {'; '.join(left)}. Run rctl recover")
+
+
+def roll_back(
+    done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet, *, again: bool = False
+) -> list[str]:
+    """Put back what was there before ``done``, newest first; a VE that is gone needs nothing.
+
+    ``again``: this was begun before, and a crash came in between. Returns what could not be put back.
+    """
+    left: list[str] = []
+    steps = list(reversed(done))
+    steps.sort(key=partitions.put_back_last)
+    for number, step in enumerate(steps, 1):
+        try:
+            _put_back(step, cgroups, deadline)
+        except GoneError:
+            continue
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other steps are to be put back too)
+            left.append(told(error))
+        with suppress(Exception):  # a terminal that went away
+            progress(Event("rollback", number, len(done), step.describe()))
+    return left + partitions.put_all_back(done, cgroups, again=again)
+
+
+def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
+    cgroup = cgroups[step.path]
+    if isinstance(step, Enable):
+        on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
+        on -= used(on, cgroup, apart=_ours(cgroup, cgroups))
+        if on:
+            disable(cgroup, on)
+    elif isinstance(step, Disable):
+        cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
+    elif isinstance(step, Set):
+        restore(cgroup, step, min(deadline, _LONGEST))
+    elif isinstance(step, Label):
+        if labels.get(cgroup, step.key) == step.new:  # else it was not done, or somebody has changed it since
+            labels.write(cgroup, step.key, step.old)
+    elif isinstance(step, Move):
+        life.move_back(cgroup, cgroups[step.home], step)
+    elif isinstance(step, Make):
+        with suppress(BusyError):  # somebody has put processes there meanwhile: then it stays
+            life.unmake(cgroup)
+
+
+def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:
+    """Names of the children that the plan is about; what they had is put back already."""
+    above = cgroup.path.rstrip("/") + "/"
+    return {path[len(above) :].partition("/")[0] for path in cgroups if path.startswith(above)}
+
+
+def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
+    """Put the step's old entry back, and what the step disturbed. Memory is lowered gently here too."""
+    entries = ((step.file, step.key, step.old), *((name, "", old) for name, old in step.disturbed))
+    for name, key, old in entries:
+        file = file_named(name)
+        try:
+            now = file.entry(cgroup.edit(name), key)
+        except NotAvailableError:
+            continue  # the controller was never enabled, or is disabled again: nothing is set
+        if file.holds(now, old) or not file.settable(old):
+            continue
+        gentle = file is memory.MAX and file.lowers(now, old)
+        put(cgroup, Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle), deadline)

@@ -1,0 +1,100 @@
+"""Run a plan: write, read back, and on any failure put back in reverse order exactly what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..cgroupfs import labels
+from ..cgroupfs.cgroup import Cgroup
+from ..controllers import core
+from ..errors import RctlError
+from .enabling import disable
+from .enabling.enable import enable
+from .lifecycle import life
+from .lifecycle.freeze import wait_until_frozen
+from .planning import partitions
+from .progress import Event, Progress, quiet
+from .recovery.rollback import Cgroups, put_all_back
+from .shrink import reclaim
+from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, Step
+from .writers.files import SLOW, put, write
+
+
+def run(
+    plan: Sequence[Step],
+    cgroups: Cgroups,
+    deadline: float,
+    progress: Progress,
+    decide: Callable[[], None],
+    finish: Callable[[], None],
+    already: int = 0,
+    end: int | None = None,
+) -> list[str]:
+    """Run all steps, or none: on any failure everything is rolled back and the failure raised.
+
+    ``already``: so many have been done before. ``end``: so many are to be done then; unset: all. What comes after that
+    cannot be rolled back.
+
+    ``finish`` comes last. When it fails, all is rolled back too. It may not return, where the process becomes another
+    program. ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts
+    then.
+
+    Returns notes for people. Raises RollbackError when the rolling back failed too.
+    """
+    notes: list[str] = []
+    number, told = already, progress is not quiet
+    try:
+        for number, step in enumerate(plan[already:end], already + 1):
+            cgroup = cgroups[step.path]
+            if isinstance(step, Set) and step.file not in SLOW:
+                said = write(cgroup, step)
+            else:
+                said = _run(step, cgroup, deadline, progress)
+            if said:
+                notes += said
+            if told:
+                progress(Event("step", number, len(plan), step.describe()))
+        finish()
+    except BaseException as failure:
+        done = [*plan[:number], *(step for step in plan[number:] if isinstance(step, Renew))]
+        in_doubt = put_all_back(done, cgroups, deadline, failure, progress, decide)
+        error = in_doubt or failure
+        if isinstance(error, RctlError):
+            error.reached = number
+        if in_doubt:
+            raise in_doubt from failure
+        raise
+    return notes
+
+
+def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
+    if isinstance(step, Set):
+        notes = put(cgroup, step, deadline)
+        if step.file == core.FREEZE.name and step.new == "1":
+            wait_until_frozen(cgroup, deadline)
+        return notes
+    if isinstance(step, Enable):
+        enable(cgroup, step)
+        return []
+    if isinstance(step, Disable):
+        disable.take_back(cgroup, step)
+        return []
+    if isinstance(step, Renew):
+        partitions.check_asked(cgroup, step)
+        return partitions.renew_all([step], {step.path: cgroup})
+    if isinstance(step, Move):
+        life.move(cgroup, step)
+    elif isinstance(step, Label):
+        labels.write(cgroup, step.key, step.new)
+    elif isinstance(step, Reclaim):
+        _reclaim(step, cgroup, deadline, progress)
+    return []  # a cgroup to be made was made already, for limits need it
+
+
+def _reclaim(step: Reclaim, cgroup: Cgroup, deadline: float, progress: Progress) -> None:
+    span = max(1, step.usage - step.goal)
+
+    def tell(usage: int) -> None:
+        progress(Event("reclaim", min(span, max(0, step.usage - usage)), span, step.describe()))
+
+    reclaim(cgroup, step.goal, deadline, step.usage, tell)

@@ -1,0 +1,195 @@
+"""The steps that a plan is made of. Each can describe itself: ``--dry-run`` prints what runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ..controllers.core import enable_text
+from ..limits import file_named
+from ..units import human_size
+
+
+class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
+    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: entries it changes besides.
+
+    ``gentle``: should more memory be in use than the new limit allows, free it first, as ``Reclaim`` does.
+    """
+
+    path: str
+    file: str
+    old: str
+    new: str
+    key: str = ""
+    exact: bool = True
+    disturbed: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+    gentle: bool = False
+
+    def describe(self) -> str:
+        """One line for people."""
+        entry = f"{self.file} {self.key}".strip()
+        old, new = (shown(text, file_named(self.file).unit) for text in _parts_that_differ(self.old, self.new))
+        return f"{self.path}: {entry}: {old} -> {new}" + (f"  ({self.why})" if self.why else "")
+
+
+class Enable(msgspec.Struct, frozen=True, tag="enable"):
+    """Enable controllers for the children of a cgroup."""
+
+    path: str
+    controllers: tuple[str, ...]
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.subtree_control: {enable_text(self.controllers)}"
+
+
+class Disable(msgspec.Struct, frozen=True, tag="disable"):
+    """Take controllers back from the children of a cgroup. None of them has a limit set by then."""
+
+    path: str
+    controllers: tuple[str, ...]
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.subtree_control: {enable_text(self.controllers, '-')}"
+
+
+class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
+    """Bring memory in use down to ``goal`` bytes, without killing, before the limit goes there."""
+
+    path: str
+    goal: int
+    usage: int
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: memory.reclaim: {human_size(self.usage)} in use -> at most {human_size(self.goal)}"
+
+
+class Make(msgspec.Struct, frozen=True, tag="make"):
+    """Make a cgroup. ``instead``: the path of the cgroup that a rename removes; empty when nothing is renamed."""
+
+    path: str
+    instead: str = ""
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: mkdir"
+
+
+class Move(msgspec.Struct, frozen=True, tag="move"):
+    """Move a process into the cgroup ``path`` from ``home``. ``started``: clock ticks since boot, which know it."""
+
+    path: str
+    pid: int
+    started: int
+    home: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.procs: process {self.pid} from {self.home}"
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """Start a command in a cgroup. Who becomes the command closes the journal, so an open one means: not started."""
+
+    path: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cgroup.procs: the command"
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """Remove a cgroup and those below it. ``kill``: end the processes first, of which there were ``inside``."""
+
+    path: str
+    kill: bool = False
+    inside: int = 0
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: " + (f"cgroup.kill: {self.inside} process(es), then rmdir" if self.kill else "rmdir")
+
+
+class Label(msgspec.Struct, frozen=True, tag="label"):
+    """Put a label on a cgroup, change it, or take it away. ``None``: there is no such label."""
+
+    path: str
+    key: str
+    old: str | None
+    new: str | None
+
+    def describe(self) -> str:
+        """One line for people."""
+        old, new = map(shown_label, (self.old, self.new))
+        return f"{self.path}: label {self.key}: {old} -> {new}"
+
+
+class Renew(msgspec.Struct, frozen=True, tag="renew"):
+    """Have the kernel look again at a partition, of this ``kind``, when CPUs of it become free.
+
+    ``valid``: it was valid before, and may be invalid with the new lists. Then it is looked at when they are put back.
+    ``asked``: it must be valid in the end.
+    """
+
+    path: str
+    kind: str
+    valid: bool = False
+    asked: bool = False
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: cpuset.cpus.partition: {self.kind}" + ("" if self.valid else ", once more")
+
+
+Step = Set | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
+"""In this order: made first, then limits and labels, then processes move in or start; removed last, when all is so.
+
+Controllers are taken back after the limits, or after the removals where there are some; partitions are looked at again
+right before that.
+"""
+
+
+def _parts_that_differ(old: str, new: str) -> tuple[str, str]:
+    """Of two entries with ``name=value`` pairs, the pairs that are not the same in both; else the whole entries."""
+    if "=" not in old or "=" not in new:
+        return old, new
+    a, b = old.split(), new.split()
+    return " ".join(x for x in a if x not in b), " ".join(x for x in b if x not in a)
+
+
+def shown(entry: str, unit: str) -> str:
+    """An entry for people: sizes with units, an empty one as such."""
+    if unit == "bytes" and entry.isdecimal():
+        return human_size(int(entry))
+    return entry or '""'
+
+
+def shown_label(value: str | None) -> str:
+    """A label's value for people."""
+    return "(none)" if value is None else value or '""'
+
+
+def lasts(steps: Sequence[Step]) -> bool:
+    """Whether the history is to know: a command that was started, and partitions that are valid again, stay so."""
+    return not set(map(type, steps)) <= {Start, Renew}
+
+
+Key = tuple[str, str, str]
+"""Path, file, and key in the file."""
+
+
+def by_entry(steps: Iterable[Step]) -> dict[Key, list[Set]]:
+    """The steps that set each entry, in their order.
+
+    The first of them knows what was there before, and the last what is there in the end.
+    """
+    found: dict[Key, list[Set]] = defaultdict(list)
+    for step in steps:
+        if isinstance(step, Set):
+            found[step.path, step.file, step.key].append(step)
+    return found

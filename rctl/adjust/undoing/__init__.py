@@ -1,0 +1,1 @@
+"""Finished adjustments taken back."""

@@ -1,0 +1,223 @@
+"""Which adjustment ``rctl undo`` means: the newest one, the newest one of a VE, or the one with an id.
+
+An older adjustment is never taken in place of the newest one without being asked for by its id: it may be of another
+VE, and long ago.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from ...cgroupfs.tree import Tree
+from ...errors import GoneError, NotFoundError, RctlError, UsageError
+from ..records.history import Record, latest
+from ..records.journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
+from ..records.record import named
+from ..state_folder import State
+from ..steps import Enable, Renew
+
+_SEARCHED = 100
+"""So many adjustments of VEs that are gone are looked through for one that can be taken back."""
+_ID = re.compile(r"[0-9]{8}-")
+
+
+def standing(state: State) -> Iterator[Record]:
+    """Adjustments that are neither undone nor an undo themselves, newest first. Those not asked for cost nothing.
+
+    Raises RctlError at an adjustment of a newer rctl: it may be one that undid those before it.
+    """
+    undone: set[str] = set()
+    for record in latest(state, known=True):
+        if record.undoes is not None:
+            undone.add(record.undoes)
+        elif record.id not in undone:
+            yield record
+
+
+def undoable(state: State, tree: Tree | None = None) -> list[Record]:
+    """Those of them of which a VE is still there. ``tree``: where VEs are looked for; unset: this host's."""
+    if tree is None:
+        with Tree.open() as tree:
+            return undoable(state, tree)
+    return [record for record in standing(state) if left(tree, record)]
+
+
+def by_id(state: State, wanted: str, boot_id: str) -> Record:
+    """The adjustment with this id.
+
+    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id, and for an undo;
+    RctlError when it is yet to come into the history, or its undo is.
+    """
+    record = next((r for r in standing(state) if r.id == wanted), None)
+    if record is None or unwritten(state):
+        _check_settled(state, boot_id, lambda record: wanted in (record.id, record.undoes))
+    if record is None and not _ID.match(wanted):
+        raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
+    if record is None:
+        raise _not_standing(state, wanted)
+    return record
+
+
+def _not_standing(state: State, wanted: str) -> RctlError:
+    found = next((record for record in latest(state) if record.id == wanted), None)
+    if found is None:
+        return NotFoundError(f"{wanted}: no such adjustment. See rctl history")
+    if found.undoes is None:
+        return NotFoundError(f"{wanted}: was undone already. See rctl history")
+    return UsageError(f"{wanted}: is an undo, which is not taken back. Give the command of {found.undoes} again")
+
+
+def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:
+    """The ``count`` newest adjustments that are not undone, newest first; fewer where there are no more.
+
+    Raises NotFoundError when there is none, and UsageError when it is from before the last boot. Raises GoneError when
+    VEs of one of them were removed; the error names that one, and what can be taken back all the same. Raises RctlError
+    when a finished adjustment is not in the history yet.
+    """
+    _check_settled(state, boot_id)
+    found: list[Record] = []
+    records = standing(state)
+    for record in records:
+        if record.boot_id != boot_id:
+            if found:
+                break
+            raise before_boot(record)
+        if not left(tree, record):
+            raise _one_gone(tree, record, len(found), count) if found else _all_gone(tree, boot_id, record, records)
+        found.append(record)
+        if len(found) == count:
+            break
+    if not found:
+        raise NotFoundError("undo: nothing left to undo. See rctl history")
+    return found
+
+
+def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
+    """As ``newest``, of the adjustments of one VE. Raises RctlError, too, when one of them is of other VEs as well."""
+    path = tree.path(name)
+    _check_settled(state, boot_id, lambda record: path in paths(record))
+    with tree.open_ve(name) as ve:
+        ino = ve.ino
+    found: list[Record] = []
+    for record in standing(state):
+        if len(found) == count or record.boot_id != boot_id:
+            break
+        if path not in paths(record) or record.inodes.get(path) != ino:
+            continue
+        if others := sorted(tree.name(other) for other in left(tree, record) - {path}):
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            raise RctlError(
+                f"{named(record)} is of {', '.join(others[:3])}{more}, too. Take it back for all with: "
+                f"rctl undo {record.id}"
+            )
+        found.append(record)
+    if not found:
+        raise NotFoundError(f"{name}: nothing left to undo. See rctl history")
+    return found
+
+
+def _check_settled(state: State, boot_id: str, meant: Callable[[Record], bool] = lambda _: True) -> None:
+    """Raises RctlError when an adjustment may yet become the newest in the history. ``meant``: whether it counts.
+
+    A crash left it open, or the history could not be written when it ended; or it is of a newer rctl, which alone knows
+    what it is about.
+    """
+    for name in (*unwritten(state), *left_open(state, aside=True)):
+        try:
+            if (journal := Journal.adopt(state, name)) is None:
+                continue
+            journal.abandon()
+        except NewerJournalError as error:
+            raise RctlError(
+                f"{error}, and may count as the last one. Settle it with rctl recover of that rctl"
+            ) from None
+        except ForeignError:
+            continue
+        if journal.record.boot_id == boot_id and meant(journal.record):
+            what = named(journal.record)
+            if journal.ended:
+                raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
+            raise RctlError(
+                f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
+            )
+
+
+def before_boot(record: Record) -> UsageError:
+    """The error for an adjustment whose VEs went with a boot."""
+    return UsageError(f"{named(record)} is from before the last boot; its VEs are gone. Nothing to undo")
+
+
+def paths(record: Record) -> list[str]:
+    """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
+    return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable | Renew))) or list(record.inodes)
+
+
+def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
+    """Whether an adjustment was about a VE with one of these names, or patterns of names."""
+
+    def wanted(record: Record) -> bool:
+        names = {name for path in paths(record) for name in (path, tree.name(path))}
+        return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+    return wanted
+
+
+def left(tree: Tree, record: Record) -> set[str]:
+    """Which of them are still there, and not others of the same name."""
+    found = set()
+    for path in paths(record):
+        with suppress(NotFoundError), tree.walk(path) as cgroup:
+            if cgroup.ino == record.inodes.get(path):
+                found.add(path)
+    return found
+
+
+def elsewhere(tree: Tree, record: Record) -> str:
+    """What follows the name of an adjustment whose VEs are there on another mount; empty when they were removed."""
+    for other in tree.others():
+        if left(other, record):
+            return f"is of VEs on the mount {other.mount.point}. Take it back there: RCTL_MOUNT={other.mount.point}"
+    return ""
+
+
+def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
+    """The VEs of one of the last ``count`` were removed: the error that names it, and how to take back those after."""
+    what = elsewhere(tree, record) or f"is of VEs {_GONE}"
+    those, more = ("one", "") if newer == 1 else (str(newer), f" --last {newer}")
+    return GoneError(
+        f"undo: of the last {count} adjustments, {named(record)} {what}; "
+        f"to take back the {those} after it, use: rctl undo{more}"
+    )
+
+
+def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:
+    """The VEs of ``first`` were removed: the error that names it, and the next one that can be taken back."""
+    if where := elsewhere(tree, first):
+        return GoneError(f"undo: the last adjustment, {named(first)}, {where}")
+    skipped = [first]
+    for record in before:
+        if record.boot_id != boot_id or len(skipped) == _SEARCHED:
+            break
+        if left(tree, record):
+            return GoneError(
+                f"undo: {_those(skipped)}; to take back the one before, {named(record)}, use: rctl undo {record.id}"
+            )
+        skipped.append(record)
+    what = f"undo: {_those(skipped)}"
+    if len(skipped) == _SEARCHED:
+        return GoneError(f"{what}. Choose an older one from rctl history: rctl undo ID")
+    return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
+
+
+_GONE = "that were removed, or lie in another cgroup namespace"
+
+
+def _those(skipped: list[Record]) -> str:
+    if len(skipped) == 1:
+        return f"the last adjustment, {named(skipped[0])}, is of VEs {_GONE}"
+    told = ", ".join(named(record) for record in skipped[:3])
+    more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return f"the last {len(skipped)} adjustments, {told}{more}, are of VEs {_GONE}"

@@ -1,0 +1,303 @@
+"""Take back the last adjustments, through the same engine: memory is shrunk gently here too, and all or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container
+from contextlib import suppress
+from itertools import dropwhile, islice
+
+import msgspec
+
+from ...cgroupfs.tree import Tree
+from ...controllers import core
+from ...errors import GoneError, NotFoundError, RctlError, UsageError
+from ...formats import Write
+from ...host import Host
+from ...limits import file_named
+from ...signals import undisturbed
+from ..account import Account
+from ..engine import Options, Wish, transact
+from ..lifecycle import freeze, labelling, life
+from ..progress import Progress, quiet
+from ..records.history import Record
+from ..records.journal import Journal, new_id
+from ..records.record import named
+from ..request import Around
+from ..site import Site
+from ..state_folder import State, default_state
+from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, by_entry
+from . import choose, made
+from .supposed import Supposed, UnreckonedError
+
+_SEARCHED = 100
+"""So many adjustments are looked through for one that can be taken back instead."""
+_TOLD = 3
+"""So many VEs that are gone are told by name."""
+
+
+class FreezeError(RctlError):
+    """The adjustment did nothing but freeze or thaw, and was not asked for by its id."""
+
+
+class Undone(msgspec.Struct, frozen=True):
+    """An adjustment that was taken back, or would be.
+
+    ``account``: what that did to each VE, or would. ``None`` in a dry run of several where the kernel alone knows what
+    is there once those before are undone: ``unreckoned`` says which file it is about.
+    """
+
+    record: Record
+    account: Account | None
+    unreckoned: str = ""
+
+
+def undo(
+    site: Site,
+    options: Options,
+    wanted: str | None = None,
+    *,
+    ve: str | None = None,
+    last: int = 1,
+    each: Callable[[Undone], object] | None = None,
+) -> list[Undone]:
+    """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` hears of one when it is done.
+
+    ``wanted``: the one with this id; else the ``last`` so many, of the VE ``ve`` when one is named. In a dry run each
+    is reckoned as if those before were undone already.
+
+    Raises what ``choose`` raises, and UsageError for an id beside ``ve`` or ``last``. The notes of an error
+    (``__notes__``) name the adjustment that it is about.
+    """
+    records = _chosen(site, wanted, ve, last)
+    tree, state = site.tree, site.state
+    found: list[Undone] = []
+    supposed = Supposed(tree) if options.dry_run and len(records) > 1 else None
+    for record in records:
+        account, unreckoned = None, ""
+        try:
+            account = take_back(
+                supposed or tree, site.host, options, record, site.progress, state, asked=wanted is not None
+            )
+        except UnreckonedError as error:
+            unreckoned = str(error)
+        except RctlError as error:
+            failure = error
+            if isinstance(error, FreezeError) and (older := _before(state, tree, record, ve)):
+                failure = FreezeError(f"{error}. Or take back the one before, {named(older)}: rctl undo {older.id}")
+            failure.add_note(f"not undone: {named(record)}")
+            raise failure from None
+        found.append(Undone(record, account, unreckoned))
+        if supposed and account:
+            supposed.after(step for outcome in account.outcomes for step in outcome.steps)
+        elif supposed:
+            supposed.unknown(choose.paths(record))
+        if each:
+            each(found[-1])
+    return found
+
+
+def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[Record]:
+    if wanted and (ve or last > 1):
+        raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
+    tree, boot_id, state = site.tree, site.host.boot_id, site.state
+    if wanted:
+        return [choose.by_id(state, wanted, boot_id)]
+    if ve:
+        return choose.newest_of(state, tree, boot_id, ve, last)
+    return choose.newest(state, tree, boot_id, last)
+
+
+def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
+    """The newest adjustment before this one, of the VE ``ve`` where one is named, that did more than freeze or thaw."""
+    # In the order of the history, for the clock may have been set back since.
+    standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(state))
+    for older in islice(standing, 1, _SEARCHED):
+        if older.boot_id != record.boot_id or not choose.left(tree, older):
+            continue
+        more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
+        if more and (ve is None or tree.path(ve) in choose.paths(older)):
+            return older
+    return None
+
+
+def told(record: Record, *, dry_run: bool = False) -> str:
+    """A line for people that names what is taken back."""
+    return f"{'would undo' if dry_run else 'undo'} {named(record)}"
+
+
+def take_back(
+    tree: Tree,
+    host: Host,
+    options: Options,
+    record: Record,
+    progress: Progress = quiet,
+    state: State | None = None,
+    *,
+    asked: bool = False,
+) -> Account:
+    """Take back one adjustment.
+
+    VEs that it made are removed if they are empty, else they stay and the notes say so. Labels are as before on the
+    others. Processes that it moved, and that are still there, are moved back. What it removed is not made again, and a
+    command that it started goes on.
+
+    VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
+    already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
+    very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
+
+    Raises GoneError when all its VEs were removed, RctlError when a limit or a label was changed since, also one of a
+    VE that would go (``options.force`` overwrites it), when it did nothing but freeze or thaw, or when it put one VE in
+    the place of another.
+    """
+    state = state or default_state()
+    if record.boot_id != host.boot_id:
+        raise choose.before_boot(record)
+    _check_replaced(tree, record)
+    left = choose.left(tree, record)
+    if not left:
+        if where := choose.elsewhere(tree, record):
+            raise GoneError(f"{named(record)} {where}")
+        raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. Nothing to undo")
+    options = msgspec.structs.replace(options, undoes=record.id)
+    wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
+    gone = [path for path in choose.paths(record) if path not in left]
+    notes = [f"{path}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
+    if len(gone) > _TOLD:
+        notes.append(f"and {len(gone) - _TOLD} more that were removed")
+    if not (asked or options.force):
+        wished, said = _unfrozen(record, wished)
+        notes += said
+    freeze.check_self(
+        tree, [w.name for w in wished if any(x.file is core.FREEZE and x.wanted == "1" for x in w.writes)]
+    )
+    back = _moved(tree, record)
+    goes, said = _made(tree, record, left, {step.pid for step in back})
+    notes += said
+    wished = [wish for wish in wished if wish.name not in goes]
+    for name in goes:
+        path = tree.path(name)
+        wished.append(Wish(name, (), made.as_left(tree, record, path), record.inodes[path]))
+    labels, labelled = labelling.taken_back(tree, record, left, goes)
+    there = {wish.name for wish in wished}
+    wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in labels if name not in there]
+    around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
+    given = _given(tree, record)
+    account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
+    if account.id is None and not options.dry_run:
+        empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
+        with undisturbed():
+            said = Journal(state, empty).close(done=True)
+        kept = any(isinstance(step, Make) for step in record.steps)
+        is_so = "there is nothing else to take back" if kept else "all is as it was before"
+        notes += [f"{record.id}: {is_so}; it counts as undone", *said]
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _check_replaced(tree: Tree, record: Record) -> None:
+    """Raises RctlError for a rename: what it removed is not made again, so neither VE would be left."""
+    if replaced := _replaced(record):
+        old, new = map(tree.name, replaced)
+        raise RctlError(
+            f"{named(record)} put {new} in the place of {old}, which undo does not make again. "
+            f"Take it back by: rctl rename {new} {old}"
+        )
+
+
+def _replaced(record: Record) -> tuple[str, str] | None:
+    """The paths of a renamed VE, before and after. Records of version 1 do not name it: there the steps tell."""
+    new = [step for step in record.steps if isinstance(step, Make)]
+    for step in new:
+        if step.instead:
+            return step.instead, step.path
+    gone = [step.path for step in record.steps if isinstance(step, Remove)]
+    touched = {step.path for step in record.steps if not isinstance(step, Enable | Disable)}
+    if record.version == 1 and len(new) == len(gone) == 1 and touched == {new[0].path, *gone}:
+        return gone[0], new[0].path
+    return None
+
+
+def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[int]) -> tuple[list[str], list[str]]:
+    """The VEs that the record made and that are empty without the ``leaving``, and notes for people on the others."""
+    goes: list[str] = []
+    notes: list[str] = []
+    for path in [step.path for step in record.steps if isinstance(step, Make) and step.path in left]:
+        name = tree.name(path)
+        with tree.walk(path) as ve:
+            if any(pid not in leaving for pid in life.processes(ve)) or ve.children():
+                notes.append(f"{name}: stays, for it has processes or cgroups inside. See rctl rm --kill")
+            else:
+                goes.append(name)
+    return goes, notes
+
+
+def _moved(tree: Tree, record: Record) -> list[Move]:
+    """The steps that move back what the record moved and is still where it moved it."""
+    found = []
+    for step in record.steps:
+        if isinstance(step, Move):
+            with suppress(NotFoundError, GoneError), tree.walk(step.path) as ve:
+                if life.is_in(ve, step):
+                    found.append(Move(step.home, step.pid, step.started, step.path))
+    return found
+
+
+def _given(tree: Tree, record: Record) -> list[Enable]:
+    """The controllers that the adjustment enabled, in those cgroups that have not been replaced since."""
+    found = []
+    for step in record.steps:
+        if isinstance(step, Enable):
+            with suppress(NotFoundError), tree.walk(step.path) as cgroup:
+                if cgroup.ino == record.inodes[step.path]:
+                    found.append(step)
+    return found
+
+
+def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]]:
+    """The wishes without those that freeze or thaw, and notes for people about these."""
+    found: list[Wish] = []
+    notes: list[str] = []
+    for wish in wished:
+        rest = tuple(write for write in wish.writes if write.file is not core.FREEZE)
+        if len(rest) < len(wish.writes):
+            notes.append(f"{wish.name}: stays as frozen or thawed as it is. See rctl freeze and rctl thaw")
+            expected = {entry: text for entry, text in wish.expected.items() if entry[0] != core.FREEZE.name}
+            wish = msgspec.structs.replace(wish, writes=rest, expected=expected)
+        if rest:
+            found.append(wish)
+    more = any(isinstance(step, Label | Make | Move | Remove) for step in record.steps)
+    if notes and not found and not more:
+        raise FreezeError(
+            f"{named(record)} only froze or thawed, which undo does not touch unless asked. "
+            f"Ask for it: rctl undo {record.id}"
+        )
+    return found, notes
+
+
+def wishes(tree: Tree, record: Record) -> list[Wish]:
+    """What has to be so again before the record's adjustment is taken back, by VE."""
+    sets = by_entry(record.steps)
+    for entry in [entry for entry, steps in sets.items() if steps[0].old == steps[-1].new]:
+        del sets[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
+    found = []
+    for path in dict.fromkeys(path for path, _, _ in sets):
+        own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
+        writes = tuple(write for steps in own.values() for write in _writes(steps[0]))
+        expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
+        found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path]))
+    return found
+
+
+def _writes(step: Set) -> list[Write]:
+    file = file_named(step.file)
+    own = [Write(file, step.old, step.key, exact=step.exact)]
+    besides = [Write(file_named(name), old) for name, old in step.disturbed if file_named(name) in file.disturbs]
+    return [w for w in own + besides if w.file.settable(w.wanted)]
+
+
+def _once(writes: tuple[Write, ...]) -> tuple[Write, ...]:
+    """Each entry once; the first wish for it stands."""
+    found: dict[tuple[str, str], Write] = {}
+    for write in writes:
+        found.setdefault((write.file.name, write.key), write)
+    return tuple(found.values())

@@ -1,0 +1,37 @@
+"""Texts of files that rctl does not know: written as they are, and shown by the kernel in a form of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from ...cgroupfs.cgroup import Cgroup
+from ...errors import RctlError
+from ..records.journal import Journal
+from ..steps import Set
+
+
+def exchange(cgroup: Cgroup, step: Set) -> str:
+    """Write the text, line by line as the kernel takes it, and read back what the file holds then."""
+    first, *more = step.new.splitlines() or ["\n"]
+    text = cgroup.exchange(step.file, first)
+    for line in more:
+        text = cgroup.exchange(step.file, line)
+    return text
+
+
+def tell_as_shown(journal: Journal, cgroups: Mapping[str, Cgroup]) -> None:
+    """Have the history tell what the kernel made of such texts, ``16`` of ``0x10``: undo compares it."""
+    if journal.verbatim:
+        steps = journal.record.steps
+        journal.as_shown(tuple(_shown(step, cgroups[step.path]) if isinstance(step, Set) else step for step in steps))
+
+
+def _shown(step: Set, cgroup: Cgroup) -> Set:
+    text = None
+    if not step.exact:
+        with suppress(RctlError):  # it is done, whatever became of the VE since
+            text = cgroup.read_if_there(step.file)
+    return step if text is None else msgspec.structs.replace(step, new=text.strip())

@@ -1,0 +1,141 @@
+"""A whole spec at once: make what is missing, adjust what differs, remove what is not named (when asked to)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from ..adjust.account import Account, Outcome
+from ..adjust.around import check_make
+from ..adjust.enabling import enable
+from ..adjust.engine import Options, adjust
+from ..adjust.lifecycle.life import processes
+from ..adjust.planning import partitions, precheck
+from ..adjust.planning.resolve import Promises, disks, vcpus_of_new
+from ..adjust.request import Around, LabelValues
+from ..adjust.site import Site
+from ..adjust.steps import Enable, Label, Make, Set, Step
+from ..cgroupfs.tree import Tree
+from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
+from ..formats import File
+from ..host import Host
+from ..limits import Limits, file_named, writes
+from ..spec import Spec
+from . import bare
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """VEs made, removed and labelled, by name, and the account of every VE that the spec names."""
+
+    made: tuple[str, ...]
+    account: Account
+    removed: tuple[str, ...] = ()
+    labelled: tuple[str, ...] = ()
+
+
+def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> Applied:
+    """Make the host as the spec says, or as ``options.dry_run`` says, tell what that would take.
+
+    Raises BusyError before any change when ``prune`` meets a VE with processes.
+    """
+    tree = site.tree
+    surplus = _surplus(tree, spec) if prune else []
+    limits = {name: _on_disks(name, asked.limits) for name, asked in spec.ve.items()}
+    given: dict[str, LabelValues] = {name: {**asked.labels} for name, asked in spec.ve.items() if asked.labels}
+    if options.dry_run:
+        return _dry(site, limits, surplus, options, given)
+    made, account = bare.apply(site, limits, options, remove=tuple(surplus), labels=given)
+    removed = tuple(name for name in surplus if not bare.exists(tree, name))
+    return Applied(tuple(made), account, removed, _labelled(account))
+
+
+def _labelled(account: Account) -> tuple[str, ...]:
+    return tuple(o.name for o in account.outcomes if any(isinstance(step, Label) for step in o.steps))
+
+
+def _on_disks(name: str, asked: Limits) -> Limits:
+    with naming(name):
+        return disks(asked)
+
+
+def _surplus(tree: Tree, spec: Spec) -> list[str]:
+    named = {tree.name(tree.path(name)) for name in spec.ve}
+    surplus = []
+    for name in tree.names():
+        if name in named:
+            continue
+        with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
+            if inside := processes(ve):
+                raise BusyError(
+                    f"{name}: not in the spec, and has {len(inside)} process(es). Stop them, or rctl rm --kill {name}"
+                )
+            surplus.append(name)
+    return surplus
+
+
+def _dry(
+    site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, given: Mapping[str, LabelValues]
+) -> Applied:
+    """The plan for VEs that exist, and for the others the limits that they would be made with."""
+    tree, host = site.tree, site.host
+    present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
+    around = Around(remove=tuple(surplus), labels={name: own for name, own in given.items() if name in present})
+    account = adjust(tree, present, host, options, state=site.state, around=around)
+    with tree.place() as base:
+        check_make(tree, [name for name in limits if name not in present], base)
+    promises = Promises(tree)
+    new = [
+        _fresh(tree, name, asked, given.get(name, {}), host, promises)
+        for name, asked in limits.items()
+        if name not in present
+    ]
+    new = [*new, *_controllers(tree, new, account)]
+    planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
+    partly = [*planned, *steps]
+    asked = {tree.path(name) for name, own in limits.items() if partitions.wished(writes(own, host))}
+    wanted = asked.intersection(step.path for step in partitions.relevant(partly))
+    precheck.check_partitions(wanted, partly, {}, tree, [tree.path(name) for name in surplus])
+    notes = (*account.notes, *precheck.check(steps, {}, tree, planned))
+    account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *new), notes=notes)
+    made = tuple(name for name in limits if name not in present)
+    return Applied(made, account, tuple(surplus), _labelled(account))
+
+
+def _controllers(tree: Tree, new: Sequence[Outcome], account: Account) -> list[Outcome]:
+    """What enables the controllers that new VEs, which lie side by side, need, beside what ``account`` enables.
+
+    Raises as ``enable.coming`` when they cannot have one.
+    """
+    first: dict[str, tuple[Outcome, File]] = {}
+    for outcome in new:
+        for step in outcome.steps:
+            if isinstance(step, Set) and (file := file_named(step.file)).controller:
+                first.setdefault(file.controller, (outcome, file))
+    steps: list[Enable] = []
+    for outcome, file in first.values():
+        with naming(outcome.name):
+            steps += enable.coming(tree, outcome.path, file)
+    planned = {
+        (step.path, name) for one in account.outcomes for step in one.steps if isinstance(step, Enable)
+        for name in step.controllers
+    }  # fmt: skip
+    missing = [Enable(step.path, step.controllers) for step in steps if (step.path, step.controllers[0]) not in planned]
+    return [Outcome(step.path, step.path, "planned", (step,)) for step in enable.merged(missing)]
+
+
+def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host, promises: Promises) -> Outcome:
+    path = bare.managed_path(tree, name)
+    with naming(name):
+        asked = vcpus_of_new(asked, path, host, promises)
+    try:
+        limits = tuple(
+            Set(path, w.file.name, old, new, w.key)
+            for w in writes(asked, host)
+            if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
+        )
+    except ValueError as error:  # a part of an entry that does not fit the rest
+        raise UsageError(str(error)) from None
+    steps: tuple[Step, ...] = (Make(path), *limits, *(Label(path, key, None, value) for key, value in given.items()))
+    return Outcome(name, path, "planned", steps)

@@ -1,0 +1,237 @@
+"""One VE's limits for another, or back to what a new VE has; and many VEs' limits as a spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from .. import assignments
+from ..adjust.account import Account
+from ..adjust.enabling.enable import absent
+from ..adjust.engine import Options, Wish, transact
+from ..adjust.lifecycle import life
+from ..adjust.planning.resolve import disks
+from ..adjust.request import Around
+from ..adjust.site import Site
+from ..cgroupfs import labels
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.devices import disk_name, resolve
+from ..cgroupfs.files import has_huge_pages
+from ..cgroupfs.tree import Tree, enabled
+from ..controllers import core, cpu
+from ..controllers.hugetlb import HugePages
+from ..errors import BusyError, NotAvailableError, RctlError, UsageError
+from ..formats import File, Keyed, Nested, Write
+from ..limits import BY_DEVICE, DEFAULT, decode, default, file_named, file_of, nest, writes
+from ..sample import limits as held
+from ..spec import VERSION
+from . import bare
+
+
+def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
+    """The values of limits of a VE by key, as ``assignments.get``; what follows ``files.`` is any file's own text.
+
+    No keys: those limits that are not as a new VE has them.
+
+    Raises UsageError for what is no key, NotFoundError, NotAvailableError for a file that is not there.
+    """
+    with tree.open_ve(name) as ve:
+        texts = held.texts(ve)
+        keys = tuple(keys) or dict(assignments.changed(texts))
+        found = {key: [_verbatim(ve, key)] if key.startswith("files.") else assignments.get(texts, key) for key in keys}
+        for key in keys:
+            if (file := file_of(key)) not in texts and not key.startswith("files."):
+                _check_could_be(ve, file_named(file))
+    return found
+
+
+def _check_could_be(ve: Cgroup, file: File) -> None:
+    """Raises NotAvailableError for a file that is not there, and would not be with its controller enabled, either.
+
+    Where the controller is not enabled, there is no limit: the value of a new VE is what holds.
+    """
+    no_such_pages = isinstance(file, HugePages) and not has_huge_pages(file.page)
+    if no_such_pages or file.controller in enabled(ve, core.CONTROLLERS):
+        raise NotAvailableError(absent(file, ve.path))
+
+
+def _verbatim(ve: Cgroup, key: str) -> str:
+    try:
+        core.check_file(file := key.removeprefix("files."))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return ve.read(file).strip()
+
+
+def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Options) -> Account:
+    """Set limits to what a new VE has, all or nothing; where there is no such file, there is no limit to take away.
+
+    Raises UsageError for what is no key; as ``adjust``.
+    """
+    tree, host = site.tree, site.host
+    wanted = [one for key in keys for one in (("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,))]
+    for key in wanted:
+        if default(key) is None:
+            assignments.get({}, key)  # raises for what is no key
+    wishes = []
+    for name in names:
+        entries = (entry for key in wanted for entry in (_entries(tree, name, key) if key in BY_DEVICE else [key]))
+        found = writes(disks(decode(nest(dict.fromkeys(entries, DEFAULT)), host)), host)
+        wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
+    return transact(tree, wishes, host.boot_id, options, site.progress, site.state)
+
+
+def _entries(tree: Tree, name: str, key: str) -> list[str]:
+    """The keys of a limit by device, for each device that has it."""
+    with tree.open_ve(name) as ve:
+        return [f"{key}.{line.split()[0]}" for line in (ve.read_if_there(key) or "").splitlines() if line]
+
+
+def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> Account:
+    """Give VEs the limits of another one, all or nothing. What it does not limit, they do not limit then either.
+
+    Whether it is frozen is not copied. Raises UsageError when it is among the targets; as ``adjust``.
+    """
+    if source in targets:
+        raise UsageError(f"{source}: is the VE to copy from. Name others to copy to")
+    wishes = []
+    with site.tree.open_ve(source) as ve:
+        there = held.texts(ve)
+    for name in targets:
+        with site.tree.open_ve(name) as ve:
+            wishes.append(Wish(name, _writes(there, held.texts(ve)), ino=ve.ino))
+    return transact(site.tree, wishes, site.host.boot_id, options, site.progress, site.state)
+
+
+def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
+    """The entries that make ``here`` as ``there``; a controller that only a default would need is not enabled."""
+    idle = there.get(cpu.IDLE.name, "0").strip() == "1"
+    found = []
+    for name in there | here:
+        file = file_named(name)
+        if file is core.FREEZE or (file is cpu.WEIGHT and idle):
+            continue
+        devices = isinstance(file, Nested | Keyed)
+        texts = (there.get(name), here.get(name))
+        keys = {line.split()[0] for text in texts for line in (text or "").splitlines() if line} if devices else {""}
+        for key in sorted(keys):
+            wanted = file.line(file.entry(there.get(name), key)).strip()
+            if name in here or wanted != file.entry(None, key):
+                found.append(Write(file, wanted, key))
+    return tuple(found)
+
+
+def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
+    """VEs with their limits and labels as a spec, which ``rctl apply`` takes and which then changes nothing.
+
+    Returns the TOML text, and notes for people on what a spec cannot say. One that goes meanwhile is left out. Raises
+    NotFoundError and GoneError for one that is among ``named`` by its name.
+    """
+    tables: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        bare.managed_path(tree, name)  # a spec holds no others
+        with tree.may_go(name, named), tree.open_ve(name) as ve:
+            lines = []
+            said: set[str] = set()
+            for key, value in assignments.changed(held.texts(ve)):
+                if key in said and key not in BY_DEVICE:
+                    notes.append(f"{name}: {key}: {value}: a spec can hold one line of this file. Set it by hand")
+                    continue
+                said.add(key)
+                lines.append(_line(key, value))
+            given = [f"{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
+            where = f"ve.{_key(name)}"
+            found = [_table(f"{where}.limits", lines), _table(f"{where}.labels", given)]
+            tables += [*filter(None, found)] or [f"[{where}]"]
+    return "\n\n".join([f"version = {VERSION}", *(tables or ["[ve]"])]), notes
+
+
+def _table(name: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"[{name}]", *lines]) if lines else ""
+
+
+def _line(key: str, value: str) -> str:
+    if key in BY_DEVICE:
+        device, *values = value.split()
+        told = ", ".join(f"{name} = {one}" for name, _, one in (pair.partition("=") for pair in values))
+        return f"{key}.{_key(_disk(device))} = {{ {told} }}"
+    first, _, rest = key.partition(".")
+    if file_named(key + ".max" * (first == "hugetlb")).unit == "bytes":
+        value = assignments.size(value)
+    if first in ("files", "hugetlb"):
+        key = f"{first}.{_key(rest)}"
+    bare = value.isdecimal() or value.replace(".", "", 1).isdecimal()
+    return f"{key} = {value if bare else json.dumps(value)}"
+
+
+def _disk(device: str) -> str:
+    """A disk's name, which outlives a boot more often than its number, where it means the same disk."""
+    try:
+        name = disk_name(device)
+        return name if resolve(name) == device else device
+    except (RctlError, OSError):
+        return device
+
+
+def _key(text: str) -> str:
+    return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
+
+
+def rename(site: Site, old: str, new: str, options: Options) -> Account:
+    """Give an empty VE another name: a new VE with its limits and labels takes its place, or nothing changes.
+
+    The kernel renames no cgroup (cgroup2 has no rename(2)), and a process that is moved leaves its memory charged to
+    the cgroup that it comes from: so a VE with processes keeps its name.
+
+    Raises BusyError for a VE with processes or cgroups below it, and for a name that is taken; NotFoundError.
+    """
+    tree = site.tree
+    bare.managed_path(tree, old)
+    bare.managed_path(tree, new)
+    if bare.exists(tree, new):
+        raise BusyError(f"{new}: exists already. Choose another name")
+    with tree.open_ve(old) as ve:
+        if life.processes(ve) or ve.children():
+            raise BusyError(
+                f"{old}: has processes or cgroups in it, and the kernel cannot rename a cgroup. "
+                f"Stop them first, or give it a label: rctl label {old} name={new}"
+            )
+        inode = ve.ino
+
+    def take_over(opened: Sequence[Cgroup]) -> list[Wish]:
+        before, after = opened
+        labels.put(after, labels.of(before))
+        return [Wish(old, (), ino=inode), Wish(new, _writes(held.texts(before), held.texts(after)))]
+
+    wishes = [Wish(old, (), ino=inode), Wish(new, ())]
+    around = Around(make=[new], remove=[old], instead=old)
+    boot = site.host.boot_id
+    return transact(tree, wishes, boot, options, site.progress, site.state, take_over, around)
+
+
+def label(
+    tree: Tree, names: Iterable[str], pairs: Mapping[str, str], remove: Iterable[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Set and remove labels of VEs, all or nothing. Returns all labels of each. Raises as ``labels.put``."""
+    gone = frozenset(remove) - pairs.keys()
+    before: dict[str, dict[str, str]] = {}
+    for name in names:
+        with tree.open_ve(name) as ve:
+            before[name] = labels.of(ve)
+    begun: list[str] = []
+    try:
+        for name in before if pairs or gone else ():
+            begun.append(name)
+            with tree.open_ve(name) as ve:
+                labels.put(ve, pairs, gone)
+    except BaseException:
+        for name in begun:
+            with suppress(RctlError), tree.open_ve(name) as ve:
+                labels.restore(ve, before[name])
+        raise
+    after = {name: sorted((old | dict(pairs)).items()) for name, old in before.items()}
+    return {name: {key: value for key, value in found if key not in gone} for name, found in after.items()}

@@ -1,0 +1,71 @@
+"""A command run in a VE that is made for it, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..adjust.lifecycle import entering
+from ..adjust.progress import waits
+from ..adjust.request import Options
+from ..adjust.site import Site
+from ..errors import UsageError
+from ..limits import Limits
+from . import bare, lean
+from .command import Command, find
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """``pid``: of the command. ``status``: as a shell tells it, 128 + N for signal N; ``None``: it goes on."""
+
+    ve: str
+    pid: int
+    status: int | None = None
+
+
+def run(
+    site: Site,
+    name: str,
+    words: Sequence[str],
+    limits: Limits,
+    options: Options,
+    *,
+    become: bool = False,
+    detach: bool = False,
+    remove: bool = False,
+    without_pressure: bool = False,
+) -> Ran:
+    """Run a command in a managed VE, made when it is not there, and gone again when the command cannot start.
+
+    ``become``: the calling process becomes the command, and this never returns. ``detach``: return at once. Else wait
+    for its end. ``remove``: then remove the VE, which must be new. ``without_pressure``: see ``lean``.
+
+    Raises UsageError for a command that cannot be run, and for a VE to be removed that was there before.
+    """
+    tree = site.tree
+    path = bare.managed_path(tree, name)
+    if remove and bare.exists(tree, name):
+        raise UsageError(
+            f"{name}: exists already, and only a VE that is made for the command is removed after it. "
+            "Keep the VE, or choose another name"
+        )
+    program = find(words)
+    entering.check(tree, "self", path)
+    if without_pressure:
+        limits, note = lean.of(limits, tree.root)
+        if note:
+            site.tell(note)
+    job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
+    if not detach:
+        site = site._replace(progress=waits(site.progress))  # its line would stand before what the command says
+    try:
+        bare.apply(site, {name: limits}, options, start=job.start)
+        if detach:
+            return Ran(name, job.pid)
+        status = job.wait()
+        if remove and (died := bare.end(site, name, job.ino, options)):
+            site.tell(died)
+        return Ran(name, job.pid, status)
+    finally:
+        job.hear()  # one that came meanwhile is told now, when the command runs, or all is over

@@ -1,0 +1,88 @@
+"""On a host that systemd runs, rctl writes below delegated units only; what is above them is systemd's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rctl.adjust import owner
+from rctl.adjust.engine import adjust
+from rctl.adjust.state_folder import State
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import NotAvailableError
+from tests.unit.fake_kernel import FakeKernel, limits, state_folder
+
+UNIT = "/system.slice/app.service"
+VE = f"{UNIT}/web1"
+
+
+@dataclass
+class Bench:
+    """A host that systemd runs, with one delegated unit; no controllers are enabled."""
+
+    kernel: FakeKernel
+    tree: Tree
+    state: State
+
+    def enable(self, *cgroups: str) -> None:
+        """As systemd or the unit's owner would."""
+        for path in cgroups:
+            self.kernel.put(path, "cgroup.subtree_control", "+pids")
+
+    def set(self, path: str) -> None:
+        host = self.kernel.host
+        adjust(self.tree, {path: limits({"pids.max": 5}, host)}, host, state=self.state)
+
+    def refusal(self, path: str) -> str:
+        before = self.kernel.limits()
+        with pytest.raises(NotAvailableError) as caught:
+            self.set(path)
+        assert self.kernel.limits() == before
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    kernel = FakeKernel()
+    kernel.make(VE, enable=False)
+    with state_folder() as state, kernel.installed() as tree:
+        monkeypatch.setattr(owner, "BOOTED", str(tmp_path))
+        monkeypatch.setattr(owner, "delegated", lambda cgroup: cgroup.path == UNIT)
+        yield Bench(kernel, tree, state)
+
+
+def test_controllers_are_enabled_in_a_delegated_unit_and_below(bench: Bench) -> None:
+    bench.enable("/", "/system.slice")
+    bench.set(VE)
+    assert bench.kernel.get(UNIT, "cgroup.subtree_control") == "pids"
+    bench.kernel.make(f"{VE}/below", enable=False)
+    bench.set(f"{VE}/below")
+    assert bench.kernel.get(VE, "cgroup.subtree_control") == "pids"
+
+
+@pytest.mark.parametrize(("enabled", "where"), [((), "/"), (("/",), "/system.slice")])
+def test_above_it_they_are_systemds_to_enable(bench: Bench, enabled: tuple[str, ...], where: str) -> None:
+    bench.enable(*enabled)
+    assert bench.refusal(VE) == (
+        f"pids.max: the pids controller is not enabled in {where}, which is systemd's to do. "
+        f"Set Delegate=yes (or DelegateControllers=pids) on the unit above {VE}"
+    )
+
+
+def test_without_systemd_they_are_enabled_all_the_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "BOOTED", "/nowhere")
+    bench.set(VE)
+    assert bench.kernel.get(VE, "pids.max") == "5"
+
+
+def test_a_unit_itself_is_systemds(bench: Bench) -> None:
+    assert "Use: systemctl set-property app.service" in bench.refusal(UNIT)
+
+
+def test_a_ve_outside_any_delegated_unit_is_refused(bench: Bench) -> None:
+    bench.kernel.make("/rctl-web1", enable=False)
+    assert bench.refusal("web1").startswith("/rctl-web1: lies outside any delegated unit")
