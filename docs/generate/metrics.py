@@ -31,7 +31,7 @@ def metrics() -> Iterator[Metric]:
 
 def table() -> Iterator[str]:
     """The table of all metrics."""
-    yield "| metric | type | labels | profile | collector | from | what |"
+    yield "| metric | type | labels | profile | collector | source | meaning |"
     yield "|---|---|---|---|---|---|---|"
     for metric in metrics():
         one = metric.entry

@@ -28,7 +28,7 @@ def stats() -> list[Stat]:
              f"count({_PERIODS} > 0.25) or vector(0)", levels=(1, 10)),
         stat("Near memory limit", "VEs whose working set is over nine tenths of what they may have.",
              f"count({_MEMORY_SHARE} > 0.9) or vector(0)", levels=(1, 5)),
-        stat("Killed", "Processes killed for want of memory in the time shown. A kill counts again above its VE.",
+        stat("Killed", "Processes killed for lack of memory in the time shown. A kill counts again above its VE.",
              f"sum(round(increase(rctl_ve_memory_events_oom_kill_total{HOSTS}[$__range]))) or vector(0)",
              levels=(1, 5)),
         stat("Forks refused", "Forks refused at pids.max in the time shown.",

@@ -1,6 +1,6 @@
-"""Every figure of every VE for Prometheus, at next to no cost.
+"""Every figure of every VE for Prometheus, at little cost.
 
-``Collector`` works in anyone's prometheus_client registry; ``rctl exporter serve`` is a server of its own.
+``Collector`` works in any prometheus_client registry; ``rctl exporter serve`` is rctl's own server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``rctl-exporter``, and ``python -m rctl_exporter``, are ``rctl exporter serve``, with the same flags."""
+"""``rctl-exporter`` and ``python -m rctl_exporter``: the same as ``rctl exporter serve``, with the same flags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Serve until told to end; exit with the status that ``rctl`` would have."""
+    """Serve until a signal ends it. Exits with the status that ``rctl`` would have."""
     from rctl.start import main
 
     sys.argv[1:] = ["--version"] if sys.argv[1:] == ["--version"] else ["exporter", "serve", *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""rctl's families for anyone's prometheus_client registry.
+"""rctl's metric families for any prometheus_client registry.
 
 from prometheus_client import REGISTRY, start_http_server
 from rctl_exporter import Collector
@@ -28,17 +28,18 @@ from .settings import Settings
 
 
 class Collector(prometheus.Collector):
-    """A custom collector (https://prometheus.github.io/client_python/collector/custom/). ``close()`` it, or keep it.
+    """A custom collector (https://prometheus.github.io/client_python/collector/custom/). ``close()`` it when done.
 
-    Each ``collect`` reads the kernel; nothing is kept from one to the next but descriptors. Safe for many threads.
+    Each ``collect`` reads the kernel. Between two calls it keeps open files only. It is safe to use from several
+    threads.
     """
 
     def __init__(self, settings: Settings | None = None, tree: Tree | None = None) -> None:
-        """``settings``: what of which VEs; unset: profile ``core`` of all. Keeps at most a quarter of the files
-        that this process may open.
+        """``settings``: which VEs, and which metrics of each; unset: profile ``core`` of all. Keeps at most a quarter
+        of the files open that this process may open.
 
-        ``tree``: unset, this host's. Raises NotAvailableError where no cgroup2 is mounted, or inotify has no instance
-        left.
+        ``tree``: unset, this host's. Raises NotAvailableError if no cgroup2 is mounted, or if no more inotify instance
+        is free.
         """
         self._tree = tree or Tree.open()
         self._own_tree = tree is None
@@ -57,7 +58,7 @@ class Collector(prometheus.Collector):
         self.close()
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         self._scraper.close()
         self._let_go()
 
@@ -66,11 +67,11 @@ class Collector(prometheus.Collector):
             self._tree.root.close()
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing, so that registering does not read thousands of files."""
+        """Yield nothing, so that to register the collector does not read thousands of files."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """One reading of all VEs."""
+        """One reading of all VEs, as prometheus_client's metrics."""
         with self._lock:
             found = list(metrics(self._scraper.frame()))
         yield from found

@@ -1,4 +1,4 @@
-"""From a figure's place in the kernel's files to the family that shows it. Pure."""
+"""Finds the metric family that shows a figure of the kernel's files. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     + families.IO
     + families.OTHERS
 )
-"""All but those of memory.stat, whose keys are the kernel's to choose."""
+"""All families except those of memory.stat, whose keys differ by kernel."""
 
 BY_NAME = {family.name: family for family in FAMILIES}
 CURRENT = FigurePlace("memory.current", "", "")
@@ -36,7 +36,7 @@ _EXACT = {
 
 
 class Slot(NamedTuple):
-    """Where a figure is shown. ``label``: the value of the family's own label, empty when it has none."""
+    """The place of a figure on the page. ``label``: the value of the family's own label; empty if it has none."""
 
     family: Family
     label: str = ""
@@ -44,13 +44,13 @@ class Slot(NamedTuple):
 
 @lru_cache(1 << 14)  # devices come and go
 def place(column: FigurePlace) -> Slot | None:
-    """Where a figure is shown; ``None``: nowhere."""
+    """The place of a figure on the page; ``None`` if no family shows it."""
     if family := _EXACT.get(column):
         return Slot(family)
     if column.file == memory_stat.FILE and not column.line and (family := memory_stat.family(column.key)):
         return Slot(family)
     if column.file == "io.stat" and not DEVICE.fullmatch(column.line):
-        return None  # "(unknown)", of which there may be several: the parts of a multipath device, say
+        return None  # "(unknown)" may stand there several times, as for the parts of a multipath device
     for patterns, family in _patterns(column.file):
         matches = [pattern.fullmatch(part) for pattern, part in zip(patterns, column, strict=True)]
         if all(matches):
@@ -61,7 +61,7 @@ def place(column: FigurePlace) -> Slot | None:
 
 @cache
 def _patterns(file: str) -> list[tuple[tuple[re.Pattern[str], ...], Family]]:
-    """Families with a ``*`` that may show something of this file, each with a pattern for file, line and key."""
+    """Families with a ``*`` that may show a figure of this file, each with a pattern for file, line and key."""
     starred = [family for family in FAMILIES if family.source and "*" in "".join(family.source)]
     sources = [(tuple(map(_pattern, family.source or ())), family) for family in starred]
     return [(patterns, family) for patterns, family in sources if patterns[0].fullmatch(file)]
@@ -73,11 +73,11 @@ def _pattern(part: str) -> re.Pattern[str]:
 
 
 def wanted(family: Family, selection: Selection) -> bool:
-    """Whether a family is in the selection."""
+    """True if the selection includes the family."""
     return family.collector in selection.collectors and (selection.profile == "full" or family.core)
 
 
 def shown(column: FigurePlace, selection: Selection) -> Slot | None:
-    """Where a figure is shown in this selection; ``None``: nowhere."""
+    """The place of a figure on the page with this selection; ``None`` if it is not shown."""
     found = place(column)
     return found if found and wanted(found.family, selection) else None

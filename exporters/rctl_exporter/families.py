@@ -1,7 +1,7 @@
-"""Every metric family about VEs: name, type, help, where its value comes from. The one table that all else reads.
+"""Every metric family about VEs: name, type, help, and source. All other modules read this table.
 
 Names follow https://prometheus.io/docs/practices/naming/: base units, ``_total`` on counters. Sources are the files of
-https://docs.kernel.org/admin-guide/cgroup-v2.html; what a kernel or a VE lacks is absent, never zero.
+https://docs.kernel.org/admin-guide/cgroup-v2.html. A figure that the kernel or a VE lacks is absent, not zero.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MetricKind = Literal["counter", "gauge", "info"]
 
 
 class Family(msgspec.Struct, frozen=True, eq=False):
-    """One metric family, of which there is one object. ``name``: without ``_total`` and without the prefix.
+    """One metric family; there is one object for each. ``name``: without ``_total`` and without the prefix.
 
-    ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file that is exported as it
-    stands; empty where the value is worked out (``limit_families``, ``frame``). A line ``*`` stands for every device or
-    node, which ``label`` then names; a ``*`` in the file's or key's place for every page size or resource. ``micro``:
-    the kernel counts microseconds.
+    ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file, if the value is
+    exported unchanged; empty if it is computed (``limit_families``, ``frame``). A line ``*`` stands for every device or
+    node, and ``label`` names it. A ``*`` in the place of the file or key stands for every page size or resource.
+    ``micro``: the kernel counts microseconds.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Family(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def full_name(self) -> str:
-        """The family's name as Prometheus knows it, without a counter's ``_total``."""
+        """The family's name in Prometheus, without a counter's ``_total``."""
         return (PREFIX + self.name).rstrip("_")
 
     @property
@@ -54,17 +54,17 @@ def _flat(collector: str, file: str, *rows: tuple[str, str, str, bool], micro: b
 
 
 def _single(collector: str, *rows: tuple[str, str, str, bool]) -> list[Family]:
-    """Gauges that are a file's only number: family, file, help, whether in core."""
+    """Gauges from files with a single number: family, file, help, whether in core."""
     return [Family(name, "gauge", text, collector, core, (file, "", "")) for name, file, text, core in rows]
 
 
 def _limit(*rows: tuple[str, str, bool], label: str = "") -> list[Family]:
-    """Gauges worked out from the limits that are set: family, help, whether in core."""
+    """Gauges computed from the limits that are set: family, help, whether in core."""
     return [Family(name, "gauge", text, "limits", core, label=label) for name, text, core in rows]
 
 
 def _declared(files: Sequence[File]) -> list[Family]:
-    """Gauges of limits, as these are declared."""
+    """Gauges of limits, from their declarations."""
     return [
         Family(one.name, "gauge", one.help, "limits", one.core, label=file.label)
         for file in files
@@ -73,9 +73,10 @@ def _declared(files: Sequence[File]) -> list[Family]:
 
 
 IDENTITY = [
-    Family("", "info", "Who runs the VE and where its cgroup lies.", "identity", True),
+    Family("", "info", "The manager of the VE, and the path of its cgroup.", "identity", True),
     Family(
-        "populated", "gauge", "Whether a process lives in the VE.", "identity", True, ("cgroup.events", "", "populated")
+        "populated", "gauge", "Whether the VE, or a cgroup below it, has a process.", "identity", True,
+        ("cgroup.events", "", "populated"),
     ),
     Family("frozen", "gauge", "Whether the VE is frozen.", "identity", True, ("cgroup.events", "", "frozen")),
     Family("processes_current", "gauge", "Processes in the VE.", "identity"),
@@ -137,9 +138,9 @@ MEMORY = [
         ("memory_events_high", "high", "Times that memory.high throttled.", True),
         ("memory_events_max", "max", "Times that memory.max was about to be passed.", True),
         ("memory_events_oom", "oom", "Times that an allocation was about to fail at the limit.", True),
-        ("memory_events_oom_kill", "oom_kill", "Processes killed for want of memory.", True),
+        ("memory_events_oom_kill", "oom_kill", "Processes killed by the OOM killer.", True),
         ("memory_events_oom_group_kill", "oom_group_kill", "Times that the VE was killed as a whole.", False),
-        ("memory_events_sock_throttled", "sock_throttled", "Times that sockets were throttled for want of memory.",
+        ("memory_events_sock_throttled", "sock_throttled", "Times that network sockets were throttled.",
          False),
     ),
     *_flat(
@@ -149,18 +150,18 @@ MEMORY = [
         ("memory_events_local_high", "high", "Times that the VE's own memory.high throttled.", False),
         ("memory_events_local_max", "max", "Times that the VE's own memory.max was about to be passed.", False),
         ("memory_events_local_oom", "oom", "Times that an allocation was about to fail at the VE's own limit.", False),
-        ("memory_events_local_oom_kill", "oom_kill", "Processes of the VE's own cgroup killed for want of memory.",
+        ("memory_events_local_oom_kill", "oom_kill", "Processes of the VE's own cgroup killed by the OOM killer.",
          False),
         ("memory_events_local_oom_group_kill", "oom_group_kill", "Times that the VE itself was killed as a whole.",
          False),
         ("memory_events_local_sock_throttled", "sock_throttled",
-         "Times that sockets of the VE's own cgroup were throttled for want of memory.", False),
+         "Times that network sockets of the VE's own cgroup were throttled.", False),
     ),
     *_flat(
         "memory", "memory.swap.events",
         ("swap_events_high", "high", "Times that memory.swap.high was passed.", False),
         ("swap_events_max", "max", "Times that memory.swap.max was about to be passed.", False),
-        ("swap_events_fail", "fail", "Times that swap could not be had.", False),
+        ("swap_events_fail", "fail", "Times that an allocation of swap failed.", False),
     ),
 ]  # fmt: skip
 
@@ -217,6 +218,6 @@ OTHERS = [
     Family("misc_current", "gauge", "Units of a scalar resource in use.", "misc", False,
            ("misc.current", "", "*"), label="resource"),
     *_limit(("misc_max", "Most units of a scalar resource.", False), label="resource"),
-    *_limit(("limit_drift", "Whether a limit is no longer what rctl last set it to.", True),
+    *_limit(("limit_drift", "Whether a limit is no longer the value that rctl last set.", True),
             label="setting"),
 ]  # fmt: skip

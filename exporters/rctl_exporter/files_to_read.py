@@ -1,4 +1,4 @@
-"""What to ask the sweep for: which files of a VE, and which figures in them, by what is exported of it. Pure."""
+"""Which files of a VE the sweep reads, and which figures in them, for a given selection of metrics. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .settings import Selection
 
 _MEMORY = {CURRENT, INACTIVE}
 _BY_LINE = {"io.stat", "memory.numa_stat", "rdma.current", "misc.current"}
-"""Files whose lines differ from VE to VE."""
+"""Files whose lines differ between VEs."""
 _MOVING = {"cpu.stat", "cpu.stat.local", "memory.current", "memory.stat", *(f"{k}.pressure" for k in KINDS)}
 """Files that change whenever the VE runs."""
 _SPARED = frozenset({"memory.peak", "memory.swap.current", "memory.swap.peak", "pids.current", "io.stat"})
-"""Files of the profile core that may be opened for each reading: it is for hosts where memory counts more than time."""
+"""Files of the profile core that may be opened for each reading: in that profile, memory counts more than time."""
 
 
 @cache
 def ask(selection: Selection) -> Ask:
-    """What to read of a VE for this selection."""
+    """The files and figures to read of a VE with this selection."""
     chosen = [family for family in FAMILIES if wanted(family, selection)]
     files = [family.source[0] for family in chosen if family.source]
     if WORKING_SET in chosen:

@@ -1,4 +1,4 @@
-"""One reading of all VEs as columns of values: what the fast page and the prometheus_client collector both show."""
+"""One reading of all VEs as columns of values. The fast page and the prometheus_client collector both show it."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Block(NamedTuple):
 
 
 Frame = Mapping[Family, list[Block]]
-"""Blocks by family, in the order in which they are shown."""
+"""Blocks by family, in the order of the page."""
 
 
 class Figures:
-    """The blocks of groups. Remembers the last ones: those of a group that did not change are the same objects."""
+    """The blocks of groups. Keeps the last ones: if a group did not change, its blocks are the same objects."""
 
     def __init__(self) -> None:
         self._known: dict[Layout, tuple[list[Member], list[FigureRow], list[Block]]] = {}
 
     def blocks(self, groups: Iterable[Group]) -> list[Block]:
-        """What the files of all VEs hold."""
+        """The blocks with the figures of all groups."""
         known, self._known = self._known, {}
         for layout, members, rows in groups:
             old = known.get(layout)
@@ -57,7 +57,7 @@ class Figures:
 
 
 def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
-    """Put a reading together. ``disk_name``: a device's name by ``MAJOR:MINOR``; asked for once each."""
+    """Combine blocks into a frame. ``disk_name``: a device's name by ``MAJOR:MINOR``; called once for each device."""
     by_family: dict[Family, list[Block]] = {}
     name_of = cache(disk_name)
     for block in blocks:
@@ -71,7 +71,7 @@ def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
 
 
 def identity_blocks(members: Iterable[Member]) -> list[Block]:
-    """Who the VEs are."""
+    """The blocks with the identity of the VEs."""
     those = [member for member in members if wanted(INFO, selection_of(member))]
     if not those:
         return []
@@ -79,17 +79,15 @@ def identity_blocks(members: Iterable[Member]) -> list[Block]:
 
 
 def process_blocks(processes: Mapping[Member, int]) -> list[Block]:
-    """How many processes the VEs have."""
+    """The blocks with the number of processes of each VE."""
     if not processes:
         return []
     return [Block(PROCESSES, "", list(processes), [b"%d" % number for number in processes.values()])]
 
 
 def limit_blocks(limits: Mapping[Member, Values]) -> list[Block]:
-    """The limits of all VEs."""
-    alike: dict[
-        tuple[int, int], tuple[list[Member], list[FigureRow], FigureRow]
-    ] = {}  # most VEs have the very same values
+    """The blocks with the limits of all VEs."""
+    alike: dict[tuple[int, int], tuple[list[Member], list[FigureRow], FigureRow]] = {}  # most VEs have the same values
     shapes: dict[tuple[Slot, ...], tuple[list[Member], list[FigureRow]]] = {}
     for member, values in limits.items():
         key = (id(values), id(member.ask.tag))
@@ -115,7 +113,7 @@ def _joined(parts: list[tuple[list[Member], FigureRow]]) -> tuple[list[Member], 
 
 
 def without(gone: Set[Member], blocks: Iterable[Block]) -> list[Block]:
-    """The blocks, without VEs that went while they were read: what was read of those is nobody's any more."""
+    """The blocks without VEs that were removed during the reading; their figures are not valid."""
     found = []
     for block in blocks:
         left = [i for i, member in enumerate(block.members) if member not in gone]
@@ -127,7 +125,7 @@ def without(gone: Set[Member], blocks: Iterable[Block]) -> list[Block]:
 
 
 def selection_of(member: Member) -> Selection:
-    """What of a VE is shown."""
+    """The selection of metrics for a VE."""
     selection = member.ask.tag
     assert isinstance(selection, Selection)
     return selection
@@ -147,6 +145,6 @@ def _figures(layout: Layout, members: list[Member], rows: list[FigureRow]) -> li
     return blocks
 
 
-@lru_cache(16)  # the same ones each time, but for what comes and goes with VEs
+@lru_cache(16)  # mostly the same ones each time
 def _in_order(families: tuple[Family, ...]) -> list[Family]:
     return sorted(families, key=lambda family: (_RANK.get(family, len(_RANK)), family.name))

@@ -1,4 +1,4 @@
-"""The limits that stand, as metric values. Pure.
+"""The present limits as metric values. Pure.
 
 ``max`` is ``+Inf``; a limit that a kernel or VE lacks is absent. https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
@@ -24,7 +24,7 @@ _BOUNDS = {"cpu.max": "cpu_effective_limit_cores", "memory.max": "memory_effecti
 
 
 def files(selection: Selection) -> Callable[[tuple[str, ...]], Collection[str]] | None:
-    """Which of a VE's files a selection's limits are in; ``None`` when it has none."""
+    """The files of a VE that hold the limits of a selection; ``None`` if it has none."""
     if "limits" not in selection.collectors:
         return None
 
@@ -45,9 +45,9 @@ def _families(file: str) -> tuple[str, ...]:
 
 
 def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
-    """Every limit of a VE by where it is shown. ``drift``: by setting, whether it is no longer what rctl set.
+    """Every limit of a VE by its place on the page. ``drift``: by setting, whether it differs from rctl's last value.
 
-    A text that is not understood is left out, so that one odd file does not cost the page.
+    A text that cannot be parsed is left out, so that one odd file does not lose the whole page.
     """
     bounds = tuple((limit, standing.bounds[limit].limit) for limit in _BOUNDS if limit in standing.bounds)
     return _values(tuple(standing.limits.items()), bounds, tuple(drift.items()))
@@ -69,7 +69,7 @@ def _values(
     return found
 
 
-@lru_cache(1 << 12)  # and those that have not differ in few files
+@lru_cache(1 << 12)  # and the others differ in few files
 def _places(file: str, text: str) -> tuple[tuple[Slot, bytes], ...]:
     with suppress(ValueError):
         return tuple((Slot(BY_NAME[name], label), value) for name, label, value in _parsed(file, text))
@@ -77,7 +77,7 @@ def _places(file: str, text: str) -> tuple[tuple[Slot, bytes], ...]:
 
 
 def amount(limit: Amount | float | Ranges, micro: bool = False) -> bytes:
-    """A limit, ``micro`` in microseconds; of a list of CPUs, how many."""
+    """A limit as a number; ``micro``: it is in microseconds. Of a list of CPUs, their number."""
     if isinstance(limit, Ranges):
         return b"%d" % len(limit.numbers)
     return b"+Inf" if limit is MAX else repr(limit).encode() + b"e-6" * micro
@@ -110,10 +110,10 @@ _NOT_OURS: dict[str, tuple[Callable[[str], Parsed], tuple[str, ...]]] = {
     "cpuset.cpus.effective": (_cpuset, ("cpuset_effective_cpus",)),
     "misc.max": (_misc_max, ("misc_max",)),
 }
-"""What binds a VE and is no limit of rctl's: by file, how it is read, and the families that show it."""
+"""Values that bind a VE and are no limits of rctl's. By file: its parser, and the families that show it."""
 SHOWN: dict[str, tuple[str, ...]] = {
     **{file.name: _families(file.name) for file in FILES if file.metrics},
     **{file: _families(file) for file in _NOT_OURS},
     "hugetlb.*.max": tuple(one.name for one in hugetlb.METRICS),
 }
-"""The families that show the limit in a file, by the file's name; ``*`` is a size of huge pages."""
+"""The families that show the limit of a file, by the file's name; ``*`` is a size of huge pages."""

@@ -1,4 +1,4 @@
-"""``memory.stat``: which of its keys are amounts and which count events, and the families made from them.
+"""``memory.stat``: which of its keys are amounts, which are counts of events, and the families made from them.
 
 https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files lists the keys; they differ by kernel. A
 key that is neither listed here nor named like a known event is left out until its unit is known.
@@ -40,7 +40,7 @@ BYTES = {
     "slab_reclaimable": "Kernel objects that can be reclaimed.",
     "slab_unreclaimable": "Kernel objects that cannot be reclaimed.",
     "slab": "Kernel objects.",
-    "hugetlb": "Huge pages, where they count as memory.",
+    "hugetlb": "Huge pages, if they count as memory.",
 }
 
 _EVENTS = (
@@ -50,7 +50,7 @@ _SPELLED = {"sec_pagetables": "secondary_pagetables"}
 
 
 def known(name: str) -> bool:
-    """Whether a family that ``family`` makes has this name, with or without a counter's ``_total``."""
+    """True if ``family`` makes a family of this name, with or without a counter's ``_total``."""
     key = name.removeprefix(f"{PREFIX}memory_stat_").removesuffix("_total").removesuffix("_bytes")
     found = family({spelled: key for key, spelled in _SPELLED.items()}.get(key, key))
     return found is not None and name in (found.full_name, found.sample)
@@ -58,7 +58,7 @@ def known(name: str) -> bool:
 
 @cache
 def family(key: str) -> Family | None:
-    """The family of a key; ``None`` for one whose unit is not known."""
+    """The family of a key; ``None`` if the unit of the key is not known."""
     source = (FILE, "", key)
     name = "memory_stat_" + _SPELLED.get(key, key)
     if key in BYTES:

@@ -1,4 +1,4 @@
-"""Libraries that only ``rctl[exporter]`` brings."""
+"""The libraries of the extra ``rctl[exporter]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGES = {"h11": "h11", "yaml": "PyYAML", "bcrypt": "bcrypt"}
 
 @contextlib.contextmanager
 def needed() -> Iterator[None]:
-    """Around imports of the extra's libraries. Raises NotAvailableError, naming what is missing and the extra."""
+    """Put around imports of these libraries. Raises NotAvailableError that names the missing one and the extra."""
     try:
         yield
     except ModuleNotFoundError as error:

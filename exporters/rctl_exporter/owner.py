@@ -1,4 +1,4 @@
-"""Whose VE a cgroup is, by its path. Pure."""
+"""The manager of a cgroup, from its path. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BACKENDS = (
 
 
 def readable(text: str) -> str:
-    """A cgroup's name as UTF-8, which labels must be, and no two names alike.
+    """A cgroup's name as UTF-8, because labels must be UTF-8. Two names never become alike.
 
     A byte that is no UTF-8 becomes the replacement character U+FFFD and the byte in hexadecimal; so do the bytes of
-    that character itself. All other names stay as they are, the ``\\xff`` of systemd's units, too.
+    that character itself. All other names stay as they are, also the ``\\xff`` of systemd's units.
     """
     return text if text.isascii() else "".join(map(_spelled, text))
 
@@ -32,7 +32,7 @@ def _spelled(letter: str) -> str:
 
 
 def backend(name: str, path: str) -> str:
-    """``rctl`` for its own VEs; else who keeps a cgroup of this path, as its name tells; ``other`` when it does not."""
+    """``rctl`` for its own VEs; else the manager of this cgroup, as its name shows; ``other`` if it shows none."""
     if name != path:
         return "rctl"
     return next((who for who, pattern in _BACKENDS if pattern.search(path)), "other")

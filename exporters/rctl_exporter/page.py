@@ -1,4 +1,4 @@
-"""The fast way from a frame to the text that Prometheus reads: one join for a whole column of values.
+"""Turns a frame into the text that Prometheus reads, fast: one join for a whole column of values.
 
 Formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and
 https://prometheus.io/docs/specs/om/open_metrics_spec/. Pure.
@@ -17,9 +17,9 @@ from .owner import backend, readable
 
 
 class Labels(NamedTuple):
-    """What follows a family's name and own label on a VE's line, up to the value: ``ve="web1"} ``.
+    """The part of a VE's line after the family's name and own label, up to the value: ``ve="web1"} ``.
 
-    ``info``: with the VE's other labels.
+    ``info``: the same with the VE's other labels.
     """
 
     ve: bytes
@@ -27,7 +27,7 @@ class Labels(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A block as text, and what it was made from."""
+    """A block as text, and the objects from which it was made."""
 
     members: Sequence[Member]
     values: Sequence[bytes]
@@ -35,7 +35,7 @@ class Chunk(NamedTuple):
 
 
 class Page:
-    """Renders frames. Remembers each VE's part of a line, and the text of each block, for most do not change."""
+    """Renders frames. Keeps each VE's part of a line, and the text of each block, because most do not change."""
 
     def __init__(self) -> None:
         self._labels: dict[Member, Labels] = {}
@@ -44,7 +44,7 @@ class Page:
         self._chunks: dict[tuple[str, str, int], Chunk] = {}
 
     def render(self, frame: Frame, openmetrics: bool) -> list[bytes]:
-        """The families, in pieces. OpenMetrics still needs its ``# EOF``."""
+        """The families, in chunks. In OpenMetrics the caller must add ``# EOF``."""
         columns: dict[tuple[int, bool], list[bytes]] = {}
         old, self._chunks = self._chunks, {}
         heads = self._heads[openmetrics]
@@ -65,7 +65,7 @@ class Page:
         return pieces
 
     def forget_texts(self) -> None:
-        """Let go of the text of each block, so that the next page is made anew."""
+        """Drop the text of each block, so that the next page is rendered anew."""
         self._chunks.clear()
 
     def _labels_of(self, member: Member) -> Labels:
@@ -75,7 +75,7 @@ class Page:
         return known
 
     def _forget(self, frame: Frame) -> None:
-        """Let go of VEs that are no more, when there are twice as many as there were."""
+        """Drop the parts of removed VEs, once there are twice as many as VEs."""
         if len(self._labels) > self._most:
             lists = {id(block.members): block.members for blocks in frame.values() for block in blocks}
             alive = set().union(*lists.values())
@@ -90,7 +90,7 @@ def _same(chunk: Chunk, block: Block) -> bool:
 
 
 def head(family: Family, openmetrics: bool) -> bytes:
-    """The lines that tell what a family is."""
+    """The lines that describe a family."""
     name, kind = family.full_name, family.kind
     if not openmetrics:
         name, kind = family.sample, "gauge" if kind == "info" else kind
@@ -98,7 +98,7 @@ def head(family: Family, openmetrics: bool) -> bytes:
 
 
 def escaped(text: str) -> bytes:
-    """A label's value."""
+    """The value of a label, escaped."""
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"").encode()
 
 

@@ -1,4 +1,4 @@
-"""What a scrape could not read: how much, of how many VEs, and why, in a line for the log."""
+"""The files that a scrape could not read: their number, of how many VEs, and the cause, in a line for the log."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from rctl.cgroupfs.forest import Unread
 
 
 class Trouble:
-    """Collects what could not be read in one scrape. False when there was nothing."""
+    """Collects the files that could not be read in one scrape. It is false if there are none."""
 
     def __init__(self) -> None:
         self._unread: list[Unread] = []
         self._failed: list[Exception] = []
 
     def add(self, unread: Sequence[Unread]) -> bool:
-        """Take in what one step could not read. Returns whether there was nothing."""
+        """Add the files that one step could not read. Returns True if there are none."""
         self._unread += unread
         return not unread
 
     def failed(self, error: Exception) -> None:
-        """A step failed as a whole."""
+        """Add a step that failed as a whole."""
         self._failed.append(error)
 
     def __bool__(self) -> bool:
@@ -28,12 +28,12 @@ class Trouble:
 
     @property
     def errors(self) -> int:
-        """How many cgroups, files and whole steps."""
+        """The number of cgroups, files and whole steps that failed."""
         return len(self._unread) + len(self._failed)
 
     @property
     def ves(self) -> int:
-        """Of how many VEs something could not be read; of a cgroup that cannot be opened nothing more is known."""
+        """The number of VEs with a file that could not be read. A cgroup that cannot be opened counts as one."""
         return len({path for path, _ in self._unread})
 
     def __str__(self) -> str:

@@ -1,5 +1,5 @@
-"""What part of a page a request wants: ``collect[]`` and ``exclude[]`` as node_exporter takes them, ``name[]`` as
-prometheus_client does. Pure.
+"""The part of a page that a request asks for: ``collect[]`` and ``exclude[]`` as in node_exporter, ``name[]`` as in
+prometheus_client. Pure.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Only(NamedTuple):
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """Read a request's query; other keys mean nothing. Raises UsageError for what is no collector."""
+        """Read a request's query; other keys are ignored. Raises UsageError for an unknown collector."""
         from urllib.parse import parse_qsl
 
         try:
             pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST)
         except ValueError:
-            raise UsageError(f"a query of more than {_MOST} parts. Ask for fewer") from None
+            raise UsageError(f"the query has more than {_MOST} parts. Ask for fewer") from None
         found = cls(
             *(frozenset(value for key, value in pairs if key == f"{of}[]") for of in ("collect", "exclude", "name"))
         )
@@ -47,7 +47,7 @@ class Only(NamedTuple):
     def check(self, collectors: Collection[str], own: Collection[str]) -> None:
         """Raise UsageError for a collector that is switched off, and for a name that no family can have.
 
-        ``collectors``: those that are on; ``own``: names of the exporter's own families.
+        ``collectors``: those that are on. ``own``: names of the exporter's own families.
         """
         for name in sorted(self.collect.difference(collectors)):
             raise UsageError(f"collector {name!r} is switched off. Start the exporter with --collect to switch it on")
@@ -56,13 +56,13 @@ class Only(NamedTuple):
                 raise UsageError(f"{name[:80]!r} is no metric. See rctl exporter metrics")
 
     def shows(self, family: Family) -> bool:
-        """Whether a VE's family is wanted."""
+        """True if the request asks for this family of VEs."""
         if family.collector in self.exclude or (self.collect and family.collector not in self.collect):
             return False
         return not self.names or not self.names.isdisjoint((family.full_name, family.sample))
 
     def shows_own(self, *names: str) -> bool:
-        """Whether a family of the exporter itself is wanted, which goes by any of these names."""
+        """True if the request asks for this family of the exporter. ``names``: all its names."""
         return not self.names or not self.names.isdisjoint(names)
 
 

@@ -33,9 +33,9 @@ _T = TypeVar("_T")
 
 
 class Scraper:
-    """Reads all VEs on demand. Not for several threads at once. Use as a context manager, or ``close()`` it.
+    """Reads all VEs on demand. It is not safe for several threads at once. Use as a context manager, or ``close()`` it.
 
-    Raises NotAvailableError where inotify has no instance left, UsageError for settings that cannot be.
+    Raises NotAvailableError if no more inotify instance is free, UsageError for wrong settings.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Scraper:
         watch: bool = True,
         budget: Budget | None = None,
     ) -> None:
-        """``tree`` stays the caller's. ``state``: whose history tells of drift; unset: this user's.
+        """``tree`` stays open for the caller. ``state``: the folders with the history, for drift; unset: this user's.
 
-        ``watch``: follow the kernel's word of what changed; without, everything is looked at each time, as is best for
-        a single scrape, and nothing is told of the process, which is to end.
-        ``budget``: of descriptors; unset, what the settings say of all that this process may open.
+        ``watch``: use the kernel's reports of changes. Without it, everything is read each time, which is best for a
+        single scrape; and the page then has no figures of the process, because that is about to end.
+        ``budget``: of open files; unset, the settings' share of all that this process may open.
         """
         self._tree = tree
         self._settings = settings
@@ -78,16 +78,16 @@ class Scraper:
         self.close()
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         self._sweep.close()
         self._forest.close()
         self._desired.close()
         self._closing.close()
 
     def scrape(self, openmetrics: bool = False, only: Only = ALL) -> list[bytes]:
-        """Read everything and render one whole page, in chunks: the VEs', then the exporter's own families.
+        """Read everything and render one whole page, in chunks: first the VEs', then the exporter's own families.
 
-        ``only``: the part that is shown. Raises UsageError for what this exporter cannot show.
+        ``only``: the part to show. Raises UsageError for a part that this exporter cannot show.
         """
         begin = time.perf_counter()
         if only == ALL:
@@ -109,13 +109,13 @@ class Scraper:
         return [*chunks, self.own.page(openmetrics, only)]
 
     def files(self) -> Iterator[str]:
-        """Paths in the cgroup mount of all files that every scrape shows, those included that it need not read."""
+        """Paths in the cgroup mount of all files that every scrape shows, also of those that it need not read."""
         for member in self._sweep.members:
             kept = [part.kept for part in member.parts] + ([member.procs] if member.procs else [])
             yield from (f"{member.node.cgroup.path}/{name}" for one in kept for name in one.names)
 
     def frame(self) -> Frame:
-        """Read everything. What cannot be read is left out; ``trouble`` and the exporter's own families tell of it."""
+        """Read everything. Leaves out what cannot be read; ``trouble`` and the exporter's own families show that."""
         self.trouble = Trouble()
         timed, sweep = self._timed, self._sweep
         timed("discovery", sweep.find, lambda: self._forest.failed)
@@ -131,9 +131,9 @@ class Scraper:
     def _timed(
         self, collector: str, work: Callable[[], _T], unread: Callable[[], list[Unread]], otherwise: _T | None = None
     ) -> _T:
-        """Do a step, and tell how it went: well only when it read everything; ``unread`` says what it could not.
+        """Do a step, and note its time and success. It succeeds only if it read everything; ``unread`` lists the rest.
 
-        One that fails gives ``otherwise``; unset, the failure is the scrape's.
+        If it fails, the result is ``otherwise``; if that is unset, the whole scrape fails.
         """
         begin = time.perf_counter()
         ok = False
@@ -150,13 +150,13 @@ class Scraper:
             self.own.collected(collector, time.perf_counter() - begin, ok)
 
     def _identity_blocks(self) -> list[Block]:
-        """Who the VEs are, made anew only when one came or went."""
+        """The identity blocks; made again only when a VE came or went."""
         if self._identity[0] is not self._sweep.members:
             self._identity = self._sweep.members, identity_blocks(self._sweep.members)
         return self._identity[1]
 
     def _limit_blocks(self) -> list[Block]:
-        """The limits' columns, made anew only when a limit, its bounds or what is desired changed."""
+        """The blocks of limits; made again only when a limit, its bounds or a desired value changed."""
         members = self._sweep.members
         if len(self._desired) > 2 * len(members) + 64:
             self._desired.keep({member.node.cgroup.ino for member in members})
@@ -179,7 +179,7 @@ class Scraper:
         return standing, values(standing, self._desired.drift(member.node.cgroup.ino, standing.limits))
 
     def _enter(self, path: str) -> bool:
-        """Below rctl's own VEs lies what is theirs."""
+        """False for rctl's own VEs: the cgroups below these are part of the VE."""
         return self._tree.name(path).startswith("/")
 
     def _choose(self, path: str) -> tuple[str, Ask] | None:

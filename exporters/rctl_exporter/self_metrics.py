@@ -1,4 +1,4 @@
-"""The exporter about itself: what a scrape took, and what its process uses."""
+"""Metrics of the exporter itself: the cost of a scrape, and the resources of its process."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .request_filter import ALL, Only
 _GAUGES = {
     "scrape_duration_seconds": "Time that the last scrape took.",
     "scrape_ves": "VEs in the last scrape.",
-    "scrape_read_errors": "Cgroups and files that are there and could not be read in the last scrape.",
-    "scrape_unread_ves": "VEs of which something could not be read in the last scrape.",
+    "scrape_read_errors": "Cgroups and files that exist and could not be read in the last scrape.",
+    "scrape_unread_ves": "VEs with a file that could not be read in the last scrape.",
     "scrape_kept_fds": "Interface files that are kept open.",
     "scrape_bytes": "Bytes of the VEs' families in the last scrape, uncompressed.",
 }
 
 
 class Metric(NamedTuple):
-    """One family: ``kind`` without samples' endings, its labels' names, and a value for each set of labels' values."""
+    """One family. ``kind``: its name without samples' endings. Then label names, and a value for each set of labels."""
 
     name: str
     kind: MetricKind
@@ -42,7 +42,7 @@ class Metric(NamedTuple):
         return self.name + ("_total" if self.kind == "counter" else "")
 
     def text(self, openmetrics: bool) -> bytes:
-        """Its lines in either format."""
+        """Its lines in the text format or in OpenMetrics."""
         head, sample = _named(self.name, self.sample, self.kind, self.help, openmetrics)
         lines = [head]
         for values, number in self.values.items():
@@ -50,9 +50,9 @@ class Metric(NamedTuple):
         return b"".join(lines)
 
 
-@lru_cache(64)  # all there are
+@lru_cache(64)  # more than there are
 def _named(name: str, sample: str, kind: str, text: str, openmetrics: bool) -> tuple[bytes, bytes]:
-    """The lines that tell what a family is, and the name on each sample line."""
+    """The lines that describe a family, and the name on each sample line."""
     family = (name if openmetrics else sample).encode()
     return b"# HELP %b %b\n# TYPE %b %b\n" % (family, text.encode(), family, kind.encode()), sample.encode()
 
@@ -67,7 +67,7 @@ class Own:
     """The figures of the last scrape, and of the exporter's process."""
 
     def __init__(self, lasting: bool = True) -> None:
-        """``lasting``: the process goes on after this page, so that figures of it say something."""
+        """``lasting``: the process goes on after this page, so the figures of the process are shown."""
         self._lasting = lasting
         self._gauges: dict[str, float] = {}
         self._steps: dict[str, tuple[float, bool]] = {}
@@ -76,17 +76,18 @@ class Own:
         self._start = time.time()
 
     def collected(self, collector: str, seconds: float, success: bool) -> None:
-        """One step of a scrape has ended."""
+        """Note the end of one step of a scrape."""
         self._steps[collector] = (seconds, success)
 
     def scraped(
         self, seconds: float, ves: int, errors: int, unread: int, kept: int, size: int,
         writes: Mapping[str, int], failures: Mapping[str, int],
     ) -> None:  # fmt: skip
-        """A scrape has ended.
+        """Note the end of a scrape.
 
-        ``unread``: of how many VEs something could not be read; ``size``: bytes of the VEs' families; ``writes``,
-        ``failures``: rctl's own, by file.
+        ``seconds``: its time. ``ves``: VEs on the page. ``errors``: cgroups and files that could not be read.
+        ``unread``: VEs with such a file. ``kept``: files that are kept open. ``size``: bytes of the VEs' families.
+        ``writes``, ``failures``: limits that rctl wrote, and failed to write, by file.
         """
         self._gauges = dict(zip(_GAUGES, (seconds, ves, errors, unread, kept, size), strict=True))
         self._writes, self._failures = dict(writes), dict(failures)
@@ -97,12 +98,12 @@ class Own:
         return {name for metric in self.metrics() for name in (metric.name, metric.sample)}
 
     def page(self, openmetrics: bool, only: Only = ALL) -> bytes:
-        """The families as text, of which ``only`` are shown; in OpenMetrics with the end of the page."""
+        """The families in ``only`` as text. In OpenMetrics it ends with the end of the page."""
         shown = [metric for metric in self.metrics() if only.shows_own(metric.name, metric.sample)]
         return b"".join(metric.text(openmetrics) for metric in shown) + (b"# EOF\n" if openmetrics else b"")
 
     def metrics(self) -> Iterator[Metric]:
-        """The families."""
+        """All families about the exporter."""
         yield Metric(
             "rctl_build_info", "gauge", "The version that is running.",
             {(__version__, sys.version.partition(" ")[0]): 1}, ("version", "pythonversion"),
@@ -130,7 +131,7 @@ class Own:
             "process_cpu_seconds", "counter", "CPU time of the exporter, user and system.",
             {(): times.user + times.system},
         )  # fmt: skip
-        with contextlib.suppress(OSError):  # the host may open no more files: the rest of the page does not suffer
+        with contextlib.suppress(OSError):  # the host may have no free descriptor: show the rest
             with open("/proc/self/statm", encoding="ascii") as file:
                 resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
             yield Metric("process_resident_memory_bytes", "gauge", "Resident memory of the exporter.", {(): resident})
@@ -144,17 +145,17 @@ class Own:
 
 
 def _open_files() -> int:
-    """Linux 6.2 and later tell the number as the folder's size.
+    """The number of open files. Linux 6.2 and later show it as the size of the folder /proc/self/fd.
 
-    Before, it must be listed, which costs as much as reading as many files; but what is opened gets the lowest number
-    that is free, so only those above it are looked for. A position in that folder is a number and two.
+    Older kernels need a listing, which costs as much as reading as many files. But a new file gets the lowest free
+    number, so only the numbers above it are looked at. A position in that folder is a number plus two.
     """
     if found := os.stat("/proc/self/fd").st_size:
         return found
     folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.lseek(folder, folder + 3, os.SEEK_SET)
-        return folder + len(os.listdir(folder)) - 1  # which opens the folder once more
+        return folder + len(os.listdir(folder)) - 1  # the listing opens the folder once more
     finally:
         os.close(folder)
 

@@ -1,4 +1,4 @@
-"""``rctl exporter serve``: everything put together, from settings to a server that runs until it is told to end."""
+"""``rctl exporter serve``: from settings to a server that runs until a signal ends it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def serve(
 ) -> None:
     """Serve this host's figures until SIGTERM or SIGINT.
 
-    ``listen``: addresses; none: the sockets that systemd hands over, else loopback's default port.
-    ``web_config``: the path of the web configuration; unset: plain HTTP for everybody who can connect.
-    ``hosts``: further names of this host, by which it may be asked; see ``Hosts``.
+    ``listen``: addresses; empty: the sockets that systemd passes, else the default port on loopback.
+    ``web_config``: the path of the web configuration; unset: plain HTTP, for every client that can connect.
+    ``hosts``: more names of this host that requests may ask for; see ``Hosts``.
     Raises UsageError, NotAvailableError before it serves; nothing afterwards.
     """
     log = Log()
@@ -52,7 +52,7 @@ def _scraper(settings: Settings, log: Log) -> Iterator[MakePage]:
 
         def page(openmetrics: bool, only: Only) -> Sequence[bytes]:
             nonlocal first
-            gc.disable()  # a scrape makes no garbage, but so many objects that it would be looked for all the time
+            gc.disable()  # a scrape makes no garbage, but so many objects that collections would run all the time
             try:
                 chunks = scraper.scrape(openmetrics, only)
                 if first:
@@ -74,9 +74,9 @@ def serve_pages(
     log: Log | None = None,
     hosts: Sequence[str] = (),
 ) -> None:
-    """Serve pages from anywhere, as ``serve`` does. Only in a process's main thread.
+    """Serve pages from any source, as ``serve`` does. Only in a process's main thread.
 
-    ``source`` is entered when everything else is known to be right, and left at the end.
+    ``source`` is entered after all other checks have passed, and left at the end.
     """
     with needed():
         from .web.hosts import Hosts
@@ -94,7 +94,7 @@ def serve_pages(
         metrics = Metrics(stack.enter_context(source))
         stack.callback(metrics.close)
         server = Server(listeners, WebSite(metrics, log, names), live, log)
-        gc.freeze()  # what there is so far stays, and need not be looked at
+        gc.freeze()  # the objects so far stay, so collections need not look at them
         gc.enable()  # a verb ends before garbage matters; a server does not
         asyncio.run(_until_told(server, listeners, live, log))
 
@@ -103,7 +103,7 @@ async def _until_told(server: Server, listeners: Sequence[socket.socket], live: 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # Others re-read their configuration at SIGHUP; here that happens by itself.
+    # Other servers re-read their configuration at SIGHUP; this one does so by itself.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
     _announce(listeners, live, log)
     notify("READY=1")
@@ -116,11 +116,11 @@ def _announce(listeners: Sequence[socket.socket], live: Live, log: Log) -> None:
     for listener in listeners:
         log.say(f"listening on {url(listener, tls=rules.context is not None)}")
         if not is_local(listener) and not rules.context and not rules.users:
-            log.say("anybody who reaches this host may read that: neither TLS nor users. See --web.config.file")
+            log.say("any client can read this page: there is no TLS, and there are no users. See --web.config.file")
 
 
 def notify(state: str) -> None:
-    """Tell systemd, where it started this process as Type=notify, sd_notify(3)."""
+    """Report a state to systemd, if it started this process as Type=notify, sd_notify(3)."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if place.startswith(("/", "@")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

@@ -1,4 +1,4 @@
-"""What is exported of which VEs: the exporter's settings as pure data, and the words that people write them in."""
+"""Which metrics of which VEs are exported: the settings as data, and the parser of the flags."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LONGEST = 4096
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What is exported of one VE: how much of each family (``profile``), and which collectors run."""
+    """The metrics of one VE: how much of each family (``profile``), and which collectors run."""
 
     profile: Profile
     collectors: frozenset[str]
@@ -46,13 +46,14 @@ PROFILES = {
     "core": Selection("core", frozenset({"identity", "cpu", "memory", "pressure", "io", "pids", "limits"})),
     "full": Selection("full", _ALL - {"numa"}),
 }
-"""The two profiles. ``numa`` is opt in: its file costs the kernel more than all the others together."""
+"""The two profiles. ``numa`` is in neither: its file costs the kernel more than all the others together."""
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One ``--collect``: for the VEs that match ``pattern`` (``""``: all), what is collected.
+    """One ``--collect``: the metrics of the VEs that match ``pattern`` (``""``: all).
 
-    ``base`` is set outright, ``without`` is taken away; a rule without ``base`` takes away from what stood before it.
+    ``base`` replaces the selection, ``without`` is removed from it. A rule without ``base`` changes the selection of
+    the rules before it.
     """
 
     pattern: str = ""
@@ -61,10 +62,10 @@ class Rule(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``[PATTERN=]WORD,WORD...``. A word is a profile, a collector's name, or ``-name`` to take one away.
+        """Read ``[PATTERN=]WORD,WORD...``. A word is a profile, a collector, or ``-name`` to remove a collector.
 
-        Collectors beside a profile are added to it; without one they are the full set of just those.
-        Raises UsageError, naming the word.
+        A collector beside a profile is added to it. Collectors without a profile select only themselves, in full.
+        Raises UsageError that names the word.
         """
         pattern, equals, words = text.rpartition("=")
         if equals:
@@ -78,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True):
         return cls(pattern, base, without)
 
     def after(self, before: Selection) -> Selection:
-        """What is collected of a VE for which this rule holds, when ``before`` stood until here."""
+        """The selection of a VE after this rule; ``before``: its selection before."""
         base = self.base or before
         return Selection(base.profile, base.collectors - self.without)
 
@@ -95,7 +96,7 @@ def _sorted(words: Sequence[str], text: str) -> tuple[Profile | None, frozenset[
             raise UsageError(f"--collect {text[:80]!r}: {name} given twice. Give it once")
     profiles = [word for word in words if word in PROFILES]
     if len(profiles) > 1:
-        raise UsageError(f"--collect {text[:80]!r}: {' and '.join(profiles)} at once. Give one")
+        raise UsageError(f"--collect {text[:80]!r}: {' and '.join(profiles)} exclude one another. Give one")
     return (
         cast("Profile", profiles[0]) if profiles else None,
         frozenset(word for word in words if word in _ALL),
@@ -104,14 +105,13 @@ def _sorted(words: Sequence[str], text: str) -> tuple[Profile | None, frozenset[
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Which VEs are exported, and what of them.
+    """Which VEs are exported, and which metrics of each.
 
-    ``include``, ``exclude``: patterns; a VE is exported when one of the first and none of the second matches. Those
-    without a leading slash match managed VEs' names, those with one match the cgroup paths of foreign ones, component
-    by component: ``*`` does not cross a slash, ``**`` stands for any number of components, none too.
-    ``collect``: rules, in order; where none holds, the core profile.
-    ``kept_fds``: most file descriptors to keep open between scrapes; ``None``: as many as the process may, but for some
-    files of the profile ``core``.
+    ``include``, ``exclude``: patterns. A VE is exported if one of the first matches and none of the second. A pattern
+    without a leading slash matches the names of managed VEs. A pattern with one matches the cgroup paths of foreign
+    VEs, component by component: ``*`` does not cross a slash, ``**`` stands for any number of components, also none.
+    ``collect``: rules, in order; a VE that none matches has the profile ``core``. ``kept_fds``: most file descriptors
+    to keep open between scrapes; ``None``: as many as the process may open, except some files of the profile ``core``.
     """
 
     include: tuple[str, ...] = _EVERYTHING
@@ -128,27 +128,28 @@ class Settings(msgspec.Struct, frozen=True):
         profile: str | None = None,
         kept_fds: int | None = None,
     ) -> Self:
-        """Settings from a command line's words. No ``include``: every VE. ``profile`` is a first ``collect``.
+        """Make settings from the words of a command line. Without ``include``: every VE. ``profile``: a first
+        ``collect``.
 
-        Raises UsageError, naming the word and what is allowed.
+        Raises UsageError that names the word and the allowed ones.
         """
         if profile is not None and profile not in PROFILES:
             raise UsageError(f"--profile {profile[:40]!r}: no such profile. Use {' or '.join(PROFILES)}")
         if kept_fds is not None and kept_fds < 0:
-            raise UsageError(f"--kept-fds {kept_fds}: less than none. Use 0 to keep none open")
+            raise UsageError(f"--kept-fds {kept_fds}: must not be negative. Use 0 to keep none open")
         wanted = tuple(_check(pattern, "--include") for pattern in include)
         unwanted = tuple(_check(pattern, "--exclude") for pattern in exclude)
         rules = tuple(Rule.parse(text) for text in ([profile] if profile else []) + list(collect))
         return cls(wanted or _EVERYTHING, unwanted, rules, kept_fds)
 
     def matches(self, name: str) -> bool:
-        """Whether a VE is exported. ``name``: as ``Tree.name`` gives it, a path for a foreign one."""
+        """True if a VE is exported. ``name``: as ``Tree.name`` gives it; the path of a foreign VE."""
         return any(matches(pattern, name) for pattern in self.include) and not any(
             matches(pattern, name) for pattern in self.exclude
         )
 
     def selection(self, name: str) -> Selection:
-        """What is exported of a VE: the last rule that holds for it decides."""
+        """The metrics of a VE: the last rule that matches it decides."""
         chosen = PROFILES["core"]
         for rule in self.collect:
             if not rule.pattern or matches(rule.pattern, name):
@@ -157,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def collectors(self) -> frozenset[str]:
-        """The collectors that run for any VE that there may be."""
+        """The collectors that may run for any VE."""
         found = PROFILES["core"].collectors
         for rule in self.collect:
             after = rule.after(Selection("full", found)).collectors
@@ -166,7 +167,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def _check(pattern: str, flag: str, given: str = "") -> str:
-    """A pattern as it was given, in the word ``given``. Raises UsageError for what can match no VE."""
+    """The pattern unchanged; ``given``: the word that held it. Raises UsageError if it can match no VE."""
     if not pattern or len(pattern) > _LONGEST or "\0" in pattern:
         word = (given or pattern)[:40]
         raise UsageError(f"{flag} {word!r}: not a pattern. Write a name such as web*, or a path such as /a/**")
@@ -179,7 +180,7 @@ def _check(pattern: str, flag: str, given: str = "") -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern matches a VE's name (no leading slash) or a cgroup's path (a leading slash)."""
+    """True if a pattern matches a VE's name (no leading slash) or a cgroup's path (a leading slash)."""
     parts = _compiled(pattern)
     if not pattern.startswith("/"):
         return not name.startswith("/") and parts[0] is not None and parts[0].match(name) is not None
@@ -202,7 +203,7 @@ def _steps(places: set[int], parts: Sequence[re.Pattern[str] | None], component:
 
 
 def _with_empty(places: set[int], parts: Sequence[re.Pattern[str] | None]) -> set[int]:
-    """The places in a pattern that are reached with no further component: ``**`` may stand for none."""
+    """The positions in a pattern that are reached without a further component, because ``**`` may stand for none."""
     found: set[int] = set()
     for place in places:
         found.add(place)
@@ -214,7 +215,7 @@ def _with_empty(places: set[int], parts: Sequence[re.Pattern[str] | None]) -> se
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
-    """One expression a component; ``None`` for ``**``."""
+    """One expression for each component; ``None`` for ``**``."""
     if not pattern.startswith("/"):
         return (re.compile(fnmatch.translate(pattern)),)
     parts = pattern[1:].split("/") if pattern != "/" else []

@@ -1,4 +1,4 @@
-"""The table of all families about VEs, for people: Markdown or data, made from the families themselves."""
+"""The table of all families about VEs, as Markdown or as data, made from the families."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .families import Family
 
 
 class MetricRow(msgspec.Struct, frozen=True):
-    """One family: its name on sample lines, its labels, and where its value comes from."""
+    """One family: its name on sample lines, its labels, and the source of its value."""
 
     name: str
     kind: str
@@ -25,7 +25,7 @@ class MetricRow(msgspec.Struct, frozen=True):
 
 
 def entries() -> Iterator[MetricRow]:
-    """Every family, those of memory.stat by the keys whose unit is known."""
+    """Every family; of those of memory.stat, the ones whose unit is known."""
     for family in (*FAMILIES, *(found for key in memory_stat.BYTES if (found := memory_stat.family(key)))):
         yield MetricRow(
             family.sample,
@@ -40,7 +40,7 @@ def entries() -> Iterator[MetricRow]:
 
 def markdown() -> str:
     """A table for a page."""
-    lines = ["| metric | labels beside `ve` | profile | from | what |", "|---|---|---|---|---|"]
+    lines = ["| metric | labels beside `ve` | profile | source | meaning |", "|---|---|---|---|---|"]
     lines += [
         f"| `{one.name}` | {', '.join(label for label in one.labels if label != 've')} | {one.profile} | {one.source} "
         f"| {one.help} |"
@@ -53,26 +53,28 @@ def page() -> str:
     """The whole page."""
     return f"""# Metrics
 
-Every family that `rctl exporter` gives for a VE, made by `python -m rctl_exporter.table`; `rctl exporter metrics` has
-them too. All have the label `ve`: the name of a managed VE, the cgroup path of a foreign one. What a kernel, or a VE's
-controllers, lack is absent. A limit of `max` is `+Inf`. What is opt in comes by
-`--collect full,numa`. Ratios are left to recording rules (`exporters/prometheus`).
+Every family that `rctl exporter` shows of a VE. `rctl exporter metrics` prints the same table. This page is made by
+`python -m rctl_exporter.table`.
+
+All families have the label `ve`: the name of a managed VE, or the cgroup path of a foreign one. A figure is absent if
+the kernel lacks it, or if the VE has no controller for it. A limit of `max` is `+Inf`. Families marked `opt in` are
+shown with `--collect full,numa`. For ratios, use the recording rules in `exporters/prometheus`.
 
 {markdown()}
-Event counters of `memory.stat` (`pgfault`, `workingset_*`, `thp_*`, ...) are `rctl_ve_memory_stat_<key>_total`, in
-profile `full`, by the keys that the kernel has.
+Event counters of `memory.stat` (`pgfault`, `workingset_*`, `thp_*`, ...) are `rctl_ve_memory_stat_<key>_total`, in the
+profile `full`. The kernel decides which keys exist.
 
-About itself the exporter gives `rctl_build_info`, `rctl_scrape_duration_seconds`, `rctl_scrape_ves`,
-`rctl_scrape_bytes`, `rctl_scrape_read_errors`, `rctl_scrape_unread_ves` (VEs of which something could not be read),
+The exporter shows these metrics about itself: `rctl_build_info`, `rctl_scrape_duration_seconds`, `rctl_scrape_ves`,
+`rctl_scrape_bytes`, `rctl_scrape_read_errors`, `rctl_scrape_unread_ves` (VEs with a file that could not be read),
 `rctl_scrape_kept_fds`, `rctl_scrape_collector_duration_seconds` and `rctl_scrape_collector_success` by `collector`,
 `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds` and
-`process_start_time_seconds`; about rctl at work, `rctl_limit_writes_total` and `rctl_limit_write_errors_total` by
-`setting`.
+`process_start_time_seconds`. It shows these about rctl's work: `rctl_limit_writes_total` and
+`rctl_limit_write_errors_total` by `setting`.
 
-A scrape may ask for a part of the page, as of node_exporter: `?collect[]=cpu&collect[]=io` for families of these
+A scrape may ask for a part of the page, as with node_exporter: `?collect[]=cpu&collect[]=io` for the families of these
 collectors, `?exclude[]=memory_stat` for all others, `?name[]=rctl_ve_cpu_usage_seconds_total` for single families. All
-files are read all the same; `--collect` and `--exclude` choose what is read. What is not known, or switched off, is
-answered with 400.
+files are still read; `--collect` and `--exclude` choose which files are read. The answer is 400 if a name is not known,
+or its collector is switched off.
 """
 
 

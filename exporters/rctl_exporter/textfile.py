@@ -16,11 +16,11 @@ _PREFIX = ".rctl-page-"
 
 
 def write(path: str, chunks: Iterable[bytes]) -> None:
-    """Put a page into a file, whole or not at all: a reader finds the old page or the new one, on any crash.
+    """Put a page into a file, whole or not at all. A reader finds the old page or the new one, also after a crash.
 
-    The file is readable by all. Raises UsageError for a path that can be no such file, NotAvailableError where it
-    cannot be written; then nothing is left behind, and an old file stays as it was. What a killed one left behind the
-    next one takes away.
+    Every user can read the file. Raises UsageError for a path that cannot be such a file, NotAvailableError if it
+    cannot be written; then no other file is left, and an old page stays as it was. The next call removes the files that
+    a killed one left.
     """
     check(path)
     folder = os.path.dirname(path)
@@ -47,7 +47,7 @@ def write(path: str, chunks: Iterable[bytes]) -> None:
 
 
 def check(path: str) -> None:
-    """Raises UsageError for what can be no page's file."""
+    """Raise UsageError if the path cannot be the file of a page."""
     if path == "-":
         raise UsageError("-: not a file. Print the page with rctl exporter once")
     if not path or "\0" in path or path.endswith("/") or os.path.isdir(path):
@@ -57,11 +57,11 @@ def check(path: str) -> None:
 
 
 def _sweep(folder: str) -> None:
-    """Take away what writers that were killed have left: files of our own that nobody holds locked any more."""
+    """Remove files of killed writers: our own files that no process holds locked."""
     with os.scandir(folder) as entries:
         found = [entry.path for entry in entries if entry.name.startswith(_PREFIX)]
     for path in found:
-        with contextlib.suppress(OSError):  # another's, or just renamed
+        with contextlib.suppress(OSError):  # another user's, or just renamed
             _remove_if_left(path)
 
 
@@ -81,7 +81,7 @@ def _unwritable(path: str, error: OSError) -> NotAvailableError:
 
 
 def _sync(folder: str) -> None:
-    """The new name, too, is on disk."""
+    """Sync the folder, so that the new name is on disk, too."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)

@@ -49,7 +49,7 @@ class Handle(Cgroup):
         return self._closed
 
     def alive(self) -> bool:
-        """Whether the cgroup still exists; true, too, when that cannot be told for want of descriptors."""
+        """Whether the cgroup still exists; true, too, when that cannot be told for lack of descriptors."""
         if self._closed:
             return False
         try:

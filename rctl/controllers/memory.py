@@ -30,7 +30,7 @@ LOW = File(
 )  # fmt: skip
 MIN = File(
     "memory.min", "memory", default="0", since="4.18", unit="bytes", protects=True,
-    about="So much memory of the VE is never freed, even if others are killed for want of memory.",
+    about="So much memory of the VE is never freed, even if others are killed for lack of memory.",
     metrics=(LimitMetric("memory_min_bytes", "Memory that is always protected from reclaim."),),
 )  # fmt: skip
 SWAP_MAX = File(

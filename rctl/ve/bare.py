@@ -145,7 +145,7 @@ def would_go(tree: Tree, name: str) -> str:
 def end(site: Site, name: str, ino: int, options: Options) -> str | None:
     """Remove a VE with all that is in it, unless somebody did so, or made another one of its name. See ``remove``.
 
-    A partition beside it that is invalid for want of its CPUs gets them. Returns the line of ``killed_for_memory``.
+    A partition beside it that is invalid for lack of its CPUs gets them. Returns the line of ``killed_for_memory``.
     """
     died = None
     freed: dict[str, set[int]] = {}
@@ -167,7 +167,7 @@ def end(site: Site, name: str, ino: int, options: Options) -> str | None:
 
 
 def killed_for_memory(ve: Cgroup, name: str) -> str | None:
-    """A line for people when the kernel has killed in the VE for want of memory (``memory.events``)."""
+    """A line for people when the kernel has killed in the VE for lack of memory (``memory.events``)."""
     killed = flat_keyed(ve.read_if_there("memory.events") or "").get("oom_kill", 0)
     if not killed:
         return None

@@ -86,7 +86,7 @@ def _short_of_cpu(ve: Ve) -> None:
 
 
 def _short_of_memory(ve: Ve) -> None:
-    """Killed for want of it, then in swap."""
+    """Killed for lack of it, then in swap."""
     put(ve, memory_swap_max="0", memory_max="4M")
     assert not filler(ve.dir).hold(16)
     put(ve, memory_swap_max="256M", memory_max="16M")

@@ -84,7 +84,7 @@ def seen(request: pytest.FixtureRequest, exporter: Made, tree: Tree, place: Path
 
 
 def killed(ve: Ve, by: Ve | None = None) -> None:
-    """A process of the VE is killed for want of memory, by the VE's own limit or one above."""
+    """A process of the VE is killed for lack of memory, by the VE's own limit or one above."""
     limited = by or ve
     put(ve, memory_swap_max="0")
     put(limited, memory_max="4M")

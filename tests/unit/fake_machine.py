@@ -145,7 +145,7 @@ class Machine:
 
     @property
     def kills(self) -> int:
-        """How many processes the kernel killed for want of memory."""
+        """How many processes the kernel killed for lack of memory."""
         return sum(node.kills for node in self.root.family())
 
     # What the kernel does

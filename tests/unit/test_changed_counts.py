@@ -65,7 +65,7 @@ def descriptors() -> int:
 
 
 def kill(place: Path, number: int) -> None:
-    """Count kills for want of memory."""
+    """Count kills for lack of memory."""
     (place / "memory.events").write_text(f"oom_kill {number}\n")
 
 

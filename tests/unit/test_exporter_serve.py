@@ -71,7 +71,7 @@ class TestServe:
     def test_beyond_this_host_without_protection_it_warns(self) -> None:
         with started("--listen", "0.0.0.0:0") as process:
             assert first_line(process).startswith("rctl-exporter: listening on http://0.0.0.0:")
-            assert "neither TLS nor users. See --web.config.file" in first_line(process)
+            assert "there is no TLS, and there are no users. See --web.config.file" in first_line(process)
 
     def test_it_serves_several_addresses(self) -> None:
         with started("--listen", "127.0.0.1:0", "--listen", "localhost:0") as process:

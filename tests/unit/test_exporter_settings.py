@@ -161,7 +161,7 @@ class TestWhat:
             ("web*=", "'' is no profile"),
             ("=cpu", "--collect '=cpu': not a pattern"),
             ("a/b=cpu", "names hold no slash"),
-            ("core,full", "core and full at once"),
+            ("core,full", "core and full exclude one another"),
             ("cpu,cpu", "cpu given twice"),
             ("cpu,-cpu", "cpu given twice"),
         ],
@@ -186,6 +186,6 @@ class TestWhat:
     def test_other_flags_are_checked(self) -> None:
         with pytest.raises(UsageError, match=r"--profile 'some': no such profile. Use core or full"):
             Settings.parse(profile="some")
-        with pytest.raises(UsageError, match="--kept-fds -1: less than none"):
+        with pytest.raises(UsageError, match="--kept-fds -1: must not be negative"):
             Settings.parse(kept_fds=-1)
         assert Settings.parse(kept_fds=0).kept_fds == 0

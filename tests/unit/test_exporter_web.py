@@ -166,7 +166,7 @@ class TestParts:
             ("exclude[]=", "'' is no collector. Use identity, cpu,"),
             ("collect[]=cpu,io", "'cpu,io' is no collector"),
             ("collect[]=%0a%1b[31m", "is no collector"),
-            ("&".join(["name[]=x"] * 1001), "a query of more than 1000 parts"),
+            ("&".join(["name[]=x"] * 1001), "the query has more than 1000 parts"),
         ],
     )
     def test_an_unknown_one_is_refused_in_a_line(self, query: str, words: str) -> None:
@@ -263,7 +263,7 @@ class TestScrapes:
             log = served.log.getvalue()
         assert [reply.status for reply in replies] == [500, 500, 500, 200]
         assert replies[0].text == "scrape failed: cgroup2: gone. Mount it\n"
-        assert replies[2].text == "scrape failed by a fault of rctl. See its log\n"
+        assert replies[2].text == "a bug in rctl made the scrape fail. See its log\n"
         assert log.count("\n") == 3
         assert "ZeroDivisionError" in log
 

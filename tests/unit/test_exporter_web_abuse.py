@@ -170,7 +170,7 @@ class TestSlowClients:
             monkeypatch.setattr(socket.socket, "accept", accept)
             assert serves(served)
             assert silent.ended()
-            assert "cannot take a connection in" in served.log.getvalue()
+            assert "cannot accept a connection" in served.log.getvalue()
 
     def test_a_login_that_waits_for_bcrypt_is_not_idle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config = tmp_path / "web.yml"
@@ -377,7 +377,7 @@ class TestLog:
         assert capsys.readouterr().err.splitlines() == [
             *(f"rctl-exporter: trouble {number}" for number in range(5)),
             "rctl-exporter: other trouble",
-            "rctl-exporter: 95 more of that kind (scrape) in the minute before",
+            "rctl-exporter: 95 more messages of the kind 'scrape' in the last minute",
             "rctl-exporter: trouble again",
         ]
 

@@ -57,7 +57,7 @@ class TestServer:
             reply = client.reply()
             assert reply.status == 421
             assert "up 1" not in reply.text
-            assert "asked for the host 'evil.example:1'. See --web.allowed-host" in served.log.getvalue()
+            assert "refused the host 'evil.example:1'. See --web.allowed-host" in served.log.getvalue()
 
     def test_the_host_within_the_target_counts_too(self) -> None:
         with serving() as served, served.client() as client:

@@ -108,7 +108,7 @@ class TestTls:
                 else:
                     with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
                         served.get(context=certificates.known)
-                    assert "names nobody of client_allowed_sans" in served.log.getvalue()
+                    assert "has no name from client_allowed_sans" in served.log.getvalue()
 
 
 class TestUsers:
@@ -233,9 +233,9 @@ class TestChange:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("basic_auth_users:\n  bob: x\n", ":2: basic_auth_users: bob: no bcrypt hash"),
-            ("", "nothing in it"),
-            ("http_server_config: {}\n", "takes basic_auth_users away"),
+            ("basic_auth_users:\n  bob: x\n", ":2: basic_auth_users: bob: not a bcrypt hash"),
+            ("", "the file is empty"),
+            ("http_server_config: {}\n", "would remove basic_auth_users"),
         ],
     )
     def test_a_broken_one_changes_nothing_and_is_told_once(self, tmp_path: Path, text: str, words: str) -> None:
@@ -268,7 +268,7 @@ class TestChange:
             assert served.get(context=certificates.server).status == 200, "half of the pair is not taken"
             renewed.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
             assert served.get(context=trusting).status == 200
-            assert "what was in force before stays so" in served.log.getvalue()
+            assert "the old configuration stays in force" in served.log.getvalue()
 
     def test_what_stood_in_the_way_may_be_mended_in_the_certificate_alone(
         self, certificates: Certificates, tmp_path: Path

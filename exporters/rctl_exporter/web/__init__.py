@@ -1,5 +1,5 @@
 """The exporter's web server.
 
-Bytes become requests in h11, a strict parser; sockets, TLS and deadlines are asyncio's. One thread talks to all
-clients, so a slow one costs a descriptor and never a worker; a second thread scrapes, a third checks passwords.
+h11, a strict parser, turns bytes into requests; asyncio handles sockets, TLS and deadlines. One thread talks to all
+clients, so a slow client costs a descriptor and no thread. A second thread scrapes, a third checks passwords.
 """

@@ -1,8 +1,8 @@
-"""Compression of pages as Prometheus asks for it: gzip (RFC 1952), by isal where it is installed, else by zlib.
+"""Compression of pages as Prometheus asks for it: gzip (RFC 1952), by isal if it is installed, else by zlib.
 
 Most chunks of a page are the same objects as in the page before. Each is compressed on its own, ends on a byte
 boundary and refers to nothing outside of it (``Z_FULL_FLUSH``). So a chunk that did not change is neither compressed
-nor summed up again. Very short ones are put together first: of few VEs it costs more to keep account of them.
+nor summed again. Very short chunks are joined first, because to track each of them would cost more.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .crc import Shift, joined, shift
 
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, unknown system
 _END = b"\x03\x00"  # an empty last block
-_LEVEL = 1  # more costs far more time than it saves bytes
-_SHORT = 4096  # bytes that are summed up again sooner than joined
-_TINY = 512  # bytes that are compressed again sooner than looked up
+_LEVEL = 1  # a higher level costs much more time and saves few bytes
+_SHORT = 4096  # below so many bytes, a new sum is cheaper than joining sums
+_TINY = 512  # below so many bytes, compressing is cheaper than looking up
 
 
 class _Compressor(Protocol):
@@ -31,7 +31,7 @@ Checksum = Callable[[bytes, int], int]
 
 
 class _Known:
-    """A chunk of the last page, held so that no other object gets its identity. ``by`` empty: not needed so far."""
+    """A chunk of the last page, held so that no other object gets its identity. ``by`` empty: not needed yet."""
 
     __slots__ = ("by", "chunk", "crc", "small")
 
@@ -42,20 +42,20 @@ class _Known:
         self.by: Shift = ()
 
     def joined(self, crc: int, checksum: Checksum) -> int:
-        """The checksum of what comes before, ``crc``, and the chunk."""
+        """The checksum of the text before it, ``crc``, together with the chunk."""
         if not self.by:
             self.crc, self.by = checksum(self.chunk, 0), shift(len(self.chunk))
         return joined(crc, self.crc, self.by)
 
 
 class Gzip:
-    """Compresses one page after the other. Not for several threads at once."""
+    """Compresses one page after the other. It is not safe for several threads at once."""
 
     def __init__(self) -> None:
         self._known: dict[int, _Known] = {}
 
     def page(self, chunks: Iterable[bytes]) -> list[bytes]:
-        """A page's chunks as chunks of one gzip file."""
+        """A page's chunks as the chunks of one gzip file."""
         compressor, checksum = _library()
         old, self._known = self._known, {}
         pieces, crc, size = [_HEAD], 0, 0
@@ -73,7 +73,7 @@ class Gzip:
 
 
 def _together(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks, those that are tiny and follow one another as one."""
+    """The chunks; tiny ones that follow one another are joined into one."""
     tiny: list[bytes] = []
     for chunk in chunks:
         if len(chunk) < _TINY:

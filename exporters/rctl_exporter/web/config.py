@@ -1,7 +1,7 @@
 """The file of ``--web.config.file``: TLS, users and headers, in the format of Prometheus' exporter-toolkit.
 
-https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. What Python's ssl cannot do is
-refused with a word of it, never passed over.
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. A setting that Python's ssl cannot
+follow is refused with the reason, never ignored.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``http_server_config``. ``http2`` is taken and means nothing: HTTP/1.1 is what is spoken."""
+    """``http_server_config``. ``http2`` is accepted and has no effect: the server speaks HTTP/1.1."""
 
     http2: bool = True
     headers: dict[str, str] | None = None
@@ -69,7 +69,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """What the file says, checked. ``tls`` unset: plain HTTP. ``users``: bcrypt hashes by name; empty: nobody asks."""
+    """The checked file. ``tls`` unset: plain HTTP. ``users``: bcrypt hashes by name; empty: no passwords are asked."""
 
     tls: Tls | None
     headers: dict[str, str]
@@ -77,7 +77,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it names, to be watched with it."""
+        """The files that it names; they are watched with it."""
         return tuple(filter(None, (self.tls.cert_file, self.tls.key_file, self.tls.client_ca_file) if self.tls else ()))
 
 
@@ -85,7 +85,7 @@ def read(path: str) -> Config:
     """Read and check the file. Raises UsageError with file, line and remedy."""
     document = Document(path)
     if document.data is None:
-        raise document.error("nothing in it. Write tls_server_config or basic_auth_users, or leave the flag away")
+        raise document.error("the file is empty. Write tls_server_config or basic_auth_users, or drop the flag")
     file = document.convert(_File)
     tls = file.tls_server_config
     if tls == Tls():
@@ -109,12 +109,14 @@ def _check_tls(document: Document, tls: Tls) -> None:
     place = "tls_server_config"
     for name, other in (("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")):
         if getattr(tls, name):
-            raise document.error(f"{place}.{name}: not taken within the file. Name a file with {other}", place, name)
+            raise document.error(
+                f"{place}.{name}: must not stand in this file. Name another file with {other}", place, name
+            )
     if not tls.cert_file or not tls.key_file:
         missing = "cert_file" if not tls.cert_file else "key_file"
         raise document.error(f"{place}: {missing} is missing. Give both cert_file and key_file", place)
     if tls.curve_preferences:
-        text = f"{place}.curve_preferences: Python's ssl cannot set them. Take the line away"
+        text = f"{place}.curve_preferences: Python's ssl cannot set them. Remove the line"
         raise document.error(text, place, "curve_preferences")
     if tls.min_version > tls.max_version:
         text = f"{place}.min_version: {tls.min_version} is above max_version {tls.max_version}. Change one"
@@ -126,11 +128,11 @@ def _check_clients(document: Document, tls: Tls, place: str) -> None:
     kind = tls.client_auth_type
     at = (place, "client_auth_type")
     if kind in ("RequestClientCert", "RequireClientCert", "RequireAnyClientCert"):
-        raise document.error(f"{'.'.join(at)}: {kind} takes any certificate. Use {VERIFYING[1]}", *at)
+        raise document.error(f"{'.'.join(at)}: {kind} accepts any certificate. Use {VERIFYING[1]}", *at)
     if kind in VERIFYING and not tls.client_ca_file:
         raise document.error(f"{'.'.join(at)}: {kind} needs client_ca_file. Name the authority's certificate", *at)
     if kind not in VERIFYING and tls.client_ca_file:
-        text = f"{place}.client_ca_file: of no use without client_auth_type. Add client_auth_type: {VERIFYING[1]}"
+        text = f"{place}.client_ca_file: has no effect without client_auth_type. Add client_auth_type: {VERIFYING[1]}"
         raise document.error(text, place, "client_ca_file")
     if tls.client_allowed_sans is not None and kind != VERIFYING[1]:
         text = f"{place}.client_allowed_sans: needs client_auth_type: {VERIFYING[1]}. Add it"
@@ -145,15 +147,15 @@ def _check_headers(document: Document, headers: dict[str, str]) -> None:
         allowed = _HEADERS[name]
         if (allowed and value not in ("", *allowed)) or not _VALUE.match(value):
             text = " or ".join(allowed) or "printable ASCII"
-            raise document.error(f"{'.'.join(at)}: {name}: {value[:40]!r} is no value for it. Use {text}", *at, name)
+            raise document.error(f"{'.'.join(at)}: {name}: {value[:40]!r} is not allowed. Use {text}", *at, name)
 
 
 def _check_users(document: Document, users: dict[str, str]) -> None:
     for name, value in users.items():
         at = ("basic_auth_users", name)
         if not name or ":" in name:
-            raise document.error(f"basic_auth_users: {name[:40]!r} is no user's name. Use one without a colon", *at)
-        if not _HASH.match(value):  # never shown: it may be a password
+            raise document.error(f"basic_auth_users: {name[:40]!r} is not a user's name. Use one without a colon", *at)
+        if not _HASH.match(value):  # the value is never shown: it may be a password
             raise document.error(
-                f"basic_auth_users: {name[:40]}: no bcrypt hash. Make one with htpasswd -nBC 10 {name[:40]}", *at
+                f"basic_auth_users: {name[:40]}: not a bcrypt hash. Make one with htpasswd -nBC 10 {name[:40]}", *at
             )

@@ -1,4 +1,4 @@
-"""One client's connection: requests in, answers out, each within a deadline, whatever the client sends or does not."""
+"""One client's connection: requests in, answers out, each within a deadline, whatever the client does."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _AT_ONCE = {False: (0, 0), True: (1, 0)}
 
 
 class Deadlines(NamedTuple):
-    """Seconds that a client has: for the TLS handshake, to send a whole request, between requests, to take an answer.
+    """Times in seconds: for the TLS handshake, to send a whole request, between requests, to take an answer.
 
-    ``slow``: to take an answer when others wait for a place; ``linger``: to take its end when the connection is to be
-    closed.
+    ``slow``: to take an answer while other clients wait for a place. ``linger``: to take the end of an answer before
+    the connection is closed.
     """
 
     handshake: float = 5.0
@@ -42,8 +42,9 @@ class Deadlines(NamedTuple):
 class Conversation:
     """HTTP/1.1 on one connection.
 
-    ``checking`` is true while a password is being checked, ``working`` while an answer is being made for who may have
-    it, ``sending`` is the loop's time since when it is being sent, ``None`` otherwise, and ``body`` what is being sent.
+    ``checking``: a password is being checked. ``working``: an answer is being made for a client that may have it.
+    ``sending``: the loop's time at which sending began; ``None`` if nothing is being sent. ``body``: the chunks that
+    are being sent.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class Conversation:
         loopback: bool = False,
         admit: Callable[[Answer], bool] = lambda _: True,
     ) -> None:
-        """``rules``: asked at each request. ``client``: who it is, for the log.
+        """``rules``: called at each request. ``client``: the client's address, for the log.
 
-        ``loopback``: whether only this host reaches the address that it came to. ``admit``: whether there is memory to
-        send an answer.
+        ``loopback``: the client came to an address that only this host reaches. ``admit``: returns True if there is
+        memory to send an answer.
         """
         self._reader, self._writer = streams
         self._site = site
@@ -75,7 +76,7 @@ class Conversation:
         self._writer.transport.set_write_buffer_limits(*_AT_ONCE[self._writer.get_extra_info("sslcontext") is not None])
 
     async def run(self) -> None:
-        """Answer requests until the client or a deadline ends it. Raises OSError where the connection breaks."""
+        """Answer requests until the client or a deadline ends it. Raises OSError if the connection breaks."""
         wait = self._deadlines.request
         while await self._arrives(wait):
             if not await self._one():
@@ -84,10 +85,10 @@ class Conversation:
                 return
             self._http.start_next_cycle()
             wait = self._deadlines.idle
-            await asyncio.sleep(0)  # who sends many requests at once waits between them for the others
+            await asyncio.sleep(0)  # a client that sends many requests at once lets others in between
 
     async def _arrives(self, seconds: float) -> bool:
-        """Whether a client begins a request within the time."""
+        """True if a client begins a request within the time."""
         if self._http.trailing_data[0]:
             return True
         try:
@@ -101,13 +102,13 @@ class Conversation:
         return True
 
     async def _one(self) -> bool:
-        """Answer one request; whether the connection is fit for another."""
+        """Answer one request. Returns True if the connection can take another."""
         try:
             async with asyncio.timeout(self._deadlines.request):
                 request = await self._request()
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint if error.error_status_hint in (431, 501, 505) else 400
-            return await self._refuse(line(status, f"not a request: {error}"))
+            return await self._refuse(line(status, f"not an HTTP request: {error}"))
         except TimeoutError:
             return await self._refuse(line(408, f"no whole request within {self._deadlines.request:g} s"))
         if request is None:
@@ -136,7 +137,7 @@ class Conversation:
         return answer if self._admit(answer) else line(503, "too many answers under way", ("Retry-After", "1"))
 
     async def _request(self) -> Request | None:
-        """The next request's head; ``None`` when the client ends before one. Raises h11.RemoteProtocolError."""
+        """The next request's head; ``None`` if the client ends before it. Raises h11.RemoteProtocolError."""
         head = await self._event()
         if not isinstance(head, h11.Request):
             return None
@@ -158,7 +159,7 @@ class Conversation:
         return event
 
     async def _refuse(self, answer: Answer) -> bool:
-        """Answer what was no request, and be done with the connection."""
+        """Answer a message that was no request, and end the connection."""
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             await self._send(answer, Rules(), "GET", last=True)
             await self._linger()
@@ -189,7 +190,7 @@ class Conversation:
         await self._writer.drain()
 
     async def _linger(self) -> None:
-        """Let the client read the answer: closing with unread bytes would take it away (RFC 9112, 9.6)."""
+        """Let the client read the answer: closing with unread bytes would discard it (RFC 9112, 9.6)."""
         if self._writer.can_write_eof():
             self._writer.write_eof()
         left = _LINGER
@@ -200,17 +201,17 @@ class Conversation:
 
 
 def _check_framing(head: h11.Request, headers: Mapping[str, str]) -> None:
-    """Refuse what two servers may read as different requests (RFC 9112, 6.1). Raises h11.RemoteProtocolError."""
+    """Raise h11.RemoteProtocolError for a message that two servers may read differently (RFC 9112, 6.1)."""
     if "transfer-encoding" not in headers:
         return
     if "content-length" in headers:
-        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding", error_status_hint=400)
+        raise h11.RemoteProtocolError("it has both Content-Length and Transfer-Encoding", error_status_hint=400)
     if head.http_version == b"1.0":
         raise h11.RemoteProtocolError("Transfer-Encoding in HTTP/1.0", error_status_hint=400)
 
 
 def pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A body in pieces: few, for each costs a system call, and of a size that may wait in memory for a slow client."""
+    """A body in pieces: few, because each costs a system call; small enough to wait in memory for a slow client."""
     small: list[bytes] = []
     size = 0
     for chunk in chunks:

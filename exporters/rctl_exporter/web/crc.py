@@ -1,7 +1,8 @@
-"""The CRC-32 of texts one after the other, from the CRC-32 of each: no byte is looked at again.
+"""The CRC-32 of joined texts, computed from the CRC-32 of each, without reading the texts again.
 
-A checksum moves over the bytes that follow by a multiplication with x**(8 * length) modulo the polynomial of gzip: this
-is ``crc32_combine`` of zlib.h, which Python's zlib has since 3.15. Four bits at a time, for it is done for each chunk.
+A checksum moves over the bytes that follow by a multiplication with x**(8 * length) modulo the polynomial of gzip. This
+is ``crc32_combine`` of zlib.h, which Python's zlib has since 3.15. It takes four bits at a time, because it runs for
+each chunk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Shift = tuple[int, ...]
 
 
 def shift(length: int) -> Shift:
-    """What ``joined`` needs to know of a text's length."""
+    """The table that ``joined`` needs for a text of this length."""
     power = _ONE
     for bit in range(length.bit_length()):
         if length >> bit & 1:
@@ -32,7 +33,7 @@ def shift(length: int) -> Shift:
 
 
 def joined(crc: int, after: int, by: Shift) -> int:
-    """The CRC-32 of a text with ``crc`` and the next with ``after``. ``by``: the ``shift`` of the next one's length."""
+    """The CRC-32 of a text with ``crc`` followed by one with ``after``. ``by``: the second's ``shift(length)``."""
     moved = 0
     for at in range(0, 32, 4):
         moved = moved >> 4 ^ _REDUCED[moved & 15] ^ by[crc >> at & 15]
@@ -63,4 +64,4 @@ def _times_x(a: int) -> int:
 
 
 _REDUCED = tuple(_times_x(_times_x(_times_x(_times_x(four)))) for four in range(16))
-"""What four bits that leave at the end come back as."""
+"""The remainder for each value of the four bits that leave at the end."""

@@ -1,7 +1,7 @@
-"""By which names this server may be asked: a defence against DNS rebinding.
+"""The host names that requests may ask for: a defence against DNS rebinding.
 
-A browser on this host can be sent to a page whose name then resolves to 127.0.0.1; its script may read what answers
-there. Such a request carries the foreign name as its Host (RFC 9110, 7.2), and an IP address never does.
+A page in a browser on this host can change its own name so that it resolves to 127.0.0.1. Its script may then read the
+answers of this server. Such a request has the foreign name as its Host (RFC 9110, 7.2), and never an IP address.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _PORT = re.compile(r":[0-9]{0,5}\Z", re.ASCII)
 
 
 class Hosts:
-    """The names by which this server may be asked: IP addresses, ``localhost``, this host's name, those given."""
+    """The allowed host names: IP addresses, ``localhost``, this host's name, and those given."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """``names``: more names, without port; then they hold on every address. Raises UsageError for what is none."""
+        """``names``: more names, without port; with them, every address checks names. Raises UsageError."""
         for name in names:
             if not _NAME.fullmatch(name.lower()):
                 raise UsageError(
@@ -31,10 +31,9 @@ class Hosts:
         self._names = {name.lower() for name in (*names, socket.gethostname(), "localhost")}
 
     def allow(self, authority: str, *, loopback: bool) -> bool:
-        """Whether a request may ask for this host and port. ``loopback``: it came to an address of this host alone.
+        """True if a request may ask for this host and port. ``loopback``: it came to an address of this host alone.
 
-        Without names given, only there they are looked at: a server for the network is asked by names that it cannot
-        know.
+        Without given names, only requests on loopback are checked: a server on the network cannot know its names there.
         """
         if not (loopback or self._everywhere):
             return True

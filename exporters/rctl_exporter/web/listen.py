@@ -1,4 +1,4 @@
-"""The sockets that the server listens on: addresses that people write, and sockets that systemd hands over."""
+"""The sockets that the server listens on: addresses from the command line, and sockets that systemd passes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> Address:
         """Read ``127.0.0.1:19939``, ``[::1]:19939``, ``localhost:19939``; a port alone (``:19939``) is loopback's.
 
-        Raises UsageError. What listens beyond this host is to be written down: elsewhere ``:PORT`` means all addresses.
+        Raises UsageError. An address beyond this host must be written out; in other programs ``:PORT`` means all
+        addresses.
         """
         host, _, port = text.rpartition(":")
         host = host or "127.0.0.1"
         if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
-            raise UsageError(f"--listen {text[:80]!r}: no port from 0 to 65535 in it. Write {_EXAMPLES}")
+            raise UsageError(f"--listen {text[:80]!r}: it has no port from 0 to 65535. Write {_EXAMPLES}")
         bracketed = host.startswith("[") and host.endswith("]")
         bare = host[1:-1] if bracketed else "127.0.0.1" if host == "localhost" else host
         try:
@@ -80,9 +81,9 @@ def _why(error: OSError) -> str:
 def open_all(
     texts: Sequence[str], environment: MutableMapping[str, str] = os.environ, pid: Callable[[], int] = os.getpid
 ) -> list[socket.socket]:
-    """Every socket to listen on: those of systemd, and those of the addresses; the default when there is neither.
+    """Open every socket to listen on: those of systemd, and those of the addresses; if there are none, the default.
 
-    Raises UsageError, NotAvailableError; then none is left open.
+    Raises UsageError, NotAvailableError; then no socket is left open.
     """
     addresses = [Address.parse(text) for text in dict.fromkeys(texts)]
     found = inherited(environment, pid)
@@ -101,9 +102,9 @@ def open_all(
 def inherited(
     environment: MutableMapping[str, str] = os.environ, pid: Callable[[], int] = os.getpid
 ) -> list[socket.socket]:
-    """Sockets that systemd listens on for this process, sd_listen_fds(3). The variables are taken away, for children.
+    """Sockets that systemd listens on for this process, sd_listen_fds(3). Removes the variables, for children.
 
-    Raises UsageError for what is no listening stream socket.
+    Raises UsageError for a descriptor that is no listening stream socket.
     """
     words = [environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")]
     if words[0] != str(pid()) or not (words[1].isascii() and words[1].isdecimal()):
@@ -116,7 +117,7 @@ def _adopted(number: int) -> socket.socket:
         os.set_inheritable(number, False)
         adopted = socket.socket(fileno=number)
     except OSError:
-        raise UsageError(f"LISTEN_FDS: descriptor {number} is no socket. See rctl-exporter.socket") from None
+        raise UsageError(f"LISTEN_FDS: descriptor {number} is not a socket. See rctl-exporter.socket") from None
     listens = adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if adopted.type != socket.SOCK_STREAM or not listens:
         adopted.close()
@@ -134,7 +135,7 @@ def url(listener: socket.socket, *, tls: bool) -> str:
 
 
 def is_local(listener: socket.socket) -> bool:
-    """Whether only this host reaches a socket."""
+    """True if only this host reaches a socket."""
     if listener.family == socket.AF_UNIX:
         return True
     return ipaddress.ip_address(listener.getsockname()[0].split("%")[0]).is_loopback

@@ -1,4 +1,4 @@
-"""Pages of metrics for the web: scraped in a thread of their own, one at a time, shared by who comes meanwhile."""
+"""Pages of metrics for the web. A thread makes one scrape at a time; clients that come meanwhile share its page."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .compress import Gzip
 from .single_flight import Flight
 
 MakePage: TypeAlias = Callable[[bool, Only], Sequence[bytes]]
-"""One whole page, or part of it, as chunks, in OpenMetrics (``True``) or text.
+"""Makes one whole page, or part of it, as chunks, in OpenMetrics (``True``) or text.
 
-Read anew on every call; called from one thread only.
+Each call reads the kernel. Only one thread calls it.
 """
 _PARTS = 4
-"""Most parts of pages that are made or waited for at a time: each one asks for a scrape of its own."""
+"""Most partial pages that are made or waited for at a time: each needs its own scrape."""
 
 
 class Made(NamedTuple):
-    """A page. ``small``: compressed, where whoever began it asked for that."""
+    """A page. ``small``: the page compressed, if the request that began it asked for that."""
 
     chunks: Sequence[bytes]
     small: Sequence[bytes] | None
@@ -33,9 +33,8 @@ class Made(NamedTuple):
 class Metrics:
     """The pages.
 
-    Requests that arrive while a scrape for the same format runs share its page, and so do those that want it
-    compressed. A request that is alone always reads the kernel anew: of a page, only the compressed text of chunks that
-    are the same again is kept.
+    Requests that arrive during a scrape for the same format share its page, compressed or not. A single request always
+    reads the kernel anew: from one page to the next, only the compressed text of unchanged chunks is kept.
     """
 
     def __init__(self, page: MakePage) -> None:
@@ -47,11 +46,11 @@ class Metrics:
         self._thread = ThreadPoolExecutor(1, "scrape")
 
     async def get(self, *, openmetrics: bool, gzip: bool, only: Only = ALL) -> Sequence[bytes]:
-        """One page's chunks, or a part's. Raises what the page raises; BusyError where too many ask for parts."""
+        """The chunks of a page, or of a part. Raises what the page raises; BusyError if too many ask for parts."""
         if only == ALL:
             return await self._get(openmetrics, gzip, only, self._gzip)
         if self._parts >= _PARTS:
-            raise BusyError("too many ask for parts of the page. Ask for the whole one, or again in a moment")
+            raise BusyError("too many clients ask for parts of the page. Ask for the whole page, or try again later")
         self._parts += 1
         try:
             return await self._get(openmetrics, gzip, only, Gzip())
@@ -73,5 +72,5 @@ class Metrics:
         return await self._compressing.share(id(page.chunks), lambda: run(compressor.page, page.chunks))
 
     def close(self) -> None:
-        """Wait for the scrape that runs, begin no other."""
+        """Wait for the scrape that runs; begin no other."""
         self._thread.shutdown(cancel_futures=True)

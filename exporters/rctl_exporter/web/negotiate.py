@@ -1,4 +1,4 @@
-"""What a client takes: the format and the encoding of a page, by its Accept headers (RFC 9110, 12.4 and 12.5)."""
+"""The format and the encoding of a page, by the client's Accept headers (RFC 9110, 12.4 and 12.5)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
-"""What Prometheus asked for before 1.0.0; of what is shown here both say the same in the same way."""
+"""The version that Prometheus asked for before 1.0.0. A page of rctl is the same in both versions."""
 _VERSIONS = {"": OPENMETRICS, "1.0.0": OPENMETRICS, "0.0.1": OPENMETRICS_0}
 
 _WEIGHT = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
@@ -16,9 +16,9 @@ _TEXT_RANGES = ("text/plain", "text/*", "*/*")
 
 
 def content_type(accept: str) -> str:
-    """The format that a client likes best, as a Content-Type; of several it likes as much, the newest.
+    """The Content-Type of the format that a client prefers; of several with equal preference, the newest.
 
-    One that takes none of them gets the Prometheus text format, as from every exporter.
+    A client that takes none of them gets the Prometheus text format, as from every exporter.
     """
     weights = {OPENMETRICS: 0.0, OPENMETRICS_0: 0.0}
     text: dict[str, float] = {}
@@ -33,13 +33,13 @@ def content_type(accept: str) -> str:
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Whether a client takes gzip."""
+    """True if a client takes gzip."""
     weights = {word.removeprefix("x-"): weight for word, _, weight in _weighted(accept_encoding)}
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def _weighted(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Each element of a header: its word, its parameters, its weight (1 where none, or none that can be read)."""
+    """Each element of a header: its word, its parameters, and its weight (1 if it is missing or cannot be read)."""
     for element in header.split(","):
         word, *rest = (part.strip() for part in element.lower().split(";"))
         pairs = (part.partition("=") for part in rest)

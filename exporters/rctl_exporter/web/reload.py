@@ -1,6 +1,6 @@
-"""The web configuration as it is in force: read again when it or a file that it names has changed.
+"""The web configuration in force. It is read again when its file, or a file that it names, has changed.
 
-Most servers have none: what reads it is imported by the first who needs it.
+Most servers have none, so the parser is imported when it is first needed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class Rules(NamedTuple):
-    """What holds for a connection. ``context`` unset: plain HTTP. ``users`` unset: nobody is asked for a password."""
+    """The rules for a connection. ``context`` unset: plain HTTP. ``users`` unset: no passwords."""
 
     context: ssl.SSLContext | None = None
     sans: list[str] | None = None
@@ -31,10 +31,10 @@ class Rules(NamedTuple):
 
 
 class Live:
-    """The rules in force, by one file and the certificates that it names."""
+    """The rules in force, from one file and the certificates that it names."""
 
     def __init__(self, path: str | None, log: Log, passwords: Executor) -> None:
-        """``path`` unset: no TLS, no users. Raises UsageError, NotAvailableError for a file that cannot be used."""
+        """``path`` unset: no TLS, no users. Raises UsageError, NotAvailableError if a file cannot be used."""
         self._path = path
         self._log = log
         self._passwords = passwords
@@ -47,8 +47,8 @@ class Live:
     def rules(self) -> Rules:
         """The rules for now.
 
-        A changed file is read; when it is broken, or would take TLS or all users away from a server that had them,
-        the old rules stay and the log says so, once a change.
+        A changed file is read. If it is broken, or would remove TLS or all users from a server that had them, the old
+        rules stay, and the log says so once for each change.
         """
         if self._path is None or self._stamp == _stamp(self._watched):
             return self._rules
@@ -56,17 +56,17 @@ class Live:
             rules = self._read(self._path)
             self._guard(rules)
         except RctlError as error:
-            self._log.warn("web config", f"{error} (what was in force before stays so)")
+            self._log.warn("web config", f"{error} (the old configuration stays in force)")
         else:
             self._rules = rules
-            self._log.warn("web config", f"{self._path}: read again, in force from now on")
+            self._log.warn("web config", f"{self._path}: read again; in force now")
         return self._rules
 
     def _read(self, path: str) -> Rules:
         from . import config, tls
         from .users import Users
 
-        self._stamp = _stamp(self._watched)  # always before reading, so that a later change is seen
+        self._stamp = _stamp(self._watched)  # before the read, so that a later change is noticed
         found = config.read(path)
         self._watched = (path, *found.files)
         self._stamp = self._stamp[:1] + _stamp(found.files)
@@ -78,13 +78,13 @@ class Live:
         )
 
     def _guard(self, rules: Rules) -> None:
-        """A file that is just being written looks as if it had less in it."""
+        """Refuse rules with less protection: a file that is just being written may look incomplete."""
         for what, old, new in (
             ("TLS", self._rules.context, rules.context),
             ("basic_auth_users", self._rules.users, rules.users),
         ):
             if old is not None and new is None:
-                raise UsageError(f"{self._path}: takes {what} away. Restart rctl-exporter if that is meant")
+                raise UsageError(f"{self._path}: would remove {what}. Restart rctl-exporter if you want that")
 
 
 def _stamp(paths: tuple[str, ...]) -> _Stamp:

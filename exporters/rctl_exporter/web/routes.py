@@ -1,4 +1,4 @@
-"""What is answered to a request: the pages, and one line for everything else."""
+"""The answers to requests: the pages, and one line for everything else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LANDING = f"""<!DOCTYPE html>
 <p>Version {__version__}. Limits, use, pressure and events of this host's VEs (cgroup v2), read anew on each scrape.</p>
 <ul>
 <li><a href="/metrics">/metrics</a>: all figures, for Prometheus</li>
-<li><a href="/-/healthy">/-/healthy</a>: whether this server answers; reads no figures</li>
+<li><a href="/-/healthy">/-/healthy</a>: checks that this server answers; reads no figures</li>
 </ul>
 </body>
 </html>
@@ -37,7 +37,7 @@ _LANDING = f"""<!DOCTYPE html>
 class Request(NamedTuple):
     """A request's head. ``headers``: names in lower case, values of repeated ones joined with commas.
 
-    ``loopback``: whether only this host reaches the address that it came to.
+    ``loopback``: it came to an address that only this host reaches.
     """
 
     method: str
@@ -67,7 +67,7 @@ def line(status: int, text: str, *headers: tuple[str, str]) -> Answer:
 
 
 class WebSite:
-    """All that this server has to say."""
+    """All pages of this server."""
 
     def __init__(self, metrics: Metrics, log: Log, hosts: Hosts) -> None:
         self._metrics = metrics
@@ -75,10 +75,10 @@ class WebSite:
         self._hosts = hosts
 
     async def refusal(self, request: Request, rules: Rules) -> Answer | None:
-        """The answer to who may not ask, by the rules in force and the host's name; ``None`` for who may."""
+        """The refusal of a request, by the rules in force and the host's name; ``None`` if it is allowed."""
         for host in _hosts_of(request):
             if not self._hosts.allow(host, loopback=request.loopback):
-                self._log.warn("host", f"{request.client}: asked for the host {host[:80]!r}. See --web.allowed-host")
+                self._log.warn("host", f"{request.client}: refused the host {host[:80]!r}. See --web.allowed-host")
                 return line(421, "not a name of this host. Ask for its address, or see --web.allowed-host")
         if not rules.users or await rules.users.allow(request.headers.get("authorization", "")):
             return None
@@ -87,14 +87,14 @@ class WebSite:
         return line(401, "not authorized", ("WWW-Authenticate", 'Basic realm="rctl", charset="UTF-8"'))
 
     async def answer(self, request: Request) -> Answer:
-        """The answer to a request; whatever fails is an answer, too."""
+        """The answer to a request; a failure is an answer, too."""
         path = _path(request.target)
         if path is None:
             return line(400, "not a request target")
         if path not in _PATHS:
             return line(404, "no such page. See /")
         if request.method not in _METHODS:
-            return line(405, f"{path} takes GET and HEAD alone", ("Allow", ", ".join(_METHODS)))
+            return line(405, f"{path} takes only GET and HEAD", ("Allow", ", ".join(_METHODS)))
         if request.has_body:
             return line(413, f"{path} takes no request body")
         if path == "/metrics":
@@ -117,9 +117,9 @@ class WebSite:
         except (RctlError, OSError) as error:
             self._log.warn("scrape", f"scrape failed: {error}")
             return line(500, f"scrape failed: {error}")
-        except Exception as error:  # noqa: BLE001 (a fault of ours must not end the server; the log has it)
-            self._log.warn("fault", f"scrape failed by a fault of rctl: {_told(error)}")
-            return line(500, "scrape failed by a fault of rctl. See its log")
+        except Exception as error:  # noqa: BLE001 (a bug must not end the server; the log has it)
+            self._log.warn("fault", f"a bug in rctl made the scrape fail: {_told(error)}")
+            return line(500, "a bug in rctl made the scrape fail. See its log")
         headers = [("Content-Type", kind), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
@@ -127,7 +127,7 @@ class WebSite:
 
 
 def _path(target: str) -> str | None:
-    """The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2); ``None`` for neither."""
+    """The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2); ``None`` if it is neither."""
     _, target = _split(target)
     if not target.startswith("/"):
         return None
@@ -135,7 +135,7 @@ def _path(target: str) -> str | None:
 
 
 def _split(target: str) -> tuple[str, str]:
-    """A target's host and port, empty where it is no whole URL, and the rest."""
+    """A target's host and port (empty if it is no whole URL), and the rest."""
     for scheme in ("http://", "https://"):
         if target.lower().startswith(scheme):
             host, slash, rest = target[len(scheme) :].partition("/")
@@ -144,12 +144,12 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def _hosts_of(request: Request) -> list[str]:
-    """The hosts that a request asks for: in its target and in its header, which HTTP/1.0 need not have."""
+    """The hosts that a request asks for: in its target and in its header. HTTP/1.0 needs neither."""
     return [host for host in (_split(request.target)[0], request.headers.get("host", "")) if host]
 
 
 def _told(error: BaseException) -> str:
-    """An error of an unknown kind with the place where it was raised."""
+    """An error of an unknown kind, with the place that raised it."""
     place = error.__traceback__
     while place and place.tb_next:
         place = place.tb_next

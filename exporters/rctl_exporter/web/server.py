@@ -1,4 +1,4 @@
-"""The server: takes connections in, holds their number down, and ends cleanly."""
+"""The server: accepts connections, limits their number, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .reload import Live, Rules
 from .routes import Answer, WebSite
 
 CONNECTIONS = 100
-"""Most connections at a time, where the limit of open files allows; for as many, cgroups leave descriptors."""
+"""Most connections at a time, if the limit of open files allows; cgroups leave descriptors for so many."""
 
 _LARGEST = 128 << 20
 _PAUSE = 0.2
@@ -26,7 +26,7 @@ _BUFFER = 32 * 1024
 
 
 def affordable() -> int:
-    """Most connections at a time under this process's limit of open files."""
+    """The number of connections that this process's limit of open files allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(CONNECTIONS, max(soft // 8, 2))
 
@@ -34,10 +34,10 @@ def affordable() -> int:
 class Server:
     """Serves a site on sockets that listen.
 
-    Any client may be slow, silent or hostile: when there are more connections than ``most``, the oldest that waits for
-    its client makes room, else the oldest whose client is slow to take its answer, else the oldest whose password is
-    being checked. So who comes with a request finds a place, and no answer that is being made is lost. Answers that are
-    being sent take no more memory than ``_LARGEST`` in all.
+    Any client may be slow, silent or hostile. If there are more connections than ``most``, one is ended: the oldest
+    that waits for its client; else the oldest whose client takes its answer slowly; else the oldest whose password is
+    being checked. So a new request finds a place, and no answer that is being made is lost. The answers that are being
+    sent take at most ``_LARGEST`` of memory together.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Server:
         deadlines: Deadlines | None = None,
         most: int | None = None,
     ) -> None:
-        """``most``: connections at a time; unset, what is ``affordable``."""
+        """``most``: connections at a time; unset: ``affordable()``."""
         self._listeners = listeners
         self._site = site
         self._live = live
@@ -95,7 +95,7 @@ class Server:
                 connection, place = await loop.sock_accept(listener)
             except OSError as error:
                 if error.errno != errno.ECONNABORTED:
-                    self._log.warn("accept", f"cannot take a connection in: {error.strerror}")
+                    self._log.warn("accept", f"cannot accept a connection: {error.strerror}")
                     self._make_room()
                     await asyncio.sleep(_PAUSE)
                 continue
@@ -108,17 +108,17 @@ class Server:
             self._open[task] = None
             task.add_done_callback(functools.partial(self._ended, connection))
             if going:
-                await asyncio.wait([going])  # or a crowd would be let in before anybody has gone
+                await asyncio.wait([going])  # otherwise a crowd would come in before anyone has left
 
     def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         """Forget a connection; a task that is cancelled before its first step closes nothing itself."""
         del self._open[task]
         connection.close()
         if not task.cancelled() and (error := task.exception()):
-            self._log.warn("fault", f"a connection ended by a fault of rctl: {error!r}")
+            self._log.warn("fault", f"a bug in rctl ended a connection: {error!r}")
 
     def _make_room(self) -> asyncio.Task[None] | None:
-        """End a connection that waits for its client, else a slow one: its task; ``None`` where there is none."""
+        """End a connection that waits for its client, else a slow one. Returns its task; ``None`` if there is none."""
         late = asyncio.get_running_loop().time() - self._deadlines.slow
         waiting = [task for task, one in self._open.items() if not one or _waits(one)]
         slow = [task for task, one in self._open.items() if one and one.sending is not None and one.sending <= late]
@@ -130,7 +130,7 @@ class Server:
         return None
 
     def _admit(self, answer: Answer) -> bool:
-        """Whether there is memory to send an answer; slow clients lose theirs for it. One alone is always sent.
+        """True if there is memory to send an answer; slow clients lose theirs for it. A single answer is always sent.
 
         The answers of one scrape are the same object, and are counted once.
         """
@@ -146,16 +146,16 @@ class Server:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many there are, and for how many an answer is being made."""
+        """The number of connections, and of those for which an answer is being made."""
         return len(self._open), sum(1 for one in self._open.values() if one and one.working)
 
     @property
     def sending(self) -> int:
-        """How many answers are being sent."""
+        """The number of answers that are being sent."""
         return sum(1 for one in self._open.values() if one and one.sending is not None)
 
     async def _serve(self, connection: socket.socket, client: str, loopback: bool) -> None:
-        """One connection from its first byte to its end."""
+        """Handle one connection from its first byte to its end."""
         writer: asyncio.StreamWriter | None = None
         try:
             reader, writer = await self._streams(connection, rules := self._live.rules())
@@ -167,7 +167,7 @@ class Server:
                 await conversation.run()
                 await self._close(writer)
             else:
-                self._log.warn("tls", f"{client}: its certificate names nobody of client_allowed_sans")
+                self._log.warn("tls", f"{client}: its certificate has no name from client_allowed_sans")
         except TimeoutError:
             pass
         except OSError as error:
@@ -192,29 +192,29 @@ class Server:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _close(self, writer: asyncio.StreamWriter) -> None:
-        """Send what is left, and TLS's farewell. Raises OSError, TimeoutError."""
+        """Send the rest, and TLS's close message. Raises OSError, TimeoutError."""
         async with asyncio.timeout(self._deadlines.linger):
             writer.close()
             await writer.wait_closed()
 
     def _fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Whatever asyncio would tell in many lines."""
+        """Log in one line what asyncio would print in many."""
         error = context.get("exception")
         self._log.warn("fault", f"{context.get('message', '')}: {error!r}" if error else str(context.get("message")))
 
 
 def _allowed(writer: asyncio.StreamWriter, sans: list[str]) -> bool:
-    """Whether the client's certificate names somebody of ``sans``."""
+    """True if the client's certificate has a name from ``sans``."""
     from .tls import allowed
 
     return allowed(writer.get_extra_info("peercert"), sans)
 
 
 def _waits(one: Conversation) -> bool:
-    """Whether a connection waits for its client."""
+    """True if a connection waits for its client."""
     return not (one.checking or one.working or one.sending is not None)
 
 
 def _why(error: OSError) -> str:
     reason = getattr(error, "reason", None) or str(error) or "the client left"
-    return "it spoke plain HTTP; tell it https" if reason == "HTTP_REQUEST" else reason
+    return "it used plain HTTP; use https" if reason == "HTTP_REQUEST" else reason

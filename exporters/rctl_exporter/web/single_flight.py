@@ -1,4 +1,4 @@
-"""Single flight: work that several ask for at the same time is done once."""
+"""Single flight: if several callers ask for the same work at the same time, it is done once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ T = TypeVar("T")
 
 
 class Flight(Generic[T]):
-    """Who asks while the same work is under way waits for that work's result; who asks later begins it anew.
+    """A caller that asks while the same work runs waits for its result; a later caller starts it anew.
 
-    So a result is never older than the work that was under way when it was asked for, and nothing is kept.
+    So a result is never older than the work that ran when the caller asked, and nothing is cached.
     """
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
 
     async def share(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of ``work``, or of the same (``key``) that is under way. Raises what the work raises.
+        """The result of ``work``, or of the same work (``key``) if that runs already. Raises what the work raises.
 
-        A client that goes away ends its own waiting, not the work, which others may wait for.
+        A client that goes away ends its own waiting, not the work: others may wait for it.
         """
         task = self._under_way.get(key)
         if task is None:
@@ -37,6 +37,6 @@ class Flight(Generic[T]):
 
 
 def _seen(task: asyncio.Task[T]) -> None:
-    """The failure of work that nobody waits for any more is no news."""
+    """Mark the failure of work as seen, if no caller waits for it any more."""
     if not task.cancelled():
         task.exception()

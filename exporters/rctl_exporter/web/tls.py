@@ -1,4 +1,4 @@
-"""TLS by the web configuration: the context for new connections, and which client certificates are let in."""
+"""TLS by the web configuration: the context for new connections, and the check of client certificates."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _SUITES = {
         ("CHACHA20_POLY1305", "CHACHA20-POLY1305"),
     )
 }
-"""Go's names, which the format uses, to OpenSSL's."""
+"""Go's names of the suites, which the format uses, to OpenSSL's names."""
 _ALWAYS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-"""Those of TLS 1.3, which neither Go nor Python lets anyone choose from."""
+"""The suites of TLS 1.3; neither Go nor Python lets anyone choose among these."""
 
 
 def context(tls: Tls, path: str) -> ssl.SSLContext:
-    """The context for new connections. ``path``: the configuration's, for errors.
+    """The context for new connections. ``path``: of the configuration, for errors.
 
     Raises UsageError for files and suites that cannot be used.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever asks for TLS 1.0 knows
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # the file asks for TLS 1.0 on purpose
         made.minimum_version = _VERSIONS[tls.min_version]
         made.maximum_version = _VERSIONS[tls.max_version]
     made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -88,13 +88,13 @@ def _load(tls: Tls, made: ssl.SSLContext) -> None:
 
 
 def _readable(path: str) -> None:
-    """OpenSSL says little of a file that cannot be read, and waits for ever at a FIFO."""
+    """Check first: OpenSSL says little about a file that it cannot read, and waits for ever at a FIFO."""
     input_files.read(path, _LARGEST)
 
 
 def _no_password() -> str:
-    """OpenSSL would ask on the terminal otherwise."""
-    raise ValueError("the key is encrypted, and nobody is there to open it")
+    """Refuse an encrypted key; OpenSSL would ask for its password on the terminal."""
+    raise ValueError("the key is encrypted, and a server cannot ask for its password")
 
 
 def _reason(error: Exception) -> str:
@@ -102,7 +102,7 @@ def _reason(error: Exception) -> str:
 
 
 def allowed(certificate: Mapping[str, Any] | None, names: list[str] | None) -> bool:
-    """Whether a verified client certificate has one of the names among its subjectAltName; no ``names``: any has."""
+    """True if a verified client certificate has one of ``names`` in its subjectAltName; without ``names``: always."""
     if names is None:
         return True
     own = (certificate or {}).get("subjectAltName", ())

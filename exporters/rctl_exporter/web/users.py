@@ -14,17 +14,17 @@ from ..optional_libraries import needed
 
 _REMEMBERED = 256
 _SIGNIFICANT = 72
-"""bcrypt knows a password by its first 72 bytes."""
+"""bcrypt uses only the first 72 bytes of a password."""
 
 
 class Users:
-    """Who may ask. A password is checked once; the verdict is remembered as a digest with this process's secret.
+    """The users that may ask. A password is checked once; the result is kept as a digest with this process's secret.
 
-    Right and wrong passwords are remembered apart, so that wrong ones never push out right ones.
+    Right and wrong passwords are kept apart, so that wrong ones never push out right ones.
     """
 
     def __init__(self, hashes: Mapping[str, str], thread: Executor) -> None:
-        """``hashes``: bcrypt's, by user; at least one. ``thread``: where passwords are checked, one at a time."""
+        """``hashes``: bcrypt hashes by user; at least one. ``thread``: checks passwords, one at a time."""
         with needed():
             import bcrypt
         self._check = bcrypt.checkpw
@@ -36,7 +36,7 @@ class Users:
         self._wrong: dict[bytes, None] = {}
 
     async def allow(self, authorization: str) -> bool:
-        """Whether a request's Authorization header names a user with the right password."""
+        """True if a request's Authorization header has a user with the right password."""
         pair = _pair(authorization)
         if pair is None:
             return False
@@ -56,7 +56,7 @@ class Users:
     def _fits(self, password: bytes, stored: bytes) -> bool:
         try:
             return self._check(password[:_SIGNIFICANT], stored)
-        except ValueError:  # a NUL byte, which no stored password can hold
+        except ValueError:  # the password has a NUL byte; no stored one can
             return False
 
     def _digest(self, user: str, stored: bytes, password: bytes) -> bytes:

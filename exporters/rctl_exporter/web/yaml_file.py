@@ -1,4 +1,4 @@
-"""A YAML file whose every complaint names the line."""
+"""A YAML file; every error about it names the line."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NO_WORD = re.compile(r"Invalid enum value ('[^']*')")
 
 
 class Document:
-    """A YAML file as plain data, and the lines that its keys stand on."""
+    """A YAML file as plain data, with the line of each key."""
 
     def __init__(self, path: str) -> None:
-        """Read a file. Raises UsageError for one that cannot be read, is no YAML, or gives a key twice."""
+        """Read a file. Raises UsageError if it cannot be read, is no YAML, or has a key twice."""
         with needed():
             import yaml
         self.path = path
@@ -37,18 +37,18 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f"{path}:{mark.line + 1}" if mark else path
-            raise UsageError(f"{place}: no YAML: {error.problem or error.context}. Mend that line") from None
+            raise UsageError(f"{place}: not YAML: {error.problem or error.context}. Correct that line") from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UsageError(f"{path}: no YAML: {' '.join(str(error).split())[:200]}. Mend the file") from None
+            raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}. Correct the file") from None
         finally:
             if loader:
                 loader.dispose()
 
     def _walk(self, node: Any, keys: tuple[str, ...], above: set[int]) -> None:
-        """Note the line of each key of mappings within mappings; what is deeper has its parent's."""
+        """Note the line of each key of nested mappings; a deeper value has the line of its parent."""
         pairs = node.value if getattr(node, "id", "") == "mapping" else ()
         if id(node) in above:
-            raise UsageError(f"{self.path}:{node.start_mark.line + 1}: a part that holds itself. Take the alias away")
+            raise UsageError(f"{self.path}:{node.start_mark.line + 1}: a value contains itself. Remove the alias")
         for key, value in pairs:
             here = (*keys, str(key.value))
             line = key.start_mark.line + 1
@@ -58,14 +58,14 @@ class Document:
             self._walk(value, here, above | {id(node)})
 
     def error(self, text: str, *keys: str) -> UsageError:
-        """An error that names the line of the closest of ``keys`` that stands in the file."""
+        """An error that names the line of the last of ``keys`` that the file has."""
         while keys and keys not in self._lines:
             keys = keys[:-1]
         place = f"{self.path}:{self._lines[keys]}" if keys else self.path
         return UsageError(f"{place}: {text}")
 
     def convert(self, kind: type[Kind]) -> Kind:
-        """The data as ``kind``. Raises UsageError with the line of the first thing that does not fit."""
+        """The data as ``kind``. Raises UsageError with the line of the first wrong value."""
         try:
             return msgspec.convert(self.data, kind)
         except msgspec.ValidationError as error:
@@ -79,7 +79,7 @@ class Document:
 
 
 def _plainly(text: str, kind: Any, keys: tuple[str, ...]) -> str:
-    """msgspec's complaint about what stands at ``keys`` of a ``kind``, with the words that may stand there."""
+    """msgspec's error about the value at ``keys`` of a ``kind``, with the allowed words."""
     words = ", ".join(_words(kind, keys))
     if unknown := _UNKNOWN.search(text):
         return f"unknown field {unknown[1][:60]}. Use {words}"
@@ -89,7 +89,7 @@ def _plainly(text: str, kind: Any, keys: tuple[str, ...]) -> str:
 
 
 def _words(kind: Any, keys: tuple[str, ...]) -> list[str]:
-    """The fields of a struct, or the words of a Literal, that is at ``keys`` of ``kind``."""
+    """The fields of a struct, or the words of a Literal, at ``keys`` of ``kind``."""
     for part in (kind, *get_args(kind)):
         if get_origin(part) is Literal:
             return [word for word in get_args(part) if word]
@@ -105,4 +105,4 @@ def _read(path: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path}:{line}: not UTF-8. Write the file anew") from None
+        raise UsageError(f"{path}:{line}: not UTF-8. Save the file as UTF-8") from None

@@ -39,7 +39,7 @@ def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
         notes = write(cgroup, step)
     after = _events(cgroup)
     if after != before and (killed := _kills(after) - _kills(before)):
-        notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for want of memory")
+        notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for lack of memory")
     return notes
 
 
