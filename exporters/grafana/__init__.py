@@ -1,1 +1,1 @@
-"""The dashboard for rctl's exporter, by Grafana's own library: ``python -m exporters.grafana`` writes rctl.json."""
+"""The dashboard for rctl's exporter, made with Grafana's library; ``python -m exporters.grafana`` writes rctl.json."""

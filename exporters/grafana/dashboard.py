@@ -24,16 +24,16 @@ Panel = Stat | Table | Graph
 
 
 def text() -> str:
-    """The dashboard as JSON, the same each time."""
+    """The dashboard as JSON, always the same text."""
     return JSONEncoder(sort_keys=True, indent=1).encode(build().build()) + "\n"
 
 
 def build() -> Dashboard:
-    """Dashboard of rctl's VEs: all of them, then the chosen one, then the exporter."""
+    """Build the dashboard: all VEs, then the chosen one, then the exporter."""
     board = (
         Dashboard("rctl: VEs")
         .uid("rctl-ves")
-        .description("What VEs and other cgroups use, what they may, what they wait for. For rctl's exporter.")
+        .description("Use, limits and waits of VEs and other cgroups, from rctl's exporter.")
         .tags(["rctl", "cgroup"])
         .time("now-1h", "now")
         .refresh("30s")

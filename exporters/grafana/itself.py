@@ -1,4 +1,4 @@
-"""The last row: the exporter's own health and cost, and how often limits were written."""
+"""The last row: health and cost of the exporter, and the number of limits written."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _JOB = '{job="rctl",instance=~"$instance"}'
 
 
 def graphs() -> list[Graph]:
-    """What a scrape takes and gives, by host."""
+    """The graphs of the time, failures, size and cost of a scrape, by host."""
     return [
-        graph("Scrape", "How long the exporter takes for a scrape; how long Prometheus waits for it.", "s", [
+        graph("Scrape", "Time of a scrape in the exporter, and as Prometheus sees it.", "s", [
             Curve(f"rctl_scrape_duration_seconds{HOSTS}", "{{instance}}"),
             Curve(f"scrape_duration_seconds{_JOB}", "{{instance}} as Prometheus sees it"),
         ]),
@@ -25,7 +25,7 @@ def graphs() -> list[Graph]:
             Curve(f"1 - (rctl_scrape_collector_success{HOSTS} == 0)", "{{instance}} {{collector}} fails"),
             Curve(f"1 - (up{_JOB} == 0)", "{{instance}} down"),
         ]),
-        graph("VEs and kept descriptors", "Kept descriptors make a scrape cheap; they have a budget.", "short", [
+        graph("VEs and kept descriptors", "Files kept open make a scrape cheap; their number is limited.", "short", [
             Curve(f"rctl_scrape_ves{HOSTS}", "{{instance}} VEs"),
             Curve(f"rctl_scrape_kept_fds{HOSTS}", "{{instance}} descriptors"),
             Curve(f"process_open_fds{_JOB}", "{{instance}} all open files"),
@@ -33,13 +33,13 @@ def graphs() -> list[Graph]:
         graph("Size", "Bytes of a scrape before compression.", "bytes", [
             Curve(f"rctl_scrape_bytes{HOSTS}", "{{instance}}"),
         ]),
-        graph("CPU", "CPUs' worth of time that the exporter itself takes.", "percentunit", [
+        graph("CPU", "CPU time of the exporter itself, in CPUs.", "percentunit", [
             Curve(f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])", "{{instance}}"),
         ]),
         graph("Memory", "Resident memory of the exporter.", "bytes", [
             Curve(f"process_resident_memory_bytes{_JOB}", "{{instance}}"),
         ]),
-        graph("Version", "Hosts by the version that runs there.", "short", [
+        graph("Version", "Number of hosts by version of the exporter.", "short", [
             Curve(f"count by (version) (rctl_build_info{HOSTS})", "{{version}}"),
         ]),
         graph("Limits written", "Writes of limits per second, and those that failed.", "cps", [

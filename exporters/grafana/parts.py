@@ -1,4 +1,4 @@
-"""The kinds of panel that the dashboard is made of, each with one look, and the words that its queries share."""
+"""The kinds of panel in the dashboard, each with one look, and the expressions that its queries share."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ ONE = '{instance=~"$instance",ve="$ve"}'
 """Selects the chosen VE."""
 
 LIMIT = "limit"
-"""What the name of a limit's line begins with; such lines are dashed."""
+"""The first word of the names of limits' lines; such lines are dashed."""
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
 
 
 class Curve(NamedTuple):
-    """One query of a graph and the name of what it draws."""
+    """One query of a graph, and the name of its line."""
 
     expr: str
     legend: str
 
 
 class Field(NamedTuple):
-    """One query of a table, the column's title, its unit, and from where on it is yellow and red."""
+    """One query of a table, the column's title, its unit, and the values at which it turns yellow and red."""
 
     expr: str
     title: str
@@ -70,7 +70,7 @@ def gauge(name: str, where: str = ONE) -> str:
 
 
 def limit(name: str, legend: str, where: str = ONE) -> Curve:
-    """A limit as a dashed line; none is drawn where there is no limit."""
+    """A limit as a dashed line; none is drawn if there is no limit."""
     return Curve(f"{gauge(name, where)} < Inf", f"{LIMIT} {legend}")
 
 
@@ -99,7 +99,7 @@ def graph(title: str, text: str, unit: str, lines: Sequence[Curve], *, stacked: 
 
 
 def stat(title: str, text: str, expr: str, unit: str = "short", levels: tuple[float, float] | None = None) -> Stat:
-    """One number now; ``levels``: from where on it is yellow and red."""
+    """One number now. ``levels``: the values at which it turns yellow and red."""
     return (
         Stat()
         .title(title)
@@ -116,7 +116,7 @@ def stat(title: str, text: str, expr: str, unit: str = "short", levels: tuple[fl
 
 
 def table(title: str, text: str, labels: dict[str, str], columns: Sequence[Field], *, width: int = 12) -> Table:
-    """What is true now, a row for each set of ``labels`` (label to title); sorted by the first column, most first."""
+    """Present values, a row for each set of ``labels`` (label to title); sorted by the first column, highest first."""
     panel = Table().title(title).description(text).datasource(SOURCE).height(9).span(width)
     names = dict(labels)
     for ref, column in zip(_refs(), columns, strict=False):

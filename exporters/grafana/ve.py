@@ -1,4 +1,4 @@
-"""The rows on one VE: what it uses beside what it may, what it waits for, what it was refused."""
+"""The rows on one VE: use beside limits, waits, refusals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHARE_OF_TIME = "Share of the time, from the kernel's totals."
 
 
 def state() -> list[Stat | Table]:
-    """What the VE is, and limits that somebody else changed."""
+    """The state of the VE, and limits that another program changed."""
     return [
         stat("Processes", "Processes in the VE itself.", gauge("processes_current")),
         stat("Frozen", "1 while it is frozen.", gauge("frozen"), levels=(1, 1)),
@@ -26,19 +26,19 @@ def state() -> list[Stat | Table]:
         stat("Killed", "Processes killed for lack of memory since it was made.",
              f"rctl_ve_memory_events_oom_kill_total{ONE}", levels=(1, 10)),
         stat("Killed as a whole", "1: running out of memory kills all of it.", gauge("memory_oom_group")),
-        stat("cpu.weight", "Its share of CPUs that others want too.", gauge("cpu_weight")),
-        stat("cpu.idle", "1: it runs only when nobody else wants to.", gauge("cpu_idle")),
+        stat("cpu.weight", "Its share of CPUs that others want, too.", gauge("cpu_weight")),
+        stat("cpu.idle", "1: it runs only on CPUs that would be idle.", gauge("cpu_idle")),
         stat("CPUs to run on", "CPUs that it may run on.", gauge("cpuset_effective_cpus")),
-        stat("cpu.max period", "Its quota is for so long.", gauge("cpu_period_seconds"), "s"),
-        stat("cpu.max.burst", "What a burst may add to a period.", gauge("cpu_burst_limit_seconds"), "s"),
-        stat("io.weight", "Its share of disks that others want too.", gauge("io_weight")),
+        stat("cpu.max period", "The time for which its quota counts.", gauge("cpu_period_seconds"), "s"),
+        stat("cpu.max.burst", "CPU time that a burst may add to a period.", gauge("cpu_burst_limit_seconds"), "s"),
+        stat("io.weight", "Its share of disks that others want, too.", gauge("io_weight")),
     ]  # fmt: skip
 
 
 def cpu() -> list[Graph]:
     """CPU time, throttling."""
     return [
-        graph("CPU", "CPUs' worth of time. The effective limit is the tightest up to the host.", "short", [
+        graph("CPU", "CPU time, in CPUs. The effective limit is the tightest up to the host.", "short", [
             Curve(rate("cpu_user_seconds"), "user"),
             Curve(rate("cpu_system_seconds"), "system"),
             limit("cpu_limit_cores", "cpu.max"),
@@ -58,9 +58,9 @@ def cpu() -> list[Graph]:
 
 
 def memory() -> list[Graph]:
-    """Memory beside its limits, what it consists of, how it is reclaimed."""
+    """Memory beside its limits, its parts, and reclaim."""
     return [
-        graph("Memory", "The working set is what is used without inactive file cache.", "bytes", [
+        graph("Memory", "The working set is the memory in use without inactive file cache.", "bytes", [
             Curve(gauge("memory_current_bytes"), "used"),
             Curve(gauge("memory_working_set_bytes"), "working set"),
             Curve(gauge("memory_peak_bytes"), "peak"),
@@ -70,7 +70,7 @@ def memory() -> list[Graph]:
             Curve(f"{gauge('memory_low_bytes')} > 0 < Inf", "limit memory.low"),
             Curve(f"{gauge('memory_min_bytes')} > 0 < Inf", "limit memory.min"),
         ]),
-        graph("Swap", "Swap, and what it takes in memory where it is compressed.", "bytes", [
+        graph("Swap", "Swap, and the memory that compressed swap takes.", "bytes", [
             Curve(gauge("swap_current_bytes"), "used"),
             Curve(gauge("swap_peak_bytes"), "peak"),
             Curve(gauge("zswap_current_bytes"), "compressed in memory"),
@@ -89,27 +89,27 @@ def memory() -> list[Graph]:
                                      "pagetables", "percpu", "sock", "vmalloc")),
             Curve(f"{gauge('memory_stat_file_bytes')} - {gauge('memory_stat_shmem_bytes')}", "file cache"),
         ], stacked=True),
-        graph("Lists", "What reclaim looks at first is inactive.", "bytes", [
+        graph("Lists", "Reclaim takes inactive memory first.", "bytes", [
             *(_part(key) for key in ("active_anon", "inactive_anon", "active_file", "inactive_file", "unevictable")),
         ], stacked=True),
         graph("File cache and huge pages", "File cache that is mapped or waits to be written; transparent huge pages.",
               "bytes", [_part(key) for key in ("file_mapped", "file_dirty", "file_writeback", "anon_thp", "file_thp",
                                                "shmem_thp")]),
-        graph("Reclaim", "Pages per second. Refaults: needed again soon after they were reclaimed.", "cps", [
+        graph("Reclaim", "Pages per second. Refaults: pages that were needed again soon after reclaim.", "cps", [
             *(Curve(rate(f"memory_stat_{key}"), key) for key in ("pgscan", "pgsteal", "workingset_refault_anon",
                                                                 "workingset_refault_file", "workingset_activate_file")),
         ]),
         graph("Page faults", "Per second; major ones waited for a disk.", "cps", [
             *(Curve(rate(f"memory_stat_{key}"), key) for key in ("pgfault", "pgmajfault")),
         ]),
-        graph("NUMA", "Memory by node; only where the collector numa is on.", "bytes", [
+        graph("NUMA", "Memory by node; needs the collector numa.", "bytes", [
             *(Curve(gauge(f"memory_numa_{key}_bytes"), f"{{{{node}}}} {key}") for key in ("anon", "file")),
         ]),
     ]  # fmt: skip
 
 
 def pressure() -> list[Graph]:
-    """What tasks waited for."""
+    """The waits of tasks."""
     return [
         graph("Waiting", f"{_SHARE_OF_TIME} Some task waited.", "percentunit",
               [Curve(rate(f"pressure_{kind}_waiting_seconds"), kind) for kind in ("cpu", "memory", "io")],
@@ -138,7 +138,7 @@ def io() -> list[Graph]:
 def pids() -> list[Graph]:
     """Processes and threads, huge pages, RDMA and scalar resources."""
     return [
-        graph("Processes and threads", "Beyond the limit, fork fails.", "short", [
+        graph("Processes and threads", "Above the limit, fork fails.", "short", [
             Curve(gauge("pids_current"), "now"),
             Curve(gauge("pids_peak"), "peak"),
             limit("pids_max", "pids.max"),
