@@ -51,18 +51,21 @@ class LimitMetric(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True, eq=False):
-    """An interface file that holds one value.
+    """An interface file that holds one value: all that rctl knows of a limit. They compare by identity.
 
-    ``default`` is the entry of a new cgroup, in normal form. ``controller`` must be enabled in the parent's
-    ``cgroup.subtree_control`` for the file to exist; ``""``: core, always there. ``since`` is the mainline kernel that
-    brought it, ``config`` the option that this needs where distributions leave it out (information only: files are
-    probed for). ``rank`` orders files of one VE that are lowered together.
-    ``protects``: the more of it, the less others get: ``max`` is then no limit taken away, but everything claimed.
-    ``unit`` says what the number is, ``about`` what the limit does, in a sentence. ``disturbs`` names files that the
-    kernel changes as a side effect of writing this one, so that undoing puts them back too. ``metrics`` show what it
-    holds. ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell. Each file has one ``File``:
-    they compare by identity. ``key`` is the limit's key where that is not the file's name. ``label`` says what tells
-    several figures of one file apart: a device, a page size.
+    - ``controller`` must be enabled in the parent's ``cgroup.subtree_control`` for the file to exist; ``""``: core,
+      always there.
+    - ``default``: the entry of a new cgroup, in normal form.
+    - ``since``: the mainline kernel that brought it. ``config``: the option that it needs, where distributions leave
+      that out. Both are told only; files are probed for.
+    - ``rank`` orders files of one VE that are lowered together.
+    - ``unit``: what the number is. ``about``: what the limit does, in a sentence.
+    - ``disturbs``: files that the kernel changes when this one is written, so that undoing puts them back, too.
+    - ``protects``: the more of it, the less others get. ``max`` is then everything claimed, and no limit taken away.
+    - ``metrics`` show what it holds. ``label``: what tells several figures of one file apart (a device, a page size).
+    - ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell.
+    - ``key``: the limit's key, where that is not the file's name.
+    - ``systemd``: the properties that set it, as in systemd.resource-control(5).
     """
 
     label: ClassVar[str] = ""
@@ -80,6 +83,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     config: str = ""
     about: str = ""
     key: str = ""
+    systemd: tuple[str, ...] = ()
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""

@@ -34,22 +34,22 @@ FILES: dict[str, str] = {
     "irq.pressure": "",
     "cpu.stat": "`CPUAccounting=`",
     "cpu.stat.local": "",
-    "cpu.weight": "`CPUWeight=`, `StartupCPUWeight=`",
+    "cpu.weight": "",
     "cpu.weight.nice": "",
-    "cpu.max": "`CPUQuota=`, `CPUQuotaPeriodSec=`",
+    "cpu.max": "",
     "cpu.max.burst": "",
     "cpu.pressure": "`CPUPressureWatch=` (261)",
     "cpu.uclamp.min": "",
     "cpu.uclamp.max": "",
-    "cpu.idle": "`CPUWeight=idle`",
+    "cpu.idle": "",
     "memory.current": "`MemoryAccounting=`",
-    "memory.min": "`MemoryMin=`",
-    "memory.low": "`MemoryLow=`",
-    "memory.high": "`MemoryHigh=`",
-    "memory.max": "`MemoryMax=`",
+    "memory.min": "",
+    "memory.low": "",
+    "memory.high": "",
+    "memory.max": "",
     "memory.reclaim": "",
     "memory.peak": "`MemoryPeak` (read)",
-    "memory.oom.group": "`OOMPolicy=`",
+    "memory.oom.group": "",
     "memory.events": "",
     "memory.events.local": "",
     "memory.stat": "",
@@ -57,34 +57,34 @@ FILES: dict[str, str] = {
     "memory.swap.current": "`MemorySwapCurrent` (read)",
     "memory.swap.high": "",
     "memory.swap.peak": "`MemorySwapPeak` (read)",
-    "memory.swap.max": "`MemorySwapMax=`",
+    "memory.swap.max": "",
     "memory.swap.events": "",
     "memory.zswap.current": "`MemoryZSwapCurrent` (read)",
-    "memory.zswap.max": "`MemoryZSwapMax=`",
-    "memory.zswap.writeback": "`MemoryZSwapWriteback=`",
+    "memory.zswap.max": "",
+    "memory.zswap.writeback": "",
     "memory.pressure": "`MemoryPressureWatch=`",
     "io.stat": "`IOAccounting=`",
     "io.cost.qos": "",
     "io.cost.model": "",
-    "io.weight": "`IOWeight=`, `IODeviceWeight=`",
-    "io.bfq.weight": "`IOWeight=`",
-    "io.max": "`IOReadBandwidthMax=`, `IOWriteBandwidthMax=`, `IOReadIOPSMax=`, `IOWriteIOPSMax=`",
-    "io.latency": "`IODeviceLatencyTargetSec=`",
+    "io.weight": "",
+    "io.bfq.weight": "",
+    "io.max": "",
+    "io.latency": "",
     "io.prio.class": "",
     "io.pressure": "`IOPressureWatch=` (261)",
-    "pids.max": "`TasksMax=`",
+    "pids.max": "",
     "pids.current": "`TasksAccounting=`",
     "pids.peak": "",
     "pids.events": "",
     "pids.events.local": "",
-    "cpuset.cpus": "`AllowedCPUs=`, `StartupAllowedCPUs=`",
+    "cpuset.cpus": "",
     "cpuset.cpus.effective": "`EffectiveCPUs` (read)",
-    "cpuset.mems": "`AllowedMemoryNodes=`, `StartupAllowedMemoryNodes=`",
+    "cpuset.mems": "",
     "cpuset.mems.effective": "`EffectiveMemoryNodes` (read)",
     "cpuset.cpus.exclusive": "",
     "cpuset.cpus.exclusive.effective": "",
     "cpuset.cpus.isolated": "",
-    "cpuset.cpus.partition": "`CPUSetPartition=` (261)",
+    "cpuset.cpus.partition": "",
     "rdma.max": "",
     "rdma.current": "",
     "dmem.capacity": "",
@@ -106,7 +106,9 @@ FILES: dict[str, str] = {
     "misc.events": "",
     "misc.events.local": "",
 }
-"""Each file, with what systemd calls it."""
+"""The files in the kernel's order. What systemd calls one is said here where no limit of rctl's says it."""
+_SINCE = {"CPUSetPartition=": " (261)"}
+"""The version of systemd that brought a property, of the newest ones."""
 _SIZE = re.compile(r"(?<=hugetlb\.)([0-9]+[KMG]B|\*)")
 
 
@@ -131,8 +133,14 @@ def rows() -> Iterator[Row]:
     for limit in (*limits(), *verbatim()):
         for file in limit.files:
             keys[general(file)].append(general(limit.key))
-    for file, systemd in FILES.items():
+    declared = {general(one.file.name): one.file.systemd for one in (*limits(), *verbatim()) if one.file}
+    for file in dict.fromkeys((*FILES, *declared)):
+        systemd = FILES.get(file) or _properties(declared.get(file, ()))
         yield Row(file, list(dict.fromkeys(keys[file])), attributes[file], shown[file], systemd)
+
+
+def _properties(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`{_SINCE.get(name, '')}" for name in names)
 
 
 def _attributes() -> dict[str, list[str]]:

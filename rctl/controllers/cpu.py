@@ -113,6 +113,7 @@ class NiceFile(File, frozen=True):
 
 MAX = CpuMax(
     "cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us",
+    systemd=("CPUQuota=", "CPUQuotaPeriodSec="),
     about="The most CPU time, as a number of CPUs. When it is used up, the VE waits for the next cpu.period.",
     metrics=(
         LimitMetric("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", core=True, value="cores"),
@@ -127,11 +128,13 @@ BURST = File(
 )  # fmt: skip
 WEIGHT = CpuWeightFile(
     "cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight",
+    systemd=("CPUWeight=", "StartupCPUWeight="),
     about="The share of the CPUs when others want them, too. idle: the VE runs when nobody else wants to.",
     metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
 )  # fmt: skip
 IDLE = File(
     "cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,),
+    systemd=("CPUWeight=idle",),
     about="1: the VE runs when nobody else wants to.",
     without="cpu.weight=idle cannot be set",
     metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when nobody else wants to."),),

@@ -75,13 +75,17 @@ INVALID, MEMBER = " invalid", "member"
 PartitionKind = Literal["member", "root", "isolated"]
 
 CPUS = ListFile(
-    "cpuset.cpus", "cpuset", default="", since="5.0", rank=0, about="The CPUs that the VE may run on, by number."
-)
+    "cpuset.cpus", "cpuset", default="", since="5.0", rank=0, systemd=("AllowedCPUs=", "StartupAllowedCPUs="),
+    about="The CPUs that the VE may run on, by number.",
+)  # fmt: skip
 MEMS = ListFile(
-    "cpuset.mems", "cpuset", default="", since="5.0", rank=0, about="The memory nodes that the VE may use, by number."
-)
+    "cpuset.mems", "cpuset", default="", since="5.0", rank=0,
+    systemd=("AllowedMemoryNodes=", "StartupAllowedMemoryNodes="),
+    about="The memory nodes that the VE may use, by number.",
+)  # fmt: skip
 PARTITION = Partition(
     "cpuset.cpus.partition", "cpuset", key="cpuset.partition", default=MEMBER, since="5.0", rank=-1,
+    systemd=("CPUSetPartition=",),
     about="root: the VE has its CPUs for itself. isolated: the scheduler does not balance them, either.",
 )  # fmt: skip
 EXCLUSIVE = ExclusiveCpus(

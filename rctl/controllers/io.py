@@ -43,6 +43,7 @@ class DeviceLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 MAX = PerDevice(
     "io.max", "io", unit="rates",
+    systemd=("IOReadBandwidthMax=", "IOWriteBandwidthMax=", "IOReadIOPSMax=", "IOWriteIOPSMax="),
     about="The most bytes and operations a second, by disk. What is more waits.",
     values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate",
     metrics=(
@@ -55,16 +56,19 @@ MAX = PerDevice(
 LATENCY = PerDevice(
     "io.latency", "io", since="4.19", unit="us", values=DeviceLatency, example="target=10ms", what="value",
     config="CONFIG_BLK_CGROUP_IOLATENCY",
+    systemd=("IODeviceLatencyTargetSec=",),
     about="A latency of a disk to protect: when it is missed, neighbours with a higher one are slowed down.",
     metrics=(LimitMetric("io_latency_target_seconds", "Latency that io.latency protects.", value="target"),),
 )  # fmt: skip
 WEIGHT = Keyed(
     "io.weight", "io", default="100", unit="weight",
+    systemd=("IOWeight=", "IODeviceWeight="),
     about="The share of the disks when others want them, too. It needs iocost or BFQ on the disk.",
     metrics=(LimitMetric("io_weight", "Share of the disks, 1 to 10000."),),
 )  # fmt: skip
 BFQ_WEIGHT = Keyed(
     "io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000,
+    systemd=("IOWeight=",),
     about="The same share for BFQ alone. rctl sets it along with io.weight.",
 )  # fmt: skip
 BY_DEVICE = (MAX, LATENCY)

@@ -15,26 +15,31 @@ from ..units import Amount, Flag, Protected, Size, amount
 
 MAX = File(
     "memory.max", "memory", rank=2, unit="bytes",
+    systemd=("MemoryMax=",),
     about="The most memory. Above it, the kernel first frees memory of the VE, and then kills in it.",
     metrics=(LimitMetric("memory_max_bytes", "Most memory.", core=True),),
 )  # fmt: skip
 HIGH = File(
     "memory.high", "memory", rank=1, unit="bytes", without="memory cannot be throttled, only killed for",
+    systemd=("MemoryHigh=",),
     about="Above it, the VE is slowed down while the kernel frees memory of it. Nothing is killed.",
     metrics=(LimitMetric("memory_high_bytes", "Memory above which the VE is throttled."),),
 )  # fmt: skip
 LOW = File(
     "memory.low", "memory", default="0", unit="bytes", protects=True,
+    systemd=("MemoryLow=",),
     about="So much memory of the VE is not freed as long as others have memory that is not protected.",
     metrics=(LimitMetric("memory_low_bytes", "Memory that is protected from reclaim as far as possible."),),
 )  # fmt: skip
 MIN = File(
     "memory.min", "memory", default="0", since="4.18", unit="bytes", protects=True,
+    systemd=("MemoryMin=",),
     about="So much memory of the VE is never freed, even if others are killed for lack of memory.",
     metrics=(LimitMetric("memory_min_bytes", "Memory that is always protected from reclaim."),),
 )  # fmt: skip
 SWAP_MAX = File(
     "memory.swap.max", "memory", rank=3, unit="bytes", without="swap cannot be limited",
+    systemd=("MemorySwapMax=",),
     about="The most swap, not counting memory. Above it, memory of the VE stays in memory.",
     metrics=(LimitMetric("swap_max_bytes", "Most swap.", core=True),),
 )  # fmt: skip
@@ -45,16 +50,19 @@ SWAP_HIGH = File(
 )  # fmt: skip
 ZSWAP_MAX = File(
     "memory.zswap.max", "memory", since="5.19", rank=3, unit="bytes", without="compressed swap cannot be limited",
+    systemd=("MemoryZSwapMax=",),
     about="The most memory that compressed swap (zswap) of the VE may take.",
     metrics=(LimitMetric("zswap_max_bytes", "Most memory for compressed swap."),),
 )  # fmt: skip
 ZSWAP_WRITEBACK = File(
     "memory.zswap.writeback", "memory", default="1", since="6.8", unit="flag",
+    systemd=("MemoryZSwapWriteback=",),
     about="Whether compressed swap, and what does not fit in it, may go to disk.",
     metrics=(LimitMetric("zswap_writeback", "Whether compressed swap, and what does not fit in it, may go to disk."),),
 )  # fmt: skip
 OOM_GROUP = File(
     "memory.oom.group", "memory", default="0", since="4.19", unit="flag",
+    systemd=("OOMPolicy=",),
     about="1: when memory runs out, the kernel kills all processes of the VE and not a single one.",
     metrics=(LimitMetric("memory_oom_group", "Whether running out of memory kills the VE as a whole."),),
 )  # fmt: skip

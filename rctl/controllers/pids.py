@@ -14,6 +14,7 @@ from ..units import Amount, PidCount, amount
 
 MAX = File(
     "pids.max", "pids", unit="count",
+    systemd=("TasksMax=",),
     about="The most processes and threads. fork(2) fails above it.",
     metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),),
 )  # fmt: skip
