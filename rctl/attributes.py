@@ -20,7 +20,7 @@ from .cgroupfs.descriptors import (
 from .controllers.core import NAME
 from .errors import UsageError
 from .limits import key_of
-from .units import Ranges
+from .ranges import Ranges
 
 
 class _Group:

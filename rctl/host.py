@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from .units import Ranges
+from .ranges import Ranges
 
 Reader = Callable[[str], str]
 _ABSENT = (FileNotFoundError, PermissionError)

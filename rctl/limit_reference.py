@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 from .controllers import cpu, cpuset, hugetlb
 from .formats import File
 from .limits import BY_DEVICE, FILES, default, key_of, kinds
-from .units import Quantity, Ranges
+from .ranges import Ranges
+from .units import Quantity
 
 _UNITS = {
     "bytes": "bytes",

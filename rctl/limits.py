@@ -17,7 +17,8 @@ from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
-from .units import Protected, Quantity, Ranges, Size, Vcpus
+from .ranges import Ranges
+from .units import Protected, Quantity, Size, Vcpus
 
 FILES: tuple[File, ...] = (
     *memory.FILES, *cpu.FILES, *cpuset.FILES, *io.FILES, *pids.FILES, *pressure.FILES, *core.FILES

@@ -14,8 +14,9 @@ from . import label
 from .controllers import core, hugetlb, io
 from .formats import VE_NAME
 from .limits import DEFAULT
+from .ranges import Ranges
 from .spec import Spec
-from .units import Flag, Quantity, Ranges, Rate, Size
+from .units import Flag, Quantity, Rate, Size
 
 _SMALLEST_PAGE = 4096
 _EXACT = 4

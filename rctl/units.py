@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -38,7 +37,7 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 U64_MAX: Final = (1 << 64) - 1
 
 
-def _scaled(whole: str, fraction: str | None, factor: int) -> int:
+def scaled(whole: str, fraction: str | None, factor: int) -> int:
     """``whole.fraction * factor``, exact, rounded down."""
     digits = fraction or ""
     return int(whole + digits) * factor // int(10 ** len(digits))
@@ -212,7 +211,7 @@ class Size(Quantity):
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
         if unit == "%":
             return _percent(number, fraction, whole)
-        return _scaled(number, fraction, cls._factor(unit))
+        return scaled(number, fraction, cls._factor(unit))
 
     @classmethod
     def _factor(cls, unit: str) -> int:
@@ -246,7 +245,7 @@ class Rate(Size):
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
-        return _scaled(number, fraction, cls._factor(unit.removesuffix("/s").strip()))
+        return scaled(number, fraction, cls._factor(unit.removesuffix("/s").strip()))
 
 
 class Ops(Rate):
@@ -262,33 +261,6 @@ class Ops(Rate):
         return int(1000 ** _POWERS[unit.upper()])
 
 
-class Cpus(Quantity):
-    """A number of CPUs' worth of time, counted in millionths of a CPU. ``150%`` is of one CPU."""
-
-    __slots__ = ()
-    kind = "cpus"
-    examples = "1.5, 150%, 500m or max"
-    low = 10**3  # the least quota of the longest period, 1 ms of 1 s
-    high = 10**6 * 10**6
-
-    @classmethod
-    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """As Quantity.parse. The kernel's own form, quota and period, is refused with the number of CPUs that it is."""
-        if match := re.fullmatch(r"\s*(max|[0-9]{1,15})\s+([1-9][0-9]{0,8})\s*", str(text)):
-            same = "max" if match[1] == "max" else cls._text(int(match[1]) * 10**6 // int(match[2]))
-            raise ValueError(f"{text!r} is a quota and a period, as the kernel has them. Write CPUs: {same}")
-        return super().parse(text, whole=whole)
-
-    @classmethod
-    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
-        return _scaled(number, fraction, {"": 10**6, "%": 10**4, "m": 10**3}[unit])
-
-    @staticmethod
-    def _text(amount: int) -> str:
-        whole, fraction = divmod(amount, 10**6)
-        return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
-
-
 class Duration(Quantity):
     """Time in microseconds, the kernel's unit; a bare number is microseconds."""
 
@@ -300,7 +272,7 @@ class Duration(Quantity):
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
-        return _scaled(number, fraction, cls._units[unit])
+        return scaled(number, fraction, cls._units[unit])
 
     @classmethod
     def _told(cls, amount: int) -> str:
@@ -324,25 +296,6 @@ class Deadline(Duration):
         return as_number(self.amount) / 10**6
 
 
-class Period(Duration):
-    """``cpu.max``'s period: 1 ms to 1 s (kernel/sched/core.c)."""
-
-    __slots__ = ()
-    examples = "100ms or 100000 (microseconds), 1ms to 1s"
-    low = 1000
-    high = 10**6
-
-
-class Quota(Duration):
-    """``cpu.max``'s quota in microseconds: at least 1 ms, at most the kernel's MAX_BW (kernel/sched/core.c)."""
-
-    __slots__ = ()
-    examples = "50000 (microseconds, at least 1000) or max"
-    low = 1000
-    high = (1 << 44) - 1
-    takes_max = True
-
-
 class Weight(Quantity):
     """A share of what is contended for: 1..10000, 100 by default."""
 
@@ -352,32 +305,6 @@ class Weight(Quantity):
     low = 1
     high = 10000
     takes_max = False
-
-
-class CpuWeight(Weight):
-    """As Weight; ``idle`` (an amount of 0 here) runs only when nothing else wants the CPU."""
-
-    __slots__ = ()
-    examples = "100 (1 to 10000) or idle"
-    low = 0
-
-    @classmethod
-    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """As Quantity.parse, and ``idle``."""
-        if isinstance(text, str) and text.strip() == "idle":
-            return cls(0)
-        weight = super().parse(text)
-        if weight.amount == 0:
-            raise ValueError(f"0 is {cls._bounds(0)}. Write it like {cls.examples}")
-        return weight
-
-    @classmethod
-    def _takes(cls, text: str, whole: int | None) -> bool:
-        return text.strip("0") != "" and super()._takes(text, whole)
-
-    @classmethod
-    def _bounds(cls, amount: int) -> str:
-        return Weight._bounds(amount)
 
 
 class Count(Quantity):
@@ -421,70 +348,10 @@ class Flag(Quantity):
             raise ValueError(f"{str(text)[:64]!r} is neither yes nor no. Write it like {cls.examples}") from None
 
 
-class Ranges:
-    """A set of CPU or node numbers, as ``0-3,8``; empty means "as the parent".
-
-    Kept as first and last of each range, so that a text costs what its length is, whatever numbers it names.
-    """
-
-    __slots__ = ("_spans",)
-    examples: ClassVar[str] = "0-3,8 (or an empty text: as the parent)"
-
-    def __init__(self, numbers: tuple[int, ...] = ()) -> None:
-        self._spans = _merged((number, number) for number in numbers)
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """All of them, sorted."""
-        return tuple(number for first, last in self._spans for number in range(first, last + 1))
-
-    @classmethod
-    def parse(cls, text: Any) -> Self:
-        """Read the kernel's list format, or a list of integers. Raises ValueError."""
-        if isinstance(text, int) and not isinstance(text, bool):
-            text = str(text)
-        if isinstance(text, list) and all(type(n) is int for n in text):
-            text = ",".join(map(str, text))
-        if not isinstance(text, str):
-            raise ValueError(f"{str(text)[:64]} is no list of numbers. Write it like {cls.examples}")
-        spans: list[tuple[int, int]] = []
-        for part in filter(None, re.split(r"[,\s]*,[,\s]*|\s+", text.strip())):
-            match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part, re.ASCII)
-            if match is None or int(match[2] or match[1]) < int(match[1]):
-                raise ValueError(f"{text[:64]!r} is no list of numbers. Write it like {cls.examples}")
-            spans.append((int(match[1]), int(match[2] or match[1])))
-        made = cls()
-        made._spans = _merged(spans)
-        return made
-
-    def __str__(self) -> str:
-        return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in self._spans)
-
-    def __repr__(self) -> str:
-        return f"Ranges({str(self)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._spans == self._spans
-
-    def __hash__(self) -> int:
-        return hash(self._spans)
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Ranges in order, those that overlap or touch as one."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(last, found[-1][1]))
-        else:
-            found.append((first, last))
-    return tuple(found)
-
-
 def _percent(number: str, fraction: str | None, whole: int | None) -> int:
     if whole is None:
         raise ValueError("a percentage has nothing to be of here")
-    percent = _scaled(number, fraction, 10**6)
+    percent = scaled(number, fraction, 10**6)
     if percent > 100 * 10**6:
         raise ValueError("more than 100%")
     return percent * whole // (100 * 10**6)

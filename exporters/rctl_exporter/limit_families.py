@@ -11,8 +11,9 @@ from functools import cache, lru_cache
 
 from rctl.controllers import hugetlb
 from rctl.limits import FILES, file_named
+from rctl.ranges import Ranges
 from rctl.sample.limits_in_force import Standing
-from rctl.units import MAX, Amount, Ranges
+from rctl.units import MAX, Amount
 from rctl.units import amount as parsed
 
 from .columns import BY_NAME, Slot, wanted

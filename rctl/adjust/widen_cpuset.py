@@ -11,7 +11,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..controllers.cpuset import CPUS, MEMS, PARTITION
 from ..errors import BusyError
 from ..formats import File
-from ..units import Ranges
+from ..ranges import Ranges
 
 _KINDS = {CPUS.name: "cpu", MEMS.name: "node"}
 

@@ -13,7 +13,8 @@ from cgroupspy.interfaces import BaseFileInterface
 from ..controllers import cpu
 from ..errors import UsageError
 from ..formats import Pressure, flat_keyed, nested_keyed, pressure
-from ..units import MAX, Amount, Ranges, amount
+from ..ranges import Ranges
+from ..units import MAX, Amount, amount
 
 T = TypeVar("T")
 

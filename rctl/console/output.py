@@ -39,7 +39,8 @@ def as_json(data: Any) -> Shown:
 
 
 def _plain(value: Any) -> Any:
-    from ..units import Quantity, Ranges
+    from ..ranges import Ranges
+    from ..units import Quantity
 
     if isinstance(value, Quantity):
         return value.amount

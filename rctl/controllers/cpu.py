@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,10 +16,82 @@ from msgspec import UNSET, UnsetType
 from ..formats import Figure, File, LimitMetric, Write, flat_keyed
 from ..host import Host
 from ..units import MAX as NO_LIMIT
-from ..units import Amount, Cpus, CpuWeight, Duration, Period, Quota, amount
+from ..units import Amount, Duration, Quantity, Weight, amount, scaled
 
 MICRO = 10**6
 MIN_QUOTA = 1000  # kernel/sched/core.c, min_cfs_quota_period
+
+
+class Cpus(Quantity):
+    """A number of CPUs' worth of time, counted in millionths of a CPU. ``150%`` is of one CPU."""
+
+    __slots__ = ()
+    kind = "cpus"
+    examples = "1.5, 150%, 500m or max"
+    low = 10**3  # the least quota of the longest period, 1 ms of 1 s
+    high = 10**6 * 10**6
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse. The kernel's own form, quota and period, is refused with the number of CPUs that it is."""
+        if match := re.fullmatch(r"\s*(max|[0-9]{1,15})\s+([1-9][0-9]{0,8})\s*", str(text)):
+            same = "max" if match[1] == "max" else cls._text(int(match[1]) * 10**6 // int(match[2]))
+            raise ValueError(f"{text!r} is a quota and a period, as the kernel has them. Write CPUs: {same}")
+        return super().parse(text, whole=whole)
+
+    @classmethod
+    def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
+        return scaled(number, fraction, {"": 10**6, "%": 10**4, "m": 10**3}[unit])
+
+    @staticmethod
+    def _text(amount: int) -> str:
+        whole, fraction = divmod(amount, 10**6)
+        return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
+
+
+class Period(Duration):
+    """``cpu.max``'s period: 1 ms to 1 s (kernel/sched/core.c)."""
+
+    __slots__ = ()
+    examples = "100ms or 100000 (microseconds), 1ms to 1s"
+    low = 1000
+    high = 10**6
+
+
+class Quota(Duration):
+    """``cpu.max``'s quota in microseconds: at least 1 ms, at most the kernel's MAX_BW (kernel/sched/core.c)."""
+
+    __slots__ = ()
+    examples = "50000 (microseconds, at least 1000) or max"
+    low = 1000
+    high = (1 << 44) - 1
+    takes_max = True
+
+
+class CpuWeight(Weight):
+    """As Weight; ``idle`` (an amount of 0 here) runs only when nothing else wants the CPU."""
+
+    __slots__ = ()
+    examples = "100 (1 to 10000) or idle"
+    low = 0
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse, and ``idle``."""
+        if isinstance(text, str) and text.strip() == "idle":
+            return cls(0)
+        weight = super().parse(text)
+        if weight.amount == 0:
+            raise ValueError(f"0 is {cls._bounds(0)}. Write it like {cls.examples}")
+        return weight
+
+    @classmethod
+    def _takes(cls, text: str, whole: int | None) -> bool:
+        return text.strip("0") != "" and super()._takes(text, whole)
+
+    @classmethod
+    def _bounds(cls, amount: int) -> str:
+        return Weight._bounds(amount)
 
 
 class CpuMax(File, frozen=True):

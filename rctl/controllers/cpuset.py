@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from ..formats import File, Write
 from ..host import Host
-from ..units import Ranges
+from ..ranges import Ranges
 
 
 class ListFile(File, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..units import Ranges, human_size
+from ..ranges import Ranges
+from ..units import human_size
 from .check import Check
 
 

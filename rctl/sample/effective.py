@@ -12,7 +12,8 @@ from functools import lru_cache
 import msgspec
 
 from ..controllers.cpu import cpus_of
-from ..units import MAX, Amount, Ranges, amount, as_number
+from ..ranges import Ranges
+from ..units import MAX, Amount, amount, as_number
 from .levels import BINDING, Level, use_of
 
 _CPUSET = "cpuset.cpus.effective"

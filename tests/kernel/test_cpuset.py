@@ -12,7 +12,7 @@ from rctl.adjust.engine import Options
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, KernelError, RctlError, UsageError
 from rctl.host import Host
-from rctl.units import Ranges
+from rctl.ranges import Ranges
 from tests.kernel.helpers import MOUNT, RELEASE, Ve, lacks, refused, set_all, undo
 from tests.kernel.shell import rctl
 from tests.kernel.workload import sleeper

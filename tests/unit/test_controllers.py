@@ -15,7 +15,8 @@ from rctl.errors import UsageError
 from rctl.formats import Pressure, Write
 from rctl.host import Host
 from rctl.limits import FILES, decode, writes
-from rctl.units import MAX, U64_MAX, Ranges
+from rctl.ranges import Ranges
+from rctl.units import MAX, U64_MAX
 
 
 def no_file(path: str) -> str:

@@ -15,7 +15,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.controllers.cpuset import pick
 from rctl.errors import UsageError
 from rctl.limits import decode
-from rctl.units import Ranges
+from rctl.ranges import Ranges
 from tests.unit.fake_kernel import FakeKernel
 
 Nodes = dict[int, tuple[int, ...]]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rctl.ranges import Ranges
 from rctl.sample.effective import Bound
 from rctl.sample.limits_in_force import Standing, _chosen
-from rctl.units import MAX, Ranges
+from rctl.units import MAX
 from rctl_exporter.columns import wanted
 from rctl_exporter.frame import limit_blocks
 from rctl_exporter.limit_families import files, values

@@ -14,7 +14,8 @@ from rctl.controllers import core, cpu, cpuset, hugetlb, io, memory, pids, press
 from rctl.formats import File, Keyed, Nested, Whole, flat_keyed, floor_page, nested_keyed, size_write, unescaped
 from rctl.formats import pressure as parse_pressure
 from rctl.limits import FILES, file_named
-from rctl.units import MAX, Ops, Ranges, Size
+from rctl.ranges import Ranges
+from rctl.units import MAX, Ops, Size
 
 PAGE = 4096
 NO_LIMIT = "rbps=max wbps=max riops=max wiops=max"

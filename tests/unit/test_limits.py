@@ -14,7 +14,8 @@ from rctl.controllers import io
 from rctl.errors import UsageError
 from rctl.host import Host
 from rctl.limits import BY_DEVICE, FILES, Limits, decode, default, keys, nest, writes
-from rctl.units import MAX, Ranges
+from rctl.ranges import Ranges
+from rctl.units import MAX
 
 MACHINE = {
     "/proc/meminfo": "MemTotal:        2048 kB\nMemFree:         1024 kB\n",

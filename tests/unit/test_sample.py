@@ -18,6 +18,7 @@ from rctl.adjust.lifecycle.life import processes as inside
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError
+from rctl.ranges import Ranges
 from rctl.sample import Sample, read
 from rctl.sample.effective import Bound, Room, effective, headroom
 from rctl.sample.levels import Level, host, way_up
@@ -25,7 +26,7 @@ from rctl.sample.limits import changed, values
 from rctl.sample.overview import foreign_rows, rows
 from rctl.sample.population import foreign, processes
 from rctl.sample.rates import DeviceRates, rates
-from rctl.units import MAX, Ranges
+from rctl.units import MAX
 
 CORE = {"cgroup.procs": "", "cgroup.events": "populated 1\nfrozen 0\n", "cgroup.stat": "nr_descendants 0\n"}
 WEB = CORE | {

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from rctl import units
 from rctl.console.output import as_json
-from rctl.controllers import io
+from rctl.controllers import cpu, io
 from rctl.errors import UsageError
 from rctl.limits import BY_DEVICE, keys
 from rctl.schema import schema
@@ -145,7 +145,9 @@ TEXTS = st.one_of(
     st.sampled_from(["max", "idle", " max ", "true", "Off", "yes"]),
 )
 VALUES = st.one_of(TEXTS, st.integers(0, 2**65), st.floats(0, 10**9), st.booleans())
-QUANTITIES = {kind.__name__: kind for kind in (*vars(units).values(), io.Latency) if isinstance(kind, type)}
+QUANTITIES = {
+    kind.__name__: kind for kind in (*vars(units).values(), *vars(cpu).values(), io.Latency) if isinstance(kind, type)
+}
 KINDS = sorted({name.removesuffix("Value") for name in SCHEMA["$defs"] if name.endswith("Value")} - {"Ranges"})
 
 

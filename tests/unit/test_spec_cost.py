@@ -10,7 +10,8 @@ import pytest
 
 from rctl import spec as specs
 from rctl.errors import UsageError
-from rctl.units import Quantity, Ranges
+from rctl.ranges import Ranges
+from rctl.units import Quantity
 from tests.unit.fake_kernel import FakeKernel
 
 HOST = FakeKernel().host

@@ -9,22 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rctl.controllers.cpu import Cpus, CpuWeight, Period, Quota
+from rctl.ranges import Ranges
 from rctl.units import (
     MAX,
     U64_MAX,
     Count,
-    Cpus,
-    CpuWeight,
     Deadline,
     Duration,
     Flag,
     Ops,
-    Period,
     PidCount,
     Protected,
     Quantity,
-    Quota,
-    Ranges,
     Rate,
     Size,
     Vcpus,

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from rctl.assignments import exactly
+from rctl.controllers.cpu import CpuWeight, Period, Quota
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.units import Count, CpuWeight, Duration, Ops, Period, PidCount, Quantity, Quota, Rate, Size, Weight
+from rctl.units import Count, Duration, Ops, PidCount, Quantity, Rate, Size, Weight
 from rctl.ve.command import find
 from tests.unit.shell import Shell
 

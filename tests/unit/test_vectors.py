@@ -18,7 +18,8 @@ from rctl.errors import UsageError
 from rctl.formats import pressure
 from rctl.host import Host
 from rctl.limits import decode, nest, writes
-from rctl.units import Ranges, Rate, Size, amount
+from rctl.ranges import Ranges
+from rctl.units import Rate, Size, amount
 from tests import vectors
 from tests.kernel import test_vectors as on_kernel
 from tests.vectors import Vector

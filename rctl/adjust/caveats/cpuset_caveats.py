@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...controllers import cpuset
-from ...units import Ranges
+from ...ranges import Ranges
 from ..steps import Set
 from .surroundings import Surroundings
 

@@ -18,8 +18,8 @@ from ...cgroupfs.tree import Tree
 from ...controllers.cpuset import CPUS, EXCLUSIVE, INVALID, MEMBER, PARTITION, PartitionKind, waits
 from ...errors import BusyError, GoneError, NotFoundError, RctlError
 from ...formats import Write
+from ...ranges import Ranges
 from ...signals import undisturbed
-from ...units import Ranges
 from .. import owner
 from ..request import Change
 from ..steps import Renew, Set, Step

@@ -16,7 +16,8 @@ from ...controllers import cpu, cpuset, hugetlb
 from ...errors import GoneError, KernelError, NotFoundError
 from ...formats import File, Whole
 from ...limits import file_named
-from ...units import Ranges, level
+from ...ranges import Ranges
+from ...units import level
 from ..steps import Set, Step
 from . import partitions
 

@@ -13,11 +13,13 @@ from ...cgroupfs import devices
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...controllers import cpu, cpuset, io
+from ...controllers.cpu import Cpus
 from ...errors import GoneError, NotAvailableError, NotFoundError, UsageError
 from ...formats import File
 from ...host import Host
 from ...limits import Limits, check_cpus
-from ...units import MAX, Cpus, Ranges
+from ...ranges import Ranges
+from ...units import MAX
 
 EFFECTIVE = f"{cpuset.CPUS.name}.effective"
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin
 
-from ...units import Cpus, Duration, Flag, Ops, Protected, Quantity, Ranges, Rate, Size, Vcpus
+from ...controllers.cpu import Cpus
+from ...ranges import Ranges
+from ...units import Duration, Flag, Ops, Protected, Quantity, Rate, Size, Vcpus
 from . import names
 from .candidate import Candidate, beginning
 
