@@ -1,4 +1,4 @@
-"""The command line: one verb, or one small group, a file. It holds no logic of its own.
+"""The command line: one file for each verb or small group of verbs. It holds no logic of its own.
 
 Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly; 128 + N ended by signal N.
 """
@@ -13,15 +13,15 @@ from types import FrameType
 from typing import NoReturn
 
 _PATIENCE = 3
-"""So many signals after the first are let pass while what is under way is put back; the next one ends rctl at once."""
+"""So many signals after the first are ignored while the adjustment is put back; the next one ends rctl at once."""
 _came = 0
-"""Signals so far."""
+"""Number of signals so far."""
 _over = False
-"""Whether all is done but to say so: a signal changes nothing any more."""
+"""True if only the output is left to do: a signal changes nothing any more."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks rctl to end: what is under way is put back first."""
+    """A signal asks rctl to end: the adjustment under way is put back first."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -31,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
 def main() -> NoReturn:
     """Run the command line and exit with its status. Errors are one line on standard error."""
     global _over
-    gc.disable()  # a verb ends before garbage matters, and looking for it costs more than keeping it
+    gc.disable()  # a verb ends before garbage matters; collecting it would cost more
     try:
         _open_closed()
         sys.unraisablehook = _unraisable
@@ -39,7 +39,7 @@ def main() -> NoReturn:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
                 signal.signal(number, _interrupt)
         status = _flushed(_status())
-    except KeyboardInterrupt as stop:  # what is done is told already; whoever was to read the rest does not
+    except KeyboardInterrupt as stop:  # the result is printed already; the reader of the rest is gone
         _over = True
         _let_go_of_output()
         _warn("interrupted")
@@ -49,7 +49,7 @@ def main() -> NoReturn:
 
 
 def _open_closed() -> None:
-    """Standard streams that are closed: no other file gets their number, and what is written there is refused (EBADF).
+    """Open standard streams that are closed, so that no other file gets their number; writing there fails (EBADF).
 
     A command that rctl becomes finds them closed again.
     """
@@ -57,17 +57,17 @@ def _open_closed() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free
+            os.open(os.devnull, mode)  # the lowest free number
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (for the whole life of the process)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _flushed(status: int) -> int:
-    """The exit status when all that was said has been written, or could not be."""
+    """The exit status after the output is flushed, or failed to be."""
     try:
         sys.stdout.flush()
-    except OSError as error:  # a pipe that was closed, a disk that is full
+    except OSError as error:  # a closed pipe, or a full disk
         _let_go_of_output()
         if not isinstance(error, BrokenPipeError):
             _warn(f"standard output: {error.strerror}")
@@ -78,7 +78,7 @@ def _flushed(status: int) -> int:
 def _let_go_of_lost_output(error: OSError) -> None:
     from ..console.output import STDOUT
 
-    if error.filename == STDOUT:  # what is left in the buffer would be refused as well, and told again
+    if error.filename == STDOUT:  # the rest of the buffer would fail as well, and be reported again
         _let_go_of_output()
 
 
@@ -91,13 +91,13 @@ def _status() -> int:
     _came, _over = 0, False
     try:
         return _ended()
-    except BaseException as error:  # noqa: BLE001 (one that is not known is raised again)
+    except BaseException as error:  # noqa: BLE001 (an unknown one is raised again)
         _over = True
         return _told(error)
 
 
 def _ended() -> int:
-    """Run the verb. Typer's own way would turn an interruption into its own words, and its own status."""
+    """Run the verb. Typer's own function would report an interruption in its words, with its own status."""
     from typer import Exit
 
     from .app import root
@@ -111,7 +111,7 @@ def _ended() -> int:
 
 
 def _told(error: BaseException) -> int:
-    """Say what went wrong, in one line, and return the exit status."""
+    """Print the error in one line, and return the exit status."""
     from ..errors import RctlError, unforeseen
 
     error = _stop_within(error)
@@ -128,7 +128,7 @@ def _told(error: BaseException) -> int:
         _let_go_of_lost_output(error)
         _warn(unforeseen(error))
         return 1
-    if not hasattr(error, "format_message"):  # Typer's own word for "used wrongly"
+    if not hasattr(error, "format_message"):  # Typer's errors of wrong usage have it
         raise error
     from .usage_errors import told
 
@@ -137,10 +137,10 @@ def _told(error: BaseException) -> int:
 
 
 def _stop_within(error: BaseException) -> BaseException:
-    """The interruption that an unforeseen error was made of, else the error itself.
+    """The interruption behind an unforeseen error, else the error itself.
 
-    Python 3.11 raises a RuntimeError from whatever is raised within ``__set_name__``, for example while a module is
-    imported. What rctl raises itself, or the kernel, is told as it is.
+    Python 3.11 raises a RuntimeError for any exception within ``__set_name__``, for example while a module is imported.
+    Errors of rctl and of the kernel are returned unchanged.
     """
     from ..errors import RctlError
 
@@ -167,7 +167,7 @@ def _warn(text: str) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first signal stops what is under way; those that come while it is put back, or told, change nothing."""
+    """The first signal stops the adjustment under way; further ones have no effect while it is put back or reported."""
     global _came
     _came += 1
     if _came == 1 and not _over:
@@ -177,7 +177,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """A signal that came within ``__del__`` stopped nothing: the next one is to."""
+    """A signal within ``__del__`` stopped nothing: let the next one do so."""
     global _came
     if isinstance(what.exc_value, KeyboardInterrupt):
         _came = 0

@@ -1,4 +1,4 @@
-"""``rctl get``, ``reset``, ``copy``, ``export`` and ``rename``: limits as they are, and given on."""
+"""``rctl get``, ``reset``, ``copy``, ``export`` and ``rename``: print limits, reset them, copy them, rename VEs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def get(
 
 def _plain(key: str, value: str) -> int | float | str:
     if key.startswith("cpuset."):
-        return value  # a list of numbers, also where it has one
+        return value  # a list of numbers, also with a single number
     try:
         return int(value) if value.isdecimal() else float(value)
     except ValueError:
@@ -60,8 +60,8 @@ def reset(
 ) -> None:
     """Set limits of VEs back to what a new VE has, all or nothing.
 
-    vcpus resets cpuset.cpus and cpu.max. io.max resets the rates of all devices. A VE that is called like a limit
-    comes first, or by its /path.
+    vcpus resets cpuset.cpus and cpu.max. io.max resets the rates of all devices. If a VE has the name of a limit, write
+    it first, or write its /path.
 
     Example: rctl reset web1 'test*' memory.max cpu.max
     """
@@ -75,7 +75,7 @@ def reset(
     if len(selected) == 1:
         raise UsageError("KEY is missing. See rctl reset --help")
     if not keys:
-        keys = [names.pop()]  # which is none, as is then told
+        keys = [names.pop()]  # it is not a key; the error then says so
     with session() as s:
         report(s.reset(names, *keys, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
 
@@ -93,7 +93,8 @@ def copy(
 ) -> None:
     """Give VEs the limits of another VE, all or nothing.
 
-    What the first VE does not limit, the others no longer limit either. Files that rctl does not know are not copied.
+    If the first VE has no limit for a key, the others get no limit for it either. Files that rctl does not know are not
+    copied.
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
@@ -113,8 +114,8 @@ def export(
 ) -> None:
     """Print VEs as a spec for rctl apply.
 
-    The spec is TOML and has the limits and labels of the VEs. To apply it changes nothing as long as the
-    VEs stay as they are. Files that rctl does not know are left out.
+    The spec is TOML and has the limits and labels of the VEs. rctl apply of it changes nothing, as long as the VEs stay
+    as they are. Files that rctl does not know are left out.
 
     Example: rctl export >site.toml; rctl apply site.toml
     """

@@ -1,4 +1,4 @@
-"""The command line: the table of all verbs, and what stands above them."""
+"""The table of all verbs, and the help of ``rctl`` itself."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typer.core import TyperOption
 from ..console.table import VerbGroup, VerbRow
 
 VERBS = (
-    VerbRow("doctor", "rctl.cli.doctor:doctor", "Check this host: what works, what is missing, how to mend it."),
+    VerbRow("doctor", "rctl.cli.doctor:doctor", "Check this host: what works, what is missing, how to fix it."),
     VerbRow("ls", "rctl.cli.ls:ls", "List VEs with their use, limits and memory pressure."),
     VerbRow("show", "rctl.cli.show:show", "Show limits, use, pressure and the room left."),
     VerbRow("get", "rctl.cli.alike:get", "Print limits of a VE as rctl set takes them."),
     VerbRow("set", "rctl.cli.set:set_limits", "Change limits of running VEs, all or nothing."),
     VerbRow("reset", "rctl.cli.alike:reset", "Set limits of VEs back to what a new VE has, all or nothing."),
     VerbRow("copy", "rctl.cli.alike:copy", "Give VEs the limits of another VE, all or nothing."),
-    VerbRow("apply", "rctl.cli.spec:apply", "Make VEs as a spec says, all or nothing."),
+    VerbRow("apply", "rctl.cli.spec:apply", "Make and change VEs to match a spec, all or nothing."),
     VerbRow("diff", "rctl.cli.spec:diff", "Show what rctl apply would change."),
     VerbRow("export", "rctl.cli.alike:export", "Print VEs as a spec for rctl apply."),
     VerbRow("undo", "rctl.cli.past:undo", "Take back the last adjustment, or the one with this ID."),
     VerbRow("history", "rctl.cli.past:history", "Show the last adjustments, newest first."),
-    VerbRow("recover", "rctl.cli.past:recover", "Settle adjustments that a crash left half done."),
-    VerbRow("run", "rctl.cli.bare:run", "Run a command in a VE, which is made if it is missing."),
+    VerbRow("recover", "rctl.cli.past:recover", "Complete or put back adjustments that a crash left open."),
+    VerbRow("run", "rctl.cli.bare:run", "Run a command in a VE; make the VE if it is missing."),
     VerbRow("attach", "rctl.cli.bare:attach", "Move running processes into a VE, all of them or none."),
     VerbRow("ps", "rctl.cli.processes:ps", "List the processes of VEs."),
     VerbRow("freeze", "rctl.cli.processes:freeze", "Stop all processes of VEs until rctl thaw, all VEs or none."),
-    VerbRow("thaw", "rctl.cli.processes:thaw", "Let the processes of frozen VEs go on, all VEs or none."),
+    VerbRow("thaw", "rctl.cli.processes:thaw", "Let the processes of frozen VEs continue, all VEs or none."),
     VerbRow("kill", "rctl.cli.processes:kill", "Send a signal to all processes of VEs."),
     VerbRow("reclaim", "rctl.cli.reclaim:reclaim", "Free memory of a VE now, without a limit."),
     VerbRow("label", "rctl.cli.label:label", "Show, set and remove labels of VEs."),
     VerbRow("rename", "rctl.cli.alike:rename", "Give an empty VE another name."),
     VerbRow("rm", "rctl.cli.bare:rm", "Remove VEs."),
     VerbRow("schema", "rctl.cli.schema:schema", "Print the JSON Schema of the spec that apply and diff read."),
-    VerbRow("help", "rctl.cli.help:help_of", "Show what a verb does and takes, as rctl VERB --help does."),
+    VerbRow("help", "rctl.cli.help:help_of", "Show the help of a verb, a limit or a topic."),
     VerbRow("completion", "rctl.cli.complete:completion", "Print the script for completion in a shell."),
     VerbRow("complete", "rctl.cli.complete:complete", "Answer a shell's script.", hidden=True),
-    VerbRow("bench", "rctl.bench.verbs:VERBS", "Measure what rctl costs, as ratios within one run."),
-    VerbRow("exporter", "rctl_exporter.verbs:VERBS", "Show every figure of every VE to Prometheus."),
+    VerbRow("bench", "rctl.bench.verbs:VERBS", "Measure the cost of rctl, as ratios within one run."),
+    VerbRow("exporter", "rctl_exporter.verbs:VERBS", "Serve every figure of every VE to Prometheus."),
 )
 """All verbs, in the order of their list."""
 

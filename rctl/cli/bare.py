@@ -1,4 +1,4 @@
-"""``rctl run``, ``attach`` and ``rm``: bare VEs, a cgroup and limits around ordinary processes."""
+"""``rctl run``, ``attach`` and ``rm``: bare VEs, which are a cgroup and limits around ordinary processes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 from ..console.flags import DeadlineText, Json, Name, Names, asked, seconds, takes_limits
 from ..console.verb import Verb, changes, shaped
 
-Thaw = Annotated[bool, typer.Option("--thaw", help="Let a frozen VE go on first")]
+Thaw = Annotated[bool, typer.Option("--thaw", help="If the VE is frozen, thaw it first")]
 
 
 class RunVerb(Verb):
-    """``run``, of which the command begins at ``--``: what stands there is never taken for the VE's name."""
+    """``run``. Its command begins at ``--``; words after that are never taken for the VE's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer does. Raises UsageError when no word before ``--`` is the name, or one is a limit."""
+        """Parse as Typer does. Raises UsageError if no word before ``--`` is the name, or if one is a limit."""
         from ..errors import UsageError
 
         before = args[: args.index("--")] if "--" in args else list(args)
@@ -34,7 +34,7 @@ class RunVerb(Verb):
 @takes_limits
 def run(
     name: Name,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run, after --")],
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command to run, after --")],
     limit: Annotated[
         list[str] | None,
         typer.Option("--limit", "-l", metavar="KEY=VALUE", help="Any limit: memory.high=1G. Repeatable"),
@@ -43,7 +43,7 @@ def run(
         bool,
         typer.Option("--detach", "-d", help="Print the process id and return. Output not redirected to a file is lost"),
     ] = False,
-    remove: Annotated[bool, typer.Option("--rm", help="Remove the VE when the command has ended")] = False,
+    remove: Annotated[bool, typer.Option("--rm", help="Remove the VE after the command has ended")] = False,
     lean: Annotated[
         bool, typer.Option("--lean", help="Turn pressure accounting off in the VE, so that context switches cost less")
     ] = False,
@@ -52,11 +52,11 @@ def run(
     json: Json = False,
     flags: Any = None,
 ) -> None:
-    """Run a command in a VE, which is made if it is missing.
+    """Run a command in a VE; make the VE if it is missing.
 
-    When the command cannot start, a VE that was made for it is removed again. rctl becomes the command, so that no
-    process stays in between. The VE stays until rctl rm, unless --rm is given. The exit status is the command's, or
-    128 + N when signal N killed it. --json goes with --detach.
+    If the command cannot start, a VE that was made for it is removed again. rctl becomes the command, so no process
+    stays in between. The VE stays until rctl rm, unless --rm is given. The exit status is that of the command, or
+    128 + N if signal N killed it. --json needs --detach.
 
     Example: rctl run web1 --memory 512M --cpus 1 -- nginx
     """
@@ -65,7 +65,7 @@ def run(
     from ..errors import UsageError
 
     if json and not detach:
-        raise UsageError("run: --json is for --detach; else the output is the command's. Leave it out")
+        raise UsageError("run: --json needs --detach, because the output is the command's. Leave --json out")
     limits, wait = asked(limit or [], flags), seconds(deadline)
     become = not (detach or remove)
     with session() as s:
@@ -88,7 +88,7 @@ def attach(
 ) -> None:
     """Move running processes into a VE, all of them or none.
 
-    The VE is made if it is missing. Memory that the processes hold already stays charged to their old cgroup.
+    rctl makes the VE if it is missing. Memory that the processes hold already stays charged to their old cgroup.
     """
     from ..console.output import as_json, done, warn
     from ..console.session import session
@@ -104,7 +104,9 @@ def attach(
 def rm(
     names: Names,
     kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, change nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be removed, change nothing")
+    ] = False,
     json: Json = False,
     deadline: Annotated[
         str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for processes to end: 10s, 2min")
@@ -112,9 +114,9 @@ def rm(
 ) -> None:
     """Remove VEs.
 
-    When one of them has processes, all are left alone, unless --kill.
+    If one of them has processes, none is removed, unless --kill is given.
 
-    A VE that is missing, or that got processes meanwhile, is named, and the exit status is 1; the others are removed.
+    rctl names a VE that is missing, or that got processes meanwhile, and removes the others. The exit status is then 1.
     """
     from ..console.output import as_json, done, warn
     from ..console.session import session

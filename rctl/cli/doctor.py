@@ -1,4 +1,4 @@
-"""``rctl doctor``: what this host can do for rctl, and how to mend what it lacks."""
+"""``rctl doctor``: checks this host, and prints the remedies."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def doctor(json: Json = False) -> None:
-    """Check this host: what works, what is missing, how to mend it.
+    """Check this host: what works, what is missing, how to fix it.
 
-    The exit status is 1 when something is to be mended. To try whether a process may enter a VE, doctor makes an
-    empty cgroup, starts a process in it and removes it again. Nothing else is changed.
+    The exit status is 1 if something must be fixed. To check that a process may enter a VE, doctor makes an empty
+    cgroup, starts a process in it and removes the cgroup again. It changes nothing else.
     """
     from ..console import terminal
     from ..console.output import as_json, say
@@ -40,22 +40,22 @@ def doctor(json: Json = False) -> None:
 
 def _in_short(failed: Sequence[str]) -> str:
     if failed == ["run"]:
-        return "Limits can be set here; run and attach need what is to mend above."
-    return f"{len(failed)} to mend before limits can be set here." if failed else "Limits can be set here."
+        return "Limits can be set here. For run and attach, fix the problem above."
+    return f"Limits cannot be set here. Fix {len(failed)} problem(s) above." if failed else "Limits can be set here."
 
 
 def _indent(checks: Sequence[Check]) -> int:
-    """Where the texts begin."""
+    """The column at which the texts begin."""
     return 8 + max(len(check.name) for check in checks)
 
 
 def lines(checks: Sequence[Check]) -> Iterator[str]:
-    """The checks for people; a remedy that several share is told once."""
+    """The checks for people; a remedy that several share is printed once."""
     width = _indent(checks) - 8
     told: set[str] = set()
     for check in checks:
         again = check.remedy in told
-        yield f"{check.state:4}  {check.name:{width}}  {check.found}{' (mend as above)' if again else ''}"
+        yield f"{check.state:4}  {check.name:{width}}  {check.found}{' (same remedy as above)' if again else ''}"
         if check.remedy and not again:
             yield f"{'':{width + 8}}-> {check.remedy}"
             told.add(check.remedy)

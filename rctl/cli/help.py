@@ -1,4 +1,4 @@
-"""``rctl help``: a verb's help among all others."""
+"""``rctl help``: the help of verbs, limits and topics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def help_of(
         list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
     ] = None,
 ) -> None:
-    """Show what a verb does and takes, as rctl VERB --help does.
+    """Show the help of a verb, a limit or a topic.
 
-    rctl help limits lists all limits, and rctl help KEY tells what one does. rctl help caveats shows what the kernel
-    takes and does not follow.
+    rctl help set prints the same as rctl set --help. rctl help limits lists all limits, and rctl help KEY describes
+    one. rctl help caveats lists values that the kernel takes and does not follow.
 
     Example: rctl help set; rctl help memory.high
     """
@@ -46,7 +46,7 @@ def help_of(
 
 
 def _topic(word: str) -> list[str]:
-    """What is told of a word that is no verb; nothing for any other."""
+    """The text about a word that is no verb; nothing for an unknown word."""
     if word == "caveats":
         from ..adjust.caveats.caveats import CAVEATS
         from ..limits import key_of
@@ -65,7 +65,7 @@ def _limit(key: str) -> list[str]:
     from ..limit_reference import named
 
     if (limit := named(key)) is None:
-        assignments.get({}, key)  # says what is wrong with it
+        assignments.get({}, key)  # raises the error for a wrong key
         return []
     since = f", since Linux {limit.file.since}" if limit.file else ""
     rows = [
@@ -74,4 +74,4 @@ def _limit(key: str) -> list[str]:
         f"    Values: {limit.values.replace('`', '')}",
         f"    File: {' and '.join(limit.files)}{since}. Unit: {limit.unit}. Default: {limit.default}",
     ]
-    return rows + [f"    Mind: {row.about}" for row in CAVEATS if set(limit.files) & set(row.files)]
+    return rows + [f"    Caveat: {row.about}" for row in CAVEATS if set(limit.files) & set(row.files)]

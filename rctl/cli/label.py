@@ -1,4 +1,4 @@
-"""``rctl label``: words for people and patterns, on the VE itself."""
+"""``rctl label``: labels for people and patterns, stored on the VE's cgroup."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def label(
 ) -> None:
     """Show, set and remove labels of VEs.
 
-    label:KEY=VALUE then names these VEs in every verb. Labels are kept on the cgroup and end with it. undo takes back
-    labels that apply put on, and none of those that label did.
+    label:KEY=VALUE then names these VEs in every verb. Labels are stored on the cgroup and end with it. rctl undo takes
+    back labels that rctl apply set, but not those that rctl label set.
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """

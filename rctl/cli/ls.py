@@ -1,4 +1,4 @@
-"""``rctl ls``: many VEs at a glance."""
+"""``rctl ls``: the list of VEs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEAD = ("NAME", "STATE", "PROCS", "CPU", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
 _PIDS = HEAD.index("PIDS")
 SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, ("USED", "STATE", "PROCS", "CPUS")))
-"""What is left out on a narrow terminal, in this order; all of it is in ``--json``."""
+"""Columns that a narrow terminal leaves out, in this order; ``--json`` has all of them."""
 
 
 def ls(
@@ -32,8 +32,8 @@ def ls(
 ) -> None:
     """List VEs with their use, limits and memory pressure.
 
-    CPU is the time that its processes have used so far, CPUS how many CPUs it may use. Pressure is the share of the
-    last 10 s in which some task waited for memory.
+    CPU is the CPU time that the VE's processes have used so far. CPUS is the number of CPUs that it may use. Pressure
+    is the share of the last 10 s in which some task waited for memory.
     """
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
@@ -50,7 +50,7 @@ def ls(
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The row for people: ``-`` for what the host does not tell."""
+    """The row for people: ``-`` for a figure that the host does not have."""
     from ..units import clock, human_size
 
     percent = "-" if row.memory_percent is None else f"{row.memory_percent:.0f}%"

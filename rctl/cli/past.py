@@ -1,4 +1,4 @@
-"""``rctl history``, ``undo`` and ``recover``: what was done, taking it back, settling after a crash."""
+"""``rctl history``, ``undo`` and ``recover``: list adjustments, take them back, settle those that a crash left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
 from ..console.verb import changes
 
 _NARROW = 80
-"""On a terminal of fewer columns the time is told without year and seconds, which the ids have."""
+"""A terminal with fewer columns shows the time without year and seconds; the ids contain these."""
 
 
 @changes
@@ -32,10 +32,10 @@ def undo(
 ) -> None:
     """Take back the last adjustment, or the one with this ID.
 
-    --ve takes back the last adjustment of one VE. undo says which adjustment it takes back. It stops when a limit or a
-    label was changed since, unless --force, and when the VEs of the adjustment were removed. It freezes or thaws VEs
-    only with an ID or --force. With --last, --json prints a list, and --dry-run shows each as if those before it were
-    undone.
+    --ve takes back the last adjustment of one VE. undo prints which adjustment it takes back. It stops if a limit or a
+    label was changed since, unless --force is given, and if the VEs of the adjustment were removed. It freezes or thaws
+    VEs only with an ID or --force. With --last, --json prints a list, and --dry-run shows each adjustment as if those
+    before it were undone.
     """
     from msgspec.structs import asdict
 
@@ -54,7 +54,7 @@ def undo(
             if one.account:
                 report(one.account, json=False)
             else:
-                done(f"  cannot be reckoned before those above are undone: {one.unreckoned}")
+                done(f"  cannot be planned before those above are undone: {one.unreckoned}")
 
     with session() as s:
         try:
@@ -65,13 +65,13 @@ def undo(
 
 
 def history(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[VE...]", help="Of these VEs alone")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[VE...]", help="Only adjustments of these VEs")] = None,
     last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, metavar="N", help="Show the last N")] = 20,
     json: Json = False,
 ) -> None:
     """Show the last adjustments, newest first.
 
-    VE may be a pattern. It may be gone by now.
+    VE may be a pattern, and may name a VE that is gone.
 
     Example: rctl history web1 --last 5
     """
@@ -111,9 +111,9 @@ def history(
 
 @changes
 def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
-    """Settle adjustments that a crash left half done.
+    """Complete or put back adjustments that a crash left open.
 
-    An adjustment of which all was written is completed, any other is put back. recover says which.
+    An adjustment is completed if every value had been written; otherwise it is put back. recover prints which.
     """
     from ..console.output import as_json, done
     from ..console.session import session

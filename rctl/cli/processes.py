@@ -1,4 +1,4 @@
-"""``rctl ps``, ``freeze``, ``thaw`` and ``kill``: what runs in VEs."""
+"""``rctl ps``, ``freeze``, ``thaw`` and ``kill``: the processes of VEs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..console.verb import Changes, changes, shaped
 _SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
 Wait = Annotated[
     str,
-    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or go on: 10s, 2min"),
+    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
 ]
 HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
 
@@ -27,7 +27,7 @@ def ps(
 ) -> None:
     """List the processes of VEs.
 
-    CPU is the time that a process has used so far, MEMORY what is resident.
+    CPU is the CPU time that a process has used so far. MEMORY is its resident memory.
 
     Example: rctl ps 'web*'
     """
@@ -64,7 +64,7 @@ def freeze(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
 
 @changes
 def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
-    """Let the processes of frozen VEs go on, all VEs or none.
+    """Let the processes of frozen VEs continue, all VEs or none.
 
     Example: rctl thaw web1
     """
@@ -76,10 +76,10 @@ def thaw(names: Names, json: Json = False, deadline: Wait = "10s") -> None:
 
 
 class KillVerb(Changes):
-    """``kill``, which takes a signal as kill(1) does, too: ``-9``, ``-HUP``."""
+    """``kill``; it also takes a signal as kill(1) does: ``-9``, ``-HUP``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer does."""
+        """Parse as Typer does, after the signal is taken out."""
         words = list(args)
         for at, word in enumerate(args):
             if (match := _SIGNAL.fullmatch(word)) and (not at or args[at - 1] not in ("-s", "--signal")):
@@ -97,7 +97,7 @@ def kill(
 ) -> None:
     """Send a signal to all processes of VEs.
 
-    It is TERM, unless another is named. The VEs stay. -9 and -HUP mean the same as --signal 9 and --signal HUP.
+    The default signal is TERM. The VEs stay. -9 and -HUP mean the same as --signal 9 and --signal HUP.
 
     Example: rctl kill web1 --signal HUP
     """

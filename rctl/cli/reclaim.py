@@ -1,4 +1,4 @@
-"""``rctl reclaim``: have the kernel free memory of a VE now, without a limit."""
+"""``rctl reclaim``: let the kernel free memory of a VE now, without a limit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..console.verb import changes
 @changes
 def reclaim(
     name: Name,
-    size: Annotated[str, typer.Argument(metavar="SIZE", help="How much: 512M, 2G")],
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="The amount to free: 512M, 2G")],
     swappiness: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=200,
             metavar="NUMBER",
-            help="0: file cache alone, nothing to swap; up to 200: swap first. Unset: as vm.swappiness",
+            help="0: free file cache only, do not swap; 200: swap first [vm.swappiness]",
         ),
     ] = None,
     json: Json = False,
@@ -28,8 +28,8 @@ def reclaim(
 ) -> None:
     """Free memory of a VE now, without a limit.
 
-    File cache goes, and what fits into swap. Nothing is killed. Says how much was freed; status 1 when that is less
-    than was asked for. Needs Linux 5.19 (memory.reclaim), and 6.11 for --swappiness.
+    The kernel frees file cache, and moves memory to swap. It kills no process. rctl prints how much was freed. The exit
+    status is 1 if that is less than SIZE. Needs Linux 5.19 (memory.reclaim), and 6.11 for --swappiness.
 
     Example: rctl reclaim web1 512M
     """

@@ -1,4 +1,4 @@
-"""``rctl schema``: the spec's JSON Schema, for editors."""
+"""``rctl schema``: the JSON Schema of specs, for editors."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from ..console.verb import Changes, shaped
 
 
 class SetVerb(Changes):
-    """``set``, whose help ends with every key that there is."""
+    """``set``. Its help ends with every key."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The keys, from the limits themselves."""
+        """Print the keys, from the declarations of the limits."""
         from ..limits import keys
 
         below = {"hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
@@ -51,8 +51,8 @@ def set_limits(
     """Change limits of running VEs, all or nothing.
 
     Write a limit as KEY=VALUE with the kernel's name (memory.max=2G, cpu.max=1.5, "io.max=vda wbps=20MB/s"), or as an
-    option. When the VE uses more memory than its new limit, rctl frees memory first. Only with
-    --force may the kernel kill.
+    option. If the VE uses more memory than its new limit, rctl frees memory first. The kernel may kill only with
+    --force.
 
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """

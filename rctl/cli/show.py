@@ -1,4 +1,4 @@
-"""``rctl show``: all about some VEs, for people or as JSON."""
+"""``rctl show``: everything about some VEs, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def show(
     json: Json = False,
     interval: Annotated[
         str | None,
-        typer.Option("--interval", "-i", metavar="TIME", help="Watch for this long and show rates, too: 1s, 500ms"),
+        typer.Option("--interval", "-i", metavar="TIME", help="Watch for this time and show rates, too: 1s, 500ms"),
     ] = None,
 ) -> None:
     """Show limits, use, pressure and the room left.
 
-    Shows also which limits above the VE are tighter than its own.
+    It also shows the limits above a VE that are tighter than its own.
     """
     from ..cgroupfs.devices import disk_name
     from ..console.output import as_json, say
@@ -37,7 +37,7 @@ def show(
 
 
 def _interval(text: str) -> float:
-    """An interval in seconds. Raises UsageError."""
+    """The interval in seconds. Raises UsageError."""
     from ..errors import UsageError
 
     span = seconds(text, "--interval")

@@ -1,4 +1,4 @@
-"""``rctl apply`` and ``rctl diff``: a TOML spec of many VEs, of which only the differences are written."""
+"""``rctl apply`` and ``rctl diff``: a TOML spec of many VEs; only the differences are written."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def apply(
     deadline: DeadlineText = "10s",
     force: Force = False,
 ) -> None:
-    """Make VEs as a spec says, all or nothing.
+    """Make and change VEs to match a spec, all or nothing.
 
-    VEs that are missing are made. Only differences are written.
+    rctl makes VEs that are missing, and writes only differences.
     """
     from ..console.output import as_json, done, report, say
     from ..console.session import session
@@ -46,7 +46,7 @@ def diff(
     file: SpecFile,
     prune: Prune = False,
     json: Json = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when anything differs")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs")] = False,
 ) -> None:
     """Show what rctl apply would change.
 

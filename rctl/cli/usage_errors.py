@@ -1,4 +1,4 @@
-"""What was typed wrongly, in one line: the word, what is wrong with it, and what to write instead."""
+"""Errors of wrong usage, in one line: the word, the cause, and the right form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 _ALIKE = 0.75
-"""How alike a known word must be, as difflib counts, to be offered in place of the one that was typed."""
+"""Minimum similarity (difflib's ratio, 0 to 1) of a known word that is offered instead of the typed one."""
 
 _VERBS = {
     **dict.fromkeys(("create", "start", "exec", "enter", "spawn"), "run NAME -- CMD"),
@@ -37,7 +37,7 @@ _VERBS = {
     "version": "--version",
     "restart": "kill NAME, then rctl run NAME -- CMD",
 }
-"""Verbs of Docker, systemd, OpenVZ and others: what does the same here."""
+"""Verbs of Docker, systemd, OpenVZ and others, and the words for the same in rctl."""
 
 _OPTIONS = {
     **dict.fromkeys(("-m", "--mem", "--memory-max", "--ram", "--memory-limit"), "--memory"),
@@ -61,7 +61,7 @@ _OPTIONS = {
     "--port": "--listen :PORT",
     "-v": "-V",
 }
-"""Options of other tools, and the option that is meant where the verb has it."""
+"""Options of other tools, and the option with the same meaning, if the verb has it."""
 
 _WORD_LEFT_OVER = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 _NO_VERB = re.compile(r"No such command (['\"])(.*?)\1\.?(?: Did you mean '.*)?", re.DOTALL)
@@ -71,7 +71,7 @@ _OUT_OF_RANGE = re.compile(r"(\S+) is not in the range (\d+)<=x<=(\d+)\.?")
 
 
 def told(error: Any) -> str:
-    """One line for what Typer refused, with the place that tells more."""
+    """One line for an error from Typer, with the name of the help that describes the verb."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "rctl"
     return f"{_reason(error, context, path).rstrip('.')}. See {path} --help"
@@ -107,7 +107,7 @@ def _name(parameter: Any) -> str:
 
 def _bad_value(text: str) -> str:
     if match := _NO_NUMBER.fullmatch(text):
-        return f"{match[1]} is no whole number"
+        return f"{match[1]} is not a whole number"
     if match := _OUT_OF_RANGE.fullmatch(text):
         return f"{match[1]} is out of range {match[2]}..{match[3]}"
     return text
@@ -133,7 +133,7 @@ def _no_option(word: str, context: Any, path: str) -> str:
         return f"{said}. Write {near[0]}"
     verbs = getattr(context.command, "commands", {})
     if any(word in _options(verb) for verb in verbs.values()):
-        return f"{said}. Write it behind the verb"
+        return f"{said}. Write it after the verb"
     return said
 
 

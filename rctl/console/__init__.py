@@ -1,1 +1,1 @@
-"""What every verb is made of: shared flags, its class, the table that loads it, its Session, its output."""
+"""Common parts of all verbs: shared flags, their class, the table that loads them, their Session, their output."""

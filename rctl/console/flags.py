@@ -1,4 +1,4 @@
-"""Flags that several verbs share: limits by name, and how to adjust.
+"""Flags that several verbs share: limits by name, and options of an adjustment.
 
 Limits are given as ``memory.max=2G`` (every limit, by the kernel's name) or, for the usual ones, as a flag.
 """
@@ -29,9 +29,9 @@ LIMIT_FLAGS = {
     "io_weight": ("io.weight", "N", "Share of the disks: 1 to 10000"),
     "io_max": ("io.max", "RATES", "For a disk: 'vda rbps=20MB/s wiops=500'. Repeatable"),
 }
-"""Flags of the usual limits: the limit's key, what its value is called, and its help.
+"""Flags of the usual limits: the limit's key, the word for its value, and its help.
 
-They are named here, and not with the limits, so that a verb that sets none does not load these.
+They stand here, and not with the limits, so that a verb that sets none does not load the limits.
 """
 
 
@@ -60,7 +60,7 @@ def takes_limits(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
-    """Plain nested data from ``KEY=VALUE`` words and flags. Raises UsageError, naming the word."""
+    """Plain nested data from ``KEY=VALUE`` words and flags. Raises UsageError that names the wrong word."""
     from ..limits import BY_DEVICE, nest
 
     pairs: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def asked(assignments: list[str], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add(pairs: dict[str, Any], key: str, value: str) -> None:
-    """A limit more; a file that has an entry for each device may be given once for each."""
+    """Add a limit. A limit by device may be given once for each device."""
     from ..limits import has_lines
 
     if key not in pairs:
@@ -102,7 +102,7 @@ def _add(pairs: dict[str, Any], key: str, value: str) -> None:
 
 
 def _merge_disk(key: str, nested: dict[str, Any], more: dict[str, Any]) -> None:
-    """Another line of a limit by device, whose key has two parts."""
+    """Add another line of a limit by device, whose key has two parts."""
     group, field = key.split(".")
     disks = nested.setdefault(group, {}).setdefault(field, {})
     for disk, values in more[group][field].items():
@@ -123,7 +123,7 @@ DeadlineText = Annotated[
 
 
 def seconds(text: str, flag: str = "--deadline") -> float:
-    """A flag's time in seconds. Raises UsageError."""
+    """The time of a flag, in seconds. Raises UsageError."""
     from ..units import Deadline
 
     try:
@@ -133,16 +133,16 @@ def seconds(text: str, flag: str = "--deadline") -> float:
 
 
 def is_ve(word: str) -> bool:
-    """Whether a word names VEs and not ``KEY=VALUE``: ``label:env=prod`` and ``/a=b`` do, too."""
+    """True if a word names VEs and is not ``KEY=VALUE``. ``label:env=prod`` and ``/a=b`` name VEs, too."""
     return "=" not in word or word.startswith(("label:", "/"))
 
 
 def command_line() -> str:
-    """What was typed, for the history."""
+    """The typed command line, for the history."""
     import shlex
     import sys
 
     words = ["rctl", *sys.argv[1:]]
-    if "--" in words:  # a command that is run may hold what is nobody else's to read
+    if "--" in words:  # the command of rctl run may hold secrets
         words = [*words[: words.index("--") + 1], "..."]
     return escaped(shlex.join(words))

@@ -1,6 +1,6 @@
-"""What people and programs read: JSON, aligned columns, progress, one-line errors.
+"""All output for people and programs: JSON, aligned columns, progress, one-line errors.
 
-The one door to standard output and standard error: whatever comes from outside goes through here, and is escaped here.
+Only this module writes to standard output and standard error. It escapes all text from outside.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Shown(str):
-    """Text that is escaped already; its line ends are meant."""
+    """Text that is escaped already; its line ends are intended."""
 
     __slots__ = ()
 
 
 def as_json(data: Any) -> Shown:
-    """JSON for programs, indented; quantities as numbers, no limit as ``"max"``, number lists as the kernel's text."""
+    """JSON for programs, indented: quantities as numbers, no limit as ``"max"``, number lists as the kernel's text."""
     import msgspec
 
     try:
         text = msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=2).decode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8, in the name of a file or cgroup
+    except UnicodeEncodeError:  # the name of a file or cgroup has bytes that are no UTF-8
         import json
 
         text = json.dumps(msgspec.to_builtins(data, enc_hook=_plain), indent=2)
@@ -50,33 +50,33 @@ def _plain(value: Any) -> Any:
 
 
 def say(*lines: str) -> None:
-    """Lines on standard output; none: an empty one. A line end inside one of them is shown as ``\\n``."""
+    """Print lines on standard output; without lines, an empty one. A line end inside a line is shown as ``\\n``."""
     for line in lines or ("",):
         _out(line if isinstance(line, Shown) else escaped(line))
 
 
 STDOUT = "standard output"
-"""What an OSError of it names as its file."""
+"""The file name in an OSError about standard output."""
 _quiet = False
 _untold = False
-"""Whether an adjustment has ended of which nothing has been said yet."""
+"""True if an adjustment has ended and its result is not printed yet."""
 
 
 def be_quiet() -> None:
-    """From now on ``done``, ``report`` and ``progress`` say nothing; what went wrong, notes and JSON are still said."""
+    """From now on ``done``, ``report`` and ``progress`` print nothing. Errors, notes and JSON are still printed."""
     global _quiet
     _quiet = True
 
 
 def untold() -> bool:
-    """Whether an adjustment was completed, and nobody has been told yet."""
+    """True if an adjustment was completed and its result is not printed yet."""
     return _untold
 
 
 def done(*lines: str) -> None:
-    """Say what was done, unless ``be_quiet`` was called; JSON is said all the same.
+    """Print the result of an operation, unless ``be_quiet`` was called. JSON is always printed.
 
-    It is done all the same where nobody can read it: that is a word on standard error at most.
+    If standard output fails, the operation is done all the same; then there is only a warning on standard error.
     """
     if _quiet and not any(isinstance(line, Shown) for line in lines):
         return
@@ -85,7 +85,7 @@ def done(*lines: str) -> None:
         sys.stdout.flush()
         global _untold
         _untold = False
-    except OSError as error:  # a disk that is full, a pipe that was closed
+    except OSError as error:  # a full disk, or a closed pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             warn(f"standard output: {error.strerror}; what was asked for is done all the same")
@@ -107,7 +107,7 @@ def _is_utf8(stream: TextIO) -> bool:
 
 
 def warn(text: str) -> None:
-    """A line on standard error, without what is longer than any name; on a terminal that is too narrow, several."""
+    """Print a line on standard error. Overlong words are cut; on a narrow terminal it becomes several lines."""
     _clear()
     _lines(f"rctl: {shortened(escaped(text))}", len("rctl: "))
 
@@ -117,7 +117,7 @@ def _lines(line: str, indent: int) -> None:
 
 
 def _err(text: str) -> None:
-    """Write on standard error. Where nobody reads it, or the disk is full, there is nobody to be told."""
+    """Write to standard error. A failure there is ignored: no other place is left to report it."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -126,12 +126,12 @@ def _err(text: str) -> None:
 
 
 _USUAL = 80
-"""Columns of a terminal that does not say how many it has, as serial consoles do not."""
+"""Columns of a terminal that does not report its size, such as a serial console."""
 _under_way = False
 
 
 def tell(text: str) -> None:
-    """Progress of a long job, one line on standard error that overwrites itself; silent in a pipe."""
+    """Show the progress of a long job, as one line on standard error that overwrites itself; silent in a pipe."""
     global _under_way
     if sys.stderr.isatty():
         room = terminal.width(sys.stderr) or _USUAL
@@ -140,7 +140,7 @@ def tell(text: str) -> None:
 
 
 def _clear() -> None:
-    """Take that line away, so that what comes next stands alone."""
+    """Remove the line of progress, so that the next output stands alone."""
     global _under_way
     if _under_way:
         _under_way = False
@@ -148,7 +148,7 @@ def _clear() -> None:
 
 
 def page(pieces: Iterable[bytes]) -> None:
-    """Bytes for a program on standard output; on a terminal their lines are escaped like others."""
+    """Write bytes for a program to standard output. On a terminal, control characters in them are escaped."""
     if sys.stdout.isatty():
         say(*b"".join(pieces).decode("utf-8", "surrogateescape").rstrip("\n").split("\n"))
         return
@@ -170,11 +170,11 @@ def columns(
     paths: Sequence[int] = (),
     wrap: bool = False,
 ) -> None:
-    """A table with aligned columns; bold head on a terminal. ``right``: columns that are aligned to the right.
+    """Print a table with aligned columns; its head is bold on a terminal. ``right``: columns aligned to the right.
 
-    On a terminal that is too narrow, texts are cut, except in columns that are ``whole``; then columns are left out
-    that are ``spare``, in this order. In columns of ``paths`` a path is cut at its front, for its end tells it from
-    others. ``wrap``: the last column goes on in the next line instead.
+    On a narrow terminal, texts are cut, except in the columns ``whole``. If that is not enough, the columns ``spare``
+    are left out, in this order. In the columns ``paths``, a path is cut at its front, because its end distinguishes it.
+    ``wrap``: instead of being cut, the last column continues in the next line.
     """
     table = [[escaped(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
@@ -193,9 +193,10 @@ def columns(
 
 
 def progress(event: Event) -> None:
-    """One line on a terminal that tells how a long adjustment goes; silent in a pipe.
+    """Show the progress of a long adjustment as one line on a terminal; silent in a pipe.
 
-    It never says 100 %: when all is done, the line is gone. Only whom it waits for stays, in a pipe too.
+    It never shows 100 %: the line is removed at the end. The line about a wait for another adjustment stays, also in a
+    pipe.
     """
     if event.what == "close":
         global _untold
@@ -210,7 +211,7 @@ def progress(event: Event) -> None:
 
 
 def report(account: Account, *, json: bool, verbose: bool = True) -> None:
-    """The account of an adjustment: every VE, what was done to it, and notes."""
+    """Print the account of an adjustment: every VE, its changes, and notes."""
     tell = say if any(outcome.status == "planned" for outcome in account.outcomes) else done
     if json:
         tell(as_json(account))
@@ -226,7 +227,7 @@ def report(account: Account, *, json: bool, verbose: bool = True) -> None:
 
 
 def report_failure(error: RctlError) -> None:
-    """One line for the error, then a line for every VE that the adjustment spoke of."""
+    """Print one line for the error, then a line for every VE of the adjustment."""
     warn(str(error))
     for note in getattr(error, "__notes__", ()):
         _lines(f"  {escaped(note)}", 4)

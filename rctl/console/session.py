@@ -1,4 +1,4 @@
-"""The Session of a command line: its name in the history, its progress on the terminal, its notes on standard error."""
+"""The Session of the command line: its name in the history, progress on the terminal, notes on standard error."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from .output import progress, warn
 
 
 def session() -> Session:
-    """A new one, to be used in a ``with`` block."""
+    """A new Session; use it in a ``with`` block."""
     return Session(command=command_line(), progress=progress, tell=warn)

@@ -1,6 +1,6 @@
-"""Verbs as a table: what each is called and what it does; its file is imported when somebody asks for it.
+"""Verbs as a table: the name and the purpose of each. The file of a verb is imported when the verb is first used.
 
-Starting rctl, its list of verbs and completion so cost the same however many verbs there are.
+So the start of rctl, the list of verbs and completion cost the same, whatever the number of verbs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .verb import class_of
 class VerbRow(NamedTuple):
     """A verb, or a group of verbs.
 
-    ``place``: ``MODULE:NAME`` of its function, or of the rows of a group. ``about``: what it does, in one line, which
-    begins the function's docstring, too. ``hidden``: it is in no list.
+    ``place``: ``MODULE:NAME`` of its function, or of the rows of a group. ``about``: its purpose in one line; the
+    function's docstring begins with the same line. ``hidden``: it is in no list.
     """
 
     name: str
@@ -28,7 +28,7 @@ class VerbRow(NamedTuple):
     hidden: bool = False
 
     def load(self) -> Any:
-        """Typer's command, or group. Imports its file."""
+        """Typer's command or group. Imports its file."""
         module, _, name = self.place.partition(":")
         found = getattr(import_module(module), name)
         if isinstance(found, Sequence):
@@ -39,7 +39,7 @@ class VerbRow(NamedTuple):
 
 
 class Verbs(Mapping[str, Any]):
-    """Typer's commands by name, each made when it is asked for. ``shown``: the rows that a list shows."""
+    """Typer's commands by name; each is made when it is first used. ``shown``: the rows of the list of verbs."""
 
     def __init__(self, rows: Sequence[VerbRow]) -> None:
         self._rows = {row.name: row for row in rows}
@@ -62,7 +62,7 @@ class Verbs(Mapping[str, Any]):
 
 
 class VerbGroup(TyperGroup):
-    """Verbs as Typer takes them, made of rows."""
+    """A group of verbs in the form that Typer takes, made from rows."""
 
     commands: Any
 
@@ -71,6 +71,6 @@ class VerbGroup(TyperGroup):
         self.commands = Verbs(rows)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the verbs by their rows alone."""
+        """List the verbs from their rows, without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl([(row.name, row.about) for row in self.commands.shown])

@@ -1,4 +1,4 @@
-"""What fits on a terminal: tables, wrapped lines, one line. In a pipe all is plain and whole."""
+"""Fits tables and lines to a terminal. In a pipe, output is plain and complete."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TextIO
 
 _READABLE, _LEAST = 16, 8
-"""To how many characters a text column is cut before numbers are left out, and after."""
+"""Characters to which a text column is cut: before columns of numbers are left out, and after."""
 
 
 def width(stream: TextIO) -> int | None:
-    """Columns of the terminal that the stream shows on; ``None`` in a pipe or a file. ``COLUMNS`` overrides it."""
+    """Columns of the terminal behind a stream; ``None`` for a pipe or a file. ``COLUMNS`` overrides it."""
     if not stream.isatty():
         return None
     if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
@@ -23,7 +23,7 @@ def width(stream: TextIO) -> int | None:
 
 
 def colors(stream: TextIO) -> bool:
-    """Whether bold and colours are welcome there (https://no-color.org)."""
+    """True if the stream may have bold and colours (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -54,7 +54,7 @@ def _cut(widths: list[int], room: int, texts: Sequence[int], least: int) -> None
 
 
 def cut(text: str, most: int, *, path: bool = False) -> str:
-    """A text of at most so many characters; one that was cut ends in ``~``, and what may be a ``path`` begins with it.
+    """A text of at most ``most`` characters. A cut text ends in ``~``; if ``path`` is set, a cut path begins with it.
 
     A name that does not begin with ``/`` is no path.
     """
@@ -64,9 +64,9 @@ def cut(text: str, most: int, *, path: bool = False) -> str:
 
 
 def wrapped(line: str, indent: int, room: int | None, *, breaks: bool = False) -> list[str]:
-    """A line as several that fit, all but the first indented; as it is where there is no ``room`` to keep to.
+    """A line as several lines that fit, all but the first indented; unchanged if ``room`` is ``None``.
 
-    ``breaks``: a word that is longer than the room goes on in the next line, too; else it is left whole.
+    ``breaks``: also break a word that is longer than the room; otherwise it stays whole.
     """
     if room is None or len(line) <= room or room < 2 * indent:
         return [line]

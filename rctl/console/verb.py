@@ -1,4 +1,4 @@
-"""What all verbs have in common: how their usage is written, and --quiet of those that change something."""
+"""The classes of all verbs: the form of their usage line, and --quiet for those that change something."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHOLE = re.compile(r"-?[0-9]+")
 
 
 class Verb(TyperCommand):
-    """A verb, whose usage line is written as man pages write it, and whose numbers are plain digits."""
+    """A verb. Its usage line has the form of man pages; its numbers are plain digits."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -22,7 +22,7 @@ class Verb(TyperCommand):
                 _take_digits(parameter.type)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer does; every refusal knows its verb, so that it can name the help that tells more."""
+        """Parse as Typer does; every error knows its verb, so that the message can name the verb's help."""
         try:
             found: list[str] = super().parse_args(ctx, args)
         except Exception as error:
@@ -32,12 +32,12 @@ class Verb(TyperCommand):
         return found
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """As Typer does, without the braces around what must be given."""
+        """The usage line as Typer makes it, without braces around required arguments."""
         return [re.sub(r"^\{(.*)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 class Changes(Verb):
-    """A verb that changes something, and so may be told to say nothing about it."""
+    """A verb that changes something; it has --quiet."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -48,13 +48,13 @@ class Changes(Verb):
                 expose_value=False,
                 is_eager=True,
                 callback=_be_quiet,
-                help="Say nothing when all went well",
+                help="Print nothing on success",
             )
         )
 
 
 def shaped(shape: type[Verb]) -> Callable[[F], F]:
-    """Have the command of a verb's function be of this class. Without it, it is a Verb."""
+    """Make the command of a verb's function an instance of this class; the default is Verb."""
 
     def mark(function: F) -> F:
         function.__dict__["shape"] = shape
@@ -67,14 +67,14 @@ changes = shaped(Changes)
 
 
 def class_of(function: Callable[..., Any]) -> type[Verb]:
-    """The class that ``shaped`` gave the function's command."""
+    """The class that ``shaped`` set for the function's command."""
     found = vars(function).get("shape", Verb)
     assert issubclass(found, Verb)
     return found  # type: ignore[no-any-return]
 
 
 def _take_digits(kind: Any) -> None:
-    """Have a type of whole numbers take nothing else that Python's ``int()`` does: ``1_0``, digits of other scripts."""
+    """Make a type of whole numbers refuse what Python's ``int()`` takes besides digits: ``1_0``, other scripts."""
     if "convert" in vars(kind):
         return
     convert = kind.convert

@@ -9,9 +9,10 @@ import msgspec
 
 
 class Check(msgspec.Struct, frozen=True):
-    """``state``: ``ok``; ``info``, good to know; ``warn``, something works less well; ``fail``, limits cannot be set.
+    """One result. ``state``: ``ok``; ``info``: good to know; ``warn``: something works less well; ``fail``: limits
+    cannot be set.
 
-    ``remedy`` is empty where there is nothing to mend.
+    ``remedy``: the fix; empty if nothing needs one.
     """
 
     name: str
@@ -21,5 +22,5 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def usable(checks: Iterable[Check]) -> bool:
-    """Whether limits can be set on this host."""
+    """True if limits can be set on this host."""
     return not any(check.state == "fail" for check in checks)

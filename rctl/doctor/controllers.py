@@ -1,4 +1,4 @@
-"""Which controllers cgroup v2 has here, who holds the others, and which interface files this kernel offers. Pure."""
+"""The controllers of cgroup v2 here, the holders of the others, and the interface files of this kernel. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _V1_NAMES = {"io": "blkio"}
 _MAIN = ("memory", "cpu", "pids")
 _SWAP_OFF = {
     False: "switched off at boot (swapaccount=0)",
-    None: "swapaccount=0 is on the command line. Where this kernel obeys it",
+    None: "swapaccount=0 is on the kernel's command line. If this kernel obeys it",
 }
 _SWAP_REMEDY = "Take swapaccount=0 off the kernel's command line, and reboot"
 
 
 class WantedFile(NamedTuple):
-    """An interface file worth knowing of, its controller, the Linux that brought it, what is lost without it."""
+    """An interface file that matters: its controller, the first Linux that has it, and what is lost without it."""
 
     name: str
     controller: str
@@ -38,7 +38,7 @@ FILES = (
 
 
 class OwnCgroup(NamedTuple):
-    """rctl's cgroup. ``controllers``: what it can hand on. ``handed_down``: whether rctl may write the root's files."""
+    """rctl's cgroup. ``controllers``: those it can hand down. ``handed_down``: rctl may write the root's files."""
 
     path: str
     controllers: Collection[str]
@@ -46,9 +46,9 @@ class OwnCgroup(NamedTuple):
 
 
 def controllers(root: Collection[str], place: OwnCgroup, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
-    """One check a controller. ``root``: those of the mount's root.
+    """One check for each controller. ``root``: the controllers of the mount's root.
 
-    What one controller limits works without the others; a host with none of the main ones can limit next to nothing.
+    The limits of one controller work without the others. A host without the main controllers can limit almost nothing.
     """
     usable = {*place.controllers, *(root if place.handed_down else ())}
     without = () if usable.intersection(_MAIN) else _MAIN
@@ -93,10 +93,10 @@ def _disabled(name: str, proc_cgroups: str) -> bool:
 
 
 def files(found: Mapping[str, bool | None], swap_off: bool = False) -> list[Check]:
-    """One check for all files that are there, one for those that nobody could look at, one for each that is missing.
+    """One check for all existing files, one for all files that are not known yet, and one for each missing file.
 
-    ``found``: ``None`` where no cgroup has the controller enabled. ``swap_off``: the command line switches swap
-    accounting off. Older kernels obey that, newer ones ignore it; until a cgroup shows which, that is said.
+    ``found``: ``None`` if no cgroup has the controller enabled. ``swap_off``: the command line switches swap accounting
+    off. Older kernels obey that, newer ones ignore it. The check says both until a cgroup shows which is true.
     """
     off = [file for file in FILES if swap_off and file.name.startswith(SWAP) and not found.get(file.name)]
     rest = [file for file in FILES if file not in off]
@@ -105,7 +105,7 @@ def files(found: Mapping[str, bool | None], swap_off: bool = False) -> list[Chec
     missing = [file for file in rest if found.get(file.name) is False]
     checks = [Check("kernel files", "ok", ", ".join(there))] if there else []
     if unknown:
-        checks.append(Check("kernel files", "info", f"not known until a VE has them: {', '.join(unknown)}"))
+        checks.append(Check("kernel files", "info", f"not known until a VE needs them: {', '.join(unknown)}"))
     return [
         *checks,
         *(

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one mends a host."""
+"""All checks, in the order in which to fix a host."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .machine import Machine
 def diagnose(
     tree: Tree | None, machine: Machine | None = None, state: State | None = None, problem: str = ""
 ) -> list[Check]:
-    """All checks. ``tree``: the cgroup2 mount, ``None``: there is none to work on, for the reason ``problem``.
+    """Run all checks. ``tree``: the cgroup2 mount; ``None``: there is none to work on, because of ``problem``.
 
-    ``machine``, ``state``: unset, this host's.
+    ``machine``, ``state``: unset, those of this host.
     """
     machine = machine or Machine()
     state = state or default_state()
@@ -38,7 +38,7 @@ def diagnose(
 
 
 def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check]:
-    """What can be said of the tree and of rctl's place in it."""
+    """The checks of the tree and of rctl's place in it."""
     try:
         with tree.walk(tree.base) as place:
             checks, own_controllers = _place_checks(tree, place, machine), enabled(place, CONTROLLERS)

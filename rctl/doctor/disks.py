@@ -1,4 +1,4 @@
-"""Which policy shares each disk by weight; without one, ``io.weight`` is taken and does nothing.
+"""The policy by which each disk shares time among weights; without one, ``io.weight`` is taken and has no effect.
 
 iocost obeys ``io.weight``, BFQ only ``io.bfq.weight``; ``controllers.io`` sets both
 (https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files, block/bfq-cgroup.c).
@@ -17,7 +17,7 @@ _VIRTUAL = re.compile(r"(loop|ram|zram|sr|fd|nbd)[0-9]+")
 
 
 class Disk(NamedTuple):
-    """``scheduler``: the one in force. ``iocost``: whether it is on; ``None`` where this kernel has none."""
+    """A disk. ``scheduler``: the one in force. ``iocost``: True if it is on; ``None`` if this kernel has none."""
 
     name: str
     number: str
@@ -26,7 +26,7 @@ class Disk(NamedTuple):
 
 
 def find(machine: Machine, qos: str | None) -> list[Disk]:
-    """The whole disks that lie on no other. ``qos``: the root's ``io.cost.qos``, ``None`` where there is none."""
+    """The whole disks that do not lie on others. ``qos``: the root's ``io.cost.qos``; ``None`` if it is missing."""
     on = nested_keyed(qos or "")
     found = []
     for name in machine.names("/sys/block"):
@@ -41,7 +41,7 @@ def find(machine: Machine, qos: str | None) -> list[Disk]:
 
 
 def checks(found: list[Disk], io: bool) -> list[Check]:
-    """One check a disk. ``io``: whether cgroup v2 has the io controller."""
+    """One check for each disk. ``io``: True if cgroup v2 has the io controller."""
     return [_check(disk, io) for disk in found] or [Check("disks", "info", "none")]
 
 

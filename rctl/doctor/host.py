@@ -11,7 +11,7 @@ from .check import Check
 
 
 def pressure(texts: Mapping[str, str | None]) -> Check:
-    """``texts``: /proc/pressure/* by resource; ``None`` where it cannot be read."""
+    """Check PSI. ``texts``: /proc/pressure/* by resource; ``None`` if it cannot be read."""
     there = [kind for kind, text in texts.items() if text]
     if {"cpu", "memory", "io"} <= set(there):
         return Check("pressure (PSI)", "ok", ", ".join(there))
@@ -20,7 +20,7 @@ def pressure(texts: Mapping[str, str | None]) -> Check:
 
 
 def swap(swaps: str) -> Check:
-    """From proc(5) swaps."""
+    """Check swap, from the text of /proc/swaps (proc(5))."""
     rows = [line.split() for line in swaps.splitlines()[1:] if line.strip()]
     if not rows:
         remedy = "Add swap or zram: VEs at memory.high then slow down instead of stalling"
@@ -29,7 +29,7 @@ def swap(swaps: str) -> Check:
 
 
 def zswap(enabled: str | None) -> Check:
-    """From /sys/module/zswap/parameters/enabled; ``None``: not in this kernel."""
+    """Check zswap, from /sys/module/zswap/parameters/enabled; ``None``: this kernel has none."""
     if enabled is None:
         return Check("zswap", "info", "not in this kernel")
     if enabled.strip() in ("Y", "1"):
@@ -38,7 +38,7 @@ def zswap(enabled: str | None) -> Check:
 
 
 def huge_pages(pools: Mapping[str, str]) -> Check:
-    """``pools``: text of nr_hugepages by folder name (``hugepages-2048kB``)."""
+    """Check huge pages. ``pools``: text of nr_hugepages by folder name (``hugepages-2048kB``)."""
     sizes = [(int(match[1]), text.strip()) for name, text in pools.items() if (match := re.search(r"-(\d+)kB$", name))]
     if not sizes:
         return Check("huge pages", "info", "none in this kernel")
@@ -48,7 +48,7 @@ def huge_pages(pools: Mapping[str, str]) -> Check:
 
 
 def size(kernel: str, meminfo: str, cpus: str, nodes: str) -> Check:
-    """Kernel release (for information: rctl probes for files, and never compares versions), RAM, CPUs, NUMA nodes."""
+    """Kernel release (only shown: rctl looks for files and never compares versions), RAM, CPUs, NUMA nodes."""
     total = re.search(r"^MemTotal:\s+(\d+)", meminfo, re.MULTILINE)
     ram = human_size(int(total[1]) * 1024) if total else "?"
     online, numa = (len(Ranges.parse(text.strip()).numbers) for text in (cpus, nodes or "0"))
@@ -58,7 +58,7 @@ def size(kernel: str, meminfo: str, cpus: str, nodes: str) -> Check:
 
 
 def open_files(soft: int, hard: int) -> Check:
-    """One adjustment holds some ten files a VE open (``adjust.engine``), and raises the soft limit itself."""
+    """Check the limit of open files. An adjustment holds about ten files of each VE open, and raises the soft limit."""
     room = "any number of" if hard < 0 else f"about {max(0, hard - 256) // 10}"
     what = f"{soft} (at most {hard if hard >= 0 else 'unlimited'}): {room} VEs in one adjustment"
     if 0 <= hard < 4096:

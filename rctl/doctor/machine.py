@@ -1,4 +1,4 @@
-"""The host's own files, for the doctor; a test hands in a folder that looks like one."""
+"""The host's own files, for the doctor. A test passes a folder with the same layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Machine:
         self.root = root
 
     def read(self, path: str) -> str | None:
-        """A file's text; ``None`` when it is not there or may not be read (PSI that is off answers EOPNOTSUPP)."""
+        """A file's text; ``None`` if it is missing or may not be read (PSI that is off answers EOPNOTSUPP)."""
         try:
             with open(self.root + path, encoding="utf-8", errors="replace") as file:
                 return file.read()
@@ -23,7 +23,7 @@ class Machine:
             return None
 
     def names(self, folder: str) -> list[str]:
-        """What lies in a folder, sorted; nothing when it cannot be listed."""
+        """The names in a folder, sorted; empty if it cannot be listed."""
         try:
             return sorted(os.listdir(self.root + folder))
         except OSError as error:
@@ -31,11 +31,11 @@ class Machine:
             return []
 
     def has_folder(self, path: str) -> bool:
-        """Whether the folder is there."""
+        """True if the folder exists."""
         return os.path.isdir(self.root + path)
 
 
 def _raise_if_out_of(error: OSError) -> None:
-    """Raise an error of a limit of this process or machine: nothing is absent for that."""
+    """Raise an error of exhausted resources of this process or machine: it does not mean that the file is missing."""
     if error.errno in OUT_OF:
         raise error

@@ -1,4 +1,4 @@
-"""Which cgroup file systems are mounted, and how (proc(5) mountinfo). Pure."""
+"""The mounted cgroup file systems and their options (proc(5) mountinfo). Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NO_V1 = (
 
 
 def held_by_v1(mounts: list[Mount], proc_cgroups: str) -> dict[str, str]:
-    """Where each controller that a v1 hierarchy holds is mounted (empty when nowhere), by its v1 name."""
+    """The mount point of each controller that a v1 hierarchy holds, by its v1 name; empty if it is not mounted."""
     places = {name: mount.point for mount in mounts if mount.kind == "cgroup" for name in mount.options}
     rows = (line.split() for line in proc_cgroups.splitlines() if line and not line.startswith("#"))
     return {row[0]: places.get(row[0], "") for row in rows if len(row) == 4 and row[1] != "0"}
 
 
 def mounted(mounts: list[Mount], v1: dict[str, str], chosen: str | None, problem: str = "") -> Check:
-    """Whether there is a cgroup2 mount that can be written, which one rctl works on, and what lies beside it.
+    """Check for a cgroup2 mount that can be written, and name the one that rctl uses, and the others.
 
-    ``chosen``: its mount point; ``None``: rctl takes none, for the reason ``problem``.
+    ``chosen``: its mount point; ``None``: rctl uses none, because of ``problem``.
     """
     unified = [mount for mount in mounts if mount.kind == "cgroup2"]
     if not unified:

@@ -1,4 +1,4 @@
-"""rctl's own folders: where locks, journals and the history lie, and adjustments that a crash left open."""
+"""rctl's own folders, for locks, journals and the history, and adjustments that a crash left open."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..adjust.state_folder import State, check_place
 from ..errors import NotAvailableError, RctlError
 from .check import Check
 
-_REMEDY = "Set RCTL_STATE to a folder of your own"
+_REMEDY = "Set RCTL_STATE to your own folder"
 
 
 def state_folder(state: State) -> Check:
-    """Whether the folders can be used, or made: the rules of ``adjust.state.make``, without making them."""
+    """Check that the folders can be used or made. The rules are those of ``State.make``; it makes no folder."""
     for folder in (state.run, state.journals, state.keep):
         if problem := _problem(folder):
             return Check("state folder", "fail", problem, _REMEDY)
@@ -31,7 +31,7 @@ def _problem(folder: str) -> str:
     except OSError as error:
         return f"{folder}: {error.strerror}"
     if not stat.S_ISDIR(facts.st_mode):
-        return f"{folder}: is no folder"
+        return f"{folder}: is not a folder"
     if facts.st_uid != os.geteuid():
         return f"{folder}: belongs to user {facts.st_uid}"
     if facts.st_mode & 0o022:
@@ -40,8 +40,8 @@ def _problem(folder: str) -> str:
     if space.f_flag & os.ST_RDONLY:
         return f"{folder}: lies on a file system that is mounted read-only"
     if space.f_blocks and not space.f_bfree:
-        return f"{folder}: no space is left there"
-    return f"{folder}: no inode is left there, so no file can be made" if space.f_files and not space.f_ffree else ""
+        return f"{folder}: no space is left"
+    return f"{folder}: no inode is left, so no file can be made" if space.f_files and not space.f_ffree else ""
 
 
 def _cannot_make(folder: str) -> str:
@@ -58,7 +58,7 @@ def _cannot_make(folder: str) -> str:
 
 
 def journals(state: State) -> Check:
-    """Adjustments whose process is gone or stopped. One that is under way is told, too."""
+    """Check for adjustments whose process is gone or stopped. It also names one that is under way."""
     try:
         crashed = [name.removesuffix(".json") for name in left_open(state, aside=True) if _abandoned(state, name)]
         ended = [name.partition(".json")[0] for name in unwritten(state)]

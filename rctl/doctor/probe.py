@@ -1,4 +1,4 @@
-"""What only a look into the cgroup tree can tell, or a try. Leaves nothing behind."""
+"""Checks that need a look into the cgroup tree, or a trial. Leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST = 300  # cgroups to look into
 
 
 def kernel_files(tree: Tree) -> dict[str, bool | None]:
-    """For each of FILES whether this kernel has it; ``None``: no cgroup below the root has its controller."""
+    """For each of FILES: True if this kernel has it; ``None`` if no cgroup below the root has its controller."""
     found: dict[str, bool | None] = {file.name: None for file in FILES}
     waiting, looked = deque(_below(tree.root)), 0
     while waiting and looked < _MOST and not all(found.values()):
@@ -40,14 +40,14 @@ def _below(cgroup: Cgroup) -> list[str]:
 
 
 def may_write(place: Cgroup) -> dict[str, bool]:
-    """Whether the caller may write each of NEEDED, by its effective rights."""
+    """For each of NEEDED: True if the caller may write it, by its effective rights."""
     return {name: place.may_write(name) for name in NEEDED}
 
 
 def trial(tree: Tree) -> str:
-    """Do what ``rctl run`` does: make a cgroup, have a child process enter it, and remove it again.
+    """Do the steps of ``rctl run``: make a cgroup, let a child process enter it, and remove it.
 
-    Returns why that does not work; empty: it does. The name is no VE's, should the doctor be killed meanwhile.
+    Returns the reason if that fails; else an empty text. The name is no VE's, in case the doctor is killed meanwhile.
     """
     name = f"{tree.prefix}_doctor-{os.getpid()}"
     path = f"{tree.base.rstrip('/')}/{name}"
@@ -66,7 +66,7 @@ def trial(tree: Tree) -> str:
 
 
 def _entered(cgroup: Cgroup) -> int:
-    """Have a child enter the cgroup, and end. Returns the kernel's errno, 0 when it could."""
+    """Let a child enter the cgroup, and end it. Returns the kernel's errno; 0 on success."""
     pid = os.fork()
     if not pid:
         number = errno.EIO

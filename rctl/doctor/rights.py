@@ -1,4 +1,4 @@
-"""Whether the caller may make VEs in rctl's place, and whether systemd lets it. Pure."""
+"""The caller's right to make VEs in rctl's place, and systemd's rule for that place. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NEEDED = (".", "cgroup.procs", "cgroup.subtree_control")
 
 
 def missing_place(path: str) -> Check:
-    """``RCTL_TREE`` names a cgroup that is not there."""
+    """The failure if ``RCTL_TREE`` names a cgroup that does not exist."""
     return Check("place", "fail", f"RCTL_TREE={path}: no such cgroup", "Make it, or start the unit that it belongs to")
 
 
 def write(path: str, may: Mapping[str, bool], uid: int) -> Check:
-    """``may``: whether the caller may write each of NEEDED in rctl's place."""
+    """Check the caller's rights. ``may``: for each of NEEDED, True if the caller may write it in rctl's place."""
     refused = [name for name in NEEDED if not may.get(name)]
     if not refused:
         return Check("permission", "ok", f"may make VEs in {path} as {'root' if uid == 0 else f'user {uid}'}")
@@ -32,9 +32,10 @@ def write(path: str, may: Mapping[str, bool], uid: int) -> Check:
 
 
 def inner_processes(path: str, count: int, kind: str, enabled: Collection[str]) -> Check | None:
-    """Whether VEs below ``path`` can have controllers and processes. ``kind``: its ``cgroup.type``, empty for the root.
+    """Check that VEs below ``path`` can have controllers and processes. ``kind``: its ``cgroup.type``, empty for the
+    root.
 
-    A cgroup that is not the real root and holds processes cannot hand controllers to children (EBUSY, or threaded).
+    A cgroup that is not the real root and holds processes cannot give controllers to children (EBUSY, or threaded).
     """
     if kind not in ("", "domain"):
         return Check("processes", "fail", f"{path} is {kind!r} (cgroup.type)", explained(kind))
@@ -45,7 +46,7 @@ def inner_processes(path: str, count: int, kind: str, enabled: Collection[str]) 
 
 
 def run(path: str, problem: str) -> Check:
-    """Whether a process can be put into a VE in ``path``. ``problem``: why not; empty: it was tried, and it can."""
+    """Report the trial with a process in a VE in ``path``. ``problem``: the reason of its failure; empty: it worked."""
     if not problem:
         return Check("run", "ok", f"tried: a process can be put into a VE in {path}")
     found, _, remedy = problem.partition(". ")
@@ -64,8 +65,8 @@ def systemd(booted: bool, path: str, delegated: bool, uid: int, mount: str) -> C
 def delegation(uid: int, mount: str) -> str:
     """The commands that make a delegated unit for rctl and point rctl to it.
 
-    The unit's own process moves into a child, for a cgroup with processes cannot have limited children; ``0`` is the
-    writer itself (``$$`` would be expanded by systemd). ``_keeper`` is no VE's name.
+    The unit's own process moves into a child, because a cgroup with processes cannot have limited children. ``0`` is
+    the writing process itself (systemd would expand ``$$``). ``_keeper`` is no VE's name.
     """
     above = "" if uid == 0 else f"/user.slice/user-{uid}.slice/user@{uid}.service"
     path = f"{above}/rctl.service"

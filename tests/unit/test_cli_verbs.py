@@ -607,7 +607,7 @@ def test_help_tells_what_each_limit_does(shell: Shell) -> None:
     assert all(sentence.startswith("    ") and sentence.endswith(".") for sentence in sentences)
     for name in names:
         assert shell.run("help", name)[1].splitlines()[:2] == [name, sentences[names.index(name)]]
-    assert "Mind: never throttles at or above memory.max" in shell.run("help", "memory.high")[1]
+    assert "Caveat: never throttles at or above memory.max" in shell.run("help", "memory.high")[1]
     assert "memory.mx: there is no such limit. Did you mean memory.max?" in shell.refused("help", "memory.mx")
     assert "Write rctl help set" in shell.refused("help", "sett")
 

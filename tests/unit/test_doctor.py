@@ -211,8 +211,8 @@ class TestOwn:
         ("flags", "free", "files", "found"),
         [
             (os.ST_RDONLY, 9, 9, "lies on a file system that is mounted read-only"),
-            (0, 0, 9, "no space is left there"),
-            (0, 9, 0, "no inode is left there, so no file can be made"),
+            (0, 0, 9, "no space is left"),
+            (0, 9, 0, "no inode is left, so no file can be made"),
         ],
     )
     def test_a_folder_that_takes_nothing_fails(
@@ -263,7 +263,7 @@ class TestWhole:
         """Newer kernels ignore it, so what a cgroup shows counts for more."""
         Path(f"{machine.root}/proc/cmdline").write_text("ro swapaccount=0 quiet\n")
         found = {check.name: check for check in self.examine(machine)}
-        assert "swapaccount=0 is on the command line" in found["file memory.swap.max"].found
+        assert "swapaccount=0 is on the kernel's command line" in found["file memory.swap.max"].found
         assert "Take swapaccount=0 off" in found["file memory.swap.max"].remedy
         known: dict[str, bool | None] = {file.name: True for file in controllers.FILES}
         assert [check.state for check in controllers.files(known, swap_off=True)] == ["ok"]
@@ -291,5 +291,5 @@ class TestWhole:
         assert list(lines(checks)) == [
             "fail  one    is bad",
             "             -> Mend it",
-            "fail  three  too (mend as above)",
+            "fail  three  too (same remedy as above)",
         ]

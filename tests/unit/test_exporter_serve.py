@@ -107,7 +107,7 @@ class TestErrors:
             (["--collect", "cpus"], "'cpus' is no profile"),
             (["--profile", "all"], "no such profile"),
             (["--include", "a/b"], "names hold no slash"),
-            (["--kept-fds", "many"], "'many' is no whole number"),
+            (["--kept-fds", "many"], "'many' is not a whole number"),
             (["--web.config.file", str(bad)], f"{bad}:3: tls_server_config: unknown field typo. Use cert_file, "),
             (["--web.config.file", "/none"], "/none: cannot be read: No such file"),
             (["--what"], "has no such option"),

@@ -73,7 +73,7 @@ def test_what_the_kernel_alone_knows_is_said_for_each(shell: Shell) -> None:
     assert (status, err) == (0, "")
     heads = [line.split(": ", 2)[-1] for line in out.splitlines() if line.startswith("would undo")]
     assert len(heads) == 3
-    assert "cannot be reckoned before those above are undone: cpu.weight.nice: the kernel alone knows" in out
+    assert "cannot be planned before those above are undone: cpu.weight.nice: the kernel alone knows" in out
     assert "  pids.max: 4 -> max" in out
     data = json.loads(shell.run("undo", "--last", "3", "--dry-run", "--json")[1])
     assert ["unreckoned" in one for one in data] == [False, True, False]

@@ -1,8 +1,8 @@
-"""``rctl completion`` and ``rctl complete``: what a shell offers after Tab.
+"""``rctl completion`` and ``rctl complete``: the words that a shell offers after Tab.
 
 The shell's script (``rctl.bash``, ``rctl.zsh``, ``rctl.fish``) asks ``rctl complete`` with the words so far. The answer
-is a candidate a line, in three parts with tabs between: the word; ``+`` when more follows it without a blank, else
-``.``; a text about it. ``:files`` and ``:commands`` leave it to the shell to offer those.
+is one line for each candidate, in three parts with tabs between: the word; ``+`` if more follows it without a blank,
+else ``.``; a text about it. ``:files`` and ``:commands`` ask the shell to offer files and commands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Shell = Literal["bash", "zsh", "fish"]
 def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
     """Print the script for completion in a shell.
 
-    It completes verbs, VEs, limits and values. Put it where the shell looks for it:
+    It completes verbs, VEs, limits and values. Put the script where the shell looks for it:
 
     bash: rctl completion bash >/etc/bash_completion.d/rctl
 
@@ -37,7 +37,7 @@ def complete(
     shell: Annotated[Shell, typer.Argument()],
     words: Annotated[list[str] | None, typer.Argument()] = None,
 ) -> None:
-    """Answer a shell's script. bash gives its word breaks and its line, the others the words after rctl."""
+    """Answer a shell's script. bash passes its word breaks and its line; the others pass the words after rctl."""
     from ...console.output import Shown, say
     from . import line, place
 

@@ -9,14 +9,14 @@ from ...escape import escaped
 
 
 class Candidate(NamedTuple):
-    """``word`` stands for the whole word under the cursor. ``more``: something follows it, so no blank does."""
+    """``word`` replaces the whole word under the cursor. ``more``: text follows it, so the shell adds no blank."""
 
     word: str
     help: str = ""
     more: bool = False
 
     def as_line(self) -> str:
-        """As the shells' scripts read it."""
+        """The candidate as a line for the shells' scripts."""
         return f"{escaped(self.word)}\t{'+' if self.more else '.'}\t{escaped(self.help)}"
 
 
@@ -25,5 +25,5 @@ COMMANDS = (Candidate(":commands"),)
 
 
 def beginning(incomplete: str, found: Iterable[Candidate]) -> list[Candidate]:
-    """Those that begin as the word does."""
+    """The candidates that begin with the typed word."""
     return [candidate for candidate in found if candidate.word.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""bash's line as words, and candidates as bash puts them into its line (bash(1), Programmable Completion)."""
+"""Splits bash's line into words, and forms candidates for bash's line (bash(1), Programmable Completion)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CURSOR = "\0"
 
 
 class TypedLine(NamedTuple):
-    """The words up to the cursor; the last may be empty. ``raw``: the last as typed; ``quote``: one that is open."""
+    """The words up to the cursor; the last may be empty. ``raw``: the last as typed; ``quote``: the open quote."""
 
     words: list[str]
     raw: str
@@ -20,7 +20,7 @@ class TypedLine(NamedTuple):
 
 
 def split(text: str) -> TypedLine:
-    """The line before the cursor as the shell reads it, with its quotes taken off."""
+    """Split the line before the cursor as the shell does, and remove the quotes."""
     start, quote, skip = 0, "", False
     for place, letter in enumerate(text):
         if skip:
@@ -38,9 +38,9 @@ def split(text: str) -> TypedLine:
 
 
 def for_bash(candidates: Iterable[Candidate], typed: TypedLine, breaks: str) -> list[Candidate]:
-    """bash replaces what follows the last of its word breaks, such as ``=``, or all of a word in quotes.
+    """The candidates as replacements for the text after bash's last word break, such as ``=``, or for a quoted word.
 
-    It adds no quotes of its own, but closes one that is open.
+    bash adds no quotes, but closes an open one.
     """
     if typed.quote:
         return [candidate._replace(more=True) for candidate in candidates]

@@ -1,4 +1,4 @@
-"""Names that this host gives: VEs, cgroups, adjustments, processes, disks; none where they cannot be read."""
+"""Names on this host: VEs, cgroups, adjustments, processes, disks. Nothing is offered if they cannot be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADJUSTMENTS = 50
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """A shell that completes is no place for an error."""
+    """Suppress errors: a shell that completes must not print them."""
     from ...errors import RctlError
 
     with suppress(RctlError, OSError, ValueError):
@@ -33,12 +33,12 @@ def managed(incomplete: str, given: Sequence[str]) -> list[Candidate]:
 
 
 def ves(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-    """rctl's own VEs, or cgroups by path, a level at a time, once a slash is there."""
+    """rctl's own VEs; after a slash, cgroups by path, one level at a time."""
     return cgroups(incomplete) if incomplete.startswith("/") else managed(incomplete, given)
 
 
 def cgroups(incomplete: str) -> list[Candidate]:
-    """The cgroups in the folder of this path; one that has others below it ends in a slash."""
+    """The cgroups in the folder of this path. A cgroup with others below it ends in a slash."""
     from ...cgroupfs.tree import Tree
 
     found: list[Candidate] = []
@@ -66,13 +66,13 @@ def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
 
 
 def processes(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-    """Processes by id, each with its name; kernel threads, which have no command line, cannot be moved."""
+    """Processes by id, each with its name. Kernel threads are left out, because they cannot be moved."""
     numbers = [n for n in os.listdir("/proc") if n.isdecimal() and n.startswith(incomplete) and n not in given]
     return [Candidate(n, _text(f"/proc/{n}/comm")) for n in numbers if _text(f"/proc/{n}/cmdline")]
 
 
 def disks() -> list[Candidate]:
-    """Whole disks that hold something, by the kernel's name, each with its size."""
+    """Whole disks that are not empty, by the kernel's name, each with its size."""
     from ...units import human_size
 
     with _quietly():
@@ -93,7 +93,7 @@ def page_sizes() -> list[str]:
 
 
 def workloads(incomplete: str) -> list[Candidate]:
-    """What ``bench overhead --only`` takes: workloads and their groups."""
+    """The values of ``bench overhead --only``: workloads and their groups."""
     from ...bench.workloads import ALL
 
     groups = dict.fromkeys(work.group for work in ALL)
@@ -101,7 +101,7 @@ def workloads(incomplete: str) -> list[Candidate]:
 
 
 def benchmarks(incomplete: str) -> list[Candidate]:
-    """What ``bench all --only`` takes."""
+    """The values of ``bench all --only``."""
     from ...bench.everything import chosen
 
     return beginning(incomplete, (Candidate(part.name) for part in chosen((), quick=False)))

@@ -1,4 +1,4 @@
-"""Which argument or option the cursor is at, and what may stand there."""
+"""Finds the argument or option at the cursor, and the words that it can have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import names, values
 from .candidate import COMMANDS, FILES, Candidate, beginning
 
 Offer = Callable[[str, Sequence[str]], Sequence[Candidate]]
-"""Candidates for an incomplete word, given the words that are there for the same argument or option."""
+"""Candidates for an incomplete word; the second argument holds the words that the argument or option has already."""
 
 
 def _files(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
@@ -38,7 +38,7 @@ def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 
 def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
-    """The verbs, or those of the group whose name is there: ``help bench adjust``."""
+    """The verbs, or those of the group that is named: ``help bench adjust``."""
     from ..app import root
 
     command: Any = root()
@@ -49,7 +49,7 @@ def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 
 def _shown(command: Any) -> Sequence[Any]:
-    """The rows of a group that its list shows; of anything else, none."""
+    """The rows in the list of a group; empty for anything else."""
     return command.commands.shown if hasattr(command, "commands") else ()
 
 
@@ -65,7 +65,7 @@ ARGUMENTS: dict[str, Offer] = {
     "selected": _keys_after_a_ve,
     "labelled": names.ves,
     "keys": values.keys,
-    "new": _nothing,  # a name that is not there yet
+    "new": _nothing,  # a name that does not exist yet
     "verb": _verbs,
     "size": _words("64M", "256M", "1G"),
     "adjustment": names.adjustments,
@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, Offer] = {
     "shell": _words("bash", "zsh", "fish"),
     **dict.fromkeys(("file", "files", "first", "second"), _files),
 }
-"""What completes an argument, by its name in the verb."""
+"""The completion of each argument, by its name in the verb."""
 
 OPTIONS: dict[str, Offer] = {
     "limit": values.limits,
@@ -89,11 +89,11 @@ OPTIONS: dict[str, Offer] = {
     **dict.fromkeys(("folder", "web_config", "report", "output", "json"), _files),
     **{flag: values.of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
 }
-"""What completes an option's value, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
+"""The completion of each option, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
 
 
 def candidates(root: Any, words: Sequence[str]) -> Sequence[Candidate]:
-    """What may stand where the last of the words after ``rctl`` is."""
+    """The candidates for the last of the words after ``rctl``."""
     *before, incomplete = words
     command, parameter, given, dashes = _place(root, before)
     if parameter is None and not dashes and incomplete.startswith("-"):
@@ -127,7 +127,7 @@ def _only(command: Any, incomplete: str) -> Sequence[Candidate]:
 
 
 def _place(command: Any, before: Sequence[str]) -> tuple[Any, Any, list[str], bool]:
-    """The verb, the option that waits for its value (or ``None``), the arguments so far, whether ``--`` was there."""
+    """The verb, the option that waits for its value (or ``None``), the arguments so far, and True after ``--``."""
     waiting, arguments, dashes = None, list[str](), False
     for word in before:
         if waiting is not None:
@@ -161,7 +161,7 @@ def _options(command: Any, incomplete: str) -> Sequence[Candidate]:
 
 
 def _argument(command: Any, given: Sequence[str]) -> tuple[Any, list[str]]:
-    """The argument that comes after those that are given, and the words that it has already."""
+    """The argument that follows the given words, and the words that it has already."""
     rest = list(given)
     for parameter in (p for p in command.params if p.param_type_name == "argument"):
         if parameter.nargs == -1 or len(rest) < parameter.nargs:

@@ -1,4 +1,4 @@
-"""Limits as ``KEY=VALUE``: the keys that there are, and values that the limit's own parser takes."""
+"""Limits as ``KEY=VALUE``: all keys, and values that the limit's own parser accepts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _EXAMPLES: dict[type, tuple[str, ...]] = {
 }
 _UNITS = ("K", "M", "G", "T", "%", "KiB", "MiB", "GiB", "KB", "MB", "GB", "KB/s", "MB/s", "k/s", "us", "ms", "s", "m")
 _ANY = (1 << 62) + 1
-"""Some whole for percentages to be of, of which no part is a round number."""
+"""An example of a whole, for percentages; no part of it is a round number."""
 _FEW = 4
 
 
 def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-    """Keys that are not given yet, each with its ``=``; after that the key's values."""
+    """Keys that are not given yet, each with its ``=``; after the ``=``, the key's values."""
     key, equals, value = incomplete.partition("=")
     if equals:
         return [c._replace(word=f"{key}={c.word}") for c in of_key(key)(value, ())]
@@ -48,7 +48,7 @@ def _keys() -> list[str]:
 
 
 def of_key(key: str) -> Any:
-    """What completes the value of this limit."""
+    """The completion of this limit's value."""
 
     def offer(incomplete: str, given: Sequence[str]) -> list[Candidate]:
         from ...limits import BY_DEVICE, kinds
@@ -62,7 +62,7 @@ def of_key(key: str) -> Any:
 
 
 def _values(kind: Any, incomplete: str) -> Iterator[Candidate]:
-    """Values of a limit's type, which may be one among others (``Size | UnsetType``)."""
+    """Values of a limit's type; the type may be one of several (``Size | UnsetType``)."""
     for part in (kind, *get_args(kind)):
         if get_origin(part) is Literal:
             yield from map(Candidate, get_args(part))
@@ -73,7 +73,7 @@ def _values(kind: Any, incomplete: str) -> Iterator[Candidate]:
 
 
 def _quantities(kind: type[Quantity], incomplete: str) -> Iterator[Candidate]:
-    """Examples and words while there is no number; then with units, the first of those that mean the same."""
+    """Without a number, examples and words; with a number, the units, one of each meaning."""
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?[A-Za-z/]*", incomplete):
         number = re.match(r"[0-9.]+", incomplete)[0]  # type: ignore[index]
         texts = [number + unit for unit in ("", *_UNITS)]
@@ -94,7 +94,7 @@ def _counts() -> list[str]:
 
 
 def _ranges(incomplete: str) -> Iterator[Candidate]:
-    """The host's CPUs, one by one and all; behind a comma those that are left, behind a dash those that are higher."""
+    """The host's CPUs, single and all; after a comma those that are left, after a dash the higher ones."""
     from ...cgroupfs.files import this_host
 
     cpus = this_host().cpus
@@ -107,7 +107,7 @@ def _ranges(incomplete: str) -> Iterator[Candidate]:
 
 
 def _disk(kinds: Mapping[str, type[Quantity]], incomplete: str) -> list[Candidate]:
-    """A disk, then what is not given yet of it, then its value: ``vda rbps=20MB/s wiops=max``."""
+    """A disk, then the keys that are not given yet, then a value: ``vda rbps=20MB/s wiops=max``."""
     disk, blank, rest = incomplete.partition(" ")
     if not blank:
         disks = beginning(incomplete, names.disks())
@@ -125,7 +125,7 @@ def _disk(kinds: Mapping[str, type[Quantity]], incomplete: str) -> list[Candidat
 
 
 def keys(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-    """Keys alone, as get and reset take them; those that are not given yet."""
+    """Keys alone, for get and reset; those that are not given yet."""
     from ...assignments import defaults
     from ...limits import BY_DEVICE
 
