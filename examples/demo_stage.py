@@ -17,10 +17,10 @@ from typing import NamedTuple
 import rctl
 import rctl.adjust.undoing.undo
 import rctl.cli.app
-import rctl.cli.bare
+import rctl.cli.attach
 import rctl.cli.ls
-import rctl.cli.past
 import rctl.cli.set
+import rctl.cli.undo
 import rctl.console.output
 import rctl.sample.overview
 import rctl.ve.command

@@ -33,7 +33,7 @@ def as_typed(name: str) -> str:
     return f"{name[:64]!r}{'...' * (len(name) > 64)}"
 
 
-Figure = tuple[str, str, Amount | float]
+LimitFigure = tuple[str, str, Amount | float]
 """One number of a limit: of which device or page size (mostly empty), which value of several, and the number."""
 
 
@@ -131,7 +131,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
         """False for what is not put back by writing it: the weight 0 of an idle cgroup, which the kernel refuses."""
         return True
 
-    def figures(self, text: str) -> Iterator[Figure]:
+    def figures(self, text: str) -> Iterator[LimitFigure]:
         """The numbers in what the kernel printed, for metrics. Raises ValueError for what is none."""
         yield "", "", amount(text)
 
@@ -200,7 +200,7 @@ class PerDevice(Nested, frozen=True, kw_only=True):
             raise ValueError(f"{text[:64]!r} is not understood. Write it like '8:0 {self.example}'")
         return device, " ".join(f"{name}={self.kinds[name].parse(value)}" for name, _, value in pairs)
 
-    def figures(self, text: str) -> Iterator[Figure]:
+    def figures(self, text: str) -> Iterator[LimitFigure]:
         for device, values in nested_keyed(text).items():
             yield from ((device, name, amount(values[name])) for name in self.names if name in values)
 
@@ -239,7 +239,7 @@ class Keyed(File, frozen=True):
             raise ValueError(f"{weight} is out of range: at most {self.most}")
         return key, str(weight)
 
-    def figures(self, text: str) -> Iterator[Figure]:
+    def figures(self, text: str) -> Iterator[LimitFigure]:
         yield from (("", "", weight) for key, weight in flat_keyed(text).items() if key == "default")
 
     def lowers(self, old: str, new: str) -> bool:

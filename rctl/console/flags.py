@@ -116,6 +116,7 @@ Name = Annotated[str, typer.Argument(metavar="VE", help="The VE's name")]
 NameOrPath = Annotated[str, typer.Argument(metavar="VE", help="A name, or a cgroup path with a leading /")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
+Thaw = Annotated[bool, typer.Option("--thaw", help="If the VE is frozen, thaw it first")]
 Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]
 DeadlineText = Annotated[
     str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for memory to be freed: 10s, 2min")

@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..formats import Figure, File, LimitMetric, Write, flat_keyed
+from ..formats import File, LimitFigure, LimitMetric, Write, flat_keyed
 from ..host import Host
 from ..units import MAX as NO_LIMIT
 from ..units import Amount, Duration, Quantity, Weight, amount, scaled
@@ -115,7 +115,7 @@ class CpuMax(File, frozen=True):
             return ""
         return f"{now:.6g} CPUs, not {before:.6g}: a quota is whole microseconds"
 
-    def figures(self, text: str) -> Iterator[Figure]:
+    def figures(self, text: str) -> Iterator[LimitFigure]:
         cores = cpus_of(text.strip())
         yield "", "cores", NO_LIMIT if cores is None else cores
         yield "", "period", int(text.split()[1])

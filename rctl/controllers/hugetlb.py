@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import ClassVar
 
-from ..formats import Figure, File, LimitMetric, Write, floor_page, size_write
+from ..formats import File, LimitFigure, LimitMetric, Write, floor_page, size_write
 from ..host import Host
 from ..units import Amount, Size, amount
 
@@ -39,7 +39,7 @@ class HugePages(File, frozen=True):
         size = Size.parse(text)
         return "", floor_page(size.amount, self.page, size.bare)
 
-    def figures(self, text: str) -> Iterator[Figure]:
+    def figures(self, text: str) -> Iterator[LimitFigure]:
         yield self.name.split(".")[1], "", amount(text)
 
     @property

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from rctl.adjust.progress import Event
 from rctl.cli.doctor import lines
+from rctl.cli.history import history
 from rctl.cli.ls import HEAD, SPARE
-from rctl.cli.past import history
-from rctl.cli.processes import ps
+from rctl.cli.ps import ps
 from rctl.console import output, terminal
 from rctl.doctor import Check
 from rctl.errors import RctlError

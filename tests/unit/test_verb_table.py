@@ -23,7 +23,7 @@ try:
 finally:
     print(*sys.modules, file=sys.stderr)
 """
-FILES = {"rctl.cli.set", "rctl.cli.ls", "rctl.cli.past", "rctl.cli.doctor", "rctl.bench.verbs", "rctl_exporter.verbs"}
+FILES = {"rctl.cli.set", "rctl.cli.ls", "rctl.cli.undo", "rctl.cli.doctor", "rctl.bench.verbs", "rctl_exporter.verbs"}
 """Some verbs' files."""
 
 

@@ -1,4 +1,4 @@
-"""``rctl run``, ``attach`` and ``rm``: bare VEs, which are a cgroup and limits around ordinary processes."""
+"""``rctl run``: a command in a VE, which is made if it is missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console.flags import DeadlineText, Json, Name, Names, asked, seconds, takes_limits
-from ..console.verb import Verb, changes, shaped
-
-Thaw = Annotated[bool, typer.Option("--thaw", help="If the VE is frozen, thaw it first")]
+from ..console.flags import DeadlineText, Json, Name, Thaw, asked, seconds, takes_limits
+from ..console.verb import Verb, shaped
 
 
 class RunVerb(Verb):
@@ -77,54 +75,3 @@ def run(
         done(as_json({"pid": ran.pid, "ve": name}) if json else str(ran.pid))
     elif ran.status:
         raise typer.Exit(ran.status)
-
-
-@changes
-def attach(
-    name: Name,
-    pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
-    thaw: Thaw = False,
-    json: Json = False,
-) -> None:
-    """Move running processes into a VE, all of them or none.
-
-    rctl makes the VE if it is missing. Memory that the processes hold already stays charged to their old cgroup.
-    """
-    from ..console.output import as_json, done, warn
-    from ..console.session import session
-
-    with session() as s:
-        account = s.attach(name, *pids, thaw=thaw)
-    for note in account.notes:
-        warn(note)
-    done(as_json({"ve": name, "pids": pids}) if json else f"{name}: attached {' '.join(map(str, pids))}")
-
-
-@changes
-def rm(
-    names: Names,
-    kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show what would be removed, change nothing")
-    ] = False,
-    json: Json = False,
-    deadline: Annotated[
-        str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for processes to end: 10s, 2min")
-    ] = "10s",
-) -> None:
-    """Remove VEs.
-
-    If one of them has processes, none is removed, unless --kill is given.
-
-    rctl names a VE that is missing, or that got processes meanwhile, and removes the others. The exit status is then 1.
-    """
-    from ..console.output import as_json, done, warn
-    from ..console.session import session
-
-    with session() as s:
-        found = s.remove(*names, kill=kill, deadline=seconds(deadline), dry_run=dry_run)
-    for note in found.notes:
-        warn(note)
-    done(*([as_json(found.told)] if json else [f"{name}: {what}" for name, what in found.told.items()]))
-    if not found.complete:
-        raise typer.Exit(1)

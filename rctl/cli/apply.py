@@ -1,4 +1,4 @@
-"""``rctl apply`` and ``rctl diff``: a TOML spec of many VEs; only the differences are written."""
+"""``rctl apply``: make VEs as a spec says. Only differences are written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
 from ..console.verb import changes
 
 SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+
+
 Prune = Annotated[
     bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
 ]
@@ -39,32 +41,4 @@ def apply(
     else:
         report(result.account, json=False)
     if any(outcome.status == "left alone" for outcome in result.account.outcomes):
-        raise typer.Exit(1)
-
-
-def diff(
-    file: SpecFile,
-    prune: Prune = False,
-    json: Json = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs")] = False,
-) -> None:
-    """Show what rctl apply would change.
-
-    + is a VE to make, ~ a change, - a VE to remove.
-    """
-    from ..adjust.steps import Make, Remove
-    from ..console.output import as_json, say
-    from ..console.session import session
-
-    with session() as s:
-        result = s.diff(file, prune=prune)
-    lines = [f"+ {name}" for name in result.made]
-    steps = [step for outcome in result.account.outcomes for step in outcome.steps]
-    lines += [f"~ {step.describe()}" for step in steps if not isinstance(step, Make | Remove)]
-    lines += [f"- {name}" for name in result.removed]
-    if json:
-        say(as_json(result))
-    elif lines:
-        say(*lines)
-    if lines and exit_code:
         raise typer.Exit(1)
