@@ -112,9 +112,10 @@ class Session(SessionReads):
         ``patterns``: one, or several. ``keys``: of limits, ``memory.max``; ``io.max`` is that of all disks. Raises
         UsageError for what is no key.
         """
+        from ..names.patterns import match
         from ..ve import copy
 
-        names = self.tree.match([patterns] if isinstance(patterns, str) else patterns, self.tell)
+        names = match(self.tree, [patterns] if isinstance(patterns, str) else patterns, self.tell)
         return copy.reset(self.site, names, keys, self._options(deadline, wait, force, dry_run))
 
     def copy(
@@ -243,10 +244,11 @@ class Session(SessionReads):
         ``kill``: end their processes first; else one VE that has some keeps all of them (BusyError). Returns a line for
         people about each VE.
         """
+        from ..names.patterns import match
         from ..ve.remove import remove
 
         how = self._options(deadline, wait, dry_run=dry_run)
-        return remove(self.site, self.tree.match(patterns, self.tell), how, kill=kill)
+        return remove(self.site, match(self.tree, patterns, self.tell), how, kill=kill)
 
     def rename(self, name: str, new: str) -> Account:
         """Give an empty VE another name. One with processes keeps its name (BusyError)."""
@@ -262,11 +264,12 @@ class Session(SessionReads):
         ``labels``: to set. ``remove``: keys to take away. Returns all labels of each VE. Raises UsageError for what can
         be no label.
         """
+        from ..names.patterns import match, shown
         from ..ve import copy
 
-        names = self.tree.match(patterns, self.tell)
+        names = match(self.tree, patterns, self.tell)
         if not labels and not remove:
-            names = self.tree.shown(names, patterns, self.tell)
+            names = shown(self.tree, names, patterns, self.tell)
         return copy.label(self.tree, names, labels, remove)
 
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
@@ -274,9 +277,10 @@ class Session(SessionReads):
 
         Returns how many processes got it, by VE. Raises NotFoundError.
         """
+        from ..names.patterns import match
         from ..ve.processes import send
 
-        return send(self.tree, self.tree.match(patterns, self.tell), signal)
+        return send(self.tree, match(self.tree, patterns, self.tell), signal)
 
     # What was done, taken back.
 

@@ -38,14 +38,18 @@ class SessionReads(SessionBase):
         A cgroup whose name cannot be printed is left out, and told. Raises NotFoundError for a pattern that matches
         nothing.
         """
-        return self.tree.match(patterns, self.tell) if patterns else self.tree.names()
+        from ..names.patterns import match
+
+        return match(self.tree, patterns, self.tell) if patterns else self.tree.names()
 
     def _shown(self, *patterns: str) -> Sequence[str]:
         """As ``match``, for what only looks: a VE that another file system is mounted over is left out, and told.
 
         One that was asked for by its name is not left out.
         """
-        return self.tree.shown(self.match(*patterns), patterns, self.tell)
+        from ..names.patterns import shown
+
+        return shown(self.tree, self.match(*patterns), patterns, self.tell)
 
     def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
         """VEs at a glance.
@@ -54,13 +58,14 @@ class SessionReads(SessionBase):
 
         Returns a Row for each VE, sizes in bytes, CPUs as a number, pressure in percent. Raises NotFoundError.
         """
+        from ..names.patterns import shown
         from ..sample import overview
 
         if everything:
             return overview.everything(self.tree, patterns, self.tell)
         if not (names := self.match(*patterns)):
             self.tree.place().close()  # that it is not there is no answer such as: no VEs yet
-        return [*overview.rows(self.tree, self.tree.shown(names, patterns, self.tell), patterns)]
+        return [*overview.rows(self.tree, shown(self.tree, names, patterns, self.tell), patterns)]
 
     def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
         """All that can be told of VEs: use, limits, what binds them, the room left.
@@ -79,11 +84,12 @@ class SessionReads(SessionBase):
 
         Returns a Sample by name: sizes in bytes, times in microseconds as the kernel has them. Raises NotFoundError.
         """
+        from ..names.patterns import may_go
         from ..sample import read
 
         found = {}
         for name in self._shown(*patterns):
-            with self.tree.may_go(name, patterns), self.tree.open_ve(name) as ve:
+            with may_go(self.tree, name, patterns), self.tree.open_ve(name) as ve:
                 found[name] = read(ve, name)
         return found
 

@@ -8,21 +8,18 @@ your own (a delegated one, say), as ``/some/cgroup/web1``. A *foreign* VE is nam
 
 from __future__ import annotations
 
-import fnmatch
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Self
 
-from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
+from ..errors import NotAvailableError, NotFoundError, UsageError
 from ..formats import NAMING, VE_NAME, as_typed
-from . import labels, mounts
+from . import mounts
 from .cgroup import _DIRECTORY, Cgroup
 
 PREFIX = "rctl-"
-LABEL = "label:"
 _MANY = 64
-_PATTERN = frozenset("*?[")
 _USUAL = mounts.Mount(mounts.USUAL)
 
 
@@ -105,7 +102,7 @@ class Tree:
 
         Raises NotFoundError, NotAvailableError where something else is mounted over it.
         """
-        if self.mount.over and (why := self._covered(path)):
+        if self.mount.over and (why := self.covered(path)):
             raise NotAvailableError(f"{path}: {why}")
         if path.rfind("/") == 0 and len(path) > 1:
             return self.root.child(path[1:])
@@ -121,7 +118,7 @@ class Tree:
             here = below
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
 
-    def _covered(self, path: str) -> str:
+    def covered(self, path: str) -> str:
         """What is mounted over a cgroup, or over one above it, and the cure; empty for nothing."""
         for covered in self.mount.over:
             if path == covered or path.startswith(covered + "/"):
@@ -179,99 +176,6 @@ class Tree:
         except NotFoundError:
             return []
         return [name for name in found if not name.startswith("/")]
-
-    def match(self, patterns: Iterable[str], tell: Callable[[str], object] = len) -> list[str]:
-        """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in order given.
-
-        ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern.
-
-        A name that cannot be printed is no VE's; ``tell`` hears of each cgroup that is left out for that.
-        Raises NotFoundError for a pattern that matches nothing, UsageError for ``**`` as a component.
-        """
-        found: dict[str, None] = {}
-        for pattern in patterns:
-            if pattern.startswith(LABEL):
-                found.update(dict.fromkeys(self._labelled(pattern, tell)))
-                continue
-            if not _PATTERN.intersection(pattern):
-                found[self.name(self.path(pattern))] = None
-                continue
-            matches = self._below(pattern, tell) if pattern.startswith("/") else fnmatch.filter(self.names(), pattern)
-            if not matches:
-                raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls")
-            found.update(dict.fromkeys(matches))
-        return list(found)
-
-    def given(self, patterns: Iterable[str]) -> set[str]:
-        """The names among names and patterns, as ``match`` finds them."""
-        plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
-        return {self.name(self.path(one)) for one in plain}
-
-    @contextmanager
-    def may_go(self, name: str, named: Iterable[str]) -> Iterator[None]:
-        """For who looks at many VEs: the block may raise that this one went meanwhile, if it was not asked for by name.
-
-        ``named``: the names and patterns that a person gave.
-        """
-        try:
-            yield
-        except (NotFoundError, GoneError):
-            if name in self.given(named):
-                raise
-
-    def shown(self, names: Iterable[str], patterns: Iterable[str], tell: Callable[[str], object]) -> list[str]:
-        """The names that ``match`` found, without those that something else is mounted over, which ``tell`` hears of.
-
-        Names that a person gave stay; whoever opens them is told why that cannot be.
-        """
-        if not self.mount.over:
-            return list(names)
-        given = self.given(patterns)
-        found = []
-        for name in names:
-            if name not in given and (why := self._covered(self.path(name))):
-                tell(f"{name}: left out, for {why}")
-            else:
-                found.append(name)
-        return found
-
-    def _labelled(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
-        key, equals, value = pattern.removeprefix(LABEL).partition("=")
-        if not equals or not key:
-            raise UsageError(f"{pattern!r}: not a label. Write label:KEY=VALUE, such as label:env=prod")
-        found = []
-        for name in self.shown(self.names(), (), tell):
-            with suppress(NotFoundError, GoneError), self.open_ve(name) as ve:
-                has = labels.of(ve).get(key)
-                if has is not None and fnmatch.fnmatchcase(has, value):
-                    found.append(name)
-        if not found:
-            raise NotFoundError(f"{pattern!r}: no VE has such a label. See rctl label '*'")
-        return found
-
-    def _below(self, pattern: str, tell: Callable[[str], object]) -> list[str]:
-        """Paths that match, one component at a time; ``*`` does not cross a slash.
-
-        Raises UsageError for ``**``, which would seem to: only the exporter takes it.
-        """
-        paths = [""]
-        if "**" in pattern.split("/"):
-            raise UsageError(f"{pattern[:80]!r}: ** is not taken here. Write * for each level: /a/*, /a/*/*")
-        for part in pattern.strip("/").split("/"):
-            found: list[str] = []
-            for path in paths:
-                try:
-                    with self.walk(path or "/") as here:
-                        children = fnmatch.filter(here.children(), part)
-                    for child in children:
-                        if child.isprintable():
-                            found.append(f"{path}/{child}")
-                        else:  # the owner of a delegated cgroup may make such
-                            tell(f"{path}/{child}: left out, for its name cannot be printed. Rename or remove it")
-                except NotFoundError:
-                    continue
-            paths = found
-        return paths
 
 
 def check_path(path: str, what: str) -> str:

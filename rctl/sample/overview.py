@@ -10,6 +10,7 @@ import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError
+from ..names.patterns import may_go, shown
 from ..units import MAX, Amount
 from .population import foreign, processes
 from .reading import Sample, glance
@@ -45,7 +46,7 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
     Raises NotFoundError for a missing one that is among ``named`` by its name, and not only by a pattern.
     """
     for name in names:
-        with tree.may_go(name, named), tree.open_ve(name) as ve:
+        with may_go(tree, name, named), tree.open_ve(name) as ve:
             yield row(glance(ve, name), processes(ve))
 
 
@@ -70,7 +71,7 @@ def everything(tree: Tree, patterns: Sequence[str], tell: Callable[[str], object
     def wanted(name: str) -> bool:
         return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
-    found = [*rows(tree, tree.shown(filter(wanted, tree.names()), (), tell)), *foreign_rows(tree, wanted)]
+    found = [*rows(tree, shown(tree, filter(wanted, tree.names()), (), tell)), *foreign_rows(tree, wanted)]
     if patterns and not found:
         raise NotFoundError(f"{' '.join(patterns)!r}: no cgroup with processes matches. See rctl ls --all")
     return found

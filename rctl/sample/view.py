@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
+from ..names.patterns import may_go
 from ..units import MAX
 from .effective import Bound, Room, effective, headroom
 from .levels import OptionalReader, way_up
@@ -58,12 +59,12 @@ def views(
     before: dict[str, tuple[int, Sample]] = {}
     if interval:
         for name in names:
-            with tree.may_go(name, named), tree.open_ve(name) as ve:
+            with may_go(tree, name, named), tree.open_ve(name) as ve:
                 before[name] = ve.ino, read(ve, name)
         time.sleep(interval)
     found = []
     for name in names:
-        with tree.may_go(name, named), tree.open_ve(name) as ve:
+        with may_go(tree, name, named), tree.open_ve(name) as ve:
             found.append(_view(tree, ve, name, host, before.get(name)))
     return found
 

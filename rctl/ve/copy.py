@@ -26,6 +26,7 @@ from ..controllers.hugetlb import HugePages
 from ..errors import BusyError, NotAvailableError, RctlError, UsageError
 from ..formats import File, Keyed, Nested, Write
 from ..limits import BY_DEVICE, DEFAULT, decode, default, file_named, file_of, nest, writes
+from ..names.patterns import may_go
 from ..sample import limits as held
 from ..spec import VERSION
 from . import bare
@@ -134,7 +135,7 @@ def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple
     notes: list[str] = []
     for name in names:
         bare.managed_path(tree, name)  # a spec holds no others
-        with tree.may_go(name, named), tree.open_ve(name) as ve:
+        with may_go(tree, name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
             for key, value in assignments.changed(held.texts(ve)):

@@ -15,6 +15,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import OUT_OF, GoneError, NotAvailableError, NotFoundError, UsageError
+from ..names.patterns import may_go
 
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*)([+-][0-9]{1,2})?|([0-9]{1,3})", re.ASCII)
 _SIGNALS = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
@@ -43,7 +44,7 @@ def listing(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> li
     found = []
     for name in names:
         pids: list[int] = []
-        with tree.may_go(name, named), tree.open_ve(name) as ve:
+        with may_go(tree, name, named), tree.open_ve(name) as ve:
             pids = sorted(filter(None, life.processes(ve)))  # 0 is one of another pid namespace
         found += [process for pid in pids if (process := _process(name, pid))]
     return found

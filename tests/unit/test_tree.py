@@ -15,6 +15,7 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import Mount
 from rctl.cgroupfs.tree import Tree, check_path
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
+from rctl.names.patterns import match, shown
 from tests.unit.fake_kernel import FakeKernel
 
 BELOW = Tree(Cgroup("/", -1), "/some/cgroup", "")
@@ -151,28 +152,28 @@ def test_a_place_that_is_not_made_yet_has_no_ves(tree: Tree) -> None:
 
 
 def test_a_pattern_takes_all_that_match(tree: Tree) -> None:
-    assert tree.match(["web*"]) == ["web1", "web2"]
+    assert match(tree, ["web*"]) == ["web1", "web2"]
 
 
 def test_a_pattern_of_a_path_does_not_cross_a_slash(tree: Tree) -> None:
-    assert tree.match(["/system.slice/*.service"]) == ["/system.slice/nginx.service", "/system.slice/ssh.service"]
-    assert "/rctl-web1/app" not in tree.match(["/*"])
+    assert match(tree, ["/system.slice/*.service"]) == ["/system.slice/nginx.service", "/system.slice/ssh.service"]
+    assert "/rctl-web1/app" not in match(tree, ["/*"])
 
 
 def test_each_ve_comes_once_in_the_order_given(tree: Tree) -> None:
-    assert tree.match(["web2", "web*", "/rctl-web1", "web2"]) == ["web2", "web1"]
+    assert match(tree, ["web2", "web*", "/rctl-web1", "web2"]) == ["web2", "web1"]
 
 
 @pytest.mark.parametrize("pattern", ["/**", "/system.slice/**", "/**/a"])
 def test_two_stars_are_refused_and_not_taken_for_one_level(tree: Tree, pattern: str) -> None:
     with pytest.raises(UsageError, match=r"\*\* is not taken here. Write \* for each level"):
-        tree.match([pattern])
+        match(tree, [pattern])
 
 
 @pytest.mark.parametrize("pattern", ["nope*", "/nope/*", "[", "/../*", "/*/../*", "?"])
 def test_a_pattern_that_matches_nothing_is_named(tree: Tree, pattern: str) -> None:
     with pytest.raises(NotFoundError, match="no VE matches"):
-        tree.match([pattern])
+        match(tree, [pattern])
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=300)
@@ -183,7 +184,7 @@ def test_no_pattern_ever_leaves_the_tree(pattern: str) -> None:
     known = {node.path for node in kernel.root.family()}
     with kernel.installed() as tree:
         try:
-            found = tree.match([pattern])
+            found = match(tree, [pattern])
         except (NotFoundError, UsageError):
             return
         assert {tree.path(name) for name in found if "*" in pattern or "?" in pattern} <= known
@@ -192,8 +193,8 @@ def test_no_pattern_ever_leaves_the_tree(pattern: str) -> None:
 def test_a_name_that_cannot_be_printed_is_passed_over(tree: Tree, kernel: FakeKernel) -> None:
     for name in ("evil\x1b[2J", "evil\udcff", "evil"):
         kernel.make(f"/user.slice/{name}/below", enable=False)
-    assert tree.match(["/user.slice/*"]) == ["/user.slice/evil"]
-    assert tree.match(["/user.slice/*/below"]) == ["/user.slice/evil/below"]
+    assert match(tree, ["/user.slice/*"]) == ["/user.slice/evil"]
+    assert match(tree, ["/user.slice/*/below"]) == ["/user.slice/evil/below"]
 
 
 # What the kernel's answers mean
@@ -236,15 +237,15 @@ def test_a_bad_place_of_rctls_own_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_covered_ve_is_left_out_and_told_unless_it_was_asked_for_by_name(tree: Tree) -> None:
     tree.mount = Mount("/sys/fs/cgroup", over=("/rctl-web1",))
     heard: list[str] = []
-    assert tree.shown(["db", "web1", "/rctl-web1/app"], ["*", "/*/*"], heard.append) == ["db"]
+    assert shown(tree, ["db", "web1", "/rctl-web1/app"], ["*", "/*/*"], heard.append) == ["db"]
     why = "another file system is mounted over /sys/fs/cgroup/rctl-web1. Unmount it, see findmnt"
     assert heard == [f"web1: left out, for {why}", f"/rctl-web1/app: left out, for {why}"]
-    assert tree.shown(["db", "web1"], ["db", "/rctl-web1"], heard.append) == ["db", "web1"]
+    assert shown(tree, ["db", "web1"], ["db", "/rctl-web1"], heard.append) == ["db", "web1"]
 
 
 def test_a_label_is_found_beside_a_covered_ve(tree: Tree) -> None:
     tree.mount = Mount("/sys/fs/cgroup", over=("/rctl-web1",))
     heard: list[str] = []
     with pytest.raises(NotFoundError, match="no VE has such a label"):
-        tree.match(["label:env=prod"], heard.append)
+        match(tree, ["label:env=prod"], heard.append)
     assert len(heard) == 1
