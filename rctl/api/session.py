@@ -47,21 +47,28 @@ class Session(SessionReads):
     It opens nothing until that is needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts, the
     state folders (``RCTL_STATE``).
 
-    Methods that change something share these parameters, where they make sense:
+    Parameters mean the same in all methods:
 
+    - ``name``: of one VE, or the path of a cgroup with a leading slash;
+    - ``patterns``: the same of several, or patterns;
     - ``deadline``: seconds for memory to be freed, or for processes to end (10);
     - ``wait``: seconds to wait for other adjustments of the same VEs (30);
     - ``force``: let the kernel kill, and overwrite what was changed since;
     - ``dry_run``: plan, and change nothing.
 
-    They return an ``Account``: what was done to each VE. They raise RctlError, and nothing is changed then; its
-    ``account`` tells how far each VE came. Its kinds, where they matter: UsageError for what cannot be asked,
-    NotFoundError for a name or pattern that there is not, BusyError for a VE that another adjustment holds, ShrinkError
-    for memory that was not freed in time. RollbackError alone means that something could not be put back.
+    What changes something returns an ``Account``, if nothing else is said: what was done to each VE. It raises
+    RctlError, and nothing is changed then; the error's ``account`` tells how far each VE came. Its kinds, where they
+    matter: UsageError for what cannot be asked, NotFoundError for a name or pattern that there is not, BusyError for a
+    VE that another adjustment holds, ShrinkError for memory that was not freed in time. RollbackError alone means that
+    something could not be put back.
     """
 
     def open(self, name: str) -> VE:
-        """One VE, held open: its attributes read and write its limits. Close it, too. See ``rctl.open``."""
+        """One VE, held open: its attributes read and write its limits.
+
+        Returns the VE. Use it as a context manager, or close it. Raises NotFoundError, and NotAvailableError without
+        cgroup2.
+        """
         from ..adjust.request import Options
         from .ve import VE
 
@@ -162,7 +169,11 @@ class Session(SessionReads):
             return apply.apply(self.site, found, how, prune=prune)
 
     def diff(self, spec: str | Spec, *, prune: bool = False) -> Applied:
-        """What ``apply`` would do. Changes nothing."""
+        """What ``apply`` would do. Changes nothing.
+
+        ``spec``, ``prune``: as for ``apply``. Returns an Applied with the plan in its account. Raises what ``apply``
+        raises.
+        """
         return self.apply(spec, prune=prune, dry_run=True)
 
     def freeze(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
@@ -207,6 +218,8 @@ class Session(SessionReads):
     ) -> Ran:
         """Run a command in a VE, which is made when it is not there, and wait for its end.
 
+        ``command``: the program, and its arguments. ``limits``: of the VE, by key.
+
         ``become``: this process becomes the command instead; it goes with neither ``detach`` nor ``remove``.
         ``detach``: do not wait. ``remove``: the VE goes when the command has ended, for which somebody must
         wait. ``lean``: without pressure accounting. ``thaw``: let a frozen VE go on first.
@@ -241,8 +254,8 @@ class Session(SessionReads):
     ) -> Removal:
         """Remove VEs, as one transaction.
 
-        ``kill``: end their processes first; else one VE that has some keeps all of them (BusyError). Returns a line for
-        people about each VE.
+        ``kill``: end their processes first. Returns a line for people about each VE. Raises BusyError, and removes
+        none, when one has processes that are not to be ended.
         """
         from ..names.patterns import match
         from ..ve.remove import remove
@@ -251,7 +264,7 @@ class Session(SessionReads):
         return remove(self.site, match(self.tree, patterns, self.tell), how, kill=kill)
 
     def rename(self, name: str, new: str) -> Account:
-        """Give an empty VE another name. One with processes keeps its name (BusyError)."""
+        """Give an empty VE the name ``new``. One with processes keeps its name (BusyError)."""
         from ..ve import copy
 
         return copy.rename(self.site, name, new, self._options())
@@ -329,7 +342,11 @@ class Session(SessionReads):
         return Options(deadline, wait, force, dry_run, self.command)
 
     def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
-        """Limits of one VE as types, checked. ``thaw``: and let it go on when it is frozen. Raises UsageError."""
+        """Limits of one VE, checked: methods take them in the place of plain data.
+
+        ``limits``: by key, or nested as in a spec. ``thaw``: let the VE go on, too, if it is frozen. Returns Limits.
+        Raises UsageError.
+        """
         from msgspec.structs import replace
 
         from ..limits import Limits, decode, nest, plain

@@ -66,7 +66,7 @@ class SessionBase:
         self.close()
 
     def close(self) -> None:
-        """Let go of the mount and the folders. VEs go on; the session opens again what it needs."""
+        """Let go of the mount and the folders. VEs go on; the session opens again what it needs. It raises nothing."""
         if self._owns_tree and (tree := self.__dict__.pop("tree", None)) is not None:
             tree.root.close()
         if (state := self.__dict__.get("state")) is not None:

@@ -23,7 +23,8 @@ class SessionReads(SessionBase):
     def doctor(self) -> Sequence[Check]:
         """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too.
 
-        Returns a Check for each thing: its name, whether it is well, what was found, and the remedy.
+        Returns a Check for each thing: its name, whether it is well, what was found, and the remedy. It raises nothing
+        for what a host lacks.
         """
         from ..doctor import diagnose
 
@@ -35,8 +36,8 @@ class SessionReads(SessionBase):
     def match(self, *patterns: str) -> Sequence[str]:
         """The names of VEs, each once; of all of rctl's own when no pattern is given.
 
-        A cgroup whose name cannot be printed is left out, and told. Raises NotFoundError for a pattern that matches
-        nothing.
+        A cgroup whose name cannot be printed is left out, and told. Returns names, as all methods take them. Raises
+        NotFoundError for a pattern that matches nothing.
         """
         from ..names.patterns import match
 
@@ -96,7 +97,7 @@ class SessionReads(SessionBase):
     def get(self, name: str, *keys: str) -> Mapping[str, Sequence[str]]:
         """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device.
 
-        No keys: all that are not as a new VE has them.
+        ``keys``: of limits, as ``adjust`` takes them; none: of all limits that are not as in a new VE.
 
         Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for what is no key,
         NotFoundError, NotAvailableError for a file that this kernel or VE does not have.

@@ -43,27 +43,36 @@ class VE(Limited):
             self.close()
 
     def close(self) -> None:
-        """Let go of the VE. The VE itself goes on."""
+        """Let go of the VE. The VE itself goes on. It raises nothing."""
         self.cgroup.close()
         if self._owned:
             self.session.close()
 
     def ask(self, key: str, value: Any) -> None:
-        """Set one limit by its key, now. Raises RctlError; nothing is changed then."""
+        """Set one limit, now. ``key``: its name. ``value``: a number or text.
+
+        Raises RctlError; nothing is changed then.
+        """
         self.set({key: value})
 
     def set(self, limits: Mapping[str, Any] | Limits) -> Account:
-        """Set limits, by dotted key or as ``Limits``, as one transaction. Raises RctlError; nothing is changed then."""
+        """Set ``limits``, by dotted key or as Limits, as one transaction. Raises RctlError; nothing is changed then."""
         return _adjusted(self.session, {self: limits}, self.options)
 
     @contextmanager
     def adjust(self) -> Iterator[Adjustment]:
-        """A block that is one transaction: what is set on its target happens at the end, all or nothing."""
+        """A block that is one transaction: what is set on its target happens at the end, all or nothing.
+
+        Returns a context manager, whose target has the attributes of a VE. At the end, it raises what ``set`` does.
+        """
         with transaction(self, options=self.options) as targets:
             yield targets[0]
 
     def sample(self) -> Sample:
-        """What the VE uses, waits for and was refused, now."""
+        """What the VE uses, waits for and was refused, now.
+
+        Returns a Sample: sizes in bytes, times in microseconds. Raises GoneError for a VE that was removed.
+        """
         return read_sample(self.cgroup, self.name)
 
 
@@ -86,6 +95,9 @@ class Adjustment(Limited):
 def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjustment, ...]]:  # noqa: B008 (frozen)
     """A block that adjusts several VEs as one transaction. Nothing happens when the block raises.
 
+    ``ves``: open VEs. ``options``: how long to wait, and the like; those of the VEs themselves are not used. Returns a
+    context manager with a target for each VE, in order.
+
     Raises RctlError at the end of the block when the transaction fails; nothing is changed then.
     """
     if not ves:
@@ -107,7 +119,11 @@ def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], 
 
 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)
-    """Open a VE by name, or any cgroup by its path with a leading slash. Raises NotFoundError, NotAvailableError."""
+    """Open a VE by name, or any cgroup by its path with a leading slash.
+
+    ``name``: its name or path. ``options``: for all that is set on it, such as how long to wait. Returns a VE: use it
+    as a context manager, or close it. Raises NotFoundError, NotAvailableError.
+    """
     session = Session()
     try:
         return VE(session, name, options, owned=True)

@@ -12,8 +12,10 @@ from docs.generate.files import FILES, general
 from tests.kernel.console import Console, files, matches, steps
 from tests.kernel.helpers import MOUNT
 from tests.kernel.shell import NOBODY
+from tests.pycon import wrong
 
-PAGES = [page for page in sorted((Path(__file__).parents[2] / "docs").rglob("*.md")) if any(steps(page.read_text()))]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if any(steps(page.read_text()))]
 
 
 @pytest.fixture
@@ -57,6 +59,14 @@ def test_a_page_is_true(page: Path, folder: Path, has_burst: bool) -> None:
         for path in (MOUNT / name / "own", MOUNT / name):
             if path.exists():
                 path.rmdir()
+
+
+@pytest.mark.usefixtures("as_root")
+def test_the_python_on_its_page_is_true(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCTL_STATE", f"{folder}/state")
+    monkeypatch.chdir(folder)
+    assert wrong(DOCS / "howto/python.md", folder) == ""
+    os.waitpid(-1, 0)  # the command that the page leaves running, and kills
 
 
 def test_each_file_of_a_cgroup_is_on_the_map(scratch: Path) -> None:
