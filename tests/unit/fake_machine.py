@@ -28,7 +28,10 @@ from tests.unit.fake_files import (
 
 @dataclass(eq=False)
 class Node:
-    """A cgroup: its limits by file, its processes, its memory and huge pages in bytes."""
+    """A cgroup: its limits by file, its processes, its memory and huge pages in bytes.
+
+    ``stalled``: microseconds in which all of its processes waited for memory.
+    """
 
     path: str
     ino: int
@@ -40,6 +43,7 @@ class Node:
     cache: int = 0
     swapped: int = 0
     kills: int = 0
+    stalled: int = 0
     huge: int = 0
     removed: bool = False
     labels: dict[str, bytes] = field(default_factory=dict)
@@ -184,7 +188,8 @@ class Machine:
             "memory.swap.current": lambda: str(self._swapped(node)),
             "memory.events": lambda: f"low 0\nhigh 0\nmax 0\noom {node.kills}\noom_kill {node.kills}",
             "memory.pressure": lambda: "".join(
-                f"{kind} avg10=0.00 avg60=0.00 avg300=0.00 total=0\n" for kind in ("some", "full")
+                f"{kind} avg10=0.00 avg60=0.00 avg300=0.00 total={total}\n"
+                for kind, total in (("some", 2 * node.stalled), ("full", node.stalled))
             ),
             "pids.current": lambda: str(sum(len(one.procs) for one in node.family())),
             "hugetlb.2MB.current": lambda: str(node.huge),
