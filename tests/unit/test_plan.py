@@ -6,9 +6,23 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.planning.plan import steps
+from rctl.adjust.planning.plan import ended, steps
 from rctl.adjust.request import Change
-from rctl.adjust.steps import Disable, Enable, Reclaim, Set, Step, shown
+from rctl.adjust.steps import (
+    Disable,
+    Enable,
+    Label,
+    Make,
+    Move,
+    Reclaim,
+    Remove,
+    Renew,
+    Set,
+    Start,
+    Step,
+    lasts,
+    shown,
+)
 from rctl.limits import writes
 from tests.unit.fake_files import DEFAULTS
 from tests.unit.fake_kernel import FakeKernel, limits
@@ -43,6 +57,12 @@ def test_a_device_is_told_with_its_file_and_what_differs() -> None:
     assert told(change({"files.io.max": "8:0 wiops=120"})) == ["/rctl-web1: io.max 8:0: wiops=max -> wiops=120"]
 
 
+def test_of_a_device_all_that_differs_is_told_and_nothing_else() -> None:
+    there = "8:0 rbps=1048576 wbps=max riops=max wiops=max"
+    asked = change({"files.io.max": "8:0 rbps=1048576 wbps=2097152 wiops=120"}, io_max=there)
+    assert told(asked) == ["/rctl-web1: io.max 8:0: wbps=max wiops=max -> wbps=2097152 wiops=120"]
+
+
 def test_an_empty_list_is_told_as_such() -> None:
     assert told(change({"cpuset.cpus": "0-1"})) == ['/rctl-web1: cpuset.cpus: "" -> 0-1']
 
@@ -56,6 +76,25 @@ def test_a_reclaim_is_told_with_what_is_in_use_and_the_goal() -> None:
     assert Reclaim("/rctl-web1", 100 * M, 300 * M).describe() == (
         "/rctl-web1: memory.reclaim: 300M in use -> at most 100M"
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (Make("/rctl-web1"), "/rctl-web1: mkdir"),
+        (Remove("/rctl-web1"), "/rctl-web1: rmdir"),
+        (Remove("/rctl-web1", True, 3), "/rctl-web1: cgroup.kill: 3 process(es), then rmdir"),
+        (Move("/rctl-web1", 101, 7, "/user"), "/rctl-web1: cgroup.procs: process 101 from /user"),
+        (Start("/rctl-web1"), "/rctl-web1: cgroup.procs: the command"),
+        (Label("/rctl-web1", "tier", None, "gold"), "/rctl-web1: label tier: (none) -> gold"),
+        (Label("/rctl-web1", "tier", "gold", ""), '/rctl-web1: label tier: gold -> ""'),
+        (Label("/rctl-web1", "tier", "", None), '/rctl-web1: label tier: "" -> (none)'),
+        (Renew("/rctl-web1", "root"), "/rctl-web1: cpuset.cpus.partition: root, once more"),
+        (Renew("/rctl-web1", "isolated", valid=True), "/rctl-web1: cpuset.cpus.partition: isolated"),
+    ],
+)
+def test_what_is_not_a_limit_is_told_by_what_the_kernel_is_asked_for(step: Step, text: str) -> None:
+    assert step.describe() == text
 
 
 def test_a_step_that_serves_another_says_why() -> None:
@@ -172,7 +211,62 @@ def test_a_step_remembers_what_the_kernel_changes_besides() -> None:
     assert step.disturbed == (("cpu.weight", "250"),)
 
 
+# With cgroups that are removed, and partitions that are looked at again
+
+LIMIT = Set("/rctl-web1", "pids.max", "max", "50")
+OFF = Disable("/", ("pids",))
+ASKED, OTHER = Renew("/rctl-web1", "root", asked=True), Renew("/rctl-web2", "root")
+
+
+def test_partitions_are_looked_at_again_after_the_limits_and_then_comes_the_end() -> None:
+    move = Move("/rctl-web1", 101, 7, "/user")
+    assert ended((LIMIT, OFF), (move,), (ASKED, OTHER)) == (LIMIT, OFF, ASKED, OTHER, move)
+
+
+def test_where_a_ve_is_removed_partitions_that_nobody_asked_for_and_controllers_come_after_that() -> None:
+    gone = Remove("/rctl-web3")
+    assert ended((LIMIT, OFF), (gone,), (OTHER, ASKED)) == (LIMIT, ASKED, gone, OTHER, OFF)
+
+
+@pytest.mark.parametrize(
+    ("done", "kept"),
+    [
+        ((), False),
+        ((Start("/rctl-web1"),), False),
+        ((OTHER,), False),
+        ((Start("/rctl-web1"), OTHER), False),
+        ((LIMIT,), True),
+        ((LIMIT, Start("/rctl-web1")), True),
+    ],
+)
+def test_a_started_command_and_a_partition_that_is_valid_again_are_nothing_to_undo(
+    done: tuple[Step, ...], kept: bool
+) -> None:
+    assert lasts(done) is kept
+
+
 # Shrinking
+
+
+def test_a_limit_at_what_is_in_use_is_simply_set() -> None:
+    assert told(change({"memory.max": "50M"}, memory_current=str(50 * M))) == ["/rctl-web1: memory.max: max -> 50M"]
+
+
+def test_where_the_kernel_does_not_count_memory_yet_none_is_in_use() -> None:
+    assert told(change({"memory.max": 0}, memory_current=None)) == ["/rctl-web1: memory.max: max -> 0"]
+
+
+def test_a_lowered_limit_frees_memory_first_should_the_ve_have_grown_and_remembers_memory_high() -> None:
+    (step,) = plan(change({"memory.max": "100M"}, memory_high=str(200 * M), memory_current=str(50 * M)))
+    assert step == Set(
+        "/rctl-web1", "memory.max", "max", str(100 * M), disturbed=(("memory.high", str(200 * M)),), gentle=True
+    )
+
+
+@pytest.mark.parametrize(("there", "force"), [(1 << 30, True), (1 << 20, False)])
+def test_a_limit_that_is_raised_or_forced_frees_nothing(there: int, force: bool) -> None:
+    (step,) = plan(change({"memory.max": "100M"}, memory_max=str(there)), force=force)
+    assert step == Set("/rctl-web1", "memory.max", str(there), str(100 * M))
 
 
 def test_a_limit_above_what_is_in_use_is_simply_set() -> None:
