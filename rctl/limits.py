@@ -7,18 +7,20 @@ Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a va
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from . import validation
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
 from .ranges import Ranges
 from .units import Protected, Quantity, Size, Vcpus
+
+if TYPE_CHECKING:
+    from .validation import Known
 
 FILES: tuple[File, ...] = (
     *memory.FILES, *cpu.FILES, *cpuset.FILES, *io.FILES, *pids.FILES, *pressure.FILES, *core.FILES
@@ -55,6 +57,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
+    from . import validation
+
     return UsageError(validation.told(reason, place, Limits, known()))
 
 
@@ -85,6 +89,8 @@ def decode(
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
+        from . import validation
+
         reason, path = validation.split(error)
     raise refusal(reason, validation.place(data, path, kind, hook))
 
@@ -132,15 +138,17 @@ def keys() -> list[str]:
     return list(kinds())
 
 
-def known() -> validation.Known:
+def known() -> Known:
     """What may be written, for who is told of what may not."""
+    from .validation import Known
+
     below = {
         **{key: f"{key}.DEVICE = {_inline(limit.example)}" for key, limit in BY_DEVICE.items()},
         "hugetlb": 'hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
         "files": 'files."memory.max" = "1G"',
     }
     values = {key: (limit.what, limit.names) for key, limit in BY_DEVICE.items()}
-    return validation.Known(keys(), ALSO, below, values)
+    return Known(keys(), ALSO, below, values)
 
 
 def _inline(example: str) -> str:

@@ -32,7 +32,6 @@ _NO_LIMIT = float("inf")
 Amount = int | Literal[Max.MAX]
 
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
-_NEGATIVE = re.compile(r"-\s*[0-9]", re.ASCII)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 U64_MAX: Final = (1 << 64) - 1
 
@@ -110,7 +109,11 @@ class Quantity:
         for cause, text in meant(plain, cls.kind) if len(plain) <= 64 else ():
             if cls._takes(text, whole):
                 return f": {cause}. Write {text}"
-        detail = detail or ": it is empty" * (not plain) or ": it is less than 0" * bool(_NEGATIVE.match(plain))
+        detail = (
+            detail
+            or ": it is empty" * (not plain)
+            or ": it is less than 0" * bool(re.match(r"-\s*[0-9]", plain, re.ASCII))
+        )
         return f"{detail}. Write it like {cls.examples}"
 
     @classmethod

@@ -34,7 +34,8 @@ class Cpus(Quantity):
     @classmethod
     def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
         """As Quantity.parse. The kernel's own form, quota and period, is refused with the number of CPUs that it is."""
-        if match := re.fullmatch(r"\s*(max|[0-9]{1,15})\s+([1-9][0-9]{0,8})\s*", str(text)):
+        words = str(text).split()
+        if len(words) == 2 and (match := re.fullmatch(r"(max|[0-9]{1,15}) ([1-9][0-9]{0,8})", " ".join(words))):
             same = "max" if match[1] == "max" else cls._text(int(match[1]) * 10**6 // int(match[2]))
             raise ValueError(f"{text!r} is a quota and a period, as the kernel has them. Write CPUs: {same}")
         return super().parse(text, whole=whole)
