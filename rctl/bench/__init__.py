@@ -1,1 +1,1 @@
-"""Benchmarks: what rctl costs, as ratios to the bare work measured in the same run."""
+"""Benchmarks: the cost of rctl, as ratios to the bare work measured in the same run."""

@@ -1,4 +1,4 @@
-"""The claims of the OpenVZ announcement of 2006, each with what was measured here, or with what is missing."""
+"""The claims of the OpenVZ announcement of 2006, each with its measured figure, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NO_TEMPLATES = (
     "rctl does not do this yet: VEs with a root file system, and the templates they share, are still to come"
 )
 
-_UNTRIED = "not tried: weights, protections, swap and huge pages, which are as live but are not felt at one moment"
+_UNTRIED = "not tried: weights, protections, swap, huge pages; they change at once, but no single moment shows it"
 
 
 class Said(NamedTuple):
-    """A figure and what it was measured on. ``emulated``: by a machine that is slower than any."""
+    """A figure, and the machine that gave it. ``emulated``: an emulated machine, which is slower than any real one."""
 
     figure: Figure
     clock: str
@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """Where it came from, for whoever reads the claim."""
+        """The origin of the figure, for the reader of the claim."""
         return f"{self.figure.name}, on {_CLOCKS[self.clock]}; {self.figure.origin}"
 
 
@@ -39,10 +39,10 @@ Found = dict[tuple[str, str], Said]
 
 
 def claims(results: Sequence[Result]) -> tuple[Figure, ...]:
-    """One figure a claim, made from figures that were measured.
+    """One figure for each claim, made from measured figures.
 
-    Of a figure on both clocks, shares are taken from the instruction clock, on which they repeat, and times from a real
-    one, unless that is an emulated machine's, whose seconds are longer than any.
+    If a figure exists on both clocks, shares come from the instruction clock, on which they repeat. Times come from a
+    real clock, unless the machine was emulated: its seconds are longer than those of any real machine.
     """
     found: Found = {}
     for result in results:
@@ -53,7 +53,7 @@ def claims(results: Sequence[Result]) -> tuple[Figure, ...]:
     return (
         _of(
             found, "100 VEs in 1 GB (bare ones)", "density", "VEs with a sleeping process in 1 GB",
-            "a sleeping process in each; what runs in them comes on top",
+            "a sleeping process in each; the memory of real programs comes on top",
         ),
         _of(
             found, "under 1-2 % overhead: applications, on average", "overhead", "applications, geometric mean",
@@ -64,7 +64,7 @@ def claims(results: Sequence[Result]) -> tuple[Figure, ...]:
         _of(found, "stop in 1-2 s (a bare VE)", "life", lifecycle.STOP),
         _of(
             found, "a VE is created in under a minute (a bare one)", "life", lifecycle.START,
-            "made and started in one; one with a root file system takes its template's time besides",
+            "made and started in one step; with a root file system, the time of its template comes on top",
             budget=60.0,
         ),
         _live(found),
@@ -73,14 +73,14 @@ def claims(results: Sequence[Result]) -> tuple[Figure, ...]:
 
 
 def _worth(said: Said) -> tuple[bool, int]:
-    """What was measured before what was not; then by clock."""
+    """The order of preference: measured figures first, then by clock."""
     if said.figure.unit != "seconds":
         return said.figure.value is not None, said.clock == "instructions"
     return said.figure.value is not None, 1 if said.clock == "instructions" else 0 if said.emulated else 2
 
 
 def _of(found: Found, claim: str, bench: str, name: str, note: str = "", budget: float | None = None) -> Figure:
-    """A claim that one figure speaks for. ``budget``: the claim's own, where the figure was judged by another."""
+    """A claim that one figure supports. ``budget``: the claim's own, if it differs from the figure's."""
     said = found.get((bench, name))
     if said is None or said.figure.value is None:
         return _not(claim, said.figure.origin if said else f"rctl bench {bench} was not part of this run")
@@ -105,7 +105,7 @@ def _judged(figure: Figure, budget: float) -> Verdict:
 
 
 def _worst(found: Found) -> Figure:
-    """The same claim for the single application that pays most: an average hides it."""
+    """The same claim for the application that pays most, because an average hides it."""
     claim = "under 1-2 % overhead: the application that pays most"
     all_of_them = [said for (bench, _), said in found.items() if bench == "overhead" and said.figure.group == _APPS]
     measured = [(said.figure.value, said) for said in all_of_them if said.figure.value is not None]
@@ -126,7 +126,7 @@ def _worst(found: Found) -> Figure:
 
 
 def _live(found: Found) -> Figure:
-    """Every limit that a process can feel was felt by one that ran: the slowest one speaks."""
+    """The claim that every limit changes at once: a running process felt each that can be felt; the slowest counts."""
     claim = "every limit changed on the fly"
     tried = [said for (bench, _), said in found.items() if bench == "adjust" and said.figure.group == felt.GROUP]
     felt_by_rctl = [s for s in tried if s.figure.value is not None and s.figure.name.endswith(felt.BY_RCTL)]

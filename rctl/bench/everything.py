@@ -1,4 +1,4 @@
-"""All benchmarks in one run, one after the other, with the claims made from them at the end."""
+"""All benchmarks in one run, one after the other. The claims are made from them at the end."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .stage.place import Tell, WorkError
 
 
 class RunOfAll(NamedTuple):
-    """``results``: what there is. ``stop``: what interrupted it, or ``None``."""
+    """``results``: those that were measured. ``stop``: the exception that interrupted the run, or ``None``."""
 
     results: list[Result]
     stop: KeyboardInterrupt | None
 
 
 def chosen(only: Sequence[str], *, quick: bool) -> tuple[Benchmark, ...]:
-    """The benchmarks of these names; of none, all. Raises UsageError for a name that is none of them."""
+    """The benchmarks of these names; all if there are no names. Raises UsageError for an unknown name."""
     every = all_of_them(quick)
     known = [part.name for part in every]
     for name in only:
@@ -35,9 +35,9 @@ def chosen(only: Sequence[str], *, quick: bool) -> tuple[Benchmark, ...]:
 
 
 def run(setting: Setting, chosen: Sequence[Benchmark], tell: Tell, begin: Callable[[str], None]) -> RunOfAll:
-    """Run the parts. ``tell`` hears what is being done, ``begin`` a line for each part.
+    """Run the parts. ``tell`` is called with each step, ``begin`` with a line for each part.
 
-    A part that cannot be run is in the results, with the reason. An interruption ends the run with what there is.
+    A part that cannot run is in the results, with the reason. An interruption ends the run with the results so far.
     """
     results: list[Result] = []
     stop: KeyboardInterrupt | None = None
@@ -66,7 +66,7 @@ def run(setting: Setting, chosen: Sequence[Benchmark], tell: Tell, begin: Callab
 
 
 class Bar:
-    """How far a run of several parts is, and how long the rest takes, going by what the parts so far took."""
+    """The progress of a run of several parts. It estimates the time left from the times of the parts so far."""
 
     def __init__(self, chosen: Sequence[Benchmark], clock: Callable[[], float] = time.monotonic) -> None:
         self._chosen, self._clock = chosen, clock
@@ -74,12 +74,12 @@ class Bar:
         self._begin = self._here = clock()
 
     def next(self) -> None:
-        """The part that was under way is done."""
+        """Note the end of the present part."""
         self.number += 1
         self._here = self._clock()
 
     def left(self) -> float:
-        """Seconds until the end, as far as one can tell."""
+        """Seconds until the end, estimated."""
         done = sum(part.seconds for part in self._chosen[: self.number])
         slow = (self._here - self._begin) / done if done else 1.0
         spent = self._clock() - self._here
@@ -87,7 +87,7 @@ class Bar:
         return max(rest[0] - spent, rest[0] / 20) + sum(rest[1:]) if rest else 0.0
 
     def line(self, text: str) -> str:
-        """The bar, the share that is done, the time left, and what is being done."""
+        """The bar, the share that is done, the time left, and the present step."""
         gone, rest = self._clock() - self._begin, self.left()
         share = gone / (gone + rest) if gone + rest else 1.0
         filled = int(20 * share)
@@ -95,9 +95,9 @@ class Bar:
 
 
 def with_claims(results: Sequence[Result], command: str = "") -> list[Result]:
-    """The results, what is over its budget with what it pays for, and the claims made from them, anew.
+    """The results, with causes for the figures over their budget, and with new claims.
 
-    Of several runs of one benchmark on one kind of clock the last counts.
+    If one benchmark ran several times on one kind of clock, the last run counts.
     """
     last = {(result.bench, result.clock): result for result in results if result.bench != "claims"}
     if not last:
@@ -110,7 +110,7 @@ def with_claims(results: Sequence[Result], command: str = "") -> list[Result]:
 
 
 def superseded(results: Sequence[Result]) -> list[str]:
-    """The benchmarks of which several runs are there on one kind of clock."""
+    """The benchmarks that ran several times on one kind of clock."""
     often = Counter((result.bench, result.clock) for result in results if result.bench != "claims")
     return [f"{bench} ({clock} clock)" for (bench, clock), count in often.items() if count > 1]
 

@@ -102,7 +102,9 @@ def test_other_clocks_are_said_loudly() -> None:
 
 def test_an_interrupted_run_is_said() -> None:
     found = compare([result(interrupted=True)], [result()])
-    assert found == Comparison((), ("the first run of overhead was interrupted, and holds only what it had by then",))
+    assert found == Comparison(
+        (), ("the first run of overhead was interrupted, and holds only the figures up to then",)
+    )
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -101,7 +101,7 @@ def test_a_choice_that_may_save_nothing_says_so() -> None:
     (found,) = saved(pair("pipe", 21.0, 10.0, unsure=8.0), exact=False)
     assert found.low is not None
     assert found.low < 0
-    assert found.note == "nobody can tell whether it does"
+    assert found.note == "the figures cannot tell whether it does"
 
 
 def test_a_choice_that_costs_says_so() -> None:

@@ -1,1 +1,1 @@
-"""What was found, in numbers: one shape for every benchmark, intervals, texts, and two runs compared. Pure."""
+"""Results: one shape for every benchmark, intervals, texts, and the comparison of two runs. Pure."""

@@ -1,9 +1,9 @@
-"""Two runs beside each other: what became better, what worse, and what nobody can tell.
+"""Compares two runs: better, worse, or cannot tell.
 
-The change of a figure is second over first; of a percentage of extra cost, that of the whole (2 % is 1.02). Its
-interval is the widest that the two figures' own intervals allow (low over high to high over low), so that "better" and
-"worse" are said only when the intervals do not touch. Figures of the instruction clock that have none get what they
-repeat to.
+The change of a figure is second over first; for a percentage of extra cost, that of the whole (2 % is 1.02). Its
+interval is the widest that the two figures' own intervals allow (low over high to high over low). So "better" and
+"worse" are only said if the intervals do not touch. A figure of the instruction clock without an interval gets an
+assumed spread.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .result import MUST_AGREE, REPEATS, Figure, Result, Unit, facts_of
 
 Trend = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
 SAME = 0.01
-"""A change of less than this share, interval and all, is none."""
+"""A smaller change than this share, with its interval, counts as none."""
 
 
 class ComparedFigure(msgspec.Struct, frozen=True):
-    """One figure in both runs. ``ratio``: second over first, with its interval; ``None``: there is none to take."""
+    """One figure in both runs. ``ratio``: second over first, with its interval; ``None`` if it cannot be taken."""
 
     bench: str
     group: str
@@ -36,14 +36,14 @@ class ComparedFigure(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """All figures of both runs, and what a reader must know before reading them."""
+    """All figures of both runs, and notes that a reader needs first."""
 
     lines: tuple[ComparedFigure, ...]
     warnings: tuple[str, ...]
 
     @property
     def worse(self) -> bool:
-        """Whether anything became worse."""
+        """True if a figure became worse."""
         return any(line.change == "worse" for line in self.lines)
 
 
@@ -51,7 +51,7 @@ FigureKey = tuple[str, str, str]
 
 
 def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
-    """Compare all figures by benchmark, group and name. Of several of one name in a file, the last counts."""
+    """Compare all figures by benchmark, group and name. If a name occurs several times in a run, the last counts."""
     old, new = _by_key(first), _by_key(second)
     machines = _machines(first) == _machines(second)
     lines = []
@@ -64,7 +64,7 @@ def compare(first: Sequence[Result], second: Sequence[Result]) -> Comparison:
 
 
 def _by_key(results: Sequence[Result]) -> dict[FigureKey, tuple[str, Figure]]:
-    """Each figure with its clock."""
+    """Each figure, with its clock."""
     return {(result.bench, one.group, one.name): (result.clock, one) for result in results for one in result.figures}
 
 
@@ -82,7 +82,7 @@ def _line(
     (low, middle, high), (new_low, new_middle, new_high) = old, new
     found = ComparedFigure(*key, some.unit, *values, "cannot tell", new_middle / middle)
     if low == high or new_low == new_high:
-        return found  # nothing says how far they would repeat
+        return found  # their spread is not known
     ends = new_low / high, new_high / low
     judged = comparable or some.unit in ("ratio", "percent")
     change = _change(*ends, second.better) if judged else "cannot tell"
@@ -90,7 +90,7 @@ def _line(
 
 
 def _whole(figure: Figure, exact: bool) -> tuple[float, float, float] | None:
-    """Low end, value, high end, all above 0; ``None`` where there are no such numbers."""
+    """Low end, value, high end, all above 0; ``None`` if there are no such numbers."""
     if figure.value is None:
         return None
     low = figure.value if figure.low is None else figure.low
@@ -129,4 +129,4 @@ def _warnings(first: Sequence[Result], second: Sequence[Result]) -> Iterator[str
     for when, results in (("first", first), ("second", second)):
         for result in results:
             if result.interrupted:
-                yield f"the {when} run of {result.bench} was interrupted, and holds only what it had by then"
+                yield f"the {when} run of {result.bench} was interrupted, and holds only the figures up to then"

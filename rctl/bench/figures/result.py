@@ -1,4 +1,4 @@
-"""What a benchmark found, in one shape for all of them: JSON, tables, comparison and the report are made from it."""
+"""The result of a benchmark, in one shape for all: JSON, tables, comparison and the report are made from it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ... import input_files
 from ...errors import UsageError
 
 Verdict = Literal["pass", "fail", "cannot tell", "not measured", ""]
-"""``""``: a figure without a budget, which is shown and not judged."""
+"""``""``: a figure without a budget; it is shown and not judged."""
 
 MUST_AGREE = ("kernel", "CPU", "CPUs", "memory", "governor", "SMT", "turbo", "mitigations", "virtualization", "Python")
-"""The facts of a machine without which two figures cannot be set beside each other."""
+"""The facts of a machine that must agree before two figures can be compared."""
 
 _LARGEST = 256 << 20
 _LATEST = 253402300800.0
 """The year 10000, in seconds since 1970."""
 REPEATS = 0.002
-"""The share to within which a figure of the instruction clock repeats, where nothing says how far it did."""
+"""Assumed relative spread (0.2 %) of figures of the instruction clock that have no interval."""
 
 VERSION = 1
-"""Of the form of a result. One without a version is of version 1, too."""
+"""Version of the form of results. A result without a version is of version 1."""
 
 Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measured number and where it comes from.
+    """One measured number and its origin.
 
     ``value``: in ``unit`` (``ratio``, ``percent``, ``seconds``, ``bytes``, ``count``); ``None``: not measured, and
-    ``origin`` says why. ``low`` and ``high``: the interval of the value, ``None``: it has none. ``budget``: the most
-    that passes, or the least where ``better`` is ``high``; ``None``: not judged. ``group``: what it is shown with.
-    ``origin``: what ran, where, how often. ``note``: what a reader should know besides, such as what a figure over its
-    budget pays for. ``better``: which way is the good one.
+    ``origin`` says why. ``low`` and ``high``: the interval of the value; ``None``: it has none. ``budget``: the highest
+    value that passes, or the lowest if ``better`` is ``high``; ``None``: not judged. ``group``: the figures that it is
+    shown with. ``origin``: what ran, where, how often. ``note``: a remark for the reader, such as the causes of a
+    figure over its budget. ``better``: the direction that is better.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Points to be drawn: ``y`` in ``unit`` over ``x``, numbers or names."""
+    """Points of a plot: ``y`` in ``unit`` over ``x``, which are numbers or names."""
 
     name: str
     x: tuple[float | str, ...]
@@ -67,9 +67,9 @@ class Series(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """One run of one benchmark.
 
-    ``clock``: ``instructions`` or ``wall``, or ``""`` for what was made from both; ``machine``: facts by name;
-    ``time``: since 1970, in seconds. ``interrupted``: the run ended early, and what is there is what it had by then.
-    ``version``: of this form.
+    ``clock``: ``instructions`` or ``wall``; ``""`` for a result made from both. ``machine``: facts by name. ``time``:
+    since 1970, in seconds. ``interrupted``: the run ended early and holds the figures up to then. ``version``: of this
+    form.
     """
 
     bench: str
@@ -89,7 +89,7 @@ class _AnyVersion(msgspec.Struct, frozen=True):
 
 
 def facts_of(results: Sequence[Result]) -> dict[str, tuple[str, ...]]:
-    """Every fact of their machines, with all its values that differ."""
+    """Every fact of the results' machines, with all its different values."""
     found: dict[str, dict[str, None]] = {}
     for result in results:
         for name, text in result.machine.items():
@@ -98,21 +98,21 @@ def facts_of(results: Sequence[Result]) -> dict[str, tuple[str, ...]]:
 
 
 def common(results: Sequence[Result]) -> dict[str, str]:
-    """The facts that all results share."""
+    """The facts that are the same in all results."""
     first, *rest = [result.machine.items() for result in results] or [{}.items()]
     return {name: text for name, text in first if all((name, text) in other for other in rest)}
 
 
 def on_map(result: Result) -> set[str]:
-    """The groups whose figures are the cells of a heat map: very many, and by themselves of little use."""
+    """The groups whose figures are the cells of a heat map; a list of so many figures is of little use."""
     groups = {figure.group for figure in result.figures}
     return {str(name) for series in result.series for name in series.x} & groups
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Result, ...]:
-    """The results in a JSON file: one, as a benchmark prints it, or several, as ``rctl bench all`` does.
+    """The results in a JSON file: one, as a benchmark prints it, or several, as ``rctl bench all`` writes them.
 
-    Raises UsageError for a file that cannot be read or holds no results.
+    Raises UsageError if the file cannot be read or holds no results.
     """
     data = input_files.read(os.fspath(path), _LARGEST)
     with suppress(msgspec.DecodeError, UnicodeDecodeError):

@@ -1,10 +1,10 @@
 """Ratios with intervals, and verdicts from them. Pure; the same input and seed always give the same answer.
 
-A ratio is a median, for one disturbed round must not count. Its interval is the percentile bootstrap's (Efron,
-Tibshirani: An Introduction to the Bootstrap, chapter 13), whose ends lie further out for few values, as Hesterberg
-corrects them (What Teachers Should Know about the Bootstrap, The American Statistician 69, 2015): without that, 7
-values give intervals that hold the truth 87 times of 100 and not 95. No resample is drawn element by element: the
-middle of n uniform numbers has a beta distribution, so one or two random numbers give the median of a whole resample.
+A ratio is a median, so that a single disturbed round does not count. Its interval is the percentile bootstrap (Efron,
+Tibshirani: An Introduction to the Bootstrap, chapter 13). With few values, its ends lie further out, as Hesterberg
+corrects them (What Teachers Should Know about the Bootstrap, The American Statistician 69, 2015). Without that, the
+intervals of 7 values hold the truth 87 times of 100 and not 95. No resample is drawn element by element: the median of
+n uniform numbers has a beta distribution, so one or two random numbers give the median of a whole resample.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .result import Verdict
 
 CONFIDENCE = 0.95
 SEQUENTIAL = 0.97
-"""The confidence to ask for where rounds go on until the interval is narrow enough: such intervals then hold the truth
-95 times of 100, while those for 0.95 hold it 90 to 94 times, as simulation shows (see the tests)."""
+"""Confidence of an interval if rounds go on until it is narrow enough: such intervals then hold the truth 95 times of
+100. Intervals for 0.95 would hold it 90 to 94 times, as simulation shows (see the tests)."""
 MOST = 1000
-"""Rounds after which nobody goes on."""
+"""Most rounds."""
 SEED = 2006
 _RESAMPLES = 2000
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """An estimate and the interval that holds the true one with the confidence asked for.
+    """An estimate, and the interval that holds the true value with the given confidence.
 
-    ``ratio``: the estimate, a ratio or whatever unit the values had. ``low``, ``high``: the interval's ends.
-    ``count``: how many pairs or values it rests on. ``sure``: there were enough of them for such a confidence; where
-    not, the ends are merely the smallest and the largest seen.
+    ``ratio``: the estimate: a ratio, or a number in the unit of the values. ``low``, ``high``: the ends of the
+    interval. ``count``: the number of pairs or values. ``sure``: they are enough for the confidence; otherwise the ends
+    are only the smallest and the largest value.
     """
 
     ratio: float
@@ -44,12 +44,12 @@ class Interval(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> float:
-        """High minus low, by which a benchmark sees whether more rounds are needed."""
+        """High minus low; a benchmark goes on while this is too large."""
         return self.high - self.low
 
 
 def fewest(confidence: float = CONFIDENCE) -> int:
-    """How many values an interval of that confidence needs at least: with fewer, the median may well lie outside all.
+    """The least number of values for an interval of that confidence: with fewer, the median may lie outside all values.
 
     All of n values lie on one side of the true median with the chance 2 / 2**n.
     """
@@ -57,9 +57,9 @@ def fewest(confidence: float = CONFIDENCE) -> int:
 
 
 def looks() -> Iterator[int]:
-    """After how many rounds to look whether the interval is narrow enough: each time after half as many more.
+    """The numbers of rounds after which to look whether the interval is narrow enough; each is half as many more.
 
-    Even numbers. The first is one from which there is an interval for SEQUENTIAL; the last is MOST.
+    They are even. The first gives an interval for SEQUENTIAL; the last is MOST.
     """
     count = fewest(SEQUENTIAL) + fewest(SEQUENTIAL) % 2
     while count < MOST:
@@ -69,15 +69,15 @@ def looks() -> Iterator[int]:
 
 
 def ratio_interval(pairs: Sequence[tuple[float, float]], confidence: float = CONFIDENCE, seed: int = SEED) -> Interval:
-    """The median of second / first over pairs that were measured side by side: (bare, inside) gives what inside costs.
+    """The median of second / first over pairs that were measured side by side: (bare, inside) gives the cost of inside.
 
-    Raises ValueError for no pairs, or a first that is not above 0.
+    Raises ValueError without pairs, or if a first is not above 0.
     """
     return median_interval(_ratios(pairs), confidence, seed)
 
 
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE, seed: int = SEED) -> Interval:
-    """The median of values. Raises ValueError for none."""
+    """The median of values. Raises ValueError without values."""
     if not values:
         raise ValueError("no values to take the median of")
     return _estimated([sorted(values)], _only, confidence, seed)
@@ -86,9 +86,9 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE, see
 def geometric_mean(
     cases: Sequence[Sequence[tuple[float, float]]], confidence: float = CONFIDENCE, seed: int = SEED
 ) -> Interval:
-    """The geometric mean of the median ratios of several cases, each a sequence of pairs as in ``ratio_interval``.
+    """The geometric mean of the median ratios of several cases. A case is a sequence of pairs as in ``ratio_interval``.
 
-    Raises ValueError for no cases, a case without pairs, or a ratio that is not above 0.
+    Raises ValueError without cases, for a case without pairs, or for a ratio that is not above 0.
     """
     if not cases or not all(cases):
         raise ValueError("no pairs to take the geometric mean of")
@@ -96,10 +96,10 @@ def geometric_mean(
 
 
 def least(pairs: Sequence[tuple[float, float]]) -> Interval:
-    """The least second over the least first, for counts of instructions: whatever disturbs those only adds to them.
+    """The least second over the least first, for counts of instructions: a disturbance only adds to them.
 
-    The ends are the smallest and the largest ratio of a pair; the estimate lies between them. Raises ValueError for no
-    pairs, or a first that is not above 0.
+    The ends are the smallest and the largest ratio of a pair; the estimate lies between them. Raises ValueError without
+    pairs, or if a first is not above 0.
     """
     ratios = _ratios(pairs)
     if not ratios:
@@ -109,7 +109,7 @@ def least(pairs: Sequence[tuple[float, float]]) -> Interval:
 
 
 def least_mean(cases: Sequence[Sequence[tuple[float, float]]]) -> Interval:
-    """The geometric mean of ``least`` of several cases, and of their ends. Raises ValueError as that does."""
+    """The geometric mean of ``least`` over several cases, and of their ends. Raises ValueError as ``least`` does."""
     found = [least(pairs) for pairs in cases]
     if not found:
         raise ValueError("no pairs to take the geometric mean of")
@@ -120,9 +120,9 @@ def least_mean(cases: Sequence[Sequence[tuple[float, float]]]) -> Interval:
 
 
 def verdict(interval: Interval, budget: float) -> Verdict:
-    """Whether the true value is within the budget, the most that passes, in the interval's own unit (1.02: 2 % more).
+    """Judge the true value. ``budget``: the highest value that passes, in the interval's unit (1.02: 2 % more).
 
-    ``cannot tell``: the budget lies inside the interval, or the interval rests on too few values to count.
+    ``cannot tell``: the budget lies inside the interval, or the interval has too few values.
     """
     if not interval.sure:
         return "cannot tell"
@@ -130,7 +130,7 @@ def verdict(interval: Interval, budget: float) -> Verdict:
 
 
 def judge(value: float, budget: float, low: float | None = None, high: float | None = None) -> Verdict:
-    """The verdict on a value with an interval, or on one that is exact (``low`` and ``high`` unset)."""
+    """Judge a value with an interval, or an exact value (``low`` and ``high`` unset)."""
     if (value if high is None else high) <= budget:
         return "pass"
     return "fail" if (value if low is None else low) > budget else "cannot tell"
@@ -142,14 +142,14 @@ def _only(values: Sequence[float]) -> float:
 
 def _ratios(pairs: Sequence[tuple[float, float]]) -> list[float]:
     if any(not first > 0 for first, _ in pairs):
-        raise ValueError("a pair's first is not above 0, so that no ratio can be taken")
+        raise ValueError("the first of a pair is not above 0, so it has no ratio")
     return [second / first for first, second in pairs]
 
 
 def _estimated(
     cases: Sequence[Sequence[float]], combined: Callable[[Sequence[float]], float], confidence: float, seed: int
 ) -> Interval:
-    """What combines the medians of the cases, each sorted, into one number."""
+    """The interval of a number that ``combined`` makes from the medians of the cases. Each case is sorted."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence}: not between 0 and 1")
     estimate = combined([statistics.median(case) for case in cases])
@@ -164,9 +164,9 @@ def _estimated(
 
 
 def _tail(confidence: float, count: int) -> float:
-    """The share of resamples to leave out at each end: less than (1 - confidence) / 2, by Student's t for so few.
+    """The share of resamples to leave out at each end: less than (1 - confidence) / 2, by Student's t for few values.
 
-    Student's quantile is Cornish and Fisher's expansion of the normal one, good to a percent from 5 values on.
+    Student's quantile is Cornish and Fisher's expansion of the normal one; from 5 values on it is good to a percent.
     """
     normal = statistics.NormalDist()
     z, free = normal.inv_cdf((1 + confidence) / 2), count - 1
@@ -175,7 +175,7 @@ def _tail(confidence: float, count: int) -> float:
 
 
 def _resampled_median(values: Sequence[float], chance: random.Random) -> float:
-    """The median of as many values drawn with replacement from sorted ones."""
+    """The median of a resample: as many values drawn with replacement from sorted ones."""
     count = len(values)
     half = count // 2
     if count % 2:

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
 def shown(value: float | None, unit: Unit) -> str:
-    """A value with its unit, in about three digits; ``-`` for none."""
+    """A value with its unit, in about three digits; ``-`` without a value."""
     if value is None:
         return "-"
     if unit == "seconds":
@@ -31,14 +31,14 @@ def interval(figure: Figure) -> str:
 
 
 def budget(figure: Figure) -> str:
-    """What passes: ``<= 2.00 %``; ``""`` for a figure that is not judged."""
+    """The budget: ``<= 2.00 %``; ``""`` for a figure that is not judged."""
     if figure.budget is None:
         return ""
     return f"{'<=' if figure.better == 'low' else '>='} {shown(figure.budget, figure.unit)}"
 
 
 def left(seconds: float) -> str:
-    """A time to wait, roughly: ``40 s``, ``3 min``, ``1 h 5 min``."""
+    """The time left, roughly: ``40 s``, ``3 min``, ``1 h 5 min``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -1,10 +1,10 @@
-"""What the engine costs over the bare system calls: 10 limits on one VE, and one limit on many VEs.
+"""The cost of the engine over the bare system calls: 10 limits on one VE, and one limit on many VEs.
 
-The bare loop is what a careful script does for the same entries: open, read, close, open, write, close, open, read
-back, close, by path relative to the cgroup mount, in plain ``os`` calls. The engine does the same reads and writes, and
-locks, plans, journals, verifies and keeps the history besides. Both change the same files to the same values in turn,
-in one process: to the first values and back, for memory that is taken away costs the engine more than memory that is
-given. The median of the ratios pair by pair is what counts; absolute times mean nothing elsewhere.
+The bare loop does what a careful script does for the same entries: open, read, close, open, write, close, open, read
+back, close. It uses paths relative to the cgroup mount, and plain ``os`` calls. The engine does the same reads and
+writes; it also locks, plans, journals, verifies and keeps the history. Both change the same files to the same values by
+turns, in one process: to the first values and back, because taking memory away costs the engine more than giving it.
+The result is the median of the ratios of pairs. Absolute times mean nothing on other machines.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ ENGINE = "the engine over bare reads and writes"
 class Case(msgspec.Struct, frozen=True):
     """One comparison.
 
-    ``pairs``: (bare, engine) in seconds, for two adjustments each, there and back. ``lacking``: files that this kernel
-    does not have, which neither of them touched.
+    ``pairs``: (bare, engine) in seconds; each is for two adjustments, there and back. ``lacking``: files that this
+    kernel does not have; neither of the two touched these.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Case(msgspec.Struct, frozen=True):
     lacking: tuple[str, ...] = ()
 
     def figure(self) -> Figure:
-        """In the shape of all benchmarks."""
+        """The case as a figure."""
         found = ratio_interval(self.pairs)
         bare_us, engine_us = (1e6 * statistics.median(side) for side in zip(*self.pairs, strict=True))
         origin = f"median of {len(self.pairs)} pairs, there and back: {engine_us:.0f} us over {bare_us:.0f} us"
@@ -68,7 +68,7 @@ class Case(msgspec.Struct, frozen=True):
 def measure(
     tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]
 ) -> list[Figure]:
-    """Make VEs of the benchmark's own, measure, remove them. Raises RctlError where limits cannot be set."""
+    """Make VEs for the benchmark, measure, remove them. Raises RctlError if limits cannot be set."""
     names = [f"bench-{os.getpid()}-{i}" for i in range(ves)]
     try:
         tell(f"making {ves} VEs")
@@ -102,8 +102,8 @@ def _case(
             return False
         return True
 
-    # Enables the controllers, for which a default alone gives no cause, and finds what this kernel does not have. Both
-    # start from the values of the second plan.
+    # Enables the controllers (a default value alone would not), and finds the files that this kernel does not have.
+    # Both start from the values of the second plan.
     lacking = {write.file.name for plan in plans for write in plan if not taken(write)}
     plans = [tuple(write for write in plan if write.file.name not in lacking) for plan in plans]
     known = _entries(tree, ves[0], plans)
@@ -122,7 +122,7 @@ def _case(
 
 
 def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[tuple[str, str]]]:
-    """The very texts that the engine writes, by plan."""
+    """The texts that the engine writes, by plan."""
     with tree.open_ve(ve) as cgroup:
         return {
             wanted: [(w.file.name, text_of(cgroup, w)) for w in wanted if cgroup.has(w.file.name)] for wanted in plans

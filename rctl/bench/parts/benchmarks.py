@@ -1,4 +1,4 @@
-"""Each benchmark as a Result, from one Setting; and the list of them all."""
+"""Each benchmark as a Result, made from one Setting; and the list of all benchmarks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from . import adjust, density, explain, exporter, felt, lifecycle, overhead, vir
 
 
 class Setting(NamedTuple):
-    """What the parts need.
+    """The input of the parts.
 
-    ``folder``: on the disk to measure. ``quick``: a look, with wide intervals. ``command``: as typed. ``over``: the
-    workloads that were over the budget so far.
+    ``folder``: on the disk to measure. ``quick``: measure briefly, with wide intervals. ``command``: as typed.
+    ``over``: the workloads over the budget so far.
     """
 
     tree: Tree
@@ -33,7 +33,7 @@ class Setting(NamedTuple):
 
 
 class Benchmark(NamedTuple):
-    """One benchmark. ``seconds``: about how long it takes, which only the time left is guessed from."""
+    """One benchmark. ``seconds``: about its duration; only the estimate of the time left uses it."""
 
     name: str
     seconds: float
@@ -41,7 +41,7 @@ class Benchmark(NamedTuple):
 
 
 class Partial(Exception):  # noqa: N818 (it is no error)
-    """A part was interrupted, and has something to show: ``result``. ``stop``: what interrupted it."""
+    """A part was interrupted and has a partial ``result``. ``stop``: the exception that interrupted it."""
 
     def __init__(self, result: Result, stop: KeyboardInterrupt) -> None:
         super().__init__(str(stop))
@@ -55,7 +55,7 @@ def _overhead(setting: Setting, tell: Tell, *, seconds: float = 180.0, rounds: i
 
 
 def _explain(setting: Setting, tell: Tell, *, each: float = 3.0, rounds: int = 2) -> Result:
-    """What is measured unless others are asked for, and whatever was over the budget.
+    """Measure the default workloads, and those that were over the budget.
 
     ``each``: seconds on a real clock for a workload in a state; they suffice for an interval.
     """
@@ -76,7 +76,7 @@ def _whole(ran: overhead.Run, result: Result) -> Result:
 
 
 def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000, moments: int = 15) -> Result:
-    """The engine's cost and other tools (0 ``rounds``: not), and when a change is felt (0 ``moments``: not)."""
+    """The cost of the engine and other tools (0 ``rounds``: not), and when a change is felt (0 ``moments``: not)."""
     tree, host, state = setting.tree, setting.host, setting.state
     began = machine.begin()
     figures: list[Figure] = []
@@ -88,14 +88,14 @@ def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000,
 
 
 def lived(setting: Setting, tell: Tell, *, rounds: int = 15) -> Result:
-    """How long a VE takes to make, enter and remove."""
+    """The time to make, enter and remove a VE."""
     began = machine.begin()
     found = lifecycle.measure(setting.tree, setting.host, setting.state, rounds=rounds, tell=tell)
     return machine.stamp("life", setting.command, began, found)
 
 
 def dense(setting: Setting, tell: Tell, *, ves: int = 200) -> Result:
-    """How many VEs fit into 1 GB."""
+    """The number of VEs that fit into 1 GB."""
     began = machine.begin()
     figures, series = density.measure(setting.tree, setting.host, setting.state, ves=ves, tell=tell)
     return machine.stamp("density", setting.command, began, figures, series)
@@ -110,7 +110,7 @@ def exported(
     rounds: int = 8,
     below: bool = True,
 ) -> Result:
-    """What a scrape costs, by number of VEs."""
+    """The cost of a scrape, by number of VEs."""
     began = machine.begin()
     figures, series = exporter.measure(
         setting.tree, counts=counts, profile=profile, rounds=rounds, below=below, tell=tell
@@ -126,7 +126,7 @@ def virtually(setting: Setting, tell: Tell, *, rounds: int = 10) -> Result:
 
 
 def all_of_them(quick: bool) -> tuple[Benchmark, ...]:
-    """All benchmarks, those first that say most."""
+    """All benchmarks; those with the most important figures come first."""
     if quick:
         return (
             Benchmark("overhead", 45.0, partial(_overhead, seconds=45.0, rounds=1)),

@@ -1,8 +1,8 @@
-"""How many VEs fit into 1 GB: what the kernel keeps for each, and what it takes when a process sleeps in each.
+"""The number of VEs that fit into 1 GB: the kernel's memory for each, alone and with a sleeping process in it.
 
-The kernel's own memory for a VE is the growth of Slab, Percpu, KernelStack and PageTables in proc(5) meminfo from one
-VE to the next, over enough of them that a page more or less does not count; what the first alone brings is left out.
-With a process in each, the processes' own pages (AnonPages) come on top; the program's file is there once for all.
+The kernel's memory for a VE is the growth of Slab, Percpu, KernelStack and PageTables in proc(5) meminfo from one VE to
+the next. There are enough VEs that a page more or less does not matter; the cost of the first one is left out. With a
+process in each, the processes' own pages (AnonPages) come on top; the program's file is in memory once for all.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _OWN = ("AnonPages",)
 _STEPS = 4
 _PATIENCE = 60.0
 _REST, _PAUSE, _STILL = 20.0, 0.5, 64 << 10
-"""Memory is still when it falls by no more than so many bytes in a pause of so many seconds; the longest wait."""
+"""Memory is stable if it falls by at most so many bytes in a pause of so many seconds; the longest wait."""
 
 
 def measure(
     tree: Tree, host: Host, state: State, *, ves: int, tell: Callable[[str], None]
 ) -> tuple[list[Figure], list[Series]]:
-    """Figures, and the growth as a series. The VEs and their processes are gone afterwards. Raises RctlError."""
+    """Figures, and the growth as a series. Removes the VEs and their processes afterwards. Raises RctlError."""
     if ves < FEWEST:
         raise UsageError(f"{ves} VEs: too few to see what one costs. Give {FEWEST} or more")
     names = [f"{own_name()}-{number}" for number in range(ves)]
     asked: Limits = decode(nest(dict(LIMITS)), host)
-    tell("density: waiting for the kernel to be done with earlier VEs")
+    tell("density: waiting for the kernel to free the memory of earlier VEs")
     _calm()
     before = meminfo(*_KERNEL, *_OWN)
     try:
@@ -66,7 +66,7 @@ def measure(
 
 
 def _calm() -> None:
-    """Until the kernel has given back what earlier VEs held, which it does late: it would count as less for these."""
+    """Wait until the kernel has freed the memory of earlier VEs; freed later, it would make these look cheaper."""
     deadline, before = time.monotonic() + _REST, meminfo(*_KERNEL)
     while time.monotonic() < deadline:
         time.sleep(_PAUSE)
@@ -82,7 +82,7 @@ def _batches(names: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _filled(tree: Tree, names: Sequence[str]) -> int:
-    """Bytes in use when a process sleeps in each VE."""
+    """Bytes in use while a process sleeps in each VE."""
     sleepers: list[subprocess.Popen[bytes]] = []
     program = shutil.which("sleep") or "sleep"
     try:
@@ -103,7 +103,7 @@ def _inside(ve: Cgroup, command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _await_sleep(pid: int) -> None:
-    """Until it sleeps: while it is still being loaded, it has not all of its memory. Raises WorkError."""
+    """Wait until a process sleeps: before that, it has not all of its memory. Raises WorkError."""
     deadline = time.monotonic() + _PATIENCE
     while _state(pid) != "S":
         if time.monotonic() > deadline:
@@ -112,7 +112,7 @@ def _await_sleep(pid: int) -> None:
 
 
 def _state(pid: int) -> str:
-    """A process's state in proc(5) stat."""
+    """A process's state, from proc(5) stat."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         return file.read().rpartition(")")[2].split()[0]
 
@@ -121,7 +121,7 @@ def _figures(ves: int, points: Sequence[tuple[int, int]], whole: int) -> tuple[l
     (first, before), (last, after) = points[0], points[-1]
     each = (after - before) / (last - first)
     if min(each, whole) <= 0:
-        raise WorkError("the kernel's memory shrank meanwhile, so nothing can be told. Measure on a calm machine")
+        raise WorkError("the kernel's memory shrank during the measurement. Measure on a machine with no other load")
     slopes = [(b - a) / (m - n) for (n, a), (m, b) in pairwise(points)]
     kernel = (
         f"growth of {', '.join(_KERNEL)} from VE {first} to VE {last}, in {len(slopes)} steps; limits: "
@@ -144,7 +144,7 @@ def _figures(ves: int, points: Sequence[tuple[int, int]], whole: int) -> tuple[l
 
 
 def meminfo(*names: str) -> int:
-    """The sum of these lines of proc(5) meminfo in bytes; a line that this kernel lacks counts nothing."""
+    """The sum of these lines of proc(5) meminfo, in bytes; a line that this kernel lacks counts 0."""
     with open("/proc/meminfo", encoding="ascii") as lines:
         found = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
     return 1024 * sum(found.get(name, 0) for name in names)

@@ -1,7 +1,7 @@
-"""The cost of a VE taken apart: a plain cgroup, each controller alone, all, deeper, with limits, without pressure.
+"""The parts of a VE's cost: a plain cgroup, each controller alone, all, deeper, with limits, without pressure.
 
-Each state is set up by itself, measured against the root cgroup by turns, and taken down again. Controllers are enabled
-for all cgroups of one parent, so a state with fewer of them than others need there cannot be measured, and says so.
+Each state is set up, measured against the root cgroup by turns, and taken down again. Controllers are enabled for all
+cgroups of one parent. So a state cannot be measured if other cgroups there need more controllers; the result says so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WORKS = (
     "pipe ping-pong", "fork and wait", "fork, exec and wait", "page faults", "write, buffered", "open, close, stat",
     "TCP request and response", "sqlite", "HTTP, Python's server",
 )  # fmt: skip
-"""What is measured unless others are asked for: the paths on which controllers cost, and two applications."""
+"""The default workloads: those with paths on which controllers cost, and two applications."""
 
 
 class VeState(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ def measure(
 ) -> tuple[Run, tuple[Series, ...]]:
     """Measure each workload in each state. An interruption ends it early, with ``stop`` set.
 
-    Raises BusyError while another rctl enables controllers, RctlError where there can be no VE.
+    Raises BusyError while another rctl enables controllers, RctlError if no VE can be made.
     """
     run, found = Run(options), dict[str, dict[str, float]]()
     try:
@@ -120,7 +120,7 @@ def _series(found: dict[str, dict[str, float]]) -> tuple[Series, ...]:
 
 @contextmanager
 def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
-    """The cgroup that VEs lie in, for us alone; the controllers that it enabled before are enabled afterwards."""
+    """The parent of the VEs, locked for this benchmark; afterwards its controllers are enabled as before."""
     with Locks(make(default_state())) as locks, tree.walk(tree.base) as base:
         locks.take([(base.ino, base.path)])
         before = enabled(base, SUBTREE_CONTROL)
@@ -132,9 +132,10 @@ def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
 
 
 def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> None:
-    """Make just these controllers enabled. Raises BusyError when others, who have cgroups here, would lose limits.
+    """Enable exactly these controllers. Raises BusyError if other users, who have cgroups here, would lose limits.
 
-    ``before``: those that were enabled when we came; with the others nobody can have limits yet, for the lock is ours.
+    ``before``: the controllers that were enabled at first. No other user can have limits of the rest yet, because this
+    benchmark holds the lock.
     """
     now = enabled(base, SUBTREE_CONTROL)
     surplus = now - wanted
@@ -150,7 +151,7 @@ def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> Non
 def _made(
     tree: Tree, base: Cgroup, before: frozenset[str], state: VeState, host: Host, folder: str
 ) -> Iterator[Cgroup]:
-    """A VE in this state; gone afterwards. Raises BusyError, WorkError when it cannot be."""
+    """A VE in this state; it is removed afterwards. Raises BusyError, WorkError if it cannot be made."""
     name = place.own_name()
     there = enabled(base, CONTROLLERS)
     if lacking := sorted(set(state.controllers) - there):

@@ -1,10 +1,10 @@
-"""What a scrape costs, beside a bare loop that only reads the same files, and other exporters, in one run.
+"""The cost of a scrape, beside a bare loop that only reads the same files, and other exporters, in one run.
 
-All subjects are processes of their own that scrape the same VEs by turns; rctl's exporter does so twice, within one
-process, and served over HTTP with gzip as Prometheus asks for it. "The bare loop" is C where there is a
-compiler: every file stays open, one pread(2) each, nothing is done with the text. "A plain collector" is what one
-writes by prometheus_client's manual. Between scrapes a share of the VEs works: what rests costs rctl less, so both are
-said. The VEs lie below a parent, as those of slices, pods and docker do, or directly below the root (``below``).
+Each subject is a process that scrapes the same VEs by turns. rctl's exporter does so twice: within one process, and
+served over HTTP with gzip, as Prometheus asks for it. "The bare loop" is in C if there is a compiler: every file stays
+open, one pread(2) each, and the text is not used. "A plain collector" is written as in prometheus_client's manual.
+Between scrapes a share of the VEs works. VEs at rest cost rctl less, so both figures are given. The VEs lie below a
+parent, as those of slices, pods and docker do, or directly below the root (``below``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Subject:
         )
 
     def scrape(self) -> Cost:
-        """One scrape. Raises WorkError when the process has ended."""
+        """One scrape. Raises WorkError if the process has ended."""
         assert self._process.stdin
         assert self._process.stdout
         with suppress(BrokenPipeError):
@@ -73,9 +73,10 @@ class Subject:
 
 
 class Stage(NamedTuple):
-    """Where it happens. ``tree``: where the VEs lie; ``stem``: what their names begin with.
+    """The stage of the benchmark. ``tree``: holds the VEs. ``stem``: the beginning of their names.
 
-    ``patterns``: which VEs are read. ``server``: the cgroup of exporters that serve. ``environment``: of every subject.
+    ``patterns``: the VEs that are read. ``server``: the cgroup of exporters that serve. ``environment``: of every
+    subject.
     """
 
     tree: Tree
@@ -95,10 +96,10 @@ def measure(
     below: bool = True,
     tell: Tell,
 ) -> tuple[list[Figure], list[Series]]:
-    """Figures, and costs by number of VEs as series. The VEs are gone afterwards.
+    """Figures, and costs by number of VEs as series. Removes the VEs afterwards.
 
-    ``below``: the VEs lie below one parent, which is read too; else where VEs of rctl's own lie.
-    Raises UsageError for counts that cannot be, NotAvailableError where no VE can be made.
+    ``below``: the VEs lie below one parent, which is read, too; otherwise they lie where rctl's own VEs lie.
+    Raises UsageError for wrong counts, NotAvailableError if no VE can be made.
     """
     if not counts or min(counts) < 1:
         raise UsageError(f"{counts}: not numbers of VEs. Give some, each 1 or more")
@@ -123,7 +124,7 @@ def measure(
 
 
 def _too_many(last: Measured | None, ves: int) -> bool:
-    """Whether so many VEs have more files than may be open, going by the last ones."""
+    """True if so many VEs have more files than may be open, estimated from the last measurement."""
     files = last.files / last.ves if last else 0
     return ves * (files + 1) > _limit() - _OTHER_FILES
 
@@ -134,7 +135,7 @@ def _limit() -> int:
 
 @contextmanager
 def _stage(tree: Tree, below: bool) -> Iterator[Stage]:
-    """Controllers, a parent for the VEs, and a cgroup for servers; all as before afterwards."""
+    """Enable controllers, make a parent for the VEs, and a cgroup for servers; restore everything afterwards."""
     own, server = own_name(), f"{own_name()}-server"
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rctl-bench-"))
@@ -222,7 +223,7 @@ def _served(stage: Stage, profile: str) -> Exporter:
 
 
 def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[BusyProcess], number: int) -> Round:
-    """Each by turns, in another order each time; the same share of VEs has worked before each scrape."""
+    """Let each scrape by turns, in another order each time; the same share of VEs has worked before each scrape."""
     order: list[Subject | Exporter] = [loop, rctl, server]
     costs = {}
     for subject in order[number % 3 :] + order[: number % 3]:
@@ -233,7 +234,7 @@ def _round(loop: Subject, rctl: Subject, server: Exporter, workers: Sequence[Bus
 
 
 class BusyProcess:
-    """A process in a VE that works when it is told to: it runs, and allocates and frees memory."""
+    """A process in a VE that works on request: it runs, and allocates and frees memory."""
 
     def __init__(self, ve: Cgroup) -> None:
         (ear, self._tell), (self._hear, mouth) = os.pipe(), os.pipe()
@@ -256,7 +257,7 @@ class BusyProcess:
             raise WorkError("a worker ended")
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
         os.close(self._tell)
@@ -264,11 +265,11 @@ class BusyProcess:
 
 
 def _loop(folder: str, worker: Sequence[str]) -> tuple[Sequence[str], str]:
-    """The bare loop's command, and what it is."""
+    """The bare loop's command, and its description."""
     program = f"{folder}/readloop"
     compiler = found("cc") or found("gcc") or found("clang")
     if compiler:
         source = str(PROGRAMS / "readloop.c")
         if subprocess.run([compiler, "-O2", "-o", program, source], capture_output=True, check=False).returncode == 0:
             return (program,), "readloop.c"
-    return (*worker, "bare"), "a loop in Python, for there is no C compiler (cc) here"
+    return (*worker, "bare"), "a loop in Python, because there is no C compiler (cc) here"

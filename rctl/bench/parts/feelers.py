@@ -1,4 +1,4 @@
-"""What the child of ``felt`` does inside a VE, one function a limit: work, and the moment at which it was held back."""
+"""The work of ``felt``'s child in a VE, one function for each limit. It yields the moment at which it was held back."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..stage.worker import Work, now
 _BLOCK = 4096
 _FILL = 8 << 20
 _GAP = 5_000_000
-"""Nanoseconds without a turn that are worth asking the kernel for the reason."""
+"""Nanoseconds without running after which to ask the kernel for the reason."""
 _WAIT = 40_000_000
-"""Nanoseconds that a small direct write takes only when it is made to wait; the limit leaves 100 ms between two."""
+"""Nanoseconds that a small direct write takes only if it must wait; the limit leaves 100 ms between two writes."""
 
 
 def forks(_: Cgroup) -> Work:
-    """Forks, one child at a time, until it may not."""
+    """Forks, one child at a time, until a fork fails."""
 
     def work() -> Iterator[int]:
         yield now()
@@ -40,7 +40,7 @@ def forks(_: Cgroup) -> Work:
 
 
 def burns(ve: Cgroup) -> Work:
-    """Uses all the CPU time it gets, and notes when that ended because of the limit."""
+    """Uses all CPU time that it gets, and yields when the limit stopped that."""
 
     def throttled() -> int:
         return flat_keyed(ve.read("cpu.stat")).get("nr_throttled", 0)
@@ -52,7 +52,7 @@ def burns(ve: Cgroup) -> Work:
             here = now()
             if here - last > _GAP and throttled() > count:
                 yield last
-                yield here  # for a gap that began before the change was asked for
+                yield here  # the gap began before the change was asked for
                 return
             last = here
 
@@ -60,7 +60,7 @@ def burns(ve: Cgroup) -> Work:
 
 
 def fills(_: Cgroup) -> Work:
-    """Fills memory page by page up to 8 MiB, lets go of it, and begins anew."""
+    """Fills memory page by page up to 8 MiB, frees it, and starts again."""
 
     def work() -> Iterator[int]:
         area = mmap.mmap(-1, _FILL, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -87,7 +87,7 @@ def moves(_: Cgroup, target: int) -> Work:
 
 
 def puts(_: Cgroup, folder: str) -> Work:
-    """Writes small blocks past the page cache, and notes when one began that was made to wait."""
+    """Writes small blocks past the page cache, and yields the start of one that had to wait."""
 
     def work() -> Iterator[int]:
         place = os.path.join(folder, f"rctl-bench-{os.getppid()}")
@@ -108,7 +108,7 @@ def puts(_: Cgroup, folder: str) -> Work:
 
 
 def disk(folder: str) -> str:
-    """``MAJOR:MINOR`` of the disk that a folder lies on; ``""`` where it lies on none, or on several."""
+    """``MAJOR:MINOR`` of the disk that holds a folder; ``""`` if it lies on no disk, or on several."""
     try:
         return resolve(folder)
     except UsageError:

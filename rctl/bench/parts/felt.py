@@ -1,8 +1,8 @@
-"""How long it takes from a change that is asked for to a change that is felt, limit by limit.
+"""The time from the request for a change until a process feels it, for each limit.
 
 A child works inside a VE without limits: it forks, burns CPU time, moves about on the CPUs, uses memory or writes to a
-disk. The limit is tightened, in turn by the engine and by a bare write of the same text, and the child notes the moment
-at which its work was first held back. Both sides read the same monotonic clock.
+disk. The limit is lowered, by turns by the engine and by a bare write of the same text. The child notes the moment at
+which its work was first held back. Both sides read the same monotonic clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BY_RCTL = " by rctl"
 
 
 class Limit(NamedTuple):
-    """One limit: how it is tightened, and how that is felt. ``events``: a file by which the kernel tells, or ``""``."""
+    """One limit: how it is lowered and felt. ``events``: the file by which the kernel reports that; ``""``: none."""
 
     key: str
     free: Mapping[str, object]
@@ -45,7 +45,7 @@ class Limit(NamedTuple):
 
 
 def limits(folder: str) -> Iterator[Limit | Figure]:
-    """All limits that can be felt here; for one that cannot, the figure that says why."""
+    """All limits that can be felt here; for any other, a figure with the reason."""
     yield Limit("pids.max", {"pids.max": "max"}, {"pids.max": 1}, feelers.forks, "fork(2) fails with EAGAIN")
     yield Limit(
         "cpu.max", {"cpu.max": "max"}, {"cpu.max": 0.1}, feelers.burns,
@@ -59,11 +59,9 @@ def limits(folder: str) -> Iterator[Limit | Figure]:
     if len(cpus) > 1:
         free, tight = {"cpuset.cpus": f"{cpus[0]}-{cpus[-1]}"}, {"cpuset.cpus": str(cpus[-1])}
         work = partial(feelers.moves, target=cpus[-1])
-        yield Limit(
-            "cpuset.cpus", free, tight, work, "a busy process runs on the one CPU that is left, and may on no other"
-        )
+        yield Limit("cpuset.cpus", free, tight, work, "a busy process runs on the only CPU that is left")
     else:
-        yield _not("cpuset.cpus", "this machine has one CPU, so nothing can move")
+        yield _not("cpuset.cpus", "this machine has one CPU, so no process can move")
     disk = feelers.disk(folder)
     if disk:
         key = f"io.max.{disk}.wiops"
@@ -72,7 +70,7 @@ def limits(folder: str) -> Iterator[Limit | Figure]:
             {key: "max"},
             {key: 10},
             partial(feelers.puts, folder=folder),
-            "a 4 KiB direct write is made to wait",
+            "a 4 KiB direct write must wait",
         )
     else:
         yield _not("io.max", f"{folder} lies on no disk. Give --folder on one")
@@ -81,7 +79,7 @@ def limits(folder: str) -> Iterator[Limit | Figure]:
 def measure(
     tree: Tree, host: Host, state: State, folder: str, *, rounds: int, tell: Callable[[str], None]
 ) -> list[Figure]:
-    """Two figures a limit, by rctl and by a bare write: medians in seconds. Its own VE is removed in any case."""
+    """Two figures for each limit, by rctl and by a bare write: medians in seconds. Its own VE is always removed."""
     name = own_name()
     found: list[Figure] = []
     try:
@@ -107,7 +105,7 @@ class _Felt:
         self._name, self._ve, self._limit = name, ve, limit
         self._free = self._decoded(limit.free)
         self._tight = self._decoded(limit.tight)
-        self._engine(self._tight)  # enables the controller (max would not), so that both ways then do the same
+        self._engine(self._tight)  # enables the controller (max would not), so that both ways do the same
 
     def figures(self, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
         times: dict[str, list[float]] = {"rctl": [], "a bare write": []}
@@ -135,7 +133,7 @@ class _Felt:
         return (felt - begin) / 1e9
 
     def _told(self, before: str) -> int:
-        """When the kernel changed the events' file, which it makes known to whoever polls it."""
+        """The time at which the kernel changed the events' file; poll(2) reports that."""
         file = os.open(self._limit.events, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._ve.fd)
         try:
             poll = select.poll()
@@ -162,7 +160,7 @@ class _Felt:
 
 
 def _stamp(worker: Worker, begin: int) -> int:
-    """The first thing that the child noticed after the change was asked for."""
+    """The time of the child's first report after the change was asked for."""
     while True:
         stamp = worker.report(SECONDS)
         if stamp is None:

@@ -19,7 +19,7 @@ _APPLETS = ("sh", "mount", "insmod", "sleep", "dd")
 
 
 def archive(script: str, busybox: str, root: str, release: str) -> bytes:
-    """The archive. ``root``: below which ``lib/modules`` lies. Raises WorkError for a module not unpacked."""
+    """The archive. ``root``: the folder that holds ``lib/modules``. Raises WorkError if a module cannot be unpacked."""
     entries = list(_entries(script, busybox, root, release))
     return b"".join(_entry(number, *one) for number, one in enumerate([*entries, ("TRAILER!!!", 0, b"")], 1))
 
@@ -36,7 +36,7 @@ def _entries(script: str, busybox: str, root: str, release: str) -> Iterator[tup
 
 
 def modules(root: str, release: str) -> list[str]:
-    """Files of the modules that a virtio disk and port need, in the order to load them; none that is built in."""
+    """Files of the modules for a virtio disk and port, in the order to load them, without those that are built in."""
     command = ["modprobe", "-d", root, "-S", release, "--show-depends"]
     found: dict[str, None] = {}
     for name in ("virtio_pci", "virtio_blk", "virtio_console"):

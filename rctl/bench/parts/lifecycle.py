@@ -1,7 +1,7 @@
-"""How long a VE takes to make, to enter and to remove: inside rctl, by bare system calls, and as a person's commands.
+"""The time to make, to enter and to remove a VE: inside rctl, by bare system calls, and as commands.
 
-Bare system calls do what is needed and no more: mkdir, the same limits written, rmdir. rctl besides checks the name,
-locks, journals, reads back, and waits for what still dies.
+The bare system calls are only the necessary ones: mkdir, the same limits written, rmdir. rctl also checks the name,
+locks, journals, reads back, and waits for processes that are still dying.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure(tree: Tree, host: Host, state: State, *, rounds: int, tell: Callable
 
 
 def _by_rctl(tree: Tree, host: Host, state: State, name: str, asked: Limits, times: Times) -> None:
-    """Make with limits, enter, and remove, as rctl's verbs do it within one process."""
+    """Make a VE with limits, enter it, and remove it, as rctl's verbs do, within one process."""
     with _timed(times, "make, with 3 limits"):
         made = Around(make=(name,))
         adjust(tree, {name: asked}, host, Options(command="bench"), state=state, around=made)
@@ -65,7 +65,7 @@ def _by_rctl(tree: Tree, host: Host, state: State, name: str, asked: Limits, tim
 
 
 def _by_hand(tree: Tree, host: Host, name: str, asked: Limits, times: Times) -> None:
-    """The same by the system calls alone, in the place that rctl would take."""
+    """The same with the system calls alone, in the place that rctl would use."""
     path = tree.path(name)[1:]
     texts = [
         (one.file.name, one.file.line(one.file.merge(one.file.default, one.wanted))) for one in writes(asked, host)
@@ -81,7 +81,7 @@ def _by_hand(tree: Tree, host: Host, name: str, asked: Limits, times: Times) -> 
 
 
 def _as_commands(name: str, state: State, times: Times) -> None:
-    """Start and stop as a person does, the start of Python included."""
+    """Start and stop as commands, with the start of Python included."""
     rctl = (sys.executable, "-m", "rctl")
     environment = {**os.environ, "RCTL_STATE": state.keep}
     words = [f"--limit={key}={value}" for key, value in LIMITS.items()]
@@ -97,7 +97,7 @@ def _as_commands(name: str, state: State, times: Times) -> None:
 
 @contextmanager
 def _timed(times: Times, what: str) -> Iterator[Callable[[int | None], None]]:
-    """Note how long the block takes, or until the moment that it gives."""
+    """Note the time of the block, or the time until the moment that the block reports."""
     ends: list[int] = []
     begin = now()
     yield lambda moment: ends.append(moment or now())

@@ -1,9 +1,9 @@
-"""The same work in the root cgroup ("bare") and in a VE, on the same kernel, by turns: what a VE costs.
+"""The cost of a VE: the same work in the root cgroup ("bare") and in a VE, on the same kernel, by turns.
 
-On an instruction clock a few rounds give a number, the least count over the least, since whatever disturbs a count only
-adds to it; the interval is all that was seen. On a real clock rounds go on until the bootstrap's interval is narrow, or
-time is up; to stop at the first welcome verdict would favour it. Whoever stops at a narrow interval favours those that
-are narrow by luck, so few looks are taken, and the interval is one for more confidence than is promised (see
+On an instruction clock a few rounds give a number: the least count over the least count, because a disturbance only
+adds to a count. The interval is the range of all ratios. On a real clock, rounds go on until the bootstrap's interval
+is narrow, or time is up. Stopping as soon as the verdict is good would bias it. Stopping at a narrow interval prefers
+intervals that are narrow by luck, so the interval is looked at seldom, and with more confidence than promised (see
 `stats.SEQUENTIAL`).
 """
 
@@ -33,41 +33,42 @@ from . import reasons
 Pair = tuple[float, float]
 
 NARROW = 0.25
-"""An interval is narrow when it is this part of the budget wide."""
+"""An interval is narrow if it is not wider than this part of the budget."""
 LONG = 0.1
-"""Seconds that one measurement takes on a real clock, or more where one operation does."""
+"""Seconds of one measurement on a real clock; more if a single operation takes longer."""
 COARSE = 0.001
-"""The part of a measurement to which a load generator's own clock may round it: else all rounds look the same."""
+"""Largest part of a measurement that a load generator's own clock may round off; otherwise all rounds look the same."""
 
 BUSY = (
-    "instructions while any task runs (/proc/schedstat); not those of interrupts that come while all wait, and of the "
-    "wake-ups in them. Load generators (stress-ng, fio, sysbench) time themselves by the clock, waits and all"
+    "instructions while any task runs (/proc/schedstat); without interrupts that come while all tasks wait, and the "
+    "wake-ups in them. Load generators (stress-ng, fio, sysbench) use their own clock, waits included"
 )
-"""What is counted on an instruction clock, for whoever reads the figures."""
+"""What the instruction clock counts, as a text for the reader of the figures."""
 
 CALM = 0.3
-"""Seconds of rest before each measurement on the instruction clock, where they cost nothing."""
+"""Seconds of rest before each measurement on the instruction clock; they cost nothing there."""
 
 
 class OverheadOptions(msgspec.Struct, frozen=True):
-    """How to measure. ``budget``: the most that a VE may cost, 0.02 is 2 %. ``clock``: auto, instructions or wall.
+    """How to measure. ``budget``: the highest cost of a VE that passes; 0.02 is 2 %. ``clock``: auto, instructions,
+    wall.
 
     ``rounds``: pairs on the instruction clock. ``seconds``: of measuring on a real clock. ``folder``: on the disk to
-    measure. ``lean``: a VE without pressure accounting. ``command``: what was typed.
+    measure. ``lean``: a VE without pressure accounting. ``command``: as typed.
     """
 
     budget: float = 0.02
     clock: str = "auto"
     rounds: int = 2
     seconds: float = 60.0
-    folder: str = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
+    folder: str = "/var/tmp"  # noqa: S108 (a new folder is made in it)
     lean: bool = False
     command: str = ""
 
 
 @dataclass
 class Run:
-    """What there is so far. ``stop``: what interrupted it."""
+    """The results so far. ``stop``: the exception that interrupted the run."""
 
     options: OverheadOptions
     counted: bool = False
@@ -78,7 +79,7 @@ class Run:
     stop: KeyboardInterrupt | None = None
 
     def result(self, bench: str, series: Sequence[Series] = ()) -> Result:
-        """In the shape that all benchmarks share."""
+        """The run as a Result."""
         return Result(
             bench,
             self.options.command,
@@ -95,7 +96,7 @@ class Run:
 def measure(tree: Tree, host: Host, options: OverheadOptions, works: Sequence[Workload], tell: Tell) -> Run:
     """Measure each workload on both sides; then their geometric means.
 
-    An interruption ends the run early: what there is by then is returned, with ``stop`` set. Raises RctlError.
+    An interruption ends the run early: the result has the figures up to then, and ``stop`` is set. Raises RctlError.
     """
     run = Run(options)
     try:
@@ -114,7 +115,7 @@ def measure(tree: Tree, host: Host, options: OverheadOptions, works: Sequence[Wo
 
 @contextmanager
 def sides(tree: Tree, host: Host, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
-    """Both sides, ready. Sets what is known about the run; leaves nothing behind. Raises RctlError."""
+    """Both sides, ready. Notes the facts of the run. Leaves nothing behind. Raises RctlError."""
     options = run.options
     tell("preparing")
     with place.controllers_as_before(tree), bare_side(tree, run) as (bare, folder, kit):
@@ -128,7 +129,7 @@ def sides(tree: Tree, host: Host, run: Run, tell: Tell) -> Iterator[tuple[Place,
 
 @contextmanager
 def bare_side(tree: Tree, run: Run) -> Iterator[tuple[Place, str, Kit]]:
-    """The bare side, the other side's folder, and the built-in program. Sets the clock and what is known about the run.
+    """The bare side, the other side's folder, and the built-in program. Sets the clock and the facts of the run.
 
     Raises RctlError.
     """
@@ -144,11 +145,11 @@ def bare_side(tree: Tree, run: Run) -> Iterator[tuple[Place, str, Kit]]:
 
 
 def counting(run: Run, *places: Place) -> None:
-    """On an instruction clock programs time what is done, and no waiting: see work.c."""
+    """On an instruction clock, programs measure busy time without waits: see work.c."""
     if not run.counted:
         return
     if not os.path.exists("/proc/schedstat"):
-        run.facts["what is counted"] = "all time, with waits as long as the emulator makes them: no /proc/schedstat"
+        run.facts["what is counted"] = "all time, with the emulator's waits, because there is no /proc/schedstat"
         return
     run.facts["what is counted"] = BUSY
     for side in places:
@@ -157,14 +158,12 @@ def counting(run: Run, *places: Place) -> None:
 
 def _described(limits: dict[str, Any], options: OverheadOptions) -> str:
     given = ", ".join(f"{key}={value}" for key, value in limits.items() if key != "io.max")
-    disk = (
-        f"io.max on {', '.join(limits['io.max'])}" if "io.max" in limits else "no io.max, for the folder is on no disk"
-    )
+    disk = f"io.max on {', '.join(limits['io.max'])}" if "io.max" in limits else "no io.max: the folder is on no disk"
     return f"{'lean, ' * options.lean}directly below the root, {given}, {disk}"
 
 
 class _Time:
-    """The time there is for each workload on a real clock: what one does not use, the others have."""
+    """The time for each workload on a real clock; time that one does not use goes to the others."""
 
     def __init__(self, seconds: float, works: int) -> None:
         self.end, self.works = time.monotonic() + seconds, works
@@ -178,7 +177,7 @@ class _Time:
 
 
 def figure(run: Run, work: Workload, bare: Place, inside: Place, kit: Kit, seconds: float) -> Figure:
-    """One workload's figure: how much longer it takes inside, in per cent."""
+    """One workload's figure: the extra time inside the VE, in per cent."""
     unmeasured = Figure(work.name, None, "percent", "", budget=_percent(run), verdict="not measured", group=work.group)
     if why := work.absent(kit):
         return msgspec.structs.replace(unmeasured, origin=why)
@@ -210,12 +209,12 @@ def _counted(pairs: list[Pair], work: Workload, bare: Place, inside: Place, kit:
 
     if few := work.count // 8:
         for side in (bare, inside):
-            work.seconds(side, few, kit)  # what the kernel does at the first time only
+            work.seconds(side, few, kit)  # some work of the kernel is done at the first time only
     pairs += (pair(number, bare, inside, once) for number in range(rounds))
 
 
 def settle() -> None:
-    """Let what the kernel put off be done before it is counted with what comes: writing back, freeing."""
+    """Let the kernel do deferred work first (writing back, freeing), so that it does not count in the measurement."""
     os.sync()
     time.sleep(CALM)
 
@@ -223,7 +222,7 @@ def settle() -> None:
 def _clocked(
     pairs: list[Pair], work: Workload, bare: Place, inside: Place, kit: Kit, seconds: float, budget: float
 ) -> None:
-    """Rounds in twos, so that both orders count the same."""
+    """Rounds in twos, so that both orders occur equally often."""
     end = time.monotonic() + seconds
     count = _calibrated(work, bare, kit)
 
@@ -241,7 +240,7 @@ def _clocked(
 
 
 def _calibrated(work: Workload, bare: Place, kit: Kit) -> int:
-    """So many operations that they take LONG, or longer by a coarse clock. The run that finds it warms up too."""
+    """The number of operations that take LONG, or longer with a coarse clock. The run that finds it also warms up."""
     if work.fixed:
         return work.count
     count, long = max(1, work.count // 8), max(LONG, work.coarse / COARSE)
@@ -251,7 +250,7 @@ def _calibrated(work: Workload, bare: Place, kit: Kit) -> int:
 
 
 def pair(number: int, first: Place, second: Place, seconds: Callable[[Place], float]) -> Pair:
-    """One measurement on each side, (first, second); in every other round the second begins (ABBA)."""
+    """One measurement on each side, (first, second); in every second round the second side begins (ABBA)."""
     if number % 2:
         late = seconds(second)
         return seconds(first), late
@@ -280,7 +279,7 @@ def _amount(pairs: Sequence[Pair]) -> str:
 
 
 def _means(run: Run) -> list[Figure]:
-    """The geometric means, of the applications and of all; none where nothing was measured."""
+    """The geometric means, of the applications and of all workloads; empty if nothing was measured."""
     found = []
     for name, works in (
         ("applications, geometric mean", [work for work in run.pairs if work.application]),
@@ -302,9 +301,9 @@ def series(figures: Sequence[Figure]) -> tuple[Series, ...]:
 
 
 def overhead(tree: Tree, host: Host, options: OverheadOptions, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
-    """The benchmark as a whole. Raises RctlError where there can be no VE, UsageError for a false clock.
+    """The whole benchmark. Raises RctlError if no VE can be made, UsageError for a wrong clock.
 
-    An interruption comes through; ``measure`` has what there was by then.
+    An interruption is raised again; ``measure`` has the figures up to then.
     """
     if not works:
         raise UsageError("overhead: no workload to measure. See --list")

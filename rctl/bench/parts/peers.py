@@ -1,7 +1,7 @@
-"""Other tools changing one limit of something that runs, as processes, beside ``rctl set`` doing the same.
+"""Other tools that change one limit of a running target, as processes, beside ``rctl set``.
 
-Each peer that is installed gets a target of its own (a cgroup, a container, a unit) and changes ``pids.max``
-on it (podman: ``memory.max``).
+Each installed tool gets its own target (a cgroup, a container, a unit), and changes ``pids.max`` of it (podman:
+``memory.max``).
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ _RUNTIME = ("/usr", "/bin", "/lib", "/lib64")
 
 GROUP = "one limit as a process"
 _FILL = "{}"
-"""Stands in a command for the new limit."""
+"""The place of the new limit in a command."""
 
 Argv = tuple[str, ...]
 
 
 _CHANGED = {"podman update": "memory.max"}
-"""What a tool changes where that is not ``pids.max``."""
+"""The limit that a tool changes, if it is not ``pids.max``."""
 
 
 class NotMeasured(Exception):  # noqa: N818 (it is a reason, and no error)
-    """A tool that cannot be measured here; the text says why."""
+    """A tool that cannot be measured here; the text gives the reason."""
 
 
 def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> list[Figure]:
-    """Time rctl and every peer that is there, in turn: seconds for one change as a process.
+    """Time rctl and every installed tool, by turns: seconds for one change as a process.
 
     ``ve``, ``path``: the VE that rctl and cgset change. ``state``: the folder for rctl's history, so that the user's
-    own stays as it is. A peer that is not there, or fails, is a figure that says so. Raises RctlError when rctl fails.
+    own history stays as it is. A tool that is missing or fails gets a figure with the reason. Raises RctlError if rctl
+    fails.
     """
     environment = {**os.environ, "RCTL_STATE": state}
     absent: dict[str, str] = {}
@@ -109,7 +110,7 @@ def _podman_update(stack: ExitStack, _: str) -> Argv:
         "update",
         f"--memory={_FILL}m",
         _NAME,
-    )  # its older versions know no other limit that is whole
+    )  # its older versions can set no other limit that is a whole number
 
 
 def _systemctl(stack: ExitStack, _: str) -> Argv:
@@ -147,7 +148,7 @@ def _tried(stack: ExitStack, make: Callable[[], AbstractContextManager[str]]) ->
 
 @contextmanager
 def _container() -> Iterator[str]:
-    """A container of crun's that sleeps, on a root file system of bind mounts."""
+    """A container of crun that sleeps, on a root file system of bind mounts."""
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as bundle:
         roots = [root for root in _RUNTIME if os.path.isdir(root)]
         for root in (*roots, "/dev", "/proc", "/sys"):
@@ -167,7 +168,7 @@ def _container() -> Iterator[str]:
         }
         Path(f"{bundle}/config.json").write_text(json.dumps(config))
         try:
-            with open(f"{bundle}/log", "wb") as log:  # a detached container keeps what it was given as its output
+            with open(f"{bundle}/log", "wb") as log:  # a detached container keeps its output open
                 started = subprocess.run(
                     ["crun", "run", "--detach", f"--bundle={bundle}", _NAME], check=False, stdout=log, stderr=log
                 )
@@ -179,7 +180,7 @@ def _container() -> Iterator[str]:
 
 
 def _store(place: str) -> tuple[str, ...]:
-    """podman with containers of this run's own, in its own cgroup."""
+    """podman with its own store of containers for this run, in its own cgroup."""
     return (
         "podman", f"--root={place}/store", f"--runroot={place}/run", "--storage-driver=vfs",
         "--cgroup-manager=cgroupfs",
@@ -188,7 +189,7 @@ def _store(place: str) -> tuple[str, ...]:
 
 @contextmanager
 def _podman() -> Iterator[str]:
-    """A container of podman's that sleeps, on the host's own files; nothing is fetched. Gives its store's folder."""
+    """A container of podman that sleeps, on the host's own files; nothing is fetched. Yields its store's folder."""
     parent = f"{own_name()}-podman"
     with Tree.open() as tree, tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as place:
         roots = [root for root in _RUNTIME if os.path.isdir(root)]
@@ -217,7 +218,7 @@ def _podman() -> Iterator[str]:
 
 @contextmanager
 def _unit() -> Iterator[str]:
-    """A transient unit of systemd's that sleeps."""
+    """A transient unit of systemd that sleeps."""
     unit = f"{_NAME}.service"
     try:
         subprocess.run(["systemd-run", f"--unit={unit}", "--quiet", "sleep", "3600"], check=True, capture_output=True)

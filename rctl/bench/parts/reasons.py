@@ -1,7 +1,7 @@
-"""What follows from the figures of ``rctl bench explain``, one beside another.
+"""The causes of costs, from the figures of ``rctl bench explain``.
 
-What a workload that is over the budget pays for: each part is taken by itself, as it is in a VE with that alone, so
-that parts need not add up to the whole. And what the engine's choices save, on average over the workloads.
+For a workload over its budget: the parts of its cost. Each part is measured alone, so the parts need not add up to the
+whole. And the savings by the engine's choices, on average over the workloads.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ import msgspec
 from ..figures.result import MUST_AGREE, REPEATS, Figure, Result
 
 BARE = ""
-"""The name of the state to which all others are compared."""
+"""The name of the state with which all others are compared."""
 PARTS: tuple[tuple[str, str, str], ...] = (
     ("a cgroup of its own", "no controllers, lean", BARE),
     ("pressure accounting", "no controllers", "no controllers, lean"),
     *((f"the {name} controller", f"{name} alone", "no controllers") for name in ("cpu", "memory", "pids")),
-    ("the io controller", "io alone", "memory alone"),  # for the kernel enables memory with it
+    ("the io controller", "io alone", "memory alone"),  # because the kernel enables memory with it
     ("the limits", "rctl: limits, their controllers", "the same without limits"),
 )
-"""What a VE consists of: a part's name, a state of ``explain`` that has it, and one that lacks just that."""
+"""The parts of a VE: a part's name, a state of ``explain`` with it, and one that lacks only that part."""
 CHOICES: tuple[tuple[str, str, str], ...] = (
     ("only the controllers that a limit needs: memory in place of all", "all controllers", "memory alone"),
     ("directly below the root in place of two levels further down", "all, depth 3", "all controllers"),
     ("--lean: without pressure accounting", "rctl: limits, their controllers", "the same, lean"),
 )
-"""What was chosen, a state of ``explain`` as it would be otherwise, and one as it is."""
+"""The engine's choices: the name, a state of ``explain`` without the choice, and one with it."""
 SAVED = "what the engine's choices save"
 _LEAST, _SHARE = 0.001, 0.05
-"""A part is named when it costs such a share of the bare time, and of what all parts cost."""
+"""A part is named if it costs this share of the bare time, and this share of the cost of all parts."""
 
 
 def ask(work: str) -> str:
-    """The note of a workload whose cost nobody has taken apart yet."""
+    """The note of a workload whose cost has not been explained yet."""
     return f"over the budget; what it pays for: rctl bench explain --only {shlex.quote(work)}"
 
 
 def explained(results: Sequence[Result]) -> list[Result]:
-    """The results, where workloads that are over the budget say what they pay for, as far as ``explain`` was run."""
+    """The results; workloads over their budget say what they pay for, if ``explain`` measured them."""
     costs = {_where(one): _costs(one.figures, _exact(one)) for one in results if one.bench == "explain"}
     return [
         msgspec.structs.replace(one, figures=tuple(_noted(f, costs.get(_where(one), {})) for f in one.figures))
@@ -53,7 +53,7 @@ def explained(results: Sequence[Result]) -> list[Result]:
 
 
 def _where(result: Result) -> tuple[str, ...]:
-    """The clock and the machine: figures of others explain nothing."""
+    """The clock and the machine: figures from elsewhere explain nothing."""
     return result.clock, *(result.machine.get(fact, "") for fact in MUST_AGREE)
 
 
@@ -62,10 +62,10 @@ def _exact(result: Result) -> bool:
 
 
 def saved(figures: Sequence[Figure], exact: bool) -> list[Figure]:
-    """What each choice saves, in per cent, from the figures of ``explain``; none for a state that was not measured.
+    """The savings by each choice, in per cent, from the figures of ``explain``; none for a state that was not measured.
 
-    The geometric mean over the workloads; its interval is the widest that theirs allow. ``exact``: on a clock on which
-    a figure without an interval has the one to which it repeats.
+    The geometric mean over the workloads; its interval is the widest that theirs allow. ``exact``: on the instruction
+    clock, a figure without an interval gets the assumed spread.
     """
     costs = _costs(figures, exact)
     found = []
@@ -83,21 +83,21 @@ def saved(figures: Sequence[Figure], exact: bool) -> list[Figure]:
         best = max(ratios, key=lambda work: ratios[work].value)
         note = f"most: {best}, {100 * (ratios[best].value - 1):.1f} %"
         if low <= 0:
-            note = "nobody can tell whether it does" if high >= 0 else "it does not"
+            note = "the figures cannot tell whether it does" if high >= 0 else "it does not"
         origin = f"{without}, over {with_it}; geometric mean of {', '.join(ratios)}"
         found.append(Figure(name, value, "percent", origin, low, high, group=SAVED, note=note, better="high"))
     return found
 
 
 class CostRatio(NamedTuple):
-    """So many times as long as bare, with the ends of its interval."""
+    """A time as a multiple of the bare time, with the ends of its interval."""
 
     value: float
     low: float
     high: float
 
     def over(self, other: CostRatio) -> CostRatio:
-        """So many times as long as the other, with the widest interval that the two allow."""
+        """The ratio to another one, with the widest interval that the two allow."""
         return CostRatio(self.value / other.value, self.low / other.high, self.high / other.low)
 
 
@@ -105,7 +105,7 @@ States = Mapping[str, CostRatio]
 
 
 def _costs(figures: Sequence[Figure], exact: bool) -> dict[str, dict[str, CostRatio]]:
-    """What was measured, by workload and state; without what has no interval, unless it is exact."""
+    """The measured ratios by workload and state, without those that have no interval, unless ``exact``."""
     found: dict[str, dict[str, CostRatio]] = {}
     for one in figures:
         if one.value is not None and (exact or one.low is not None):
@@ -125,7 +125,7 @@ def _noted(figure: Figure, costs: Mapping[str, States]) -> Figure:
 
 
 def _said(states: States) -> str:
-    """What surely costs something, the dearest first, in points of the bare time; empty where nothing is known."""
+    """The parts with a certain cost, highest first, in points of the bare time; empty if none is known."""
     parts = {
         name: (states[with_it].value - states[without].value, states[with_it].low - states[without].high)
         for name, with_it, without in PARTS

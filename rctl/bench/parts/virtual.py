@@ -1,9 +1,9 @@
 """The same work bare, in a VE, and in a virtual machine of QEMU and KVM on the same host: ratios to bare.
 
 The machine boots this host's own kernel with one CPU, a disk that is a file in the same folder, and busybox. All three
-places run the same script of busybox, which waits for a word and says when it is done; the time is taken outside, and
-the places take turns. Where there is no KVM that works, the figures say why they were not measured: under emulation
-they would tell of the emulator.
+places run the same busybox script. It waits for a word, does the work, and reports the end. The time is measured
+outside, and the places take turns. Without a working KVM, the figures say why they were not measured: under emulation
+they would measure the emulator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from . import initramfs
 
 GROUP = "hardware virtualization"
 BOOT = 60.0
-"""Seconds within which a machine under KVM is up; a KVM that is there and does not work never is."""
+"""Seconds until a machine under KVM is up; if KVM exists and does not work, it never is."""
 _WORK = 120.0
 _DISK = 32 << 20
 _MEMORY = "256M"
@@ -43,7 +43,7 @@ _READY, _DONE = "rctl-ready", "rctl-done"
 
 
 class Hardware(NamedTuple):
-    """What machines are made of: programs, a kernel with its modules' release, and what runs the CPU."""
+    """The parts of machines: programs, a kernel with its modules' release, and the accelerator of the CPU."""
 
     qemu: str
     busybox: str
@@ -54,7 +54,7 @@ class Hardware(NamedTuple):
 
 
 def found() -> Hardware | str:
-    """What this host has for a virtual machine; or in words what it lacks."""
+    """This host's parts for a virtual machine; or a text that says which one is missing."""
     programs = [(name, shutil.which(name)) for name in ("qemu-system-x86_64", "busybox", "modprobe")]
     if absent := [name for name, path in programs if path is None]:
         return f"{', '.join(absent)} not installed"
@@ -65,25 +65,25 @@ def found() -> Hardware | str:
     release = os.uname().release
     kernel = f"/boot/vmlinuz-{release}"
     if not os.access(kernel, os.R_OK):
-        return f"{kernel}: cannot be read, so that no machine can boot this host's kernel"
+        return f"{kernel}: cannot be read, so no virtual machine can boot this host's kernel"
     return Hardware(str(programs[0][1]), str(programs[1][1]), kernel, release)
 
 
 def script(before: str = "", disk: str = "") -> str:
-    """What all places run. ``before``: what a machine does first. ``disk``: the file or device to write to."""
+    """The script of all places. ``before``: commands of the machine. ``disk``: the file or device to write to."""
     cases = " ".join(f"{word}) {work};;" for word, work in _WORKS.items())
     loop = f'while read -r word; do case "$word" in {cases} esac; echo {_DONE}; done'
     return f"{before}\nset -- {disk}\necho {_READY}\n{loop}\n"
 
 
 class Station:
-    """One place, running the script: a word goes in, and the time until it is done comes out."""
+    """One place that runs the script: it takes a word and gives the time until the work is done."""
 
     def __init__(self, process: subprocess.Popen[str], program: str) -> None:
         self._process, self._program = process, program
 
     def seconds(self, word: str) -> float:
-        """How long the work took. Raises WorkError when the place does not answer."""
+        """The time of the work. Raises WorkError if the place does not answer."""
         assert self._process.stdin is not None
         begin = now()
         with suppress(BrokenPipeError):
@@ -93,7 +93,7 @@ class Station:
         return (now() - begin) / 1e9
 
     def wait(self, word: str, seconds: float) -> None:
-        """Until it says the word on a line of its own."""
+        """Wait until it prints the word on a line of its own."""
         import threading
 
         assert self._process.stdout is not None
@@ -108,7 +108,7 @@ class Station:
 
 @contextmanager
 def station(command: Sequence[str], enter: Callable[[], None] | None, patience: float) -> Iterator[Station]:
-    """Start a place and wait until it is ready; it is ended with the block. Raises WorkError when it never is."""
+    """Start a place and wait until it is ready; end it with the block. Raises WorkError if it never is ready."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, errors="replace", preexec_fn=enter
@@ -125,7 +125,7 @@ def station(command: Sequence[str], enter: Callable[[], None] | None, patience: 
 def guest(
     hardware: Hardware, folder: str, enter: Callable[[], None] | None = None, patience: float = BOOT
 ) -> Iterator[Station]:
-    """A virtual machine that runs the script. Raises WorkError when it does not boot."""
+    """A virtual machine that runs the script. Raises WorkError if it does not boot."""
     with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=folder) as own:
         disk, image = Path(own, "disk"), Path(own, "initramfs")
         disk.write_bytes(bytes(_DISK))
@@ -152,18 +152,18 @@ def _mounts(hardware: Hardware) -> str:
 
 
 def measure(tree: Tree, host: Host, folder: str, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
-    """The VE and the machine as ratios to bare, by kind of work. Raises RctlError where there can be no VE."""
+    """The VE and the machine as ratios to bare, by kind of work. Raises RctlError if no VE can be made."""
     hardware = found()
     if isinstance(hardware, str):
         return _not(hardware)
     tell("booting a virtual machine")
     with ExitStack() as stack:
         (own,) = stack.enter_context(place.folders(folder, ("virtual",)))
-        root = stack.enter_context(tree.walk("/"))  # not the session's, which may have controllers and depth
+        root = stack.enter_context(tree.walk("/"))  # this process's own cgroup may have controllers and depth
         try:
             machine = stack.enter_context(guest(hardware, own, lambda: bare.enter(root)))
         except WorkError as error:
-            return _not(f"KVM is there and does not work: {error}")
+            return _not(f"KVM exists and does not work: {error}")
         limits = place.usual_limits(host, folder)
         cgroup = stack.enter_context(place.ve(tree, host, f"{place.own_name()}-vm", limits))
         shell = (hardware.busybox, "sh", "-c")

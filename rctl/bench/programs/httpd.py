@@ -1,6 +1,6 @@
-"""A small HTTP server on Python's standard library: one process, connections that are kept, one page of 4 KiB.
+"""A small HTTP server on Python's standard library: one process, connections stay open, one page of 4 KiB.
 
-PORT is where it listens on loopback. It does as applications do for a page: reads the request, fills a template.
+It listens on PORT of loopback. Like an application, it reads the request and fills a template for each page.
 """
 
 import http.server

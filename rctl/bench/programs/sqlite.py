@@ -1,7 +1,7 @@
 """A small application on Python's SQLite, in the current directory: COUNT transactions that insert, update and select.
 
-Runs on the standard library alone (``python -I -S``); prints the nanoseconds. The journal is written ahead (WAL), and
-``synchronous`` is SQLite's own advice for it, NORMAL, so the disk is waited for at checkpoints only.
+Needs only the standard library (``python -I -S``); prints the nanoseconds. The journal is written ahead (WAL), and
+``synchronous`` is NORMAL, as SQLite recommends for it, so it waits for the disk only at checkpoints.
 """
 
 import os
@@ -24,7 +24,7 @@ def transaction(base: sqlite3.Connection, number: int) -> None:
 
 
 def now() -> int:
-    """Nanoseconds, or with WORK_CLOCK=busy those in which a task ran: see work.c."""
+    """Nanoseconds; with WORK_CLOCK=busy, only those in which a task ran: see work.c."""
     if os.environ.get("WORK_CLOCK") != "busy":
         return time.perf_counter_ns()
     time.sleep(1e-6)

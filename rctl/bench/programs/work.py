@@ -1,6 +1,7 @@
-"""The built-in set where there is no C compiler: WORK NAME COUNT. As work.c, but Python's own work weighs on all of it.
+"""The built-in workloads without a C compiler: WORK NAME COUNT. Like work.c, but with Python's own work in every
+figure.
 
-Runs on the standard library alone (``python -I -S``); prints the nanoseconds of COUNT operations.
+Needs only the standard library (``python -I -S``); prints the nanoseconds of COUNT operations.
 """
 
 import os

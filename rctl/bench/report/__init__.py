@@ -1,6 +1,6 @@
-"""Results as one HTML file that needs nothing else: tables, plots, verdicts, and where each figure comes from.
+"""Results as one HTML file that needs no other file: tables, plots, verdicts, and the origin of each figure.
 
-The plots are Plotly's, whose script is in the file, so that it works without a network; every number is in a table too.
+Plotly draws the plots; its script is in the file, so they work without a network. Every number is in a table, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def write(path: str, results: Sequence[Result]) -> None:
 
 
 def check(path: str) -> None:
-    """Before the work is done: the report can be made and written. Raises as ``write`` does."""
+    """Check before the work that the report can be made and written. Raises as ``write`` does."""
     _plotly()
     try:
         with open(path, "a", encoding="utf-8"):

@@ -1,4 +1,4 @@
-"""The page around the plots: what ran, on what machine, the claims, and a table of every figure."""
+"""The page around the plots: the run, the machine, the claims, and a table of every figure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .plots import COLOURS, Plot, place
 
 _TITLES = {
     "claims": "The claims of 2006",
-    "overhead": "What a VE costs",
-    "explain": "Of what that cost is made",
+    "overhead": "The cost of a VE",
+    "explain": "The parts of that cost",
     "adjust": "Changing limits: the engine's cost, and when a change is felt",
-    "density": "How many VEs fit",
+    "density": "VEs in 1 GB",
     "life": "Making, entering and removing a VE",
     "exporter": "What watching costs",
     "virtual": "Beside hardware virtualization",
@@ -26,11 +26,11 @@ _TITLES = {
 _WORDS: dict[Verdict, str] = {
     "pass": "Every figure with a budget is within it.",
     "fail": "At least one figure is over its budget.",
-    "cannot tell": "No figure is over its budget, and of some nobody can tell.",
+    "cannot tell": "No figure is certainly over its budget; some cannot be judged.",
     "": "Nothing here has a budget.",
 }
 _MANY = 60
-"""With more figures than this, the table of those in a heat map is folded up."""
+"""With more figures than this, the table of a heat map's figures is folded."""
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}
 body{margin:0;background:#f3f5f8;color:#1f2733;font:15px/1.5 system-ui,'DejaVu Sans',sans-serif}
@@ -64,7 +64,7 @@ def page(results: Sequence[Result], plots: Sequence[Plot]) -> str:
 
 
 def _ordered(results: Sequence[Result]) -> list[Result]:
-    """The claims first, then as they ran."""
+    """The claims first, then the others in the order of their runs."""
     return sorted(results, key=lambda result: result.bench != "claims")
 
 
@@ -89,7 +89,7 @@ def _head(results: Sequence[Result]) -> str:
 
 
 def _shared(results: Sequence[Result]) -> dict[str, str]:
-    """What is true of all parts."""
+    """The facts that all parts share."""
     clocks = {result.clock for result in results}
     return ({"clock": clocks.pop()} if len(clocks) == 1 else {}) | common(results)
 
@@ -99,16 +99,16 @@ def _warnings(results: Sequence[Result]) -> Iterator[str]:
     if "instructions" in clocks:
         yield (
             f"{'Measured' if len(clocks) == 1 else 'Partly measured'} on an instruction clock: time is the count of "
-            "instructions, 2 ns each, which repeats to about 0.1 % and knows no caches. Ratios are numbers; times are "
-            "those of a machine that there is not."
+            "instructions, 2 ns each. It repeats to about 0.1 % and ignores caches. Ratios are meaningful; absolute "
+            "times are simulated."
         )
     differ = {name: texts for name, texts in facts_of(results).items() if name in MUST_AGREE and len(texts) > 1}
     if differ:
         told = "; ".join(f"{name}: {' and '.join(texts)}" for name, texts in differ.items())
-        yield f"Not measured on one machine, so figures of different parts cannot be set beside each other: {told}"
+        yield f"Not measured on one machine, so figures of different parts cannot be compared: {told}"
     for result in results:
         if result.interrupted:
-            yield f"{result.bench} was interrupted: what is here is what it had by then."
+            yield f"{result.bench} was interrupted: it has only the figures up to then."
 
 
 def _facts(facts: Mapping[str, str]) -> str:
@@ -117,7 +117,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 def _own_facts(result: Result, results: Sequence[Result]) -> dict[str, str]:
-    """What is true of this part alone."""
+    """The facts of this part alone."""
     if result.bench == "claims":
         return {}
     shared = common(results)
@@ -138,7 +138,7 @@ def _section(result: Result, plots: Sequence[Plot], facts: Mapping[str, str]) ->
 
 
 def _tables(result: Result) -> str:
-    """All figures; where they are very many, those that a heat map shows are folded up."""
+    """All figures; if there are many, those of a heat map are folded."""
     if len(result.figures) <= _MANY:
         return _table(result.figures)
     mapped = on_map(result)
@@ -177,5 +177,5 @@ def _drawn(plots: Sequence[Plot]) -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that cannot end the script that it stands in."""
+    """JSON that cannot end the script around it."""
     return msgspec.json.encode(data).decode().replace("<", "\\u003c").replace("\u2028", "\\u2028")

@@ -17,14 +17,14 @@ _AXES: dict[Unit, tuple[float, str]] = {
     "bytes": (1 / 1024, "KiB"), "count": (1, "number"),
 }  # fmt: skip
 _WIDE = 30.0
-"""Values that differ by more than this factor are drawn on a logarithmic axis."""
+"""If values differ by more than this factor, the axis is logarithmic."""
 _SPREAD: tuple[Unit, ...] = ("seconds", "bytes", "count")
 _FEW = 3
-"""So many series over the same names make a heat map."""
+"""From so many series over the same names on, they are drawn as a heat map."""
 
 
 class Plot(NamedTuple):
-    """One plot: the place in the report that it belongs to, and Plotly's own description of it."""
+    """One plot: its place in the report, and Plotly's description of it."""
 
     place: str
     title: str
@@ -33,7 +33,7 @@ class Plot(NamedTuple):
 
 
 def place(result: Result) -> str:
-    """The section of the report that a result stands in."""
+    """The section of the report for a result."""
     return f"{result.bench}-{result.clock}"
 
 
@@ -59,7 +59,7 @@ def _of(result: Result) -> Iterator[Plot]:
 
 
 def _grouped(figures: Sequence[Figure]) -> dict[str, list[Figure]]:
-    """Measured figures that can stand on one axis, by the words to put above them."""
+    """Measured figures that fit on one axis, by the title above them."""
     found: dict[tuple[str, Unit], list[Figure]] = {}
     for figure in figures:
         if figure.value is not None:
@@ -98,7 +98,7 @@ def _bars(where: str, group: str, figures: Sequence[Figure]) -> Plot:
 
 
 def _line(at: float, start: float, end: float, measure: str) -> dict[str, Any]:
-    """A budget's line: through all bars, or through the one that it is for."""
+    """A budget's line: through all bars, or only through its own."""
     return {
         "type": "line", "x0": at, "x1": at, "y0": start, "y1": end, "yref": measure,
         "line": {"color": COLOURS["fail"], "dash": "dash", "width": 1.5},
@@ -110,7 +110,7 @@ def _reach(value: float | None, end: float | None) -> float:
 
 
 def _labels(figures: Sequence[Figure], scale: float, *, log: bool) -> Iterator[tuple[Figure, str, float]]:
-    """The value as text at the right of each bar and its interval."""
+    """The value as text to the right of each bar and its interval."""
     for figure in figures:
         end = max((figure.value or 0.0), figure.high if figure.high is not None else -math.inf, 0.0) * scale
         yield figure, shown(figure.value, figure.unit), math.log10(end) if log else end
@@ -165,7 +165,7 @@ def _heat(where: str, series: Sequence[Series]) -> Plot:
     layout = _layout("", 190 + 30 * len(series), log=False)
     layout["yaxis"] |= {"autorange": "reversed", "automargin": True, "showgrid": False}
     layout["xaxis"] |= {"automargin": True, "tickangle": -35, "showgrid": False}
-    return Plot(where, _AXES[unit][1] if unit == "percent" else "of what it is made", [data], layout)
+    return Plot(where, _AXES[unit][1] if unit == "percent" else "parts of the cost", [data], layout)
 
 
 def _layout(x_title: str, height: int, *, log: bool) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What ``bench exporter`` compares: exporters as they run, programs that scrape, what a scrape costs."""
+"""The subjects of ``bench exporter``: running exporters, programs that scrape, and the cost of a scrape."""

@@ -1,4 +1,4 @@
-"""What one scrape cost: the one record that all subjects of ``bench exporter`` are compared by."""
+"""The cost of one scrape; all subjects of ``bench exporter`` are compared by it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """One scrape. Times in nanoseconds, ``size`` and ``resident`` in bytes; 0 for what the subject does not tell.
+    """One scrape. Times in nanoseconds; ``size`` and ``resident`` in bytes. 0: the subject does not report it.
 
-    ``resident``: of a server, what its cgroup is charged, which includes the kernel's memory for descriptors.
+    ``resident``: for a server, the memory charged to its cgroup, which includes the kernel's memory for descriptors.
     """
 
     cpu: int

@@ -1,4 +1,4 @@
-"""What the costs of scrapes say: figures, each with what is promised, and series to be drawn. Pure."""
+"""Figures from the costs of scrapes, with their budgets, and series for plots. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PROMISED = 1000
 TIMES_BARE, TIMES_SERVED, TIMES_CHEAPER, FLAT = 1.7, 2.2, 10.0, 1.25
 RENDER_NS = 100.0
 BUSY = 0.1
-COUNTED = "on the instruction clock, at 2 ns an instruction; a processor does several in one ns, so this is not judged"
+COUNTED = "on the instruction clock, at 2 ns each; a real processor does several in one ns, so this is not judged"
 
 
 class Round(NamedTuple):
-    """The costs of scrapes that were made one after the other."""
+    """The costs of scrapes that followed one another."""
 
     bare: Cost
     rctl: Cost
@@ -27,7 +27,7 @@ class Round(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was measured with so many VEs. ``rest``: none at work; ``busy``: a share; ``all_busy``: not for many."""
+    """Measurements with so many VEs. ``rest``: no VE at work; ``busy``: a share; ``all_busy``: only with few VEs."""
 
     ves: int
     files: int
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 def figures(
     measured: Sequence[Measured], others: Sequence[ServedExporter], profile: str, *, counted: bool = False
 ) -> list[Figure]:
-    """Everything as figures; what is promised is promised for the full profile and PROMISED VEs, and judged there."""
+    """All figures. The budgets are for the full profile and PROMISED VEs, so only these figures are judged."""
     made = [figure for count in measured for figure in _figures(count, profile, counted)]
     by_count = {count.ves: _per_ve(count) for count in measured}
     few, many = (min((n for n in by_count if n >= 100), default=0), max(by_count, default=0))
@@ -75,8 +75,8 @@ def _figures(count: Measured, profile: str, counted: bool) -> list[Figure]:
         ]  # fmt: skip
     cheaper = statistics.median(plain.cpu / rctl.cpu for rctl, plain in count.plain)
     rctl = [one.rctl for one in count.busy]
-    anew = f"CPU time, {rctl[0].samples} samples, all made anew, the least of {len(rctl)}"
-    render = min(one.render / max(1, one.samples) for one in rctl) * 1e-9  # the round that was disturbed least
+    anew = f"CPU time, {rctl[0].samples} samples, all rendered anew, the least of {len(rctl)}"
+    render = min(one.render / max(1, one.samples) for one in rctl) * 1e-9  # the least disturbed round
     memory = max(one.served.resident for one in count.busy)
     first = rctl[0]
     made += [
@@ -124,7 +124,7 @@ def _judged(
 
 
 def too_many(ves: int, limit: int) -> Figure:
-    """A number of VEs that was left out."""
+    """The figure of a number of VEs that was left out."""
     why = f"more files than may be open ({limit}). Raise it: ulimit -Hn"
     return Figure(f"CPU per scrape, {ves} VEs", None, "seconds", why, verdict="not measured", group="exporter")
 

@@ -1,4 +1,4 @@
-"""An exporter as it runs, in a cgroup of its own, scraped as Prometheus does: compressed, on a lasting connection."""
+"""A running exporter in its own cgroup, scraped as Prometheus does: compressed, on a connection that stays open."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _HEADERS = {"Accept-Encoding": "gzip", "Accept": "text/plain;version=0.0.4"}
 class Exporter:
     """An exporter's process. ``close()`` it. In its command, ``{}`` stands for the port.
 
-    Raises OSError, HTTPException when it does not answer; ``trouble`` says what it printed last.
+    Raises OSError, HTTPException if it does not answer; ``trouble`` has its last message.
     """
 
     def __init__(self, name: str, command: Sequence[str], cgroup: Cgroup, environment: Mapping[str, str]) -> None:
-        """Start it in the cgroup and wait for its first page, which finds everything and is not counted."""
+        """Start it in the cgroup and wait for its first page; that page finds all VEs and is not counted."""
         self.name = name
         self.body = b""
         self._cgroup = cgroup
@@ -57,7 +57,7 @@ class Exporter:
         return (text.strip().splitlines() or [""])[-1]
 
     def scrape(self) -> Cost:
-        """Scrape once. ``resident``: what its cgroup is charged, the kernel's memory included; see ``memory``."""
+        """Scrape once. ``resident``: the memory charged to its cgroup, kernel memory included; see ``memory``."""
         cpu, wall = self._cpu(), time.perf_counter_ns()
         self.body = self._page()
         return Cost(self._cpu() - cpu, time.perf_counter_ns() - wall, len(self.body), self.memory())
@@ -71,7 +71,7 @@ class Exporter:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def samples(self) -> int:
-        """How many samples the last page had."""
+        """The number of samples on the last page."""
         text = gzip.decompress(self.body) if self.body[:2] == b"\x1f\x8b" else self.body
         return sum(not line.startswith(b"#") for line in text.splitlines())
 

@@ -1,7 +1,7 @@
 """Other exporters as they run, beside rctl's own over HTTP (``over_http``).
 
-Others do not show the same: node_exporter tells of the host, cAdvisor of every cgroup. Their cost for a sample is what
-can be set side by side.
+Other exporters show other things: node_exporter shows the host, cAdvisor shows every cgroup. The costs for each sample
+can be compared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SCRAPES = 8
 
 
 class ServedExporter(NamedTuple):
-    """One exporter. ``cpu``: its process's ns a scrape, median; ``size``: bytes sent; ``memory``: bytes of its cgroup.
+    """One exporter. ``cpu``: its CPU time for a scrape in ns, median. ``size``: bytes sent. ``memory``: of its cgroup.
 
     ``trouble``: why it was not measured.
     """
@@ -36,7 +36,7 @@ class ServedExporter(NamedTuple):
     trouble: str = ""
 
     def figures(self) -> list[Figure]:
-        """What there is to tell."""
+        """Its figures."""
         if self.trouble:
             name = f"{self.name}: CPU per scrape"
             return [Figure(name, None, "seconds", self.trouble, verdict="not measured", group="exporters")]
@@ -60,7 +60,7 @@ def own(patterns: Sequence[str], profile: str) -> list[str]:
 
 
 def served(cgroup: Cgroup, tell: Callable[[str], None]) -> list[ServedExporter]:
-    """Scrape each other exporter that is installed, in the cgroup; of one that does not answer, say why."""
+    """Scrape each other exporter that is installed, in the cgroup. Reports the reason if one does not answer."""
     commands: dict[str, Sequence[str]] = {}
     if node := found("prometheus-node-exporter") or found("node_exporter"):
         commands["node_exporter"] = (node, "--web.listen-address=127.0.0.1:{}")

@@ -1,7 +1,7 @@
-"""Programs that scrape the same VEs, each a process of its own that does one scrape for each line it is sent.
+"""Programs that scrape the same VEs. Each is a process that does one scrape for each line on its standard input.
 
-A line comes back for each: CPU time and elapsed time in nanoseconds, bytes, resident memory in bytes, and where the
-program tells them, nanoseconds that rendering took and samples. ``python -m rctl.bench.scraping.scrapers WHAT ...``.
+It answers with a line: CPU time and elapsed time in nanoseconds, bytes, resident memory in bytes, and, if the program
+knows them, the nanoseconds of rendering and the samples. ``python -m rctl.bench.scraping.scrapers NAME ...``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scrape = Callable[[], object]
 """One scrape."""
 _RENDERINGS = 5
 Telling = Callable[[Any], Sequence[int]]
-"""What there is to tell of what a scrape returned: its bytes first."""
+"""The facts about the result of a scrape: first its bytes."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -45,13 +45,13 @@ def _resident() -> int:
 
 
 def _bare(list_of_files: str) -> tuple[Scrape, Telling]:
-    """What readloop.c does, for machines without a C compiler."""
+    """The same as readloop.c, for machines without a C compiler."""
     fds = [os.open(path, os.O_RDONLY) for path in _lines(list_of_files)]
     return lambda: sum([len(os.pread(fd, 1 << 14, 0)) for fd in fds]), lambda size: [size]
 
 
 def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Telling]:
-    """rctl's exporter, with all descriptors kept. ``list_of_files``: where to tell which files it reads."""
+    """rctl's exporter, with all descriptors kept. ``list_of_files``: the file in which to list the files it reads."""
     from rctl_exporter.page import Page
     from rctl_exporter.scrape import Scraper
     from rctl_exporter.settings import Rule, Settings
@@ -68,7 +68,7 @@ def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell
     page = Page()
 
     def rendering(frame: Frame) -> int:
-        page.forget_texts()  # as if every value had changed
+        page.forget_texts()  # so that every value counts as changed
         begin = time.process_time_ns()
         page.render(frame, openmetrics=False)
         return time.process_time_ns() - begin
@@ -86,7 +86,7 @@ def _samples(chunk: bytes) -> int:
 
 
 def _plain(list_of_files: str) -> tuple[Scrape, Telling]:
-    """A collector as one writes it by prometheus_client's manual: open, read, parse, a metric a figure."""
+    """A collector written as in prometheus_client's manual: open, read, parse, a metric for each figure."""
     from prometheus_client import CollectorRegistry, Metric, generate_latest
     from prometheus_client.core import GaugeMetricFamily
     from prometheus_client.registry import Collector

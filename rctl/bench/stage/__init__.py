@@ -1,1 +1,1 @@
-"""Where a benchmark takes place: places, a worker in them, the machine, and that nothing of it is left behind."""
+"""The stage of a benchmark: places, a worker in them, the machine, and the removal of everything that was made."""

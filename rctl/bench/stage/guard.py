@@ -1,4 +1,4 @@
-"""A benchmark that is killed by SIGKILL cannot clear up; a child of it that outlives it does so then."""
+"""Removes the VEs of a benchmark that SIGKILL ended: a child process outlives it and does so."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ...signals import undisturbed
 from .place import controllers_back, own_name, removed
 
 _STILL, _PAUSE = 5.0, 0.2
-"""Seconds for which nothing may have come any more, for a command that the benchmark had started may be under way."""
+"""Seconds without a new VE before the end, because a command that the benchmark started may still run."""
 
 
 @contextmanager
 def guarded(tree: Tree) -> Iterator[None]:
-    """No VE of this process's outlives the block, and no controller that it enabled, even when it is killed meanwhile.
+    """No VE that this process makes outlives the block, and no controller that it enables, even after SIGKILL.
 
-    VEs that were there before are left alone, whatever their names.
+    VEs that existed before are left alone, whatever their names.
     """
     name = own_name()
     there = set(tree.names())
@@ -32,7 +32,7 @@ def guarded(tree: Tree) -> Iterator[None]:
         before = enabled(base, SUBTREE_CONTROL)
 
     def clear() -> bool:
-        """Whether there was anything to clear up."""
+        """Remove what is left. Returns True if there was anything."""
         own = [ve for ve in tree.names() if (ve == name or ve.startswith(f"{name}-")) and ve not in there]
         removed(tree, *own)
         controllers_back(tree, before)
@@ -56,7 +56,7 @@ def guarded(tree: Tree) -> Iterator[None]:
 
 
 def _guard(clear: Callable[[], bool], parent: int, keep: set[int]) -> NoReturn:
-    """Wait for the parent's end and clear up. Signals stay blocked here."""
+    """Wait for the end of the parent, then clear up. Signals stay blocked here."""
     try:
         _apart(keep)
         poll = select.poll()
@@ -73,12 +73,12 @@ def _guard(clear: Callable[[], bool], parent: int, keep: set[int]) -> NoReturn:
 
 
 def _apart(keep: set[int]) -> None:
-    """Out of reach of what ends the benchmark, and with nobody's pipes and locks held."""
+    """Leave the process group, and close the pipes and locks of others."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(nothing, fd)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) not in keep:
-            with suppress(OSError):  # the list's own
+            with suppress(OSError):  # the descriptor of the list itself
                 os.close(int(name))

@@ -1,4 +1,4 @@
-"""What machine a figure was measured on: without these facts an absolute number means nothing."""
+"""The facts of the machine that gave a figure; without them an absolute number means nothing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _EMULATED = ("QEMU Virtual CPU", "QEMU TCG CPU")
 
 
 class Begin(NamedTuple):
-    """The start of a benchmark. ``time``: since 1970. ``load``: the machine's, to which the benchmark adds its own."""
+    """The start of a benchmark. ``time``: since 1970. ``load``: the machine's load before the benchmark."""
 
     time: float
     load: str
 
 
 def begin() -> Begin:
-    """Now."""
+    """The time and the load now."""
     return Begin(time.time(), facts().get("load", ""))
 
 
 def facts(read: Reader | None = None) -> dict[str, str]:
-    """Facts by name; one that this machine does not tell is missing. ``read``: text of a file by path, or OSError."""
+    """Facts by name, without those that this machine does not report. ``read``: a file's text by path, or OSError."""
     read = read or _text
     found = {
         "kernel": platform.release(),
@@ -56,7 +56,7 @@ def facts(read: Reader | None = None) -> dict[str, str]:
 def stamp(
     bench: str, command: str, began: Begin, figures: Sequence[Figure], series: Sequence[Series] = ()
 ) -> Result:  # fmt: skip
-    """A result with this machine's facts, the load as it was before."""
+    """A result with this machine's facts, and the load before the benchmark."""
     known = facts() | ({"load": began.load} if began.load else {})
     took = time.time() - began.time
     return Result(bench, command, began.time, took, clock(), known, tuple(figures), tuple(series))
@@ -88,14 +88,14 @@ def _memory(read: Reader) -> str:
 
 
 def _turbo(read: Reader) -> str:
-    """Intel's driver says ``no_turbo``, others ``boost``."""
+    """The turbo state: Intel's driver has ``no_turbo``, others have ``boost``."""
     if (text := _line(read, f"{_CPU}/intel_pstate/no_turbo")) in ("0", "1"):
         return "on" if text == "0" else "off"
     return {"0": "off", "1": "on"}.get(_line(read, f"{_CPU}/cpufreq/boost"), "")
 
 
 def _virtualization(read: Reader) -> str:
-    """The product's name where the CPU says that it is a guest's, else ``none``; ``""`` where it cannot say."""
+    """The product's name if the CPU says that this is a guest, else ``none``; ``""`` if the CPU cannot say."""
     flags = _keyed(read, "/proc/cpuinfo", "flags").split()
     if not flags:
         return ""

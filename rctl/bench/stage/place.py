@@ -1,4 +1,4 @@
-"""The two places of a comparison, the root cgroup ("bare") and a VE, and how a program is run in one."""
+"""The two places of a comparison, the root cgroup ("bare") and a VE; runs programs in them."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from ...signals import undisturbed
 from ...ve import bare, lean
 
 Tell = Callable[[str], None]
-"""Hears what a benchmark is doing."""
+"""A function that is called with each step of a benchmark."""
 PATIENCE = 600.0
 """Seconds after which a program that has not ended counts as hung."""
 
 
 class WorkError(Exception):
-    """A workload could not be measured; the text says why."""
+    """A workload could not be measured; the text gives the reason."""
 
 
 class Place:
-    """A cgroup to run programs in, and a folder of its own for their files. Use ``run`` and ``start``."""
+    """A cgroup to run programs in, and a folder for their files. Use ``run`` and ``start``."""
 
     def __init__(self, name: str, cgroup: Cgroup, folder: str) -> None:
-        """``folder`` is there already; no other place uses it, for page cache is charged to who touched it first."""
+        """``folder`` exists, and no other place uses it, because page cache is charged to the first user."""
         self.name, self.cgroup, self.folder = name, cgroup, folder
         self.environment = dict(os.environ)
 
     def count(self) -> None:
-        """From now on, programs of ours that run here time what is done, and no waiting: see work.c."""
+        """From now on, rctl's own programs here measure busy time without waits: see work.c."""
         self.environment["WORK_CLOCK"] = "busy"
 
     @property
     def counts(self) -> bool:
-        """Whether they do."""
+        """True if programs here count busy time."""
         return self.environment.get("WORK_CLOCK") == "busy"
 
     def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
         """Start a program. It enters the cgroup before its first instruction, so all of its memory is charged there.
 
-        Raises WorkError when it cannot be started.
+        Raises WorkError if it cannot be started.
         """
         try:
             return subprocess.Popen(
@@ -67,14 +67,14 @@ class Place:
                 errors="replace",
                 cwd=self.folder,
                 env=self.environment,
-                process_group=0,  # so that what it starts can be ended with it, in the root cgroup too
+                process_group=0,  # so that its children can be ended with it, in the root cgroup, too
                 preexec_fn=self._enter,  # there are no threads
             )
         except OSError as error:
             raise WorkError(f"{command[0]}: cannot be run: {error.strerror}") from None
 
     def run(self, command: Sequence[str]) -> str:
-        """Run a program and return what it printed. Raises WorkError when it fails; it is ended on any other error."""
+        """Run a program and return its output. Raises WorkError if it fails. It is ended after any other error."""
         with self.start(command) as program:
             try:
                 out, err = program.communicate(timeout=PATIENCE)
@@ -96,7 +96,7 @@ class Place:
 
 
 def kill_group(program: subprocess.Popen[str]) -> None:
-    """End a program that ``start`` started, and what it started."""
+    """End a program that ``start`` started, and its children."""
     with suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
 
@@ -116,7 +116,7 @@ def _last(text: str) -> str:
 
 
 def usual_limits(host: Host, folder: str) -> dict[str, Any]:
-    """Limits as a VE has them, each so generous that it never binds; of the disk only where ``folder`` lies on one."""
+    """Usual limits of a VE, so high that they never bind; ``io.max`` only if ``folder`` lies on one disk."""
     limits: dict[str, Any] = {
         "memory.max": "90%",
         "cpu.max": 2 * len(os.sched_getaffinity(0)),
@@ -132,7 +132,7 @@ def usual_limits(host: Host, folder: str) -> dict[str, Any]:
 def ve(
     tree: Tree, host: Host, name: str, limits: Mapping[str, Any], *, without_pressure: bool = False
 ) -> Iterator[Cgroup]:
-    """A VE with limits, set by the engine, for as long as it is needed. Gone afterwards, whatever happens inside."""
+    """A VE with limits, set by the engine, for the time of the block. It is always removed at the end."""
     made = False
     with tempfile.TemporaryDirectory(prefix="rctl-bench-") as keep:
         try:
@@ -152,9 +152,9 @@ def ve(
 
 @contextmanager
 def controllers_as_before(tree: Tree) -> Iterator[None]:
-    """Controllers that the block enabled where VEs lie are disabled afterwards, for every cgroup there pays for them.
+    """Controllers that the block enables at the VEs' place are disabled afterwards, because every cgroup there pays.
 
-    They stay where other cgroups lie beside: those may have limits by then, which would be lost.
+    They stay enabled if other cgroups lie there: those may have limits by then, which would be lost.
     """
     with tree.walk(tree.base) as base:
         before = enabled(base, core.SUBTREE_CONTROL)
@@ -165,7 +165,7 @@ def controllers_as_before(tree: Tree) -> Iterator[None]:
 
 
 def controllers_back(tree: Tree, before: frozenset[str]) -> None:
-    """Enable where VEs lie what was enabled ``before``, and disable the rest, unless other cgroups lie beside."""
+    """At the VEs' place, enable the controllers of ``before`` and disable the rest, unless other cgroups lie there."""
     with undisturbed(), tree.walk(tree.base) as base, Locks(make(default_state())) as locks:
         locks.take([(base.ino, base.path)])
         now = enabled(base, core.SUBTREE_CONTROL)
@@ -176,7 +176,7 @@ def controllers_back(tree: Tree, before: frozenset[str]) -> None:
 
 
 def removed(tree: Tree, *names: str) -> None:
-    """Remove the benchmark's VEs with all in them. One that cannot be removed does not keep the others."""
+    """Remove the benchmark's VEs with all their processes. If one cannot be removed, the others still are."""
     with undisturbed(), ExitStack() as stack:
         for name in reversed(names):
             stack.callback(_removed, tree, name)
@@ -188,7 +188,7 @@ def _removed(tree: Tree, name: str) -> None:
 
 
 def text_of(cgroup: Cgroup, write: Write) -> str:
-    """What a person would write into the cgroup's file for the same entry. Raises as ``Cgroup.read`` does."""
+    """The text that a script writes into the cgroup's file for the same entry. Raises as ``Cgroup.read`` does."""
     file = write.file
     return file.line(file.merge(file.entry(cgroup.read(file.name), write.key), write.wanted), write.key)
 
@@ -200,7 +200,7 @@ def own_name() -> str:
 
 @contextmanager
 def folders(above: str, names: Sequence[str]) -> Iterator[list[str]]:
-    """A new folder below ``above`` for each name, gone afterwards. Raises UsageError where none can be made."""
+    """A new folder below ``above`` for each name; removed afterwards. Raises UsageError if none can be made."""
     try:
         whole = tempfile.TemporaryDirectory(prefix="rctl-bench-", dir=above)
     except OSError as error:
@@ -213,7 +213,7 @@ def folders(above: str, names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def throttled(cgroup: Cgroup) -> list[str]:
-    """Limits that were hit in a VE's life: these figures would tell of the limit and not of its cost."""
+    """Limits that a VE has hit: its figures would show the limit and not its cost."""
     hits = {"cpu.stat": ("nr_throttled",), "memory.events": ("high", "max", "oom"), "pids.events": ("max",)}
     found = []
     for file, names in hits.items():

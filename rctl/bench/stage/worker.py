@@ -1,4 +1,4 @@
-"""A child of the benchmark that works inside a VE and tells when it noticed something, on the clock both share."""
+"""A child of the benchmark that works inside a VE, and reports the times of events, on the clock that both share."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ...ve import bare
 from .place import WorkError
 
 Work = Callable[[], Iterator[int]]
-"""What a child does: it yields when it is ready, and then the time (``now()``) of whatever it notices."""
+"""The work of a child: it yields once when it is ready, and then the time (``now()``) of each event."""
 
 now = time.monotonic_ns
 _STAMP = struct.Struct("q")
 
 
 class Worker:
-    """The child as its parent sees it: ``pid``, and the pipe on which its reports come."""
+    """The child, for its parent: ``pid``, and the pipe with its reports."""
 
     def __init__(self, pid: int, pipe: int) -> None:
         self.pid, self.pipe = pid, pipe
 
     def report(self, seconds: float) -> int | None:
-        """The next time it reports, ``None`` when it has died. Raises WorkError when none comes in so many seconds."""
+        """The time in its next report; ``None`` if it died. Raises WorkError if none comes within ``seconds``."""
         if not select.select([self.pipe], [], [], seconds)[0]:
             raise WorkError(f"nothing was felt within {seconds:g} s")
         text = os.read(self.pipe, _STAMP.size)
@@ -39,9 +39,9 @@ class Worker:
 
 @contextmanager
 def working(ve: Cgroup, work: Work, seconds: float = 60.0) -> Iterator[Worker]:
-    """A child that does the work inside the VE, and is ready for it; it is ended when the block is.
+    """A child that does the work inside the VE, ready to be measured; it is ended with the block.
 
-    Raises WorkError when it does not become ready in so many seconds.
+    Raises WorkError if it is not ready within ``seconds``.
     """
     pipe, report = os.pipe()
     pid = 0
@@ -69,7 +69,7 @@ def _child(ve: Cgroup, work: Work, report: int, mask: set[int]) -> NoReturn:
         bare.enter(ve)
         for stamp in work():
             os.write(report, _STAMP.pack(stamp))
-    except BaseException:  # noqa: BLE001 (whatever it is, it must not go on as the benchmark itself)
+    except BaseException:  # noqa: BLE001 (the child must never return into the benchmark's own code)
         os._exit(1)
     os._exit(0)
 
