@@ -135,7 +135,7 @@ def test_an_interrupted_run_leaves_no_ve_and_prints_what_it_had(
     done = forked(run)
     assert done.status == 128 + number
     assert json.loads(done.out)["interrupted"] is True
-    assert "interrupted: this is what there was by then" in done.err
+    assert "interrupted: these are the results so far" in done.err
     assert tree.names() == []
     assert os.listdir(folder) == []
 

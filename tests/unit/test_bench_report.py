@@ -170,7 +170,7 @@ def test_a_page_never_takes_the_place_of_the_results_it_is_made_from(tmp_path: P
     file = tmp_path / "results.json"
     file.write_bytes(msgspec.json.encode(result()))
     before = file.read_bytes()
-    with pytest.raises(UsageError, match="is one of the results, which would be lost"):
+    with pytest.raises(UsageError, match="is one of the results; writing there would destroy it"):
         make_report([str(file)], str(file))
     assert file.read_bytes() == before
 

@@ -1,4 +1,4 @@
-/* Reads the same files again and again, and does nothing with them: what a scrape costs at the least.
+/* Reads the same files again and again, and does nothing with them: the least possible cost of a scrape.
    Usage: readloop FILE, which names one file a line. All stay open. For each line on standard input it reads all of
    them once and prints the CPU time and the elapsed time, in nanoseconds, and the bytes. */
 #include <fcntl.h>

@@ -49,9 +49,9 @@ static uint64_t elapsed(void) {
 }
 
 /*
- * With WORK_CLOCK=busy, how long the CPUs ran any task at all (the 7th number in Documentation/scheduler/sched-stats.rst):
- * on an instruction clock that is the instructions, while the length of a wait is the emulator's choice. The kernel
- * adds a task's time when it leaves the CPU, hence the nap.
+ * With WORK_CLOCK=busy, the time in which the CPUs ran any task (the 7th number in Documentation/scheduler/sched-stats.rst).
+ * On an instruction clock that is the number of instructions; the emulator decides how long a wait is. The kernel adds a
+ * task's time when the task leaves the CPU, hence the nap.
  */
 static uint64_t now(void) {
     static int busy = -1;
@@ -68,7 +68,7 @@ static uint64_t now(void) {
     return sum;
 }
 
-/* On one CPU each hand-over is a context switch; on several it might be none. */
+/* On one CPU each hand-over is a context switch; on several CPUs it may be none. */
 static void one_cpu(void) {
     cpu_set_t all, one;
     CPU_ZERO(&one);
@@ -81,7 +81,7 @@ static void one_cpu(void) {
     ok(sched_setaffinity(0, sizeof one, &one), "sched_setaffinity");
 }
 
-/* A child that does what it does until its parent is gone. */
+/* A child that works until its parent is gone. */
 static int partner(void) {
     int child = ok(fork(), "fork");
     if (!child) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -264,11 +264,11 @@ static void converse(size_t size) {
     whole(write(wire, block, size), size, "write");
     whole(recv(wire, block, 64, MSG_WAITALL), 64, "read");
 }
-/* Each message is answered, for how a stream is cut into wake-ups is another from run to run. */
+/* Each message is answered, because the wake-ups of a stream without answers differ from run to run. */
 static void stream(void) { converse(SEGMENT); }
 static void request(void) { converse(64); }
 
-/* An HTTP server's client: one connection that is kept; every answer as long as the first. */
+/* An HTTP server's client: one connection that stays open; every answer is as long as the first. */
 static const char GET[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 static long answer;
 static void http_setup(void) {

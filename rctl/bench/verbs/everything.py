@@ -1,4 +1,4 @@
-"""``rctl bench all``, ``report`` and ``compare``: everything at once, as a page, and beside an earlier run."""
+"""``rctl bench all``, ``report`` and ``compare``: run everything, make a page, compare with an earlier run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def everything(
 ) -> None:
     """Run all benchmarks and judge the claims of 2006. Needs root.
 
-    When interrupted, it writes what it has measured by then and leaves no VE behind.
+    When interrupted, it writes the results so far and leaves no VE behind.
     """
     from ...console.output import tell, warn
     from .. import everything as run_of_all
@@ -58,7 +58,7 @@ def report(
 ) -> None:
     """Make an HTML page of results in JSON.
 
-    Prints the claims that follow from them. Of several runs of a benchmark on one kind of clock the last counts.
+    Prints the claims that follow from them. If a benchmark ran several times on one kind of clock, the last run counts.
     """
     import os
 
@@ -71,7 +71,7 @@ def report(
 
     found = [result for file in files for result in load(file)]
     if os.path.exists(output) and any(os.path.samefile(output, file) for file in files):
-        raise UsageError(f"--output {output}: is one of the results, which would be lost. Give another file")
+        raise UsageError(f"--output {output}: is one of the results; writing there would destroy it. Give another file")
     results = run_of_all.with_claims(found)
     for name in run_of_all.superseded(found):
         warn(f"{name}: of several runs the last counts")
@@ -83,12 +83,12 @@ def report(
 def compare(
     first: Annotated[str, typer.Argument(metavar="A.json", help="The earlier results")],
     second: Annotated[str, typer.Argument(metavar="B.json", help="The later results")],
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when a figure became worse")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a figure became worse")] = False,
     json: Json = False,
 ) -> None:
     """Compare two runs.
 
-    Each figure is better, worse, the same, or cannot be told.
+    Each figure is better, worse, the same, or unclear.
     """
     from ..figures.compare import compare as compared
     from ..figures.result import load

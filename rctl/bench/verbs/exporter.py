@@ -1,4 +1,4 @@
-"""``rctl bench exporter``: what a scrape costs, by number of VEs."""
+"""``rctl bench exporter``: the cost of a scrape, by number of VEs."""
 
 from __future__ import annotations
 

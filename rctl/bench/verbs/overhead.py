@@ -1,4 +1,4 @@
-"""``rctl bench overhead`` and ``rctl bench explain``: what a VE costs, and of what that cost is made."""
+"""``rctl bench overhead`` and ``rctl bench explain``: the cost of a VE, and the parts of that cost."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RoundsFlag = Annotated[
 
 
 def overhead(
-    budget: Annotated[str, typer.Option("--budget", metavar="PERCENT", help="The most that a VE may cost: 2%")] = "2%",
+    budget: Annotated[str, typer.Option("--budget", metavar="PERCENT", help="Highest cost that passes: 2%")] = "2%",
     time: Annotated[
-        str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
+        str, typer.Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")
     ] = "60s",
     only: OnlyFlag = None,
     clock: ClockFlag = "auto",
     rounds: RoundsFlag = 2,
-    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder is made in it)
     lean: Annotated[bool, typer.Option("--lean", help="Measure a VE without pressure accounting")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the workloads and end")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
@@ -46,8 +46,8 @@ def overhead(
 ) -> None:
     """Measure the same work bare and in a VE, by turns. Needs root.
 
-    On an instruction clock each figure is a number with the spread that was seen. On a real clock it has a 95 %
-    confidence interval, and the verdict may be "cannot tell": then give it more --time.
+    On an instruction clock each figure is a number with its range. On a real clock it has a 95 % confidence interval.
+    The verdict may be "cannot tell"; then give it more --time.
     """
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
@@ -69,18 +69,18 @@ def overhead(
 def explain(
     only: OnlyFlag = None,
     time: Annotated[
-        str, typer.Option("--time", metavar="TIME", help="How long to measure on a real clock: 60s, 5min")
+        str, typer.Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")
     ] = "5min",
     clock: ClockFlag = "auto",
     rounds: RoundsFlag = 2,
-    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder of our own is made in it)
+    folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder is made in it)
     json: Json = False,
 ) -> None:
-    """Measure what each part of a VE costs. Needs root.
+    """Measure the cost of each part of a VE. Needs root.
 
-    The parts are each controller alone, depth, limits and pressure accounting. Figures are per cent more than the same
-    work in the root cgroup. No other rctl may enable controllers meanwhile. States with fewer controllers than other
-    cgroups use cannot be measured.
+    The parts are each controller alone, depth, limits and pressure accounting. A figure is the extra time in per cent
+    of the same work in the root cgroup. During the run, no other rctl may enable controllers. A state with fewer
+    controllers than other cgroups use cannot be measured.
     """
     from ...cgroupfs.files import this_host
     from ...cgroupfs.tree import Tree
@@ -100,12 +100,12 @@ def explain(
     else:
         _taken_apart(run, works)
     if run.stop:
-        warn("interrupted: this is what there was by then")
+        warn("interrupted: these are the results so far")
         raise run.stop
 
 
 def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
-    """A row for each state, a column for each workload; then what the engine's choices save."""
+    """Print a row for each state, a column for each workload; then the savings by the engine's choices."""
     from ...console.output import columns, say
     from ..parts.reasons import SAVED
 
@@ -114,7 +114,7 @@ def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
     rows = [(state, *(_cell(cells.get(f"{work.name}: {state}"), run.counted) for work in works)) for state in states]
     columns(("% MORE THAN BARE", *(work.name for work in works)), rows, frozenset(range(1, len(works) + 1)))
     if any(cell.startswith("~") for row in rows for cell in row):
-        say(f"~: it may as well be nothing. Give more {'--rounds' if run.counted else '--time'}")
+        say(f"~: the difference may be chance. Give more {'--rounds' if run.counted else '--time'}")
     if choices := [figure for figure in run.figures if figure.group == SAVED]:
         say()
         lines = [(f.name, _number(f.value), _range(f.low, f.high), f.note) for f in choices]
@@ -125,7 +125,7 @@ def _taken_apart(run: Run, works: tuple[Workload, ...]) -> None:
 
 
 def _cell(figure: Figure | None, exact: bool) -> str:
-    """A figure; with ``~`` where its interval holds 0, or where a real clock gave none."""
+    """A figure; with ``~`` if its interval holds 0, or if a real clock gave none."""
     if figure is None or figure.value is None:
         return "-"
     if figure.low is None or figure.high is None:
@@ -167,7 +167,7 @@ def _shown(run: Run, result: Result, json: bool, check: bool) -> None:
             if text := result.machine.get(name):
                 say(f"{name}: {text}")
     if run.stop:
-        warn("interrupted: this is what there was by then")
+        warn("interrupted: these are the results so far")
         raise run.stop
     checked([result], check)
 
@@ -181,7 +181,7 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _share(text: str) -> float:
-    """A budget as a share: ``2%`` or ``0.02``. Raises UsageError, for 200 % written as ``2``, too."""
+    """A budget as a share: ``2%`` or ``0.02``. Raises UsageError, also for 200 % written as ``2``."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``rctl bench adjust``, ``density``, ``life`` and ``virtual``: one benchmark a verb."""
+"""``rctl bench adjust``, ``density``, ``life`` and ``virtual``: one benchmark for each verb."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 CheckFlag = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
 DiskFolder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
-PLACE = "/var/tmp"  # noqa: S108 (a new folder of our own is made in it)
+PLACE = "/var/tmp"  # noqa: S108 (a new folder is made in it)
 
 
 @contextmanager
 def own_state() -> Iterator[State]:
-    """Locks, journals and a history of the benchmark's own, so that the user's stay as they are. Raises RctlError."""
+    """Locks, journals and a history for the benchmark alone, so that the user's stay as they are. Raises RctlError."""
     import os
     import tempfile
 
@@ -35,7 +35,7 @@ def own_state() -> Iterator[State]:
 
 @contextmanager
 def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
-    """What benchmarks need. Raises UsageError for a folder in which nothing can be made, RctlError without cgroup2."""
+    """The input of benchmarks. Raises UsageError if the folder cannot be written, RctlError without cgroup2."""
     import os
 
     from ...cgroupfs.files import this_host
@@ -60,26 +60,24 @@ def adjust(
     felt: Annotated[
         int,
         typer.Option(
-            min=0, max=1000, metavar="N", help="How often to time each limit until it is felt; 0 leaves this out"
+            min=0, max=1000, metavar="N", help="Rounds in which to time each limit until it is felt; 0 leaves this out"
         ),
     ] = 15,
     folder: DiskFolder = PLACE,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 when a ratio is above what rctl promises")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a ratio is over its budget")] = False,
     json: Json = False,
 ) -> None:
     """Measure adjustments beside bare writes and reads.
 
-    Both touch the same files. Measures also how long it takes until a change is felt.
+    Both touch the same files. It also measures the time until a change is felt.
     """
     from ...errors import UsageError
     from ..parts import benchmarks
 
     if rounds in (1, 2):
-        raise UsageError(f"--rounds {rounds}: too few to tell anything. Give 3 or more, or 0 to leave the engine out")
+        raise UsageError(f"--rounds {rounds}: too few for a result. Give 3 or more, or 0 to leave the engine out")
     if not rounds and not felt:
-        raise UsageError("--rounds 0 --felt 0: nothing is left to measure. Give one of them")
+        raise UsageError("--rounds 0 --felt 0: nothing is left to measure. Give rounds to one of them")
 
     def run(place: Setting, tell: Callable[[str], None]) -> Result:
         return benchmarks.adjusted(place, tell, rounds=rounds, ves=ves, moments=felt)
@@ -88,13 +86,13 @@ def adjust(
 
 
 def density(
-    ves: Annotated[int, typer.Option(min=8, max=20000, metavar="N", help="How many VEs to make")] = 200,
+    ves: Annotated[int, typer.Option(min=8, max=20000, metavar="N", help="Number of VEs to make")] = 200,
     check: CheckFlag = False,
     json: Json = False,
 ) -> None:
     """Measure how many bare VEs fit into 1 GB.
 
-    Measures the kernel's memory for each VE, empty and with a sleeping process.
+    It measures the kernel's memory for each VE, empty and with a sleeping process.
     """
     from ..parts import benchmarks
 
@@ -102,13 +100,13 @@ def density(
 
 
 def life(
-    rounds: Annotated[int, typer.Option(min=6, max=10000, metavar="N", help="How often")] = 15,
+    rounds: Annotated[int, typer.Option(min=6, max=10000, metavar="N", help="Number of rounds")] = 15,
     check: CheckFlag = False,
     json: Json = False,
 ) -> None:
-    """Measure how long a bare VE takes to make, enter and remove.
+    """Measure the time to make, enter and remove a bare VE.
 
-    By bare system calls, by rctl within one process, and as commands.
+    It measures bare system calls, rctl within one process, and commands.
     """
     from ..parts import benchmarks
 
@@ -116,15 +114,13 @@ def life(
 
 
 def virtual(
-    rounds: Annotated[
-        int, typer.Option(min=6, max=1000, metavar="N", help="How often each work is done in each place")
-    ] = 10,
+    rounds: Annotated[int, typer.Option(min=6, max=1000, metavar="N", help="Number of rounds in each place")] = 10,
     folder: DiskFolder = PLACE,
     json: Json = False,
 ) -> None:
     """Measure work bare, in a VE and in a virtual machine.
 
-    The work is on CPU and disk. The virtual machine is QEMU's with KVM, where that works.
+    The work is on CPU and disk. The virtual machine is QEMU's with KVM, if that works.
     """
     from ..parts import benchmarks
 

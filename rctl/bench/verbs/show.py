@@ -1,4 +1,4 @@
-"""Results as people read them: a table a group, notes, and the verdict in one line."""
+"""Prints results for people: a table for each group, notes, and the verdict in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD = ("MEASURED", "INTERVAL", "BUDGET", "VERDICT")
 
 
 def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
-    """Print them. ``one``: the JSON is one object and not a list."""
+    """Print the results. ``one``: the JSON is one object and not a list."""
     tell("")
     if json:
         say(as_json(results[0] if one else results))
@@ -27,7 +27,7 @@ def show(results: Sequence[Result], *, json: bool, one: bool = True) -> None:
             say()
         _groups(result)
         if result.interrupted:
-            warn(f"{result.bench}: interrupted; this is what it had by then")
+            warn(f"{result.bench}: interrupted; these are the results so far")
     say("", f"verdict: {_words(results)}")
 
 
@@ -65,7 +65,7 @@ def _words(results: Sequence[Result]) -> str:
 
 
 def checked(results: Sequence[Result], check: bool) -> None:
-    """Exit with 1 when a check was asked for and a figure is over its budget, nobody can tell, or none was judged."""
+    """Exit with 1 if ``check`` is set and a figure is over its budget, cannot be judged, or none was judged."""
     from ..figures.result import verdict_of
 
     if check and verdict_of(results) != "pass":
@@ -73,7 +73,7 @@ def checked(results: Sequence[Result], check: bool) -> None:
 
 
 def show_comparison(found: Comparison, *, json: bool) -> None:
-    """Both runs beside each other; what should not be compared is said first."""
+    """Print both runs beside each other, after a warning about figures that cannot be compared."""
     from ..figures.text import shown
 
     if json:
@@ -99,4 +99,4 @@ def show_comparison(found: Comparison, *, json: bool) -> None:
     columns(head, rows, right=frozenset({2, 3, 4, 5}))
     counts = {what: sum(line.change == what for line in found.lines) for what in ("better", "worse", "same")}
     rest = len(rows) - sum(counts.values())
-    say("", ", ".join(f"{count} {what}" for what, count in counts.items()) + f", {rest} that nobody can tell")
+    say("", ", ".join(f"{count} {what}" for what, count in counts.items()) + f", {rest} unclear")

@@ -15,9 +15,9 @@ ALL: tuple[Workload, ...] = (*kernel.ALL, *files.ALL, *network.ALL, *application
 
 
 def chosen(patterns: Sequence[str], among: Sequence[Workload] = ALL) -> tuple[Workload, ...]:
-    """The workloads whose name or group matches one of the patterns; all for no patterns.
+    """The workloads whose name or group matches one of the patterns; all workloads without patterns.
 
-    A word without ``*``, ``?`` or ``[`` matches a part of the name. Raises UsageError for what matches none.
+    A word without ``*``, ``?`` or ``[`` matches a part of the name. Raises UsageError if a pattern matches none.
     """
     for pattern in patterns:
         if not any(_matches(one, pattern) for one in among):

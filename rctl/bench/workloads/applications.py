@@ -1,4 +1,4 @@
-"""Whole applications: what a VE is for. Some need nothing installed."""
+"""Whole applications, as they run in VEs. Some need no installed program."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def _wrk(text: str, _: int) -> float:
 
 
 def _wrk_done(text: str, count: int) -> float:
-    """``3155 requests in 1.00s``, the last time that it ran."""
+    """The last of the numbers in ``3155 requests in 1.00s``."""
     return float(re.findall(r"(\d+) requests in ", text)[-1])
 
 
 def _all_done(text: str, count: int) -> float:
-    """As many as it was asked for."""
+    """The number of operations that the client was asked for."""
     return count
 
 

@@ -1,4 +1,4 @@
-"""What a workload is, and the kinds of them: the built-in program, a script of Python's, any command."""
+"""The kinds of workloads: the built-in program, a Python script, any command."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Kit:
-    """What workloads are run with. ``work``: the command of the built-in set; ``strict``: it is the C program.
+    """The means to run workloads. ``work``: the command of the built-in set. ``strict``: it is the C program.
 
-    ``outside``: where clients of servers run, on both sides of the comparison.
+    ``outside``: the place of the clients of servers, on both sides of the comparison.
     """
 
     work: tuple[str, ...]
@@ -34,9 +34,9 @@ class Kit:
 class Workload:
     """One piece of work, done a number of times by a program that times itself.
 
-    ``count``: how often on the instruction clock. ``what``: one operation in words. ``needs``: programs in PATH.
+    ``count``: repetitions on the instruction clock. ``what``: one operation in words. ``needs``: programs in PATH.
     ``application``: it counts in the geometric mean of applications. ``coarse``: seconds to which its program rounds
-    the time that it prints. ``fixed``: it takes as long whatever the count.
+    the time that it prints. ``fixed``: its duration does not depend on the count.
     """
 
     name: str
@@ -49,20 +49,20 @@ class Workload:
     fixed: bool = False
 
     def absent(self, kit: Kit) -> str:
-        """Why it cannot be measured here; empty when it can."""
+        """The reason why it cannot be measured here; empty if it can."""
         return missing(self.needs)
 
     def prepare(self, place: Place, kit: Kit) -> None:
-        """Make what it needs in the place's folder, once."""
+        """Make its files in the place's folder, once."""
 
     def seconds(self, place: Place, count: int, kit: Kit) -> float:
-        """Do it so often in the place. Raises WorkError."""
+        """Do it ``count`` times in the place. Returns seconds. Raises WorkError."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Builtin(Workload):
-    """``verb``: the built-in program's name for it."""
+    """``verb``: its name in the built-in program."""
 
     verb: str = ""
 
@@ -72,7 +72,7 @@ class Builtin(Workload):
 
 @dataclass(frozen=True)
 class Script(Workload):
-    """``script``: a file of ours in ``programs``, for the Python that rctl runs on."""
+    """``script``: a file in ``programs``, run by the Python that runs rctl."""
 
     script: str = ""
 
@@ -82,9 +82,10 @@ class Script(Workload):
 
 @dataclass(frozen=True)
 class Repeated(Workload):
-    """``command``: run as often as asked, started and waited for by the built-in program.
+    """``command``: the built-in program starts it ``count`` times and waits for it.
 
-    ``files``: makes its input in the current directory; Python that runs in the place, so that it is charged there.
+    ``files``: Python code that makes its input in the current directory. It runs in the place, so the memory is charged
+    there.
     """
 
     command: tuple[str, ...] = ()
@@ -100,7 +101,7 @@ class Repeated(Workload):
 
 @dataclass(frozen=True)
 class Generator(Workload):
-    """A load generator that times itself. ``command``: from the count. ``rate``: operations a second it prints."""
+    """A load generator that times itself. ``command``: from the count. ``rate``: the printed operations per second."""
 
     command: Callable[[int], Sequence[str]] = lambda count: ()
     rate: Callable[[str], float] = float
@@ -110,13 +111,13 @@ class Generator(Workload):
 
 
 def missing(programs: Sequence[str]) -> str:
-    """Which of the programs are not installed, in words; empty when all are."""
+    """The programs that are not installed, as a text; empty if all are."""
     names = [program for program in programs if not found(program)]
     return f"{', '.join(names)} not installed" if names else ""
 
 
 def rated(rate: Callable[[str], float], output: str, name: str) -> float:
-    """The rate that a generator prints. Raises WorkError when there is none above 0."""
+    """The rate that a generator prints. Raises WorkError if there is none above 0."""
     try:
         value = rate(output)
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -127,7 +128,7 @@ def rated(rate: Callable[[str], float], output: str, name: str) -> float:
 
 
 def nanoseconds(text: str) -> float:
-    """Seconds from the nanoseconds that a program of ours printed last. Raises WorkError."""
+    """Seconds, from the nanoseconds that rctl's own program printed last. Raises WorkError."""
     try:
         value = int(text.split()[-1])
     except (ValueError, IndexError):
@@ -139,13 +140,13 @@ def nanoseconds(text: str) -> float:
 
 @cache
 def found(program: str) -> str | None:
-    """A program's path, in the folders of administrators too."""
+    """A program's path; also searches the folders for administrators."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     return which(program, path=path)
 
 
 def built(folder: str) -> tuple[tuple[str, ...], str]:
-    """The built-in program's command, compiled into ``folder`` where there is a C compiler, and what it is in words."""
+    """The built-in program's command, and its description. It is compiled into ``folder`` if there is a C compiler."""
     compiler = found("cc") or found("gcc") or found("clang")
     target = os.path.join(folder, "work")
     for how in ("-static", "-O2") if compiler else ():

@@ -1,4 +1,4 @@
-"""Files, in a folder on the disk that is measured."""
+"""Work on files, in a folder on the disk to measure."""
 
 from __future__ import annotations
 

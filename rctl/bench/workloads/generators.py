@@ -1,4 +1,4 @@
-"""Load generators that others made, where they are installed: the same paths by somebody else's measure."""
+"""Load generators of other projects, if they are installed: the same paths, measured by another program."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _stress(stressor: str) -> Callable[[int], tuple[str, ...]]:
 
 
 def _bogo(stressor: str) -> Callable[[str], float]:
-    """A line of ``--metrics-brief``: the stressor, operations, real, user and system seconds, operations a second."""
+    """A line of ``--metrics-brief``: the stressor, operations, real, user and system seconds, operations per second."""
     line = re.compile(rf"\s{stressor}\s+(\d+)\s+([\d.]+)\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s")
 
     def rate(text: str) -> float:
@@ -39,7 +39,7 @@ def _fio(how: str, *more: str) -> Callable[[int], tuple[str, ...]]:
 
 
 def _iops(direction: str) -> Callable[[str], float]:
-    """Operations a second. fio takes the time to a millisecond."""
+    """Operations per second. fio rounds the time to a millisecond."""
 
     def rate(text: str) -> float:
         job = json.loads(text[text.index("{") :])["jobs"][0][direction]

@@ -1,4 +1,4 @@
-"""The kernel's own paths one by one, where control costs most: CPU, memory, switching, processes."""
+"""The kernel's own paths one by one, those where controllers cost most: CPU, memory, switching, processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loopback TCP, both ends on the same side of the comparison."""
+"""TCP on loopback; both ends are on the same side of the comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers and their clients: the server is on the side that is measured, the client outside on both."""
+"""Servers and their clients: the server is on the measured side, the client is outside on both sides."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ..stage.place import Place, WorkError
 from .base import Kit, Workload, nanoseconds, rated
 
 READY, END = 60.0, 20.0
-"""Seconds within which a server answers, and ends."""
+"""Seconds until a server must answer, or end."""
 Words = Callable[[int, str], Sequence[str]]
 
 
 class Done(Protocol):
-    """How many operations a client did."""
+    """The number of operations that a client did."""
 
     def __call__(self, text: str, count: int) -> float: ...
 
 
 @dataclass(frozen=True)
 class Served(Workload):
-    """A server, started anew for each measurement, and a client that prints a rate.
+    """A server, started for each measurement, and a client that prints a rate.
 
     ``server``: its command, from a free port and the place's folder. ``client``: from port, count and kit.
-    ``rate``: operations a second, from what the client prints. ``done``: how many operations that were, for a client
-    that cannot count instructions: its whole run is counted then, its start included. ``setting``: writes the server's
+    ``rate``: operations per second, from the client's output. ``done``: the number of operations, for a client that
+    cannot count instructions: then its whole run counts, its start included. ``setting``: writes the server's
     configuration, if any.
     """
 
@@ -56,14 +56,14 @@ class Served(Workload):
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         return int(door.getsockname()[1])
 
 
 @contextmanager
 def _running(place: Place, command: Sequence[str], port: int) -> Iterator[None]:
-    """The server, answering. It is ended afterwards, whatever happens. Raises WorkError when it does not come up."""
+    """The server, ready to answer. It is always ended afterwards. Raises WorkError if it does not start."""
     server = place.start(command)
     try:
         _wait(server, port, command[0])
