@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from . import validation
+from . import wrong_input
 from .controllers import core, cpu, hugetlb, io, pressure
 from .errors import UsageError
 from .formats import File, Keyed, Nested
@@ -61,7 +61,7 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
         raise UsageError(f"{key}: what a new VE has there is not known. Set its value with rctl set")
     if _NO_LIMIT.fullmatch(key):
         raise UsageError(f"{key}: is no limit. To print any interface file, write files.{key}")
-    raise UsageError(validation.no_such(key, known()))
+    raise UsageError(wrong_input.no_such(key, known()))
 
 
 def exactly(name: str, entry: str) -> str:

@@ -20,7 +20,7 @@ from .ranges import Ranges
 from .units import Protected, Quantity, Size, Vcpus
 
 if TYPE_CHECKING:
-    from .validation import Known
+    from .wrong_input import Known
 
 FILES: tuple[File, ...] = (
     *memory.FILES, *cpu.FILES, *cpuset.FILES, *io.FILES, *pids.FILES, *pressure.FILES, *core.FILES
@@ -57,9 +57,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
-    from . import validation
+    from . import wrong_input
 
-    return UsageError(validation.told(reason, place, Limits, known()))
+    return UsageError(wrong_input.told(reason, place, Limits, known()))
 
 
 def decode(
@@ -89,10 +89,10 @@ def decode(
     try:
         return msgspec.convert(data, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
-        from . import validation
+        from . import wrong_input
 
-        reason, path = validation.split(error)
-    raise refusal(reason, validation.place(data, path, kind, hook))
+        reason, path = wrong_input.split(error)
+    raise refusal(reason, wrong_input.place(data, path, kind, hook))
 
 
 def default(key: str) -> Any:
@@ -140,7 +140,7 @@ def keys() -> list[str]:
 
 def known() -> Known:
     """What may be written, for who is told of what may not."""
-    from .validation import Known
+    from .wrong_input import Known
 
     below = {
         **{key: f"{key}.DEVICE = {_inline(limit.example)}" for key, limit in BY_DEVICE.items()},

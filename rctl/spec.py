@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from . import input_files, label, validation
+from . import input_files, label, wrong_input
 from .errors import UsageError
 from .formats import VE_NAME
 from .host import Host
@@ -136,10 +136,10 @@ def _old_form(ves: object) -> str:
     """The refusal of a spec that has limits beside labels, with the new form of the first such table; else empty."""
     for name, table in ves.items() if isinstance(ves, dict) else ():
         if isinstance(table, dict) and (groups := [key for key in table if _is_limit(key)]):
-            where = f"ve.{validation.quoted(name)}"
+            where = f"ve.{wrong_input.quoted(name)}"
             labels = f", and labels below [{where}.labels]" if "labels" in table else ""
             return (
-                f"{where}.{validation.quoted(groups[0])}: limits have their own table since version 1. Write "
+                f"{where}.{wrong_input.quoted(groups[0])}: limits have their own table since version 1. Write "
                 f"{_FIRST_LINE} as the first line, then [{where}.limits] in the place of [{where}]{labels}"
             )
     return ""
@@ -166,7 +166,7 @@ def _check_bounds(text: str) -> None:
 
 
 def _check_ve(name: str, asked: Ve, host: Host) -> None:
-    where = f"ve.{validation.quoted(name)}"
+    where = f"ve.{wrong_input.quoted(name)}"
     if not VE_NAME.fullmatch(name):
         raise UsageError(f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64")
     try:
@@ -181,16 +181,16 @@ def _refusal(reason: str, place: Sequence[str]) -> UsageError:
     """What is wrong at ``place`` of a spec, and what to write there."""
     if len(place) < 2:
         return UsageError(_outside(reason))
-    ve, rest = f"ve.{validation.quoted(place[1])}", place[2:]
-    if rest == ["limits"] and validation.unknown(reason) in Ve.__struct_fields__:
-        key = validation.unknown(reason)
+    ve, rest = f"ve.{wrong_input.quoted(place[1])}", place[2:]
+    if rest == ["limits"] and wrong_input.unknown(reason) in Ve.__struct_fields__:
+        key = wrong_input.unknown(reason)
         return UsageError(f"{ve}.limits.{key}: stands beside limits, not below them. Write [{ve}.{key}]")
     if rest[:1] == ["limits"]:
-        told = validation.told(reason, rest[1:], Limits, known())
-        return UsageError(f"{ve}.limits{'.' if rest[1:] or validation.unknown(reason) else ': '}{told}")
-    if key := validation.unknown(reason):
-        return UsageError(f"{ve}.{validation.quoted(key)}: {_beside(ve, key)}")
-    return UsageError(f"{'.'.join((ve, *map(validation.quoted, rest)))}: {validation.plain(reason)}")
+        told = wrong_input.told(reason, rest[1:], Limits, known())
+        return UsageError(f"{ve}.limits{'.' if rest[1:] or wrong_input.unknown(reason) else ': '}{told}")
+    if key := wrong_input.unknown(reason):
+        return UsageError(f"{ve}.{wrong_input.quoted(key)}: {_beside(ve, key)}")
+    return UsageError(f"{'.'.join((ve, *map(wrong_input.quoted, rest)))}: {wrong_input.plain(reason)}")
 
 
 def _beside(ve: str, key: str) -> str:
@@ -202,8 +202,8 @@ def _beside(ve: str, key: str) -> str:
 
 def _outside(reason: str) -> str:
     """What is wrong outside of any VE."""
-    if key := validation.unknown(reason):
+    if key := wrong_input.unknown(reason):
         if _is_limit(key):
-            return f"{validation.quoted(key)}: a limit must stand below its VE. Write [ve.NAME.limits] above it"
-        return f"{validation.quoted(key)}: VEs are tables below ve. Write [ve.{validation.quoted(key)}.limits]"
+            return f"{wrong_input.quoted(key)}: a limit must stand below its VE. Write [ve.NAME.limits] above it"
+        return f"{wrong_input.quoted(key)}: VEs are tables below ve. Write [ve.{wrong_input.quoted(key)}.limits]"
     return "ve: there is no VE in it. Write [ve.NAME.limits], and limits below it"

@@ -11,7 +11,7 @@ import msgspec
 import rctl
 from rctl import errors
 from rctl.adjust.account import Outcome
-from rctl.adjust.records.record import Record
+from rctl.adjust.records.record_format import Record
 from rctl.adjust.undoing.undo import Undone
 from rctl.doctor import Check
 from rctl.sample.overview import Row

@@ -24,17 +24,17 @@ from ..limits import Limits, writes
 from ..signals import undisturbed
 from . import owner
 from .account import Account, done, failed, outcomes
-from .around import after, enabled_first, made, paths
+from .before_and_after import after, enabled_first, made, paths
 from .caveats.caveats import caveats
 from .enabling.disable import take_all_back, unneeded
-from .lifecycle import ending, freeze
+from .lifecycle import freeze, remove
 from .locks import MANY, Locks, parents
 from .planning import partitions, plan, precheck, resolve
 from .planning.current import Seen, look
 from .progress import Event, Progress, quiet
 from .records import failures
 from .records.journal import HALF_DONE, Journal, new_id
-from .records.record import Record, version_of
+from .records.record_format import Record, version_of
 from .recovery.recover import recover_for
 from .request import NOTHING, Around
 from .request import Options as Options
@@ -327,7 +327,7 @@ class _Work(NamedTuple):
             self.progress(Event("journal", 0, len(steps)))
             notes += run(steps, cgroups, deadline, self.progress, journal.decide_back, finish, already, first)
             if removes:
-                notes += ending.take_all_away(removes, cgroups, deadline)
+                notes += remove.take_all_away(removes, cgroups, deadline)
                 notes += partitions.renew_all(steps[first:], cgroups) + take_all_back(steps, cgroups)
             if journal.open:
                 commit()

@@ -10,12 +10,12 @@ from ..controllers import core
 from ..errors import RctlError
 from .enabling import disable
 from .enabling.enable import enable
-from .lifecycle import life
+from .lifecycle import processes
 from .lifecycle.freeze import wait_until_frozen
 from .planning import partitions
 from .progress import Event, Progress, quiet
 from .recovery.rollback import Cgroups, put_all_back
-from .shrink import reclaim
+from .shrink_memory import reclaim
 from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, Step
 from .writers.files import SLOW, put, write
 
@@ -83,7 +83,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
         partitions.check_asked(cgroup, step)
         return partitions.renew_all([step], {step.path: cgroup})
     if isinstance(step, Move):
-        life.move(cgroup, step)
+        processes.move(cgroup, step)
     elif isinstance(step, Label):
         labels.write(cgroup, step.key, step.new)
     elif isinstance(step, Reclaim):

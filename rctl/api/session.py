@@ -245,9 +245,9 @@ class Session(SessionReads):
         ``pids``: their ids. Memory that they have stays charged to where it was. ``thaw``: let a frozen VE go on first.
         Raises NotFoundError for a process that has ended.
         """
-        from ..ve import bare
+        from ..ve.attach import attach
 
-        return bare.attach(self.site, name, pids, self._options(deadline, wait), self.typed({}, thaw=thaw))
+        return attach(self.site, name, pids, self._options(deadline, wait), self.typed({}, thaw=thaw))
 
     def remove(
         self, *patterns: str, kill: bool = False, deadline: float = 10.0, wait: float = 30.0, dry_run: bool = False

@@ -9,7 +9,7 @@ from ..errors import NotAvailableError
 from .session_base import SessionBase
 
 if TYPE_CHECKING:
-    from ..adjust.records.record import Record
+    from ..adjust.records.record_format import Record
     from ..doctor import Check
     from ..sample import Sample
     from ..sample.overview import Row

@@ -15,9 +15,9 @@ from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
 from ..sample.population import own_processes
-from . import controllers, disks, host, mounts, own, probe, rights
+from . import controllers, disks, host, mounts, probe, rctl_folders, rights
 from .check import Check, usable
-from .machine import Machine
+from .host_files import Machine
 
 
 def diagnose(
@@ -34,7 +34,7 @@ def diagnose(
     checks = [mounts.mounted(found, v1, tree.mount.point if tree else None, problem)]
     if tree:
         checks += _tree_checks(tree, machine, v1)
-    return checks + _host_checks(machine, tree) + [own.state_folder(state), own.journals(state)]
+    return checks + _host_checks(machine, tree) + [rctl_folders.state_folder(state), rctl_folders.journals(state)]
 
 
 def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check]:

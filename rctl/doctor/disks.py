@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..formats import nested_keyed
 from .check import Check
-from .machine import Machine
+from .host_files import Machine
 
 _VIRTUAL = re.compile(r"(loop|ram|zram|sr|fd|nbd)[0-9]+")
 

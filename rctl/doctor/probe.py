@@ -6,7 +6,7 @@ import errno
 import os
 from collections import deque
 
-from ..adjust.lifecycle import entering
+from ..adjust.lifecycle import may_move
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree, remove_soon
 from ..controllers.core import CONTROLLERS, PROCS
@@ -59,7 +59,7 @@ def trial(tree: Tree) -> str:
             finally:
                 remove_soon(place, name)
         if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
-            entering.check(tree, "self", path)
+            may_move.check(tree, "self", path)
         return f"cgroup.procs: {os.strerror(number)}. See dmesg, and security modules" if number else ""
     except RctlError as error:
         return str(error)

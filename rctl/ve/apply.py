@@ -8,10 +8,10 @@ from contextlib import suppress
 import msgspec
 
 from ..adjust.account import Account, Outcome
-from ..adjust.around import check_make
+from ..adjust.before_and_after import check_make
 from ..adjust.enabling import enable
 from ..adjust.engine import Options, adjust
-from ..adjust.lifecycle.life import processes
+from ..adjust.lifecycle.processes import processes
 from ..adjust.planning import partitions, precheck
 from ..adjust.planning.resolve import Promises, disks, vcpus_of_new
 from ..adjust.request import Around, LabelValues

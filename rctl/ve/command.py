@@ -11,13 +11,13 @@ from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from ..adjust.fork import shared
-from ..adjust.lifecycle.life import became
+from ..adjust.lifecycle.processes import became
 from ..adjust.records.journal import Journal
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import put_file_limit_back
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
 from ..signals import STOPS
-from .bare import enter, home
+from .attach import enter, home
 
 _COMMITTED = "\0"
 """What the child tells last when nothing can go wrong any more but to become the program; then comes only why not."""

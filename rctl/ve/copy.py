@@ -12,7 +12,7 @@ from .. import assignments
 from ..adjust.account import Account
 from ..adjust.enabling.enable import absent
 from ..adjust.engine import Options, Wish, transact
-from ..adjust.lifecycle import life
+from ..adjust.lifecycle import processes
 from ..adjust.planning.resolve import disks
 from ..adjust.request import Around
 from ..adjust.site import Site
@@ -196,7 +196,7 @@ def rename(site: Site, old: str, new: str, options: Options) -> Account:
     if bare.exists(tree, new):
         raise BusyError(f"{new}: exists already. Choose another name")
     with tree.open_ve(old) as ve:
-        if life.processes(ve) or ve.children():
+        if processes.processes(ve) or ve.children():
             raise BusyError(
                 f"{old}: has processes or cgroups in it, and the kernel cannot rename a cgroup. "
                 f"Stop them first, or give it a label: rctl label {old} name={new}"

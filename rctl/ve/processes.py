@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 import msgspec
 
-from ..adjust.lifecycle import life
+from ..adjust.lifecycle import processes
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
@@ -45,7 +45,7 @@ def listing(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> li
     for name in names:
         pids: list[int] = []
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            pids = sorted(filter(None, life.processes(ve)))  # 0 is one of another pid namespace
+            pids = sorted(filter(None, processes.processes(ve)))  # 0 is one of another pid namespace
         found += [process for pid in pids if (process := _process(name, pid))]
     return found
 
@@ -102,7 +102,7 @@ def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
     inodes: dict[str, int] = {}
     for name in names:
         with tree.open_ve(name) as ve:
-            if os.getpid() in life.processes(ve):
+            if os.getpid() in processes.processes(ve):
                 raise UsageError(f"{name}: this rctl runs in it, and would be hit, too. Run it from outside of the VE")
             inodes[name] = ve.ino
     told = dict.fromkeys(inodes, 0)
@@ -116,14 +116,14 @@ def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
 def _send(ve: Cgroup, number: int) -> int:
     threaded = ve.read_if_there(core.PROCS) is None  # such a one refuses cgroup.kill
     if number == signal.SIGKILL and ve.has(core.KILL) and not threaded:
-        count = len(life.processes(ve))
+        count = len(processes.processes(ve))
         ve.write(core.KILL, "1")
         return count
     told: set[int] = set()
     refused: set[int] = set()
     seen: set[int] = set()
     for _ in range(_ROUNDS):
-        new = sorted({pid for pid in life.processes(ve) if pid} - seen)
+        new = sorted({pid for pid in processes.processes(ve) if pid} - seen)
         if not new:
             break
         for start in range(0, len(new), _AT_ONCE):
@@ -145,7 +145,7 @@ def _signal(ve: Cgroup, pids: Iterable[int], number: int, told: set[int], refuse
             with suppress(ProcessLookupError):
                 opened[pid] = os.pidfd_open(pid)
                 stack.callback(os.close, opened[pid])
-        there = set(life.processes(ve))  # a number may have gone to a process outside before it was opened
+        there = set(processes.processes(ve))  # a number may have gone to a process outside before it was opened
         for pid in opened.keys() & there:
             try:
                 signal.pidfd_send_signal(opened[pid], number)

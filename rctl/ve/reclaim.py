@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..adjust.progress import Event
-from ..adjust.shrink import free
+from ..adjust.shrink_memory import free
 from ..adjust.site import Site
 from ..errors import UsageError
 from ..units import MAX, Size, human_size

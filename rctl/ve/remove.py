@@ -1,15 +1,27 @@
-"""VEs removed by name or pattern, as one transaction, with a word for each."""
+"""VEs removed: by name, as one transaction, or when their command has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
-from ..adjust.account import Outcome
-from ..adjust.request import Options
+from ..adjust.account import Account, Outcome
+from ..adjust.engine import adjust
+from ..adjust.lifecycle import processes
+from ..adjust.lifecycle.remove import take_away
+from ..adjust.planning import partitions
+from ..adjust.request import Around, Options
 from ..adjust.site import Site
+from ..adjust.steps import Remove
+from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs.tree import Tree
+from ..errors import GoneError, NotFoundError, RctlError
+from ..formats import flat_keyed
+from ..units import human_size
 from . import bare
+from .bare import managed_path
 
 NOT_THERE, LEFT_ALONE = "not there", "left alone"
 
@@ -33,13 +45,68 @@ def remove(site: Site, names: Sequence[str], options: Options, *, kill: bool) ->
     one.
     """
     there = [name for name in names if bare.managed_path(site.tree, name) and bare.exists(site.tree, name)]
-    account = bare.remove_all(site, there, options, kill)
+    account = remove_all(site, there, options, kill)
     told = dict.fromkeys(names, NOT_THERE)
     for one in account.outcomes:
-        told[one.name] = bare.would_go(site.tree, one.name) if options.dry_run else _removed(one)
+        told[one.name] = would_go(site.tree, one.name) if options.dry_run else _removed(one)
     return Removal(told, account.notes)
 
 
 def _removed(outcome: Outcome) -> str:
     killed = sum(getattr(step, "inside", 0) for step in outcome.steps) if outcome.status == "removed" else 0
     return f"removed, {killed} process(es) killed" if killed else outcome.status
+
+
+def remove_all(site: Site, names: Sequence[str], options: Options, kill: bool = False) -> Account:
+    """Remove managed VEs and the cgroups below them, as one transaction. ``kill``: end their processes first.
+
+    Nothing is done when one of them is not there (NotFoundError), or has processes and ``kill`` is not given
+    (BusyError). ``options.deadline``: seconds that processes may take to die.
+    """
+    for name in names:
+        managed_path(site.tree, name)
+    around = Around(remove=names, kill=kill)
+    return adjust(site.tree, {}, site.host, options, site.progress, site.state, around=around)
+
+
+def would_go(tree: Tree, name: str) -> str:
+    """What ``remove`` would do to a VE, for people. Raises NotFoundError."""
+    with tree.open_ve(name) as ve:
+        inside = len(processes.processes(ve))
+        below = sum(1 for _ in processes.family(ve)) - 1
+    parts = [f"{inside} process(es) killed"] * bool(inside) + [f"{below} cgroup(s) below it as well"] * bool(below)
+    return ", ".join(["would be removed", *parts])
+
+
+def end(site: Site, name: str, ino: int, options: Options) -> str | None:
+    """Remove a VE with all that is in it, unless somebody did so, or made another one of its name. See ``remove``.
+
+    A partition beside it that is invalid for lack of its CPUs gets them. Returns the line of ``killed_for_memory``.
+    """
+    died = None
+    freed: dict[str, set[int]] = {}
+    with suppress(NotFoundError, GoneError), site.tree.open_ve(name) as ve:
+        if ve.ino == ino:
+            died = killed_for_memory(ve, name)
+            cpus = partitions.cpus(ve)
+            take_away(ve, Remove(ve.path, kill=True), 10.0)
+            freed = {ve.path.rpartition("/")[0] or "/": cpus} if cpus else {}
+    if freed:
+        try:
+            account = adjust(site.tree, {}, site.host, options, site.progress, site.state, around=Around(freed=freed))
+        except RctlError as error:  # the VE is gone, which is what was asked for
+            site.tell(f"{name}: was removed; a partition beside it may still be invalid: {error}")
+        else:
+            for note in account.notes:
+                site.tell(note)
+    return died
+
+
+def killed_for_memory(ve: Cgroup, name: str) -> str | None:
+    """A line for people when the kernel has killed in the VE for lack of memory (``memory.events``)."""
+    killed = flat_keyed(ve.read_if_there("memory.events") or "").get("oom_kill", 0)
+    if not killed:
+        return None
+    limit = (ve.read_if_there("memory.max") or "max").strip()
+    cause = "" if limit == "max" else f" (memory.max is {human_size(int(limit))})"
+    return f"{name}: out of memory: the kernel killed {killed} process(es){cause}. Raise memory.max, or see rctl show"

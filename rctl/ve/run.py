@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..adjust.lifecycle import entering
+from ..adjust.lifecycle import may_move
 from ..adjust.progress import waits
 from ..adjust.request import Options
 from ..adjust.site import Site
@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..limits import Limits
 from . import bare, lean
 from .command import Command, find
+from .remove import end
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ def run(
             "Keep the VE, or choose another name"
         )
     program = find(words)
-    entering.check(tree, "self", path)
+    may_move.check(tree, "self", path)
     if without_pressure:
         limits, note = lean.of(limits, tree.root)
         if note:
@@ -64,7 +65,7 @@ def run(
         if detach:
             return Ran(name, job.pid)
         status = job.wait()
-        if remove and (died := bare.end(site, name, job.ino, options)):
+        if remove and (died := end(site, name, job.ino, options)):
             site.tell(died)
         return Ran(name, job.pid, status)
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options
-from rctl.adjust.lifecycle.life import processes
+from rctl.adjust.lifecycle.processes import processes
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import default_state
 from rctl.cgroupfs.files import this_host
@@ -22,6 +22,7 @@ from rctl.controllers import core
 from rctl.errors import BusyError, KernelError, NotFoundError, UsageError
 from rctl.limits import decode, nest
 from rctl.ve import bare, command
+from rctl.ve.attach import attach
 from tests.kernel.helpers import MOUNT, Ve, enabled, refused
 from tests.kernel.shell import Done, forked, load_for_all, rctl
 from tests.kernel.test_cli import fails
@@ -141,11 +142,11 @@ def test_attach_moves_all_or_none(ve: Ve, other: Ve, tree: Tree) -> None:
     first, second = sleeper(other.dir), sleeper(other.dir)
     host = this_host()
     with pytest.raises(NotFoundError, match="there is no such process"):
-        bare.attach(Site(tree, host, default_state()), "web1", [first.pid, 2**22 - 1], Options())
+        attach(Site(tree, host, default_state()), "web1", [first.pid, 2**22 - 1], Options())
     with pytest.raises(KernelError, match=r"cgroup\.procs"):
-        bare.attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid, 2], Options())  # a kernel thread
+        attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid, 2], Options())  # a kernel thread
     assert (home(first.pid), home(second.pid)) == (other.path, other.path)
-    bare.attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid], Options())
+    attach(Site(tree, host, default_state()), "web1", [first.pid, second.pid], Options())
     assert (home(first.pid), home(second.pid)) == (ve.path, ve.path)
 
 
@@ -240,7 +241,7 @@ def test_run_rm_is_for_a_ve_of_its_own(ve: Ve) -> None:
 
 def test_the_first_process_stays_where_it_is(ve: Ve, tree: Tree) -> None:
     with pytest.raises(UsageError, match="first process"):
-        bare.attach(Site(tree, this_host(), default_state()), ve.name, [1], Options())
+        attach(Site(tree, this_host(), default_state()), ve.name, [1], Options())
 
 
 def test_a_detached_command_keeps_no_pipe_open_but_a_file(tree: Tree, tmp_path: Path) -> None:

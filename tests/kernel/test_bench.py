@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from rctl.adjust.lifecycle.life import processes
+from rctl.adjust.lifecycle.processes import processes
 from rctl.adjust.state_folder import State
 from rctl.bench.figures.result import Figure
 from rctl.bench.parts import adjust, benchmarks, density, felt, lifecycle, peers

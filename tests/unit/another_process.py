@@ -13,7 +13,7 @@ HOLD = """
 import sys
 from rctl.adjust.records.journal import Journal
 from rctl.adjust.locks import Locks
-from rctl.adjust.records.record import decode
+from rctl.adjust.records.record_format import decode
 from rctl.adjust.state_folder import State
 with Locks(state := State(sys.argv[1], sys.argv[2])) as locks:
     locks.take([(int(sys.argv[3]), "/rctl-web1")])

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from rctl.adjust import fork, owner, shrink
+from rctl.adjust import fork, owner, shrink_memory
 from rctl.adjust.records import journal, log_files
 from rctl.adjust.state_folder import State
 from rctl.cgroupfs import cgroup, files, labels, mounts, tree
@@ -111,7 +111,7 @@ class FakeKernel(Machine):
                 (journal, "os", journal_calls),
                 (log_files, "os", journal_calls),
                 (journal, "let_go", journal_calls.let_go),
-                (shrink, "time", clock),
+                (shrink_memory, "time", clock),
                 (owner, "BOOTED", "/nowhere"),
                 (files, "possible", lambda kind: f"0-{self.cpus - 1}" if kind == "cpu" else "0"),
                 (copy, "has_huge_pages", lambda size: size == 2 << 20),

@@ -20,7 +20,7 @@ from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.verbs.overhead import _share
 from rctl.bench.workloads import ALL, Kit, Workload, chosen
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
-from rctl.bench.workloads.servers import Served
+from rctl.bench.workloads.client_server import Served
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import UsageError
 

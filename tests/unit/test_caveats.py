@@ -323,7 +323,7 @@ def test_the_same_of_many_ves_is_told_in_a_few_lines() -> None:
 
 def test_what_the_host_has_is_read_anew_for_each_adjustment(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("rctl.adjust.caveats.surroundings.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("rctl.adjust.caveats.context.time", SimpleNamespace(monotonic=lambda: now))
     first = caveats_module._this()
     now += 0.06
     assert caveats_module._this() is not first

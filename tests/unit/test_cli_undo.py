@@ -9,7 +9,7 @@ import time
 import pytest
 
 from rctl.adjust.records.journal import Journal
-from rctl.adjust.records.record import Record
+from rctl.adjust.records.record_format import Record
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Set
 from rctl.cgroupfs.files import this_host

@@ -12,6 +12,7 @@ import pytest
 from rctl.adjust.engine import Options
 from rctl.adjust.site import Site
 from rctl.ve import bare
+from rctl.ve.remove import end
 from tests.unit.fake_kernel import FakeKernel, state_folder
 
 PROGRAM = """
@@ -63,8 +64,8 @@ def test_a_ve_that_was_made_again_under_the_name_outlives_the_command_of_the_fir
         site = Site(tree, kernel.host, state)
         bare.remove(tree, "job")
         kernel.make("/rctl-job", procs=(7,))
-        assert bare.end(site, "job", first, Options()) is None
+        assert end(site, "job", first, Options()) is None
         assert kernel.node("/rctl-job").procs == {7}
-        bare.end(site, "job", kernel.node("/rctl-job").ino, Options())
+        end(site, "job", kernel.node("/rctl-job").ino, Options())
         assert "rctl-job" not in kernel.root.children
-        assert bare.end(site, "job", first, Options()) is None
+        assert end(site, "job", first, Options()) is None

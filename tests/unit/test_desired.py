@@ -12,7 +12,7 @@ import pytest
 from rctl.adjust.records import failures, history, log_files
 from rctl.adjust.records.desired import Desired
 from rctl.adjust.records.history import Record
-from rctl.adjust.records.record import VERSION
+from rctl.adjust.records.record_format import VERSION
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Enable, Reclaim, Set, Step
 

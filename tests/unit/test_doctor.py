@@ -13,8 +13,8 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import cgroup_mounts
 from rctl.cgroupfs.tree import Tree
 from rctl.cli.doctor import lines
-from rctl.doctor import Check, controllers, diagnose, disks, host, mounts, own, rights, usable
-from rctl.doctor.machine import Machine
+from rctl.doctor import Check, controllers, diagnose, disks, host, mounts, rctl_folders, rights, usable
+from rctl.doctor.host_files import Machine
 
 UNIFIED = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (
@@ -194,18 +194,21 @@ class TestDisks:
 class TestOwn:
     def test_a_folder_that_can_be_made_is_well_and_is_not_made(self, tmp_path: Path) -> None:
         state = State(str(tmp_path / "run/rctl"), str(tmp_path / "keep"))
-        assert own.state_folder(state).state == "ok"
+        assert rctl_folders.state_folder(state).state == "ok"
         assert list(tmp_path.iterdir()) == []
 
     def test_a_relative_folder_is_below_the_one_that_one_is_in(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        assert own.state_folder(State("here/run", "here")).state == "ok"
+        assert rctl_folders.state_folder(State("here/run", "here")).state == "ok"
 
     def test_a_folder_that_others_may_write_fails(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o777)
-        assert own.state_folder(State(str(tmp_path), str(tmp_path))).found == f"{tmp_path}: others may write in it"
+        assert (
+            rctl_folders.state_folder(State(str(tmp_path), str(tmp_path))).found
+            == f"{tmp_path}: others may write in it"
+        )
 
     @pytest.mark.parametrize(
         ("flags", "free", "files", "found"),
@@ -220,21 +223,23 @@ class TestOwn:
     ) -> None:
         space = SimpleNamespace(f_flag=flags, f_blocks=9, f_bfree=free, f_files=9, f_ffree=files)
         monkeypatch.setattr(os, "statvfs", lambda _: space)
-        check = own.state_folder(State(str(tmp_path), str(tmp_path)))
+        check = rctl_folders.state_folder(State(str(tmp_path), str(tmp_path)))
         assert (check.state, check.found) == ("fail", f"{tmp_path}: {found}")
 
     def test_a_folder_that_would_be_a_cgroup_fails(self) -> None:
-        check = own.state_folder(State("/proc/x/run", "/proc/x"))
+        check = rctl_folders.state_folder(State("/proc/x/run", "/proc/x"))
         told = "/proc/x/run: cannot be made: lies on a proc file system, which keeps no files"
         assert (check.state, check.found) == ("fail", told)
 
     def test_a_journal_that_nobody_holds_asks_for_recovery(self, tmp_path: Path) -> None:
         state = State(str(tmp_path), str(tmp_path))
-        assert own.journals(state).state == "ok"
+        assert rctl_folders.journals(state).state == "ok"
         Path(state.journals).mkdir()
         record = '{"id": "j1", "time": 0, "boot_id": "", "command": "", "inodes": {}, "steps": []}'
         (Path(state.journals) / "j1.json").write_text(record)
-        assert own.journals(state) == Check("journals", "warn", "left open by a crash: j1", "Run: rctl recover")
+        assert rctl_folders.journals(state) == Check(
+            "journals", "warn", "left open by a crash: j1", "Run: rctl recover"
+        )
         assert (Path(state.journals) / "j1.json").exists()
 
 

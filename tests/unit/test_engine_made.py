@@ -10,7 +10,7 @@ import pytest
 
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.lifecycle import life
+from rctl.adjust.lifecycle import processes
 from rctl.adjust.records.history import latest
 from rctl.adjust.records.journal import Journal, left_open
 from rctl.adjust.recovery.recover import recover
@@ -372,4 +372,4 @@ def test_steps_describe_themselves() -> None:
     assert Remove("/rctl-a").describe() == "/rctl-a: rmdir"
     assert Remove("/rctl-a", kill=True, inside=3).describe() == "/rctl-a: cgroup.kill: 3 process(es), then rmdir"
     assert Start("/rctl-a").describe() == "/rctl-a: cgroup.procs: the command"
-    assert life.started(1) >= 0
+    assert processes.started(1) >= 0

@@ -26,7 +26,7 @@ from rctl.adjust.records.journal import (
     sweep,
     unwritten,
 )
-from rctl.adjust.records.record import VERSION, Record, encode
+from rctl.adjust.records.record_format import VERSION, Record, encode
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Make, Set
 from rctl.errors import KernelError, RctlError

@@ -16,7 +16,7 @@ from rctl.adjust.locks import MANY, Locks
 from rctl.adjust.progress import Event
 from rctl.adjust.records import under_way
 from rctl.adjust.records.journal import Journal, new_id
-from rctl.adjust.records.record import Record, named
+from rctl.adjust.records.record_format import Record, named
 from rctl.adjust.state_folder import State, make
 from rctl.errors import BusyError, NotAvailableError
 from tests.unit.another_process import another_process

@@ -16,7 +16,7 @@ from rctl.adjust.records import history as history_file
 from rctl.adjust.records import log_files
 from rctl.adjust.records.desired import Desired
 from rctl.adjust.records.history import latest
-from rctl.adjust.records.record import Record, decode, encode
+from rctl.adjust.records.record_format import Record, decode, encode
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Set
 from rctl.adjust.undoing import choose

@@ -11,10 +11,10 @@ from unittest import mock
 import psutil
 import pytest
 
-from rctl.adjust.lifecycle import ending
+from rctl.adjust.lifecycle import remove
 from rctl.cgroupfs import cgroup_limits, files
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.doctor.machine import Machine
+from rctl.doctor.host_files import Machine
 from rctl.errors import KernelError, NotAvailableError
 from rctl.host import Host
 from rctl.ve import processes
@@ -82,7 +82,7 @@ def test_a_deep_ve_needs_few_open_files_to_name_what_is_above_it(deep: Cgroup) -
     before = os.listdir("/proc/self/fd")
     with few_open_files(4):
         assert "of a cgroup above this namespace is reached" in str(cgroup_limits.explained(deep, "x", refused))
-        assert ending._why_not_dead(deep) == "cpu.max of /0 slows their end. Lift it, or raise --deadline"
+        assert remove._why_not_dead(deep) == "cpu.max of /0 slows their end. Lift it, or raise --deadline"
     assert os.listdir("/proc/self/fd") == before
 
 

@@ -11,7 +11,7 @@ from rctl.adjust.site import Site
 from rctl.adjust.steps import Renew
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.ve import bare
+from rctl.ve.remove import remove_all
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
 PARTITION = "cpuset.cpus.partition"
@@ -59,12 +59,12 @@ def test_a_list_that_gives_up_the_cpus_has_the_kernel_look_again(
 
 
 def test_so_does_a_ve_that_goes(kernel: FakeKernel, site: Site) -> None:
-    bare.remove_all(site, ["web1"], Options())
+    remove_all(site, ["web1"], Options())
     assert kernel.get("/rctl-web2", PARTITION) == "root"
 
 
 def test_a_partition_that_goes_itself_is_not_looked_at(site: Site) -> None:
-    account = bare.remove_all(site, ["web1", "web2"], Options())
+    account = remove_all(site, ["web1", "web2"], Options())
     assert [step for one in account.outcomes for step in one.steps if isinstance(step, Renew)] == []
 
 
@@ -76,7 +76,7 @@ def test_a_removal_without_lists_looks_at_no_other_ve(kernel: FakeKernel, site: 
             kernel.make(f"/rctl-n{number}-{one}")
         kernel.make("/rctl-plain")
         begin = len(kernel.operations)
-        bare.remove_all(site, ["plain"], Options())
+        remove_all(site, ["plain"], Options())
         counts.append(len(kernel.operations) - begin)
     assert counts[1] == counts[2]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.account import Account
-from rctl.adjust.lifecycle import life
+from rctl.adjust.lifecycle import processes
 from rctl.adjust.state_folder import default_state, make
 from rctl.api.session import Session
 from rctl.cgroupfs import devices, labels
@@ -52,8 +52,8 @@ class FakeWorld(World):
         self.numbers = count(1000)
         self.stack = ExitStack()
         monkeypatch.setenv("RCTL_STATE", str(folder))
-        monkeypatch.setattr(life, "started", self.started)
-        monkeypatch.setattr(life, "check_whole", self.started)
+        monkeypatch.setattr(processes, "started", self.started)
+        monkeypatch.setattr(processes, "check_whole", self.started)
         monkeypatch.setattr(devices, "resolve", lambda name: name)
         monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/" if pid == "self" else self.at(int(pid)))
 

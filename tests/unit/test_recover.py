@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.records import record as record_file
+from rctl.adjust.records import record_format as record_file
 from rctl.adjust.records.history import history, latest
 from rctl.adjust.records.journal import Journal, left_open
-from rctl.adjust.records.record import VERSION, Record, version_of
+from rctl.adjust.records.record_format import VERSION, Record, version_of
 from rctl.adjust.recovery.recover import recover
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Enable, Renew, Set, Step

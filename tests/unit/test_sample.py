@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rctl.adjust.lifecycle.life import processes as inside
+from rctl.adjust.lifecycle.processes import processes as inside
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, NotFoundError

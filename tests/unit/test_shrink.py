@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rctl.adjust.shrink import free, held, lower_high, reclaim
+from rctl.adjust.shrink_memory import free, held, lower_high, reclaim
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import KernelError, NotAvailableError, ShrinkError
 from tests.unit.fake_calls import Operation

@@ -11,7 +11,7 @@ import pytest
 from rctl.adjust.locks import Locks
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import Journal, left_open
-from rctl.adjust.records.record import Record
+from rctl.adjust.records.record_format import Record
 from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs.mounts import kind_of
 from rctl.errors import NotAvailableError, UsageError

@@ -11,7 +11,7 @@ import pytest
 
 from rctl.adjust.account import Account
 from rctl.adjust.engine import Options, adjust
-from rctl.adjust.lifecycle import life
+from rctl.adjust.lifecycle import processes
 from rctl.adjust.records.history import Record, history
 from rctl.adjust.records.journal import Journal
 from rctl.adjust.request import Around
@@ -410,8 +410,8 @@ def test_no_process_goes_back_into_a_ve_that_gives_controllers_by_now(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would become threaded, and its children could hold no process any more."""
-    monkeypatch.setattr(life, "check_whole", lambda pid: None)
-    monkeypatch.setattr(life, "started", lambda pid: 7)
+    monkeypatch.setattr(processes, "check_whole", lambda pid: None)
+    monkeypatch.setattr(processes, "started", lambda pid: 7)
     monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
     bench.kernel.make("/rctl-web2")
     bench.kernel.make("/rctl-web1/below", enable=False)

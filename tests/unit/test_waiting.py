@@ -17,11 +17,11 @@ from rctl.adjust import engine, locks
 from rctl.adjust.progress import Event
 from rctl.adjust.records import under_way
 from rctl.adjust.records.journal import new_id
-from rctl.adjust.records.record import Record, named
+from rctl.adjust.records.record_format import Record, named
 from rctl.adjust.recovery import recover
 from rctl.adjust.state_folder import default_state, make
 from rctl.console import output, session
-from rctl.doctor import own
+from rctl.doctor import rctl_folders
 from tests.unit.another_process import another_process
 from tests.unit.fake_kernel import BOOT
 from tests.unit.shell import Shell
@@ -96,7 +96,7 @@ def test_ctrl_c_when_all_is_written_says_that_it_was_completed(shell: Shell, mon
 
 def test_ctrl_c_while_ves_are_removed_asks_for_recovery(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(engine.ending, "take_all_away", lambda *_: cli._interrupt(signal.SIGINT, None))
+        patched.setattr(engine.remove, "take_all_away", lambda *_: cli._interrupt(signal.SIGINT, None))
         told = "rctl: interrupted; an adjustment under way is half done: rctl recover completes it. See rctl history\n"
         assert shell.run("rm", "web2") == (130, "", told)
     assert "rolled forward" in shell.run("recover")[1]
@@ -148,10 +148,10 @@ def test_recover_says_how_one_that_is_stopped_goes_on(shell: Shell) -> None:
 
 def test_doctor_warns_of_one_that_is_stopped(shell: Shell) -> None:
     with adjusting(shell) as (what, pid), default_state() as state:
-        check = own.journals(state)
+        check = rctl_folders.journals(state)
         assert (check.state, check.found) == ("ok", f"none left open; under way: {what}, process {pid}")
         stop(pid)
-        check = own.journals(state)
+        check = rctl_folders.journals(state)
         assert (check.state, check.found) == ("warn", f"stopped half way: {what}, process {pid}")
         assert check.remedy == f"Let it go on: kill -CONT {pid}"
         os.kill(pid, signal.SIGCONT)

@@ -23,7 +23,7 @@ from ...host import Host
 from ...units import amount, as_number, human_size, level
 from ..steps import Reclaim, Set, Step, by_entry
 from . import cpuset_caveats
-from .surroundings import Surroundings, moment
+from .context import Surroundings, moment
 
 _ALL = 10
 _FIRST = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...controllers import cpuset
 from ...ranges import Ranges
 from ..steps import Set
-from .surroundings import Surroundings
+from .context import Surroundings
 
 
 def offline(step: Set, around: Surroundings) -> str | None:

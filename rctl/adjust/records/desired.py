@@ -18,7 +18,7 @@ from ..steps import Set
 from .failures import NewerFailureError
 from .failures import decode as decode_failure
 from .follow import Follower
-from .record import NewerRecordError, decode
+from .record_format import NewerRecordError, decode
 
 _FURTHEST = 16 << 20  # bytes
 _NONE: frozenset[str] = frozenset()

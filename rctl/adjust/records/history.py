@@ -9,8 +9,8 @@ from itertools import islice
 from ...errors import RctlError, explained
 from ..state_folder import State
 from . import log_files
-from .record import NewerRecordError, decode
-from .record import Record as Record
+from .record_format import NewerRecordError, decode
+from .record_format import Record as Record
 
 _TOLD = 3
 """So many lines that are no record are told of."""

@@ -31,7 +31,7 @@ from ..state_folder import State
 from ..steps import Step
 from .history import append, latest
 from .log_files import not_own, write_all
-from .record import NewerRecordError, Record, decode, encode
+from .record_format import NewerRecordError, Record, decode, encode
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _ADOPT = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

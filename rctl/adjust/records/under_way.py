@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...errors import RctlError
 from ..state_folder import State
 from .journal import left_open, peek
-from .record import Record, named
+from .record_format import Record, named
 
 
 class Holder(NamedTuple):

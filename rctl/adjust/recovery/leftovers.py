@@ -19,7 +19,7 @@ from ...controllers.core import SUBTREE_CONTROL
 from ...errors import GoneError, NotAvailableError
 from ...limits import file_named
 from ...units import level
-from ..lifecycle import life
+from ..lifecycle import processes
 from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set, Start, Step, by_entry
 
 
@@ -77,7 +77,7 @@ class Left:
             return not own or now == own[-1].new
         with suppress(GoneError):
             if isinstance(step, Move):
-                return life.ended(step) or life.is_in(cgroups[step.path], step)
+                return processes.ended(step) or processes.is_in(cgroups[step.path], step)
             if isinstance(step, Enable):
                 taken_back = {name for path, name in self._off or () if path == step.path}
                 return enabled(cgroups[step.path], SUBTREE_CONTROL) | taken_back >= set(step.controllers)

@@ -14,13 +14,13 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
 from ..enabling.disable import take_all_back
-from ..lifecycle import ending
+from ..lifecycle import remove
 from ..locks import Locks
 from ..planning import partitions
 from ..progress import Progress, quiet
-from ..records import late
+from ..records import pending_history
 from ..records.journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
-from ..records.record import Record
+from ..records.record_format import Record
 from ..state_folder import State
 from ..steps import Make, Remove, lasts
 from .leftovers import Left
@@ -43,7 +43,7 @@ def recover(
     from ..records import under_way
 
     sweep(state)
-    told, refused = late.add(state)
+    told, refused = pending_history.add(state)
     failed: list[RctlError] = [UnwrittenError(line) for line in refused]
     try:
         for name in reversed(left_open(state, aside=True)):
@@ -105,7 +105,7 @@ def recover_for(
         return told
     inodes = {cgroup.ino for cgroup in own}
     sweep(state)
-    for lines in late.add(state):
+    for lines in pending_history.add(state):
         told += lines
     for name in reversed(left_open(state)):
         if name == f"{apart}.json":
@@ -160,7 +160,7 @@ def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float)
 
 def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     if journal.ended:
-        return late.finish(journal)
+        return pending_history.finish(journal)
     record = journal.record
     what = f"{record.id} ({record.command or 'adjustment'})"
     if record.boot_id != boot_id:
@@ -172,7 +172,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
     with Present(tree, _inodes(tree, record)) as cgroups:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
-            notes = ending.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
+            notes = remove.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)
             notes += partitions.renew_all(record.steps, cgroups)
             notes += journal.close(done=True)
             return "; ".join((f"recovered {what}: rolled forward, all of it is done", *notes))

@@ -14,7 +14,7 @@ from ...errors import BusyError, GoneError, NotAvailableError, RollbackError, to
 from ...limits import file_named
 from ...signals import undisturbed
 from ..enabling.disable import disable, used
-from ..lifecycle import life
+from ..lifecycle import processes
 from ..planning import partitions
 from ..progress import Event, Progress, quiet
 from ..steps import Disable, Enable, Label, Make, Move, Set, Step
@@ -87,10 +87,10 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
         if labels.get(cgroup, step.key) == step.new:  # else it was not done, or somebody has changed it since
             labels.write(cgroup, step.key, step.old)
     elif isinstance(step, Move):
-        life.move_back(cgroup, cgroups[step.home], step)
+        processes.move_back(cgroup, cgroups[step.home], step)
     elif isinstance(step, Make):
         with suppress(BusyError):  # somebody has put processes there meanwhile: then it stays
-            life.unmake(cgroup)
+            processes.unmake(cgroup)
 
 
 def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:

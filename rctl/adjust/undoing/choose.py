@@ -15,7 +15,7 @@ from ...cgroupfs.tree import Tree
 from ...errors import GoneError, NotFoundError, RctlError, UsageError
 from ..records.history import Record, latest
 from ..records.journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
-from ..records.record import named
+from ..records.record_format import named
 from ..state_folder import State
 from ..steps import Enable, Renew
 

@@ -18,17 +18,18 @@ from ...limits import file_named
 from ...signals import undisturbed
 from ..account import Account
 from ..engine import Options, Wish, transact
-from ..lifecycle import freeze, labelling, life
+from ..lifecycle import freeze, processes
+from ..lifecycle.labels import taken_back
 from ..progress import Progress, quiet
 from ..records.history import Record
 from ..records.journal import Journal, new_id
-from ..records.record import named
+from ..records.record_format import named
 from ..request import Around
 from ..site import Site
 from ..state_folder import State, default_state
 from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, by_entry
-from . import choose, made
-from .supposed import Supposed, UnreckonedError
+from . import choose, ves_made
+from .tree_after import Supposed, UnreckonedError
 
 _SEARCHED = 100
 """So many adjustments are looked through for one that can be taken back instead."""
@@ -177,8 +178,8 @@ def take_back(
     wished = [wish for wish in wished if wish.name not in goes]
     for name in goes:
         path = tree.path(name)
-        wished.append(Wish(name, (), made.as_left(tree, record, path), record.inodes[path]))
-    labels, labelled = labelling.taken_back(tree, record, left, goes)
+        wished.append(Wish(name, (), ves_made.as_left(tree, record, path), record.inodes[path]))
+    labels, labelled = taken_back(tree, record, left, goes)
     there = {wish.name for wish in wished}
     wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in labels if name not in there]
     around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
@@ -224,7 +225,7 @@ def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[i
     for path in [step.path for step in record.steps if isinstance(step, Make) and step.path in left]:
         name = tree.name(path)
         with tree.walk(path) as ve:
-            if any(pid not in leaving for pid in life.processes(ve)) or ve.children():
+            if any(pid not in leaving for pid in processes.processes(ve)) or ve.children():
                 notes.append(f"{name}: stays, for it has processes or cgroups inside. See rctl rm --kill")
             else:
                 goes.append(name)
@@ -237,7 +238,7 @@ def _moved(tree: Tree, record: Record) -> list[Move]:
     for step in record.steps:
         if isinstance(step, Move):
             with suppress(NotFoundError, GoneError), tree.walk(step.path) as ve:
-                if life.is_in(ve, step):
+                if processes.is_in(ve, step):
                     found.append(Move(step.home, step.pid, step.started, step.path))
     return found
 

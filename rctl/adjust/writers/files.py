@@ -14,7 +14,7 @@ from ...limits import file_named
 from .. import widen_cpuset
 from ..enabling.enable import absent
 from ..planning import partitions, precheck
-from ..shrink import held, lower_high
+from ..shrink_memory import held, lower_high
 from ..steps import Set
 from . import verbatim
 

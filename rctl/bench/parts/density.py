@@ -21,6 +21,7 @@ from ...errors import UsageError
 from ...host import Host
 from ...limits import Limits, decode, nest
 from ...ve import bare
+from ...ve.attach import enter
 from ..figures.result import Figure, Series
 from ..stage.place import WorkError, own_name, removed
 
@@ -99,7 +100,7 @@ def _filled(tree: Tree, names: Sequence[str]) -> int:
 
 
 def _inside(ve: Cgroup, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, preexec_fn=lambda: bare.enter(ve))
+    return subprocess.Popen(command, preexec_fn=lambda: enter(ve))
 
 
 def _await_sleep(pid: int) -> None:

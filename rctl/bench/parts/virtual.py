@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ...cgroupfs.tree import Tree
 from ...host import Host
-from ...ve import bare
+from ...ve.attach import enter
 from ..figures.result import Figure
 from ..figures.stats import ratio_interval
 from ..stage import place
@@ -161,18 +161,18 @@ def measure(tree: Tree, host: Host, folder: str, *, rounds: int, tell: Callable[
         (own,) = stack.enter_context(place.folders(folder, ("virtual",)))
         root = stack.enter_context(tree.walk("/"))  # this process's own cgroup may have controllers and depth
         try:
-            machine = stack.enter_context(guest(hardware, own, lambda: bare.enter(root)))
+            machine = stack.enter_context(guest(hardware, own, lambda: enter(root)))
         except WorkError as error:
             return _not(f"KVM exists and does not work: {error}")
         limits = place.usual_limits(host, folder)
         cgroup = stack.enter_context(place.ve(tree, host, f"{place.own_name()}-vm", limits))
         shell = (hardware.busybox, "sh", "-c")
         places = {"virtual machine": machine}
-        for name, enter in (("bare", lambda: bare.enter(root)), ("VE", lambda: bare.enter(cgroup))):
+        for name, begin in (("bare", lambda: enter(root)), ("VE", lambda: enter(cgroup))):
             disk = Path(own, name)
             disk.write_bytes(bytes(_DISK))
             words = (*shell, f"exec 2>&1\n{script(disk=str(disk))}")
-            places[name] = stack.enter_context(station(words, enter, BOOT))
+            places[name] = stack.enter_context(station(words, begin, BOOT))
         return [figure for word in _WORKS for figure in _compared(places, word, rounds, tell)]
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ...cgroupfs.cgroup import Cgroup
 from ...signals import STOPS, undisturbed
-from ...ve import bare
+from ...ve.attach import enter
 from .place import WorkError
 
 Work = Callable[[], Iterator[int]]
@@ -66,7 +66,7 @@ def _child(ve: Cgroup, work: Work, report: int, mask: set[int]) -> NoReturn:
         for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        bare.enter(ve)
+        enter(ve)
         for stamp in work():
             os.write(report, _STAMP.pack(stamp))
     except BaseException:  # noqa: BLE001 (the child must never return into the benchmark's own code)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .base import PROGRAMS, PYTHON, Kit, Repeated, Script, Workload, found
-from .servers import Served
+from .client_server import Served
 
 _APPS = "applications"
 _TEXT = """

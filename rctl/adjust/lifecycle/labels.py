@@ -9,7 +9,7 @@ from ...cgroupfs import labels
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import RctlError, UsageError, naming
-from ..records.record import Record
+from ..records.record_format import Record
 from ..request import Around, LabelValues
 from ..steps import Label, shown_label
 

@@ -6,7 +6,7 @@ from ...cgroupfs.tree import Tree
 from ...controllers import core
 from ...limits import file_named
 from ..enabling import disable
-from ..records.record import Record
+from ..records.record_format import Record
 from ..steps import by_entry
 
 Entry = tuple[str, str]

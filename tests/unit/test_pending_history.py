@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rctl.adjust.records import journal as journal_file
-from rctl.adjust.records import late
+from rctl.adjust.records import pending_history
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import Journal, left_open, unwritten
-from rctl.adjust.records.record import Record
+from rctl.adjust.records.record_format import Record
 from rctl.adjust.state_folder import State, make
 from tests.unit.few_files import few_open_files
 from tests.unit.shell import Shell
@@ -154,7 +154,7 @@ def test_a_line_that_is_there_already_is_not_added_again(tmp_path: Path) -> None
         Journal(state, record).close(done=True)
         Journal(state, record).abandon()
         os.rename(f"{state.journals}/20261122-1.json", f"{state.journals}/20261122-1.json.ended")
-        assert [len(lines) for lines in late.add(state)] == [1, 0]
+        assert [len(lines) for lines in pending_history.add(state)] == [1, 0]
         assert (len(history(state)), unwritten(state)) == (1, [])
 
 
@@ -164,12 +164,12 @@ def test_no_descriptor_left_for_the_history_loses_no_line(tmp_path: Path) -> Non
         held = Journal(state, record)
         with few_open_files(0):
             (note,) = held.close(done=True)
-            told, refused = late.add(state)
+            told, refused = pending_history.add(state)
         assert "Raise its limit (ulimit -n, or LimitNOFILE= of the unit), then run rctl recover" in note
         assert told == []
         assert all("may open no more files" in line for line in refused)
         assert unwritten(state) == ["20261122-1.json.ended"]
-        late.add(state)
+        pending_history.add(state)
         assert history(state) == [record]
 
 

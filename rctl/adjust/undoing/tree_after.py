@@ -16,7 +16,7 @@ from ...controllers import core, cpu, cpuset, memory
 from ...errors import NotAvailableError, NotFoundError, RctlError
 from ...formats import Keyed, Nested, Whole
 from ...limits import file_named
-from ..lifecycle import life
+from ..lifecycle import processes
 from ..steps import Disable, Enable, Label, Move, Reclaim, Remove, Renew, Set, Step
 
 _WHOLE = ""
@@ -193,7 +193,9 @@ class Supposed(Tree):
         with self.walk(path) as cgroup:
             if (text := cgroup.read_if_there(core.EVENTS)) is not None:
                 rest = [line for line in text.splitlines() if not line.startswith("populated ")]
-                self._changed.to(path, core.EVENTS, "\n".join([f"populated {bool(life.processes(cgroup)):d}", *rest]))
+                self._changed.to(
+                    path, core.EVENTS, "\n".join([f"populated {bool(processes.processes(cgroup)):d}", *rest])
+                )
 
     def _partitions(self, path: str, written: Collection[tuple[str, str]]) -> None:
         """Lists and partitions make others, beside and below, valid or invalid; which, the kernel decides."""

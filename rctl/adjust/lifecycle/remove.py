@@ -17,7 +17,7 @@ from ...errors import BusyError, GoneError, NotAvailableError, RctlError
 from ...formats import File, Keyed, Nested
 from ...units import Weight
 from ..steps import Remove
-from .life import family, processes, remove
+from .processes import family, processes, remove
 
 _CPU: tuple[File, ...] = (cpu.IDLE, cpu.WEIGHT, cpu.MAX)
 _LIFTED = {

@@ -7,7 +7,7 @@ import stat
 
 from ..adjust.records import under_way
 from ..adjust.records.journal import ForeignError, Journal, left_open, unwritten
-from ..adjust.records.record import named
+from ..adjust.records.record_format import named
 from ..adjust.state_folder import State, check_place
 from ..errors import NotAvailableError, RctlError
 from .check import Check

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.records.history import history, latest
 from rctl.adjust.records.journal import ForeignError, Journal, left_open, new_id, peek
-from rctl.adjust.records.record import VERSION, NewerRecordError, Record, decode, encode
+from rctl.adjust.records.record_format import VERSION, NewerRecordError, Record, decode, encode
 from rctl.adjust.recovery.recover import recover
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make

@@ -25,9 +25,9 @@ from ..signals import undisturbed
 from . import owner
 from .enabling import threaded
 from .enabling.enable import enable
-from .lifecycle import freeze, life
+from .lifecycle import freeze, processes
 from .records.journal import Journal, new_id
-from .records.record import Record
+from .records.record_format import Record
 from .recovery.rollback import put_all_back
 from .request import Around
 from .state_folder import State
@@ -61,7 +61,7 @@ def made(
         if journal and journal.open and not journal.begun:
             for ve in found.values():
                 with suppress(BusyError, NotFoundError, GoneError):
-                    life.unmake(ve)
+                    processes.unmake(ve)
             journal.close(done=False)
             note_outcome(failure, "was put back")
         elif journal:
@@ -141,24 +141,24 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
     """
     steps: list[Step] = []
     if around.labels or around.labelled:
-        from .lifecycle import labelling
+        from .lifecycle import labels
 
-        steps += labelling.steps(around, tree, opened)
+        steps += labels.steps(around, tree, opened)
     if around.move or around.start:
         threaded.check_enter(opened[0])
         freeze.check_enter(opened[0], before)
     if around.move:
         path = opened[0].path
         for pid in around.move:
-            life.check_whole(pid)
-        moves = [Move(path, pid, life.started(pid), _home(tree, pid) or path) for pid in around.move]
-        lost = [step.pid for step in moves if step.home == path and not life.is_in(opened[0], step)]
+            processes.check_whole(pid)
+        moves = [Move(path, pid, processes.started(pid), _home(tree, pid) or path) for pid in around.move]
+        lost = [step.pid for step in moves if step.home == path and not processes.is_in(opened[0], step)]
         if lost and len(moves) > 1:
             raise NotAvailableError(
                 f"{lost[0]}: its cgroup lies outside this cgroup namespace or mount, so it could not be put back "
                 "there. Move it alone, or run rctl outside the container"
             )
-        steps += [step for step in moves if not life.is_in(opened[0], step)]
+        steps += [step for step in moves if not processes.is_in(opened[0], step)]
     for step in around.back:
         with tree.walk(step.path) as home:
             threaded.check_enter(home)
@@ -173,12 +173,12 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
 
 
 def _remove(name: str, ve: Cgroup, kill: bool, leaving: Collection[int]) -> Remove:
-    inside = [pid for pid in life.processes(ve) if pid not in leaving]
+    inside = [pid for pid in processes.processes(ve) if pid not in leaving]
     if kill and os.getpid() in inside:
         raise UsageError(f"{name}: this rctl runs in it, and would end, too. Run it from outside")
     if not kill:
         check_empty(name, inside)
-    life.check_remove(ve, kill and bool(inside))
+    processes.check_remove(ve, kill and bool(inside))
     return Remove(ve.path, kill, len(inside))
 
 
