@@ -1,6 +1,6 @@
 """A handle on one cgroup: a directory descriptor, and reads and writes relative to it.
 
-A cgroup's identity is its inode: a removed one answers ENODEV or ENOENT for ever, even when its name is made again.
+The inode identifies a cgroup: a removed one answers ENODEV or ENOENT for ever, even if its name is made again.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
 READ_FLAGS, _WRITE, _EDIT = os.O_RDONLY | FILE_FLAGS, os.O_WRONLY | FILE_FLAGS, os.O_RDWR | FILE_FLAGS
 _PAGE = 4096
 _SHORT = 448
-"""Bytes that a limit hardly ever has; Python has room for so few at hand, and none for a page."""
+"""Buffer size in bytes; a limit is hardly ever longer. Python reuses small buffers, and allocates a page each time."""
 _OF_MANY = (PROCS, THREADS)
-"""Files of many records: there a short read is not the end."""
+"""Files of many records: a short read there is not the end."""
 _CHUNK = 1 << 16
 
 
 class Cgroup:
     """One cgroup, held open. Use as a context manager, or ``close()`` it.
 
-    ``path`` is the absolute cgroup path (``/`` is the root of the mount), for people and for the journal only.
+    ``path``: the absolute cgroup path (``/`` is the root of the mount); only for messages and the journal.
     """
 
     __slots__ = ("_edits", "_ino", "device", "fd", "path")
 
     def __init__(self, path: str, fd: int, device: int = 0) -> None:
-        """Take over an open directory descriptor. Tests may hand in a plain directory; see ``Tree`` for real ones.
+        """Take over an open directory descriptor. Tests may pass a plain directory; see ``Tree`` for real ones.
 
-        ``device``: the number of the mount's device, which each cgroup must be of; 0: not known.
+        ``device``: the number of the mount's device; each cgroup must be on it. 0: not known.
         """
         self.path = path
         self.fd = fd
@@ -53,16 +53,16 @@ class Cgroup:
 
     @property
     def ino(self) -> int:
-        """The inode number, by which the cgroup is known. Raises NotAvailableError for what is not of this mount."""
+        """The inode number; it identifies the cgroup. Raises NotAvailableError if this is not on the mount's device."""
         if not self._ino:
             self.know(os.fstat(self.fd))
         return self._ino
 
     def learn_inodes(self, children: Mapping[str, Cgroup]) -> None:
-        """Take the inodes of many open children from one listing, which costs far less than an fstat(2) each.
+        """Take the inodes of many open children from one listing, which costs far less than an fstat(2) for each.
 
-        A child that was removed and made again in between gets the wrong one; it answers ENODEV or ENOENT to whatever
-        is opened in it from then on, so that no harm comes of it.
+        A child that is removed and made again in between gets the wrong inode. It answers ENODEV or ENOENT to whatever
+        is opened in it from then on, so this does no harm.
         """
         with os.scandir(self.fd) as entries:
             for entry in entries:
@@ -70,13 +70,13 @@ class Cgroup:
                     child._ino = entry.inode()
 
     def know(self, facts: os.stat_result) -> None:
-        """Take the inode from one who has just asked. Raises NotAvailableError for what is no cgroup of this mount."""
+        """Take the inode from a stat(2) that was done already. Raises NotAvailableError if it is on another device."""
         if self.device and facts.st_dev != self.device:
             raise NotAvailableError(f"{self.path}: another file system is mounted over it. Unmount it, see findmnt")
         self._ino = facts.st_ino
 
     def is_leaf(self) -> bool:
-        """Whether there is no cgroup below: a directory's links are its own two and one for each directory in it.
+        """True if there is no cgroup below: a directory has two links, and one more for each directory in it.
 
         Raises GoneError, KernelError.
         """
@@ -94,27 +94,27 @@ class Cgroup:
             raise self._translated("", "", error) from error
 
     def close_edits(self) -> None:
-        """Close the limits' files that ``edit`` keeps open."""
+        """Close the files that ``edit`` keeps open."""
         edits = self._edits
         while edits:
             os.close(edits.popitem()[1])
 
     def close(self) -> None:
-        """Let go of all descriptors. The cgroup itself stays."""
+        """Close all descriptors. The cgroup itself stays."""
         if self._edits:
             self.close_edits()
         if self.fd >= 0:
-            fd, self.fd = self.fd, -1  # first, for an interruption must not have it closed twice
+            fd, self.fd = self.fd, -1  # first, so that an interruption does not close it twice
             os.close(fd)
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True if ``close`` was called."""
         return self.fd < 0
 
     @property
     def depth(self) -> int:
-        """How many levels below the root of the mount."""
+        """The number of levels below the root of the mount."""
         return 0 if self.path == "/" else self.path.count("/")
 
     def child(self, name: str) -> Cgroup:
@@ -141,7 +141,7 @@ class Cgroup:
         """Names of the interface files, in the kernel's order. Raises GoneError, KernelError."""
         try:
             names = os.listdir(self.fd)
-            if os.fstat(self.fd).st_nlink != 2:  # not only files
+            if os.fstat(self.fd).st_nlink != 2:  # there are directories, too
                 with os.scandir(self.fd) as entries:
                     names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
         except OSError as error:
@@ -151,7 +151,7 @@ class Cgroup:
         return names
 
     def above(self) -> Cgroup:
-        """Open the cgroup directly above; not to be asked of the root. Raises GoneError, KernelError."""
+        """Open the cgroup directly above. Not for the root. Raises GoneError, KernelError."""
         try:
             fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
         except OSError as error:
@@ -159,9 +159,10 @@ class Cgroup:
         return Cgroup(self.path.rpartition("/")[0] or "/", fd, self.device)
 
     def upwards(self) -> Iterator[Cgroup]:
-        """This cgroup and those above it, up to the root, each closed when the next one is asked for; this one stays.
+        """This cgroup and those above it, up to the root. Each is closed when the next one is asked for; this one
+        stays.
 
-        Two descriptors are needed, however deep it lies. Raises as ``above``.
+        Needs two descriptors, whatever the depth. Raises as ``above``.
         """
         here = self
         try:
@@ -177,15 +178,15 @@ class Cgroup:
                 here.close()
 
     def has(self, name: str) -> bool:
-        """Whether the interface file is there."""
+        """True if the interface file exists."""
         return os.access(name, os.F_OK, dir_fd=self.fd, follow_symlinks=False)
 
     def may_write(self, name: str) -> bool:
-        """Whether the caller may write the file (``.``: the directory), by its effective rights."""
+        """True if the caller may write the file (``.``: the directory), by its effective rights."""
         return os.access(name, os.W_OK, dir_fd=self.fd, effective_ids=True)
 
     def check_write(self, name: str, path: str, what: str) -> None:
-        """Raises KernelError, that ``what`` cannot be done to ``path``, when the caller may not write the file."""
+        """Raise KernelError if the caller may not write the file. ``what``: the operation on ``path``, for messages."""
         if not self.may_write(name):
             number = errno.EACCES
             with suppress(OSError):
@@ -206,7 +207,7 @@ class Cgroup:
             raise self._translated(name, "", error) from error
 
     def read_if_there(self, name: str) -> str | None:
-        """As read; ``None`` when this kernel, or this cgroup, has no such file."""
+        """As ``read``; ``None`` if this kernel, or this cgroup, has no such file."""
         try:
             return self.read(name)
         except NotAvailableError:
@@ -217,7 +218,7 @@ class Cgroup:
             raise
 
     def texts(self, names: Iterable[str]) -> dict[str, str]:
-        """As read_if_there, of many short files; those that are not there are left out."""
+        """As ``read_if_there``, for many short files; missing ones are left out."""
         found: dict[str, str] = {}
         directory, opened, read, close = None, os.open, os.pread, os.close
         for name in names:
@@ -230,15 +231,15 @@ class Cgroup:
                     found[name] = _text(data if len(data) < _SHORT else _read_all(fd))
                 finally:
                     close(fd)
-            except OSError:  # the slow way finds out why
+            except OSError:  # the slow way finds the cause
                 if (text := self.read_if_there(name)) is not None:
                     found[name] = text
         return found
 
     def edit(self, name: str, known: bool = True) -> str:
-        """As read, of a limit's file, which stays open for the writes and reads to come until ``close()``.
+        """As ``read``, for a limit's file. It stays open until ``close()``, for the next writes and reads.
 
-        One that is not ``known`` to be a limit's may take no writes: RctlError then. Root may open it all the same.
+        If it is not ``known`` to be a limit's file, it may be read-only, also if root can open it: then RctlError.
         """
         fd = self._edits.get(name)
         try:
@@ -254,7 +255,7 @@ class Cgroup:
             raise self._translated(name, "", error, "" if fd else "cannot be opened for writing") from error
 
     def exchange(self, name: str, text: str) -> str:
-        """Write ``text`` to a limit's file and read back what it holds then."""
+        """Write ``text`` to a limit's file and read it back. Returns the new text."""
         fd = self._edits.get(name)
         if fd is None:
             self.write(name, text)
@@ -282,7 +283,7 @@ class Cgroup:
             raise self._translated(name, text, error) from error
 
     def attributes(self, prefix: str) -> dict[str, str]:
-        """Extended attributes whose names begin so, by the rest of the name; none where the kernel keeps none.
+        """Extended attributes with this prefix, by the rest of their names; empty if the kernel keeps none.
 
         Raises GoneError.
         """
@@ -296,7 +297,7 @@ class Cgroup:
         return {name: value for name, value in values.items() if value is not None}
 
     def _attribute(self, name: str) -> str | None:
-        """``None`` when somebody has just removed it."""
+        """The value of an attribute; ``None`` if it was removed in between."""
         try:
             return os.getxattr(self.fd, name).decode("utf-8", "surrogateescape")
         except OSError as error:
@@ -305,7 +306,7 @@ class Cgroup:
             return None
 
     def make(self, name: str) -> Cgroup:
-        """Make a cgroup directly below and open it. Raises BusyError when the name is taken."""
+        """Make a cgroup directly below and open it. Raises BusyError if the name is taken."""
         try:
             os.mkdir(name, 0o755, dir_fd=self.fd)
         except FileExistsError:
@@ -333,7 +334,7 @@ class Cgroup:
             raise self._translated(name, "rmdir", error) from error
 
     def _translated(self, name: str, text: str, error: OSError, what: str = "") -> Exception:
-        """The one place that knows what the kernel's errno means for a cgroup."""
+        """The error for an errno; the only place that knows what each errno means for a cgroup."""
         number = error.errno or 0
         if number in (errno.ENOENT, errno.ENODEV) and not self.alive():
             return self.gone()
@@ -346,28 +347,28 @@ class Cgroup:
         return KernelError(self.path, name, text, number, what)
 
     def alive(self) -> bool:
-        """Whether the cgroup still exists."""
+        """True if the cgroup still exists."""
         return self.fd >= 0 and self.has("cgroup.procs")
 
     def gone(self) -> GoneError:
-        """The error that says that it does not."""
+        """The error for a cgroup that was removed."""
         return GoneError(f"{self.path}: the cgroup was removed meanwhile. See rctl ls")
 
 
 @lru_cache(1 << 12)
 def _text(data: bytes) -> str:
-    """The same object for the same text: most cgroups have the same limits."""
+    """Decode a text; the same text gives the same object, because most cgroups have the same limits."""
     return data.decode("utf-8", "replace")
 
 
 def read_one(fd: int) -> bytes:
-    """Most files are one seq_file record, which one read gives whole when the buffer is larger than it."""
+    """Read a file in one call. Most files are one seq_file record, which fits if the buffer is larger than it."""
     data = os.pread(fd, _PAGE, 0)
     return data if len(data) < _PAGE else _read_all(fd)
 
 
 def _read_all(fd: int) -> bytes:
-    """Read until empty."""
+    """Read until the end of the file."""
     parts: list[bytes] = []
     size = 0
     while data := os.pread(fd, _CHUNK, size):

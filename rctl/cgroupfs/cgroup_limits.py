@@ -1,4 +1,4 @@
-"""Why the kernel makes no more cgroups: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files"""
+"""Limits on the number of cgroups: https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files"""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _DESCENDANTS, _DEPTH = "cgroup.max.descendants", "cgroup.max.depth"
 
 
 def explained(parent: Cgroup, name: str, error: RctlError) -> RctlError:
-    """The error of a refused mkdir(2) in ``parent``, with the limit that is reached, and where."""
+    """The error of a refused mkdir(2) in ``parent``, with the limit that is reached, and the cgroup that has it."""
     number = getattr(error, "errno", 0)
     what = f"{parent.path.rstrip('/')}/{name}: cannot be made"
     if number == errno.EAGAIN:
         return NotAvailableError(f"{what}: {_reached(parent)}")
     if number == errno.ENOSPC:
         return NotAvailableError(
-            f"{what}: the kernel has no number left for it. Removed cgroups count, too, while memory is charged "
+            f"{what}: the kernel has no free cgroup number. Removed cgroups count, too, while memory is charged "
             "to them: see nr_dying_descendants in cgroup.stat. Remove VEs, or free memory"
         )
     return error
 
 
 def check(parent: Cgroup, names: Sequence[str]) -> None:
-    """Raises NotAvailableError when so many cgroups cannot be made in ``parent``, before any is."""
+    """Raise NotAvailableError if so many cgroups cannot be made in ``parent``; none is made yet."""
     if names and (why := _met(parent, len(names))):
         raise NotAvailableError(f"{parent.path.rstrip('/')}/{names[0]}: cannot be made: {why}")
 
@@ -37,7 +37,7 @@ def _reached(parent: Cgroup) -> str:
 
 
 def _met(parent: Cgroup, more: int) -> str:
-    """The limit that so many more cgroups in ``parent`` would exceed, and where; empty for none."""
+    """The limit that ``more`` cgroups in ``parent`` would exceed, and the cgroup that has it; empty if none."""
     for level, here in enumerate(parent.upwards(), 1):
         below = flat_keyed(here.read("cgroup.stat")).get("nr_descendants", 0)
         if (most := _limit(here, _DESCENDANTS)) is not None and below + more > most:

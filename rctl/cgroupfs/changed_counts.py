@@ -1,21 +1,21 @@
-"""Counts of which the kernel says that they changed: their files are read again only then.
+"""Files of counts for which the kernel reports changes: they are read again only after a report.
 
-The kernel reports a change of these files as it reports a write (inotify(7), IN_MODIFY), after it has counted:
+The kernel reports a change of these files like a write (inotify(7), IN_MODIFY), after it has counted:
 ``cgroup_update_populated`` and ``cgroup_update_frozen`` (kernel/cgroup/cgroup.c, freezer.c), ``memcg_memory_event``
 (include/linux/memcontrol.h), ``hugetlb_event`` (mm/hugetlb_cgroup.c), ``pids_event`` (kernel/cgroup/pids.c) call
-``cgroup_file_notify`` for every field, at the cgroup and at all above it that count it, since Linux 5.10; a watch on
-the cgroup's directory, as ``forest`` has, hears of it.
-Within 10 ms of the last report the next one waits for these 10 ms.
+``cgroup_file_notify`` for every field. They call it for the cgroup and for all above that count the event, since
+Linux 5.10. A watch on the cgroup's directory, as ``forest`` has, receives these reports.
+If the last report is less than 10 ms old, the kernel delays the next one until these 10 ms are over.
 
 - ``kernfs_notify_workfn`` (fs/kernfs/file.c) reports only files whose inode is in memory. An ``O_PATH`` descriptor
   keeps it there, for 1.3 KiB of memory; an open file that was read takes 5.4 KiB.
-- What ``memory.events.local`` counts ``memory.events`` counts too, so that one report is enough. Of a cgroup that has
-  ``pids.events.local`` the kernel reports that one, in place of ``pids.events``, where cgroup2 is mounted with
-  ``pids_localevents``: both are held.
-- A VE's first reading holds nothing: each file is opened once, and who reads once only needs no reports.
-- Kernels since autumn 2025 count ``max`` of ``memory.events`` unreported where they may not wait for a lock, in BPF
-  programs say (``__memcg_memory_event`` without ``allow_spinning``). So each file is read again after ``MOST``
-  scrapes, whatever was reported.
+- ``memory.events`` also counts the events of ``memory.events.local``, so one report is enough. If a cgroup has
+  ``pids.events.local`` and cgroup2 is mounted with ``pids_localevents``, the kernel reports that file instead of
+  ``pids.events``. So both are held.
+- The first reading of a VE holds nothing: each file is opened once. A program that reads only once needs no reports.
+- Kernels since autumn 2025 count some ``max`` events of ``memory.events`` without a report: those that occur where the
+  kernel may not wait for a lock, such as in BPF programs (``__memcg_memory_event`` without ``allow_spinning``). So each
+  file is read again after ``MOST`` scrapes, also without a report.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ from .cgroup import FILE_FLAGS, Cgroup
 from .open_files import Budget, Kept
 
 MOST = 16
-"""Readings after which a file is read again of which nothing was reported."""
+"""Readings after which a file is read again without a report."""
 
 _NOTED = re.compile(
     r"cgroup\.events|memory\.events(\.local)?|memory\.swap\.events|pids\.events|hugetlb\.[0-9]+[KMG]B\.events"
 )
 _PIDS_LOCAL = "pids.events.local"
 _TURNS = cycle(range(MOST))
-"""So that not all files are read again in the same scrape."""
+"""Spreads these readings, so that not all files are read again in the same scrape."""
 
 
 def is_noted(name: str) -> bool:
-    """Whether the kernel reports every change of this file."""
+    """True if the kernel reports every change of this file."""
     return _NOTED.fullmatch(name) is not None
 
 
 @lru_cache(64)  # most cgroups have the same files
 def _held(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Files whose reports tell of all these."""
+    """The files to hold, whose reports cover all of these files."""
     if "memory.events" in names:
         names = tuple(name for name in names if name != "memory.events.local")
     return (*names, _PIDS_LOCAL) if "pids.events" in names else names
 
 
 class Reported(Protocol):
-    """Who hears the kernel's reports for a cgroup. ``watch``: unset where nobody does; ``events``: counts them."""
+    """The receiver of a cgroup's reports. ``watch``: unset without a watch. ``events``: the number of reports."""
 
     watch: int | None
     events: int
 
 
 class Noted(Kept):
-    """Files of one cgroup that ``is_noted`` names. Their last texts stand until the kernel reports a change.
+    """Those files of one cgroup that ``is_noted`` names. Their last texts are used until the kernel reports a change.
 
     Without a watch, or without room for descriptors, they are read each time.
     """
@@ -81,7 +81,7 @@ class Noted(Kept):
         self._left = next(_TURNS)
 
     def read(self) -> bytes:
-        """As ``Kept.read``, but what nothing was reported of is not read."""
+        """As ``Kept.read``, but reads only after a report."""
         if not self._fresh:
             if not self._held:
                 return super().read()
@@ -90,19 +90,19 @@ class Noted(Kept):
                 return self._text
             self._left = MOST
         self._fresh = False
-        self._hold()  # anew: by now the name may be another file's
+        self._hold()  # again: the name may be another file's by now
         self._text = super().read()
         return self._text
 
     def each(self) -> tuple[dict[str, bytes], list[KernelError]]:
-        """As ``Kept.each``; no file stays open for reading where changes are reported."""
+        """As ``Kept.each``; a file whose changes are reported does not stay open for reading."""
         self._let_go()
         texts, errors = super().each()
         self._fresh = self._reported.watch is not None and not errors
         return texts, errors
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Close the descriptors."""
         super().close()
         self._let_go()
 
@@ -110,14 +110,14 @@ class Noted(Kept):
         return self._reported.watch is None and super()._room(number)
 
     def _hold(self) -> None:
-        """See to it that changes are reported from now on; what was counted before is seen by who reads after this."""
+        """Make the kernel report changes from now on. The next reading covers all earlier changes."""
         self._let_go()
         self._seen = self._reported.events
         if not all(self._held_now(name) for name in _held(self.names)):
             self._let_go()
 
     def _held_now(self, name: str) -> bool:
-        """Keep a file's inode in memory, if there is room for its descriptor."""
+        """Keep a file's inode in memory, if there is room for a descriptor."""
         if not self._budget.hold():
             return False
         self._held.append(-1)

@@ -1,7 +1,7 @@
-"""Typed attributes for cgroup v2 files, on cgroupspy's descriptors, which know v1's shapes only.
+"""Typed attributes for cgroup v2 files, on the descriptors of cgroupspy, which itself supports only v1.
 
 A descriptor reads through its owner's ``get_property(filename)`` and writes through ``set_property(filename, value)``.
-The value that is set goes to the owner as it was given (``"2G"``, ``1.5``, ``MAX``): units belong to the limits.
+The owner gets a new value unchanged (``"2G"``, ``1.5``, ``MAX``): the limits parse units.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Interface(BaseFileInterface, Generic[T]):
-    """Base: one file as one attribute. Raises UsageError when something is set that cannot be."""
+    """Base: one file as one attribute. Raises UsageError for a read-only file, and for ``None``."""
 
     def __init__(self, filename: str, readonly: bool = False) -> None:
         super().__init__(filename, readonly=readonly)
@@ -34,9 +34,9 @@ class Interface(BaseFileInterface, Generic[T]):
     def __set__(self, instance: Any, value: Any) -> None:
         name = self.filename.decode()
         if self.readonly:
-            raise UsageError(f"{name}: can only be read")
+            raise UsageError(f"{name}: is read-only")
         if value is None:
-            raise UsageError(f"{name}: None means nothing here. Give a value, or rctl.MAX for no limit")
+            raise UsageError(f"{name}: cannot be set to None. Give a value, or rctl.MAX for no limit")
         super().__set__(instance, value)
 
 
@@ -98,7 +98,7 @@ class DefaultFile(Interface[Amount]):
 
 
 class FlatKeyedFile(Interface["dict[str, int]"]):
-    """A name and an integer a line."""
+    """A name and an integer on each line."""
 
     def sanitize_get(self, value: str) -> dict[str, int]:
         """From the file's text."""
@@ -106,7 +106,7 @@ class FlatKeyedFile(Interface["dict[str, int]"]):
 
 
 class NestedKeyedFile(Interface["dict[str, dict[str, str]]"]):
-    """A key and pairs a line."""
+    """A key and pairs on each line."""
 
     def sanitize_get(self, value: str) -> dict[str, dict[str, str]]:
         """From the file's text."""
@@ -122,5 +122,5 @@ class PressureFile(Interface["dict[str, Pressure]"]):
 
 
 def flat_default(text: str) -> str:
-    """The number behind ``default`` in ``io.weight``."""
+    """The number after ``default`` in ``io.weight``."""
     return str(flat_keyed(text).get("default", 100))

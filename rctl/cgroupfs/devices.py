@@ -1,9 +1,10 @@
-"""From what a person calls a disk to the ``MAJOR:MINOR`` that ``io.max`` takes, and back to a name.
+"""Translates the name of a disk to the ``MAJOR:MINOR`` that ``io.max`` takes, and back to a name.
 
-``io.max`` answers ENODEV to partitions, so the way always ends at whole devices: down through partitions, LVM, dm-crypt
-and overlay to the disk (https://docs.kernel.org/admin-guide/abi-testing.html: /sys/dev/block, slaves). It ends earlier
-at an md array, and at a volume of several disks: the kernel holds a VE to a rate on their own number. A limit on a
-member holds only a part, and with RAID 5 nothing: there a kernel thread, which is in no VE, writes to the members.
+``io.max`` answers ENODEV to partitions, so the result is always a whole device: the way goes down through partitions,
+LVM, dm-crypt and overlay to the disk (https://docs.kernel.org/admin-guide/abi-testing.html: /sys/dev/block, slaves). It
+stops earlier at an md array, and at a volume of several disks: there the kernel limits by the array's or volume's own
+number. A limit on a member would cover only a part. With RAID 5 it would cover nothing, because a kernel thread, which
+is in no VE, writes to the members.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ def resolve(name: str, sys: Path = "/sys", mountinfo: Path = "/proc/self/mountin
     """The ``MAJOR:MINOR`` that ``io.max`` takes for a name: of the whole disk, or of the array or volume of several.
 
     ``name``: a kernel name (``vda``), a device node or a link to one, the path of any file or directory, or a number.
-    A number is taken at its word; only a partition's stands for its disk. Raises UsageError for what is no disk or has
-    none beneath, and for a btrfs of several disks, which has no number of its own; KernelError where the limit of
-    open files keeps rctl from looking.
+    A number is used unchanged, except that a partition's number gives its disk. Raises UsageError if there is no disk
+    for the name, and for a btrfs of several disks, which has no number of its own; KernelError if the limit of open
+    files prevents the search.
     """
     if _NUMBER.fullmatch(name):
         if not os.path.exists(_link(name, sys)):
@@ -44,7 +45,7 @@ def resolve(name: str, sys: Path = "/sys", mountinfo: Path = "/proc/self/mountin
 
 
 def disk_name(major_minor: str, sys: Path = "/sys") -> str:
-    """The kernel's name of a device (``vda``); the number itself when there is no such device (any more)."""
+    """The kernel's name of a device (``vda``); the number itself if the device does not exist, or no longer."""
     return _kernel_name(major_minor, sys).replace("!", "/")
 
 
@@ -65,7 +66,7 @@ def _named(name: str, sys: Path) -> str:
 
 
 def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
-    """The device that a path is, or the devices of the file system that it lies on."""
+    """The device of a path, or the devices of the file system that holds it."""
     path, kind = name, ""
     for _ in range(_LAYERS):
         try:
@@ -92,9 +93,9 @@ def _at(name: str, sys: Path, mountinfo: Path, stat: Stat) -> list[str]:
 
 
 def _below(path: str, mountinfo: Path) -> tuple[str, str]:
-    """A path's file system, and where that keeps its data: the writable layer of an overlay, the device of others.
+    """A path's file system, and the place of its data: the writable layer of an overlay, the device of others.
 
-    The mount is the one with the longest mount point, the latest of equals (proc(5)). No place: it has no disk.
+    The mount is the one with the longest mount point; of equal ones, the latest (proc(5)). An empty place: no disk.
     """
     best, tail = "", ["an unknown file system", "", ""]
     for fields, rest in rows(_read(mountinfo) or ""):
@@ -109,7 +110,7 @@ def _below(path: str, mountinfo: Path) -> tuple[str, str]:
 
 
 def _members(device: str, sys: Path) -> list[str]:
-    """All devices of the btrfs that the device belongs to; else the device alone."""
+    """All devices of the btrfs that has this device; otherwise the device alone."""
     name, systems = _kernel_name(device, sys), os.path.join(sys, "fs", "btrfs")
     for folder in (os.path.join(systems, entry, "devices") for entry in _names(systems)):
         if name in (members := _names(folder)):
@@ -118,14 +119,14 @@ def _members(device: str, sys: Path) -> list[str]:
 
 
 def _whole(device: str, sys: Path) -> str:
-    """A partition's disk; of everything else the device itself."""
+    """A partition's disk; any other device itself."""
     link = _link(device, sys)
     part = os.path.exists(os.path.join(link, "partition"))
     return (_read(os.path.join(os.path.realpath(link), os.pardir, "dev")) if part else None) or device
 
 
 def _accounted(device: str, sys: Path) -> str:
-    """The device on whose number the kernel counts what goes to this one: the only disk beneath, else itself."""
+    """The device whose number the kernel uses for I/O to this one: its only disk beneath, otherwise itself."""
     disk = _whole(device, sys)
     folder = os.path.join(_link(disk, sys), "slaves")
     if os.path.exists(os.path.join(_link(disk, sys), "md")):
@@ -153,6 +154,6 @@ def _read(path: Path) -> str | None:
 
 
 def _not_for_lack(error: Exception, path: Path) -> None:
-    """Raises KernelError where a limit of the process or machine was reached: nothing is absent for that."""
+    """Raise KernelError if a limit of the process or machine was reached; it does not mean that the file is missing."""
     if isinstance(error, OSError) and error.errno in OUT_OF:
         raise KernelError(os.fspath(path), "", "", error.errno) from None

@@ -1,4 +1,4 @@
-"""File texts of one cgroup on demand, the host's own files, and room for many open descriptors."""
+"""The texts of one cgroup's files on demand, the host's own files, and the limit of open descriptors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .cgroup import Cgroup
 
 
 class Texts(dict[str, str | None]):
-    """The texts of a cgroup's files by name, read when first asked for; ``None`` for one that is not there."""
+    """The texts of a cgroup's files by name, read when first used; ``None`` for a missing file."""
 
     __slots__ = ("_cgroup",)
 
@@ -53,7 +53,7 @@ def possible(kind: str) -> str:
 
 
 def has_huge_pages(size: int) -> bool:
-    """Whether this machine has huge pages of so many bytes (https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)."""
+    """True if this machine has huge pages of ``size`` (bytes; https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)."""
     return os.path.isdir(f"/sys/kernel/mm/hugepages/hugepages-{size >> 10}kB")
 
 
@@ -63,7 +63,7 @@ def online_cpus() -> str:
 
 
 def swap_accounting_is_off(cmdline: str | None = None) -> bool:
-    """Whether ``swapaccount=0`` on the kernel's command line has switched memory.swap.* off; unset: this host's."""
+    """True if ``swapaccount=0`` in ``cmdline`` switched memory.swap.* off. ``cmdline`` unset: this kernel's."""
     return "swapaccount=0" in (_fact("/proc/cmdline") if cmdline is None else cmdline).split()
 
 
@@ -73,9 +73,9 @@ def _fact(path: str) -> str:
 
 
 def raise_file_limit(descriptors: int) -> None:
-    """Make room for so many open descriptors. Raises NotAvailableError when the hard limit forbids it.
+    """Make room for so many open descriptors. Raises NotAvailableError if the hard limit is too low.
 
-    Who becomes another program calls ``put_file_limit_back`` first.
+    Before the process becomes another program, call ``put_file_limit_back``.
     """
     global _former
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -95,7 +95,7 @@ def raise_file_limit(descriptors: int) -> None:
 
 
 def put_file_limit_back() -> None:
-    """Give the process the limit that it had before ``raise_file_limit``."""
+    """Restore the limit that the process had before ``raise_file_limit``."""
     if _former is not None:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, _former)
@@ -103,11 +103,11 @@ def put_file_limit_back() -> None:
 
 _former: tuple[int, int] | None = None
 _FEW, _BESIDES = 16, 256
-"""So many descriptors, beside those that are open, all else needs; and so many it is to have where there is room."""
+"""Descriptors that all other parts need beside those that are open; and the number that they get if there is room."""
 
 
 def _open_below(limit: int) -> int:
-    """How many files this process has open, of those with a number below the limit; finding out opens none."""
+    """The number of open files with a descriptor below the limit. Counting opens no file."""
     number = 0
     for fd in range(limit):
         with suppress(OSError):
@@ -117,7 +117,7 @@ def _open_below(limit: int) -> int:
 
 
 def allow_open_files(most: int | None = None) -> None:
-    """Raise this process's limit of open files to the hard one; ``most``: further, to this, where it may."""
+    """Raise this process's limit of open files to the hard limit; ``most``: further, to this number, if it may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit in (hard, max(hard, most or 0)):
         with suppress(OSError, ValueError):

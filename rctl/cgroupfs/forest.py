@@ -1,7 +1,7 @@
-"""All cgroups of a tree, held open as far as descriptors allow, and followed by change instead of walked anew.
+"""All cgroups of a tree. They are held open as far as descriptors allow, and kept up to date by reports of changes.
 
-``refresh`` takes word of what changed (``watch``) and looks only there. A cgroup that cannot be watched is looked at
-each time. Who reads limits or lists of files compares the node's counts with those at its last look.
+``refresh`` reads the reports (``watch``) and looks only at what changed. A cgroup that cannot be watched is looked at
+each time. A reader of limits or lists of files compares the node's counts with those of its last look.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .handle import Handle
 from .open_files import Budget
 from .watch import LostError, Watch
 
-_SWITCHES = ("cgroup.pressure", "cgroup.type")  # which files there are depends on what they hold
+_SWITCHES = ("cgroup.pressure", "cgroup.type")  # the set of files depends on their values
 _EVENTS = (".events", ".events.local")
 _NO_LIMITS = (".local", ".pressure", ".reclaim", ".peak", ".current", ".stat")
 
 
 class Unread(NamedTuple):
-    """A cgroup, by its path, of which something is there and could not be read, and why."""
+    """A cgroup, by its path, with something that exists and could not be read; and the cause."""
 
     path: str
     error: KernelError
 
 
 class Node:
-    """One cgroup. ``files`` counts changes of which files it has, ``limits`` changes of what they hold.
+    """One cgroup. ``files`` counts changes of its set of files, ``limits`` counts changes of their values.
 
-    ``events`` counts the kernel's reports that a count of events, or a state, changed (``changed_counts``); it makes
-    none where ``watch`` is unset. ``leaf``: there is no cgroup below.
+    ``events`` counts the kernel's reports about counts of events and states (``changed_counts``); there are none if
+    ``watch`` is unset. ``leaf``: there is no cgroup below.
     """
 
     __slots__ = ("_names", "_names_at", "cgroup", "children", "events", "files", "leaf", "limits", "parent", "watch")
@@ -51,14 +51,14 @@ class Node:
         cgroup.know(os.fstat(cgroup.fd))
 
     def names(self) -> tuple[str, ...]:
-        """Names of its files, listed anew when they may be others. Raises GoneError, KernelError."""
+        """Names of its files, listed again if they may have changed. Raises GoneError, KernelError."""
         if self._names_at != self.files:
             self._names = _shared(tuple(self.cgroup.files()))
             self._names_at = self.files
         return self._names
 
     def below(self) -> Iterator[Node]:
-        """The node and all below it, parents first, by name."""
+        """The node and all nodes below, parents first, by name."""
         left = [self]
         while left:
             node = left.pop()
@@ -75,24 +75,24 @@ class Node:
 
 @lru_cache(64)
 def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The same object for the same names: most cgroups have the same files."""
+    """The same object for the same names, because most cgroups have the same files."""
     return names
 
 
 class Forest:
     """The cgroups from a root down. ``close()`` it.
 
-    ``generation`` changes when a cgroup has come or gone, ``files`` when one has other files, ``limits`` when any limit
-    may have changed, ``cpusets`` when a list of CPUs may have, which changes those of others too. ``size``: how many
-    there are. ``failed``: cgroups that could not be opened, or listed, at the last refresh; that is tried again.
+    ``generation`` changes if a cgroup came or went, ``files`` if one has other files, ``limits`` if any limit may have
+    changed, ``cpusets`` if a list of CPUs may have changed, which affects other cgroups, too. ``size``: the number of
+    cgroups. ``failed``: those that could not be opened or listed at the last refresh; the next one tries again.
     """
 
     def __init__(
         self, root: Cgroup, enter: Callable[[str], bool], watch: Watch | None, budget: Budget | None = None
     ) -> None:
-        """``root`` stays the caller's. ``enter``: whether to look below the cgroup of this path.
+        """``root`` stays open for the caller. ``enter``: returns True to look below the cgroup of a path.
 
-        ``budget``: of open directories; unset, one of its own. Cgroups beyond it are opened for each use.
+        ``budget``: of open directories; unset, a new one. Cgroups beyond it are opened for each use.
         """
         self._enter = enter
         self._budget = budget or Budget()
@@ -106,7 +106,7 @@ class Forest:
         self._look(self.root)
 
     def refresh(self) -> None:
-        """Take in what changed since the last time."""
+        """Read the reports, and update the cgroups that changed since the last refresh."""
         self.failed = []
         stale, self._again = self._again, set()
         try:
@@ -123,7 +123,7 @@ class Forest:
         return None
 
     def close(self) -> None:
-        """Let go of every cgroup but the root's own handle."""
+        """Close every cgroup except the root's own handle."""
         for node in list(self.root.children.values()):
             self._forget(node)
         self.root.children.clear()
@@ -131,7 +131,7 @@ class Forest:
             self._watch.close()
 
     def _changed(self) -> set[Node]:
-        """Take the kernel's word: the cgroups below which others came or went. Raises LostError when there is none."""
+        """The nodes with new or removed children, from the kernel's reports. Raises LostError if some were lost."""
         if self._watch is None:
             raise LostError
         stale = set()
@@ -144,7 +144,7 @@ class Forest:
         return stale
 
     def _written(self, node: Node, name: str) -> None:
-        """Somebody wrote to a file, or the kernel counted in it."""
+        """Note a write to a file, or a change of a count in it."""
         if name.endswith(_EVENTS):
             node.events += 1
         elif name == SUBTREE_CONTROL:
@@ -172,21 +172,21 @@ class Forest:
         self._look(self.root, deep=True)
 
     def _look(self, top: Node, deep: bool = False) -> None:
-        """Find the cgroups directly below, and all below those that are new; ``deep``: below those known too."""
-        left = [top]  # no recursion: anybody with a cgroup of their own may nest them thousands deep
+        """Find the cgroups directly below, and all below those that are new; ``deep``: also below known ones."""
+        left = [top]  # no recursion: a user with a cgroup may nest cgroups thousands deep
         while left:
             node = left.pop()
             new = self._look_below(node)
             left += node.children.values() if deep else new
 
     def _look_below(self, node: Node) -> list[Node]:
-        """Find the cgroups directly below; those that are new."""
+        """Find the cgroups directly below. Returns the new ones."""
         try:
             node.leaf = node.cgroup.is_leaf()
             found = node.cgroup.inodes() if not node.leaf and self._enter(node.cgroup.path) else {}
         except GoneError:
             found = {}
-        except KernelError as error:  # too many open files, say: what is known stays
+        except KernelError as error:  # for example too many open files: keep the known ones
             self._failed_at(node, error)
             return []
         for name, child in list(node.children.items()):
@@ -197,7 +197,11 @@ class Forest:
     def _add(self, node: Node, name: str) -> Node | None:
         try:
             child = node.children[name] = self._opened(node, name)
-        except (NotFoundError, GoneError, NotAvailableError):  # the last: something else is mounted over it
+        except (
+            NotFoundError,
+            GoneError,
+            NotAvailableError,
+        ):  # the last: another file system is mounted over it
             return None
         except KernelError as error:
             self._failed_at(node, error)

@@ -1,4 +1,4 @@
-"""One cgroup among thousands: its directory stays open while there is room, and is opened for each use otherwise.
+"""One cgroup among thousands: its directory stays open while there is room; otherwise it is opened for each use.
 
 So there may be more cgroups than this process may open files, whoever made them.
 """
@@ -15,9 +15,9 @@ _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 
 
 class Handle(Cgroup):
-    """A cgroup whose ``fd`` opens itself. Asking for ``fd`` raises OSError: ENOENT, ENODEV for one that has gone.
+    """A cgroup whose ``fd`` opens itself. Reading ``fd`` raises OSError: ENOENT or ENODEV for a removed cgroup.
 
-    Of those for which there is no room, the one that was used last stays open until the next one is used.
+    Of the cgroups without room, the one that was used last stays open until the next one is used.
     """
 
     __slots__ = ("_above", "_budget", "_closed", "_fd", "_held")
@@ -33,7 +33,7 @@ class Handle(Cgroup):
 
     @property
     def fd(self) -> int:
-        """The directory, open; -1 when the handle was closed."""
+        """The directory, open; -1 after ``close``."""
         if self._fd < 0 and not self._closed:
             self._fd = self._opened()
             self._settle()
@@ -45,11 +45,11 @@ class Handle(Cgroup):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True if ``close`` was called."""
         return self._closed
 
     def alive(self) -> bool:
-        """Whether the cgroup still exists; true, too, when that cannot be told for lack of descriptors."""
+        """True if the cgroup still exists, and if a lack of descriptors prevents the check."""
         if self._closed:
             return False
         try:
@@ -58,13 +58,13 @@ class Handle(Cgroup):
             return error.errno not in _GONE
 
     def close(self) -> None:
-        """Let go of all descriptors, for good."""
+        """Close all descriptors, for good."""
         self._closed = True
         self.close_edits()
         self._let_go()
 
     def _settle(self) -> None:
-        """Stay open if there is room; else in place of the one before."""
+        """Stay open if there is room; otherwise close the one before, and take its place."""
         budget = self._budget
         if budget.hold():
             self._held = True
@@ -84,7 +84,7 @@ class Handle(Cgroup):
             os.close(fd)
 
     def _opened(self) -> int:
-        """Walk down from the next one above that is open. Raises OSError."""
+        """Walk down from the nearest open cgroup above. Raises OSError."""
         names, place = [], self._next_open()
         here: Cgroup = self
         while here is not place:

@@ -1,7 +1,7 @@
-"""Labels of a VE: ``KEY=VALUE`` for people and patterns, kept on the cgroup itself as extended attributes.
+"""Labels of a VE: ``KEY=VALUE`` for people and patterns, stored on the cgroup as extended attributes.
 
-They go with the cgroup, need no file of rctl's own, and anybody who may list the cgroup can read them. ``user.*``
-attributes on cgroup2 came with Linux 5.7: 128 of them, 128 KiB in all (KERNFS_MAX_USER_XATTRS in
+They vanish with the cgroup and need no file of rctl's own. Every user who may list the cgroup can read them. ``user.*``
+attributes on cgroup2 came with Linux 5.7: 128 of them, 128 KiB in total (KERNFS_MAX_USER_XATTRS in
 include/linux/kernfs.h).
 """
 
@@ -20,17 +20,17 @@ _PREFIX = "user.rctl.label."
 
 
 def of(cgroup: Cgroup) -> dict[str, str]:
-    """A cgroup's labels; none where the kernel keeps none. Raises GoneError."""
+    """A cgroup's labels; empty if the kernel keeps none. Raises GoneError."""
     return cgroup.attributes(_PREFIX)
 
 
 def get(cgroup: Cgroup, key: str) -> str | None:
-    """One label; ``None`` when there is none. Raises GoneError."""
+    """One label; ``None`` if it is not set. Raises GoneError."""
     return of(cgroup).get(key)
 
 
 def write(cgroup: Cgroup, key: str, value: str | None) -> None:
-    """Set one label, or with ``None`` remove it. Raises NotAvailableError, RctlError."""
+    """Set one label; ``None`` removes it. Raises NotAvailableError, RctlError."""
     try:
         if value is None:
             os.removexattr(cgroup.fd, _PREFIX + key)
@@ -45,14 +45,14 @@ def write(cgroup: Cgroup, key: str, value: str | None) -> None:
             ) from None
         if error.errno in (errno.ENOSPC, errno.E2BIG):
             raise RctlError(
-                f"{cgroup.path}: label: a cgroup keeps 128 attributes of 128 KiB, those of others among them. "
+                f"{cgroup.path}: label: a cgroup holds at most 128 attributes, and 128 KiB of them, of all programs. "
                 "Use fewer and shorter ones"
             ) from None
         raise KernelError(cgroup.path, "", "", error.errno or 0, "label") from None
 
 
 def put(cgroup: Cgroup, labels: Mapping[str, str], without: Iterable[str] = ()) -> None:
-    """Set labels, and remove those ``without``; on failure all is as before.
+    """Set labels, and remove those in ``without``; after a failure all labels are as before.
 
     Raises UsageError, NotAvailableError, RctlError.
     """
@@ -68,7 +68,7 @@ def put(cgroup: Cgroup, labels: Mapping[str, str], without: Iterable[str] = ()) 
 
 
 def restore(cgroup: Cgroup, labels: Mapping[str, str]) -> None:
-    """Give a cgroup the labels that it had, as far as it is still there."""
+    """Give a cgroup its old labels back, if it still exists."""
     with suppress(RctlError):
         _make(cgroup, of(cgroup), labels)
 

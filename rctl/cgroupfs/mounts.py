@@ -1,8 +1,8 @@
-"""Which cgroup file systems are mounted, and which of them rctl works on (proc(5) mountinfo).
+"""The mounted cgroup file systems, and the choice of the one that rctl works on (proc(5) mountinfo).
 
-A host may mount cgroup2 several times: a container has its own mount and perhaps the host's beside it. The kernel tells
-of each mount which cgroup is its root, as seen from the reader's cgroup namespace (cgroup_namespaces(7)): ``/`` is the
-namespace's own root, ``/sub`` a part of it, and ``/..`` lies above it.
+A host may mount cgroup2 several times: a container has its own mount, and perhaps the host's, too. For each mount the
+kernel shows which cgroup is its root, as seen from the reader's cgroup namespace (cgroup_namespaces(7)): ``/`` is the
+namespace's own root, ``/sub`` is a part of it, and ``/..`` lies above it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _MOUNTINFO = "/proc/self/mountinfo"
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """One mount. ``kind``: cgroup2, or cgroup (v1). ``part``: the cgroup that is its root. ``options``: both columns'.
+    """One mount. ``kind``: cgroup2, or cgroup (v1). ``part``: the cgroup that is its root. ``options``: of both
+    columns.
 
-    ``device``: its ``MAJOR:MINOR``. ``over``: the cgroups, by path from its root, that something else is mounted over.
+    ``device``: its ``MAJOR:MINOR``. ``over``: the cgroups (paths from its root) under other mounted file systems.
     """
 
     point: str
@@ -35,9 +36,9 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def rows(mountinfo: str) -> Iterator[tuple[list[str], list[str]]]:
-    """The fields of each mount as the kernel writes them (proc_pid_mountinfo(5)), those before and after the dash.
+    """The fields of each mount as the kernel writes them (proc_pid_mountinfo(5)): those before and after the dash.
 
-    Before it the device is the third and the mount point the fifth; after it come kind, source and options.
+    Before the dash, the third is the device and the fifth the mount point. After it come kind, source and options.
     """
     for line in mountinfo.split("\n"):
         left, _, right = line.partition(" - ")
@@ -64,27 +65,27 @@ def _below(point: str, others: Sequence[str]) -> tuple[str, ...]:
 
 
 def find(named: str | None = None, mountinfo: str = _MOUNTINFO, stat: Stat = os.stat) -> Mount:
-    """The mount that rctl works on. ``named``: ``$RCTL_MOUNT``, a mount point; unset: ``choose``.
+    """The mount that rctl works on. ``named``: ``$RCTL_MOUNT``, a mount point; unset: the result of ``choose``.
 
-    That it is cgroup2 is the kernel's own word, and what opens there must be of the mount's own device. Raises
-    NotAvailableError when there is none, UsageError when ``named`` is none.
+    The kernel's mount table says that it is cgroup2, and every directory opened there must be on the mount's device.
+    Raises NotAvailableError if there is none, UsageError if ``named`` is not one.
     """
     unified, shown = _unified(mountinfo, stat)
     if named:
         chosen = next((mount for mount in shown if mount.point == os.path.normpath(named)), None)
         if chosen is None:
-            raise UsageError(f"RCTL_MOUNT={named}: is no cgroup2 mount. See findmnt -t cgroup2")
+            raise UsageError(f"RCTL_MOUNT={named}: not a cgroup2 mount. See findmnt -t cgroup2")
         return chosen
     return choose(unified, shown)
 
 
 def others(than: Mount, mountinfo: str = _MOUNTINFO, stat: Stat = os.stat) -> list[Mount]:
-    """The other cgroup2 mounts that can be looked into."""
+    """The other cgroup2 mounts that can be read."""
     return [mount for mount in _unified(mountinfo, stat)[1] if mount.point != than.point]
 
 
 def _unified(mountinfo: str, stat: Stat) -> tuple[list[Mount], list[Mount]]:
-    """The cgroup2 mounts, the topmost of each place, and those of them that nothing is mounted over."""
+    """The cgroup2 mounts, the topmost at each place; and those of them that no other file system covers."""
     with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
         mounts = cgroup_mounts(file.read())
     unified = list({mount.point: mount for mount in mounts if mount.kind == "cgroup2"}.values())
@@ -92,9 +93,9 @@ def _unified(mountinfo: str, stat: Stat) -> tuple[list[Mount], list[Mount]]:
 
 
 def choose(unified: Sequence[Mount], shown: Sequence[Mount]) -> Mount:
-    """Of the cgroup2 mounts, the one whose root is this cgroup namespace's; of equals the usual place, else the first.
+    """The cgroup2 mount whose root is this cgroup namespace's; of several, the usual place, else the first.
 
-    ``shown``: those that nothing is mounted over. Raises NotAvailableError when there is none.
+    ``shown``: those that no other file system covers. Raises NotAvailableError if there is none.
     """
     whole = [mount for mount in shown if mount.part == "/"]
     if whole:
@@ -116,9 +117,9 @@ def choose(unified: Sequence[Mount], shown: Sequence[Mount]) -> Mount:
 
 
 def inside(part: str, path: str) -> str | None:
-    """The path from a mount's root of a cgroup that ``/proc/PID/cgroup`` calls ``path``; ``part`` is the mount's.
+    """The path, from a mount's root ``part``, of the cgroup that ``/proc/PID/cgroup`` calls ``path``.
 
-    Both are told from the reader's namespace. ``None``: it lies outside, or has no name that can be known here.
+    Both are seen from the reader's namespace. ``None``: it lies outside, or its name cannot be known here.
     """
     root, place = _parts(part), _parts(path)
     ups, risen = root.count(".."), place.count("..")
@@ -128,7 +129,7 @@ def inside(part: str, path: str) -> str | None:
 
 
 def kind_of(device: int, mountinfo: str = _MOUNTINFO) -> str:
-    """The kind of the mounted file system that stat(2) numbers so; empty when no mount has the number."""
+    """The kind of the mounted file system with this number in stat(2); empty if no mount has it."""
     try:
         with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
@@ -138,7 +139,7 @@ def kind_of(device: int, mountinfo: str = _MOUNTINFO) -> str:
 
 
 def number(device: str) -> int:
-    """A ``MAJOR:MINOR`` as stat(2) tells it; 0 for none."""
+    """A ``MAJOR:MINOR`` as the number in stat(2); 0 for an empty text."""
     major, colon, minor = device.partition(":")
     return os.makedev(int(major), int(minor)) if colon else 0
 
@@ -148,7 +149,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _device(place: str, stat: Stat) -> str:
-    """The ``MAJOR:MINOR`` of the file system that a path shows; empty for none."""
+    """The ``MAJOR:MINOR`` of the file system at a path; empty if there is none."""
     try:
         number = stat(place).st_dev
     except OSError:

@@ -1,8 +1,8 @@
-"""Files of a cgroup that are read again and again: their descriptors stay open, under a budget.
+"""Files of a cgroup that are read repeatedly: their descriptors stay open, within a budget.
 
-A read of an open file costs a fifth of open, read and close; but the kernel keeps about 5 KiB for each one, so there is
-a budget, and a cgroup that it has no room for is read the slow way. So are files that are ``spared``, as long as nobody
-says how many descriptors may be kept.
+To read an open file costs a fifth of open, read and close. But the kernel keeps about 5 KiB for each open file. So
+there is a budget, and a cgroup without room in it is read the slow way. ``spared`` files are read the slow way, too,
+unless the number of kept descriptors was set.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _ABSENT = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Budget:
-    """How many descriptors may still be kept: of interface files, and of cgroups' directories (``Handle``).
+    """The number of descriptors that may still be kept: of interface files, and of cgroups' directories (``Handle``).
 
-    ``told``: somebody said how many files. ``kept``: files that are. ``held``: directories that are, and files that are
-    not read (``Noted``); one more directory, the ``guest``, is open while it is used.
+    ``told``: the number of files was set. ``kept``: files that are kept. ``held``: directories that are kept, and files
+    that are held but not read (``Noted``). One more directory, the ``guest``, is open while it is used.
     """
 
     __slots__ = ("guest", "held", "kept", "most", "told", "total")
 
     def __init__(self, most: int | None = None, total: int | None = None) -> None:
-        """``most``: of files; unset, what is left of ``total``, and at most 1/64 of the memory.
+        """``most``: number of files; unset: the rest of ``total``, and at most 1/64 of the memory.
 
-        ``total``: of files and directories; unset, as many as ``room`` says. Raises UsageError for less than none.
+        ``total``: number of files and directories; unset: ``room()``. Raises UsageError for a negative number.
         """
         if most is not None and most < 0:
             raise UsageError(f"kept descriptors {most}: cannot be less than 0. Leave it out, or give a number")
@@ -48,14 +48,14 @@ class Budget:
         self.guest: Cgroup | None = None
 
     def take(self, number: int) -> bool:
-        """Take room for this many files, if there is any."""
+        """Reserve room for this many files. Returns False if there is none."""
         if self.kept + number > self.most or self.kept + self.held + number > self.total:
             return False
         self.kept += number
         return True
 
     def hold(self) -> bool:
-        """Take room for a directory, or a file that is not read, if there is any."""
+        """Reserve room for a directory, or for a file that is not read. Returns False if there is none."""
         if self.kept + self.held >= self.total:
             return False
         self.held += 1
@@ -63,7 +63,7 @@ class Budget:
 
 
 def room() -> int:
-    """How many descriptors cgroups may hold: RLIMIT_NOFILE, less those open now, less a reserve for everything else."""
+    """The number of descriptors that cgroups may hold: RLIMIT_NOFILE, less those open now, less a reserve."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -80,7 +80,7 @@ class Kept:
     __slots__ = ("_budget", "_cgroup", "_fds", "_sizes", "_spared", "names")
 
     def __init__(self, cgroup: Cgroup, names: Sequence[str], budget: Budget, spared: bool = False) -> None:
-        """``spared``: descriptors of these files are kept only where the budget was ``told``."""
+        """``spared``: descriptors of these files are kept only if the budget was ``told``."""
         self._cgroup = cgroup
         self._budget = budget
         self._spared = spared and not budget.told
@@ -89,18 +89,18 @@ class Kept:
         self._sizes: tuple[int, ...] = ()
 
     def read(self) -> bytes:
-        """The texts of all files, one after the other. Raises OSError when one cannot be read: see ``each``.
+        """The texts of all files, one after the other. Raises OSError if one cannot be read; then see ``each``.
 
-        A file that has outgrown what was set aside for it is cut off, and so has no newline at its end.
+        A file that is longer than its buffer is cut off, so it has no newline at its end.
         """
         if self._fds:
             return b"".join(map(os.pread, self._fds, self._sizes, _FROM_START))
         return b"".join(_each(self._cgroup.fd, self.names))
 
     def each(self) -> tuple[dict[str, bytes], list[KernelError]]:
-        """Read every file whole, by name, and keep those that are there. Raises GoneError.
+        """Read every file whole, by name, and keep the existing ones open. Raises GoneError.
 
-        What this kernel or cgroup lacks is left out for good, what else cannot be read is left out and told.
+        A file that this kernel or cgroup lacks is left out from then on. Any other that cannot be read is reported.
         """
         texts: dict[str, bytes] = {}
         errors: list[KernelError] = []
@@ -142,11 +142,11 @@ class Kept:
 
     @property
     def keeps(self) -> bool:
-        """Whether its descriptors are kept."""
+        """True if its descriptors are kept."""
         return bool(self._fds)
 
     def lines(self) -> int | None:
-        """How many lines the files have in all; ``None`` where the kernel does not tell.
+        """The total number of lines in the files; ``None`` if it cannot be known.
 
         Raises GoneError, KernelError.
         """
@@ -160,7 +160,7 @@ class Kept:
             raise self._cgroup._translated(self.names[0], "", error) from error
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Close the descriptors."""
         self._drop()
 
     def _room(self, number: int) -> bool:
@@ -174,9 +174,9 @@ class Kept:
 
 
 class Together:
-    """Those of many ``Kept`` that keep their descriptors, read in one go: Python takes no step for each.
+    """Several ``Kept`` that keep their descriptors, read in one go: Python does no step for each.
 
-    They have as many files each. Whoever lets one go, or reads it with ``each``, makes another ``Together``.
+    All have the same number of files. After one is closed, or read with ``each``, the caller makes a new ``Together``.
     """
 
     def __init__(self, kept: Iterable[Kept]) -> None:
@@ -186,13 +186,13 @@ class Together:
         self._width = len(self._fds) // max(1, len(those))
 
     def read(self) -> Iterator[bytes]:
-        """What ``Kept.read`` of each gives, one after the other. Raises OSError when a file cannot be read."""
+        """The result of ``Kept.read`` of each, one after the other. Raises OSError if a file cannot be read."""
         texts = map(os.pread, self._fds, self._sizes, _FROM_START)
         return map(b"".join, zip(*[texts] * self._width, strict=True))
 
 
 def _lines(fd: int) -> int:
-    """The kernel fills what it is given as long as there are lines, so what comes back less than full is the end."""
+    """The number of lines. The kernel fills the buffer while there are lines; a buffer that is not full is the end."""
     text = os.pread(fd, _PAGE, 0)
     if len(text) < _PAGE - _LEAST:
         return text.count(b"\n")
@@ -212,7 +212,7 @@ def _lines_once(directory: int, name: str) -> int:
 
 
 def _each(directory: int, names: Sequence[str]) -> list[bytes]:
-    """The whole texts of some files, each open only while it is read."""
+    """The whole texts of some files; each is open only while it is read."""
     opened, read, close, texts = os.open, os.pread, os.close, []
     for name in names:
         fd = opened(name, READ_FLAGS, dir_fd=directory)
@@ -226,7 +226,7 @@ def _each(directory: int, names: Sequence[str]) -> list[bytes]:
 
 @lru_cache(1 << 10)
 def _rooms_for(lengths: tuple[int, ...]) -> tuple[int, ...]:
-    """Bytes to set aside for files that were so long, so that they may grow; one object for all that are alike."""
+    """Buffer sizes in bytes for files of these lengths, with room to grow; the same object for the same lengths."""
     return _shared(tuple(max(_LEAST, 1 << (length * 5 // 4).bit_length()) for length in lengths))
 
 

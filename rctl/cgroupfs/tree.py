@@ -1,8 +1,8 @@
-"""Where VEs live: the cgroup2 mount, the place in it that is rctl's, and the way from a name to a cgroup.
+"""The place of VEs: the cgroup2 mount, rctl's place in it, and the way from a name to a cgroup.
 
-A *managed* VE is named ``web1`` and lies at ``<path><prefix>web1``. By default that is ``/rctl-web1``, directly below
-the root, because every level of depth costs each context switch. ``RCTL_TREE=/some/cgroup`` keeps VEs below a cgroup of
-your own (a delegated one, say), as ``/some/cgroup/web1``. A *foreign* VE is named by its path, such as
+A *managed* VE has a name, such as ``web1``, and lies at ``<path><prefix>web1``. By default that is ``/rctl-web1``,
+directly below the root, because every level of depth costs each context switch. ``RCTL_TREE=/some/cgroup`` puts VEs
+below another cgroup (such as a delegated one), as ``/some/cgroup/web1``. A *foreign* VE is named by its path, such as
 ``/system.slice/nginx.service``.
 """
 
@@ -29,7 +29,7 @@ class Tree:
     __slots__ = ("_stem", "base", "mount", "prefix", "root")
 
     def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX, mount: mounts.Mount = _USUAL) -> None:
-        """``root`` is the root of the ``mount``. Tests may hand in a plain directory's handle."""
+        """``root`` is the root of the ``mount``. Tests may pass a plain directory's handle."""
         self.root = root
         self.mount = mount
         self.base = base
@@ -38,10 +38,10 @@ class Tree:
 
     @classmethod
     def open(cls, place: str | None = None) -> Self:
-        """Open this host's cgroup2 mount, ``$RCTL_MOUNT`` or the one that ``mounts.choose`` takes.
+        """Open this host's cgroup2 mount: ``$RCTL_MOUNT``, or the result of ``mounts.choose``.
 
-        ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself. Raises NotAvailableError where no
-        cgroup2 is mounted, UsageError for a bad ``RCTL_TREE`` or ``RCTL_MOUNT``.
+        ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself. Raises NotAvailableError if no
+        cgroup2 is mounted, UsageError for a wrong ``RCTL_TREE`` or ``RCTL_MOUNT``.
         """
         place = place or os.environ.get("RCTL_TREE") or "/"
         check_path(place, "RCTL_TREE")
@@ -50,7 +50,7 @@ class Tree:
         return cls(root, mount=mount) if place == "/" else cls(root, place.rstrip("/"), "", mount)
 
     def others(self) -> Iterator[Tree]:
-        """This host's other cgroup2 mounts, each open until the next."""
+        """This host's other cgroup2 mounts; each is open until the next."""
         for mount in mounts.others(self.mount):
             with suppress(OSError), Tree(Cgroup("/", os.open(mount.point, _DIRECTORY)), mount=mount) as other:
                 yield other
@@ -70,7 +70,7 @@ class Tree:
         raise UsageError(f"{as_typed(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
 
     def name(self, path: str) -> str:
-        """The name that a person uses for a cgroup path: short for managed VEs, the path itself for foreign ones."""
+        """The name of a cgroup path for people: the short name of a managed VE, the path itself of a foreign one."""
         head, _, tail = path.rpartition("/")
         if (head or "/") == self.base and tail.startswith(self.prefix) and VE_NAME.fullmatch(tail[len(self.prefix) :]):
             return tail[len(self.prefix) :]
@@ -92,15 +92,15 @@ class Tree:
             raise NotFoundError(f"{name}: there is no such VE ({str(error).split(':')[0]}). See rctl ls") from None
 
     def open_ves(self, names: Sequence[str], opened: list[Cgroup]) -> None:
-        """Open many VEs; each goes to ``opened`` once it is open, for the caller to close. Raises as ``open_ve``."""
+        """Open many VEs; append each to ``opened`` once it is open. The caller closes them. Raises as ``open_ve``."""
         opened.extend(map(self.open_ve, names))
         if len(opened) >= _MANY and self.base == "/":
             self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
 
     def walk(self, path: str) -> Cgroup:
-        """Open a cgroup path component by component, following no link and leaving no mount.
+        """Open a cgroup path component by component, without following links or leaving the mount.
 
-        Raises NotFoundError, NotAvailableError where something else is mounted over it.
+        Raises NotFoundError; NotAvailableError if another file system is mounted over it.
         """
         if self.mount.over and (why := self.covered(path)):
             raise NotAvailableError(f"{path}: {why}")
@@ -119,7 +119,7 @@ class Tree:
         return here if here is not self.root else Cgroup("/", os.dup(self.root.fd))
 
     def covered(self, path: str) -> str:
-        """What is mounted over a cgroup, or over one above it, and the cure; empty for nothing."""
+        """The file system that is mounted over a cgroup, or over one above it, and the remedy; empty if none is."""
         for covered in self.mount.over:
             if path == covered or path.startswith(covered + "/"):
                 where = self.mount.point.rstrip("/") + covered
@@ -127,26 +127,26 @@ class Tree:
         return ""
 
     def check_files(self, path: str) -> None:
-        """Raises NotAvailableError where something is mounted over a file of the cgroup, which would be written."""
+        """Raise NotAvailableError if something is mounted over a file of the cgroup: a write would go there."""
         for covered in self.mount.over:
             where = self.mount.point.rstrip("/") + covered
             if covered.rpartition("/")[0] == path.rstrip("/") and _is_file(where):
                 raise NotAvailableError(f"{path}: something is mounted over {where}. Unmount it, see findmnt")
 
     def cgroup_of(self, pid: int | str) -> str | None:
-        """The path of the cgroup of a process (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).
+        """The path of a process's cgroup (``self``: the caller's own), from /proc/PID/cgroup (cgroups(7)).
 
-        ``None`` when it lies outside this mount, as that of a process outside the caller's cgroup namespace does.
-        Raises FileNotFoundError or ProcessLookupError when there is no such process.
+        ``None`` if it lies outside this mount, as with a process outside the caller's cgroup namespace.
+        Raises FileNotFoundError or ProcessLookupError if there is no such process.
         """
         with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
             path = next(line.rstrip("\n")[3:] for line in lines if line.startswith("0::"))
         return mounts.inside(self.mount.part, path)
 
     def way(self, path: str) -> Iterator[Cgroup]:
-        """The cgroups from the root down to ``path``, each open until the next. Raises as ``walk``.
+        """The cgroups from the root down to ``path``; each is open until the next. Raises as ``walk``.
 
-        One step for each level: to walk to each of them anew would take as many steps as the square of the depth.
+        It takes one step for each level. To walk to each cgroup separately would take the square of the depth.
         """
         here = self.walk("/")
         try:
@@ -160,7 +160,7 @@ class Tree:
             here.close()
 
     def place(self) -> Cgroup:
-        """The cgroup that managed VEs lie in. Raises NotFoundError."""
+        """The cgroup that holds the managed VEs. Raises NotFoundError."""
         try:
             return self.walk(self.base)
         except NotFoundError:
@@ -169,7 +169,7 @@ class Tree:
             ) from None
 
     def names(self) -> list[str]:
-        """Names of the managed VEs, sorted; empty when rctl's place does not exist yet."""
+        """Names of the managed VEs, sorted; empty if rctl's place does not exist yet."""
         try:
             with self.place() as base:
                 found = [self.name(f"{self.base.rstrip('/')}/{child}") for child in base.children()]
@@ -179,7 +179,7 @@ class Tree:
 
 
 def check_path(path: str, what: str) -> str:
-    """A cgroup path in normal form (one leading slash). Raises UsageError for what could leave the tree."""
+    """A cgroup path in normal form (one leading slash). Raises UsageError for a path that could leave the tree."""
     parts = path.strip("/").split("/") if path.strip("/") else []
     bad = (
         not path.startswith("/")
@@ -192,7 +192,7 @@ def check_path(path: str, what: str) -> str:
 
 
 def cgroup2_mount() -> str:
-    """Where the cgroup2 is mounted that rctl works on. Raises as ``mounts.find``."""
+    """The mount point of the cgroup2 that rctl works on. Raises as ``mounts.find``."""
     return mounts.find(os.environ.get("RCTL_MOUNT")).point
 
 
@@ -202,7 +202,7 @@ def enabled(cgroup: Cgroup, file: str) -> frozenset[str]:
 
 
 def remove_soon(parent: Cgroup, name: str, seconds: float = 5.0) -> None:
-    """rmdir(2), tried again while the kernel is still taking dead processes apart. Raises BusyError at the deadline."""
+    """rmdir(2), repeated while the kernel still tears dead processes down. Raises BusyError at the deadline."""
     import time
 
     from ..errors import BusyError
@@ -219,5 +219,5 @@ def remove_soon(parent: Cgroup, name: str, seconds: float = 5.0) -> None:
 
 
 def _is_file(place: str) -> bool:
-    """Whether something else than a folder is there: an interface file, or what is mounted over it."""
+    """True for anything but a folder: an interface file, or another file that is mounted over it."""
     return os.path.exists(place) and not os.path.isdir(place)

@@ -1,4 +1,4 @@
-"""The walk over a subtree, with one descriptor open at a time, however deep it goes: the way up is ``..``."""
+"""The walk over a subtree, with one descriptor open at a time, whatever the depth: the way up is ``..``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def walk(
 ) -> Iterator[tuple[Cgroup, bool]]:
     """Each cgroup below ``top``, and ``top`` itself, twice: ``True`` on the way down, ``False`` on the way up.
 
-    A cgroup stays open until the next one comes. ``enter`` opens a child by its name; ``None``: it is left out.
-    ``inside`` gives the names of the children. What they raise ends the walk.
+    A cgroup stays open until the next one comes. ``enter`` opens a child by its name; ``None`` leaves it out.
+    ``inside`` returns the names of the children. If one of them raises, the walk ends.
     """
     here, ways = top, [top.children()]
     try:

@@ -1,8 +1,8 @@
-"""Word from the kernel of what changed in a cgroup's directory: inotify(7).
+"""The kernel's reports of changes in a cgroup's directory: inotify(7).
 
-The kernel tells of cgroups that were made and removed, and of every write(2) to an interface file, whoever did it. It
-does not tell of files that come and go with a controller, nor of values that it changes itself, but for those of some
-files of events; see ``forest`` and ``changed_counts``.
+The kernel reports cgroups that are made and removed, and every write(2) to an interface file, by any process. It does
+not report files that come and go with a controller. It does not report values that it changes itself, except those of
+some files of events; see ``forest`` and ``changed_counts``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _MODIFY, _MOVED, _CREATE, _DELETE, _ONLYDIR = 0x2, 0xC0, 0x100, 0x200, 0x0100000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name
 _BUSY = (b"cgroup.procs", b"cgroup.threads")
-"""Files that are written whenever a process enters; nobody here waits for word of them."""
+"""Files that are written whenever a process enters; their reports are ignored."""
 _UNWATCHED = (errno.ENOSPC, errno.ENOENT, errno.ENOMEM, errno.EACCES)
 
 
 class DirectoryChange(NamedTuple):
-    """One change. ``watch``: whose directory; ``name``: a file in it, or a ``cgroup`` that was made or removed."""
+    """One change. ``watch``: of the directory. ``name``: a file in it, or a ``cgroup`` that was made or removed."""
 
     watch: int
     name: str
@@ -34,11 +34,11 @@ class DirectoryChange(NamedTuple):
 
 
 class LostError(Exception):
-    """The kernel's queue was full: anything may have changed."""
+    """The kernel's queue overflowed: anything may have changed."""
 
 
 class Watch:
-    """Watches on directories. Raises NotAvailableError where the user has no inotify instance left."""
+    """Watches on directories. Raises NotAvailableError if the user has no free inotify instance."""
 
     def __init__(self) -> None:
         try:
@@ -54,7 +54,7 @@ class Watch:
             ) from None
 
     def add(self, directory: int) -> int | None:
-        """Watch an open directory; ``None`` when fs.inotify.max_user_watches is reached, it has gone, or may not be."""
+        """Watch an open directory; ``None`` if the user has no watch left, it was removed, or it may not be watched."""
         try:
             return int(
                 self._inotify.add_watch(f"/proc/self/fd/{directory}", _MODIFY | _MOVED | _CREATE | _DELETE | _ONLYDIR)
@@ -65,15 +65,15 @@ class Watch:
             raise
 
     def remove(self, watch: int) -> None:
-        """Watch no more."""
+        """End a watch."""
         with suppress(OSError):
             self._inotify.rm_watch(watch)
 
     def changes(self) -> Iterator[DirectoryChange]:
-        """What changed since the last call, in order, without what ``_BUSY`` names.
+        """The changes since the last call, in order, without the files in ``_BUSY``.
 
-        Raises LostError when some of it is not known. The library's own reading makes an object of every event, which
-        costs more than all else on a host where processes come and go.
+        Raises LostError if some changes were lost. This reads the events itself: the library makes an object of every
+        event, which is the largest cost on a host with many short processes.
         """
         while data := self._read():
             at = 0
@@ -94,12 +94,12 @@ class Watch:
             return b""
 
     def close(self) -> None:
-        """Let go of all watches."""
+        """End all watches."""
         self._inotify.close()
 
 
 def _name_libc(library: ModuleType) -> None:
-    """Tell the library which libc there is: its own way is to run ldconfig, which takes longer than all it does."""
+    """Tell the library the name of libc. It would run ldconfig to find it, which takes longer than all else it does."""
     from ctypes import CDLL
 
     library._libc = CDLL(None, use_errno=True)  # type: ignore[attr-defined]

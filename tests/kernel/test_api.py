@@ -58,7 +58,7 @@ def test_reading_counters_and_a_sample(ve: Ve) -> None:
         sample = opened.sample()
         assert sample.pids is not None
         assert (sample.name, sample.pids.current) == ("web1", 1)
-        with pytest.raises(UsageError, match=r"memory\.current: can only be read"):
+        with pytest.raises(UsageError, match=r"memory\.current: is read-only"):
             opened.memory.current = 1
 
 
@@ -129,7 +129,7 @@ def test_wrong_values_are_told_at_once(ve: Ve) -> None:
     with rctl.open("web1") as opened:
         with refused(UsageError, r"^memory\.max: 'lots' is not understood", ve):
             opened.memory.max = "lots"
-        with refused(UsageError, r"^memory\.max: None means nothing", ve):
+        with refused(UsageError, r"^memory\.max: cannot be set to None", ve):
             opened.memory.max = None
 
 

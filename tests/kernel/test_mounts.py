@@ -97,7 +97,7 @@ def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:
     done = inside(OWN, "rctl show /box --json", RCTL_MOUNT="/sys/fs/cgroup")
     assert '"path": "/box"' in done.out, done
     done = inside(OWN, "rctl ls", RCTL_MOUNT="/")
-    assert "RCTL_MOUNT=/: is no cgroup2 mount" in done.err
+    assert "RCTL_MOUNT=/: not a cgroup2 mount" in done.err
 
 
 @pytest.mark.parametrize(

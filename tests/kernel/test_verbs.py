@@ -256,7 +256,7 @@ def test_a_label_that_the_kernel_refuses_leaves_limits_and_ves_as_they_were(ve: 
         'version = 1\n[ve.web0.labels]\nenv = "prod"\n'
         '[ve.web1.limits]\npids.max = 5\n[ve.web1.labels]\nenv = "prod"\n[ve.web2.limits]\npids.max = 5\n'
     )
-    fails(rctl("apply", str(site)), 1, "/rctl-web1: label: a cgroup keeps 128 attributes")
+    fails(rctl("apply", str(site)), 1, "/rctl-web1: label: a cgroup holds at most 128 attributes")
     assert ve.text("pids.max") == "7"
     assert rctl("label", "web0").out.split()[2:] == ["web0", "env=old"]
     assert not (ve.dir.parent / "rctl-web2").exists()

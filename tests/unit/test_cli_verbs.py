@@ -570,7 +570,7 @@ def test_a_label_that_the_kernel_refuses_leaves_all_labels_and_limits(shell: She
     (shell.folder / "site.toml").write_text(LABELS)
     status, out, err = shell.run("apply", "site.toml")
     assert (status, out) == (1, "")
-    assert err.startswith("rctl: /rctl-web2: label: a cgroup keeps 128 attributes")
+    assert err.startswith("rctl: /rctl-web2: label: a cgroup holds at most 128 attributes")
     assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
     assert shell.run("label", "*")[1].split()[2:] == ["web1", "env=old", "tier=db", "web2"]
     assert not (Path(shell.state) / "failures.jsonl").exists()  # it was no limit that failed

@@ -99,7 +99,7 @@ def test_rctl_mount_names_another_mount(tmp_path: Path) -> None:
     info = mountinfo(tmp_path, ROOT, HOSTS, OWN, V1)
     assert mount(info, SHOWS, "/host/sys/fs/cgroup/") == "/host/sys/fs/cgroup"
     for wrong in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/sub", "/", "nowhere"):
-        with pytest.raises(UsageError, match=f"^RCTL_MOUNT={wrong}: is no cgroup2 mount"):
+        with pytest.raises(UsageError, match=f"^RCTL_MOUNT={wrong}: not a cgroup2 mount"):
             mount(info, SHOWS, wrong)
 
 
