@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit soak clean
+.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit mutants soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -96,7 +96,7 @@ test-large: setup ## The tests of many VEs, with thousands instead of hundreds
 	    -p no:cacheprovider -p no:hypothesispytest --rootdir $(CURDIR) \
 	    $(patsubst %,tests/kernel/test_%.py,concurrency crash recover exporter_gone exporter_prometheus) $(ARGS)
 
-test-all: test test-kernels test-kills test-random test-large soak ## All tests, for an hour or two
+test-all: test test-kernels test-kills test-random test-large soak mutants ## All tests, for an hour or two
 
 test-overhead: setup ## The cost of a VE, in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip
@@ -155,6 +155,16 @@ install-man: man
 	@install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -m 644 build/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 
+# mutmut, and what it runs: rctl's packages, from requirements.txt, and its tests.
+.mutants/stamp: requirements.txt .ci/mutants.txt | setup
+	@test -x .mutants/bin/python || $(BIN)/python -m venv .mutants
+	@.mutants/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt \
+	    -r .ci/mutants.txt
+	@touch $@
+
+mutants: .mutants/stamp ## Mutation tests: at least 90 % of the changes to plan, shrink, undo, journal and recover must fail a test
+	@.mutants/bin/python -m tests.mutants $(ARGS)
+
 LOCK := .tools/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
     --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
@@ -162,14 +172,16 @@ lock: .tools/stamp ## Write the hashes in requirements.txt and .ci for the versi
 	@$(LOCK) --output-file requirements.txt constraints.txt
 	@$(LOCK) --output-file .ci/tools.txt .ci/tools.in
 	@$(LOCK) --output-file .ci/docs.txt .ci/docs.in
-	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt .ci/docs.txt
+	@$(LOCK) --output-file .ci/mutants.txt .ci/mutants.in
+	@sed -i '1i # Made by make lock. Do not edit.' requirements.txt .ci/tools.txt .ci/docs.txt .ci/mutants.txt
 
-audit: .tools/stamp ## Look for known vulnerabilities in the packages of setup and docs
+audit: .tools/stamp ## Look for known vulnerabilities in the packages of setup, docs and mutants
 	@$(BIN)/python -m tests.audit .tools/bin/pip-audit requirements.txt
 	@$(BIN)/python -m tests.audit .tools/bin/pip-audit .ci/docs.txt
+	@$(BIN)/python -m tests.audit .tools/bin/pip-audit .ci/mutants.txt
 
 soak: setup ## Ten thousand scrapes of the exporter's server; watches its memory and descriptors
 	@$(BIN)/python -m tests.exporter_soak $(ARGS)
 
 clean: ## Remove all files that these targets made in the checkout (system packages stay)
-	rm -rf .venv .tools .docs .lab build docs/made report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .tools .docs .mutants .lab build docs/made report .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

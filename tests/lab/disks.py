@@ -28,7 +28,7 @@ NOT_IN_GUEST = {
 }
 PLAIN = ("-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX")
 NOT_IN_CHECKOUT = shutil.ignore_patterns(
-    ".git", ".venv", ".tools", ".docs", ".lab", "*_cache", ".hypothesis", "__pycache__", "build", "dist"
+    ".git", ".venv", ".tools", ".docs", ".mutants", ".lab", "*_cache", ".hypothesis", "__pycache__", "build", "dist"
 )
 
 

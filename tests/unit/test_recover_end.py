@@ -15,8 +15,9 @@ import pytest
 from rctl.adjust import locks as locks_file
 from rctl.adjust.locks import Locks
 from rctl.adjust.progress import Event
+from rctl.adjust.records import journal as journal_file
 from rctl.adjust.records.history import history
-from rctl.adjust.records.journal import Journal, left_open
+from rctl.adjust.records.journal import Journal, UnwrittenError, left_open
 from rctl.adjust.records.record_format import Record, version_of
 from rctl.adjust.recovery import recover as recover_file
 from rctl.adjust.recovery.leftovers import Left
@@ -262,7 +263,44 @@ def test_a_finished_one_that_was_set_aside_comes_into_the_history(kernel: FakeKe
     assert kernel.get("/rctl-web1", "pids.max") == "70"
 
 
+@pytest.fixture
+def half_full(kernel: FakeKernel, state: State, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two adjustments have ended and are not in the history, which has room for one line more. What is told of them."""
+    for name in ("1", "2"):
+        begun(kernel, state, PIDS, name=name).abandon()
+        os.rename(f"{state.journals}/{name}.json", f"{state.journals}/{name}.json.ended")
+    append = journal_file.append
+
+    def first(*given: Any) -> None:
+        append(*given)
+        monkeypatch.setattr(journal_file, "append", full)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal_file, "append", first)
+    return [
+        "recovered 1 (rctl set): it had ended, and is in the history now",
+        f"2 (rctl set): {state.history}: cannot be written: No space left on device. Make room there, then run rctl "
+        "recover; this adjustment stands",
+    ]
+
+
+def test_what_the_history_does_not_take_is_an_error_of_its_own_and_the_rest_is_told(
+    tree: Tree, state: State, half_full: list[str]
+) -> None:
+    with pytest.raises(UnwrittenError) as caught:
+        recover(tree, BOOT, state, 1)
+    assert [*caught.value.settled, str(caught.value)] == half_full
+
+
 # Before an adjustment of the first VE
+
+
+def test_what_the_history_takes_and_what_not_is_told_before_an_adjustment(
+    tree: Tree, state: State, half_full: list[str]
+) -> None:
+    assert before(tree, state) == half_full
 
 
 def before(tree: Tree, state: State, seconds: float = 0.0, apart: str = "") -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rctl.adjust.engine import adjust
-from rctl.adjust.lifecycle import life
+from rctl.adjust.lifecycle import processes
 from rctl.adjust.records.history import Record, history, latest
 from rctl.adjust.records.journal import Journal
 from rctl.adjust.request import Around, Options
@@ -133,8 +133,8 @@ def test_ves_that_are_on_another_mount_are_told_with_the_way_to_them(
 @pytest.fixture
 def moved(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """The process was moved from the first VE into the second, whose limit was set with it."""
-    monkeypatch.setattr(life, "check_whole", lambda pid: None)
-    monkeypatch.setattr(life, "started", lambda pid: 7)
+    monkeypatch.setattr(processes, "check_whole", lambda pid: None)
+    monkeypatch.setattr(processes, "started", lambda pid: 7)
     monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
     asked = {"web2": limits({"pids.max": 50}, bench.kernel.host)}
     adjust(bench.tree, asked, bench.kernel.host, Options(), state=bench.state, around=Around(move=(101,)))
@@ -149,7 +149,7 @@ def test_a_process_that_was_moved_goes_back_where_it_was(moved: Bench) -> None:
 
 
 def test_another_process_of_the_same_number_stays(moved: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(life, "started", lambda pid: 8)
+    monkeypatch.setattr(processes, "started", lambda pid: 8)
     moved.undo()
     assert moved.kernel.node("/rctl-web2").procs == {101}
     assert moved.kernel.get("/rctl-web2", "pids.max") == "max"
@@ -181,13 +181,13 @@ def test_where_the_ve_of_a_moved_process_is_gone_the_rest_is_taken_back(
     if when == "before":
         moved.kernel.remove("/rctl-web2")
     else:
-        left = life.is_in
+        left = processes.is_in
 
         def gone(*given: Any) -> bool:
             moved.kernel.remove("/rctl-web2")
             return left(*given)
 
-        monkeypatch.setattr(life, "is_in", gone)
+        monkeypatch.setattr(processes, "is_in", gone)
     moved.undo("20301122-1")
     assert moved.get("pids.max") == "max"
 
@@ -230,8 +230,9 @@ def test_the_one_before_a_freeze_is_none_that_came_after_it(bench: Bench) -> Non
     first = bench.set({"pids.max": 5}).id
     bench.set({"files.cgroup.freeze": 1})
     bench.set({"pids.max": 6}, "web2")
+    bench.set({"pids.max": 7}, "web2")
     with pytest.raises(FreezeError, match=f": rctl undo {first}\n"):
-        undo(site(bench), Options(dry_run=True), last=2)
+        undo(site(bench), Options(dry_run=True), last=3)
 
 
 def test_the_one_before_a_freeze_is_looked_for_among_so_many_and_no_more(
@@ -297,6 +298,7 @@ def test_a_limit_beside_a_freeze_that_was_changed_since_is_not_overwritten(bench
 
 
 def test_the_last_two_of_one_ve_are_taken_back_newest_first_and_each_is_told(bench: Bench) -> None:
+    bench.set({"pids.max": 4})
     first = bench.set({"pids.max": 5}).id
     bench.set({"pids.max": 6}, "web2")
     second = bench.set({"cpu.max": 1}).id
@@ -305,7 +307,7 @@ def test_the_last_two_of_one_ve_are_taken_back_newest_first_and_each_is_told(ben
     assert [one.record.id for one in done] == [second, first]
     assert heard == done
     assert [one.unreckoned for one in done] == ["", ""]
-    assert (bench.get("pids.max"), bench.get("cpu.max")) == ("max", "max 100000")
+    assert (bench.get("pids.max"), bench.get("cpu.max")) == ("4", "max 100000")
     assert bench.kernel.get("/rctl-web2", "pids.max") == "6"
 
 
