@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from rctl import attributes
 from rctl.cgroupfs.descriptors import Interface
@@ -146,23 +146,22 @@ def _properties(names: Sequence[str]) -> str:
 def _attributes() -> dict[str, list[str]]:
     """Attributes of a VE by file."""
     found = defaultdict[str, list[str]](list)
-    for kind, before in (
-        (attributes.MemoryFiles, "memory"),
-        (attributes.SwapFiles, "memory.swap"),
-        (attributes.ZswapFiles, "memory.zswap"),
-        (attributes.OomFiles, "memory.oom"),
-        (attributes.CpuFiles, "cpu"),
-        (attributes.CpusetFiles, "cpuset"),
-        (attributes.IoFiles, "io"),
-        (attributes.PidsFiles, "pids"),
-    ):
-        for name, interface in vars(kind).items():
-            if isinstance(interface, Interface):
-                found[interface.filename.decode()].append(f"{before}.{name}")
+    for file, name in _within(attributes.Limited):
+        found[file].append(name)
     found["hugetlb.SIZE.max"] = ['hugetlb["SIZE"]']
     found["hugetlb.SIZE.rsvd.max"] = ['hugetlb["SIZE.rsvd"]']
     found["cpuset.cpus.effective"].append("vcpus")
     return found
+
+
+def _within(kind: type[Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """The files of a group of attributes, and of the groups in it, each with its attribute."""
+    for name, member in vars(kind).items():
+        if isinstance(member, Interface):
+            yield member.filename.decode(), before + name
+        elif isinstance(member, property):
+            group = getattr(attributes, get_type_hints(member.fget)["return"].__name__, None)
+            yield from _within(group, f"{before}{name}.") if group else ()
 
 
 def _metrics() -> dict[str, list[str]]:
