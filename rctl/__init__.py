@@ -1,8 +1,8 @@
-"""rctl: set any limit on any VE, live and safely.
+"""rctl: set any limit of any VE while it runs, safely.
 
     import rctl
 
-    with rctl.session() as s:               # all that the command line can do
+    with rctl.session() as s:               # every operation of the command line
         s.adjust({"web*": {"memory.max": "2G"}})
     with rctl.open("web1") as ve:           # one VE
         ve.memory.max = "2G"                # one limit, one transaction
@@ -11,7 +11,7 @@
             a.cpu.max = 1.5
         print(ve.memory.current, ve.sample().pressure)
 
-Importing this does nothing but name things; each is loaded when first used.
+``import rctl`` loads no other module; each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .adjust.account import Account
     from .adjust.engine import Options
     from .api.session import Session, session
-    from .api.ve import VE, open, transaction  # noqa: A004 (as in os.open: always used as rctl.open)
+    from .api.ve import VE, open, transaction  # noqa: A004 (always used as rctl.open, like os.open)
     from .errors import RctlError
     from .limits import Limits
     from .sample import Sample

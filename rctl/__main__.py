@@ -1,4 +1,4 @@
-"""``python -m rctl`` is ``rctl``."""
+"""``python -m rctl``: the same as ``rctl``."""
 
 from .start import main
 

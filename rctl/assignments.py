@@ -1,4 +1,4 @@
-"""The way back: what interface files hold, as the ``KEY=VALUE`` words that make ``rctl set`` set the same. Pure."""
+"""Turns the texts of interface files into ``KEY=VALUE`` words for ``rctl set``. Pure."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from .formats import File, Keyed, Nested
 from .limits import BY_DEVICE, FILES, file_named, key_of, known
 
 Word = tuple[str, str]
-"""A key as ``limits.nest`` takes it, and its value as text. A limit by device is there once for each."""
+"""A key as ``limits.nest`` takes it, and its value as text. A limit by device gives one word for each device."""
 
 _NO_LIMIT = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*\.(current|stat|events|local|peak|pressure|procs|freeze|type)")
-"""Interface files that hold no limit."""
+"""Interface files without a limit."""
 
 
 def words(texts: Mapping[str, str]) -> list[Word]:
-    """All limits in these files, by name. A frozen VE's ``cgroup.freeze`` is no limit, and left out.
+    """All limits in these files, by name. ``cgroup.freeze`` of a frozen VE is no limit, and is left out.
 
-    Sizes are bytes, times microseconds, ``cpu.max`` is a number of CPUs that gives the same quota again.
+    Sizes are in bytes, times in microseconds. ``cpu.max`` is a number of CPUs that gives the same quota again.
     """
     return [word for name, text in texts.items() for word in _words(file_named(name), text.strip(), texts)]
 
 
 def changed(texts: Mapping[str, str]) -> list[Word]:
-    """Those of them that are not as on a new cgroup."""
+    """The limits that differ from those of a new cgroup."""
     normal = defaults(texts)
     return [(key, value) for key, value in words(texts) if normal.get(key) != value]
 
 
 def defaults(names: Mapping[str, object] | None = None) -> dict[str, str]:
-    """The value of each key on a new cgroup. ``names``: of which files; unset: of all that rctl knows by name."""
+    """The value of each key on a new cgroup. ``names``: of these files; unset: of all files that rctl knows."""
     texts = {name: file_named(name).default for name in (names if names is not None else [f.name for f in FILES])}
     return {key: value for name in texts for key, value in _words(file_named(name), texts[name], {})}
 
 
 def get(texts: Mapping[str, str], key: str) -> list[str]:
-    """The values of one key: one, or of a limit by device one for each. A file that is not there holds its default.
+    """The values of one key: one value, or one for each device. A missing file counts as its default.
 
-    Raises UsageError for what is no key.
+    Raises UsageError for an unknown key.
     """
     if key == "vcpus":
-        raise UsageError("vcpus: is kept as cpuset.cpus and cpu.max. Get these two")
+        raise UsageError("vcpus: is stored as cpuset.cpus and cpu.max. Get these two")
     found = [value for word, value in words(texts) if word == key]
     if found or key in BY_DEVICE:
         return found
@@ -58,14 +58,14 @@ def get(texts: Mapping[str, str], key: str) -> list[str]:
     if key in (normal := defaults()):
         return [normal[key]]
     if key.startswith("files."):
-        raise UsageError(f"{key}: what a new VE has there is not known. Set its value with rctl set")
+        raise UsageError(f"{key}: the value of a new VE is not known. Set its value with rctl set")
     if _NO_LIMIT.fullmatch(key):
-        raise UsageError(f"{key}: is no limit. To print any interface file, write files.{key}")
+        raise UsageError(f"{key}: is not a limit. To print any interface file, write files.{key}")
     raise UsageError(wrong_input.no_such(key, known()))
 
 
 def exactly(name: str, entry: str) -> str:
-    """An entry of a file for people, in units and without rounding: two that differ never look alike."""
+    """An entry of a file for people, in units and without rounding: two different entries never look alike."""
     file = file_named(name)
     if file.unit == "bytes":
         return size(entry)
@@ -77,7 +77,7 @@ def exactly(name: str, entry: str) -> str:
 
 
 def size(text: str) -> str:
-    """Bytes with the largest unit that says exactly the same: ``1073741824`` is ``1G``."""
+    """Bytes with the largest unit that is exact: ``1073741824`` is ``1G``."""
     if not text.isdecimal() or text == "0":
         return text
     number = int(text)
@@ -108,7 +108,7 @@ def _words(file: File, text: str, texts: Mapping[str, str]) -> Iterator[Word]:
 
 
 def _cpu_max(entry: str) -> Iterator[Word]:
-    """As CPUs, rounded up to millionths: the quota, which is rounded down, is then the same for every period."""
+    """The number of CPUs, rounded up to millionths: the quota is rounded down, so every period gives the same quota."""
     quota, _, period = (entry or cpu.MAX.default).partition(" ")
     if quota == "max":
         yield "cpu.max", "max"
@@ -119,7 +119,7 @@ def _cpu_max(entry: str) -> Iterator[Word]:
 
 
 def _keyed(file: File, text: str, texts: Mapping[str, str]) -> Iterator[Word]:
-    """``io.weight`` by its key where BFQ's weight follows from it, as rctl sets both; else each file verbatim."""
+    """``io.weight`` by its key, if BFQ's weight follows from it, as rctl sets both; otherwise each file verbatim."""
     weight, bfq = (f.entry(texts.get(f.name), "default") for f in (io.WEIGHT, io.BFQ_WEIGHT))
     follows = io.BFQ_WEIGHT.name not in texts or bfq == str(io.bfq_weight(int(weight)))
     entries = dict(line.strip().split(None, 1) for line in text.splitlines() if " " in line.strip())

@@ -1,4 +1,4 @@
-"""Attributes of a VE, grouped by resource: reads come from the kernel, what is set becomes a limit."""
+"""Attributes of a VE, grouped by resource: a read comes from the kernel, an assignment becomes a limit."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .ranges import Ranges
 
 
 class _Group:
-    """Files of one resource. Reads come from the kernel; what is set goes to the owner as a limit.
+    """Files of one resource. A read comes from the kernel; an assignment goes to the owner as a limit.
 
-    Without a ``__dict__``: setting a name that is none of the limits raises AttributeError instead of being lost.
+    It has no ``__dict__``: assigning to an unknown name raises AttributeError instead of being lost.
     """
 
     __slots__ = ("_owner",)
@@ -39,14 +39,14 @@ class _Group:
         return self._owner.cgroup.read(filename.decode())
 
     def set_property(self, filename: bytes, value: Any) -> None:
-        """A limit as it was given, from the descriptors."""
+        """Pass a limit on unchanged, for the descriptors."""
         self._owner.ask(key_of(filename.decode()), value)
 
 
 class _Period(CpuPeriodFile):
     def __set__(self, instance: Any, value: Any) -> None:
         if value is None:
-            raise UsageError("cpu.period: None means nothing here. Give a time, such as 100ms")
+            raise UsageError("cpu.period: cannot be set to None. Give a time, such as 100ms")
         instance._owner.ask("cpu.period", value)
 
 
@@ -60,7 +60,7 @@ class SwapFiles(_Group):
 
 
 class ZswapFiles(_Group):
-    """Compressed swap: ``max`` in bytes, ``writeback`` whether it may go to disk."""
+    """Compressed swap: ``max`` in bytes; ``writeback``: it may go to disk."""
 
     __slots__ = ()
     max = AmountFile("memory.zswap.max")
@@ -69,7 +69,7 @@ class ZswapFiles(_Group):
 
 
 class OomFiles(_Group):
-    """What dies when memory runs out."""
+    """The choice of processes to kill when memory runs out."""
 
     __slots__ = ()
     group = FlagFile("memory.oom.group")
@@ -101,7 +101,7 @@ class MemoryFiles(_Group):
 
     @property
     def oom(self) -> OomFiles:
-        """What dies when memory runs out."""
+        """The choice of processes to kill when memory runs out."""
         return OomFiles(self._owner)
 
 
@@ -118,7 +118,7 @@ class CpuFiles(_Group):
 
 
 class CpusetFiles(_Group):
-    """Which CPUs and nodes."""
+    """CPUs and memory nodes."""
 
     __slots__ = ()
     cpus = RangesFile("cpuset.cpus")
@@ -130,9 +130,9 @@ class CpusetFiles(_Group):
 
 
 class IoFiles(_Group):
-    """Disks. ``max`` is set as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``, and read by MAJOR:MINOR.
+    """Disks. Set ``max`` as ``{"vda": {"wbps": "20MB/s"}}`` or ``"vda wbps=20MB/s"``; a read gives it by MAJOR:MINOR.
 
-    So is ``latency``: ``"vda target=10ms"``.
+    ``latency`` is the same: ``"vda target=10ms"``.
     """
 
     __slots__ = ()
@@ -152,7 +152,7 @@ class PidsFiles(_Group):
 
 
 class _Keyed:
-    """Limits whose last part is the user's: ``ve.hugetlb["2MB"] = "1G"``, ``ve.files["cgroup.pressure"] = 0``."""
+    """Limits whose last part the user chooses: ``ve.hugetlb["2MB"] = "1G"``, ``ve.files["cgroup.pressure"] = 0``."""
 
     __slots__ = ("_file", "_owner", "_prefix")
 
@@ -160,10 +160,10 @@ class _Keyed:
         self._owner, self._prefix, self._file = owner, prefix, file
 
     def __getitem__(self, key: str) -> str:
-        """The file's text. Raises UsageError for what is no interface file's name: a path would leave the cgroup."""
+        """The file's text. Raises UsageError if this is not the name of an interface file, such as a path."""
         name = self._file.format(key)
         if not NAME.fullmatch(name):
-            raise UsageError(f'{self._prefix}: {name[:64]!r} is no interface file\'s name. Write it like "memory.max"')
+            raise UsageError(f'{self._prefix}: {name[:64]!r} is not the name of a file. Write it like "memory.max"')
         return self._owner.cgroup.read(name).strip()
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -171,7 +171,7 @@ class _Keyed:
 
 
 class Limited:
-    """The groups, for whatever has a cgroup and takes limits. Without a ``__dict__``, as they."""
+    """The groups, for any object that has a cgroup and takes limits. It has no ``__dict__``, as the groups."""
 
     __slots__ = ()
     cgroup: Cgroup
@@ -188,7 +188,7 @@ class Limited:
 
     @property
     def cpuset(self) -> CpusetFiles:
-        """Which CPUs and memory nodes."""
+        """CPUs and memory nodes."""
         return CpusetFiles(self)
 
     @property
@@ -203,7 +203,7 @@ class Limited:
 
     @property
     def hugetlb(self) -> _Keyed:
-        """Huge pages by page size: ``ve.hugetlb["2MB"]``, and their reservations: ``ve.hugetlb["2MB.rsvd"]``."""
+        """Huge pages by page size: ``ve.hugetlb["2MB"]``; their reservations: ``ve.hugetlb["2MB.rsvd"]``."""
         return _Keyed(self, "hugetlb", "hugetlb.{}.max")
 
     @property
@@ -213,7 +213,7 @@ class Limited:
 
     @property
     def vcpus(self) -> int:
-        """How many CPUs the VE sees. Setting it picks that many, and caps it to them."""
+        """The number of CPUs that the VE sees. An assignment picks that many CPUs, and sets ``cpu.max`` to them."""
         return len(Ranges.parse(self.cgroup.read("cpuset.cpus.effective")).numbers)
 
     @vcpus.setter
@@ -221,5 +221,5 @@ class Limited:
         self.ask("vcpus", value)
 
     def ask(self, key: str, value: Any) -> None:
-        """Ask for one limit by its key: ``memory.max``, ``vcpus``, ``hugetlb.2MB``, ``files.cgroup.pressure``."""
+        """Set one limit by its key: ``memory.max``, ``vcpus``, ``hugetlb.2MB``, ``files.cgroup.pressure``."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Every error that rctl raises, on one page.
 
-Each message is one line: the thing, the cause, the remedy. ``exit_status`` is what the command line ends with:
-1 when the work failed and nothing was changed, 2 when rctl was used wrongly, 3 when something could not be put back.
+Each message is one line: the thing, the cause, the remedy. ``exit_status`` is the status of the command line: 1 if the
+work failed and nothing was changed, 2 if rctl was used wrongly, 3 if something could not be put back.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ READ_ONLY = "the cgroup file system is mounted read-only. Run outside the contai
 class RctlError(Exception):
     """Base of all errors that rctl raises on purpose.
 
-    ``account`` is what an adjustment that failed did to each VE (``rctl.Account``), ``None`` where none had begun.
-    ``reached``: how many of its steps had been begun. ``settled``: of a recovery, a line for each adjustment that it
-    did settle.
+    ``account``: the changes of a failed adjustment to each VE (``rctl.Account``); ``None`` if it had not begun.
+    ``reached``: the number of its steps that had begun. ``settled``: after a recovery, a line for each adjustment that
+    it did settle.
     """
 
     exit_status = 1
@@ -31,9 +31,9 @@ class RctlError(Exception):
 
 
 class UsageError(RctlError):
-    """A name, value, flag or spec that cannot be right on any host.
+    """A name, value, flag or spec that is wrong on every host.
 
-    ``ve``: the one VE whose limits are wrong, where each VE has limits of its own; else empty.
+    ``ve``: the VE whose limits are wrong, if each VE has its own limits; else empty.
     """
 
     exit_status = 2
@@ -41,14 +41,14 @@ class UsageError(RctlError):
 
 
 def note_outcome(error: BaseException, became: str) -> None:
-    """Note on a Ctrl-C what became of the adjustment that was under way. Other errors say so themselves."""
+    """Note on a Ctrl-C what happened to the adjustment under way. Other errors say it in their message."""
     if isinstance(error, KeyboardInterrupt):
         error.add_note(f"an adjustment under way {became}")
 
 
 @contextmanager
 def naming(ve: str) -> Iterator[None]:
-    """Name the VE in each UsageError about its limits."""
+    """Add the name of the VE to each UsageError about its limits."""
     try:
         yield
     except UsageError as error:
@@ -70,7 +70,7 @@ class NotAvailableError(RctlError):
 
 
 def not_installed(package: str, extra: str, use: str) -> NotAvailableError:
-    """A library that only an extra brings is missing, and ``use`` needs it. Says what to type, for this environment."""
+    """The error for a missing library of an extra. ``use``: the feature that needs it. Names the command to type."""
     remedy = f"In rctl's checkout, run: {sys.prefix}/bin/pip install '.[{extra}]'"
     return NotAvailableError(f"{package}: not installed, and {use} needs it. {remedy}")
 
@@ -78,8 +78,8 @@ def not_installed(package: str, extra: str, use: str) -> NotAvailableError:
 class KernelError(RctlError):
     """The kernel refused a read or a write.
 
-    ``errno`` is the kernel's answer; ``file`` the name inside the cgroup; ``value`` what was written, or ``""``.
-    ``what`` could not be done; unset: to write the value, or to read.
+    ``errno``: the kernel's answer. ``file``: the name inside the cgroup. ``value``: the text that was written, or
+    ``""``. ``what``: the operation that failed; unset: writing the value, or reading.
     """
 
     def __init__(self, path: str, file: str, value: str, number: int, what: str = "") -> None:
@@ -94,7 +94,7 @@ class KernelError(RctlError):
 
 
 class ShrinkError(RctlError):
-    """Memory could not be shrunk below what is in use within the deadline; the old limit stands."""
+    """Memory could not be shrunk below its use within the deadline; the old limit is in force."""
 
 
 class BusyError(RctlError):
@@ -102,35 +102,35 @@ class BusyError(RctlError):
 
 
 class RollbackError(RctlError):
-    """A step failed and so did putting back what was there; the journal stays open for ``rctl recover``."""
+    """A step failed, and putting the old values back failed, too; the journal stays open for ``rctl recover``."""
 
     exit_status = 3
 
 
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""A limit of this process or machine was reached. It says nothing of the file, which is not absent for that."""
+"""A limit of this process or machine was reached. It does not mean that the file is missing."""
 
 
 def explained(error: OSError, remedy: str = "") -> str:
-    """Why a file of this host cannot be used, and the remedy: ``remedy``, or what lifts the limit that was reached."""
+    """Why a file of this host cannot be used, and the remedy: ``remedy``, or the way to raise the reached limit."""
     if error.errno in OUT_OF:
         return _REMEDIES["", error.errno]
     return f"{error.strerror}. {remedy}" if remedy else error.strerror or str(error)
 
 
 def unforeseen(error: OSError) -> str:
-    """The line for an OSError that no code expected: the file where it has one, and the cause."""
+    """The line for an OSError that no code expected: its file, if it has one, and the cause."""
     return (f"{error.filename}: " if isinstance(error.filename, str) else "") + explained(error)
 
 
 def told(error: BaseException) -> str:
-    """What any error says, in one line; its name where it says nothing."""
+    """The message of any error in one line; its name if it has none."""
     return unforeseen(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 
 _READING = "cannot read"
 _REMEDIES = {
-    (_READING, errno.EINVAL): "the kernel takes what is written to it, and shows nothing",
+    (_READING, errno.EINVAL): "the file can be written, but not read",
     # By file, by all files of a controller (hugetlb.*), or for every file.
     ("", errno.EACCES): "permission denied. Run as root, or own the VE's directory (delegation)",
     ("", errno.EPERM): "permission denied. Run as root, outside the VE's own cgroup namespace",
@@ -142,7 +142,7 @@ _REMEDIES = {
     ("", errno.ENODEV): "the device does not exist, or is a partition; io limits take whole disks",
     ("", errno.EOPNOTSUPP): "this kernel or device does not support it",
     ("", errno.EMFILE): "this process may open no more files. Raise its limit (ulimit -n, or LimitNOFILE= of the unit)",
-    ("", errno.ENFILE): "this host may open no more files. Raise fs.file-max, or end whoever holds so many",
+    ("", errno.ENFILE): "this host may open no more files. Raise fs.file-max, or end the programs that hold so many",
     ("", errno.ENOMEM): "the kernel has no memory for it. Free memory",
     (
         "hugetlb.*",

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown: nothing in it can move the cursor, colour the screen or end a line."""
+"""Escapes text from outside before it is shown: it cannot move the cursor, colour the screen or end a line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _ODD = re.compile(r"[^\x20-\x7e\n]")
 
 
 def escaped(text: str) -> str:
-    """The text on one line, with what cannot be printed as Python writes it (``\\x1b``, ``\\n``, ``\\u202e``).
+    """The text on one line; characters that cannot be printed are written as in Python (``\\x1b``, ``\\u202e``).
 
-    That is control characters (C0, C1, DEL), line ends, bidirectional controls and bytes that are no UTF-8 (which
+    These are control characters (C0, C1, DEL), line ends, bidirectional controls and bytes that are no UTF-8 (which
     Python holds as lone surrogates). https://www.unicode.org/reports/tr9, https://www.unicode.org/reports/tr36
     """
     if text.isprintable():
@@ -20,12 +20,12 @@ def escaped(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """The text with the middle left out of each word that is longer than most paths: somebody typed, or planted, it."""
+    """The text without the middle of each word that is longer than most paths: it was typed or planted."""
     return _LONG.sub(lambda match: f"{match[1]}...{match[2]}", text)
 
 
 def escaped_json(text: str, ascii_only: bool = False) -> str:
-    """JSON with the same characters as JSON's own escapes (RFC 8259, section 7); its line ends stay."""
+    """JSON with the same characters in JSON's own escapes (RFC 8259, section 7); its line ends stay."""
 
     def safe(match: re.Match[str]) -> str:
         letter = match[0]

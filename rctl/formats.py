@@ -2,9 +2,9 @@
 
 Formats are named as in the "Format" section of https://docs.kernel.org/admin-guide/cgroup-v2.html.
 
-A *file* holds one or more *entries*: most hold one (key ``""``), ``io.max`` one a device, ``io.weight`` a default and
-one a device. All that rctl plans, writes, verifies and undoes is an entry in its normal form: the text that the
-kernel itself prints for it.
+A *file* holds one or more *entries*: most hold one (key ``""``), ``io.max`` holds one for each device, ``io.weight`` a
+default and one for each device. rctl plans, writes, verifies and undoes entries in their normal form, which is the text
+that the kernel prints.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from .units import MAX, Amount, Duration, Flag, PidCount, Protected, Quantity, S
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
 DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
-"""A disk as the kernel shows it. It also takes leading zeros, and then shows another text than was written."""
+"""A disk as the kernel prints it. The kernel also takes leading zeros, but prints another text then."""
 VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
-"""What a VE of rctl's own may be called."""
+"""The allowed names of rctl's own VEs."""
 NAMING = "Use letters, digits and _.@+-, at most 64, the first one a letter or a digit"
-"""The same for people."""
+"""The same rule as a text for people."""
 
 
 def as_typed(name: str) -> str:
-    """What is no name, as far as it needs to be shown."""
+    """A wrong name for an error message, cut to a useful length."""
     return f"{name[:64]!r}{'...' * (len(name) > 64)}"
 
 
 LimitFigure = tuple[str, str, Amount | float]
-"""One number of a limit: of which device or page size (mostly empty), which value of several, and the number."""
+"""One number of a limit: its device or page size (mostly empty), which of several values it is, and the number."""
 
 
 class LimitMetric(msgspec.Struct, frozen=True):
-    """How the exporter shows a limit: ``rctl_ve_NAME``. ``core``: also in the profile ``core``.
+    """The metric of a limit: ``rctl_ve_NAME``. ``core``: also in the profile ``core``.
 
-    ``value``: which of the limit's figures, where it has several. What is named ``_seconds`` is microseconds in the
-    file.
+    ``value``: which of the limit's figures, if it has several. If the name ends in ``_seconds``, the file has
+    microseconds.
     """
 
     name: str
@@ -51,20 +51,21 @@ class LimitMetric(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True, eq=False):
-    """An interface file that holds one value: all that rctl knows of a limit. They compare by identity.
+    """An interface file that holds one value: the declaration of a limit. Two are equal only if they are the same
+    object.
 
-    - ``controller`` must be enabled in the parent's ``cgroup.subtree_control`` for the file to exist; ``""``: core,
-      always there.
+    - ``controller`` must be enabled in the parent's ``cgroup.subtree_control`` for the file to exist; ``""``: core, it
+      always exists.
     - ``default``: the entry of a new cgroup, in normal form.
-    - ``since``: the mainline kernel that brought it. ``config``: the option that it needs, where distributions leave
-      that out. Both are told only; files are probed for.
-    - ``rank`` orders files of one VE that are lowered together.
-    - ``unit``: what the number is. ``about``: what the limit does, in a sentence.
-    - ``disturbs``: files that the kernel changes when this one is written, so that undoing puts them back, too.
-    - ``protects``: the more of it, the less others get. ``max`` is then everything claimed, and no limit taken away.
-    - ``metrics`` show what it holds. ``label``: what tells several figures of one file apart (a device, a page size).
-    - ``without``: what is lost on a kernel that lacks it, where ``doctor`` is to tell.
-    - ``key``: the limit's key, where that is not the file's name.
+    - ``since``: the first mainline kernel with it. ``config``: the kernel option that it needs, if distributions leave
+      that out. Both are only for messages; rctl looks whether the file exists.
+    - ``rank``: the order of files of one VE that are lowered together.
+    - ``unit``: of the number. ``about``: the effect of the limit, in a sentence.
+    - ``disturbs``: files that the kernel changes when this one is written; undo puts them back, too.
+    - ``protects``: a higher value leaves less to others. ``max`` then claims everything, and removes no limit.
+    - ``metrics``: show its figures. ``label``: distinguishes several figures of one file (a device, a page size).
+    - ``without``: the effect of a missing file, if ``doctor`` is to report it.
+    - ``key``: the limit's key, if it differs from the file's name.
     - ``systemd``: the properties that set it, as in systemd.resource-control(5).
     """
 
@@ -86,57 +87,57 @@ class File(msgspec.Struct, frozen=True, eq=False):
     systemd: tuple[str, ...] = ()
 
     def entry(self, text: str | None, key: str = "") -> str:
-        """The entry under ``key`` in what the kernel printed; ``None``, a file that is not there yet: the default."""
+        """The entry under ``key`` in the kernel's text; ``None`` (the file does not exist yet) gives the default."""
         return self.default if text is None else text.strip()
 
     def line(self, entry: str, key: str = "") -> str:
-        """The text to write so that the file then holds ``entry``. A lone newline clears: 0 bytes do nothing."""
+        """The text to write so that the file holds ``entry``. A newline alone clears a file; 0 bytes do nothing."""
         return (entry or "\n") if not key else f"{key} {entry}"
 
     @property
     def binds(self) -> bool:
-        """Whether it limits the VE and all below it together, so that the tightest one on the way up counts."""
+        """True if it limits the VE and all cgroups below it together, so that the lowest one on the way up counts."""
         return self.unit in ("bytes", "count") and self.default == "max"
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
-        """Key and wanted entry for text that a person wrote for the file, rounded as the kernel does.
+        """Key and wanted entry of a text that a person wrote for the file, rounded as the kernel does.
 
-        Raises ValueError for what the kernel would not take.
+        Raises ValueError for a text that the kernel would not take.
         """
         kind = Protected if self.protects else _KINDS.get(self.unit)
         value = kind.parse(text) if kind else text
         return "", floor_page(value.amount, page, value.bare) if isinstance(value, Size) else str(value)
 
     def merge(self, old: str, wanted: str) -> str:
-        """The new entry when ``wanted``, which may be a part of an entry, is set where ``old`` was."""
+        """The new entry after ``wanted`` is set over ``old``; ``wanted`` may be a part of an entry."""
         return wanted
 
     def remark(self, old: str, wanted: str, new: str) -> str:
-        """What people should know about the ``new`` entry that came of the two others; mostly nothing."""
+        """A remark for people about the ``new`` entry made from the two others; mostly empty."""
         return ""
 
     def holds(self, entry: str, wanted: str) -> bool:
-        """Whether ``entry``, which the kernel shows after ``wanted`` was written, is what was asked for."""
+        """True if ``entry``, which the kernel shows after ``wanted`` was written, has the wanted effect."""
         return entry == wanted
 
     def unchanged(self, entry: str, wanted: str) -> bool:
-        """Whether nobody has set another value since ``wanted`` was written, though the kernel may show it as it is."""
+        """True if no other value was set since ``wanted`` was written, also if the kernel shows it in another form."""
         return self.holds(entry, wanted)
 
     def refused(self, entry: str) -> str:
-        """Why the kernel shows this ``entry``, which is not what was written, and the cure; for people."""
+        """Why the kernel shows this ``entry`` instead of the written one, and the remedy; for people."""
         return "Another manager may hold this cgroup, or the kernel does not take the value"
 
     def settable(self, entry: str) -> bool:
-        """False for what is not put back by writing it: the weight 0 of an idle cgroup, which the kernel refuses."""
+        """False if an entry cannot be put back by writing it: the kernel refuses the weight 0 of an idle cgroup."""
         return True
 
     def figures(self, text: str) -> Iterator[LimitFigure]:
-        """The numbers in what the kernel printed, for metrics. Raises ValueError for what is none."""
+        """The numbers in the kernel's text, for metrics. Raises ValueError if there is none."""
         yield "", "", amount(text)
 
     def lowers(self, old: str, new: str) -> bool:
-        """Whether going from ``old`` to ``new`` takes away anything; never where more and less mean nothing."""
+        """True if a change from ``old`` to ``new`` takes anything away; False if there is no more and less."""
         try:
             return level(new) < level(old)
         except ValueError:
@@ -144,7 +145,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
 
 class Nested(File, frozen=True):
-    """Nested keyed: a line of ``KEY SUB=VALUE SUB=VALUE`` per device; no line is the same as the default."""
+    """Nested keyed: a line of ``KEY SUB=VALUE SUB=VALUE`` for each device; a missing line is the default."""
 
     def entry(self, text: str | None, key: str = "") -> str:
         return next((rest for head, _, rest in _lines(text or "") if head == key), self.default)
@@ -164,10 +165,10 @@ class Nested(File, frozen=True):
 
 
 class PerDevice(Nested, frozen=True, kw_only=True):
-    """A limit by device, all of whose values may be ``max``: ``io.max``. People name the disk, the kernel its number.
+    """A limit by device; each of its values may be ``max``: ``io.max``. People name the disk, the kernel its number.
 
     ``values``: the struct of one device's values, in the kernel's order. ``example``: some of them, as people write
-    them. ``what``: what one of them is called.
+    them. ``what``: the word for one of them.
     """
 
     label: ClassVar[str] = "device"
@@ -207,15 +208,15 @@ class PerDevice(Nested, frozen=True, kw_only=True):
 
 @cache
 def _quantities(struct: type[msgspec.Struct]) -> dict[str, type[Quantity]]:
-    """The quantity that each field of a struct takes, when it is set."""
+    """The type of quantity of each field of a struct."""
     found = ((field.name, get_args(field.type)) for field in msgspec.structs.fields(struct))
     return {name: next(kind for kind in kinds if issubclass(kind, Quantity)) for name, kinds in found}
 
 
 class Keyed(File, frozen=True):
-    """Flat keyed with a ``default`` line (``io.weight``). A device without a line of its own reads ``default``.
+    """Flat keyed with a ``default`` line (``io.weight``). A device without its own line has the value of ``default``.
 
-    ``most`` is the highest weight that the kernel takes.
+    ``most``: the highest weight that the kernel takes.
     """
 
     most: int = Weight.high
@@ -247,13 +248,13 @@ class Keyed(File, frozen=True):
 
 
 class Whole(File, frozen=True):
-    """A file that rctl has no name for: verbatim text. ``20%`` and ``20.00`` are the same to it."""
+    """A file that rctl does not know: verbatim text. ``20%`` and ``20.00`` count as equal."""
 
     def holds(self, entry: str, wanted: str) -> bool:
         return [*map(_as_number, entry.split())] == [*map(_as_number, wanted.split())]
 
     def refused(self, entry: str) -> str:
-        return "It shows what it showed before: the value means the same, or the kernel does not take it"
+        return "Its text did not change: the value means the same, or the kernel does not take it"
 
     def lowers(self, old: str, new: str) -> bool:
         return False
@@ -267,10 +268,10 @@ def _as_number(word: str) -> str | float:
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One wish for one entry of one file: what a controller asks for.
+    """The wish to set one entry of one file; a controller makes it.
 
-    ``wanted`` may be a part of the entry (see ``File.merge``). ``exact`` is false where the kernel may print the value
-    in another form than it was written (verbatim files). ``if_there``: nothing to do on a kernel without the file.
+    ``wanted`` may be a part of the entry (see ``File.merge``). ``exact``: False if the kernel may print the value in
+    another form than it was written (verbatim files). ``if_there``: nothing to do on a kernel without the file.
     """
 
     file: File
@@ -285,17 +286,17 @@ def _lines(text: str) -> list[tuple[str, str, str]]:
 
 
 def _levels(entry: str) -> list[float]:
-    """The values of ``SUB=VALUE SUB=VALUE`` as numbers that compare."""
+    """The values of ``SUB=VALUE SUB=VALUE`` as numbers to compare."""
     return [level(pair.partition("=")[2]) for pair in entry.split()]
 
 
 def flat_keyed(text: str) -> dict[str, int]:
-    """``memory.stat``, ``cpu.stat``, ``*.events``: a name and an integer a line. Other lines are left out."""
+    """``memory.stat``, ``cpu.stat``, ``*.events``: a name and an integer on each line. Other lines are left out."""
     return {name: int(value) for name, _, value in _lines(text) if value.isdecimal()}
 
 
 def nested_keyed(text: str) -> dict[str, dict[str, str]]:
-    """``io.stat``, ``io.max``: ``KEY SUB=VALUE ...`` a line."""
+    """``io.stat``, ``io.max``: ``KEY SUB=VALUE ...`` on each line."""
     return {
         head: dict(pair.split("=", 1) for pair in rest.split() if "=" in pair) for head, _, rest in _lines(text) if head
     }
@@ -313,7 +314,7 @@ class Pressure(msgspec.Struct, frozen=True):
 
 
 def pressure(text: str) -> dict[str, Pressure]:
-    """``*.pressure``: the lines ``some`` and ``full`` that are there (https://docs.kernel.org/accounting/psi.html)."""
+    """``*.pressure``: the lines ``some`` and ``full``, if they exist (https://docs.kernel.org/accounting/psi.html)."""
     found = {kind: pairs for kind, pairs in nested_keyed(text).items() if kind in Pressure.types}
     try:
         return {
@@ -325,7 +326,7 @@ def pressure(text: str) -> dict[str, Pressure]:
 
 
 def unescaped(text: str) -> str:
-    """A field of proc(5) mountinfo, in which the kernel writes blanks and backslashes as three octal digits."""
+    """A field of proc(5) mountinfo without escapes: the kernel writes blanks and backslashes as three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
@@ -338,11 +339,11 @@ def size_write(file: File, size: Size, page: int) -> Write:
 
 
 def floor_page(size: Amount, page: int, bare: str = "") -> str:
-    """A size as the kernel will print it: rounded down to pages; at and above LONG_MAX rounded down, ``max``.
+    """A size as the kernel prints it: rounded down to pages; ``max`` from LONG_MAX, rounded down, on.
 
     ``bare``: see Size.
 
-    Raises ValueError for less than one page, which would become 0: most likely its unit was forgotten.
+    Raises ValueError for less than one page, which would become 0: most likely the unit was forgotten.
     """
     if size is not MAX and 0 < size < page:
         least = human_size(page)

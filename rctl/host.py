@@ -1,6 +1,6 @@
-"""What controllers need to know of the host: pages, memory, CPUs, nodes. Parsing is here; the reading is given.
+"""Facts of the host that controllers need: pages, memory, CPUs, nodes. This file parses; the reader is a parameter.
 
-Nothing is read before it is asked for, and each thing once.
+Each fact is read when it is first used, and only once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from .ranges import Ranges
 
 Reader = Callable[[str], str]
 _ABSENT = (FileNotFoundError, PermissionError)
-"""Not here, or not for us. Whatever else happens when a file is read says nothing of the host."""
+"""The file is missing, or this user may not read it. Any other failure says nothing about the host."""
 _ARRAY = re.compile(r"^(md\S*) : active .*?\b(raid[0-9]+|linear) (.*)")
 
 
 class Host:
-    """Facts of one host. ``read`` gives the text of a file by absolute path and raises OSError when it is not there."""
+    """Facts of one host. ``read`` returns the text of a file by absolute path, and raises OSError if it is missing."""
 
     def __init__(self, read: Reader, page_size: int = 4096) -> None:
         self._read = read
@@ -34,11 +34,11 @@ class Host:
 
     @cached_property
     def swap(self) -> int:
-        """Bytes of swap (proc(5) swaps); 0 where there is none."""
+        """Bytes of swap (proc(5) swaps); 0 without swap."""
         return self._swap(-3)
 
     def swap_used(self) -> int:
-        """Bytes of swap that are in use now."""
+        """Bytes of swap in use now."""
         return self._swap(-2)
 
     def _swap(self, column: int) -> int:
@@ -46,12 +46,12 @@ class Host:
         return sum(int(area.split()[column]) * 1024 for area in areas)
 
     def tasks(self) -> int:
-        """How many processes and threads there are now (proc(5) loadavg)."""
+        """The number of processes and threads now (proc(5) loadavg)."""
         return int(self._read("/proc/loadavg").split()[3].partition("/")[2])
 
     @cached_property
     def zswap(self) -> bool:
-        """Whether zswap is on (https://docs.kernel.org/admin-guide/mm/zswap.html)."""
+        """True if zswap is on (https://docs.kernel.org/admin-guide/mm/zswap.html)."""
         try:
             return self._read("/sys/module/zswap/parameters/enabled").strip() == "Y"
         except _ABSENT:
@@ -59,7 +59,7 @@ class Host:
 
     @cached_property
     def arrays(self) -> Mapping[str, tuple[str, str]]:
-        """Name and level of the array of each member, by the member's kernel name (md(4), /proc/mdstat)."""
+        """Name and level of each member's array, by the member's kernel name (md(4), /proc/mdstat)."""
         try:
             lines = self._read("/proc/mdstat").splitlines()
         except _ABSENT:
@@ -70,11 +70,11 @@ class Host:
         }
 
     def queues(self, number: str) -> bool | None:
-        """Whether a disk by ``MAJOR:MINOR`` has a queue of requests; md, most of device mapper and brd have none.
+        """True if a disk, by ``MAJOR:MINOR``, has a queue of requests; md, most of device mapper and brd have none.
 
-        ``None``: it cannot be told, for the disk cannot be looked at.
+        ``None``: the disk cannot be looked at.
 
-        What acts on requests (``io.latency``, iocost, I/O schedulers) does nothing without (block/blk-mq-sysfs.c).
+        Without a queue, ``io.latency``, iocost and I/O schedulers have no effect (block/blk-mq-sysfs.c).
         """
         try:
             return bool(self._read(f"/sys/dev/block/{number}/mq/0/nr_tags"))
@@ -84,7 +84,8 @@ class Host:
             return None
 
     def huge_pages(self, size: int) -> int | None:
-        """How many huge pages of ``size`` bytes there are, and may be (``nr_overcommit_hugepages``); ``None``: no such.
+        """The number of huge pages of ``size`` bytes, with those in ``nr_overcommit_hugepages``; ``None``: no such
+        size.
 
         https://docs.kernel.org/admin-guide/mm/hugetlbpage.html
         """
@@ -95,7 +96,7 @@ class Host:
             return None
 
     def whole(self, name: str) -> str:
-        """The disk of a partition, by the kernel's names; of everything else the name itself."""
+        """The disk of a partition, by the kernel's names; any other name unchanged."""
         part = f"/sys/class/block/{name}"
         if not self._if_there(f"{part}/partition"):
             return name
@@ -108,7 +109,7 @@ class Host:
             return ""
 
     def scheduler(self, number: str) -> str:
-        """The I/O scheduler of a disk by ``MAJOR:MINOR``; ``none`` where it has none."""
+        """The I/O scheduler of a disk by ``MAJOR:MINOR``; ``none`` if it has none."""
         try:
             text = self._read(f"/sys/dev/block/{number}/queue/scheduler")
         except _ABSENT:
@@ -116,7 +117,7 @@ class Host:
         return text.partition("[")[2].partition("]")[0] or "none"
 
     def disk(self, number: str) -> str:
-        """The kernel's name of a disk by ``MAJOR:MINOR``. Raises OSError when there is no such disk."""
+        """The kernel's name of a disk by ``MAJOR:MINOR``. Raises OSError if there is no such disk."""
         return _device_name(self._read(f"/sys/dev/block/{number}/uevent"))
 
     @cached_property
@@ -126,7 +127,7 @@ class Host:
 
     @cached_property
     def nodes(self) -> Mapping[int, tuple[int, ...]]:
-        """The online CPUs of each NUMA node; one node 0 where the kernel has no NUMA."""
+        """The online CPUs of each NUMA node; one node 0 on a kernel without NUMA."""
         try:
             numbers = Ranges.parse(self._read("/sys/devices/system/node/online")).numbers
             lists = {n: self._read(f"/sys/devices/system/node/node{n}/cpulist") for n in numbers}
@@ -137,7 +138,7 @@ class Host:
 
     @cached_property
     def boot_id(self) -> str:
-        """Changes at each boot; cgroups do not outlive it."""
+        """An id that changes at each boot; cgroups do not outlive a boot."""
         return self._read("/proc/sys/kernel/random/boot_id").strip()
 
 

@@ -1,4 +1,4 @@
-"""Files that people hand in: opened without waiting, regular, of bounded size."""
+"""Reads files that users name: opened without waiting, regular, of bounded size."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a dev
 def read(path: str, largest: int, *, or_stdin: bool = False) -> bytes:
     """The bytes of a regular file, at most ``largest``. ``or_stdin``: ``-`` is standard input.
 
-    The unnamed pipe that a shell makes for ``<(command)`` is read like standard input; a named FIFO, which may have
-    nobody at its other end, is not. Raises UsageError, which names the file, the cause and the remedy.
+    The unnamed pipe that a shell makes for ``<(command)`` is read like standard input. A named FIFO is refused, because
+    it may have no writer. Raises UsageError that names the file, the cause and the remedy.
     """
     stdin = or_stdin and path == "-"
     try:
@@ -35,9 +35,9 @@ def read(path: str, largest: int, *, or_stdin: bool = False) -> bytes:
 
 
 def _all(fd: int, most: int, *, wait: bool) -> bytes:
-    """All there is, at most so many bytes. ``wait``: for more, where somebody else set the descriptor not to block.
+    """All bytes, at most ``most``. ``wait``: wait for more if the descriptor does not block.
 
-    Raises BlockingIOError where that is not asked for.
+    Raises BlockingIOError if ``wait`` is not set.
     """
     data = b""
     while len(data) < most:
@@ -59,7 +59,7 @@ def _at_once(path: str, flags: int) -> int:
 
 
 def _check(path: str, fd: int) -> None:
-    """Refuse what is no regular file; let an unnamed pipe wait for its writer."""
+    """Refuse a file that is not regular; make an unnamed pipe wait for its writer."""
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return

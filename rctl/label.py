@@ -1,4 +1,4 @@
-"""What a label may be: ``KEY=VALUE`` on a VE, for people and patterns. Pure."""
+"""Checks labels: ``KEY=VALUE`` on a VE, for people and patterns. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from .errors import UsageError
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}", re.ASCII)
 LONGEST = 256
-"""Characters of a value."""
+"""Most characters of a value."""
 
 
 MOST = 100
-"""Labels of a VE. The kernel keeps 128 attributes of 128 KiB in all, and says so only when the limits are set."""
+"""Most labels of a VE. The kernel stores at most 128 attributes and 128 KiB, and refuses only after limits are set."""
 
 
 def check_number(labels: Mapping[str, str]) -> None:
-    """Raises UsageError for more labels than a VE may have."""
+    """Raise UsageError for more labels than a VE may have."""
     if len(labels) > MOST:
-        raise UsageError(f"labels: {len(labels)} are too many: at most {MOST} for each VE. Take some away")
+        raise UsageError(f"labels: {len(labels)} are too many: at most {MOST} for each VE. Remove some")
 
 
 def check(labels: Mapping[str, str]) -> Mapping[str, str]:
-    """The labels, when keys and values may be such, and so many. Raises UsageError."""
+    """The labels, if their number, keys and values are allowed. Raises UsageError."""
     check_number(labels)
     for key, value in labels.items():
         check_one(key, value)
@@ -31,7 +31,7 @@ def check(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def check_one(key: str, value: str) -> None:
-    """Raises UsageError for what can be no label."""
+    """Raise UsageError for a label that is not allowed."""
     if not KEY.fullmatch(key):
         raise UsageError(f"labels: {key[:64]!r}: use letters, digits and _./-, at most 63. Write it like env=prod")
     if not value.isprintable() or len(value) > LONGEST:

@@ -1,4 +1,4 @@
-"""What there is to know of each limit, from the declarations: for ``rctl help``, the manual and the documents. Pure."""
+"""The description of each limit, from the declarations: for ``rctl help``, the man pages and the documents. Pure."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _UNITS = {
     "rates": "bytes/s, operations/s",
 }
 _COMPOSED = {"cpu.period": cpu.MAX, "vcpus": None}
-"""Limits without a file of their own: a part of one, and a whole CPU's worth of two."""
+"""Limits without their own file: a part of a file, and whole CPUs."""
 _COMPOSED_ABOUT = {
-    "cpu.period": "The time over which cpu.max is counted.",
-    "vcpus": "So many whole CPUs, the least promised ones: cpuset.cpus and cpu.max follow from it.",
+    "cpu.period": "The period in which cpu.max counts CPU time.",
+    "vcpus": "Number of whole CPUs. rctl picks the CPUs that the fewest VEs have, and sets cpuset.cpus and cpu.max.",
 }
 _HUGE = ("2MB", "2MB.rsvd")
 
 
 class KnownLimit(NamedTuple):
-    """One limit. ``attribute``: of ``rctl.VE``. ``file``: ``None`` where rctl works out several."""
+    """One limit. ``attribute``: of ``rctl.VE``. ``file``: ``None`` if rctl computes the values of several files."""
 
     key: str
     attribute: str
@@ -38,7 +38,7 @@ class KnownLimit(NamedTuple):
 
     @property
     def about(self) -> str:
-        """What it does, in a sentence."""
+        """The effect of the limit, in a sentence."""
         return _COMPOSED_ABOUT.get(self.key) or (self.file.about if self.file else "")
 
     @property
@@ -48,14 +48,14 @@ class KnownLimit(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What a bare number is."""
+        """The unit of a number without one."""
         if self.file is None or self.key == "cpu.max":
             return "CPUs"
         return _UNITS.get(self.file.unit, "text")
 
     @property
     def default(self) -> str:
-        """What a new VE has."""
+        """The value of a new VE."""
         found = default(self.key)
         return "max" if isinstance(found, dict) else str(found or "as the parent")
 
@@ -75,7 +75,7 @@ def limits() -> Iterator[KnownLimit]:
 
 
 def verbatim() -> Iterator[KnownLimit]:
-    """Files that rctl knows, and that have no key: they are set as ``files.NAME``."""
+    """Files that rctl knows and that have no key: they are set as ``files.NAME``."""
     keys = kinds()
     for file in FILES:
         if key_of(file.name) not in keys:
@@ -83,7 +83,7 @@ def verbatim() -> Iterator[KnownLimit]:
 
 
 def values(kind: Any) -> str:
-    """What may be written, by examples."""
+    """The possible values, by examples."""
     for part in (kind, *get_args(kind)):
         if isinstance(part, type) and issubclass(part, Quantity | Ranges):
             return str(part.examples)
@@ -93,7 +93,7 @@ def values(kind: Any) -> str:
 
 
 def named(key: str) -> KnownLimit | None:
-    """The limit that has this key, or whose file has this name; ``None`` when there is none."""
+    """The limit with this key, or with a file of this name; ``None`` if there is none."""
     for limit in (*limits(), *verbatim()):
         if key in (limit.key, limit.key.removeprefix("files."), *(limit.files if limit.file else ())):
             return limit

@@ -1,7 +1,7 @@
-"""Limits: everything that can be asked of a VE, and the one way from text to it and from it to writes.
+"""All limits of a VE; the only parser of limits, and the only place that turns limits into writes.
 
-Each limit has three states: unset (``msgspec.UNSET``: keep what is there), a value, or ``max`` (no limit). The word
-``default`` stands for the value that a new cgroup has: ``max`` for what limits, ``0`` for what protects.
+Each limit has one of three states: unset (``msgspec.UNSET``: keep the present value), a value, or ``max`` (no limit).
+The word ``default`` stands for the value of a new cgroup: ``max`` for limits, ``0`` for protections.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 FILES: tuple[File, ...] = (
     *memory.FILES, *cpu.FILES, *cpuset.FILES, *io.FILES, *pids.FILES, *pressure.FILES, *core.FILES
 )  # fmt: skip
-"""Every file that rctl knows by name, but for huge pages, whose names depend on the machine."""
+"""Every file that rctl knows by name, except huge pages, whose names depend on the machine."""
 
 CONTROLLERS = (*dict.fromkeys(file.controller for file in FILES if file.controller), "hugetlb")
-"""The controllers whose limits rctl knows."""
+"""The controllers of the limits that rctl knows."""
 BY_DEVICE = {file.name: file for file in FILES if isinstance(file, PerDevice)}
 """Limits by device, by key: ``io.max``."""
-_BY_NAME = {file.name: file for file in (*FILES, cpu.NICE)}  # nice is a view of the weight, no limit of its own
+_BY_NAME = {file.name: file for file in (*FILES, cpu.NICE)}  # nice is a view of the weight, not another limit
 
 
 def file_named(name: str) -> File:
-    """The file's description by its kernel name; one that is taken verbatim when rctl has no word for it."""
+    """The file's declaration by its kernel name; a verbatim file if rctl does not know the name."""
     if known := _BY_NAME.get(name):
         return known
     if match := hugetlb.FILE.fullmatch(name):
@@ -44,7 +44,7 @@ def file_named(name: str) -> File:
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one VE may use. Keys are the kernel's names, so ``memory.swap.max`` is ``limits.memory.swap.max``."""
+    """The limits of one VE. Keys are the kernel's names, so ``memory.swap.max`` is ``limits.memory.swap.max``."""
 
     memory: memory.Memory = memory.Memory()
     cpu: cpu.Cpu = cpu.Cpu()
@@ -69,12 +69,12 @@ def decode(
     refusal: Callable[[str, Sequence[str]], UsageError] = _refusal,
     above: Sequence[str] = (),
 ) -> Any:
-    """Typed limits (or a struct that holds some) from plain data, texts with units allowed.
+    """Typed limits (or a struct that holds some) from plain data; texts may have units.
 
     ``above``: the keys of ``kind`` down to the limits; ``*`` is any key.
 
-    ``50%`` sizes are of ``host.memory``. Raises what ``refusal`` makes of msgspec's reason and the keys down to the
-    value; unset: a UsageError with the limit's key.
+    A size of ``50%`` is of ``host.memory``. If a value is refused, raises the result of ``refusal``, which gets
+    msgspec's reason and the keys down to the value; unset: a UsageError with the limit's key.
     """
 
     def hook(wanted: type[Any], value: Any) -> Any:
@@ -96,9 +96,9 @@ def decode(
 
 
 def default(key: str) -> Any:
-    """What a new cgroup has for a limit's key, as a person writes it; ``None`` for what rctl does not know.
+    """The value of a limit's key on a new cgroup, as a person writes it; ``None`` if rctl does not know it.
 
-    It is ``File.default``, the one place that says what "no limit" is for each file.
+    It comes from ``File.default``, the only place that says what "no limit" is for each file.
     """
     group, _, rest = key.partition(".")
     if (limit := _above(key)) and key != limit.name:
@@ -112,7 +112,7 @@ def default(key: str) -> Any:
 
 
 def _above(key: str) -> PerDevice | None:
-    """The limit by device that a key names, or lies below: ``io.max.vda.rbps``."""
+    """The limit by device that a key names or extends: ``io.max.vda.rbps``."""
     return BY_DEVICE.get(".".join(key.split(".", 2)[:2]))
 
 
@@ -129,17 +129,17 @@ def _with_defaults(data: Any, above: Sequence[str], place: tuple[str, ...] = ())
 
 
 def has_lines(key: str) -> bool:
-    """Whether the limit is a file with an entry for each device, so that it may be given once for each."""
+    """True if the limit is a file with an entry for each device, so it may be given once for each."""
     return key.startswith("files.") and isinstance(_BY_NAME.get(key.removeprefix("files.")), Keyed | Nested)
 
 
 def keys() -> list[str]:
-    """Every limit's key, dotted; ``io.max``, ``hugetlb`` and ``files`` take a further part of the user's own."""
+    """Every limit's key, dotted; after ``io.max``, ``hugetlb`` and ``files`` follows a part chosen by the user."""
     return list(kinds())
 
 
 def known() -> Known:
-    """What may be written, for who is told of what may not."""
+    """The allowed keys and values, for error messages."""
     from .wrong_input import Known
 
     below = {
@@ -159,7 +159,7 @@ def _inline(example: str) -> str:
 
 
 def is_key(word: str) -> bool:
-    """Whether a word is a limit's key, or can be meant for nothing else: it begins as the keys do."""
+    """True if a word is a limit's key, or can mean nothing else, because it begins as the keys do."""
     return word in ALSO or word.partition(".")[0] in {key.partition(".")[0] for key in keys()}
 
 
@@ -175,9 +175,9 @@ def kinds(kind: type[msgspec.Struct] = Limits, before: str = "") -> dict[str, An
 
 
 def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
-    """All entries that the limits ask for, in no particular order. Pure; devices are resolved, vcpus expanded before.
+    """All entries to write for the limits, in no particular order. Pure; devices and vcpus are resolved before.
 
-    Raises UsageError when two limits speak of the same entry, or one cannot be right.
+    Raises UsageError if two limits are about the same entry, or if one cannot be right.
     """
     try:
         found = (
@@ -201,22 +201,22 @@ def writes(limits: Limits, host: Host) -> tuple[Write, ...]:
 
 
 def _check_weights(found: Sequence[Write]) -> None:
-    """Raises UsageError for two wishes about one weight: a VE that is idle has none, and nice is another view of it."""
+    """Raise UsageError for two wishes about one weight: an idle VE has no weight, and nice is a view of it."""
     asked = [w for w in found if w.file in (cpu.WEIGHT, cpu.NICE) or (w.file is cpu.IDLE and w.wanted == "1")]
     if len(asked) > 1:
         names = " and ".join(write.file.name for write in asked)
-        raise UsageError(f"{names}: both say what share of the CPU the VE gets. Give one: cpu.weight=100, or idle")
+        raise UsageError(f"{names}: both set the VE's share of the CPU. Give one: cpu.weight=100, or idle")
 
 
 def check(limits: Limits, host: Host) -> None:
-    """Raises UsageError for what no host takes, before VEs and disks are looked at."""
+    """Raise UsageError for limits that no host takes, before VEs and disks are looked at."""
     check_cpus(limits)
     disks: dict[str, Any] = {file.field: {} for file, _ in io.by_device(limits.io)}
     writes(msgspec.structs.replace(limits, io=msgspec.structs.replace(limits.io, **disks)) if disks else limits, host)
 
 
 def check_cpus(limits: Limits) -> None:
-    """Raises UsageError when CPUs are chosen twice, by their number and by name."""
+    """Raise UsageError if CPUs are chosen twice, by their number and by name."""
     if limits.vcpus is not UNSET and limits.cpuset.cpus is not UNSET:
         raise UsageError("vcpus: given together with cpuset.cpus. Give one of them")
 
@@ -230,13 +230,13 @@ ALSO = {
     "mems": "cpuset.mems",
     "pids": "pids.max",
 }
-"""What else people call a limit: the kernel's file, where the key is another, and the flags."""
+"""Other words for limits: the kernel's file, if the key is another, and the flags."""
 DEFAULT = "default"
 _FILE_OF = {key: name for name, key in ALSO.items() if name in _BY_NAME}
 
 
 _DEEPEST = 16
-"""No key has so many parts; Python's own depth ends at some hundreds."""
+"""No key has so many parts; Python's recursion limit is some hundreds."""
 
 
 def key_of(file: str) -> str:
@@ -245,14 +245,14 @@ def key_of(file: str) -> str:
 
 
 def file_of(key: str) -> str:
-    """The name of the file that holds the limit with this key."""
+    """The name of the file with the limit of this key."""
     if key.startswith("hugetlb."):
         return f"{key.removesuffix('.max')}.max"
     return cpu.MAX.name if key == "cpu.period" else _FILE_OF.get(key, key)
 
 
 def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; what follows ``hugetlb.`` or ``files.`` stays whole.
+    """``{"memory.max": "2G"}`` as ``{"memory": {"max": "2G"}}``; the rest after ``hugetlb.`` or ``files.`` stays whole.
 
     A limit by device takes the kernel's own form, ``DEVICE rbps=1M wiops=max``. Raises UsageError.
     """
@@ -271,7 +271,7 @@ def nest(pairs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Values as text or numbers, at every depth, so that MAX and quantities read as what they print."""
+    """Values as text or numbers, at every depth; MAX and quantities become their texts."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     return value if isinstance(value, str | int | float | list) else str(value)

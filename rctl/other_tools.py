@@ -1,4 +1,4 @@
-"""What other tools call a limit: Docker and OCI, systemd, cgroup v1, OpenVZ. Never taken for the key, only told."""
+"""Other tools' names of limits: Docker and OCI, systemd, cgroup v1, OpenVZ. They are only suggested, never taken."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NAMES = {
 
 
 def plain(name: str) -> str:
-    """A name without what tools write differently: ``MemoryMax`` and ``memory.max`` are both ``memorymax``."""
+    """A name without the differences between tools: ``MemoryMax`` and ``memory.max`` are both ``memorymax``."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def meant(name: str) -> str:
-    """What is written here for another tool's name, with a word about it where that differs; empty for no such name."""
+    """rctl's key for another tool's name, with a remark if its meaning differs; empty for an unknown name."""
     return _NAMES.get(plain(name), "")

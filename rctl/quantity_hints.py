@@ -1,6 +1,6 @@
-"""What a person may have meant by a quantity that rctl does not understand: another spelling, and what is wrong.
+"""Suggestions for a quantity that rctl does not understand: the cause, and another spelling.
 
-Loaded only when something is refused. Whether a spelling is one that works, the caller tries.
+Loaded only after a refusal. The caller checks that a suggested spelling works.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 NO_LIMIT = frozenset({"unlimited", "infinity", "infinite", "inf", "nolimit", "-1"})
 NOTHING = frozenset({"off", "no", "none", "never"})
-"""Words that may mean no limit, or nothing at all: which of them, nobody can tell."""
+"""Words that may mean no limit, or nothing at all; rctl cannot tell which."""
 _TIMES = {
     r"(usecs?|microseconds?)": "us",
     r"(msecs?|milliseconds?)": "ms",
@@ -22,7 +22,7 @@ _HOURS = {"d": 24, "day": 24, "days": 24, "w": 168, "week": 168, "weeks": 168}
 
 
 def meant(text: str, kind: str) -> Iterator[tuple[str, str]]:
-    """What is wrong with a text, and how to write it instead, the likeliest first.
+    """The causes why a text is not understood, each with another spelling, the likeliest first.
 
     ``kind``: of the quantity: size, rate, operations, cpus, time, count or weight.
     """
@@ -51,11 +51,11 @@ def _other_number(text: str) -> Iterator[tuple[str, str]]:
     if match := re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?[eE]\+?([0-9]{1,2})", text, re.ASCII):
         digits, power = match[1] + (match[2] or ""), int(match[3]) - len(match[2] or "")
         if power >= 0:
-            yield "it is to be written without an exponent", str(int(digits) * 10**power)
+            yield "it needs a number without an exponent", str(int(digits) * 10**power)
 
 
 def _split(text: str) -> tuple[str, str]:
-    """The number and the unit; both empty where it is no such thing."""
+    """The number and the unit; both empty if the text has another form."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z/]+)", text, re.ASCII)
     return (match[1], match[2]) if match else ("", "")
 
@@ -65,7 +65,7 @@ _BYTES = re.compile(r"([kmgt])(?:(i?b?)|(i?)bytes?|igs?|egs?|(?:ilo|ega|iga|era)
 
 
 def _bytes(low: str) -> tuple[str, str]:
-    """The number and the unit that rctl knows, of a size or rate; both empty where it is none."""
+    """The number of a size or rate, with a unit that rctl knows; both empty if it has another form."""
     number, unit = _split(_PER_SECOND.sub("", low))
     if unit in ("b", "byte", "bytes"):
         return number, "B"
@@ -79,12 +79,12 @@ def _bytes(low: str) -> tuple[str, str]:
 
 def _size(text: str) -> Iterator[tuple[str, str]]:
     number, unit = _bytes(low := text.lower())
-    if unit and not text.endswith("bps"):  # which are bits
-        yield "it is no rate" if _PER_SECOND.search(low) else f"the unit is {unit}", number + unit
+    if unit and not text.endswith("bps"):  # bps are bits
+        yield "it is not a rate" if _PER_SECOND.search(low) else f"the unit is {unit}", number + unit
 
 
 def _rate(text: str) -> Iterator[tuple[str, str]]:
-    """``b/sec`` is read as ``b/s`` is, which Rate takes for bytes; ``bps`` is of bits, and ``Bps`` of bytes."""
+    """Spellings of a rate. ``b/sec`` is read as ``b/s``, which Rate takes as bytes; ``bps`` is bits, ``Bps`` bytes."""
     number, unit = _split(text)
     if match := re.fullmatch(r"([kmgtKMGT]?)(?:(?i:bits?(?:/s|/sec|/seconds?|ps)?)|bps)", unit):
         bits = float(number) * 1000 ** " kmgt".index(match[1].lower() or " ")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 class Ranges:
     """A set of CPU or node numbers, as ``0-3,8``; empty means "as the parent".
 
-    Kept as first and last of each range, so that a text costs what its length is, whatever numbers it names.
+    It stores the first and last number of each range, so its cost depends on the text's length and not on the numbers.
     """
 
     __slots__ = ("_spans",)
@@ -21,7 +21,7 @@ class Ranges:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """All of them, sorted."""
+        """All numbers, sorted."""
         return tuple(number for first, last in self._spans for number in range(first, last + 1))
 
     @classmethod
@@ -57,7 +57,7 @@ class Ranges:
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Ranges in order, those that overlap or touch as one."""
+    """Ranges in order; ranges that overlap or touch are joined."""
     found: list[tuple[int, int]] = []
     for first, last in sorted(spans):
         if found and first <= found[-1][1] + 1:

@@ -1,7 +1,8 @@
 """The spec's JSON Schema (2020-12), for editors: made from the limits' types, it refuses what rctl refuses.
 
-It takes all that rctl takes. Of what rctl refuses, it takes only what a pattern cannot say: a number of many digits
-that is out of range, a text with a fraction at the edge of the range, a list such as ``3-1``, a disk that is not there.
+It takes everything that rctl takes. It also takes some values that rctl refuses, because a pattern cannot express
+them: a number of many digits that is out of range, a text with a fraction at the edge of the range, a list such as
+``3-1``, a disk that does not exist.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .units import Flag, Quantity, Rate, Size
 
 _SMALLEST_PAGE = 4096
 _EXACT = 4
-"""Up to so many digits a pattern holds a number to its highest value; above, to how many digits that has."""
+"""Up to so many digits, a pattern checks the highest value; above, only the number of digits."""
 _LETTERS = "KMGTPE"
 _SUFFIXES = ("", "us", "ms", "s", "min", "h", "m", "B", *(a + b for a in _LETTERS for b in ("", "B", "iB", "i")))
 _PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
@@ -96,7 +97,7 @@ def _takes(kind: type[Quantity], text: str) -> bool:
 
 
 def _factor(kind: type[Quantity], suffix: str) -> int:
-    """What ``1`` with this suffix is, in the kind's own unit; 0 where there is no such suffix."""
+    """The value of ``1`` with this suffix, in the kind's own unit; 0 if there is no such suffix."""
     try:
         return kind._amount("1", None, suffix, None)
     except (KeyError, ValueError):
@@ -109,7 +110,7 @@ def _least(kind: type[Quantity]) -> int:
 
 def _number(kind: type[Quantity]) -> dict[str, Any]:
     factor, low = _factor(kind, ""), _least(kind)
-    if factor > 1:  # a smaller float has an exponent, which is not taken
+    if factor > 1:  # a smaller float has an exponent, which rctl does not take
         return {"type": "number", "minimum": max(low / factor, 1e-4), "maximum": kind.high // factor}
     whole = {"type": "number" if _takes(kind, f"{max(low, 1)}.5") else "integer", "maximum": kind.high}
     if issubclass(kind, Size) and not issubclass(kind, Rate):
@@ -118,7 +119,7 @@ def _number(kind: type[Quantity]) -> dict[str, Any]:
 
 
 def _numbers(kind: type[Quantity]) -> list[str]:
-    """Patterns of numbers in range, each with the suffixes that it may have."""
+    """Patterns of numbers in range, each with its possible suffixes."""
     size = issubclass(kind, Size) and not issubclass(kind, Rate)
     low, suffixes = _least(kind), dict[str, list[str]]()
     for suffix in _SUFFIXES:
@@ -142,7 +143,7 @@ def _between(low: int, high: int) -> str:
 
 
 def _up_to(most: int) -> str:
-    """Whole numbers from 0 to ``most``, or of as many digits where that has many."""
+    """Whole numbers from 0 to ``most``; for a long ``most``, all numbers with as many digits."""
     digits = str(most)
     if len(digits) > _EXACT:
         return f"[0-9]{{1,{len(digits)}}}"

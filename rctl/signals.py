@@ -1,4 +1,4 @@
-"""The signals that ask a program to end, and how to hold them back for a moment."""
+"""Blocks the signals that ask a program to end, for a moment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import signal
 from _signal import pthread_sigmask  # type: ignore[import-not-found]  # signal.pthread_sigmask makes enums of the answer
 
 STOPS = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-"""What Ctrl-C, ``kill`` and a terminal that closes send."""
+"""The signals of Ctrl-C, ``kill`` and a terminal that closes."""
 
 
-class undisturbed:  # noqa: N801 (it reads as what it does; a class costs less than a generator)
-    """Hold back ``STOPS`` while the block runs; they come when it ends. The block gets the mask from before, a set.
+class undisturbed:  # noqa: N801 (a class costs less than a generator)
+    """Block ``STOPS`` during the block; blocked signals arrive at its end. The block gets the old mask, a set.
 
-    Within another one it does nothing. A signal that comes at the very beginning is raised as it would be without, and
-    nothing is held back then.
+    Within another one it does nothing. A signal at the very beginning is raised as usual; then nothing is blocked.
     """
 
     def __enter__(self) -> set[int]:

@@ -1,4 +1,4 @@
-"""The spec: a TOML file that says what many VEs may use.
+"""The spec: a TOML file with the limits of many VEs.
 
 version = 1
 
@@ -29,7 +29,7 @@ from .limits import ALSO, Limits, check, decode, keys, known
 
 SpecVersion = Literal[1]
 VERSION: SpecVersion = 1
-"""The form of the specs that this rctl reads and writes."""
+"""The version of specs that this rctl reads and writes."""
 _LARGEST = 4 << 20
 _LONGEST_LINE = 200
 _DEEPEST = 16
@@ -38,29 +38,29 @@ _OPAQUE = re.compile(
     r"""|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'|#[^\n]*+""",
     re.DOTALL,
 )
-"""TOML's strings and comments, in which dots and brackets mean nothing (https://toml.io/en/v1.0.0)."""
+"""TOML's strings and comments; dots and brackets in them mean nothing (https://toml.io/en/v1.0.0)."""
 _LONG_KEY = re.compile(rf'(?<![\w-])(?:(?:[\w-]++|"")[ \t]*+\.[ \t]*+){{{_DEEPEST}}}', re.ASCII)
 _LONG_NUMBER = re.compile(r"(?<![\w.-])[+-]?(?:0[xob]|[0-9])[0-9a-fA-F_]{64}", re.ASCII)
-"""Python refuses to read or to write numbers of thousands of digits, in words of its own."""
+"""Most digits of a number. Python refuses to read or write thousands of digits, with a message of its own."""
 
 
 _LINE = re.compile(r"at line ([0-9]+), column")
 _BARE_TEXT = re.compile(r"""[ \t]*+([\w."'-]++)[ \t]*+=[ \t]*+([^\s"'\[{#][^"'#\n]*+)""")
 _OTHER_FORM = re.compile(r'[ \t]*+(?:[{\[]?[ \t]*+"|[\w-]++:|[{}]|- )')
-"""How a line of YAML or JSON begins."""
+"""The beginning of a line of YAML or JSON."""
 _FIRST_LINE = f"version = {VERSION}"
 _EXAMPLE = f'{_FIRST_LINE}, then [ve.web1.limits], and below it memory.max = "1G"'
 
 
 class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a spec says of one VE: ``limits`` to set, and ``labels``, by key."""
+    """One VE of a spec: ``limits`` to set, and ``labels``, by key."""
 
     limits: Limits = Limits()
     labels: dict[str, str] = {}
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """VEs by name, and the version of the form. A VE that is missing is made; a limit that is not given stays."""
+    """VEs by name, and the version of the form. A missing VE is made; a limit that is not given stays."""
 
     ve: dict[str, Ve]
     version: SpecVersion = VERSION

@@ -81,7 +81,7 @@ def _limits() -> Iterator[str]:
     yield from _paragraphs(
         [
             "rctl set takes limits as KEY=VALUE. A spec for rctl apply has them below [ve.NAME.limits] as KEY = VALUE.",
-            "A limit that is not named stays as it is. max is no limit. 0 is a value. default is what a new VE has.",
+            "A limit that you do not name stays as it is. max is no limit. 0 is a value. default is that of a new VE.",
         ]
     )
     yield ".SH LIMITS"

@@ -27,7 +27,7 @@ def state() -> list[Stat | Table]:
              f"rctl_ve_memory_events_oom_kill_total{ONE}", levels=(1, 10)),
         stat("Killed as a whole", "1: running out of memory kills all of it.", gauge("memory_oom_group")),
         stat("cpu.weight", "Its share of CPUs that others want, too.", gauge("cpu_weight")),
-        stat("cpu.idle", "1: it runs only on CPUs that would be idle.", gauge("cpu_idle")),
+        stat("cpu.idle", "1: it runs when no other task wants the CPU.", gauge("cpu_idle")),
         stat("CPUs to run on", "CPUs that it may run on.", gauge("cpuset_effective_cpus")),
         stat("cpu.max period", "The time for which its quota counts.", gauge("cpu_period_seconds"), "s"),
         stat("cpu.max.burst", "CPU time that a burst may add to a period.", gauge("cpu_burst_limit_seconds"), "s"),

@@ -1,6 +1,6 @@
 """CPU time: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 
-4.15 brought max, weight; 5.14 max.burst; 5.15 idle.
+cpu.max and cpu.weight came with Linux 4.15, cpu.max.burst with 5.14, cpu.idle with 5.15.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ MIN_QUOTA = 1000  # kernel/sched/core.c, min_cfs_quota_period
 
 
 class Cpus(Quantity):
-    """A number of CPUs' worth of time, counted in millionths of a CPU. ``150%`` is of one CPU."""
+    """CPU time as a number of CPUs, stored in millionths of a CPU. ``150%`` is of one CPU."""
 
     __slots__ = ()
     kind = "cpus"
     examples = "1.5, 150%, 500m or max"
-    low = 10**3  # the least quota of the longest period, 1 ms of 1 s
+    low = 10**3  # the smallest quota in the longest period: 1 ms in 1 s
     high = 10**6 * 10**6
 
     @classmethod
     def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """As Quantity.parse. The kernel's own form, quota and period, is refused with the number of CPUs that it is."""
+        """As Quantity.parse. The kernel's own form (quota and period) is refused; the error has the number of CPUs."""
         words = str(text).split()
         if len(words) == 2 and (match := re.fullmatch(r"(max|[0-9]{1,15}) ([1-9][0-9]{0,8})", " ".join(words))):
             same = "max" if match[1] == "max" else cls._text(int(match[1]) * 10**6 // int(match[2]))
-            raise ValueError(f"{text!r} is a quota and a period, as the kernel has them. Write CPUs: {same}")
+            raise ValueError(f"{text!r} is the kernel's form, a quota and a period. Write CPUs: {same}")
         return super().parse(text, whole=whole)
 
     @classmethod
@@ -70,7 +70,7 @@ class Quota(Duration):
 
 
 class CpuWeight(Weight):
-    """As Weight; ``idle`` (an amount of 0 here) runs only when nothing else wants the CPU."""
+    """As Weight, and ``idle`` (an amount of 0 here): the VE runs when no other task wants the CPU."""
 
     __slots__ = ()
     examples = "100 (1 to 10000) or idle"
@@ -98,8 +98,8 @@ class CpuWeight(Weight):
 class CpuMax(File, frozen=True):
     """``cpu.max``: ``QUOTA PERIOD`` in microseconds.
 
-    Wanted is ``cpus=N period=N``, either may be missing: a new period alone keeps the number of CPUs, a new number of
-    CPUs keeps the period. Or it is in the kernel's own form, where the period may be missing.
+    The wish is ``cpus=N period=N``; either may be missing. A new period alone keeps the number of CPUs; a new number of
+    CPUs keeps the period. The wish may also be in the kernel's own form; there the period may be missing.
     """
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
@@ -126,7 +126,7 @@ class CpuMax(File, frozen=True):
         return after is not None and (before is None or after < before)
 
 
-@lru_cache(256)  # many VEs, or the same adjustment once more, ask for the same
+@lru_cache(256)  # many VEs have the same limits
 def _merged(old: str, wanted: str) -> str:
     old_quota, _, old_period = old.partition(" ")
     if "=" not in wanted:
@@ -143,11 +143,11 @@ def _merged(old: str, wanted: str) -> str:
 
 
 def _quota(part: int, of: int, period: int) -> int:
-    """``part / of`` CPUs as a quota of ``period``."""
+    """``part / of`` CPUs as the quota in a ``period``, both in microseconds."""
     quota = part * period // of
     if quota < MIN_QUOTA:
         raise ValueError(
-            f"cpu.max: {part / of:g} CPUs of a {period} us period is {quota} us, and the kernel's least is "
+            f"cpu.max: {part / of:g} CPUs in a period of {period} us are {quota} us, and the kernel's minimum is "
             f"{MIN_QUOTA}. Raise cpu.period (up to 1s) or cpu.max"
         )
     return quota
@@ -161,7 +161,7 @@ def cpus_of(entry: str) -> float | None:
 
 
 class CpuWeightFile(File, frozen=True):
-    """``cpu.weight``, which reads 0 while ``cpu.idle`` is 1, and then takes no value."""
+    """``cpu.weight``. It reads 0 while ``cpu.idle`` is 1, and then takes no value."""
 
     def settable(self, entry: str) -> bool:
         return entry != "0"
@@ -174,7 +174,7 @@ class NiceFile(File, frozen=True):
         try:
             nice = int(text)
         except ValueError:
-            raise ValueError(f"{text[:64]!r} is no nice value. Write it like -5 (-20 to 19)") from None
+            raise ValueError(f"{text[:64]!r} is not a nice value. Write it like -5 (-20 to 19)") from None
         if not -20 <= nice <= 19:
             raise ValueError(f"{nice} is out of range: at {'least -20' if nice < 0 else 'most 19'}")
         return "", str(nice)
@@ -183,13 +183,13 @@ class NiceFile(File, frozen=True):
         return False
 
     def settable(self, entry: str) -> bool:
-        return False  # to put it back would round the weight, which is put back itself
+        return False  # putting it back would round the weight; the weight itself is put back
 
 
 MAX = CpuMax(
     "cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us",
     systemd=("CPUQuota=", "CPUQuotaPeriodSec="),
-    about="The most CPU time, as a number of CPUs. When it is used up, the VE waits for the next cpu.period.",
+    about="Most CPU time, as a number of CPUs. After using it up, the VE waits for the next cpu.period.",
     metrics=(
         LimitMetric("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", core=True, value="cores"),
         LimitMetric("cpu_period_seconds", "Enforcement period of cpu.max.", value="period"),
@@ -198,28 +198,28 @@ MAX = CpuMax(
 BURST = File(
     "cpu.max.burst", "cpu", key="cpu.burst", default="0", since="5.14", rank=0, unit="us",
     without="cpu.burst cannot be set",
-    about="CPU time that the VE may save up while it needs less, and use above cpu.max later.",
+    about="CPU time that the VE may save while it needs less than cpu.max, and use above cpu.max later.",
     metrics=(LimitMetric("cpu_burst_limit_seconds", "Most CPU time that a burst may add to a period."),),
 )  # fmt: skip
 WEIGHT = CpuWeightFile(
     "cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight",
     systemd=("CPUWeight=", "StartupCPUWeight="),
-    about="The share of the CPUs when others want them, too. idle: the VE runs when nobody else wants to.",
+    about="Share of the CPUs when others want them, too. idle: the VE runs when no other task wants the CPU.",
     metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
 )  # fmt: skip
 IDLE = File(
     "cpu.idle", "cpu", default="0", since="5.15", rank=2, unit="flag", disturbs=(WEIGHT,),
     systemd=("CPUWeight=idle",),
-    about="1: the VE runs when nobody else wants to.",
+    about="1: the VE runs when no other task wants the CPU.",
     without="cpu.weight=idle cannot be set",
-    metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when nobody else wants to."),),
+    metrics=(LimitMetric("cpu_idle", "Whether the VE runs only when no other task wants the CPU."),),
 )  # fmt: skip
 NICE = NiceFile("cpu.weight.nice", "cpu", default="0", since="4.15", rank=3, disturbs=(WEIGHT,))
 FILES = (MAX, BURST, WEIGHT, IDLE)
 
 
 class Cpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``max``: CPUs' worth of time (1.5). ``period``, ``burst``: microseconds. ``weight``: 1..10000 or idle."""
+    """``max``: CPU time, as a number of CPUs. ``period``, ``burst``: microseconds. ``weight``: 1..10000 or idle."""
 
     max: Cpus | UnsetType = UNSET
     period: Period | UnsetType = UNSET
@@ -236,7 +236,7 @@ class CpuStat(msgspec.Struct, frozen=True):
 
 
 def writes(limits: Cpu, host: Host) -> tuple[Write, ...]:
-    """The entries that these limits ask for. A weight also ends ``cpu.idle``, and ``idle`` disturbs the weight."""
+    """The entries to write for these limits. A weight also ends ``cpu.idle``; ``idle`` changes the weight."""
     found: list[Write] = []
     parts = [f"cpus={limits.max.amount}"] if limits.max is not UNSET else []
     if limits.period is not UNSET:
@@ -258,7 +258,7 @@ READ = ("cpu.stat", MAX.name, WEIGHT.name, IDLE.name)
 
 
 def parse(texts: dict[str, str]) -> CpuStat | None:
-    """From file texts by name; ``cpu.stat`` is there even where the controller is not enabled."""
+    """The statistics, from file texts by name; ``cpu.stat`` exists also without the controller."""
     if "cpu.stat" not in texts:
         return None
     weight = amount(texts["cpu.weight"]) if "cpu.weight" in texts else None

@@ -1,7 +1,7 @@
-"""Which CPUs and memory nodes: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
+"""CPUs and memory nodes: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpuset-interface-files
 
-5.0 brought cpus, mems and cpus.partition; 6.7 cpus.exclusive.
-``vcpus`` is rctl's own: a whole number of CPUs, which it turns into a list here.
+cpus, mems and cpus.partition came with Linux 5.0, cpus.exclusive with 6.7.
+``vcpus`` is rctl's own limit: a number of whole CPUs, for which rctl picks a list here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..ranges import Ranges
 
 
 class ListFile(File, frozen=True):
-    """A list of numbers; it allows as much as it has members, and an empty one allows what the parent has."""
+    """A list of numbers. It allows as much as it has members; an empty list allows the same as the parent."""
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
         return "", str(Ranges.parse(text))
@@ -28,35 +28,35 @@ class ListFile(File, frozen=True):
 
 
 class ExclusiveCpus(ListFile, frozen=True):
-    """The CPUs that a partition takes from others; an empty list takes what ``cpuset.cpus`` names."""
+    """The CPUs that a partition takes from others; an empty list takes those in ``cpuset.cpus``."""
 
     def lowers(self, old: str, new: str) -> bool:
-        return not set(Ranges.parse(old).numbers) <= set(Ranges.parse(new).numbers)  # others may take it
+        return not set(Ranges.parse(old).numbers) <= set(Ranges.parse(new).numbers)  # others may take the CPUs
 
 
 class Partition(File, frozen=True):
-    """``member``, ``root`` or ``isolated``. What cannot be one shows as ``root invalid (REASON)`` and may become valid.
+    """``member``, ``root`` or ``isolated``. An invalid one reads ``root invalid (REASON)`` and may become valid.
 
-    The kernel alone decides which of the two it is: both are put back by writing the word.
+    The kernel alone decides that, so both states are put back by writing the word.
     """
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
         if text not in get_args(PartitionKind):
-            raise ValueError(f"{text[:64]!r} is no kind of partition. Write it like root, isolated or member")
+            raise ValueError(f"{text[:64]!r} is not a kind of partition. Write it like root, isolated or member")
         return "", text
 
     def line(self, entry: str, key: str = "") -> str:
         return entry.partition(INVALID)[0]
 
     def lowers(self, old: str, new: str) -> bool:
-        return new == MEMBER  # its CPUs are given back before others take them; with its rank, before its lists change
+        return new == MEMBER  # it returns its CPUs before others take them; its rank puts it before its lists
 
     def holds(self, entry: str, wanted: str) -> bool:
         same = self.line(entry) == self.line(wanted)
         return entry == wanted or (same and (INVALID in wanted or waits(entry)))
 
     def unchanged(self, entry: str, wanted: str) -> bool:
-        return self.line(entry) == self.line(wanted)  # CPU hotplug alone makes it invalid, and valid again
+        return self.line(entry) == self.line(wanted)  # CPU hotplug alone may make it invalid, and valid again
 
     def refused(self, entry: str) -> str:
         if INVALID in entry:
@@ -67,7 +67,7 @@ class Partition(File, frozen=True):
 
 
 def waits(entry: str) -> bool:
-    """Whether a partition waits for its parent to become one: the kernel then makes it valid by itself."""
+    """True if a partition waits for its parent to become one: the kernel then makes it valid by itself."""
     return entry.partition(INVALID)[2].startswith(" (Parent is ")
 
 
@@ -76,27 +76,27 @@ PartitionKind = Literal["member", "root", "isolated"]
 
 CPUS = ListFile(
     "cpuset.cpus", "cpuset", default="", since="5.0", rank=0, systemd=("AllowedCPUs=", "StartupAllowedCPUs="),
-    about="The CPUs that the VE may run on, by number.",
+    about="CPUs that the VE may run on, by number.",
 )  # fmt: skip
 MEMS = ListFile(
     "cpuset.mems", "cpuset", default="", since="5.0", rank=0,
     systemd=("AllowedMemoryNodes=", "StartupAllowedMemoryNodes="),
-    about="The memory nodes that the VE may use, by number.",
+    about="Memory nodes that the VE may use, by number.",
 )  # fmt: skip
 PARTITION = Partition(
     "cpuset.cpus.partition", "cpuset", key="cpuset.partition", default=MEMBER, since="5.0", rank=-1,
     systemd=("CPUSetPartition=",),
-    about="root: the VE has its CPUs for itself. isolated: the scheduler does not balance them, either.",
+    about="root: no other VE uses its CPUs. isolated: also, the scheduler does not balance load among them.",
 )  # fmt: skip
 EXCLUSIVE = ExclusiveCpus(
     "cpuset.cpus.exclusive", "cpuset", key="cpuset.exclusive", default="", since="6.7", rank=5,
-    about="CPUs that are kept for partitions in the VE and below. No sibling may have them.",
+    about="CPUs reserved for partitions in the VE and below. No sibling may use them.",
 )  # fmt: skip
 FILES = (CPUS, MEMS, EXCLUSIVE, PARTITION)
 
 
 class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lists (``0-3,8``), empty for the parent's; ``exclusive``: what a partition takes. ``partition``: its kind."""
+    """Lists (``0-3,8``); empty: the parent's. ``exclusive``: the CPUs of a partition. ``partition``: its kind."""
 
     cpus: Ranges | UnsetType = UNSET
     mems: Ranges | UnsetType = UNSET
@@ -105,7 +105,7 @@ class Cpuset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CpusetStat(msgspec.Struct, frozen=True):
-    """What is set, and what is in effect after the parents and CPU hotplug."""
+    """The lists that are set, and those in effect after the parents and CPU hotplug."""
 
     cpus: Ranges
     cpus_effective: Ranges
@@ -113,7 +113,7 @@ class CpusetStat(msgspec.Struct, frozen=True):
 
 
 def writes(limits: Cpuset, host: Host) -> tuple[Write, ...]:
-    """The entries that these limits ask for."""
+    """The entries to write for these limits."""
     wanted = (
         (CPUS, limits.cpus),
         (MEMS, limits.mems),
@@ -128,7 +128,7 @@ READ = (CPUS.name, "cpuset.cpus.effective", "cpuset.mems.effective")
 
 
 def parse(texts: dict[str, str]) -> CpusetStat | None:
-    """From file texts by name; ``None`` where the controller is not enabled."""
+    """The lists, from file texts by name; ``None`` if the controller is not enabled."""
     if not all(name in texts for name in READ):
         return None
     return CpusetStat(*(Ranges.parse(texts[name]) for name in READ))
@@ -137,10 +137,10 @@ def parse(texts: dict[str, str]) -> CpusetStat | None:
 def pick(
     count: int, nodes: Mapping[int, tuple[int, ...]], promised: Mapping[int, int], held: Iterable[int] = ()
 ) -> Ranges:
-    """Choose ``count`` CPUs: first those already ``held``, then packed on as few nodes as can be, least promised first.
+    """Choose ``count`` CPUs: first those already ``held``, then on as few nodes as possible, the least promised first.
 
-    ``nodes``: the online CPUs of each node. ``promised``: to how many other VEs each CPU is promised (missing: none).
-    The same input gives the same answer. Raises ValueError when the host has fewer CPUs online.
+    ``nodes``: the online CPUs of each node. ``promised``: the number of other VEs to which each CPU is promised
+    (missing: none). The same input gives the same result. Raises ValueError if the host has fewer CPUs online.
     """
     online = {cpu for cpus in nodes.values() for cpu in cpus}
     if count > len(online):

@@ -1,8 +1,8 @@
 """Huge pages: https://docs.kernel.org/admin-guide/cgroup-v2.html#hugetlb-interface-files
 
-5.6 brought them to cgroup v2. The page size is part of the file's name, as the kernel spells it: ``hugetlb.2MB.max``.
-That limit is met when a page is touched, by SIGBUS. The one of reservations (5.7, ``hugetlb.2MB.rsvd.max``) is met by
-mmap(2), which fails with ENOMEM.
+cgroup v2 has them since Linux 5.6. The page size is part of the file's name, as the kernel writes it:
+``hugetlb.2MB.max``. Above that limit, a program that touches a page gets SIGBUS. Above the limit of reservations (5.7,
+``hugetlb.2MB.rsvd.max``), mmap(2) fails with ENOMEM.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from ..host import Host
 from ..units import Amount, Size, amount
 
 KEY = re.compile(r"([1-9][0-9]{0,3})([KMG])B(\.rsvd)?", re.ASCII)
-"""A page size, and ``.rsvd`` for the limit of reservations."""
+"""A page size; with ``.rsvd`` for the limit of reservations."""
 FILE = re.compile(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
 
 DEFAULT = "max"
-_USED = "The most huge pages of this size in use, in bytes. Above it, a program ends with SIGBUS."
-_RESERVED = "The most huge pages of this size that are reserved, in bytes. Above it, mmap(2) fails."
+_USED = "Most huge pages of this size in use, in bytes. Above it, a program gets SIGBUS."
+_RESERVED = "Most reserved huge pages of this size, in bytes. Above it, mmap(2) fails."
 METRICS = (LimitMetric("hugetlb_max_bytes", "Most huge pages."),)
-"""Of reservations, nothing but drift is shown."""
+"""The metric of reservations: only drift is shown."""
 
 Hugetlb = dict[str, Size]
-"""Limits in bytes by page size (``2MB``, ``1GB``), of reservations by page size and ``.rsvd`` (``2MB.rsvd``)."""
+"""Limits in bytes by page size (``2MB``, ``1GB``); of reservations by page size and ``.rsvd`` (``2MB.rsvd``)."""
 
 
 class HugePages(File, frozen=True):
-    """A limit in bytes, which the kernel rounds down to whole huge pages of the size in its name."""
+    """A limit in bytes. The kernel rounds it down to whole huge pages of the size in its name."""
 
     label: ClassVar[str] = "page_size"
 
@@ -51,21 +51,21 @@ class HugePages(File, frozen=True):
 
 @lru_cache
 def file(key: str) -> HugePages:
-    """The file of a limit's key, ``2MB`` or ``2MB.rsvd``. Raises ValueError on what is no page size."""
+    """The file of a limit's key, ``2MB`` or ``2MB.rsvd``. Raises ValueError if the key is not a page size."""
     if not (match := KEY.fullmatch(key)):
-        raise ValueError(f"hugetlb: {key!r} is no page size. Write it as the kernel does: 2MB or 1GB, or 2MB.rsvd")
+        raise ValueError(f"hugetlb: {key!r} is not a page size. Write it as the kernel does: 2MB or 1GB, or 2MB.rsvd")
     since, about, metrics = ("5.7", _RESERVED, ()) if match[3] else ("5.6", _USED, METRICS)
     name = f"hugetlb.{key}.max"
     return HugePages(name, "hugetlb", default=DEFAULT, since=since, unit="bytes", about=about, metrics=metrics)
 
 
 def writes(limits: Hugetlb, host: Host) -> tuple[Write, ...]:
-    """The entries that these limits ask for, rounded down to whole huge pages as the kernel does."""
+    """The entries to write for these limits, rounded down to whole huge pages as the kernel does."""
     return tuple(size_write(target := file(key), size, target.page) for key, size in limits.items())
 
 
 def files(names: Iterable[str]) -> tuple[str, ...]:
-    """Of a cgroup's files, those with use and limit of huge pages, reservations too, sorted."""
+    """Of a cgroup's files, those with use and limits of huge pages and of reservations, sorted."""
     ours = (name for name in names if name.startswith("hugetlb."))
     return tuple(sorted(name for name in ours if name.endswith((".current", ".max"))))
 

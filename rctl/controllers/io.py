@@ -1,7 +1,7 @@
 """Block I/O: https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files
 
-4.5 brought max and weight, 4.19 latency. Limits name whole disks as ``MAJOR:MINOR``; names and paths are resolved
-before.
+io.max and io.weight came with Linux 4.5, io.latency with 4.19. Here a limit names a whole disk as ``MAJOR:MINOR``;
+names and paths are resolved before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..units import U64_MAX, Amount, Duration, Ops, Rate, Weight, amount
 
 
 class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Most bytes and operations per second that may be read and written. Unset: left as it is."""
+    """Most bytes and operations per second, read and written. Unset: unchanged."""
 
     rbps: Rate | UnsetType = UNSET
     wbps: Rate | UnsetType = UNSET
@@ -26,7 +26,7 @@ class DeviceMax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Latency(Duration):
-    """The target of ``io.latency`` in microseconds; the kernel keeps nanoseconds (block/blk-iolatency.c)."""
+    """The target of ``io.latency`` in microseconds; the kernel stores nanoseconds (block/blk-iolatency.c)."""
 
     __slots__ = ()
     examples = "10ms, 500us, 10000 (microseconds) or max"
@@ -36,7 +36,7 @@ class Latency(Duration):
 
 
 class DeviceLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Mean latency above which the kernel slows neighbours with a higher target, or none. Unset: left as it is."""
+    """Mean latency above which the kernel slows neighbours with a higher target, or without one. Unset: unchanged."""
 
     target: Latency | UnsetType = UNSET
 
@@ -44,7 +44,7 @@ class DeviceLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 MAX = PerDevice(
     "io.max", "io", unit="rates",
     systemd=("IOReadBandwidthMax=", "IOWriteBandwidthMax=", "IOReadIOPSMax=", "IOWriteIOPSMax="),
-    about="The most bytes and operations a second, by disk. What is more waits.",
+    about="Most bytes and operations per second, by disk. I/O above it waits.",
     values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate",
     metrics=(
         LimitMetric("io_max_read_bytes_per_second", "Most bytes read per second.", value="rbps"),
@@ -57,26 +57,26 @@ LATENCY = PerDevice(
     "io.latency", "io", since="4.19", unit="us", values=DeviceLatency, example="target=10ms", what="value",
     config="CONFIG_BLK_CGROUP_IOLATENCY",
     systemd=("IODeviceLatencyTargetSec=",),
-    about="A latency of a disk to protect: when it is missed, neighbours with a higher one are slowed down.",
+    about="Latency target by disk: if the VE's I/O takes longer, VEs with a higher target, or none, are slowed.",
     metrics=(LimitMetric("io_latency_target_seconds", "Latency that io.latency protects.", value="target"),),
 )  # fmt: skip
 WEIGHT = Keyed(
     "io.weight", "io", default="100", unit="weight",
     systemd=("IOWeight=", "IODeviceWeight="),
-    about="The share of the disks when others want them, too. It needs iocost or BFQ on the disk.",
+    about="Share of the disks when others want them, too. It needs iocost or BFQ on the disk.",
     metrics=(LimitMetric("io_weight", "Share of the disks, 1 to 10000."),),
 )  # fmt: skip
 BFQ_WEIGHT = Keyed(
     "io.bfq.weight", "io", default="100", since="5.0", unit="weight", most=1000,
     systemd=("IOWeight=",),
-    about="The same share for BFQ alone. rctl sets it along with io.weight.",
+    about="The same share, for BFQ only. rctl sets it together with io.weight.",
 )  # fmt: skip
 BY_DEVICE = (MAX, LATENCY)
 FILES: tuple[File, ...] = (*BY_DEVICE, WEIGHT, BFQ_WEIGHT)
 
 
 class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``weight``: 1..10000, in effect only under iocost or BFQ (also set there). ``max``, ``latency``: by device."""
+    """``weight``: 1..10000, in effect only under iocost or BFQ (set there, too). ``max``, ``latency``: by device."""
 
     weight: Weight | UnsetType = UNSET
     max: dict[str, DeviceMax] = {}
@@ -84,16 +84,16 @@ class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IoStat(msgspec.Struct, frozen=True):
-    """``stat``: counters by ``MAJOR:MINOR`` as in ``io.stat``. ``max``: limits, likewise, only where one is set."""
+    """``stat``: counters by ``MAJOR:MINOR`` as in ``io.stat``. ``max``: the limits that are set, likewise."""
 
     stat: dict[str, dict[str, int]]
     max: dict[str, dict[str, Amount]] = {}
 
 
 def writes(limits: Io, host: Host) -> tuple[Write, ...]:
-    """The entries that these limits ask for; keys left out keep their value.
+    """The entries to write for these limits; a value that is left out does not change.
 
-    Raises ValueError on a device that is not resolved.
+    Raises ValueError for a device that is not resolved.
     """
     found: list[Write] = []
     if limits.weight is not UNSET:
@@ -110,14 +110,14 @@ def writes(limits: Io, host: Host) -> tuple[Write, ...]:
 
 
 def by_device(limits: Io) -> Iterator[tuple[PerDevice, Mapping[str, msgspec.Struct]]]:
-    """Each limit by device that is given, and its values by device."""
+    """Each limit by device that is set, and its values by device."""
     for file in BY_DEVICE:
         if given := getattr(limits, file.field):
             yield file, given
 
 
 def bfq_weight(weight: int) -> int:
-    """BFQ's own scale ends at 1000: what is above 100 is pressed into 100..1000, as systemd does (BFQ_WEIGHT)."""
+    """The weight for BFQ. BFQ's scale ends at 1000: 100..10000 becomes 100..1000, as in systemd (BFQ_WEIGHT)."""
     return weight if weight <= 100 else 100 + (weight - 100) * (1000 - 100) // (10000 - 100)
 
 
@@ -126,7 +126,7 @@ READ = ("io.stat", MAX.name)
 
 
 def parse(texts: dict[str, str]) -> IoStat | None:
-    """From file texts by name; ``None`` where the controller is not enabled."""
+    """The statistics, from file texts by name; ``None`` if the controller is not enabled."""
     if "io.stat" not in texts:
         return None
     stat = {

@@ -1,6 +1,6 @@
 """Processes and threads: https://docs.kernel.org/admin-guide/cgroup-v2.html#pid
 
-4.5 brought max and current, 6.1 peak.
+pids.max and pids.current came with Linux 4.5, pids.peak with 6.1.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from ..units import Amount, PidCount, amount
 MAX = File(
     "pids.max", "pids", unit="count",
     systemd=("TasksMax=",),
-    about="The most processes and threads. fork(2) fails above it.",
+    about="Most processes and threads. Above it, fork(2) fails.",
     metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),),
 )  # fmt: skip
 FILES = (MAX,)
 
 
 class Pids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``max``: most processes and threads at once; forks beyond it fail with EAGAIN."""
+    """``max``: most processes and threads at once; above it, forks fail with EAGAIN."""
 
     max: PidCount | UnsetType = UNSET
 
 
 class PidsStat(msgspec.Struct, frozen=True):
-    """``current`` counts threads too. ``refused``: forks that failed at the limit."""
+    """``current`` counts threads, too. ``refused``: forks that failed at the limit."""
 
     current: int
     max: Amount
@@ -36,7 +36,7 @@ class PidsStat(msgspec.Struct, frozen=True):
 
 
 def writes(limits: Pids, host: Host) -> tuple[Write, ...]:
-    """The entry that this limit asks for."""
+    """The entry to write for this limit."""
     return () if limits.max is UNSET else (Write(MAX, str(limits.max)),)
 
 
@@ -45,7 +45,7 @@ READ = ("pids.current", MAX.name, "pids.events")
 
 
 def parse(texts: dict[str, str]) -> PidsStat | None:
-    """From file texts by name; ``None`` where the controller is not enabled."""
+    """The statistics, from file texts by name; ``None`` if the controller is not enabled."""
     if "pids.current" not in texts:
         return None
     refused = flat_keyed(texts.get("pids.events", "")).get("max", 0)

@@ -1,6 +1,7 @@
 """Pressure (PSI): https://docs.kernel.org/accounting/psi.html
 
-4.20 brought the files, 6.1 ``irq.pressure`` and ``cgroup.pressure`` (0 turns the accounting, and its cost, off).
+The files came with Linux 4.20, ``irq.pressure`` and ``cgroup.pressure`` with 6.1. 0 in ``cgroup.pressure`` turns the
+accounting, and its cost, off.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from ..formats import File, Pressure, pressure
 
 SWITCH = File(
     "cgroup.pressure", "", default="1", since="6.1", unit="flag",
-    about="0: no pressure accounting for the VE, which then costs nothing.",
+    about="0: no pressure accounting for the VE, so it costs nothing.",
 )  # fmt: skip
 FILES = (SWITCH,)
 KINDS = ("cpu", "memory", "io", "irq")
@@ -20,5 +21,5 @@ READ = tuple(f"{kind}.pressure" for kind in KINDS)
 
 
 def parse(texts: dict[str, str]) -> dict[str, dict[str, Pressure]]:
-    """The lines of each resource's file, by resource; a resource without a file (PSI off) is not there."""
+    """The lines of each resource's file, by resource; a resource without a file (PSI is off) is missing."""
     return {kind: pressure(text) for kind in KINDS if (text := texts.get(f"{kind}.pressure"))}

@@ -33,7 +33,7 @@ def test_attributes_write_limits_and_read_files(ve: Ve) -> None:
 @pytest.mark.parametrize("key", ["/etc/passwd", "../cgroup.procs", "below/pids.max", "", "."])
 def test_files_takes_only_names_of_interface_files(ve: Ve, key: str) -> None:
     with rctl.open("web1") as opened:
-        with pytest.raises(UsageError, match="is no interface file's name"):
+        with pytest.raises(UsageError, match="is not the name of a file"):
             opened.files[key]
         with pytest.raises(UsageError):
             opened.hugetlb[f"../{key}"]

@@ -90,5 +90,5 @@ def test_a_page_size_that_the_machine_has_not_is_refused(ve: Ve) -> None:
 
 
 def test_what_is_no_page_size_is_used_wrongly(ve: Ve) -> None:
-    with refused(UsageError, "'2mb' is no page size", ve):
+    with refused(UsageError, "'2mb' is not a page size", ve):
         ve.set({"hugetlb.2mb": "4M"})

@@ -249,7 +249,7 @@ def test_huge_pages_are_written_whole(page: str, size: object, text: str) -> Non
 
 @pytest.mark.parametrize("page", ["2M", "2048", "0MB", "", "2MB.max", "../x", "2mb", "2MB.rsvd.rsvd", "rsvd", ".rsvd"])
 def test_what_is_no_page_size_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match=r"is no page size\. Write it as the kernel does: 2MB or 1GB"):
+    with pytest.raises(ValueError, match=r"is not a page size\. Write it as the kernel does: 2MB or 1GB"):
         hugetlb.file(page)
 
 
@@ -342,7 +342,7 @@ def test_lowering_a_verbatim_memory_limit_is_seen_as_lowering() -> None:
     ],
 )
 def test_a_name_that_is_no_interface_file_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no interface file's name"):
+    with pytest.raises(ValueError, match="is not the name of an interface file"):
         core.writes({name: "1"}, core.verbatim, HOST)
 
 
@@ -353,7 +353,7 @@ def test_files_that_move_processes_or_shape_the_tree_are_refused(name: str) -> N
 
 
 def test_a_file_that_acts_and_holds_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="acts once and holds nothing"):
+    with pytest.raises(ValueError, match="acts once and stores no value"):
         core.writes({"memory.reclaim": "1G"}, core.verbatim, HOST)
 
 

@@ -208,7 +208,7 @@ def test_a_part_of_cpu_max_keeps_the_other_part(old: str, wanted: str, new: str)
 
 @pytest.mark.parametrize("wanted", ["cpus=9999", "period=10000", "cpus=100 period=1000000"])
 def test_a_quota_below_the_kernels_least_is_refused_and_not_rounded_up(wanted: str) -> None:
-    with pytest.raises(ValueError, match=r"the kernel's least is 1000\. Raise cpu.period \(up to 1s\) or cpu.max"):
+    with pytest.raises(ValueError, match=r"the kernel's minimum is 1000\. Raise cpu.period \(up to 1s\) or cpu.max"):
         cpu.MAX.merge("1000 100000", wanted)
 
 

@@ -169,7 +169,7 @@ def test_a_limit_that_is_wrong_is_named_by_its_key(data: Any, message: str) -> N
 
 
 def test_an_unknown_page_size_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"hugetlb: '2M' is no page size"):
+    with pytest.raises(UsageError, match=r"hugetlb: '2M' is not a page size"):
         writes(decode({"hugetlb": {"2M": 0}}, host()), host())
 
 
@@ -179,9 +179,9 @@ def test_an_unknown_page_size_is_refused() -> None:
         ("memory.max", "abc", "files: memory.max: 'abc' is not understood"),
         ("cpu.max", "1", "files: cpu.max: 1us is too low: at least 1ms"),
         ("io.max", "vda rbps=5", "files: io.max: 'vda' is not MAJOR:MINOR"),
-        ("../x", "1", "files: '../x' is no interface file's name"),
+        ("../x", "1", "files: '../x' is not the name of an interface file"),
         ("cgroup.procs", 1, "files: cgroup.procs is not a limit"),
-        ("hugetlb.2M.max", 1, "hugetlb: '2M' is no page size"),
+        ("hugetlb.2M.max", 1, "hugetlb: '2M' is not a page size"),
     ],
 )
 def test_a_verbatim_file_that_is_wrong_is_named(name: str, value: str | int, message: str) -> None:

@@ -23,13 +23,13 @@ from tests.unit.shell import Shell
 )
 def test_two_wishes_about_one_weight_are_refused(shell: Shell, words: list[str]) -> None:
     err = shell.refused("set", "web1", *words)
-    assert "both say what share of the CPU the VE gets. Give one: cpu.weight=100, or idle" in err
+    assert "both set the VE's share of the CPU. Give one: cpu.weight=100, or idle" in err
 
 
 @pytest.mark.parametrize("kind", ["cpu", "memory", "io", "irq"])
 def test_a_trigger_of_pressure_is_no_limit(shell: Shell, kind: str) -> None:
     err = shell.refused("set", "web1", f"files.{kind}.pressure=some 150000 1000000")
-    assert f"files: {kind}.pressure takes a trigger of the program that has it open, not a limit" in err
+    assert f"files: {kind}.pressure takes a trigger for the program that has it open, not a limit" in err
 
 
 def test_a_peak_cannot_be_reset_for_others(shell: Shell) -> None:
@@ -38,7 +38,7 @@ def test_a_peak_cannot_be_reset_for_others(shell: Shell) -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "reason"), [("x", "is no nice value"), ("20", "at most 19"), ("-21", "at least -20")])
+@pytest.mark.parametrize(("text", "reason"), [("x", "not a nice value"), ("20", "at most 19"), ("-21", "at least -20")])
 def test_what_is_no_nice_value_is_refused(shell: Shell, text: str, reason: str) -> None:
     assert reason in shell.refused("set", "web1", f"files.cpu.weight.nice={text}")
 

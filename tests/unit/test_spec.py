@@ -109,7 +109,7 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
             "[ve.web1.limits]\nmemory.max = 0.5\n",
             "ve.web1.limits.memory.max: '0.5' is not understood: it is less than 1",
         ),
-        ('[ve.web1.limits]\nhugetlb.3XB = "1G"\n', "ve.web1.limits.hugetlb: '3XB' is no page size"),
+        ('[ve.web1.limits]\nhugetlb.3XB = "1G"\n', "ve.web1.limits.hugetlb: '3XB' is not a page size"),
         ('[ve.web1.limits]\nvcpus = 1\ncpuset.cpus = "0"\n', "ve.web1.limits.vcpus: given together with cpuset.cpus"),
         ("[ve.web1.limits]\nmemory.maxx = 5\n", "ve.web1.limits.memory.maxx"),
         ("[ve.web1.limits.memory.swap]\nmin = 5\n", "ve.web1.limits.memory.swap.min"),

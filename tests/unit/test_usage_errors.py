@@ -213,14 +213,14 @@ def test_a_key_that_is_like_none_gets_no_guess(shell: Shell) -> None:
             ["set", "web1", "io.max=sda read=1M"],
             "there is no such rate. Write rbps, wbps, riops or wiops",
         ),
-        (["set", "web1", "cpu.max=50000 100000"], "is a quota and a period, as the kernel has them. Write CPUs: 0.5"),
+        (["set", "web1", "cpu.max=50000 100000"], "is the kernel's form, a quota and a period. Write CPUs: 0.5"),
         (["set", "web1", "cpu.max=max 100000"], "Write CPUs: max"),
         (["set", "web1", "cpu.weight.nice=1"], "cpu.weight: is one limit and no group. Give it one value"),
         (
             ["run", "web3", "memory.max=1G", "--", "true"],
             "a limit needs an option before it. Write: --",
         ),
-        (["get", "web1", "memory.current"], "is no limit. To print any interface file, write files.memory.current"),
+        (["get", "web1", "memory.current"], "is not a limit. To print any interface file, write files.memory.current"),
     ],
 )
 def test_what_is_nearly_right_is_answered_with_what_is_right(shell: Shell, words: list[str], said: str) -> None:
