@@ -11,18 +11,20 @@ from ..formats import File, Keyed, Nested, flat_keyed, nested_keyed
 from ..limits import FILES, file_named
 from ..units import Amount, amount
 
-_NAMES = dict.fromkeys(file.name for file in FILES)
+NAMES = tuple(file.name for file in FILES)
+"""The files of all limits, but for huge pages."""
+_NAMED = frozenset(NAMES)
 
 
 def texts(cgroup: Cgroup) -> dict[str, str]:
     """The text of each limit's file that is there, by name. Raises GoneError, KernelError."""
-    names = (*_NAMES, *filter(hugetlb.FILE.fullmatch, hugetlb.files(cgroup.files())))
+    names = (*NAMES, *filter(hugetlb.FILE.fullmatch, hugetlb.files(cgroup.files())))
     return {name: text for name in names if (text := cgroup.read_if_there(name)) is not None}
 
 
 def among(found: Mapping[str, str]) -> dict[str, str]:
     """Of the texts of a VE's files, those of limits."""
-    return {name: text for name, text in found.items() if name in _NAMES or hugetlb.FILE.fullmatch(name)}
+    return {name: text for name, text in found.items() if name in _NAMED or hugetlb.FILE.fullmatch(name)}
 
 
 def values(found: Mapping[str, str]) -> dict[str, Any]:

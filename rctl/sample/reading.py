@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,9 +17,7 @@ from ..controllers.io import IoStat
 from ..controllers.memory import MemoryStat
 from ..controllers.pids import PidsStat
 from ..formats import Pressure
-from ..limits import FILES as LIMITS
 from ..units import Amount
-from . import limits
 
 GLANCE = (
     core.EVENTS,
@@ -31,17 +29,8 @@ GLANCE = (
 )  # fmt: skip
 """What a list of many VEs tells of each."""
 
-FILES = tuple(
-    dict.fromkeys(
-        name
-        for names in (
-            (file.name for file in LIMITS),
-            *(resource.READ for resource in (core, cpu, cpuset, memory, io, pids, pressure)),
-        )
-        for name in names
-    )
-)
-"""Every limit, and all that the controllers parse; but for huge pages, whose file names depend on the machine."""
+FILES = tuple(name for resource in (core, cpu, cpuset, memory, io, pids, pressure) for name in resource.READ)
+"""All that the controllers parse, but for huge pages, whose file names depend on the machine."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -84,7 +73,10 @@ def read(cgroup: Cgroup, name: str) -> Sample:
 
 def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
     """As read, and the texts of the limits' files, by name, as they were read for it."""
-    sample, texts = _read(cgroup, name, (*FILES, *hugetlb.files(cgroup.files())))
+    from . import limits  # of no use to a list of many VEs
+
+    files = dict.fromkeys((*limits.NAMES, *FILES, *hugetlb.files(cgroup.files())))
+    sample, texts = _read(cgroup, name, files)
     held = limits.among(texts)
     return msgspec.structs.replace(sample, limits=limits.values(held)), held
 
@@ -94,7 +86,7 @@ def glance(cgroup: Cgroup, name: str) -> Sample:
     return _read(cgroup, name, GLANCE)[0]
 
 
-def _read(cgroup: Cgroup, name: str, files: Sequence[str]) -> tuple[Sample, dict[str, str]]:
+def _read(cgroup: Cgroup, name: str, files: Iterable[str]) -> tuple[Sample, dict[str, str]]:
     now, clock = time.time(), time.monotonic()
     texts = {file: text for file in files if (text := cgroup.read_if_there(file)) is not None}
     if core.EVENTS not in texts:
