@@ -100,8 +100,7 @@ def enabled_first(
 def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
     """Make an empty managed VE and open it. Raises as ``made``."""
     path = tree.path(name)
-    if owner.applies():
-        owner.check(tree, path)
+    owner.check_if_applies(tree, path)
     try:
         return base.make(path.rpartition("/")[2])
     except KernelError as error:

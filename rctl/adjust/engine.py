@@ -22,7 +22,7 @@ from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import owner
+from . import owner, writers
 from .account import Account, done, failed, outcomes
 from .before_and_after import after, enabled_first, made, paths
 from .caveats.caveats import caveats
@@ -33,6 +33,7 @@ from .planning import partitions, plan, precheck, resolve
 from .planning.current import Seen, look
 from .progress import Event, Progress, quiet
 from .records import failures
+from .records.as_shown import tell_as_shown
 from .records.journal import HALF_DONE, Journal, new_id
 from .records.record_format import Record, version_of
 from .recovery.recover import recover_for
@@ -42,7 +43,6 @@ from .request import Wish as Wish
 from .run_plan import run
 from .state_folder import State, default_state, make
 from .steps import Enable, Remove, Renew, Start, Step, lasts
-from .writers import verbatim
 
 _UNKNOWN = 16
 """How many files a wish touches that is yet to be prepared, at most or so."""
@@ -311,7 +311,7 @@ class _Work(NamedTuple):
         notes: list[str] = []
 
         def commit() -> None:
-            verbatim.tell_as_shown(journal, cgroups)
+            tell_as_shown(journal, cgroups)
             notes.extend(journal.close(done=lasts(steps)))
 
         def finish() -> None:
@@ -395,4 +395,4 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
             tree.check_files(ve.path)
     if owner.applies():
         for ve in opened:
-            owner.check(tree, ve.path)
+            writers.of(tree, ve.path)

@@ -28,6 +28,12 @@ def _there(folder: str) -> bool:
     return os.access(folder, os.F_OK)
 
 
+def check_if_applies(tree: Tree, path: str) -> None:
+    """As ``check``, on a host where the rule applies."""
+    if applies():
+        check(tree, path)
+
+
 def check(tree: Tree, path: str) -> None:
     """Raises NotAvailableError when the cgroup is systemd's to manage, on a host where the rule applies."""
     if given_away(tree, path.rpartition("/")[0]):

@@ -33,21 +33,37 @@ class Options(msgspec.Struct, frozen=True):
     undoes: str | None = None
 
 
+class Through(NamedTuple):
+    """The writer of an entry that is not ``files``, and what is there, or is wished, in its own form."""
+
+    writer: str
+    kept: str = ""
+    own: str = ""
+
+
 class Wish(msgspec.Struct, frozen=True):
-    """Entries wished for one VE. ``expected``: entries by (file, key) that must still be there, or the wish is void."""
+    """Entries wished for one VE. ``expected``: entries by (file, key) that must still be there, or the wish is void.
+
+    ``own``: entries by (file, key) that are put back in their writer's own form, where that still writes them.
+    """
 
     name: str
     writes: tuple[Write, ...]
     expected: dict[tuple[str, str], str] = {}
     ino: int | None = None
+    own: dict[tuple[str, str], Through] | None = None
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What is wished for one cgroup. ``texts`` gives the text of its files by name; ``None``: not there yet."""
+    """What is wished for one cgroup. ``texts`` gives the text of its files by name; ``None``: not there yet.
+
+    ``through``: by (file, key), entries that a writer other than ``files`` sets.
+    """
 
     path: str
     writes: tuple[Write, ...]
     texts: Mapping[str, str | None]
+    through: Mapping[tuple[str, str], Through] | None = None
 
 
 LabelValues = dict[str, str | None]

@@ -17,7 +17,8 @@ from .progress import Event, Progress, quiet
 from .recovery.rollback import Cgroups, put_all_back
 from .shrink_memory import reclaim
 from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, Step
-from .writers.files import SLOW, put, write
+from .writers import writer_of
+from .writers.files import SLOW, write_at_once
 
 
 def run(
@@ -46,8 +47,8 @@ def run(
     try:
         for number, step in enumerate(plan[already:end], already + 1):
             cgroup = cgroups[step.path]
-            if isinstance(step, Set) and step.file not in SLOW:
-                said = write(cgroup, step)
+            if type(step) is Set and step.file not in SLOW:
+                said = write_at_once(cgroup, step)
             else:
                 said = _run(step, cgroup, deadline, progress)
             if said:
@@ -69,7 +70,7 @@ def run(
 
 def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
     if isinstance(step, Set):
-        notes = put(cgroup, step, deadline)
+        notes = writer_of(step).write(cgroup, step, deadline)
         if step.file == core.FREEZE.name and step.new == "1":
             wait_until_frozen(cgroup, deadline)
         return notes

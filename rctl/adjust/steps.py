@@ -35,6 +35,22 @@ class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
         return f"{self.path}: {entry}: {old} -> {new}" + (f"  ({self.why})" if self.why else "")
 
 
+class SetThrough(Set, frozen=True, gc=False, tag="set_through"):
+    """``Set`` through the owner of a cgroup, by the writer that is called ``writer``.
+
+    ``kept``: what was there in the writer's own form (``Writer.kept``). ``own``: such a form, to be put back; empty:
+    ``new`` tells what to set.
+    """
+
+    writer: str = ""
+    kept: str = ""
+    own: str = ""
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{super().describe()}, through {self.writer}"
+
+
 class Enable(msgspec.Struct, frozen=True, tag="enable"):
     """Enable controllers for the children of a cgroup."""
 
@@ -146,7 +162,7 @@ class Renew(msgspec.Struct, frozen=True, tag="renew"):
         return f"{self.path}: cpuset.cpus.partition: {self.kind}" + ("" if self.valid else ", once more")
 
 
-Step = Set | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
+Step = Set | SetThrough | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
 """In this order: made first, then limits and labels, then processes move in or start; removed last, when all is so.
 
 Controllers are taken back after the limits, or after the removals where there are some; partitions are looked at again

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 def few_open_files(spare: int) -> Iterator[None]:
     """Within, so many more files may be opened than are open already."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open("/", os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, before[1]))
+    free = [os.open("/", os.O_RDONLY) for _ in range(spare + 1)]  # there may be gaps between those that are open
+    for fd in free:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], before[1]))
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ...errors import GoneError, KernelError, NotFoundError, RctlError
 from ...formats import DEVICE, File, Whole
 from ...limits import FILES, file_named
-from .. import widen_cpuset
+from .. import cpuset_lists
 from ..request import Change
 from ..steps import Disable, Enable, Step
 
@@ -135,5 +135,5 @@ def is_default(file: File, key: str, entry: str) -> bool:
         none = "max" if file.name.endswith(".max") else "0"
         return all(line.split()[-1].rpartition("=")[2] == none for line in entry.splitlines() if line.strip())
     return entry in ("", file.default, file.entry("", key)) or (
-        widen_cpuset.applies(file) and entry == widen_cpuset.everything(file)
+        cpuset_lists.applies(file) and entry == cpuset_lists.everything(file)
     )

@@ -14,10 +14,12 @@ from ...controllers import core
 from ...errors import NotAvailableError, RctlError
 from ...formats import Whole, Write
 from ...limits import file_named
-from .. import widen_cpuset
-from ..enabling.enable import merged, missing
-from ..request import Change, Options, Wish
+from .. import cpuset_lists, writers
+from ..enabling.enable import merged
+from ..request import Change, Options, Through, Wish
 from ..steps import Disable, Enable
+from ..writers import files
+from ..writers.base import Writer
 
 
 class Seen(NamedTuple):
@@ -41,8 +43,11 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     enables: list[Enable] = []
     notes: list[str] = []
     unknown: set[str] = set()
+    plain = writers.only_files()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
+        ways = None if plain else writers.of(tree, ve.path)
+        through: dict[tuple[str, str], Through] | None = None
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -50,24 +55,33 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             if write.if_there and not ve.has(name):
                 texts[name] = None
                 continue
+            writer = files if ways is None else writers.chosen(ways, write.file, ve.path)
             try:
-                texts[name] = ve.edit(name, write.exact)
+                texts[name] = ve.edit(name, write.exact) if writer is files else writer.read(ve, write)
             except NotAvailableError:
                 texts[name] = None
                 if _is_so_without(tree, ve, write):
                     continue
-                enables += missing(tree, ve.path, write.file)
+                enables += writer.missing(tree, ve.path, write.file)
                 coming += (write.file.controller,)
-            if not write.wanted:
-                clears = True
+            if writer is not files:
+                through = through or {}
+                through[name, write.key] = _through(writer, ve, write, wish)
+            clears = clears or not write.wanted
         if coming:
             unknown |= _unknown(wanted, coming)
         if wish.expected and not options.force:
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(Change(ve.path, wanted, texts))
+        changes.append(Change(ve.path, wanted, texts, through))
     return Seen(changes, merged(enables), notes, unknown)
+
+
+def _through(writer: Writer, ve: Cgroup, write: Write, wish: Wish) -> Through:
+    """How a writer other than ``files`` sets the entry: back to the form that it had, where that is wished."""
+    back = (wish.own or {}).get((write.file.name, write.key))
+    return Through(writer.NAME, writer.kept(ve, write), back.own if back and back.writer == writer.NAME else "")
 
 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:
@@ -98,12 +112,12 @@ def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Wri
 
     Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
     """
-    now = (texts[write.file.name] or "").strip() if widen_cpuset.applies(write.file) else ""
+    now = (texts[write.file.name] or "").strip() if cpuset_lists.applies(write.file) else ""
     if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:
         return write
-    wanted = widen_cpuset.everything(write.file)
+    wanted = cpuset_lists.everything(write.file)
     if now != wanted:
-        wanted, note = widen_cpuset.instead(ve, write.file)
+        wanted, note = cpuset_lists.instead(ve, write.file)
         notes.append(note)
     return msgspec.structs.replace(write, wanted=wanted)
 

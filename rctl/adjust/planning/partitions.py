@@ -122,8 +122,7 @@ def _step_beside(tree: Tree, cgroup: Cgroup, given: set[int], taken: set[int]) -
     if found and not found[0].valid:
         try:
             cgroup.check_write(PARTITION.name, cgroup.path, "is left as it is")
-            if owner.applies():
-                owner.check(tree, cgroup.path)
+            owner.check_if_applies(tree, cgroup.path)
         except RctlError:
             return []
     return found
@@ -199,12 +198,6 @@ def check_asked(cgroup: Cgroup, step: Renew) -> None:
 def put_back_last(step: Step) -> bool:
     """Whether a step is put back when all lists are as before: they decide whether the partition is valid."""
     return isinstance(step, Set) and step.file == PARTITION.name and step.old != MEMBER
-
-
-def begin_anew(ve: Cgroup, old: str) -> None:
-    """Before a kind is written: one that is invalid is no partition, and the kernel must be told so."""
-    if INVALID in old:
-        ve.write(PARTITION.name, MEMBER)
 
 
 def cpus(cgroup: Cgroup) -> set[int]:

@@ -18,7 +18,7 @@ from ...controllers import memory
 from ...formats import File, Write
 from ...units import MAX, amount
 from ..request import Change
-from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, Step
+from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, SetThrough, Step
 
 
 def steps(
@@ -82,6 +82,8 @@ def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Se
         if differs := compare(write, texts.get(write.file.name), depth):
             order, facts, others = differs
             step = Set(path, *facts)
+            if change.through and (way := change.through.get((write.file.name, write.key))):
+                step = SetThrough(path, *facts, writer=way.writer, kept=way.kept, own=way.own)
             if others:
                 disturbed = tuple((file.name, file.entry(texts[file.name])) for file in others)
                 step = msgspec.structs.replace(step, disturbed=disturbed)

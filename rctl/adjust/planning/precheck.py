@@ -9,15 +9,14 @@ import errno
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-from ...cgroupfs import files
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...controllers import cpu, cpuset, hugetlb
 from ...errors import GoneError, KernelError, NotFoundError
 from ...formats import File, Whole
 from ...limits import file_named
-from ...ranges import Ranges
 from ...units import level
+from .. import cpuset_lists
 from ..steps import Set, Step
 from . import partitions
 
@@ -67,7 +66,7 @@ def _check(step: Set, now: _Now) -> None:
         quota, burst = now.entry(step.path, cpu.MAX).split()[0], now.entry(step.path, cpu.BURST)
         if quota != "max" and int(burst) > int(quota):
             raise KernelError(step.path, step.file, step.new, errno.EINVAL)
-    elif number := no_such(step.file, step.new):
+    elif number := cpuset_lists.no_such(step.file, step.new):
         raise KernelError(step.path, step.file, step.new, number)
     elif step.file == cpuset.EXCLUSIVE.name:
         if partitions.shared(step.new, now.lists_beside(step.path, cpuset.EXCLUSIVE)):
@@ -76,22 +75,6 @@ def _check(step: Set, now: _Now) -> None:
         used = now.text(step.path, step.file.removesuffix("max") + "current")
         if used and int(used) > level(step.new):
             raise KernelError(step.path, step.file, step.new, errno.EBUSY)
-
-
-def no_such(file: str, text: str) -> int:
-    """The errno for a list that names what this machine cannot have; 0: it names none, or is no list.
-
-    The kernel gives one or the other, as it is configured.
-    """
-    kind, number = _KINDS.get(file, ("", 0))
-    return number if kind and not _members(text) <= _members(files.possible(kind)) else 0
-
-
-_KINDS = {
-    cpuset.CPUS.name: ("cpu", errno.ERANGE),
-    cpuset.EXCLUSIVE.name: ("cpu", errno.ERANGE),
-    cpuset.MEMS.name: ("node", errno.EINVAL),
-}
 
 
 def _unchecked(step: Set, now: _Now) -> list[str]:
@@ -108,10 +91,6 @@ def _unchecked(step: Set, now: _Now) -> list[str]:
             if now.entry(path, cpuset.PARTITION) in partitions.KINDS
         ]
     return []
-
-
-def _members(text: str) -> set[int]:
-    return set(Ranges.parse(text).numbers)
 
 
 class _Now:

@@ -21,15 +21,16 @@ from ...controllers.cpuset import MEMBER, PartitionKind
 from ...errors import UsageError
 from ...formats import DEVICE, File
 from ...limits import file_named
-from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, Start, Step
+from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
 
-VERSION = 4
+VERSION = 5
 """The newest form of records. A new kind of step, or a new field, makes it one higher."""
-_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4}
+_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5}
 """The form that brought a kind of step."""
 _OLDEST = 2
 """The form of a record without such steps. An rctl that does not know them reads it, too."""
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_WRITER = re.compile(r"[a-z]{1,32}", re.ASCII)
 _CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBERS = ("bytes", "count", "flag", "us", "weight")
@@ -146,6 +147,18 @@ def _check_set(step: Set) -> None:
         _check_entry(beside[name], text)
 
 
+def _check_set_through(step: SetThrough) -> None:
+    _check_set(step)
+    from ..writers import files
+    from ..writers import named as known
+
+    _require(_WRITER.fullmatch(step.writer) and step.writer != files.NAME, "writer", step.writer)
+    if known(step.writer) is None:
+        raise NewerRecordError(f"is of another rctl (it wrote through {step.writer}, which this rctl does not know)")
+    for form in (step.kept, step.own):
+        _require(len(form) <= _LONGEST and form.isprintable(), "form of a writer", form)
+
+
 def _check_entry(file: File, text: str) -> None:
     """One or more lines of printable text, as the kernel shows limits; a number where the file holds one."""
     _require(len(text) <= _LONGEST and text.replace("\n", "").isprintable(), "entry", text)
@@ -193,6 +206,7 @@ def _check_renew(step: Renew) -> None:
 
 _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Set: _check_set,
+    SetThrough: _check_set_through,
     Enable: _check_switch,
     Disable: _check_switch,
     Reclaim: _check_reclaim,

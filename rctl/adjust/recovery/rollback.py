@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from ...cgroupfs import labels
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import enabled
@@ -17,8 +19,8 @@ from ..enabling.disable import disable, used
 from ..lifecycle import processes
 from ..planning import partitions
 from ..progress import Event, Progress, quiet
-from ..steps import Disable, Enable, Label, Make, Move, Set, Step
-from ..writers.files import put
+from ..steps import Disable, Enable, Label, Make, Move, Set, SetThrough, Step
+from ..writers import writer_of
 
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
@@ -108,7 +110,13 @@ def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
             now = file.entry(cgroup.edit(name), key)
         except NotAvailableError:
             continue  # the controller was never enabled, or is disabled again: nothing is set
-        if file.holds(now, old) or not file.settable(old):
-            continue
         gentle = file is memory.MAX and file.lowers(now, old)
-        put(cgroup, Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle), deadline)
+        if isinstance(step, SetThrough) and name == step.file:  # also when the entry is the same: its owner may differ
+            back: Set = msgspec.structs.replace(
+                step, old=now, new=old, kept="", own=step.kept, disturbed=(), gentle=gentle
+            )
+        elif file.holds(now, old) or not file.settable(old):
+            continue
+        else:
+            back = Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle)
+        writer_of(back).write(cgroup, back, deadline)

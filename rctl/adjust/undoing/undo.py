@@ -24,10 +24,10 @@ from ..progress import Progress, quiet
 from ..records.history import Record
 from ..records.journal import Journal, new_id
 from ..records.record_format import named
-from ..request import Around
+from ..request import Around, Through
 from ..site import Site
 from ..state_folder import State, default_state
-from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, by_entry
+from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, SetThrough, by_entry
 from . import choose, ves_made
 from .tree_after import Supposed, UnreckonedError
 
@@ -285,7 +285,9 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
         own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
         writes = tuple(write for steps in own.values() for write in _writes(steps[0]))
         expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
-        found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path]))
+        back = {(file, key): steps[0] for (_, file, key), steps in own.items()}
+        forms = {at: Through(step.writer, own=step.kept) for at, step in back.items() if isinstance(step, SetThrough)}
+        found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path], forms))
     return found
 
 

@@ -1,4 +1,7 @@
-"""Write one entry and read it back. Memory is lowered gently; a list that cannot be emptied is widened."""
+"""The writer ``files``: an entry is written to its interface file and read back.
+
+Memory is lowered gently. A list that cannot be emptied is widened.
+"""
 
 from __future__ import annotations
 
@@ -8,58 +11,75 @@ from contextlib import nullcontext
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import enabled
 from ...controllers import core, memory
-from ...controllers.cpuset import PARTITION
+from ...controllers.cpuset import INVALID, MEMBER, PARTITION
 from ...errors import KernelError, NotAvailableError, RctlError
+from ...formats import File, Write
 from ...limits import file_named
-from .. import widen_cpuset
-from ..enabling.enable import absent
-from ..planning import partitions, precheck
+from .. import cpuset_lists, owner
+from ..enabling import enable
 from ..shrink_memory import held, lower_high
 from ..steps import Set
-from . import verbatim
 
+NAME = "files"
+check = owner.check_if_applies
+missing = enable.missing
 MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
 """Files that are lowered gently."""
 SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
 """Files of which a write may take its time, or is not the only one."""
 
 
-def put(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
+def expresses(file: File) -> bool:
+    """Every entry has a file."""
+    return True
+
+
+def read(cgroup: Cgroup, write: Write) -> str:
+    """The text of the entry's file, which stays open for the write."""
+    return cgroup.edit(write.file.name, write.exact)
+
+
+def kept(cgroup: Cgroup, write: Write) -> str:
+    """Nothing: the entry tells all."""
+    return ""
+
+
+def write(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
     """Write one entry and read it back; memory is lowered gently. Returns notes for people."""
     file = file_named(step.file)
     if file is PARTITION:
-        partitions.begin_anew(cgroup, step.old)
+        _begin_anew(cgroup, step.old)
     if file.name not in MEMORY or not file.lowers(step.old, step.new):
-        return write(cgroup, step)
+        return write_at_once(cgroup, step)
     if file is memory.HIGH:
         lower_high(cgroup, int(step.new), deadline)
-        return write(cgroup, step)
+        return write_at_once(cgroup, step)
     before = _events(cgroup)
     with held(cgroup, int(step.new), deadline) if step.gentle else nullcontext():
-        notes = write(cgroup, step)
+        notes = write_at_once(cgroup, step)
     after = _events(cgroup)
     if after != before and (killed := _kills(after) - _kills(before)):
         notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for lack of memory")
     return notes
 
 
-def write(cgroup: Cgroup, step: Set) -> list[str]:
+def write_at_once(cgroup: Cgroup, step: Set) -> list[str]:
     """Write one entry and read it back. Returns notes for people."""
     file = file_named(step.file)
     try:
         text = (
-            cgroup.exchange(step.file, file.line(step.new, step.key)) if step.exact else verbatim.exchange(cgroup, step)
+            cgroup.exchange(step.file, file.line(step.new, step.key)) if step.exact else _exchange_lines(cgroup, step)
         )
     except NotAvailableError:
         if file.controller not in enabled(cgroup, core.CONTROLLERS):
             raise
-        raise NotAvailableError(absent(file, cgroup.path)) from None
+        raise NotAvailableError(enable.absent(file, cgroup.path)) from None
     except KernelError as error:
-        if error.errno in (errno.EINVAL, errno.ERANGE) and (number := precheck.no_such(file.name, step.new)):
+        if error.errno in (errno.EINVAL, errno.ERANGE) and (number := cpuset_lists.no_such(file.name, step.new)):
             raise KernelError(cgroup.path, file.name, error.value, number) from None
-        if error.errno != errno.ENOSPC or step.new or not widen_cpuset.applies(file):
+        if error.errno != errno.ENOSPC or step.new or not cpuset_lists.applies(file):
             raise
-        text, note = widen_cpuset.instead(cgroup, file)
+        text, note = cpuset_lists.instead(cgroup, file)
         cgroup.write(file.name, text)
         return [note]
     if text == step.new + "\n":
@@ -78,3 +98,18 @@ def _events(cgroup: Cgroup) -> str:
 
 def _kills(text: str) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def _exchange_lines(cgroup: Cgroup, step: Set) -> str:
+    """Write the text, line by line as the kernel takes it, and read back what the file holds then."""
+    first, *more = step.new.splitlines() or ["\n"]
+    text = cgroup.exchange(step.file, first)
+    for line in more:
+        text = cgroup.exchange(step.file, line)
+    return text
+
+
+def _begin_anew(ve: Cgroup, old: str) -> None:
+    """Before a kind is written: one that is invalid is no partition, and the kernel must be told so."""
+    if INVALID in old:
+        ve.write(PARTITION.name, MEMBER)

@@ -1,14 +1,17 @@
-"""A list of CPUs or nodes cannot be emptied under tasks (ENOSPC): every one that can ever be there allows the same.
+"""Lists of CPUs and nodes: what stands for an empty one under tasks, and numbers that this machine cannot have.
 
-The kernel takes all *possible* ones, those that are offline now included, and keeps the VE within its parent. So the VE
-follows its parent again, also to CPUs that come back later; ``.effective`` shows which are in effect now.
+Under tasks a list cannot be emptied (ENOSPC). Writing every CPU that can ever be there has the same effect. The kernel
+takes all *possible* ones, those that are offline now included, and keeps the VE within its parent. So the VE follows
+its parent again, also to CPUs that come back later; ``.effective`` shows which are in effect now.
 """
 
 from __future__ import annotations
 
+import errno
+
 from ..cgroupfs import files
 from ..cgroupfs.cgroup import Cgroup
-from ..controllers.cpuset import CPUS, MEMS, PARTITION
+from ..controllers.cpuset import CPUS, EXCLUSIVE, MEMS, PARTITION
 from ..errors import BusyError
 from ..formats import File
 from ..ranges import Ranges
@@ -54,3 +57,17 @@ def _all_in_effect(parent: Cgroup) -> bool:
     """Whether the parent has all its CPUs itself, so no child's partition took any."""
     effective = Ranges.parse(parent.read_if_there(f"{CPUS.name}.effective") or "")
     return set(effective.numbers) >= set(Ranges.parse(files.online_cpus()).numbers)
+
+
+_NOT_THERE = {CPUS.name: errno.ERANGE, EXCLUSIVE.name: errno.ERANGE, MEMS.name: errno.EINVAL}
+
+
+def no_such(file: str, text: str) -> int:
+    """The errno for a list that names a number which this machine cannot have; 0: it names none, or is no list.
+
+    The kernel gives one or the other, as it is configured.
+    """
+    if file not in _NOT_THERE:
+        return 0
+    possible = Ranges.parse(files.possible("node" if file == MEMS.name else "cpu"))
+    return 0 if set(Ranges.parse(text).numbers) <= set(possible.numbers) else _NOT_THERE[file]

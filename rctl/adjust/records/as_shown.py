@@ -1,4 +1,4 @@
-"""Texts of files that rctl does not know: written as they are, and shown by the kernel in a form of its own."""
+"""Texts of files that rctl does not know by name: the history tells them as the kernel shows them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
 from ...errors import RctlError
-from ..records.journal import Journal
 from ..steps import Set
-
-
-def exchange(cgroup: Cgroup, step: Set) -> str:
-    """Write the text, line by line as the kernel takes it, and read back what the file holds then."""
-    first, *more = step.new.splitlines() or ["\n"]
-    text = cgroup.exchange(step.file, first)
-    for line in more:
-        text = cgroup.exchange(step.file, line)
-    return text
+from .journal import Journal
 
 
 def tell_as_shown(journal: Journal, cgroups: Mapping[str, Cgroup]) -> None:

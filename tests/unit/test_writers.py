@@ -1,0 +1,205 @@
+"""The seam for writers: an owner that keeps properties of its own beside the files, and rctl that writes through it.
+
+The manager here stands for systemd or docker: it knows some limits by names of its own, tells a property that is not
+set from one that is set to the default, and writes the files itself. Other limits go to the files in the same
+transaction.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+from rctl.adjust import writers
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.records.history import history
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.records.record_format import NewerRecordError, Record, decode, encode
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.site import Site
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Enable, Set, SetThrough
+from rctl.adjust.undoing.undo import undo
+from rctl.adjust.writers import files
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import NotAvailableError, RctlError
+from rctl.formats import File, Write
+from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
+from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
+
+PROPERTIES = {"pids.max": "TasksMax", "memory.high": "MemoryHigh"}
+UNSET = "(unset)"
+ASKED = {"pids.max": 50, "memory.high": "1G", "cpu.weight": 300}
+
+
+class Manager:
+    """An owner of cgroups below /rctl-, and its writer. It is another process: a crash of rctl does not end it."""
+
+    NAME = "manager"
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self.kernel = kernel
+        self.properties: dict[tuple[str, str], str] = {("/rctl-web1", "MemoryHigh"): "max"}
+
+    def check(self, tree: Tree, path: str) -> None:
+        if not path.startswith("/rctl-"):
+            raise NotAvailableError(f"{path}: is not the manager's")
+
+    def expresses(self, file: File) -> bool:
+        return file.name in PROPERTIES
+
+    def read(self, cgroup: Cgroup, write: Write) -> str:
+        return cgroup.read(write.file.name)
+
+    def kept(self, cgroup: Cgroup, write: Write) -> str:
+        return self.properties.get((cgroup.path, PROPERTIES[write.file.name]), UNSET)
+
+    def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
+        return files.missing(tree, path, file)
+
+    def write(self, cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
+        assert isinstance(step, SetThrough)
+        try:
+            self.kernel.tick(Operation("call", cgroup.path, step.file, step.own or step.new))
+        except OSError as error:
+            raise RctlError(f"{step.file}: the manager does not answer: {error.strerror}") from None
+        key = cgroup.path, PROPERTIES[step.file]
+        self.properties[key] = step.own or step.new
+        if self.properties[key] == UNSET:
+            del self.properties[key]
+        self.kernel.put(cgroup.path, step.file, step.new)
+        if cgroup.read(step.file).strip() != step.new:
+            raise RctlError(f"{step.file}: not taken by the manager")
+        return []
+
+    def state(self) -> tuple[Any, Any]:
+        """What the manager knows, and what the files hold."""
+        return dict(self.properties), self.kernel.limits()
+
+
+@pytest.fixture
+def kernel() -> FakeKernel:
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1", procs=(7,))
+    return kernel
+
+
+@pytest.fixture
+def state() -> Iterator[State]:
+    with state_folder() as place:
+        yield make(place)
+
+
+def managed(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Manager:
+    manager = Manager(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (manager, files))
+    return manager
+
+
+def run(tree: Tree, kernel: FakeKernel, state: State, **options: Any) -> Any:
+    return adjust(
+        tree, {"web1": limits(ASKED, kernel.host)}, kernel.host, Options(deadline=0.05, **options), state=state
+    )
+
+
+def test_each_entry_goes_through_the_first_writer_that_can_express_it(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = managed(monkeypatch, kernel)
+    with kernel.installed() as tree:
+        planned = run(tree, kernel, state, dry_run=True)
+        done = run(tree, kernel, state)
+    assert {step.file: type(step) for step in done.outcomes[0].steps} == {
+        "pids.max": SetThrough, "memory.high": SetThrough, "cpu.weight": Set,
+    }  # fmt: skip
+    assert planned.outcomes[0].steps == done.outcomes[0].steps
+    assert done.outcomes[0].steps[0].describe().endswith("through manager")
+    assert manager.properties == {("/rctl-web1", "TasksMax"): "50", ("/rctl-web1", "MemoryHigh"): "1073741824"}
+    assert kernel.get("/rctl-web1", "cpu.weight") == "300"
+
+
+def test_undo_puts_back_what_was_not_set_as_not_set(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = managed(monkeypatch, kernel)
+    before = manager.state()
+    with kernel.installed() as tree:
+        run(tree, kernel, state)
+        undo(Site(tree, kernel.host, state), Options())
+        assert manager.state() == before
+
+
+def test_undo_without_that_writer_restores_the_entry(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    """The manager has given the cgroup up: its own form means nothing to the files."""
+    manager = managed(monkeypatch, kernel)
+    with kernel.installed() as tree:
+        run(tree, kernel, state)
+        monkeypatch.setattr(manager, "check", gives_up)
+        undo(Site(tree, kernel.host, state), Options())
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+    assert manager.properties[("/rctl-web1", "TasksMax")] == "50"
+
+
+def gives_up(tree: Tree, path: str) -> None:
+    raise NotAvailableError(f"{path}: is not the manager's")
+
+
+@pytest.mark.parametrize("fault", [errno.EIO, INTERRUPT, CRASH])
+def test_a_fault_at_any_operation_ends_in_the_old_or_the_new_of_both(
+    monkeypatch: pytest.MonkeyPatch, fault: int | str
+) -> None:
+    twin, new = FakeKernel(), None
+    twin.make("/rctl-web1", procs=(7,))
+    with pytest.MonkeyPatch.context() as patch, state_folder() as state, twin.installed() as tree:
+        manager = managed(patch, twin)
+        old = manager.state()
+        run(tree, twin, make(state))
+        new = manager.state()
+    ended = set()
+    for number in range(len(twin.operations)):
+        kernel = FakeKernel()
+        kernel.make("/rctl-web1", procs=(7,))
+        manager = managed(monkeypatch, kernel)
+        with state_folder() as place:
+            state = make(place)
+            kernel.faults = {number: fault}
+            with kernel.installed() as tree, suppress(RctlError, KeyboardInterrupt, Crash):
+                run(tree, kernel, state)
+            kernel.wake()
+            with kernel.installed() as tree:
+                recover(tree, BOOT, state, 0.05)
+            assert manager.state() in (old, new), kernel.operations
+            assert left_open(state) == []
+            ended.add("new" if manager.state() == new else "old")
+    assert ended == {"old", "new"}
+
+
+def test_a_record_of_a_writer_that_is_not_known_is_refused_by_its_name(state: State) -> None:
+    step = SetThrough("/rctl-web1", "pids.max", "max", "50", writer="docker", kept=UNSET)
+    record = Record("20261122-1", 1.0, BOOT, "rctl set", {"/rctl-web1": 7}, (step,), version=5)
+    with pytest.raises(NewerRecordError, match="wrote through docker, which this rctl does not know"):
+        decode(encode(record))
+
+
+@pytest.mark.parametrize("bad", [{"writer": ""}, {"writer": "../x"}, {"writer": "files"}, {"kept": "a\x1bb"}])
+def test_a_record_of_no_writer_is_refused(bad: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    managed(monkeypatch, FakeKernel())
+    step = SetThrough("/rctl-web1", "pids.max", "max", "50", writer="manager")
+    good = Record("20261122-1", 1.0, BOOT, "rctl set", {"/rctl-web1": 7}, (step,), version=5)
+    assert decode(encode(good)) == good
+    with pytest.raises(ValueError, match="cannot be"):
+        decode(encode(msgspec.structs.replace(good, steps=(msgspec.structs.replace(step, **bad),))))
+
+
+def test_a_record_with_files_alone_is_as_older_rctls_read_it(kernel: FakeKernel, state: State) -> None:
+    with kernel.installed() as tree:
+        run(tree, kernel, state)
+    assert history(state)[-1].version == 2
