@@ -32,12 +32,12 @@ class Ranges:
         if isinstance(text, list) and all(type(n) is int for n in text):
             text = ",".join(map(str, text))
         if not isinstance(text, str):
-            raise ValueError(f"{str(text)[:64]} is no list of numbers. Write it like {cls.examples}")
+            raise ValueError(f"{str(text)[:64]} is not a list of numbers. Write it like {cls.examples}")
         spans: list[tuple[int, int]] = []
         for part in filter(None, re.split(r"[,\s]*,[,\s]*|\s+", text.strip())):
             match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part, re.ASCII)
             if match is None or int(match[2] or match[1]) < int(match[1]):
-                raise ValueError(f"{text[:64]!r} is no list of numbers. Write it like {cls.examples}")
+                raise ValueError(f"{text[:64]!r} is not a list of numbers. Write it like {cls.examples}")
             spans.append((int(match[1]), int(match[2] or match[1])))
         made = cls()
         made._spans = _merged(spans)

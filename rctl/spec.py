@@ -69,7 +69,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: str, host: Host) -> Spec:
     """Read and check a spec; ``-`` is standard input. Raises UsageError with the file, the place and the reason.
 
-    A wrong file costs at most twice what a right one costs; size and depth are bounded before it is parsed.
+    A wrong file costs at most twice as much as a right one; size and depth are checked before it is parsed.
     """
     data = input_files.read(path, _LARGEST, or_stdin=True)
     try:
@@ -80,7 +80,7 @@ def load(path: str, host: Host) -> Spec:
 
 @contextmanager
 def naming_file(spec: str | Spec) -> Iterator[None]:
-    """Name the file of a spec, too, in what is said of one VE's limits."""
+    """Add the file of a spec to errors about one VE's limits."""
     try:
         yield
     except UsageError as error:
@@ -112,7 +112,7 @@ def checked(plain: dict[str, Any], host: Host) -> Spec:
 
 
 def _cure(text: str, reason: str) -> str:
-    """What to write instead of a line that TOML's parser refused, as far as that can be told; begins with a stop."""
+    """The remedy for a line that TOML's parser refused, if it is known; begins with a full stop."""
     if not (match := _LINE.search(reason)):
         return ""
     line = text.split("\n", int(match[1]))[int(match[1]) - 1][:_LONGEST_LINE]
@@ -122,18 +122,18 @@ def _cure(text: str, reason: str) -> str:
 
 
 def _known_version(plain: dict[str, Any]) -> SpecVersion:
-    """The version of a spec. Raises UsageError where it is missing, or is none that this rctl knows."""
+    """The version of a spec. Raises UsageError if it is missing, or if this rctl does not know it."""
     if (version := plain.get("version")) is None:
         raise UsageError(_old_form(plain.get("ve")) or f"version: is missing. Write {_FIRST_LINE} as the first line")
     if isinstance(version, int) and version > VERSION:
         raise UsageError(f"version: {version} is of a newer rctl; this one knows {VERSION}. Use the newer rctl")
     if isinstance(version, bool) or version not in get_args(SpecVersion):
-        raise UsageError(f"version: {str(version)[:24]!r} is no version of a spec. Write {_FIRST_LINE}")
+        raise UsageError(f"version: {str(version)[:24]!r} is not a version of a spec. Write {_FIRST_LINE}")
     return VERSION
 
 
 def _old_form(ves: object) -> str:
-    """The refusal of a spec that has limits beside labels, with the new form of the first such table; else empty."""
+    """The error for a spec that has limits beside labels, with the new form of the first such table; else empty."""
     for name, table in ves.items() if isinstance(ves, dict) else ():
         if isinstance(table, dict) and (groups := [key for key in table if _is_limit(key)]):
             where = f"ve.{wrong_input.quoted(name)}"
@@ -151,7 +151,7 @@ def _is_limit(key: str) -> bool:
 
 
 def _check_bounds(text: str) -> None:
-    """Refuse long numbers, and long keys and deep nesting, whose cost in tomllib grows with the square of the depth."""
+    """Refuse long numbers, long keys and deep nesting: their cost in tomllib grows with the square of the depth."""
     bare = _OPAQUE.sub('""', text)
     depth = deepest = 0
     for bracket in re.findall(r"[\[\]{}]", bare):
@@ -178,7 +178,7 @@ def _check_ve(name: str, asked: Ve, host: Host) -> None:
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:
-    """What is wrong at ``place`` of a spec, and what to write there."""
+    """The error at ``place`` of a spec, with the right form."""
     if len(place) < 2:
         return UsageError(_outside(reason))
     ve, rest = f"ve.{wrong_input.quoted(place[1])}", place[2:]
@@ -194,14 +194,14 @@ def _refusal(reason: str, place: Sequence[str]) -> UsageError:
 
 
 def _beside(ve: str, key: str) -> str:
-    """Why a key may not stand directly below a VE, and what to write."""
+    """The cause why a key may not stand directly below a VE, and the right form."""
     if _is_limit(key):
         return f"a limit must stand below limits. Write [{ve}.limits] above it"
-    return f"a VE has {' and '.join(Ve.__struct_fields__)} alone. Write [{ve}.limits] above its limits"
+    return f"a VE has only {' and '.join(Ve.__struct_fields__)}. Write [{ve}.limits] above its limits"
 
 
 def _outside(reason: str) -> str:
-    """What is wrong outside of any VE."""
+    """The error about something outside of any VE."""
     if key := wrong_input.unknown(reason):
         if _is_limit(key):
             return f"{wrong_input.quoted(key)}: a limit must stand below its VE. Write [ve.NAME.limits] above it"

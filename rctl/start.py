@@ -1,10 +1,10 @@
-"""The first that runs of ``rctl``: until rctl can put things back by itself, Ctrl-C ends it at once and without a word.
+"""The first code that runs for ``rctl``. Until rctl can put things back by itself, Ctrl-C ends it at once, silently.
 
-Python's own answer to SIGINT is an exception, which would show wherever the imports are. Nothing has been changed by
-then, so the system's answer is right. What comes before this, Python's own start, is not in rctl's power.
+Python's own action for SIGINT is an exception, which would print a traceback during imports. Nothing is changed until
+then, so the system's action is right. rctl cannot influence the time before that, the start of Python itself.
 """
 
-import _signal  # type: ignore[import-not-found]  # of what signal is made; that itself takes longer to import than rctl.start
+import _signal  # type: ignore[import-not-found]  # the C part of signal, which imports faster
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main() -> "NoReturn":
     """Run the command line, and exit with its status."""
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # neither ignored nor somebody else's
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # neither ignored nor set by another program
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from .cli import main
 

@@ -1,10 +1,10 @@
-"""Quantities with units: text that people write, exact integers inside, text that the kernel reads.
+"""Quantities with units: texts of people, exact integers inside, texts of the kernel.
 
-The only place that knows the word ``max``. Every quantity is immutable, compares with its own kind, and has
-``amount`` (an ``int``, or ``MAX`` where no limit is meant), ``str()`` (the kernel's text) and ``parse()``.
+Only this module knows the word ``max``. Every quantity is immutable, compares with its own kind, and has ``amount`` (an
+``int``, or ``MAX`` for no limit), ``str()`` (the kernel's text) and ``parse()``.
 
-Suffixes: with an ``i`` (``KiB``, ``Ki``) 1024, with a ``B`` alone (``KB``) 1000; a bare letter is 1024 for sizes, as
-the kernel and systemd read it, and 1000 for rates, as systemd.resource-control(5) reads it.
+Suffixes: with an ``i`` (``KiB``, ``Ki``) 1024; with only a ``B`` (``KB``) 1000. A single letter is 1024 for sizes, as
+for the kernel and systemd, and 1000 for rates, as in systemd.resource-control(5).
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class Quantity:
 
     @classmethod
     def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """Read what a person wrote. ``whole`` is what ``100%`` means, ``None`` where per cent means nothing.
+        """Read a person's text. ``whole``: the value of ``100%``; ``None`` if per cent has no meaning here.
 
-        Raises ValueError with the reason and an example.
+        Raises ValueError with the cause and an example.
         """
         if isinstance(text, bool) or not isinstance(text, str | int | float):
             shown = str(text).lower() if isinstance(text, bool) else str(text)
-            raise ValueError(f"{shown[:64]} is no quantity. Write it like {cls.examples}")
+            raise ValueError(f"{shown[:64]} is not a quantity. Write it like {cls.examples}")
         plain = str(text).strip()
         if plain == "max":
             return cls(MAX)
@@ -98,7 +98,7 @@ class Quantity:
 
     @classmethod
     def _instead(cls, plain: str, whole: int | None, detail: str) -> str:
-        """What is wrong with a text, and a spelling that works: the one that was meant where that can be told."""
+        """The cause why a text is wrong, and a spelling that works: the likely one, otherwise examples."""
         from .quantity_hints import NO_LIMIT, NOTHING, meant
 
         word = plain.lower()
@@ -118,7 +118,7 @@ class Quantity:
 
     @classmethod
     def _takes(cls, text: str, whole: int | None) -> bool:
-        """Whether a spelling is one that ``parse`` takes."""
+        """True if ``parse`` takes this spelling."""
         try:
             cls(MAX if text == "max" else cls._read(text, whole))
         except (KeyError, ValueError):
@@ -137,12 +137,12 @@ class Quantity:
 
     @classmethod
     def _told(cls, amount: int) -> str:
-        """The amount in a unit that people write."""
+        """The amount in a unit for people."""
         return cls._text(amount)
 
     @classmethod
     def _bounds(cls, amount: int) -> str:
-        """What is wrong with an amount: the bound that it misses, or both where nothing lies beyond them."""
+        """The bound that an amount misses; both bounds if there is no unit beyond them."""
         low, high = cls._told(cls.low), cls._told(cls.high)
         if not cls.takes_max and cls.high < 1 << 32:
             return f"out of range {low}..{high}"
@@ -163,23 +163,23 @@ class Quantity:
 
 
 def as_number(amount: Amount) -> float:
-    """The amount as a number that compares: the exact integer, or infinity for no limit."""
+    """The amount as a number to compare: the exact integer, or infinity for no limit."""
     return _NO_LIMIT if amount is MAX else amount
 
 
 @lru_cache(256)
 def level(text: str) -> float:
-    """A kernel file's single value as a number that compares: an exact integer, infinity for no limit.
+    """A kernel file's single value as a number to compare: an exact integer, infinity for no limit.
 
-    Raises ValueError on anything else.
+    Raises ValueError for any other text.
     """
     return _NO_LIMIT if text == "max" else int(text)
 
 
 def amount(text: str) -> Amount:
-    """A kernel file's single value: a number, or ``max``. Raises ValueError on anything else.
+    """A kernel file's single value: a number, or ``max``. Raises ValueError for any other text.
 
-    A counter that the kernel adds up from many CPUs may dip below zero for a moment: that is 0.
+    A counter that the kernel sums over many CPUs may be below zero for a moment; that gives 0.
     """
     text = text.strip()
     return MAX if text == "max" else max(0, int(text))
@@ -188,7 +188,8 @@ def amount(text: str) -> Amount:
 class Size(Quantity):
     """Bytes. ``50%`` is of the host's memory.
 
-    ``bare``: the number as it was written, of so few bytes that their unit must have been forgotten; else empty.
+    ``bare``: the number as it was written, if it has no unit and is so small that the unit was probably forgotten; else
+    empty.
     """
 
     __slots__ = ("bare",)
@@ -219,7 +220,7 @@ class Size(Quantity):
     @classmethod
     def _factor(cls, unit: str) -> int:
         upper = unit.upper()
-        if upper.endswith("I"):  # as Kubernetes writes it
+        if upper.endswith("I"):  # Kubernetes writes it so
             upper += "B"
         if upper.endswith("IB"):
             return int(1024 ** _POWERS[upper[:-2]]) if len(upper) > 2 else _reject(unit)
@@ -265,7 +266,7 @@ class Ops(Rate):
 
 
 class Duration(Quantity):
-    """Time in microseconds, the kernel's unit; a bare number is microseconds."""
+    """Time in microseconds, the kernel's unit; a number without a unit is microseconds."""
 
     __slots__ = ()
     kind = "time"
@@ -279,14 +280,14 @@ class Duration(Quantity):
 
     @classmethod
     def _told(cls, amount: int) -> str:
-        """In the longest unit of which it is a whole number."""
+        """The amount in the longest unit that gives a whole number."""
         units = [(unit, size) for unit, size in Duration._units.items() if unit and amount % size == 0]
         unit, size = units[-1] if amount else units[0]
         return f"{amount // size}{unit}"
 
 
 class Deadline(Duration):
-    """Time to wait, at most a year; a bare number is seconds."""
+    """Time to wait, at most a year; a number without a unit is seconds."""
 
     __slots__ = ()
     examples = "10, 10s, 500ms or 2min"
@@ -300,7 +301,7 @@ class Deadline(Duration):
 
 
 class Weight(Quantity):
-    """A share of what is contended for: 1..10000, 100 by default."""
+    """A share when others want the resource, too: 1..10000; a new VE has 100."""
 
     __slots__ = ()
     kind = "weight"
@@ -325,7 +326,7 @@ class PidCount(Count):
 
 
 class Vcpus(Count):
-    """A whole number of CPUs that a VE sees; ``max`` is all of the host's."""
+    """Number of whole CPUs that a VE sees; ``max``: all of the host's."""
 
     __slots__ = ()
     examples = "2 or max"
@@ -343,17 +344,17 @@ class Flag(Quantity):
 
     @classmethod
     def parse(cls, text: Any, *, whole: int | None = None) -> Self:
-        """True, false, 1, 0, and the usual words."""
+        """Read true, false, 1, 0, and the usual words."""
         words = {"1": 1, "true": 1, "yes": 1, "on": 1, "0": 0, "false": 0, "no": 0, "off": 0}
         try:
             return cls(words[str(text).strip().lower()])
         except KeyError:
-            raise ValueError(f"{str(text)[:64]!r} is neither yes nor no. Write it like {cls.examples}") from None
+            raise ValueError(f"{str(text)[:64]!r} is not a yes or no. Write it like {cls.examples}") from None
 
 
 def _percent(number: str, fraction: str | None, whole: int | None) -> int:
     if whole is None:
-        raise ValueError("a percentage has nothing to be of here")
+        raise ValueError("a percentage has no meaning here")
     percent = scaled(number, fraction, 10**6)
     if percent > 100 * 10**6:
         raise ValueError("more than 100%")

@@ -1,4 +1,4 @@
-"""What is wrong in plain data that msgspec refused: the keys down to it, and a reason in a person's words."""
+"""Words an error of msgspec about plain data: the keys down to the wrong value, and the cause."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _WORDS = {
     "time": "a time",
 }
 _ALIKE = 0.75
-"""How alike a key must be, as difflib counts, to be offered in place of the one that was written."""
+"""Minimum similarity (difflib's ratio, 0 to 1) of a key that is suggested for the written one."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Known(NamedTuple):
-    """What may be written. ``keys``: every limit's. ``also``: what else people call a limit, and its key.
+    """The allowed input. ``keys``: every limit's. ``also``: other words for a limit, with its key.
 
-    ``below``: how to write a limit below whose key a part of the user's own follows, by key. ``values``: of those by
-    device, what a value is called, and which there are.
+    ``below``: by key, how to write a limit whose key ends in a part that the user chooses. ``values``: of limits by
+    device, the word for a value, and the names of the values.
     """
 
     keys: Sequence[str]
@@ -46,13 +46,13 @@ class Known(NamedTuple):
 
 
 def split(error: msgspec.ValidationError) -> tuple[str, str]:
-    """msgspec's reason and its path, in which ``[...]`` stands for a key of a dict; an empty path: the data itself."""
+    """msgspec's reason and its path. ``[...]`` in it stands for a key of a dict; an empty path is the data itself."""
     reason, at, path = str(error).rpartition(" - at `$")
     return (reason, path.rstrip("`")) if at else (path, "")
 
 
 def place(data: Any, path: str, kind: type[Any], hook: Hook) -> list[str]:
-    """The keys down to the value that was refused, for the ``path`` that msgspec gave."""
+    """The keys down to the refused value, for the ``path`` that msgspec gave."""
     found, *rest = (list(filter(None, part.split("."))) for part in path.split("[...]"))
     for part in rest:
         found += [_blamed(data, found, kind, hook), *part]
@@ -60,7 +60,7 @@ def place(data: Any, path: str, kind: type[Any], hook: Hook) -> list[str]:
 
 
 def _blamed(data: Any, keys: Sequence[str], kind: type[Any], hook: Hook) -> str:
-    """The first key below ``keys`` whose entry is refused on its own. Each entry is decoded once more, and no other."""
+    """The first key below ``keys`` whose entry alone is refused. Only these entries are decoded once more."""
     for key in keys:
         data = data[key]
     for key, value in data.items():
@@ -75,13 +75,13 @@ def _blamed(data: Any, keys: Sequence[str], kind: type[Any], hook: Hook) -> str:
 
 
 def unknown(reason: str) -> str:
-    """The key that has no meaning where it stands; empty where the reason is another."""
+    """The key that is unknown in its place; empty if the reason is another."""
     match = _UNKNOWN.fullmatch(reason)
     return match[1] if match else ""
 
 
 def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str:
-    """The refusal of one VE's data as ``KEY: reason. Remedy``.
+    """The error about one VE's data as ``KEY: cause. Remedy``.
 
     ``keys``: down to the limit in a ``kind``.
     """
@@ -97,16 +97,16 @@ def told(reason: str, keys: Sequence[str], kind: type[Any], known: Known) -> str
     if (expected := _EXPECTED.fullmatch(reason)) and expected[1] == "object" and (below or limit in known.below):
         return f"{limit}: is a group of limits. Write {_group(limit, known)}"
     if len(keys) > 1 and keys[0] in known.below and (reason.startswith("{") or (expected and expected[2] == "object")):
-        return f"{limit}: is no group of limits. Write {known.below[keys[0]]}"
+        return f"{limit}: is not a group of limits. Write {known.below[keys[0]]}"
     if reason.startswith("{"):
-        return f"{limit}: is one limit and no group. Give it one value"
+        return f"{limit}: is one limit, not a group. Give it one value"
     if value := _NO_WORD.fullmatch(reason):
         return f"{limit}: {value[1][:64]} is not possible. Write {' or '.join(_words(kind, keys))}"
     return f"{limit}: {plain(reason)}"
 
 
 def _group(key: str, known: Known) -> str:
-    """How to write a limit of the group that has this key; empty when none has."""
+    """How to write a limit of the group with this key; empty if there is no such group."""
     below = [one for one in known.keys if one.startswith(key + ".")]
     return known.below.get(key) or (below and known.also.get(key)) or " or ".join(below[:3])
 
@@ -117,13 +117,13 @@ def _either(names: Sequence[str]) -> str:
 
 
 def no_such(key: str, known: Known) -> str:
-    """The refusal of a key that is none, with the one that is meant as far as that can be told."""
+    """The error about an unknown key, with a suggestion if there is a likely one."""
     from difflib import get_close_matches
 
     if "." not in key and (group := _group(key, known)):
         return f"{key}: is a group of limits. Write {group}"
     if key in known.keys:
-        return f"{key}: is in quotes, which makes one key of it. Write {key} without quotes"
+        return f"{key}: quotes make it a single key. Write {key} without quotes"
     for limit, (what, names) in known.values.items():
         if key.startswith(f"{limit}."):
             return f"{key[:80]}: there is no such {what}. Write {_either(names)}"
@@ -137,7 +137,7 @@ def no_such(key: str, known: Known) -> str:
 
 
 def plain(reason: str) -> str:
-    """msgspec's reason, with types in the words of a spec."""
+    """msgspec's reason, with the words of a spec for types."""
 
     def words(match: re.Match[str]) -> str:
         wanted, given = (" or ".join(_WORDS.get(t, t) for t in side.split(" | ")) for side in match.groups())
@@ -147,7 +147,7 @@ def plain(reason: str) -> str:
 
 
 def _words(kind: Any, keys: Sequence[str]) -> list[str]:
-    """The words of the Literal that is at ``keys`` of a struct."""
+    """The words of the Literal at ``keys`` of a struct."""
     for part in (kind, *get_args(kind)):
         if get_origin(part) is Literal:
             return list(get_args(part))
@@ -158,6 +158,6 @@ def _words(kind: Any, keys: Sequence[str]) -> list[str]:
 
 
 def quoted(key: str) -> str:
-    """A key as TOML writes it: in quotes where it is not bare."""
+    """A key as TOML writes it: in quotes, unless it may stand without."""
     key = key[:80]
     return key if _BARE.fullmatch(key) else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'

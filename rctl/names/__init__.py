@@ -1,1 +1,1 @@
-"""From what people call a VE to its cgroup: names, patterns and labels so far."""
+"""Finds the VEs for the words of people: names, patterns and labels so far."""

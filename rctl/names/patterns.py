@@ -1,4 +1,4 @@
-"""The VEs that names, patterns and labels mean: ``web1``, ``web*``, ``/system.slice/*.service``, ``label:env=prod``."""
+"""Finds the VEs for names, patterns and labels: ``web1``, ``web*``, ``/system.slice/*.service``, ``label:env=prod``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PATTERN = frozenset("*?[")
 
 
 def match(tree: Tree, patterns: Iterable[str], tell: Callable[[str], object] = len) -> list[str]:
-    """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in order given.
+    """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in the given order.
 
     ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern.
 
-    A name that cannot be printed is no VE's; ``tell`` hears of each cgroup that is left out for that.
+    A name that cannot be printed is no VE's; ``tell`` is called with each cgroup that is left out for that reason.
     Raises NotFoundError for a pattern that matches nothing, UsageError for ``**`` as a component.
     """
     found: dict[str, None] = {}
@@ -38,14 +38,14 @@ def match(tree: Tree, patterns: Iterable[str], tell: Callable[[str], object] = l
 
 
 def given(tree: Tree, patterns: Iterable[str]) -> set[str]:
-    """The names among names and patterns, as ``match`` finds them."""
+    """Those of the names and patterns that are names, as ``match`` finds them."""
     plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
     return {tree.name(tree.path(one)) for one in plain}
 
 
 @contextmanager
 def may_go(tree: Tree, name: str, named: Iterable[str]) -> Iterator[None]:
-    """For who looks at many VEs: the block may raise that this one went meanwhile, if it was not asked for by name.
+    """For a look at many VEs: suppress the error of a VE that was removed meanwhile, unless a person named it.
 
     ``named``: the names and patterns that a person gave.
     """
@@ -57,9 +57,9 @@ def may_go(tree: Tree, name: str, named: Iterable[str]) -> Iterator[None]:
 
 
 def shown(tree: Tree, names: Iterable[str], patterns: Iterable[str], tell: Callable[[str], object]) -> list[str]:
-    """The names that ``match`` found, without those that something else is mounted over, which ``tell`` hears of.
+    """The names that ``match`` found, without VEs under another file system; ``tell`` is called with each of these.
 
-    Names that a person gave stay; whoever opens them is told why that cannot be.
+    Names that a person gave stay; opening one of them gives the error.
     """
     if not tree.mount.over:
         return list(names)
@@ -67,7 +67,7 @@ def shown(tree: Tree, names: Iterable[str], patterns: Iterable[str], tell: Calla
     found = []
     for name in names:
         if name not in named and (why := tree.covered(tree.path(name))):
-            tell(f"{name}: left out, for {why}")
+            tell(f"{name}: left out: {why}")
         else:
             found.append(name)
     return found
@@ -91,11 +91,11 @@ def _labelled(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[s
 def _below(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[str]:
     """Paths that match, one component at a time; ``*`` does not cross a slash.
 
-    Raises UsageError for ``**``, which would seem to: only the exporter takes it.
+    Raises UsageError for ``**``, which only the exporter takes.
     """
     paths = [""]
     if "**" in pattern.split("/"):
-        raise UsageError(f"{pattern[:80]!r}: ** is not taken here. Write * for each level: /a/*, /a/*/*")
+        raise UsageError(f"{pattern[:80]!r}: ** is not allowed here. Write * for each level: /a/*, /a/*/*")
     for part in pattern.strip("/").split("/"):
         found: list[str] = []
         for path in paths:
@@ -105,8 +105,8 @@ def _below(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[str]
                 for child in children:
                     if child.isprintable():
                         found.append(f"{path}/{child}")
-                    else:  # the owner of a delegated cgroup may make such
-                        tell(f"{path}/{child}: left out, for its name cannot be printed. Rename or remove it")
+                    else:  # the owner of a delegated cgroup may make such names
+                        tell(f"{path}/{child}: left out: its name cannot be printed. Rename or remove it")
             except NotFoundError:
                 continue
         paths = found

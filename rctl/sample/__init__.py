@@ -1,4 +1,4 @@
-"""From kernel files to one frozen reading of a VE, and what follows from it. Nothing here writes."""
+"""Turns kernel files into one frozen reading of a VE, and computes its bounds and rates. It writes nothing."""
 
 from .reading import Sample, read
 

@@ -1,6 +1,6 @@
-"""What binds a VE: for each limit the tightest on the way up to the host, where it stands, and how much room is left.
+"""The bounds of a VE: for each limit the lowest on the way up to the host, the cgroup that sets it, and the room left.
 
-A limit holds for a cgroup and all below it, so the VE's own is only one of several
+A limit holds for a cgroup and all cgroups below, so the VE's own limit is only one of several
 (https://docs.kernel.org/admin-guide/cgroup-v2.html#limits). Pure.
 """
 
@@ -22,9 +22,9 @@ _ranges: Callable[[str], Ranges] = lru_cache(1 << 8)(Ranges.parse)
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """The tightest limit and the path of the cgroup that sets it, or ``host``; ``""`` where nothing binds.
+    """The lowest limit and the path of the cgroup that sets it, or ``host``; ``""`` if nothing binds.
 
-    ``limit``: bytes or a count; CPUs for ``cpu.max``; the list itself for ``cpuset.cpus``. ``file``: whose value it is.
+    ``limit``: bytes or a count; CPUs for ``cpu.max``; the list itself for ``cpuset.cpus``. ``file``: the limit's file.
     """
 
     limit: Amount | float | Ranges
@@ -33,9 +33,10 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How much more the VE can take before the first limit on the way up: ``left``, and as ``percent`` of that limit.
+    """What the VE can still take before it meets the first limit on the way up: ``left``, and ``percent`` of that
+    limit.
 
-    Others may use it up too when ``source`` is not the VE itself.
+    If ``source`` is not the VE itself, others may use it up, too.
     """
 
     left: int
@@ -44,9 +45,9 @@ class Room(msgspec.Struct, frozen=True):
 
 
 def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> dict[str, Bound]:
-    """The bounds, by limit. ``levels``: the VE first, the host last. Of equals, the one nearest to the VE.
+    """The bounds, by limit. ``levels``: the VE first, the host last. Of equal limits, the one nearest to the VE counts.
 
-    ``names``: of which limits of memory, swap, processes and huge pages; unset, of all.
+    ``names``: which limits of memory, swap, processes and huge pages; unset: all.
     """
     cpus = _cpu_list(levels)
     found = {"cpu.max": _cpu_time(levels, cpus)}
@@ -60,7 +61,7 @@ def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> 
 
 
 def headroom(levels: Sequence[Level]) -> dict[str, Room]:
-    """The room, by limit; a limit is left out where no level both limits and counts."""
+    """The room, by limit; a limit without a level that both limits and counts is left out."""
     rooms = {}
     for name in (*BINDING, *_huge(levels)):
         found = [room for level in levels if (room := _room(level, name))]
@@ -79,12 +80,12 @@ def _room(level: Level, name: str) -> Room | None:
 
 
 def _huge(levels: Sequence[Level]) -> list[str]:
-    """The limits of huge pages that the VE itself has."""
+    """The VE's own limits of huge pages."""
     return [name for name in levels[0].texts if name.startswith("hugetlb.") and name.endswith(".max")]
 
 
 def _cpu_list(levels: Sequence[Level]) -> Bound | None:
-    """The kernel works it out itself; it comes from the highest level from which on down nothing changes."""
+    """The CPUs in effect, which the kernel computes. The source is the highest level below which nothing changes."""
     lists = [(_ranges(level.texts[_CPUSET]), level.path) for level in levels if _CPUSET in level.texts]
     if not lists:
         return None
@@ -97,7 +98,7 @@ def _cpu_list(levels: Sequence[Level]) -> Bound | None:
 
 
 def _cpu_time(levels: Sequence[Level], cpus: Bound | None) -> Bound:
-    """CPUs' worth of time; a VE cannot use more than the CPUs on its list."""
+    """CPU time in CPUs; a VE cannot use more than the CPUs on its list."""
     caps = [
         Bound(cap, level.path, "cpu.max")
         for level in levels

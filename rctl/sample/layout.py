@@ -1,8 +1,8 @@
-"""Where the figures stand in the texts of some interface files: found once, then picked out of every reading after.
+"""Finds the positions of the figures in the texts of interface files once, and then reads them from every later text.
 
-A layout is a regular expression made from texts that were read: all that is not a number must be just so, and each
-figure that is wanted is a group. One match checks everything, a text that was cut off included, and gives the figures
-as they stand, as bytes. All formats of https://docs.kernel.org/admin-guide/cgroup-v2.html#format are understood. Pure.
+A layout is a regular expression made from texts that were read: everything except numbers must be the same, and each
+wanted figure is a group. One match checks the whole text, also whether it was cut off, and gives the figures as bytes.
+It understands all formats of https://docs.kernel.org/admin-guide/cgroup-v2.html#format. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FIGURE, _NUMBER = b"([0-9]++)", b"[0-9.]++"
 
 
 class FigurePlace(NamedTuple):
-    """One figure's place: the file, the line's name (``some``, ``8:0``; empty where the key names it) and the key."""
+    """One figure's place: the file, the line's name (``some``, ``8:0``; empty if the key names it) and the key."""
 
     file: str
     line: str
@@ -28,15 +28,15 @@ Wanted = Callable[[FigurePlace], bool]
 
 
 class Layout:
-    """Where the figures stand. Texts that differ in numbers alone have the same ``pattern``.
+    """The positions of the figures. Texts that differ only in numbers have the same ``pattern``.
 
-    ``columns``: what ``row`` gives, in that order.
+    ``columns``: the places of the figures in ``row``, in that order.
     """
 
     __slots__ = ("_match", "columns", "pattern")
 
     def __init__(self, texts: Mapping[str, bytes], wanted: Wanted) -> None:
-        """From whole texts by file name."""
+        """Made from whole texts by file name."""
         columns: list[FigurePlace] = []
         parts: list[bytes] = []
         for name, text in texts.items():
@@ -54,20 +54,20 @@ class Layout:
         self._match = re.compile(self.pattern).fullmatch
 
     def row(self, text: bytes) -> FigureRow | None:
-        """The figures in the joined texts; ``None`` when the texts are no longer of this layout."""
+        """The figures in the joined texts; ``None`` if the texts have another layout."""
         found = self._match(text)
         return found.groups() if found else None
 
 
 def _words(file: str, line: bytes) -> Iterator[tuple[bytes, FigurePlace | None]]:
-    """A line in pieces, blanks included; with each figure its column."""
+    """A line in pieces, blanks included; each figure with its column."""
     pieces = re.split(rb"([ =\t]+)", line)
     for index, piece in enumerate(pieces):
         yield piece, _column(file, pieces, index) if piece.isdigit() else None
 
 
 def _column(file: str, pieces: list[bytes], index: int) -> FigurePlace | None:
-    """The column of the number at an index; ``None`` for one that nothing names.
+    """The column of the number at an index; ``None`` if nothing names it.
 
     Some kernels begin a line of ``io.stat`` with devices that have no figures: ``7:7 7:6 7:4 rbytes=1`` is of 7:4.
     """

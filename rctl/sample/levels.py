@@ -1,7 +1,7 @@
-"""The way from a VE up to the root, each level with the files that bind all below it; outermost, the host.
+"""The way from a VE up to the root: each level with the files that bind the cgroups below it; the last is the host.
 
-The host speaks the same language as a cgroup: its RAM is its ``memory.max``, what of it is not available is its
-``memory.current``, and so on. So what binds a VE is a question to one list.
+The host has the same files as a cgroup: its RAM is its ``memory.max``, its memory that is not available is its
+``memory.current``, and so on. So one list answers what binds a VE.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..errors import OUT_OF
 from ..limits import FILES as LIMITS
 
 OptionalReader = Callable[[str], str | None]
-"""The text of a file by absolute path; ``None`` when it is not there."""
+"""Returns the text of a file by absolute path; ``None`` if it is missing."""
 
 HOST = "host"
 BINDING = tuple(file.name for file in LIMITS if file.binds)
-"""Limits of which the tightest on the way up counts, but for huge pages and the CPUs."""
+"""Limits of which the lowest on the way up counts, except huge pages and CPUs."""
 
 
 def use_of(limit: str) -> str:
-    """The file that counts what a limit is of; of some limits (``memory.high``) there is none of that name."""
+    """The file that counts the use for a limit; some limits (``memory.high``) have no file of that name."""
     return f"{limit.rpartition('.')[0]}.current" if limit.endswith(".max") else ""
 
 
@@ -34,23 +34,23 @@ FILES = (cpu.MAX.name, "cpuset.cpus.effective", *BINDING, *filter(None, map(use_
 
 
 class Level(msgspec.Struct, frozen=True):
-    """One cgroup on the way, or the host (``path`` is ``host``), and its files' texts by name."""
+    """One cgroup on the way, or the host (``path`` is ``host``), with its files' texts by name."""
 
     path: str
     texts: dict[str, str]
 
 
 def way_up(tree: Tree, path: str, read: OptionalReader) -> tuple[Level, ...]:
-    """The VE, its ancestors, the host. ``read`` gives the host's files. Raises NotFoundError, GoneError."""
+    """The VE, its ancestors, the host. ``read`` returns the host's files. Raises NotFoundError, GoneError."""
     found = [Level(cgroup.path, _texts(cgroup)) for cgroup in tree.way(path)]
     found.reverse()
     return (*found, host(read))
 
 
 def host_file(path: str) -> str | None:
-    """The text of one of this host's files; ``None`` when it is not there or may not be read.
+    """The text of one of this host's files; ``None`` if it is missing or may not be read.
 
-    Raises OSError where the machine has no descriptor or memory left: the file is there then.
+    Raises OSError if the machine has no free descriptor or memory: the file exists then.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
@@ -67,7 +67,7 @@ def _texts(cgroup: Cgroup) -> dict[str, str]:
 
 
 def host(read: OptionalReader) -> Level:
-    """The host as the outermost level; a fact that it does not tell is left out."""
+    """The host as the last level, without facts that it does not have."""
     facts = {**_memory(read("/proc/meminfo") or ""), **_threads(read), **_huge_pages(read)}
     if cpus := read("/sys/devices/system/cpu/online"):
         facts["cpuset.cpus.effective"] = cpus.strip()
@@ -86,7 +86,7 @@ def _memory(meminfo: str) -> dict[str, str]:
 
 
 def _threads(read: OptionalReader) -> dict[str, str]:
-    """Most processes and threads, and how many there are (the fourth field of proc(5) loadavg)."""
+    """Most processes and threads, and their number now (the fourth field of proc(5) loadavg)."""
     bounds = [int(text) for name in ("pid_max", "threads-max") if (text := read(f"/proc/sys/kernel/{name}"))]
     found = {"pids.max": str(min(bounds))} if bounds else {}
     if load := read("/proc/loadavg"):
@@ -95,7 +95,7 @@ def _threads(read: OptionalReader) -> dict[str, str]:
 
 
 def _huge_pages(read: OptionalReader) -> dict[str, str]:
-    """Pools of huge pages: what is reserved and what may be added on demand, and what is in use."""
+    """Pools of huge pages: the reserved number with those on demand, and the number in use."""
     found = {}
     for kib, name in ((64, "64KB"), (2048, "2MB"), (32768, "32MB"), (1048576, "1GB")):
         place = f"/sys/kernel/mm/hugepages/hugepages-{kib}kB"

@@ -1,4 +1,4 @@
-"""Every limit that is set on one VE, as the kernel's files hold it."""
+"""All limits that are set on one VE, from the kernel's files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMED = frozenset(NAMES)
 
 
 def texts(cgroup: Cgroup) -> dict[str, str]:
-    """The text of each limit's file that is there, by name. Raises GoneError, KernelError."""
+    """The text of each limit's file, by name; missing files are left out. Raises GoneError, KernelError."""
     names = (*NAMES, *filter(hugetlb.FILE.fullmatch, hugetlb.files(cgroup.files())))
     return {name: text for name in names if (text := cgroup.read_if_there(name)) is not None}
 
 
 def among(found: Mapping[str, str]) -> dict[str, str]:
-    """Of the texts of a VE's files, those of limits."""
+    """The texts of limits' files, of all texts of a VE's files."""
     return {name: text for name, text in found.items() if name in _NAMED or hugetlb.FILE.fullmatch(name)}
 
 
@@ -36,7 +36,7 @@ def values(found: Mapping[str, str]) -> dict[str, Any]:
 
 
 def changed(found: Mapping[str, str]) -> list[tuple[File, str, str]]:
-    """The entries that are not as on a new cgroup: file, key (a device, or empty), entry in normal form."""
+    """The entries that differ from a new cgroup: file, key (a device, or empty), entry in normal form."""
     entries = (
         (file, key, file.entry(text, key))
         for name, text in found.items()

@@ -1,7 +1,8 @@
-"""Which limits stand, for thousands of VEs: read when something was written, not each time.
+"""The limits in force, for thousands of VEs: read after a write, not each time.
 
-The limits of a VE change by a write to its files; what binds it also by one above it, and by the host. ``Forest``
-counts the writes; of what the kernel changes by itself, the host's CPUs and memory are looked at each time.
+The limits of a VE change when its files are written. Its bounds also change with a write to a cgroup above it, and with
+the host. ``Forest`` counts the writes. Facts that the kernel changes by itself, such as the host's CPUs and memory, are
+read each time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .member import Member
 _NAMES = frozenset(file.name for file in FILES)
 _BOUNDS = ("memory.max",)
 _BINDING = frozenset({"cpu.max", "cpuset.cpus.effective", *_BOUNDS})
-"""Files of each level on the way up."""
+"""The files of each level on the way up."""
 
 Stamp = tuple[object, ...]
 
@@ -37,23 +38,23 @@ def _chosen(
 
 
 class Standing(NamedTuple):
-    """``limits``: the texts of limits' files, by name; ``bounds``: the tightest on the way up, by limit."""
+    """``limits``: the texts of limits' files, by name. ``bounds``: the lowest limits on the way up, by limit."""
 
     limits: Mapping[str, str]
     bounds: Mapping[str, Bound]
 
 
 class Standings:
-    """The standing limits of many VEs.
+    """The limits of many VEs.
 
-    ``failed``: whose could not be read, and why; those are tried again. ``gone``: VEs that went meanwhile.
+    ``failed``: VEs that could not be read, and the causes; they are tried again. ``gone``: VEs that were removed.
     """
 
     def __init__(
         self, forest: Forest, read_host: OptionalReader, more: Callable[[int], frozenset[str]] = lambda _: frozenset()
     ) -> None:
-        """``read_host``: gives the host's files by absolute path. ``more``: limits' files of a VE, by its inode, that
-        are read beside those that are asked for.
+        """``read_host``: returns the host's files by absolute path. ``more``: for a VE's inode, files of limits to read
+        in addition to those that are asked for.
         """
         self._forest = forest
         self._read_host = read_host
@@ -71,9 +72,9 @@ class Standings:
         self.gone: set[Member] = set()
 
     def refresh(self, members: Iterable[Member], version: int = 0) -> Mapping[Member, Standing]:
-        """What stands now. As long as nothing changed it is the same object, and so is each entry of it.
+        """The limits now. If nothing changed, this is the same object, and so is each entry.
 
-        ``version``: another one when ``more`` may say something else.
+        ``version``: must change if ``more`` may return something else.
         """
         self._look_at_host()
         forest = self._forest
@@ -111,7 +112,7 @@ class Standings:
         return Standing(levels[0].texts, self._bounds(levels))
 
     def _bounds(self, levels: list[Level]) -> Mapping[str, Bound]:
-        """What binds a VE: one object for those below the same cgroup whose own limits are alike and do not bind."""
+        """The bounds of a VE: the same object for VEs of one cgroup with equal limits that do not bind."""
         own, *above = levels
         key = (tuple(map(own.texts.get, _BINDING)), *map(id, above))
         if found := self._alike.get(key):

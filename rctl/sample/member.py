@@ -1,4 +1,4 @@
-"""One VE of a sweep: which of its files are read, in which parts, and what they held the last time."""
+"""One VE of a sweep: the files to read, their parts, and their last texts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .population import processes
 
 
 class Ask(NamedTuple):
-    """What is wanted of a VE.
+    """The wish for a VE.
 
-    ``files``: which of the files that its cgroup has, in parts: those whose lines differ from VE to VE (by device) best
-    in one of their own; so, too, those that ``is_noted`` names, which are then not read each time. ``figures``: which
-    of those in them. ``limits``: which of the files that hold limits; ``None``: nothing is asked of these. ``tag``:
-    anything by which the asker knows this wish again. ``spared``: files whose descriptors are not kept, unless the
-    budget was ``told``; a part of others, too, keeps all.
+    ``files``: chooses from the cgroup's files, in parts. Files whose lines differ between VEs (by device) should be a
+    part of their own; so should files that ``is_noted`` names, because they are not read each time. ``figures``:
+    chooses from the figures. ``limits``: chooses from the files with limits; ``None``: none of them. ``tag``: any
+    object by which the caller recognises this wish. ``spared``: files whose descriptors are not kept, unless the budget
+    was ``told``; a part with other files in it keeps all of its descriptors.
     """
 
     files: Callable[[tuple[str, ...]], Sequence[Sequence[str]]]
@@ -33,10 +33,9 @@ class Ask(NamedTuple):
 
 
 class Part:
-    """Some files of a VE that are read together. ``errors``: those that are there and cannot be read.
+    """Some files of a VE that are read together. ``errors``: those that exist and cannot be read.
 
-    ``text`` and ``row`` are of the last reading: most VEs rest most of the time, and what is the same is not parsed
-    again.
+    ``text`` and ``row`` are of the last reading. Most VEs rest most of the time, and the same text is not parsed again.
     """
 
     __slots__ = ("errors", "kept", "layout", "row", "text")
@@ -49,27 +48,27 @@ class Part:
         self.errors: Sequence[KernelError] = ()
 
     def fetch(self) -> FigureRow | None:
-        """Read anew, and keep: the figures as ``layout`` says; ``None`` when they must be looked for."""
+        """Read again: the figures by ``layout``; ``None`` if the layout no longer fits."""
         if self.layout is None:
             return None
         try:
             self.take(self.kept.read())
-        except OSError:  # the slow way finds out which file, and why
+        except OSError:  # the slow way finds the file and the cause
             self.row = None
         return self.row
 
     def take(self, text: bytes) -> None:
-        """Keep what was just read, and its figures."""
+        """Keep a text that was just read, and its figures."""
         if text != self.text:
             self.row = self.layout.row(text) if self.layout else None
             self.text = text
 
 
 class Member:
-    """One VE that is read again and again.
+    """One VE that is read repeatedly.
 
-    ``parts``: its files, as they were found when ``files`` was the node's count; ``procs``: the list of its processes;
-    ``unread``: why that list cannot be read, where it is there.
+    ``parts``: its files, as they were when ``files`` was the node's count. ``procs``: the list of its processes.
+    ``unread``: the error, if that list exists and cannot be read.
     """
 
     __slots__ = ("ask", "files", "name", "node", "parts", "procs", "unread")
@@ -85,18 +84,18 @@ class Member:
 
     @property
     def errors(self) -> list[KernelError]:
-        """Its files that are there and cannot be read."""
+        """Its files that exist and cannot be read."""
         return [*self.unread, *(error for part in self.parts for error in part.errors)]
 
     def find_files(self, budget: Budget) -> None:
-        """See anew which files there are. Raises GoneError, KernelError."""
+        """Find its files again. Raises GoneError, KernelError."""
         self.close()
         files, cgroup = self.node.files, self.node.cgroup
         self.parts = [Part(self._kept(names, budget)) for names in self.ask.files(self.node.names())]
         if self.ask.processes:
             self.procs = Kept(cgroup, (PROCS,), budget)
             self.unread = self.procs.each()[1]
-        self.files = -1 if self.unread else files  # what could not be read is looked for again next time
+        self.files = -1 if self.unread else files  # try again next time if one could not be read
 
     def _kept(self, names: Sequence[str], budget: Budget) -> Kept:
         if all(map(is_noted, names)):
@@ -104,9 +103,9 @@ class Member:
         return Kept(self.node.cgroup, names, budget, spared=all(name in self.ask.spared for name in names))
 
     def processes(self) -> int | None:
-        """How many processes live in it. Inside a VE of rctl's own, the cgroups below have no node, and count with it.
+        """The number of its processes. For rctl's own VE, the cgroups below it have no node, and are included.
 
-        ``None``: the cgroup is threaded, and the kernel does not say. Raises GoneError, KernelError.
+        ``None``: the cgroup is threaded, and the kernel does not show it. Raises GoneError, KernelError.
         """
         if self.procs and not self.procs.names:
             return None
@@ -115,7 +114,7 @@ class Member:
         return processes(self.node.cgroup)
 
     def close(self) -> None:
-        """Let go of its files."""
+        """Close its files."""
         while self.parts:
             self.parts.pop().kept.close()
         if self.procs:

@@ -1,4 +1,4 @@
-"""Many VEs at a glance, one row each."""
+"""The list of many VEs, one row each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .reading import Sample, glance
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One VE. ``None``: its controller is not enabled, or this kernel does not tell; ``max``: no limit of its own.
+    """One VE. ``None``: its controller is not enabled, or this kernel does not have the figure; ``max``: no own limit.
 
-    ``cpu`` is the CPU time used so far in seconds, ``cpus`` the cap in CPUs, memory and swap are in bytes,
-    ``memory_percent`` is of the VE's own limit, ``memory_pressure`` the per cent of the last 10 s in which some task
-    waited for memory.
+    ``cpu``: CPU time used so far, in seconds. ``cpus``: the limit in CPUs. Memory and swap are in bytes.
+    ``memory_percent``: of the VE's own limit. ``memory_pressure``: per cent of the last 10 s in which some task waited
+    for memory.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Iterator[Row]:
-    """A row for each VE by name or path. One that went meanwhile is left out.
+    """A row for each VE by name or path. A VE that was removed meanwhile is left out.
 
-    Raises NotFoundError for a missing one that is among ``named`` by its name, and not only by a pattern.
+    Raises NotFoundError for a missing VE if ``named`` has its name, and not only a pattern.
     """
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
@@ -51,7 +51,7 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
 
 
 def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
-    """A row for each cgroup with processes that is not rctl's and whose path is ``wanted``, by path."""
+    """A row for each cgroup that has processes, is not rctl's, and whose path is ``wanted``; by path."""
     found = []
     for cgroup in foreign(tree):
         if wanted(cgroup.path):
@@ -63,9 +63,9 @@ def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
 def everything(tree: Tree, patterns: Sequence[str], tell: Callable[[str], object] = len) -> list[Row]:
     """A row for each VE, and for each other cgroup with processes. ``patterns`` match whole names; none: all.
 
-    ``tell`` hears of each VE that is left out, for another file system is mounted over it.
+    ``tell`` is called with each VE that is left out, because another file system is mounted over it.
 
-    Raises NotFoundError for patterns of which none matches.
+    Raises NotFoundError if no pattern matches.
     """
 
     def wanted(name: str) -> bool:
@@ -78,7 +78,7 @@ def everything(tree: Tree, patterns: Sequence[str], tell: Callable[[str], object
 
 
 def row(sample: Sample, inhabitants: int) -> Row:
-    """The row of one sample. Pure. Anybody may make a cgroup of any name: what is not printable is escaped."""
+    """The row of one sample. Pure. A cgroup may have any name, so unprintable characters are escaped."""
     memory, pids, cpu = sample.memory, sample.pids, sample.cpu
     some = sample.pressure.get("memory", {}).get("some")
     capped = cpu is not None and cpu.weight is not None

@@ -1,4 +1,4 @@
-"""Who lives where: processes of a VE, and cgroups that belong to somebody else."""
+"""Counts the processes of a VE, and finds cgroups of other managers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import OUT_OF, GoneError, KernelError, NotFoundError
 
 
 def processes(cgroup: Cgroup) -> int:
-    """How many processes live in the cgroup and below it. Raises GoneError."""
+    """The number of processes in the cgroup and below it. Raises GoneError."""
     count = own_processes(cgroup)
     for below in _below(cgroup, lambda _: True):
         with suppress(GoneError):
@@ -23,14 +23,14 @@ def processes(cgroup: Cgroup) -> int:
 
 
 def own_processes(cgroup: Cgroup) -> int:
-    """How many processes live in the cgroup itself. Raises GoneError."""
+    """The number of processes in the cgroup itself. Raises GoneError."""
     return (cgroup.read_if_there(PROCS) or "").count("\n")
 
 
 def in_children(node: Node, known: Mapping[Node, int]) -> int:
-    """How many processes live below a node. ``known``: of which nodes it is known, what is below those included.
+    """The number of processes below a node. ``known``: counts of nodes that are known, with all below them.
 
-    A cgroup that goes meanwhile counts as empty. Raises KernelError for one that cannot be read.
+    A cgroup that was removed meanwhile counts as empty. Raises KernelError if one cannot be read.
     """
     count, left = 0, list(node.children.values())
     while left:
@@ -45,7 +45,7 @@ def in_children(node: Node, known: Mapping[Node, int]) -> int:
 
 
 def foreign(tree: Tree) -> Iterator[Cgroup]:
-    """The cgroups with processes that are not rctl's, nor below one of rctl's, nor the root; open until the next."""
+    """Cgroups with processes that are neither rctl's, nor below one of these, nor the root; open until the next."""
     for cgroup in _below(tree.root, lambda path: tree.name(path).startswith("/")):
         with suppress(GoneError):
             if own_processes(cgroup):
@@ -53,10 +53,10 @@ def foreign(tree: Tree) -> Iterator[Cgroup]:
 
 
 def _below(top: Cgroup, wanted: Callable[[str], bool]) -> Iterator[Cgroup]:
-    """Each cgroup below ``top``, open until the next, but for those whose path is not ``wanted``.
+    """Each cgroup below ``top``, open until the next, except those whose path is not ``wanted``.
 
-    One that goes meanwhile, or that the caller may not look into, is left out. Raises KernelError where it is the host
-    that fails, not the permission.
+    A cgroup that was removed meanwhile, or that the caller may not read, is left out. Raises KernelError if the host
+    fails for another reason than permission.
     """
 
     def enter(here: Cgroup, name: str) -> Cgroup | None:
@@ -92,6 +92,6 @@ def _names(cgroup: Cgroup) -> list[str]:
 
 
 def _raise_if_out_of(error: KernelError) -> None:
-    """Raise an error of the machine: with too few descriptors, say, a count would be wrong."""
+    """Raise an error of exhausted resources: with too few descriptors, for example, a count would be wrong."""
     if error.errno in OUT_OF:
         raise error

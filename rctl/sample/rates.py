@@ -1,4 +1,4 @@
-"""What went on between two samples of one VE. Pure."""
+"""The rates of one VE between two samples. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class DeviceRates(msgspec.Struct, frozen=True):
 class Rates(msgspec.Struct, frozen=True):
     """Means over ``seconds``.
 
-    ``cpus``: CPUs used; ``throttled``: seconds of waiting for ``cpu.max`` per second, summed over the VE's CPUs;
-    ``None`` where the kernel does not tell. ``io``: by ``MAJOR:MINOR``, devices in use only.
+    ``cpus``: CPUs used. ``throttled``: seconds of waiting for ``cpu.max`` per second, summed over the VE's CPUs;
+    ``None`` if the kernel does not count it. ``io``: by ``MAJOR:MINOR``, only devices in use.
     ``pressure``: per cent of the time in which some, or all (full), tasks waited, by resource.
     """
 
@@ -37,9 +37,9 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def rates(before: Sample, after: Sample) -> Rates:
-    """What the VE did between two samples, however the host's time of day was set meanwhile.
+    """The rates between two samples; a change of the host's time of day does not matter.
 
-    Raises ValueError when the second sample is not the later one.
+    Raises ValueError if the second sample is not later.
     """
     seconds = after.clock - before.clock
     if seconds <= 0:
@@ -55,7 +55,7 @@ def rates(before: Sample, after: Sample) -> Rates:
 
 
 def _growth(old: Mapping[str, int], new: Mapping[str, int], key: str, span: float) -> float | None:
-    """Growth of a counter by ``span``; one that began anew (a device was plugged in again) has grown by nothing."""
+    """Growth of a counter per ``span``; a counter that restarted (a device was plugged in again) has not grown."""
     if key not in old or key not in new:
         return None
     return max(0, new[key] - old[key]) / span

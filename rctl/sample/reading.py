@@ -1,4 +1,4 @@
-"""One frozen reading of what a VE uses, waits for and was refused."""
+"""One frozen reading of the use, the waits and the refusals of a VE."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ GLANCE = (
     "pids.current", "pids.max",
     "memory.pressure",
 )  # fmt: skip
-"""What a list of many VEs tells of each."""
+"""The files for the list of many VEs."""
 
 FILES = tuple(name for resource in (core, cpu, cpuset, memory, io, pids, pressure) for name in resource.READ)
-"""All that the controllers parse, but for huge pages, whose file names depend on the machine."""
+"""All files that the controllers parse, except huge pages, whose names depend on the machine."""
 
 
 class Sample(msgspec.Struct, frozen=True):
     """One reading of one VE at ``time`` (seconds since 1970).
 
-    ``clock``: the same moment in seconds of a clock that nobody sets, for spans between samples (clock_gettime(2),
+    ``clock``: the same moment in seconds of a clock that is never set, for spans between samples (clock_gettime(2),
     CLOCK_MONOTONIC).
 
     ``None``: the controller is not enabled for the VE. ``hugetlb``: use and limit in bytes by page size. ``pressure``:
-    the lines of each resource's file; a resource without a file (PSI off) is not there. ``limits``: every limit that is
-    there, by the kernel's name: a number or MAX, by device where there is one for each, a list or a word as text.
+    the lines of each resource's file; a resource without a file (PSI is off) is missing. ``limits``: every limit that
+    exists, by the kernel's name: a number or MAX, by device for a limit by device, a list or a word as text.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """``frozen``, ``running``, or ``empty``: no process in it or below."""
+        """``frozen``, ``running``, or ``empty``: no process in it or below it."""
         if self.core.frozen:
             return "frozen"
         return "running" if self.core.populated else "empty"
 
 
 def read(cgroup: Cgroup, name: str) -> Sample:
-    """Read all of a VE. Raises GoneError when it was removed, KernelError when the kernel refuses a file."""
+    """Read everything of a VE. Raises GoneError if it was removed, KernelError if the kernel refuses a file."""
     return with_limits(cgroup, name)[0]
 
 
 def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
-    """As read, and the texts of the limits' files, by name, as they were read for it."""
-    from . import limits  # of no use to a list of many VEs
+    """As ``read``, and the texts of the limits' files that it read, by name."""
+    from . import limits  # a list of many VEs does not need it
 
     files = dict.fromkeys((*limits.NAMES, *FILES, *hugetlb.files(cgroup.files())))
     sample, texts = _read(cgroup, name, files)
@@ -82,7 +82,7 @@ def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
 
 
 def glance(cgroup: Cgroup, name: str) -> Sample:
-    """As read, but only what a list of many VEs shows; what was not read is as on a host without it."""
+    """As ``read``, but only the figures for a list of many VEs; the others are as on a host without them."""
     return _read(cgroup, name, GLANCE)[0]
 
 
@@ -92,7 +92,7 @@ def _read(cgroup: Cgroup, name: str, files: Iterable[str]) -> tuple[Sample, dict
     if core.EVENTS not in texts:
         if cgroup.path != "/":
             raise cgroup.gone()
-        texts[core.EVENTS] = "populated 1"  # the root alone has no such file, and is never empty
+        texts[core.EVENTS] = "populated 1"  # only the root has no such file, and it is never empty
     sample = Sample(
         name,
         cgroup.path,

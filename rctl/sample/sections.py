@@ -1,4 +1,4 @@
-"""A View as lines for people: limits, use, pressure, headroom, what is in effect, rates. Pure but for disks' names."""
+"""A View as lines for people: limits, use, pressure, headroom, limits in effect, rates. Pure, except names of disks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDTH = 18
 
 
 def lines(view: View, disk: DiskName) -> Iterator[str]:
-    """The lines. ``disk`` gives the name of a device by ``MAJOR:MINOR``."""
+    """The lines. ``disk`` returns the name of a device by ``MAJOR:MINOR``."""
     sample = view.sample
     count = "1 process" if view.processes == 1 else f"{view.processes} processes"
     place = "" if sample.name == sample.path else f"  {sample.path}"
@@ -30,7 +30,7 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
     yield from _section("usage", _usage(sample, disk))
     yield from _pressure(sample.pressure)
     yield from _section("headroom", ((name, _room(name, room)) for name, room in view.headroom.items()))
-    yield from _section("effective (the tightest on the way up)", _bounds(view.effective))
+    yield from _section("effective (the lowest on the way up)", _bounds(view.effective))
     if view.rates:
         yield from _section(f"rates over {view.rates.seconds:.3g} s", _rates(view.rates, disk))
 
@@ -99,7 +99,7 @@ def _span(microseconds: int) -> str:
 
 def _pressure(found: Mapping[str, Mapping[str, Pressure]]) -> Iterator[str]:
     if not found:
-        yield "pressure: not accounted, for this VE (cgroup.pressure) or on this kernel. See rctl doctor"
+        yield "pressure: accounting is off, for this VE (cgroup.pressure) or on this kernel. See rctl doctor"
         return
     heads = (_three(f"{line} 10s", "60s", "300s") for line in Pressure.types)
     yield f"{'pressure, %':{_WIDTH + 2}} {'   '.join(heads)}"

@@ -1,8 +1,8 @@
-"""One reading of thousands of VEs at next to no cost.
+"""One reading of thousands of VEs at little cost.
 
-Files are kept open under a budget, texts are picked apart by a ``layout`` that was found once, VEs come and go by the
-kernel's own word (``forest``). What binds them is in ``limits_in_force``. Figures stay the kernel's
-bytes: who shows them knows what they mean.
+Files are kept open within a budget. A ``layout`` that was found once takes the figures out of texts. ``forest`` follows
+VEs that come and go, by the kernel's reports. The bounds are in ``limits_in_force``. Figures stay the kernel's bytes;
+their user knows their meaning.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .layout import FigureRow, Layout
 from .member import Ask, Member, Part
 from .population import in_children
 
-_TRIED = 16  # layouts of the same files that are tried before one is made
+_TRIED = 16  # layouts of the same files to try before a new one is made
 
 
 Choose = Callable[[str], tuple[str, Ask] | None]
-"""For a cgroup path the VE's name and what is wanted of it; ``None`` to leave it out."""
+"""For a cgroup path, the VE's name and the wish for it; ``None`` leaves it out."""
 
 
 class Plan:
-    """Whose figures stand in the same places, and where they are read."""
+    """VEs whose figures have the same positions, and the files to read."""
 
     def __init__(self, layout: Layout, members: list[Member], parts: list[Part]) -> None:
         self.layout = layout
@@ -36,11 +36,11 @@ class Plan:
         self._files = Together(part.kept for part in self._together)
 
     def read(self) -> list[FigureRow | None]:
-        """Read anew: the figures of each VE; ``None`` where they must be looked for."""
+        """Read again: the figures of each VE; ``None`` if its layout no longer fits."""
         try:
             for part, text in zip(self._together, self._files.read(), strict=True):
                 part.take(text)
-        except OSError:  # one by one, to find out whose file
+        except OSError:  # one by one, to find the file that fails
             for part in self._together:
                 part.fetch()
         for part in self._alone:
@@ -49,7 +49,7 @@ class Plan:
 
 
 class Group(NamedTuple):
-    """VEs whose figures stand in the same places: the VEs, and for each a row as ``layout.columns`` say."""
+    """VEs with the same layout: the VEs, and a row for each, in the order of ``layout.columns``."""
 
     layout: Layout
     members: list[Member]
@@ -57,10 +57,10 @@ class Group(NamedTuple):
 
 
 class Sweep:
-    """A reading of many VEs, again and again. ``close()`` it; the forest stays the caller's.
+    """A repeated reading of many VEs. ``close()`` it; the forest stays the caller's.
 
     ``members``: the VEs, in the order of their paths; the same object until one comes or goes. ``gone``: those that
-    could not be read at the last ``take`` or ``processes``. ``uncounted``: whose processes could not be counted.
+    could not be read at the last ``take`` or ``processes``. ``uncounted``: those whose processes could not be counted.
     """
 
     def __init__(self, forest: Forest, choose: Choose, budget: Budget) -> None:
@@ -80,7 +80,7 @@ class Sweep:
 
     @property
     def unread(self) -> list[Unread]:
-        """What is there and could not be read by ``take``."""
+        """Files that exist and that ``take`` could not read."""
         if not self._unread:
             return []
         return self._failed + [
@@ -88,7 +88,7 @@ class Sweep:
         ]
 
     def find(self) -> None:
-        """Take in which VEs have come and gone."""
+        """Update the list of VEs that came and went."""
         self._forest.refresh()
         if self._generation == self._forest.generation:
             return
@@ -102,7 +102,7 @@ class Sweep:
             gone.close()
 
     def take(self) -> list[Group]:
-        """Read every VE's figures. One that has gone meanwhile is left out."""
+        """Read every VE's figures. A VE that was removed meanwhile is left out."""
         self.gone = set()
         self._failed = []
         if self._find_files() or not self._plans:
@@ -117,7 +117,7 @@ class Sweep:
         return self._grouped() if any(None in group.rows for group in groups) else groups
 
     def processes(self) -> dict[Member, int]:
-        """How many processes live in each VE of which that is wanted, and below it.
+        """The number of processes in and below each VE whose wish includes it.
 
         Each cgroup is counted once, children first, and counts for all above it.
         """
@@ -137,7 +137,7 @@ class Sweep:
         return {member: found[member] for member in self.members if member in found}
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         for member in self._members.values():
             member.close()
         self._members.clear()
@@ -148,7 +148,7 @@ class Sweep:
         return Member(node, *chosen) if chosen else None
 
     def _find_files(self) -> bool:
-        """See anew which files there are, of VEs where that may have changed. Returns whether it was so anywhere."""
+        """Find the files of VEs again, if they may have changed. Returns True if there were such VEs."""
         now = (self._forest.files, self._generation)
         if now == self._found_at and not self._unread:
             return False
@@ -172,7 +172,7 @@ class Sweep:
         return True
 
     def _grouped(self) -> list[Group]:
-        """Look for the figures that were not where they should be, and see which VEs have theirs in the same places."""
+        """Look for figures whose layout no longer fits, and group the VEs by layout."""
         found: dict[Layout, tuple[list[Member], list[Part]]] = {}
         for member in self.members:
             if member in self.gone or not all(
@@ -188,23 +188,23 @@ class Sweep:
         return [Group(layout, members, [part.row for part in parts]) for layout, (members, parts) in found.items()]  # type: ignore[misc]
 
     def _anew(self, member: Member, part: Part) -> bool:
-        """Read files whose layout is not known, or has changed. Returns whether the VE is still there."""
+        """Read files whose layout is not known, or has changed. Returns False if the VE is gone."""
         if part.layout:
-            member.node.events += 1  # whatever happened may concern the files, too, that wait for a report
+            member.node.events += 1  # files that wait for a report may have changed, too
         try:
             texts, errors = part.kept.each()
         except GoneError:
             return False
         part.errors = errors or ()
         if errors:
-            member.files = -1  # all is looked for again next time
+            member.files = -1  # find all files again next time
             self._unread = True
         part.text = b"".join(texts.values())
         part.layout, part.row = self._layout(member.ask, texts, part.text)
         return part.row is not None
 
     def _layout(self, ask: Ask, texts: Mapping[str, bytes], text: bytes) -> tuple[Layout, FigureRow | None]:
-        """A layout that fits: one that other VEs have, for making one costs far more than trying; else a new one."""
+        """A layout that fits: one of other VEs, because trying costs far less than making one; else a new one."""
         known = self._layouts.setdefault((ask, tuple(texts)), [])
         for layout in known:
             if (row := layout.row(text)) is not None:

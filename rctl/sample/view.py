@@ -1,4 +1,4 @@
-"""All that can be told of one VE: a sample, its limits, what binds it, the room left, and what it did lately."""
+"""Everything about one VE: a sample, its limits, its bounds, the room left, and rates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .reading import Sample, read, with_limits
 
 
 class View(msgspec.Struct, frozen=True):
-    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: if asked for."""
+    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: with an interval."""
 
     sample: Sample
     processes: int
@@ -33,7 +33,7 @@ class View(msgspec.Struct, frozen=True):
     def exact(self) -> dict[str, Any]:
         """Plain data for programs: exact integers, no limit as ``max``."""
         data = asdict(self.sample)
-        del data["clock"]  # means something to this process only
+        del data["clock"]  # only meaningful in this process
         if (cpu := self.sample.cpu) and cpu.max is None and cpu.weight is not None:
             data["cpu"] = asdict(cpu) | {"max": MAX}
         return {
@@ -49,10 +49,10 @@ class View(msgspec.Struct, frozen=True):
 def views(
     tree: Tree, names: Iterable[str], host: OptionalReader, interval: float | None = None, named: Collection[str] = ()
 ) -> list[View]:
-    """Views of VEs; with an ``interval`` (seconds), of what they did in it, too: it passes once for all of them.
+    """Views of VEs. With an ``interval`` (seconds), they include rates; all VEs share the one interval.
 
-    One VE is open at a time, for there may be more of them than this process may open files. One that goes meanwhile,
-    or is made anew in the interval, is left out. Raises KernelError, and for one that is among ``named`` by its name,
+    One VE is open at a time, because there may be more VEs than this process may open files. A VE that is removed
+    meanwhile, or made again in the interval, is left out. Raises KernelError; for a VE that ``named`` has by its name,
     NotFoundError and GoneError.
     """
     names = list(names)

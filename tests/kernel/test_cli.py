@@ -345,7 +345,7 @@ def test_set_by_pattern_tells_of_names_that_cannot_be_printed(scratch: Path) -> 
     above = f"/{scratch.relative_to(MOUNT)}"
     done = rctl("set", f"{above}/*", "files.cgroup.max.depth=3")
     assert (done.status, done.out.splitlines()[0]) == (0, f"{above}/good: changed")
-    assert f"rctl: {above}/bad\\x1b[2J: left out, for its name cannot be printed" in done.err
+    assert f"rctl: {above}/bad\\x1b[2J: left out: its name cannot be printed" in done.err
     assert (scratch / "bad\x1b[2J/cgroup.max.depth").read_text() == "max\n"
 
 

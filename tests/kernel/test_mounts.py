@@ -166,7 +166,7 @@ def test_a_covered_ve_is_named_and_the_others_are_listed(ve: Ve, other: Ve, cove
     for verb in (["ls"], ["ls", "-a"], ["ls", "web*"], ["show", "web*"], ["ps"], ["export"], ["label", "web*"]):
         done = rctl(*verb)
         assert done.status == 0, (verb, done)
-        assert f"rctl: web1: left out, for another file system is mounted over {MOUNT}/rctl-web1" in done.err
+        assert f"rctl: web1: left out: another file system is mounted over {MOUNT}/rctl-web1" in done.err
         assert ("web2" in done.out) == (verb != ["ps"])
     for verb in (
         ["ls", "web1"],

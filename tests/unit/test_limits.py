@@ -91,7 +91,7 @@ def test_an_empty_list_is_a_value() -> None:
 
 @pytest.mark.parametrize("key", ["memory.max", "cpu.max", "cpuset.cpus", "pids.max", "io.weight", "vcpus"])
 def test_nothing_is_not_a_value(key: str) -> None:
-    assert refusal(nest({key: None})).startswith(f"{key}: None is no ")
+    assert refusal(nest({key: None})).startswith(f"{key}: None is not a ")
 
 
 def test_a_percentage_is_of_the_hosts_memory() -> None:
@@ -130,18 +130,18 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
             {"memory": {"min": "off"}},
             "memory.min: 'off' is not understood: it protects, and is no limit. Write 0 for no protection",
         ),
-        ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is neither yes nor no."),
+        ({"memory": {"oom": {"group": 2}}}, "memory.oom.group: '2' is not a yes or no."),
         ({"memory": {"max": "200%"}}, "memory.max: '200%' is not understood: more than 100%."),
         ({"cpu": {"max": 0}}, "cpu.max: 0 is too low: at least 0.001, or max. Write it like 1.5,"),
         ({"cpu": {"period": "2s"}}, "cpu.period: 2s is out of range 1ms..1s."),
         ({"cpu": {"weight": 0}}, "cpu.weight: 0 is out of range 1..10000."),
         ({"cpu": {"weight": "max"}}, "cpu.weight: 'max' is not possible here."),
-        ({"cpuset": {"cpus": "3-1"}}, "cpuset.cpus: '3-1' is no list of numbers."),
+        ({"cpuset": {"cpus": "3-1"}}, "cpuset.cpus: '3-1' is not a list of numbers."),
         (
             {"cpuset": {"partition": "rooot"}},
             "cpuset.partition: 'rooot' is not possible. Write member or root or isolated",
         ),
-        ({"pids": {"max": True}}, "pids.max: true is no quantity."),
+        ({"pids": {"max": True}}, "pids.max: true is not a quantity."),
         ({"io": {"weight": 10001}}, "io.weight: 10001 is out of range 1..10000."),
         ({"io": {"max": {"vda": {"rbps": 1}}}}, "io.max.vda.rbps: 1 is too low: at least 2"),
         ({"io": {"max": {"a": {"rbps": 5}, "b.c": {"rbps": 1}}}}, "io.max.b.c.rbps: 1 is too low: at least 2"),
@@ -150,11 +150,11 @@ def test_the_hosts_memory_is_not_asked_for_without_a_percentage() -> None:
         ({"hugetlb": {"2MB": "x"}}, "hugetlb.2MB: 'x' is not understood."),
         (
             {"hugetlb": {"2MB": {"rsvd": "1G"}}},
-            'hugetlb.2MB: is no group of limits. Write hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
+            'hugetlb.2MB: is not a group of limits. Write hugetlb.2MB = "1G" or hugetlb."2MB.rsvd" = "1G"',
         ),
         (
             {"files": {"memory": {"max": "1G"}}},
-            'files.memory: is no group of limits. Write files."memory.max" = "1G"',
+            'files.memory: is not a group of limits. Write files."memory.max" = "1G"',
         ),
         ({"vcpus": 0}, "vcpus: 0 is too low: at least 1"),
         ({"memory": {"maximum": 1}}, "memory.maximum: there is no such limit. Did you mean memory.max?"),

@@ -38,7 +38,7 @@ def test_lists_have_one_normal_form(text: object, numbers: tuple[int, ...], norm
     "text", ["-", "1-", "-3", "3-1", "1 - 2", "a", "all", "0-3:2/4", "123456", -1, [-1], None, True]
 )
 def test_what_is_no_list_is_refused_with_an_example(text: object) -> None:
-    with pytest.raises(ValueError, match=r"is no list of numbers\. Write it like 0-3,8"):
+    with pytest.raises(ValueError, match=r"is not a list of numbers\. Write it like 0-3,8"):
         Ranges.parse(text)
 
 

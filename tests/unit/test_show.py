@@ -110,7 +110,7 @@ headroom
   memory.max         50M (5%) to what the host has free
   memory.swap.max    0 (0%) to what the host has free
   pids.max           38 (76%) to the limit of /rctl-web1
-effective (the tightest on the way up)
+effective (the lowest on the way up)
   cpu.max            1.5 CPUs from /rctl-web1
   cpuset.cpus        0-3 from host
   memory.max         200M from /rctl-web1
@@ -136,7 +136,7 @@ def test_a_host_without_psi_says_so(tree: Tree, tmp_path: Path) -> None:
     for kind in ("cpu", "memory"):
         (tmp_path / "rctl-web1" / f"{kind}.pressure").unlink()
     told = list(lines(view(tree), str))
-    assert "pressure: not accounted, for this VE (cgroup.pressure) or on this kernel. See rctl doctor" in told
+    assert "pressure: accounting is off, for this VE (cgroup.pressure) or on this kernel. See rctl doctor" in told
 
 
 def test_show_for_programs_is_exact(tree: Tree) -> None:

@@ -166,7 +166,7 @@ def test_each_ve_comes_once_in_the_order_given(tree: Tree) -> None:
 
 @pytest.mark.parametrize("pattern", ["/**", "/system.slice/**", "/**/a"])
 def test_two_stars_are_refused_and_not_taken_for_one_level(tree: Tree, pattern: str) -> None:
-    with pytest.raises(UsageError, match=r"\*\* is not taken here. Write \* for each level"):
+    with pytest.raises(UsageError, match=r"\*\* is not allowed here. Write \* for each level"):
         match(tree, [pattern])
 
 
@@ -239,7 +239,7 @@ def test_a_covered_ve_is_left_out_and_told_unless_it_was_asked_for_by_name(tree:
     heard: list[str] = []
     assert shown(tree, ["db", "web1", "/rctl-web1/app"], ["*", "/*/*"], heard.append) == ["db"]
     why = "another file system is mounted over /sys/fs/cgroup/rctl-web1. Unmount it, see findmnt"
-    assert heard == [f"web1: left out, for {why}", f"/rctl-web1/app: left out, for {why}"]
+    assert heard == [f"web1: left out: {why}", f"/rctl-web1/app: left out: {why}"]
     assert shown(tree, ["db", "web1"], ["db", "/rctl-web1"], heard.append) == ["db", "web1"]
 
 

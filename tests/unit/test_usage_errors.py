@@ -215,7 +215,7 @@ def test_a_key_that_is_like_none_gets_no_guess(shell: Shell) -> None:
         ),
         (["set", "web1", "cpu.max=50000 100000"], "is the kernel's form, a quota and a period. Write CPUs: 0.5"),
         (["set", "web1", "cpu.max=max 100000"], "Write CPUs: max"),
-        (["set", "web1", "cpu.weight.nice=1"], "cpu.weight: is one limit and no group. Give it one value"),
+        (["set", "web1", "cpu.weight.nice=1"], "cpu.weight: is one limit, not a group. Give it one value"),
         (
             ["run", "web3", "memory.max=1G", "--", "true"],
             "a limit needs an option before it. Write: --",
