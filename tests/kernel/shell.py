@@ -104,6 +104,6 @@ def load_for_all() -> None:
         name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
         if not name.endswith("__main__"):
             import_module(name.removesuffix(".__init__"))
-    for name in ("verbs", "ask"):
+    for name in ("verbs", "files_to_read"):
         import_module(f"rctl_exporter.{name}")
     decode(nest({"pids.max": 5}), this_host())  # msgspec looks at all types of limits the first time
