@@ -1,4 +1,4 @@
-"""``python -m docs.generate parts FOLDER`` writes what the pages of the reference include, ``man FOLDER`` man pages."""
+"""``python -m docs.generate parts FOLDER`` writes the tables of the reference's pages, ``man FOLDER`` the man pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import api, files, limits, man, metrics, spec, verbs
 
 
 def parts() -> dict[str, str]:
-    """What each page of the reference includes, by its name."""
+    """The generated part of each page of the reference, by its name."""
     made = {
         "verbs": verbs.sections,
         "limits": limits.table,
@@ -23,7 +23,7 @@ def parts() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the files. A file that is as it should be is left alone, so that a second build has little to do."""
+    """Write the files. A file that would not change is left alone, so that a second build is fast."""
     made = {"parts": parts, "man": man.pages}
     if len(arguments) != 2 or arguments[0] not in made:
         sys.exit("usage: python -m docs.generate parts|man FOLDER")

@@ -1,4 +1,4 @@
-"""The Python API from its docstrings: what ``rctl.__all__`` names, and the public methods of it."""
+"""The Python API from its docstrings: the names in ``rctl.__all__``, and their public methods."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from rctl.ve.remove import Removal
 from rctl.ve.run import Ran
 
 _NAMES = ("Session", "open", "VE", "transaction", "Options", "Account", "Limits", "Sample", "MAX", "RctlError")
-"""In the order of the page; ``session`` is another name of Session."""
+"""The names in the order of the page; ``session`` is another name of Session."""
 _RETURNED: tuple[type[Any], ...] = (
     Outcome, Row, View, Process, Check, Record, Undone, Applied, Removal, Ran, Reclaimed
 )  # fmt: skip
-"""What methods of Session return, or what is in that."""
+"""The types of methods' results, or of their parts."""
 _LONGEST = 80
-"""Characters of a signature on one line."""
+"""Most characters of a signature on one line."""
 
 
 def sections() -> Iterator[str]:
     """A section for each name of ``rctl``, and the errors."""
     for name in _NAMES:
         yield from _described(name, getattr(rctl, name))
-    yield from ("## What methods return", "")
+    yield from ("## Types of results", "")
     for kind in _RETURNED:
         yield from (f"### {kind.__name__}", "", *_class(kind.__name__, kind))
     yield from ("## Errors", "", *_errors())
@@ -50,7 +50,7 @@ def _described(name: str, thing: Any) -> Iterator[str]:
         yield from _entry("function", f"rctl.{name}{_signature(thing)}", thing)
     else:
         yield from (
-            "No limit. As a limit it is the word `max`; as a value that is read it is greater than any number.",
+            "No limit. In a request it is the word `max`; in a result it is greater than any number.",
             "",
         )
 
@@ -71,7 +71,7 @@ def _class(name: str, kind: type[Any]) -> Iterator[str]:
 
 
 def _members(kind: type[Any]) -> Iterator[tuple[str, Any]]:
-    """What a class of rctl has, what it inherits from others of rctl first."""
+    """The members of a class of rctl, those inherited from other classes of rctl first."""
     found: dict[str, Any] = {}
     for part in reversed(kind.__mro__):
         if part.__module__.startswith("rctl."):
@@ -120,7 +120,7 @@ def _shown(one: inspect.Parameter) -> inspect.Parameter:
 
 
 class _Bare:
-    """An annotation that is shown as it is written."""
+    """An annotation that is shown exactly as it is written."""
 
     def __init__(self, text: Any) -> None:
         self.text = _plain(text)
@@ -134,7 +134,12 @@ def _plain(annotation: Any) -> str:
 
 
 def _errors() -> Iterator[str]:
-    yield from ("All are in `rctl.errors`, and all are `rctl.RctlError`.", "", "| error | what it says |", "|---|---|")
+    yield from (
+        "All errors are in `rctl.errors`, and are kinds of `rctl.RctlError`.",
+        "",
+        "| error | what it says |",
+        "|---|---|",
+    )
     for name, kind in vars(errors).items():
         if inspect.isclass(kind) and issubclass(kind, rctl.RctlError):
             first = (inspect.getdoc(kind) or "").split("\n\n")[0]

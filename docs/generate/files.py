@@ -1,7 +1,7 @@
-"""Every cgroup v2 file, and what it is called elsewhere: limit, attribute, metric, systemd property.
+"""Every cgroup v2 file with its names: limit, attribute, metric, systemd property.
 
 The files are those of https://docs.kernel.org/admin-guide/cgroup-v2.html, the properties those of
-systemd.resource-control(5) and systemd.kill(5). All else is found in the code.
+systemd.resource-control(5) and systemd.kill(5). The rest comes from the code.
 """
 
 from __future__ import annotations
@@ -106,19 +106,19 @@ FILES: dict[str, str] = {
     "misc.events": "",
     "misc.events.local": "",
 }
-"""The files in the kernel's order. What systemd calls one is said here where no limit of rctl's says it."""
+"""The files in the kernel's order. A systemd property stands here if no limit of rctl declares it."""
 _SINCE = {"CPUSetPartition=": " (261)"}
-"""The version of systemd that brought a property, of the newest ones."""
+"""The first version of systemd with a property, for the newest ones."""
 _SIZE = re.compile(r"(?<=hugetlb\.)([0-9]+[KMG]B|\*)")
 
 
 def general(file: str) -> str:
-    """The file's name with ``SIZE`` in the place of a size of huge pages."""
+    """The file's name with ``SIZE`` instead of a size of huge pages."""
     return _SIZE.sub("SIZE", file)
 
 
 class Row(NamedTuple):
-    """What one file is called."""
+    """The names of one file."""
 
     file: str
     limits: Sequence[str]
@@ -155,7 +155,7 @@ def _attributes() -> dict[str, list[str]]:
 
 
 def _within(kind: type[Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """The files of a group of attributes, and of the groups in it, each with its attribute."""
+    """The files of a group of attributes, and of the groups in it; each with its attribute."""
     for name, member in vars(kind).items():
         if isinstance(member, Interface):
             yield member.filename.decode(), before + name
@@ -185,6 +185,6 @@ def _code(names: Sequence[str]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The metrics of a file; of many, the first and how many more there are."""
+    """The metrics of a file; if there are many, the first and the number of the others."""
     more = f" and [{len(names) - 3} more](/reference/metrics.md)" if len(names) > 4 else ""
     return _code(names[:3] if more else names) + more

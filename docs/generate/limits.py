@@ -1,4 +1,4 @@
-"""The tables of all limits, and of what the kernel takes and does not follow, for the documents."""
+"""The tables of all limits, and of values that the kernel takes and does not follow, for the documents."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rctl.limits import key_of
 
 def table() -> Iterator[str]:
     """The table of all limits."""
-    yield "| key | what it does | values | attribute | file | unit | default | since | controller |"
+    yield "| key | effect | values | attribute | file | unit | default | since | controller |"
     yield "|---|---|---|---|---|---|---|---|---|"
     yield from map(_row, (*limits(), *verbatim()))
 
 
 def caveats() -> Iterator[str]:
-    """The table of what the kernel takes and does not follow."""
-    yield from ("| limit | what the kernel does |", "|---|---|")
+    """The table of values that the kernel takes and does not follow."""
+    yield from ("| limit | behaviour of the kernel |", "|---|---|")
     for row in CAVEATS:
         yield f"| {', '.join(f'`{key_of(name)}`' for name in row.files)} | {row.about} |"
 

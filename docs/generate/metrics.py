@@ -1,4 +1,4 @@
-"""Every metric with its type and the kernel's file that it comes from, from the exporter's table of families."""
+"""Every metric with its type and its source, a file of the kernel, from the exporter's table of families."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rctl_exporter.table import MetricRow, entries
 
 
 class Metric(NamedTuple):
-    """A family, and the file that it is read from: empty where it is worked out."""
+    """A family, and the file that it is read from; empty if the value is computed."""
 
     entry: MetricRow
     file: str

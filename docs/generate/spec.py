@@ -1,4 +1,4 @@
-"""The keys of a spec's limits, with what may be written."""
+"""The keys of a spec's limits, with their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rctl.limits import BY_DEVICE
 
 def table() -> Iterator[str]:
     """The table of all keys below ``[ve.NAME.limits]``."""
-    yield from ("| key | values | a bare number is |", "|---|---|---|")
+    yield from ("| key | values | unit of a number without one |", "|---|---|---|")
     for one in limits():
         yield f"| `{_toml(one.key)}` | {one.values} | {one.unit} |"
     yield '| `files."NAME"` | any file of the kernel, by its name | as the kernel takes it |'

@@ -13,14 +13,14 @@ _DEFAULTS = re.compile(r"\s*\[(required)\]$")
 
 
 class Option(NamedTuple):
-    """An option or argument: how it is written, and what it does."""
+    """An option or argument: its form, and its effect."""
 
     name: str
     about: str
 
 
 class Verb(NamedTuple):
-    """A verb. ``name``: as it is typed after rctl; ``below``: the verbs of a group."""
+    """A verb. ``name``: the words after rctl. ``below``: the verbs of a group."""
 
     name: str
     usage: str
@@ -93,5 +93,5 @@ def _section(verb: Verb) -> Iterator[str]:
 
 
 def text(plain: str) -> str:
-    """Plain text in Markdown, in which nothing means anything else."""
+    """Plain text in Markdown; no character of it has a special meaning."""
     return re.sub(r"([\\`*_{}\[\]<>|$])", r"\\\1", plain)
