@@ -1,4 +1,4 @@
-"""The Python API: half a CPU and 256 MiB for every VE named, as one transaction; then a look at them.
+"""The Python API: half a CPU and 256 MiB for every VE on the command line, as one transaction; then their figures.
 
 python examples/adjust.py web db batch
 """
@@ -14,7 +14,7 @@ with contextlib.ExitStack() as stack:
         with rctl.transaction(*ves, options=rctl.Options(deadline=20.0)) as targets:
             for target in targets:
                 target.cpu.max = 0.5
-                target.memory.max = "256M"  # below what is in use: reclaimed first, and nothing is killed
+                target.memory.max = "256M"  # if more is in use, it is freed first, and no process is killed
     except rctl.RctlError as error:
         sys.exit(f"{error}\nNothing was changed.")
     for ve in ves:

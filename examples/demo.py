@@ -1,7 +1,7 @@
 """rctl at work: three busy VEs, and each limit changed while they run. `make demo` starts this.
 
-On this machine when it can set all of the limits, else in the lab (a virtual machine, see tests/lab). Exit status 0:
-every figure was within what is allowed; 1: one was off, or the demo could not go on.
+It runs on this machine if all of the limits can be set here; otherwise in the lab (a virtual machine, see tests/lab).
+Exit status 0: every figure was within its allowance. 1: one was not, or the demo could not continue.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ NEEDED = {f"controller {name}" for name in ("cpu", "cpuset", "io", "memory", "pi
 
 
 def main() -> int:
-    """Play here or in the lab. Returns the exit status."""
+    """Run the demo here or in the lab. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--lab", action="store_true", help="in the lab, even if this machine could do it")
-    where.add_argument("--here", action="store_true", help="on this machine, without asking whether it can")
+    where.add_argument("--lab", action="store_true", help="run in the lab, even if this machine could do it")
+    where.add_argument("--here", action="store_true", help="run on this machine, without checking whether it can")
     parser.add_argument(
         "--color",
         action="store_true",
         default=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
-        help="even in a pipe",
+        help="use colour even in a pipe",
     )
-    parser.add_argument("--width", type=int, default=columns(), help="of the terminal; 0: no terminal")
+    parser.add_argument("--width", type=int, default=columns(), help="columns of the terminal; 0: no terminal")
     options = parser.parse_args()
     out = Printer(options.color, options.width)
     try:
@@ -54,7 +54,7 @@ def columns() -> int:
 
 
 def can_play_here(out: Printer) -> bool:
-    """Whether this machine can set all limits that the demo changes; says why not."""
+    """True if this machine can set all limits that the demo changes; prints the reason if not."""
     out.stage("looking at this machine (rctl doctor)")
     done = subprocess.run(
         [sys.executable, "-m", "rctl", "doctor", "--json"], cwd=REPO, capture_output=True, text=True, check=False
@@ -74,7 +74,7 @@ def can_play_here(out: Printer) -> bool:
 
 
 def play_here(out: Printer) -> int:
-    """Play on this machine."""
+    """Run the demo on this machine."""
     out.stage("loading rctl")
     from demo_show import play
 
@@ -88,7 +88,7 @@ def play_here(out: Printer) -> int:
 
 
 def play_in_lab(out: Printer) -> int:
-    """Boot the lab and play there."""
+    """Boot the lab and run the demo there."""
     from tests import lab
     from tests.lab import accel, disks
     from tests.lab.kernel import choose, prepare

@@ -1,4 +1,4 @@
-"""How the demo looks: headings, commands, results, and the closing table. Plain text unless colour is asked for."""
+"""The output of the demo: headings, commands, results, and the closing table. Plain text unless colour is asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAD = ("", "ASKED", "BEFORE", "MEASURED", "ERROR", "ALLOWED", "")
 class Row:
     """One line of the closing table. ``allowed``: the largest error, as a fraction of ``asked``.
 
-    ``at_most``: what was asked is a ceiling, and less is no error. ``before``: ``None`` where there is no such thing.
+    ``at_most``: the value asked for is a maximum, and less is no error. ``before``: ``None`` if there is no such value.
     """
 
     what: str
@@ -26,17 +26,17 @@ class Row:
 
     @property
     def error(self) -> float:
-        """How far off, as a fraction of what was asked."""
+        """The error, as a fraction of the value asked for."""
         off = self.measured - self.asked
         return (max(0.0, off) if self.at_most else off) / (self.asked or 1.0)
 
     @property
     def good(self) -> bool:
-        """Whether that is allowed."""
+        """True if the error is allowed."""
         return abs(self.error) <= self.allowed
 
     def cells(self) -> tuple[str, ...]:
-        """As text, one a column of HEAD."""
+        """The cells as text, one for each column of HEAD."""
         asked = ("≤ " if self.at_most else "") + number(self.asked)
         figures = (f"{text} {self.unit}".strip() for text in (asked, number(self.before), number(self.measured)))
         allowed = f"{'+' if self.at_most else '±'}{100 * self.allowed:.0f} %" if self.allowed else "exact"
@@ -52,23 +52,23 @@ class Row:
 
 
 def number(value: float | None) -> str:
-    """Three figures, whole numbers as such: 0.251, 5.02, 117, 2; a dash for none."""
+    """Three figures, whole numbers without a point: 0.251, 5.02, 117, 2; a dash for ``None``."""
     if value is None:
         return "-"
     return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
 
 
 USUAL = 80
-"""Columns of a terminal, where there is none."""
+"""Columns without a terminal."""
 INDENT = 4
-"""Columns before what a command printed."""
+"""Indentation of a command's output."""
 
 
 class Printer:
     """Writes to standard output, each line at once."""
 
     def __init__(self, color: bool, width: int = 0) -> None:
-        """``width``: columns of the terminal; 0: as many as it takes."""
+        """``width``: columns of the terminal; 0: no limit."""
         self.color, self.width = color, width
 
     def _styled(self, text: str, style: str) -> str:
@@ -79,15 +79,15 @@ class Printer:
         print(text, flush=True)
 
     def stage(self, text: str) -> None:
-        """Progress, before the curtain rises."""
+        """Progress before the first heading."""
         self.line(self._styled(f"demo: {text}", DIM))
 
     def heading(self, text: str) -> None:
-        """What comes next."""
+        """The heading of the next part."""
         self.line("\n" + self._styled(text, BOLD))
 
     def command(self, text: str, comment: str = "") -> None:
-        """A command or statement as one would type it, before it runs; a comment that is too long stands below it."""
+        """A command or statement, before it runs; a comment that is too long stands below it."""
         beside = f"    # {comment}" if comment else ""
         fits = len(f"  {text}{beside}") <= (self.width or USUAL)
         self.line(f"  {self._styled(text, BOLD)}" + (self._styled(beside, DIM) if fits else ""))
@@ -95,16 +95,16 @@ class Printer:
             self.line(self._styled(beside, DIM))
 
     def output(self, text: str) -> None:
-        """What a command printed."""
+        """The output of a command."""
         for line in text.splitlines():
             self.line(" " * INDENT + self._styled(line, DIM))
 
     def result(self, text: str) -> None:
-        """What was measured."""
+        """A measured result."""
         self.line(f"  => {text}")
 
     def table(self, rows: Sequence[Row]) -> None:
-        """The closing table; figures to the right."""
+        """The closing table; figures are aligned to the right."""
         cells = [HEAD, *(row.cells() for row in rows)]
         shown = [i for i in range(len(HEAD)) if not self.width or i not in self._left_out(cells)]
         cells = [tuple(row[i] for i in shown) for row in cells]
@@ -118,7 +118,7 @@ class Printer:
                 self.line(f"{line}  {self._styled(row[-1], GREEN if rows[at - 1].good else RED)}")
 
     def _left_out(self, cells: Sequence[Sequence[str]]) -> set[int]:
-        """The columns that a narrow terminal has no room for: what is allowed goes first, then what was before."""
+        """The columns that do not fit on a narrow terminal: first the allowed error, then the value before."""
         widths = [max(len(row[i]) for row in cells) + 2 for i in range(len(HEAD))]
         out: set[int] = set()
         for column in (HEAD.index("ALLOWED"), HEAD.index("BEFORE")):

@@ -1,7 +1,8 @@
-"""The demo's scene: three VEs at work, and every limit changed while they run, measured by the kernel's own counters.
+"""The parts of the demo: three busy VEs; every limit is changed while they run, and measured with the kernel's
+counters.
 
-Each change is made through the `rctl` command line or the public Python API. What is asked and what is measured goes
-into one table; `play` says whether all of it is within what is allowed.
+Each change uses the `rctl` command line or the public Python API. The values asked for and measured go into one table;
+`play` returns True if all errors are allowed.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from rctl.cgroupfs.devices import disk_name, resolve
 PYTHON = (sys.executable, "-I", "-S", str(Path(__file__).with_name("workloads.py")))
 SECONDS = 3.0  # of each measurement
 MB, MIB = 10**6, 1 << 20
-HOT, COLD = 64, 96  # MiB of memory that the filler uses all the time, and of file cache beside it
-REFUSED = {"memory.max": "40M", "pids.max": "30"}  # less memory than is in use all the time
+HOT, COLD = 64, 96  # MiB of memory that the filler always uses, and of its file cache
+REFUSED = {"memory.max": "40M", "pids.max": "30"}  # less memory than the filler always uses
 Limits = dict[str, tuple[str, ...]]
 """Texts of some files, by VE."""
 
 
 def play(out: Printer) -> bool:
-    """Play all of it and clear away. Returns whether every figure is within what is allowed."""
+    """Run all parts and clear away. Returns True if every figure is within its allowance."""
     began = time.monotonic()
     with stage() as folder:
         show = Show(out, folder)
@@ -42,12 +43,12 @@ def play(out: Printer) -> bool:
     bad = [row for row in show.rows if not row.good]
     out.heading(f"Asked and measured, {time.monotonic() - began:.0f} s in all")
     out.table(show.rows)
-    out.line("\nAll within what is allowed." if not bad else f"\nOFF: {', '.join(row.what for row in bad)}")
+    out.line("\nAll errors are within the allowance." if not bad else f"\nOFF: {', '.join(row.what for row in bad)}")
     return not bad
 
 
 class Show(contextlib.ExitStack):
-    """The acts, in order. Entering starts the three VEs and waits until they are at work."""
+    """The parts, in order. Entering starts the three VEs and waits until they are busy."""
 
     def __init__(self, out: Printer, folder: str) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class Show(contextlib.ExitStack):
         self.out.result(f"held back in {stat['nr_throttled']} of {stat['nr_periods']} periods so far (cpu.stat)")
 
     def less_memory(self) -> None:
-        """Below what is in use, and nothing dies."""
+        """Below the memory in use, and no process dies."""
         self.out.heading("Memory: the limit goes below what is in use")
         used, begin = self._memory(), time.monotonic()
         self.out.command('>>> rctl.open("demo-mem").memory.max = "120M"', "or: rctl set demo-mem memory.max=120M")
@@ -117,7 +118,7 @@ class Show(contextlib.ExitStack):
         self._row(self._steady(lambda used: Row("disk writes", "MB/s", 5, before, _written(used), 0.1)))
 
     def fewer_processes(self) -> None:
-        """fork(2) answers EAGAIN at the limit."""
+        """fork(2) fails with EAGAIN at the limit."""
         self.out.heading("Processes: at most 10")
         others = len(self.disk.cgroup.read("cgroup.procs").split()) + 1  # and the one that forks
         before = others + self._fork(20)
@@ -142,7 +143,7 @@ class Show(contextlib.ExitStack):
         self._row(Row("all capped: VEs", "", 3, 0, capped))
 
     def refused(self) -> None:
-        """One of three cannot: none is changed."""
+        """One of three VEs cannot: none is changed."""
         self.out.heading(f"A change that one of three cannot take: it uses {HOT} MiB all the time and has no swap")
         before = self._limits(*REFUSED)
         words = ["set", "demo-*", *(f"{key}={value}" for key, value in REFUSED.items()), "--deadline", "2s"]
@@ -157,7 +158,7 @@ class Show(contextlib.ExitStack):
         self._row(Row("refused: VEs as before", "", 3, None, _same(before, after)))
 
     def undo(self) -> None:
-        """Back to what was there before the last change that took effect."""
+        """Back to the values before the last change that took effect."""
         self.out.heading("Undo: takes back the last change that took effect, on all three")
         capped = self._limits("cpu.max")
         self.out.command("rctl undo")
@@ -196,7 +197,7 @@ class Show(contextlib.ExitStack):
         return int(said)
 
     def _steady(self, row: Callable[[Usage], Row]) -> Row:
-        """The row of a measurement. Where other work held up this machine it is taken again, and longer."""
+        """The row of a measurement. If other work on this machine disturbed it, it is repeated for longer."""
         for seconds in SECONDS, 2 * SECONDS:
             found = row(measure(self.ves, seconds, settle=1.0))
             if found.good:

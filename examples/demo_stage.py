@@ -1,4 +1,4 @@
-"""Behind the demo's scene: its folder on a disk, the `rctl` command line, the kernel's counters, the clearing away."""
+"""The stage of the demo: its folder on a disk, the `rctl` command line, the kernel's counters, the clearing away."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ MEMORY = 1 << 30  # bytes of memory that must be free
 
 
 class DemoError(Exception):
-    """The demo cannot go on. The message is one line: thing, cause, remedy."""
+    """The demo cannot continue. The message is one line: thing, cause, remedy."""
 
 
 def disk_folder() -> str | None:
-    """A folder on a real disk that takes O_DIRECT writes and has room; ``None`` where there is none."""
+    """A folder on a real disk that takes O_DIRECT writes and has room; ``None`` if there is none."""
     for place in (os.environ.get("LAB_MOUNT"), "/var/tmp", str(REPO), os.path.expanduser("~")):
         with contextlib.suppress(OSError, rctl.RctlError):
             if place and shutil.disk_usage(place).free >= SPACE // 2:
@@ -50,12 +50,12 @@ def disk_folder() -> str | None:
 
 
 def cli(*words: str, width: int = 0) -> tuple[int, str]:
-    """Run the command line, ``rctl WORDS``, in a process of its own. Returns its exit status and its output.
+    """Run the command line, ``rctl WORDS``, in a separate process. Returns its exit status and its output.
 
-    ``width``: columns that its tables fit into, as on a terminal; 0: as many as they take.
-    The process is forked from this one, which has all imports done: starting Python anew takes seconds when emulated.
+    ``width``: columns for its tables, as on a terminal; 0: no limit.
+    The process is forked from this one, which has all imports done: a new Python takes seconds under emulation.
     """
-    with tempfile.TemporaryFile() as output:  # a pipe would stay open as long as a detached workload lives
+    with tempfile.TemporaryFile() as output:  # a detached workload would keep a pipe open
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
@@ -69,7 +69,7 @@ def cli(*words: str, width: int = 0) -> tuple[int, str]:
             except SystemExit as end:
                 sys.stdout.flush()
                 os._exit(end.code if isinstance(end.code, int) else 1)
-            except BaseException:  # noqa: BLE001 (told, and the process ends)
+            except BaseException:  # noqa: BLE001 (printed, and the process ends)
                 traceback.print_exc()
             finally:
                 os._exit(1)
@@ -82,13 +82,13 @@ def _wait(pid: int) -> int:
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except BaseException:
-        # Ctrl-C reached the command too, which puts back what it changed: let it.
+        # Ctrl-C reached the command, too; let it put back its changes.
         os.waitpid(pid, 0)
         raise
 
 
 class Reading(NamedTuple):
-    """The kernel's counters at ``time``: CPU microseconds, times throttled, bytes written by disk; by VE."""
+    """The kernel's counters at ``time``, by VE: CPU microseconds, times throttled, bytes written by disk."""
 
     time: float
     cpu: dict[str, int]
@@ -97,7 +97,7 @@ class Reading(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What was used over ``seconds``: CPUs, times throttled, bytes written per second; by VE."""
+    """The use over ``seconds``, by VE: CPUs, times throttled, bytes written per second."""
 
     seconds: float
     cpus: dict[str, float]
@@ -109,7 +109,7 @@ VEs = Mapping[str, rctl.VE]
 
 
 def read(ves: VEs) -> Reading:
-    """All counters at one moment; again when something held up the reading for long."""
+    """All counters at one moment; read again if the reading was held up for long."""
     for _ in range(20):
         begin = time.monotonic()
         stats = {name: ve.cpu.stat for name, ve in ves.items()}
@@ -126,7 +126,7 @@ def read(ves: VEs) -> Reading:
 
 
 def measure(ves: VEs, seconds: float, settle: float = 0.0) -> Usage:
-    """Watch the VEs for so long, after a while to settle."""
+    """Measure the VEs for ``seconds``, after ``settle`` seconds."""
     time.sleep(settle)
     first = read(ves)
     time.sleep(seconds)
@@ -136,7 +136,7 @@ def measure(ves: VEs, seconds: float, settle: float = 0.0) -> Usage:
         span,
         {name: (last.cpu[name] - first.cpu[name]) / 1e6 / span for name in ves},
         {name: last.throttled[name] - first.throttled[name] for name in ves},
-        # A disk may lie on another one, which then counts the same bytes again: the most counts.
+        # A disk may lie on another one, which counts the same bytes again: take the highest count.
         {
             name: max((n - first.written[name].get(d, 0) for d, n in last.written[name].items()), default=0) / span
             for name in ves
@@ -155,16 +155,16 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 @contextlib.contextmanager
 def stage() -> Iterator[str]:
-    """A folder for the workloads. At the end, whatever the end, VEs, processes, files and controllers are as before."""
+    """A folder for the workloads. At every end, VEs, processes, files and controllers are as before."""
     place = disk_folder()
     if place is None:
         raise DemoError("disk: no folder on a disk that takes O_DIRECT. Run it in the lab: examples/demo.py --lab")
     if cli("ls", "demo-*")[0] == 0:
-        raise DemoError("demo-*: there are such VEs already. Remove them: rctl rm --kill 'demo-*'")
+        raise DemoError("demo-*: such VEs exist already. Remove them: rctl rm --kill 'demo-*'")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with rctl.open(os.environ.get("RCTL_TREE", "/")) as home, tempfile.TemporaryDirectory(".demo", dir=place) as folder:
-        os.environ["RCTL_STATE"] = f"{folder}/state"  # the user's own history stays out of this
+        os.environ["RCTL_STATE"] = f"{folder}/state"  # keeps the user's history unchanged
         before = home.cgroup.read("cgroup.subtree_control").split()
         try:
             yield folder
@@ -176,7 +176,7 @@ def stage() -> Iterator[str]:
                 print(said, file=sys.stderr)
             enabled = [name for name in home.cgroup.read("cgroup.subtree_control").split() if name not in before]
             if enabled:
-                with contextlib.suppress(rctl.RctlError):  # somebody else may use them by now
+                with contextlib.suppress(rctl.RctlError):  # others may use them by now
                     home.cgroup.write("cgroup.subtree_control", " ".join(f"-{name}" for name in enabled))
 
 

@@ -1,4 +1,4 @@
-"""What runs inside the demo's VEs: three workloads that work until they are killed, and one that forks.
+"""The programs in the demo's VEs: three workloads that run until they are killed, and one that forks.
 
     workloads.py cpu PROCESSES              spin
     workloads.py memory FOLDER HOT COLD     keep using HOT MiB of memory, with COLD MiB of file cache beside it
@@ -20,11 +20,11 @@ WRITERS = 4
 LENGTH = 8 * MIB  # of each writer's file, which is written over and over
 PACE = 40e6 / WRITERS  # bytes per second
 FILLED = "filled"
-"""The file by which the memory workload tells that it holds all of its memory."""
+"""The file by which the memory workload reports that it holds all of its memory."""
 
 
 def cpu(processes: int) -> None:
-    """Spin in so many processes."""
+    """Spin in ``processes`` processes."""
     for _ in range(processes - 1):
         if os.fork() == 0:
             break
@@ -50,9 +50,9 @@ def memory(folder: str, hot: int, cold: int) -> None:
 
 
 def disk(folder: str) -> None:
-    """Write blocks with O_DIRECT, so that each reaches the disk in this VE's name before the next begins.
+    """Write blocks with O_DIRECT, so that each reaches the disk, charged to this VE, before the next begins.
 
-    In several processes, so that one always waits where writes are limited, and none of what is allowed is lost.
+    It uses several processes, so that one always waits while writes are limited, and the limit is always used fully.
     """
     number = next((n for n in range(1, WRITERS) if os.fork() == 0), 0)
     block = mmap.mmap(-1, BLOCK)  # O_DIRECT wants an aligned buffer
@@ -62,12 +62,12 @@ def disk(folder: str) -> None:
     while True:
         os.pwrite(file, block, at)
         at = (at + BLOCK) % LENGTH
-        due = max(due + BLOCK / PACE, time.monotonic() - 0.1)  # what a limit held up is not made up for
+        due = max(due + BLOCK / PACE, time.monotonic() - 0.1)  # do not catch up after a limit held it up
         time.sleep(max(0.0, due - time.monotonic()))
 
 
 def fork(children: int) -> None:
-    """Start children until the kernel refuses, print how many there are, end them."""
+    """Start children until the kernel refuses, print their number, end them."""
     started: list[int] = []
     for _ in range(children):
         try:
@@ -94,4 +94,4 @@ if __name__ == "__main__":
     elif kind == "fork":
         fork(int(words[0]))
     else:
-        sys.exit(f"workloads.py: {kind!r} is none of cpu, memory, disk, fork")
+        sys.exit(f"workloads.py: {kind!r} is not one of cpu, memory, disk, fork")

@@ -1,1 +1,1 @@
-"""The front door: a Session does on one host all that rctl can; a VE is one cgroup, held open."""
+"""The front door: a Session has every operation of rctl on one host; a VE is one cgroup, held open."""

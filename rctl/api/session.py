@@ -1,4 +1,4 @@
-"""The front door: one object that does, on one host, all that rctl can.
+"""The front door: one object with every operation of rctl on one host.
 
     import rctl
 
@@ -11,7 +11,8 @@
 Each verb of the command line parses, calls one method of a Session, and prints. Where a method takes several VEs, their
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
 
-The methods that change something are here, those that only read in ``session_reads``; ``session_base`` opens the host.
+The methods that change something are here, those that only read are in ``session_reads``. ``session_base`` opens the
+host.
 """
 
 from __future__ import annotations
@@ -44,23 +45,23 @@ _THAW = {"files": {"cgroup.freeze": "0"}}
 class Session(SessionReads):
     """rctl on one host. Use it as a context manager, or call ``close()``.
 
-    It opens nothing until that is needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts, the
-    state folders (``RCTL_STATE``).
+    It opens each thing when it is first needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts,
+    the state folders (``RCTL_STATE``).
 
-    Parameters mean the same in all methods:
+    These parameters mean the same in all methods:
 
     - ``name``: of one VE, or the path of a cgroup with a leading slash;
-    - ``patterns``: the same of several, or patterns;
+    - ``patterns``: names of several VEs, or patterns;
     - ``deadline``: seconds for memory to be freed, or for processes to end (10);
     - ``wait``: seconds to wait for other adjustments of the same VEs (30);
-    - ``force``: let the kernel kill, and overwrite what was changed since;
+    - ``force``: let the kernel kill, and overwrite values that were changed since;
     - ``dry_run``: plan, and change nothing.
 
-    What changes something returns an ``Account``, if nothing else is said: what was done to each VE. It raises
-    RctlError, and nothing is changed then; the error's ``account`` tells how far each VE came. Its kinds, where they
-    matter: UsageError for what cannot be asked, NotFoundError for a name or pattern that there is not, BusyError for a
-    VE that another adjustment holds, ShrinkError for memory that was not freed in time. RollbackError alone means that
-    something could not be put back.
+    A method that changes something returns an ``Account`` with the changes to each VE, unless it says otherwise. If it
+    raises RctlError, nothing is changed; the error's ``account`` says how far each VE came. The kinds of RctlError are
+    UsageError for a wrong request, NotFoundError for an unknown name or pattern, BusyError for a VE that another
+    adjustment holds, ShrinkError for memory that was not freed in time. Only RollbackError means that something could
+    not be put back.
     """
 
     def open(self, name: str) -> VE:
@@ -89,9 +90,9 @@ class Session(SessionReads):
 
         ``limits``: by name or pattern, and for each by key: ``{"web*": {"memory.max": "2G", "cpu.max": 1.5}}``. Numbers
         are bytes, CPUs or microseconds, as the limit has them. A limit that is not named stays as it is. ``max`` is
-        no limit, ``default`` is what a new VE has.
+        no limit, ``default`` is the value of a new VE.
 
-        Raises UsageError when two patterns give one VE other limits, and as said above.
+        Raises UsageError if two patterns give one VE different limits, and as described above.
         """
         from ..adjust.engine import adjust
 
@@ -114,10 +115,10 @@ class Session(SessionReads):
         force: bool = False,
         dry_run: bool = False,
     ) -> Account:
-        """Set limits of VEs back to what a new VE has, as one transaction.
+        """Set limits of VEs back to the values of a new VE, as one transaction.
 
-        ``patterns``: one, or several. ``keys``: of limits, ``memory.max``; ``io.max`` is that of all disks. Raises
-        UsageError for what is no key.
+        ``patterns``: one, or several. ``keys``: of limits, such as ``memory.max``; ``io.max`` is that of all disks.
+        Raises UsageError for an unknown key.
         """
         from ..names.patterns import match
         from ..ve import copy
@@ -134,9 +135,9 @@ class Session(SessionReads):
         force: bool = False,
         dry_run: bool = False,
     ) -> Account:
-        """Give VEs the limits of the one with this ``name``, as one transaction.
+        """Copy the limits of the VE ``name`` to other VEs, as one transaction.
 
-        What that one does not limit, they no longer limit either. Raises UsageError when it is among them.
+        If it has no limit for a key, the others get no limit for it either. Raises UsageError if it is among them.
         """
         from ..ve import copy
 
@@ -152,12 +153,12 @@ class Session(SessionReads):
         force: bool = False,
         dry_run: bool = False,
     ) -> Applied:
-        """Make VEs as a spec says, as one transaction: missing ones are made, only differences are written.
+        """Make and change VEs to match a spec, as one transaction. Makes missing VEs, and writes only differences.
 
-        ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; when one
-        of these has processes, nothing is done (BusyError).
+        ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; if one of
+        these has processes, nothing is done (BusyError).
 
-        Returns a Result: which VEs were made, removed and labelled, and the account. Raises UsageError for a wrong
+        Returns an Applied: the VEs that were made, removed and labelled, and the account. Raises UsageError for a wrong
         spec, with its file and place.
         """
         from ..spec import load, naming_file
@@ -169,7 +170,7 @@ class Session(SessionReads):
             return apply.apply(self.site, found, how, prune=prune)
 
     def diff(self, spec: str | Spec, *, prune: bool = False) -> Applied:
-        """What ``apply`` would do. Changes nothing.
+        """Show what ``apply`` would do. Changes nothing.
 
         ``spec``, ``prune``: as for ``apply``. Returns an Applied with the plan in its account. Raises what ``apply``
         raises.
@@ -177,11 +178,11 @@ class Session(SessionReads):
         return self.apply(spec, prune=prune, dry_run=True)
 
     def freeze(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
-        """Stop all processes of VEs where they are, all VEs or none. Waits until they stand still."""
+        """Stop all processes of VEs, all VEs or none. Waits until every process has stopped."""
         return self.adjust(dict.fromkeys(patterns, _FREEZE), deadline=deadline, wait=wait)
 
     def thaw(self, *patterns: str, deadline: float = 10.0, wait: float = 30.0) -> Account:
-        """Let the processes of frozen VEs go on, all VEs or none. Notes tell which stay frozen from above."""
+        """Let the processes of frozen VEs continue, all VEs or none. Notes name the VEs that a cgroup above freezes."""
         from ..adjust.lifecycle.freeze import stays_frozen
 
         return stays_frozen(self.tree, self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait))
@@ -189,12 +190,12 @@ class Session(SessionReads):
     def reclaim(
         self, name: str, size: int | str, *, swappiness: int | None = None, deadline: float = 10.0
     ) -> Reclaimed:
-        """Free memory of a VE now: no limit changes, nothing is killed. ``size``: bytes, or text such as ``512M``.
+        """Free memory of a VE now. No limit changes, and no process is killed. ``size``: bytes, or text (``512M``).
 
-        ``swappiness``: 0 takes file cache alone, 200 swaps first; unset: as ``vm.swappiness``.
+        ``swappiness``: 0 frees file cache only, 200 swaps first; unset: as ``vm.swappiness``.
 
-        Returns what was asked, freed and is in use now, in bytes. Raises NotAvailableError where the kernel does not
-        have ``memory.reclaim`` (Linux 5.19), or its ``swappiness`` (6.11).
+        Returns the bytes asked for, freed, and in use now. Raises NotAvailableError if the kernel does not have
+        ``memory.reclaim`` (Linux 5.19), or its ``swappiness`` (6.11).
         """
         from ..ve.reclaim import reclaim
 
@@ -216,23 +217,23 @@ class Session(SessionReads):
         deadline: float = 10.0,
         wait: float = 30.0,
     ) -> Ran:
-        """Run a command in a VE, which is made when it is not there, and wait for its end.
+        """Run a command in a VE, and wait for its end. Makes the VE if it is missing.
 
         ``command``: the program, and its arguments. ``limits``: of the VE, by key.
 
-        ``become``: this process becomes the command instead; it goes with neither ``detach`` nor ``remove``.
-        ``detach``: do not wait. ``remove``: the VE goes when the command has ended, for which somebody must
-        wait. ``lean``: without pressure accounting. ``thaw``: let a frozen VE go on first.
+        ``become``: this process becomes the command instead; not together with ``detach`` or ``remove``.
+        ``detach``: do not wait. ``remove``: remove the VE after the command has ended; not together with ``detach``.
+        ``lean``: without pressure accounting. ``thaw``: thaw a frozen VE first.
 
-        Returns the process id, and the exit status as a shell tells it: 128 + N for signal N. Raises UsageError for a
+        Returns the process id, and the exit status as a shell has it: 128 + N for signal N. Raises UsageError for a
         command that cannot be run, and for options that exclude one another.
         """
         from ..ve.run import run
 
         if become and (detach or remove):
-            raise UsageError("run: become leaves nobody to detach or to remove the VE. Leave one of them out")
+            raise UsageError("run: become cannot be combined with detach or remove. Leave one of them out")
         if detach and remove:
-            raise UsageError(f"run: --detach leaves nobody to remove the VE. Leave --rm out; later: rctl rm {name}")
+            raise UsageError(f"run: --detach cannot be combined with --rm. Leave --rm out; later: rctl rm {name}")
         how = self._options(deadline, wait)
         return run(
             self.site, name, command, self.typed(limits or {}, thaw=thaw), how,
@@ -240,10 +241,10 @@ class Session(SessionReads):
         )  # fmt: skip
 
     def attach(self, name: str, *pids: int, thaw: bool = False, deadline: float = 10.0, wait: float = 30.0) -> Account:
-        """Move processes into a VE, which is made when it is not there. All of them, or none.
+        """Move processes into a VE, all of them or none. Makes the VE if it is missing.
 
-        ``pids``: their ids. Memory that they have stays charged to where it was. ``thaw``: let a frozen VE go on first.
-        Raises NotFoundError for a process that has ended.
+        ``pids``: their ids. Memory that they hold already stays charged to their old cgroup. ``thaw``: thaw a frozen VE
+        first. Raises NotFoundError for a process that has ended.
         """
         from ..ve.attach import attach
 
@@ -255,7 +256,7 @@ class Session(SessionReads):
         """Remove VEs, as one transaction.
 
         ``kill``: end their processes first. Returns a line for people about each VE. Raises BusyError, and removes
-        none, when one has processes that are not to be ended.
+        none, if one has processes and ``kill`` is not set.
         """
         from ..names.patterns import match
         from ..ve.remove import remove
@@ -274,8 +275,8 @@ class Session(SessionReads):
     ) -> Mapping[str, Mapping[str, str]]:
         """Set and remove labels of VEs, all or nothing.
 
-        ``labels``: to set. ``remove``: keys to take away. Returns all labels of each VE. Raises UsageError for what can
-        be no label.
+        ``labels``: to set. ``remove``: keys to remove. Returns all labels of each VE. Raises UsageError for a label
+        that is not allowed.
         """
         from ..names.patterns import match, shown
         from ..ve import copy
@@ -288,14 +289,14 @@ class Session(SessionReads):
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
         """Send a signal to all processes of VEs. ``signal``: its number.
 
-        Returns how many processes got it, by VE. Raises NotFoundError.
+        Returns the number of processes that got it, by VE. Raises NotFoundError.
         """
         from ..names.patterns import match
         from ..ve.processes import send
 
         return send(self.tree, match(self.tree, patterns, self.tell), signal)
 
-    # What was done, taken back.
+    # The history.
 
     def undo(
         self,
@@ -309,13 +310,13 @@ class Session(SessionReads):
         dry_run: bool = False,
         each: Callable[[Undone], object] | None = None,
     ) -> Sequence[Undone]:
-        """Take back the last adjustment; the ``last`` so many; those of one VE (``ve``); or the one with an ``id``.
+        """Take back the last adjustment, or the ``last`` N, or those of one VE (``ve``), or the one with an ``id``.
 
-        A limit that was changed since is not overwritten, unless ``force``. ``each`` hears of one when it is done.
+        A limit that was changed since is overwritten only with ``force``. ``each`` is called after each adjustment.
 
-        Returns an Undone for each: the record, and the account of taking it back. Raises NotFoundError when there is
-        nothing to undo, GoneError when its VEs were removed, RctlError when a limit was changed since, or when a
-        newer rctl did something in between.
+        Returns an Undone for each: the record, and the account of taking it back. Raises NotFoundError if there is
+        nothing to undo, GoneError if its VEs were removed, RctlError if a limit was changed since, or if a newer rctl
+        made an adjustment in between.
         """
         from ..adjust.undoing.undo import undo
 
@@ -323,11 +324,11 @@ class Session(SessionReads):
         return undo(self.site, how, id, ve=ve, last=last, each=each)
 
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
-        """Settle adjustments that a crash left open: forward when all had been written, else back.
+        """Settle adjustments that a crash left open: complete one if all was written, otherwise put it back.
 
-        Returns a line for people about each, and about each that is under way in another process.
+        Returns a line for people about each, and about each adjustment that is under way in another process.
 
-        Raises RollbackError when one could not be settled.
+        Raises RollbackError if one could not be settled.
         """
         from ..adjust.recovery.recover import recover
         from ..adjust.state_folder import make
@@ -342,10 +343,10 @@ class Session(SessionReads):
         return Options(deadline, wait, force, dry_run, self.command)
 
     def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
-        """Limits of one VE, checked: methods take them in the place of plain data.
+        """Check limits of one VE. Methods take the result instead of plain data.
 
-        ``limits``: by key, or nested as in a spec. ``thaw``: let the VE go on, too, if it is frozen. Returns Limits.
-        Raises UsageError.
+        ``limits``: by key, or nested as in a spec. ``thaw``: also thaw the VE if it is frozen. Returns Limits. Raises
+        UsageError.
         """
         from msgspec.structs import replace
 

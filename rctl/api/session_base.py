@@ -1,4 +1,4 @@
-"""What a Session has open: the tree, the host's facts, the state folders, and who hears of what it does."""
+"""The open parts of a Session: the tree, the host's facts, the state folders, and where progress and notes go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SessionBase:
-    """One host, opened: nothing of it before it is needed."""
+    """One host; each part of it is opened when it is first needed."""
 
     def __init__(
         self,
@@ -28,10 +28,10 @@ class SessionBase:
         host: Host | None = None,
         state: State | None = None,
     ) -> None:
-        """``command``: what the history calls the adjustments of this session; unset: "from Python".
+        """``command``: the name of this session's adjustments in the history; unset: "from Python".
 
-        ``progress`` hears of each step of an adjustment. ``tell`` hears notes for people, one line each; unset: nobody.
-        ``tree``, ``host``, ``state``: unset, those of this host. Whoever gives a tree closes it.
+        ``progress``: called with each step of an adjustment. ``tell``: called with notes for people, one line each.
+        ``tree``, ``host``, ``state``: unset, those of this host. The caller closes a tree that it passes.
         """
         self.command, self.progress, self.tell = command, progress, tell
         self._owns_tree = tree is None
@@ -40,7 +40,7 @@ class SessionBase:
 
     @cached_property
     def tree(self) -> Tree:
-        """The cgroup2 mount, and rctl's place in it. Raises NotAvailableError where there is none."""
+        """The cgroup2 mount, and rctl's place in it. Raises NotAvailableError if there is none."""
         from ..cgroupfs.tree import Tree
 
         return Tree.open()
@@ -54,7 +54,7 @@ class SessionBase:
 
     @cached_property
     def state(self) -> State:
-        """Where locks, journals and the history lie."""
+        """The folders of locks, journals and the history."""
         from ..adjust.state_folder import default_state
 
         return default_state()
@@ -66,7 +66,7 @@ class SessionBase:
         self.close()
 
     def close(self) -> None:
-        """Let go of the mount and the folders. VEs go on; the session opens again what it needs. It raises nothing."""
+        """Close the mount and the folders; the session opens them again when needed. VEs stay. It raises nothing."""
         if self._owns_tree and (tree := self.__dict__.pop("tree", None)) is not None:
             tree.root.close()
         if (state := self.__dict__.get("state")) is not None:
@@ -74,7 +74,7 @@ class SessionBase:
 
     @property
     def site(self) -> Site:
-        """What the rooms below work on."""
+        """The Site that the rooms below work on."""
         from ..adjust.site import Site
 
         return Site(self.tree, self.host, self.state, self.progress, self.tell)

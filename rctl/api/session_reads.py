@@ -1,4 +1,4 @@
-"""What a Session tells. Nothing here changes a VE."""
+"""The methods of a Session that only read. Nothing here changes a VE."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class SessionReads(SessionBase):
-    """One host, looked at: what is there, what it uses, what was done to it."""
+    """One host to look at: its VEs, their use, their history."""
 
     def doctor(self) -> Sequence[Check]:
-        """What this host can do for rctl, what it lacks, and how to mend it. Works without cgroup2, too.
+        """Check the abilities of this host, what it lacks, and the remedies. Works without cgroup2, too.
 
-        Returns a Check for each thing: its name, whether it is well, what was found, and the remedy. It raises nothing
-        for what a host lacks.
+        Returns a Check for each item: its name, its state, the finding, and the remedy. It raises nothing about what a
+        host lacks.
         """
         from ..doctor import diagnose
 
@@ -34,9 +34,9 @@ class SessionReads(SessionBase):
             return diagnose(None, state=self.state, problem=str(error))
 
     def match(self, *patterns: str) -> Sequence[str]:
-        """The names of VEs, each once; of all of rctl's own when no pattern is given.
+        """The names of VEs, each once; without patterns, all of rctl's own VEs.
 
-        A cgroup whose name cannot be printed is left out, and told. Returns names, as all methods take them. Raises
+        A cgroup whose name cannot be printed is left out, with a note. Returns names, as all methods take them. Raises
         NotFoundError for a pattern that matches nothing.
         """
         from ..names.patterns import match
@@ -44,16 +44,16 @@ class SessionReads(SessionBase):
         return match(self.tree, patterns, self.tell) if patterns else self.tree.names()
 
     def _shown(self, *patterns: str) -> Sequence[str]:
-        """As ``match``, for what only looks: a VE that another file system is mounted over is left out, and told.
+        """As ``match``, for methods that only read: a VE under another file system is left out, with a note.
 
-        One that was asked for by its name is not left out.
+        A VE that was asked for by its name is not left out.
         """
         from ..names.patterns import shown
 
         return shown(self.tree, self.match(*patterns), patterns, self.tell)
 
     def list(self, *patterns: str, everything: bool = False) -> Sequence[Row]:
-        """VEs at a glance.
+        """List VEs with their use and limits.
 
         ``everything``: other cgroups with processes, too; patterns then match whole paths.
 
@@ -65,13 +65,13 @@ class SessionReads(SessionBase):
         if everything:
             return overview.everything(self.tree, patterns, self.tell)
         if not (names := self.match(*patterns)):
-            self.tree.place().close()  # that it is not there is no answer such as: no VEs yet
+            self.tree.place().close()  # a missing place is an error, and not "no VEs yet"
         return [*overview.rows(self.tree, shown(self.tree, names, patterns, self.tell), patterns)]
 
     def show(self, *patterns: str, interval: float | None = None) -> Sequence[View]:
-        """All that can be told of VEs: use, limits, what binds them, the room left.
+        """Everything about VEs: use, limits, bounds, the room left.
 
-        ``interval``: watch for so many seconds, and tell rates, too.
+        ``interval``: watch for so many seconds, and include rates.
 
         Returns a View for each VE. Raises NotFoundError.
         """
@@ -81,7 +81,7 @@ class SessionReads(SessionBase):
         return views(self.tree, self._shown(*patterns), host_file, interval, patterns)
 
     def sample(self, *patterns: str) -> Mapping[str, Sample]:
-        """What VEs use, wait for and were refused now.
+        """The use, the waits and the refusals of VEs now.
 
         Returns a Sample by name: sizes in bytes, times in microseconds as the kernel has them. Raises NotFoundError.
         """
@@ -95,11 +95,11 @@ class SessionReads(SessionBase):
         return found
 
     def get(self, name: str, *keys: str) -> Mapping[str, Sequence[str]]:
-        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is a text for each device.
+        """Limits of a VE by key, as texts that ``adjust`` takes; ``io.max`` is one text for each device.
 
-        ``keys``: of limits, as ``adjust`` takes them; none: of all limits that are not as in a new VE.
+        ``keys``: of limits, as ``adjust`` takes them; none: all limits that differ from a new VE.
 
-        Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for what is no key,
+        Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for an unknown key,
         NotFoundError, NotAvailableError for a file that this kernel or VE does not have.
         """
         from ..ve import copy
@@ -116,21 +116,21 @@ class SessionReads(SessionBase):
         return listing(self.tree, self._shown(*patterns), patterns)
 
     def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
-        """VEs with their limits and labels as a spec, which ``apply`` takes and which then changes nothing.
+        """VEs with their limits and labels as a spec; to ``apply`` it at once changes nothing.
 
-        Returns the TOML text, and a note for people on each limit that a spec cannot say. Raises NotFoundError.
+        Returns the TOML text, and a note for people on each limit that a spec cannot hold. Raises NotFoundError.
         """
         from ..ve import copy
 
         return copy.spec(self.tree, self._shown(*patterns), patterns)
 
     def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
-        """Adjustments, newest first; of VEs, by name or pattern, also those that are gone by now.
+        """Adjustments, newest first; with patterns, only those of these VEs, also of VEs that are gone.
 
-        ``last``: so many at most. Lines that are no record of rctl, or of a newer one, are told.
+        ``last``: at most so many. Lines that are no record of rctl, or of a newer rctl, give a note.
 
-        Returns Records: ``id``, ``time`` in seconds since 1970, ``command``, ``steps``. Raises RctlError when the
-        history cannot be read.
+        Returns Records: ``id``, ``time`` in seconds since 1970, ``command``, ``steps``. Raises RctlError if the history
+        cannot be read.
         """
         from ..adjust.records.history import newest
         from ..adjust.undoing.choose import about

@@ -18,12 +18,12 @@ from .session import Session
 
 
 class VE(Limited):
-    """One VE, held open. Setting an attribute is a transaction of its own. Use as a context manager, or ``close()``."""
+    """One VE, held open. Each assignment to an attribute is a transaction. Use as a context manager, or ``close()``."""
 
     __slots__ = ("_owned", "cgroup", "name", "options", "session")
 
     def __init__(self, session: Session, name: str, options: Options, *, owned: bool = False) -> None:
-        """``owned``: the session is this VE's alone, and closed with it."""
+        """``owned``: the session belongs to this VE, and is closed with it."""
         self.name = session.tree.name(session.tree.path(name))
         self.options = options
         self.session = session
@@ -43,13 +43,13 @@ class VE(Limited):
             self.close()
 
     def close(self) -> None:
-        """Let go of the VE. The VE itself goes on. It raises nothing."""
+        """Close the handle. The VE itself stays. It raises nothing."""
         self.cgroup.close()
         if self._owned:
             self.session.close()
 
     def ask(self, key: str, value: Any) -> None:
-        """Set one limit, now. ``key``: its name. ``value``: a number or text.
+        """Set one limit, now. ``key``: its key. ``value``: a number or text.
 
         Raises RctlError; nothing is changed then.
         """
@@ -61,15 +61,15 @@ class VE(Limited):
 
     @contextmanager
     def adjust(self) -> Iterator[Adjustment]:
-        """A block that is one transaction: what is set on its target happens at the end, all or nothing.
+        """A block that is one transaction: assignments to its target take effect at the end, all or nothing.
 
-        Returns a context manager, whose target has the attributes of a VE. At the end, it raises what ``set`` does.
+        Returns a context manager; its target has the attributes of a VE. The end of the block raises as ``set`` does.
         """
         with transaction(self, options=self.options) as targets:
             yield targets[0]
 
     def sample(self) -> Sample:
-        """What the VE uses, waits for and was refused, now.
+        """The use, the waits and the refusals of the VE now.
 
         Returns a Sample: sizes in bytes, times in microseconds. Raises GoneError for a VE that was removed.
         """
@@ -77,7 +77,7 @@ class VE(Limited):
 
 
 class Adjustment(Limited):
-    """The target of an ``adjust()`` block: reads are of the kernel, what is set is collected."""
+    """The target of an ``adjust()`` block: a read comes from the kernel, an assignment is collected."""
 
     __slots__ = ("asked", "cgroup", "ve")
 
@@ -93,12 +93,12 @@ class Adjustment(Limited):
 
 @contextmanager
 def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjustment, ...]]:  # noqa: B008 (frozen)
-    """A block that adjusts several VEs as one transaction. Nothing happens when the block raises.
+    """A block that adjusts several VEs as one transaction. If the block raises, nothing is changed.
 
-    ``ves``: open VEs. ``options``: how long to wait, and the like; those of the VEs themselves are not used. Returns a
-    context manager with a target for each VE, in order.
+    ``ves``: open VEs. ``options``: how long to wait, and so on; those of the VEs are not used. Returns a context
+    manager with a target for each VE, in order.
 
-    Raises RctlError at the end of the block when the transaction fails; nothing is changed then.
+    Raises RctlError at the end of the block if the transaction fails; nothing is changed then.
     """
     if not ves:
         raise UsageError("transaction: no VE given")
@@ -111,7 +111,7 @@ def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjust
 
 
 def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], options: Options) -> Account:
-    """Set limits of the very cgroups that are open, whatever has their names by now."""
+    """Set limits of the open cgroups themselves, even if their names belong to other cgroups by now."""
     site = session.site
     limits = {ve.name: session.typed(wanted) for ve, wanted in asked.items()}
     inodes = {ve.name: ve.cgroup.ino for ve in asked}
@@ -121,8 +121,8 @@ def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)
     """Open a VE by name, or any cgroup by its path with a leading slash.
 
-    ``name``: its name or path. ``options``: for all that is set on it, such as how long to wait. Returns a VE: use it
-    as a context manager, or close it. Raises NotFoundError, NotAvailableError.
+    ``name``: its name or path. ``options``: for all assignments, such as how long to wait. Returns a VE: use it as a
+    context manager, or close it. Raises NotFoundError, NotAvailableError.
     """
     session = Session()
     try:

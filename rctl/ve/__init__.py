@@ -1,1 +1,1 @@
-"""VEs and their lives. Here so far: bare ones, a cgroup and limits without a root file system."""
+"""VEs: make, fill, change and remove them. So far only bare ones, a cgroup and limits without a root file system."""

@@ -1,4 +1,4 @@
-"""A whole spec at once: make what is missing, adjust what differs, remove what is not named (when asked to)."""
+"""Applies a spec: makes missing VEs, writes differences, and on request removes VEs that it does not name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from . import bare
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """VEs made, removed and labelled, by name, and the account of every VE that the spec names."""
+    """The names of VEs that were made, removed and labelled, and the account of every VE in the spec."""
 
     made: tuple[str, ...]
     account: Account
@@ -36,9 +36,9 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> Applied:
-    """Make the host as the spec says, or as ``options.dry_run`` says, tell what that would take.
+    """Make the host match the spec; with ``options.dry_run``, return the plan for that.
 
-    Raises BusyError before any change when ``prune`` meets a VE with processes.
+    Raises BusyError before any change if ``prune`` meets a VE with processes.
     """
     tree = site.tree
     surplus = _surplus(tree, spec) if prune else []
@@ -78,7 +78,7 @@ def _surplus(tree: Tree, spec: Spec) -> list[str]:
 def _dry(
     site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, given: Mapping[str, LabelValues]
 ) -> Applied:
-    """The plan for VEs that exist, and for the others the limits that they would be made with."""
+    """The plan for VEs that exist; for the others, the limits with which they would be made."""
     tree, host = site.tree, site.host
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
     around = Around(remove=tuple(surplus), labels={name: own for name, own in given.items() if name in present})
@@ -104,9 +104,9 @@ def _dry(
 
 
 def _controllers(tree: Tree, new: Sequence[Outcome], account: Account) -> list[Outcome]:
-    """What enables the controllers that new VEs, which lie side by side, need, beside what ``account`` enables.
+    """The steps that enable controllers for new VEs of one parent, in addition to those in ``account``.
 
-    Raises as ``enable.coming`` when they cannot have one.
+    Raises as ``enable.coming`` if they cannot have one.
     """
     first: dict[str, tuple[Outcome, File]] = {}
     for outcome in new:
@@ -135,7 +135,7 @@ def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host,
             for w in writes(asked, host)
             if not w.if_there and (old := w.file.entry(None, w.key)) != (new := w.file.merge(old, w.wanted))
         )
-    except ValueError as error:  # a part of an entry that does not fit the rest
+    except ValueError as error:  # a part of an entry contradicts the rest
         raise UsageError(str(error)) from None
     steps: tuple[Step, ...] = (Make(path), *limits, *(Label(path, key, None, value) for key, value in given.items()))
     return Outcome(name, path, "planned", steps)

@@ -1,4 +1,4 @@
-"""Running processes moved into a VE."""
+"""Moves running processes into a VE."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ _UNSET = Limits()
 
 
 def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits: Limits = _UNSET) -> Account:
-    """Move processes into a VE, all or none; a managed one is made when it is not there. ``limits`` are set before.
+    """Move processes into a VE, all or none. Makes a managed VE if it is missing. ``limits`` are set before.
 
-    A process is known by its id and start time, so none is mistaken. Raises NotFoundError for one that is not there,
-    KernelError when the kernel refuses one, NotAvailableError when the caller may not move one.
+    A process is identified by its id and start time. Raises NotFoundError for a missing process, KernelError if the
+    kernel refuses one, NotAvailableError if the caller may not move one.
     """
     path = site.tree.path(name)
     if 1 in pids:
-        raise UsageError("1: is the system's first process, and all others end with it. Attach others")
+        raise UsageError("1: is the system's first process, and must not be moved. Attach others")
     for pid in pids:
         may_move.check(site.tree, pid, path)
     account = apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
     if not any(isinstance(step, Move) for one in account.outcomes for step in one.steps):
         return account
-    note = f"{name}: memory that the processes have already stays charged where it was. Limits count what they take now"
+    note = f"{name}: memory that the processes hold already stays charged to their old cgroup. Limits count new memory"
     return msgspec.structs.replace(account, notes=(*account.notes, note))
 
 
 def enter(ve: Cgroup) -> None:
-    """Move the calling process into the VE. Its memory so far stays charged where it was. Raises RctlError."""
+    """Move the calling process into the VE. Its memory so far stays charged to its old cgroup. Raises RctlError."""
     threaded.check_enter(ve)
     ve.write(core.PROCS, "0")
 
 
 def home(pid: int | str) -> Cgroup:
-    """The cgroup in which a process is (``self``: the caller's), held open so that the process can be put back.
+    """The cgroup of a process (``self``: the caller), held open so that the process can be put back.
 
-    Raises NotFoundError when there is no such process, NotAvailableError when its cgroup is not to be seen from here.
+    Raises NotFoundError if there is no such process, NotAvailableError if its cgroup cannot be seen from here.
     """
     try:
         with Tree.open() as tree:

@@ -1,4 +1,4 @@
-"""Bare VEs: a cgroup and limits, no root file system. Make them, and set their limits."""
+"""Makes bare VEs (a cgroup and limits, no root file system), and sets their limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..limits import Limits
 
 
 def exists(tree: Tree, name: str) -> bool:
-    """Whether there is such a VE. Raises UsageError for what is no name."""
+    """True if the VE exists. Raises UsageError for a wrong name."""
     try:
         tree.open_ve(name).close()
     except NotFoundError:
@@ -31,9 +31,9 @@ def exists(tree: Tree, name: str) -> bool:
 
 
 def make(tree: Tree, name: str) -> Cgroup:
-    """Make an empty managed VE and open it. One system call, which needs no journal.
+    """Make an empty managed VE and open it. It is one system call, which needs no journal.
 
-    Raises UsageError for a foreign name, BusyError when it exists, NotAvailableError when the caller may not.
+    Raises UsageError for a foreign name, BusyError if it exists, NotAvailableError if the caller may not make it.
     """
     path = managed_path(tree, name)
     with tree.walk(path.rpartition("/")[0] or "/") as base:
@@ -41,20 +41,20 @@ def make(tree: Tree, name: str) -> Cgroup:
 
 
 def managed_path(tree: Tree, name: str) -> str:
-    """The path of a managed VE. Raises UsageError for a foreign one, which is not rctl's to make or remove."""
+    """The path of a managed VE. Raises UsageError for a foreign one: rctl does not make or remove these."""
     if VE_NAME.fullmatch(name) or name.startswith("/"):
         path = tree.path(name)
         if tree.name(path) != path:
             return path
-        raise UsageError(f"{name}: not a VE of rctl's own. Give a plain name, such as web1")
-    raise UsageError(f"{as_typed(name)}: not a name for a VE of rctl's own, such as web1. {NAMING}")
+        raise UsageError(f"{name}: not one of rctl's own VEs. Give a plain name, such as web1")
+    raise UsageError(f"{as_typed(name)}: not a name for one of rctl's own VEs, such as web1. {NAMING}")
 
 
 @contextmanager
 def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
-    """Make the VEs that do not exist yet, and remove them again when what is done with them fails.
+    """Make the missing VEs; if the block fails, remove them again.
 
-    One that has processes then, which somebody else put there, stays.
+    A new VE that has processes by then, because another program put them there, stays.
     """
     made: list[str] = []
     try:
@@ -71,9 +71,9 @@ def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
 
 
 def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: Any) -> tuple[list[str], Account]:
-    """Make the managed VEs that are missing and set the limits of all, as one transaction.
+    """Make the missing managed VEs and set the limits of all, as one transaction.
 
-    ``around``: what else is done in it, see ``Around``. Returns the names made and the account.
+    ``around``: further steps of the transaction, see ``Around``. Returns the names of the new VEs, and the account.
     """
     tree = site.tree
     names = [name for name in limits if tree.name(tree.path(name)) != tree.path(name)]
@@ -82,10 +82,10 @@ def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: 
 
 
 def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> int:
-    """Remove one managed VE and the cgroups below it, for who made it itself: no journal, no history.
+    """Remove a managed VE that the caller made, and the cgroups below it, without journal and history.
 
-    ``kill``: end its processes first. Returns how many were killed. Raises NotFoundError; BusyError while it holds
-    processes and ``kill`` is not given, or they outlive ``seconds``.
+    ``kill``: end its processes first. Returns the number of killed processes. Raises NotFoundError; BusyError if it has
+    processes and ``kill`` is not set, or if they outlive ``seconds``.
     """
     managed_path(tree, name)
     with tree.open_ve(name) as ve:

@@ -1,4 +1,4 @@
-"""Run a command inside a VE: become it, wait for it, or leave it behind."""
+"""Runs a command inside a VE: become it, wait for it, or leave it running."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..signals import STOPS
 from .attach import enter, home
 
 _COMMITTED = "\0"
-"""What the child tells last when nothing can go wrong any more but to become the program; then comes only why not."""
+"""The child's last word before it becomes the program; after it only the reason of a failure can come."""
 
 
 def find(command: Sequence[str]) -> str:
-    """The program's path, looked up before anything is made. Raises UsageError."""
+    """The program's path, found before anything is made. Raises UsageError."""
     name = command[0]
     if program := shutil.which(name):
         return program
@@ -40,11 +40,11 @@ def find(command: Sequence[str]) -> str:
 
 
 class Command:
-    """A command that the engine starts, as the last step of its transaction. Use ``start`` as ``Around.start``.
+    """A command that the engine starts, as the last step of its transaction. Pass ``start`` as ``Around.start``.
 
-    ``beside``: in a child, whose process id is ``pid`` then; else the calling process becomes it. ``detach``: the child
-    lets go of the terminal. ``tell`` hears what people should know before. ``ino``: the VE's, once it is started.
-    ``hear`` is to be called in the end.
+    ``beside``: run in a child, whose process id is then ``pid``; otherwise the calling process becomes the command.
+    ``detach``: the child leaves the terminal. ``tell``: called with notes for people first. ``ino``: the VE's inode,
+    after the start. Call ``hear`` at the end.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Command:
         self._mask: set[int | signal.Signals] | None = None
 
     def start(self, ve: Cgroup, journal: Journal, commit: Callable[[], None], notes: Sequence[str]) -> None:
-        """Start it. Raises RctlError when it cannot be started; no process of it is left in the VE then."""
+        """Start it. Raises RctlError if it cannot be started; then no process of it is left in the VE."""
         for note in notes:
             self.tell(note)
         self.ino = ve.ino
@@ -69,22 +69,22 @@ class Command:
         else:
             with ExitStack() as stack:
                 before: Cgroup | None = None
-                with suppress(NotAvailableError, NotFoundError):  # outside the namespace: then there is no way back
+                with suppress(NotAvailableError, NotFoundError):  # outside the namespace: it cannot be put back
                     before = stack.enter_context(home("self"))
                 try:
                     self._enter(ve, ready)
                 except BaseException:
-                    with suppress(RctlError):  # what went wrong first is what counts
+                    with suppress(RctlError):  # the first error counts
                         if before:
                             enter(before)
                     raise
 
     def wait(self) -> int:
-        """The exit status of a command beside, 128 and the signal's number when one ended it."""
+        """The exit status of a command beside; 128 plus the signal's number if a signal ended it."""
         return _wait(self.pid)
 
     def hear(self) -> None:
-        """Let signals come again, which are held back from the start of a command beside until all else is settled."""
+        """Unblock signals. They are blocked from the start of a command beside until everything else is settled."""
         mask, self._mask = self._mask, None
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -99,9 +99,9 @@ class Command:
         _become(self.program, self.words)
 
     def _fork(self, ve: Cgroup, journal: Journal, commit: Callable[[], None]) -> None:
-        """What keeps the child from starting comes back through a pipe that a program that starts closes."""
+        """Fork. The child reports a failed start through a pipe; a successful start closes the pipe."""
         trouble, report = os.pipe()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may ignore it: then no end of a child is ever told
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may ignore it; then no end of a child is reported
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPS, signal.SIGCHLD})
         started = False
         try:
@@ -143,7 +143,7 @@ class Command:
 
 
 def _become(program: str, command: Sequence[str]) -> NoReturn:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program would inherit that
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and the program would inherit that
         signal.signal(number, signal.SIG_DFL)
     put_file_limit_back()
     try:
@@ -155,7 +155,7 @@ def _become(program: str, command: Sequence[str]) -> NoReturn:
 
 
 def _let_go() -> None:
-    """Nothing of the caller's stays open that it may wait for: of its streams, only files are kept."""
+    """Close what the caller may wait for: of its streams, keep only those that are files."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
@@ -168,14 +168,14 @@ def _let_go() -> None:
 
 
 def _wait(pid: int) -> int:
-    """The command's exit status, 128 and the signal's number when one ended it.
+    """Wait for the command. Returns its exit status; 128 plus the signal's number if a signal ended it.
 
-    A signal that a process sent goes on to the command; the terminal sends its own to both.
+    A signal that a process sent is passed on to the command; the terminal sends its own signals to both.
     """
     while True:
         got = signal.sigwaitinfo({*STOPS, signal.SIGCHLD})
         if got.si_signo != signal.SIGCHLD:
-            if got.si_code <= 0:  # SI_USER and its kin; those of the terminal are SI_KERNEL
+            if got.si_code <= 0:  # SI_USER and similar; signals of the terminal are SI_KERNEL
                 os.kill(pid, got.si_signo)
             continue
         ended, status = os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""One VE's limits for another, or back to what a new VE has; and many VEs' limits as a spec."""
+"""Copies limits of a VE, resets them, exports them as a spec; renames and labels VEs."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from . import bare
 
 
 def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
-    """The values of limits of a VE by key, as ``assignments.get``; what follows ``files.`` is any file's own text.
+    """The values of a VE's limits by key, as ``assignments.get``; ``files.NAME`` gives any file's own text.
 
-    No keys: those limits that are not as a new VE has them.
+    Without keys: the limits that differ from a new VE.
 
-    Raises UsageError for what is no key, NotFoundError, NotAvailableError for a file that is not there.
+    Raises UsageError for an unknown key, NotFoundError, NotAvailableError for a missing file.
     """
     with tree.open_ve(name) as ve:
         texts = held.texts(ve)
@@ -50,9 +50,9 @@ def get(tree: Tree, name: str, keys: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _check_could_be(ve: Cgroup, file: File) -> None:
-    """Raises NotAvailableError for a file that is not there, and would not be with its controller enabled, either.
+    """Raise NotAvailableError for a missing file that would be missing with its controller enabled, too.
 
-    Where the controller is not enabled, there is no limit: the value of a new VE is what holds.
+    If only the controller is not enabled, there is no limit: the value is that of a new VE.
     """
     no_such_pages = isinstance(file, HugePages) and not has_huge_pages(file.page)
     if no_such_pages or file.controller in enabled(ve, core.CONTROLLERS):
@@ -68,15 +68,15 @@ def _verbatim(ve: Cgroup, key: str) -> str:
 
 
 def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Options) -> Account:
-    """Set limits to what a new VE has, all or nothing; where there is no such file, there is no limit to take away.
+    """Set limits to the values of a new VE, all or nothing; without the file there is no limit to remove.
 
-    Raises UsageError for what is no key; as ``adjust``.
+    Raises UsageError for an unknown key, and as ``adjust``.
     """
     tree, host = site.tree, site.host
     wanted = [one for key in keys for one in (("cpuset.cpus", "cpu.max") if key == "vcpus" else (key,))]
     for key in wanted:
         if default(key) is None:
-            assignments.get({}, key)  # raises for what is no key
+            assignments.get({}, key)  # raises for an unknown key
     wishes = []
     for name in names:
         entries = (entry for key in wanted for entry in (_entries(tree, name, key) if key in BY_DEVICE else [key]))
@@ -86,18 +86,18 @@ def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Option
 
 
 def _entries(tree: Tree, name: str, key: str) -> list[str]:
-    """The keys of a limit by device, for each device that has it."""
+    """The keys of a limit by device, one for each device that has it."""
     with tree.open_ve(name) as ve:
         return [f"{key}.{line.split()[0]}" for line in (ve.read_if_there(key) or "").splitlines() if line]
 
 
 def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> Account:
-    """Give VEs the limits of another one, all or nothing. What it does not limit, they do not limit then either.
+    """Copy the limits of a VE to others, all or nothing. If it has no limit for a key, neither have the others then.
 
-    Whether it is frozen is not copied. Raises UsageError when it is among the targets; as ``adjust``.
+    A frozen state is not copied. Raises UsageError if the source is among the targets, and as ``adjust``.
     """
     if source in targets:
-        raise UsageError(f"{source}: is the VE to copy from. Name others to copy to")
+        raise UsageError(f"{source}: a VE cannot be copied to itself. Name other VEs")
     wishes = []
     with site.tree.open_ve(source) as ve:
         there = held.texts(ve)
@@ -108,7 +108,7 @@ def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> A
 
 
 def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
-    """The entries that make ``here`` as ``there``; a controller that only a default would need is not enabled."""
+    """The entries that make ``here`` equal to ``there``; a controller is not enabled only for a default."""
     idle = there.get(cpu.IDLE.name, "0").strip() == "1"
     found = []
     for name in there | here:
@@ -126,15 +126,15 @@ def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
 
 
 def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
-    """VEs with their limits and labels as a spec, which ``rctl apply`` takes and which then changes nothing.
+    """VEs with their limits and labels as a spec; ``rctl apply`` of it changes nothing.
 
-    Returns the TOML text, and notes for people on what a spec cannot say. One that goes meanwhile is left out. Raises
-    NotFoundError and GoneError for one that is among ``named`` by its name.
+    Returns the TOML text, and notes for people on limits that a spec cannot hold. A VE that was removed meanwhile is
+    left out. Raises NotFoundError and GoneError for a VE that ``named`` has by its name.
     """
     tables: list[str] = []
     notes: list[str] = []
     for name in names:
-        bare.managed_path(tree, name)  # a spec holds no others
+        bare.managed_path(tree, name)  # a spec holds only managed VEs
         with may_go(tree, name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
@@ -170,7 +170,7 @@ def _line(key: str, value: str) -> str:
 
 
 def _disk(device: str) -> str:
-    """A disk's name, which outlives a boot more often than its number, where it means the same disk."""
+    """A disk's name if it means the same disk: a name outlives a boot more often than a number."""
     try:
         name = disk_name(device)
         return name if resolve(name) == device else device
@@ -185,8 +185,8 @@ def _key(text: str) -> str:
 def rename(site: Site, old: str, new: str, options: Options) -> Account:
     """Give an empty VE another name: a new VE with its limits and labels takes its place, or nothing changes.
 
-    The kernel renames no cgroup (cgroup2 has no rename(2)), and a process that is moved leaves its memory charged to
-    the cgroup that it comes from: so a VE with processes keeps its name.
+    cgroup2 has no rename(2). A moved process would leave its memory charged to the old cgroup, so a VE with processes
+    keeps its name.
 
     Raises BusyError for a VE with processes or cgroups below it, and for a name that is taken; NotFoundError.
     """

@@ -1,4 +1,4 @@
-"""The processes of a VE: who they are, and signals for them."""
+"""Lists the processes of VEs, and sends them signals."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ..names.patterns import may_go
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*)([+-][0-9]{1,2})?|([0-9]{1,3})", re.ASCII)
 _SIGNALS = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
 _ROUNDS = 10
-"""So many times those are looked for that were forked meanwhile."""
+"""Rounds in which to look for processes that were forked meanwhile."""
 _AT_ONCE = 200
-"""So many process descriptors are open at a time."""
+"""Most process descriptors open at a time."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -37,15 +37,15 @@ class Process(msgspec.Struct, frozen=True):
 
 
 def listing(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> list[Process]:
-    """The processes in VEs and below, by VE, then by process id. What ends meanwhile is left out.
+    """The processes in VEs and below, by VE, then by process id. A process that ended meanwhile is left out.
 
-    Raises NotFoundError and GoneError for a VE that is among ``named`` by its name.
+    Raises NotFoundError and GoneError for a VE that ``named`` has by its name.
     """
     found = []
     for name in names:
         pids: list[int] = []
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            pids = sorted(filter(None, processes.processes(ve)))  # 0 is one of another pid namespace
+            pids = sorted(filter(None, processes.processes(ve)))  # 0 is a process of another pid namespace
         found += [process for pid in pids if (process := _process(name, pid))]
     return found
 
@@ -77,12 +77,12 @@ def signal_number(text: str) -> int:
     name, more, number = match.groups() if match else (None, None, None)
     found = int(number) if number else _SIGNALS.get(name or "", 0) + int(more or 0)
     if found not in signal.valid_signals() or (more and name not in ("RTMIN", "RTMAX")):
-        raise UsageError(f"--signal: {text[:32]!r} is no signal. Write it like TERM, HUP or 9; see kill -l")
+        raise UsageError(f"--signal: {text[:32]!r} is not a signal. Write it like TERM, HUP or 9; see kill -l")
     return found
 
 
 def signal_name(number: int) -> str:
-    """``SIGTERM``; those without a name of their own by their place after the first: ``SIGRTMIN+3``."""
+    """``SIGTERM``; a signal without its own name is named by its distance from the first: ``SIGRTMIN+3``."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -90,20 +90,20 @@ def signal_name(number: int) -> str:
 
 
 def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
-    """Send a signal to all processes of VEs, and of cgroups below. Returns how many got it, by VE.
+    """Send a signal to all processes of VEs, and of cgroups below. Returns the number of processes that got it, by VE.
 
-    SIGKILL goes by ``cgroup.kill`` where there is one (Linux 5.14), which no fork escapes. Other signals go by process
-    descriptor, so that none reaches another process that got the number of one that ended; those that are forked
-    meanwhile get it, too.
+    SIGKILL uses ``cgroup.kill`` if the kernel has it (Linux 5.14); no fork escapes that. Other signals use process
+    descriptors, so that no other process gets the signal if an id is used again. Processes that are forked meanwhile
+    get it, too.
 
-    Raises NotFoundError for a VE that is not there and UsageError for one that rctl itself runs in: then no process
-    got it. Raises NotAvailableError where some of a VE are somebody else's; the others got it.
+    Raises NotFoundError for a missing VE and UsageError for one that rctl itself runs in; then no process got it.
+    Raises NotAvailableError if some processes of a VE belong to others; the rest got it.
     """
     inodes: dict[str, int] = {}
     for name in names:
         with tree.open_ve(name) as ve:
             if os.getpid() in processes.processes(ve):
-                raise UsageError(f"{name}: this rctl runs in it, and would be hit, too. Run it from outside of the VE")
+                raise UsageError(f"{name}: this rctl runs in it, and would get the signal, too. Run it outside the VE")
             inodes[name] = ve.ino
     told = dict.fromkeys(inodes, 0)
     for name, ino in inodes.items():
@@ -114,7 +114,7 @@ def send(tree: Tree, names: Iterable[str], number: int) -> Mapping[str, int]:
 
 
 def _send(ve: Cgroup, number: int) -> int:
-    threaded = ve.read_if_there(core.PROCS) is None  # such a one refuses cgroup.kill
+    threaded = ve.read_if_there(core.PROCS) is None  # a threaded cgroup refuses cgroup.kill
     if number == signal.SIGKILL and ve.has(core.KILL) and not threaded:
         count = len(processes.processes(ve))
         ve.write(core.KILL, "1")
@@ -131,21 +131,23 @@ def _send(ve: Cgroup, number: int) -> int:
         seen |= set(new)
     if refused:
         raise NotAvailableError(
-            f"{ve.path}: {len(refused)} process(es) belong to others, and you may not send them signals, the first is "
+            f"{ve.path}: {len(refused)} process(es) belong to others, and you may not send them signals; the first is "
             f"{min(refused)}; {len(told)} got it. Run as root"
         )
     return len(told)
 
 
 def _signal(ve: Cgroup, pids: Iterable[int], number: int, told: set[int], refused: set[int]) -> None:
-    """Send a signal to processes. ``told`` grows by those that got it, ``refused`` by those that may not be told."""
+    """Send a signal to processes. Adds those that got it to ``told``, and those that the caller may not signal to
+    ``refused``.
+    """
     with ExitStack() as stack:
         opened: dict[int, int] = {}
         for pid in pids:
             with suppress(ProcessLookupError):
                 opened[pid] = os.pidfd_open(pid)
                 stack.callback(os.close, opened[pid])
-        there = set(processes.processes(ve))  # a number may have gone to a process outside before it was opened
+        there = set(processes.processes(ve))  # an id may have been used again by a process outside before it was opened
         for pid in opened.keys() & there:
             try:
                 signal.pidfd_send_signal(opened[pid], number)

@@ -1,4 +1,4 @@
-"""Memory of a VE freed on demand, without a limit (``memory.reclaim``, Linux 5.19)."""
+"""Frees memory of a VE on request, without a limit (``memory.reclaim``, Linux 5.19)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..units import MAX, Size, human_size
 
 
 class Reclaimed(msgspec.Struct, frozen=True):
-    """Bytes ``asked`` for, bytes ``freed``, and ``current``: what is in use now."""
+    """Bytes ``asked`` for, bytes ``freed``, and ``current``: bytes in use now."""
 
     ve: str
     asked: int
@@ -21,18 +21,18 @@ class Reclaimed(msgspec.Struct, frozen=True):
 
 
 def reclaim(site: Site, name: str, size: int | str, deadline: float, swappiness: int | None = None) -> Reclaimed:
-    """Free memory: file cache goes, and what fits into swap. Nothing is killed.
+    """Free memory: the kernel drops file cache and swaps. No process is killed.
 
-    ``size``: bytes, or text such as ``512M``. Fewer are freed when the kernel finds no more, or at the ``deadline``
-    (seconds). ``swappiness``: see ``free``. Raises UsageError for what is no size, NotFoundError, and
-    NotAvailableError before Linux 5.19.
+    ``size``: bytes, or text such as ``512M``. Less is freed if the kernel finds no more, or at the ``deadline``
+    (seconds). ``swappiness``: see ``free``. Raises UsageError for a wrong size, NotFoundError, and NotAvailableError
+    before Linux 5.19.
     """
     try:
         asked = Size.parse(size).amount
     except ValueError:
         raise UsageError(f"reclaim: {str(size)[:64]!r} is not understood. Write it like 512M or 1.5G") from None
     if asked is MAX or not asked:
-        raise UsageError(f"reclaim: {size}: say how much. Write it like 512M")
+        raise UsageError(f"reclaim: {size}: the size must be above 0. Write it like 512M")
 
     def tell(freed: int) -> None:
         text = f"{name}: {human_size(freed)} of {human_size(asked)} freed"

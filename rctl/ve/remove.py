@@ -1,4 +1,4 @@
-"""VEs removed: by name, as one transaction, or when their command has ended."""
+"""Removes VEs: by name, as one transaction, or after their command has ended."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ NOT_THERE, LEFT_ALONE = "not there", "left alone"
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """``told``: what became of each VE, by name, for people. ``notes``: for people, too."""
+    """``told``: by name, a line for people about each VE. ``notes``: for people, too."""
 
     told: dict[str, str]
     notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether all of them are gone now that were there before."""
+        """True if no VE was missing, and all are gone now."""
         return not {NOT_THERE, LEFT_ALONE}.intersection(self.told.values())
 
 
 def remove(site: Site, names: Sequence[str], options: Options, *, kill: bool) -> Removal:
-    """Remove VEs; ``kill``: end their processes first. One that is not there is told, the others go.
+    """Remove VEs. ``kill``: end their processes first. A missing VE is reported; the others are removed.
 
-    Raises BusyError when one has processes and ``kill`` is not given; all are left alone then. UsageError for a foreign
-    one.
+    Raises BusyError if one has processes and ``kill`` is not set, and removes none then; UsageError for a foreign VE.
     """
     there = [name for name in names if bare.managed_path(site.tree, name) and bare.exists(site.tree, name)]
     account = remove_all(site, there, options, kill)
@@ -60,8 +59,8 @@ def _removed(outcome: Outcome) -> str:
 def remove_all(site: Site, names: Sequence[str], options: Options, kill: bool = False) -> Account:
     """Remove managed VEs and the cgroups below them, as one transaction. ``kill``: end their processes first.
 
-    Nothing is done when one of them is not there (NotFoundError), or has processes and ``kill`` is not given
-    (BusyError). ``options.deadline``: seconds that processes may take to die.
+    Nothing is done if one of them is missing (NotFoundError), or has processes and ``kill`` is not set (BusyError).
+    ``options.deadline``: seconds that processes may take to die.
     """
     for name in names:
         managed_path(site.tree, name)
@@ -70,7 +69,7 @@ def remove_all(site: Site, names: Sequence[str], options: Options, kill: bool = 
 
 
 def would_go(tree: Tree, name: str) -> str:
-    """What ``remove`` would do to a VE, for people. Raises NotFoundError."""
+    """The effect of ``remove`` on a VE, as a line for people. Raises NotFoundError."""
     with tree.open_ve(name) as ve:
         inside = len(processes.processes(ve))
         below = sum(1 for _ in processes.family(ve)) - 1
@@ -79,9 +78,9 @@ def would_go(tree: Tree, name: str) -> str:
 
 
 def end(site: Site, name: str, ino: int, options: Options) -> str | None:
-    """Remove a VE with all that is in it, unless somebody did so, or made another one of its name. See ``remove``.
+    """Remove a VE with all that is in it, unless it is gone already, or its name belongs to another VE. See ``remove``.
 
-    A partition beside it that is invalid for lack of its CPUs gets them. Returns the line of ``killed_for_memory``.
+    A sibling's partition that is invalid because of its CPUs gets them. Returns the line of ``killed_for_memory``.
     """
     died = None
     freed: dict[str, set[int]] = {}
@@ -94,7 +93,7 @@ def end(site: Site, name: str, ino: int, options: Options) -> str | None:
     if freed:
         try:
             account = adjust(site.tree, {}, site.host, options, site.progress, site.state, around=Around(freed=freed))
-        except RctlError as error:  # the VE is gone, which is what was asked for
+        except RctlError as error:  # the VE is gone, as wanted
             site.tell(f"{name}: was removed; a partition beside it may still be invalid: {error}")
         else:
             for note in account.notes:
@@ -103,7 +102,7 @@ def end(site: Site, name: str, ino: int, options: Options) -> str | None:
 
 
 def killed_for_memory(ve: Cgroup, name: str) -> str | None:
-    """A line for people when the kernel has killed in the VE for lack of memory (``memory.events``)."""
+    """A line for people if the kernel has killed processes of the VE for lack of memory (``memory.events``)."""
     killed = flat_keyed(ve.read_if_there("memory.events") or "").get("oom_kill", 0)
     if not killed:
         return None

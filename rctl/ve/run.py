@@ -1,4 +1,4 @@
-"""A command run in a VE that is made for it, and what became of it."""
+"""Runs a command in a VE, makes the VE for it, and returns its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .remove import end
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """``pid``: of the command. ``status``: as a shell tells it, 128 + N for signal N; ``None``: it goes on."""
+    """``pid``: of the command. ``status``: as a shell has it, 128 + N for signal N; ``None``: it still runs."""
 
     ve: str
     pid: int
@@ -37,18 +37,18 @@ def run(
     remove: bool = False,
     without_pressure: bool = False,
 ) -> Ran:
-    """Run a command in a managed VE, made when it is not there, and gone again when the command cannot start.
+    """Run a command in a managed VE. Makes the VE if it is missing, and removes it again if the command cannot start.
 
-    ``become``: the calling process becomes the command, and this never returns. ``detach``: return at once. Else wait
-    for its end. ``remove``: then remove the VE, which must be new. ``without_pressure``: see ``lean``.
+    ``become``: the calling process becomes the command, and this never returns. ``detach``: return at once. Otherwise
+    wait for its end. ``remove``: then remove the VE, which must be new. ``without_pressure``: see ``lean``.
 
-    Raises UsageError for a command that cannot be run, and for a VE to be removed that was there before.
+    Raises UsageError for a command that cannot be run, and for ``remove`` of a VE that existed before.
     """
     tree = site.tree
     path = bare.managed_path(tree, name)
     if remove and bare.exists(tree, name):
         raise UsageError(
-            f"{name}: exists already, and only a VE that is made for the command is removed after it. "
+            f"{name}: exists already; --rm only removes a VE that is made for the command. "
             "Keep the VE, or choose another name"
         )
     program = find(words)
@@ -59,7 +59,7 @@ def run(
             site.tell(note)
     job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
     if not detach:
-        site = site._replace(progress=waits(site.progress))  # its line would stand before what the command says
+        site = site._replace(progress=waits(site.progress))  # its line would stand before the command's output
     try:
         bare.apply(site, {name: limits}, options, start=job.start)
         if detach:
@@ -69,4 +69,4 @@ def run(
             site.tell(died)
         return Ran(name, job.pid, status)
     finally:
-        job.hear()  # one that came meanwhile is told now, when the command runs, or all is over
+        job.hear()  # a blocked signal arrives now: the command runs, or everything is over

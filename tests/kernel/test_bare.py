@@ -133,7 +133,7 @@ def test_what_was_done_counts_as_done_where_it_cannot_be_said(ve: Ve, closed: bo
 def test_foreign_cgroups_are_not_removed(scratch: Path, tree: Tree) -> None:
     foreign = scratch / "below"
     foreign.mkdir()
-    with pytest.raises(UsageError, match="not a VE of rctl's own"):
+    with pytest.raises(UsageError, match="not one of rctl's own VEs"):
         bare.remove(tree, f"/{foreign.relative_to(MOUNT)}", kill=True)
     assert foreign.exists()
 

@@ -98,7 +98,7 @@ def test_refusal_tells_every_ve_and_changes_none(ve: Ve, other: Ve) -> None:
         (["set", "../x", "pids.max=1"], 2, "'../x': not a VE's name"),
         (["apply", "/no/such/file"], 2, "/no/such/file: "),
         (["undo"], 1, "undo: nothing left to undo"),
-        (["rm", "/system.slice"], 2, "/system.slice: not a VE of rctl's own"),
+        (["rm", "/system.slice"], 2, "/system.slice: not one of rctl's own VEs"),
         (["run", "web1", "--", "no-such-program"], 2, "no-such-program: no such program"),
         (["frobnicate"], 2, "frobnicate: there is no such verb"),
     ],

@@ -26,7 +26,7 @@ def test_a_lean_ve_has_no_pressure_files(tree: Tree, able: bool) -> None:
         assert ve.text("cgroup.pressure") == "0"
         assert not ve.has("cpu.pressure")
     else:
-        assert done.err.startswith("rctl: --lean: no cgroup.pressure here")
+        assert done.err.startswith("rctl: --lean: this kernel has no cgroup.pressure")
         assert ve.has("cpu.pressure")
 
 

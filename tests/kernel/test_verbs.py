@@ -277,6 +277,6 @@ def test_a_dry_run_of_apply_shows_the_controllers_that_new_ves_need(place: Path,
 
 def test_attach_says_that_memory_stays_charged_where_it_was(ve: Ve, other: Ve) -> None:
     worker = sleeper(other.dir)
-    told = "web1: memory that the processes have already stays charged where it was. Limits count what they take now"
+    told = "web1: memory that the processes hold already stays charged to their old cgroup. Limits count new memory"
     assert told in rctl("attach", "web1", str(worker.pid)).err
     assert told not in rctl("attach", "web1", str(worker.pid)).err

@@ -39,7 +39,7 @@ WRONG = [
     ("reset web1 memory.max=1G", "memory.max=1G"),
     ("reset web1 memory.max --deadline x", "--deadline"),
     ("copy web1", "VE"),
-    ("copy web1 web1", "web1: is the VE to copy from"),
+    ("copy web1 web1", "web1: a VE cannot be copied to itself"),
     ("copy a/b web1", "a/b"),
     ("export /foreign", "/foreign"),
     ("rename web1", "new"),
@@ -53,7 +53,7 @@ WRONG = [
     ("kill web1 --signal 32", "'32'"),
     ("kill web1 --signal TERM+1", "TERM+1"),
     ("kill web1 --signal RTMIN+31", "RTMIN+31"),
-    ("kill web1 --signal \u0669", "is no signal"),
+    ("kill web1 --signal \u0669", "is not a signal"),
     ("label env=prod", "no VE given"),
     ("label web1 =x", "''"),
     ("label web1 a b=c", "no such VE"),
@@ -182,7 +182,7 @@ def test_kill_says_who_may_not_be_told_and_tells_the_others(shell: Shell) -> Non
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     assert (status, out) == (1, "")
-    assert "/rctl-web3: 1 process(es) belong to others, and you may not send them signals, the first is " in err
+    assert "/rctl-web3: 1 process(es) belong to others, and you may not send them signals; the first is " in err
     assert err.endswith("; 1 got it. Run as root\n")
 
 

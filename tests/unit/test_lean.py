@@ -42,7 +42,7 @@ def test_a_kernel_that_cannot_is_a_note_and_no_error(made: Made) -> None:
     asked = Limits(files={"memory.high": "max"})
     limits, note = lean.of(asked, made())
     assert limits == asked
-    assert note.startswith("--lean: no cgroup.pressure here (it came with Linux 6.1)")
+    assert note.startswith("--lean: this kernel has no cgroup.pressure (it came with Linux 6.1)")
 
 
 def test_the_opposite_wish_is_refused(made: Made) -> None:
