@@ -1,8 +1,8 @@
-"""``make mutants``: whether the unit tests notice when the code of what makes rctl safe is changed.
+"""``make mutants``: whether a test fails when the code that keeps rctl safe is changed.
 
-mutmut changes one thing at a time in a module (a mutant), runs the tests that come by that place, and counts the
-mutants that no test failed for. At least 90 % of those of each module must die. README.md beside this explains those
-that survive.
+mutmut changes one thing at a time in a module. That is a mutant. It runs the unit tests that reach the changed place.
+A mutant dies when one of them fails, or hangs. At least 90 % of each module's mutants must die. README.md, beside
+this file, explains those that survive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODULES = {
     "recover": (("recovery/recover",), ("recover", "recover_end", "engine_made", "waiting")),
 }
 """By name: files of ``rctl/adjust``, and the files of ``tests/unit`` that say what these do."""
-DEAD = ("killed", "timeout", "segfault")
+DEAD = ("killed", "timeout")
 CONFIGURATION = """
 
 [tool.mutmut]
@@ -71,7 +71,7 @@ def main() -> int:
     for row in (("module", "mutants", "killed", "hung", "survived", "dead", "time"), *rows):
         print("{:10}{:>9}{:>9}{:>9}{:>10}{:>9}{:>9}".format(*row))
     for module in few:
-        print(f"mutants: {module}: fewer than {LEAST:g} % die. Write a test for one that survived and should not have")
+        print(f"mutants: {module}: fewer than {LEAST:g} % die. Write tests: see tests/mutants/README.md")
     return int(bool(few))
 
 
@@ -117,8 +117,9 @@ def told(module: str, fates: dict[str, str]) -> None:
     with contextlib.chdir(WORK / module):
         for name, fate in fates.items():
             if fate not in DEAD:
-                print(f"{name.rpartition('.')[2]}: {fate}")
-                for line in get_diff_for_mutant(name).splitlines()[2:]:
+                print(f"{name}: {fate}")
+                path = name.rpartition(".")[0].replace(".", "/") + ".py"
+                for line in get_diff_for_mutant(name, path=path).splitlines()[2:]:
                     if line.startswith(("+", "-")):
                         print(f"    {line[0]} {line[1:].strip()}")
 
