@@ -1,1 +1,1 @@
-"""The live-adjust engine: read, plan, lock, journal, write and read back, roll back exactly, recover after a crash."""
+"""The engine of live adjustments: lock, read, plan, journal, write and read back, roll back, recover after a crash."""

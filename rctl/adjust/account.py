@@ -1,4 +1,4 @@
-"""The account of an adjustment: what it did to every VE, whether it went well or not."""
+"""The account of an adjustment: its effect on every VE, after success or failure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .steps import Make, Remove, Renew, Step
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What happened to one VE.
+    """The result for one VE.
 
-    ``status``: made, changed, removed, left alone (it was to be removed, and was filled meanwhile), unchanged, planned,
+    ``status``: made, changed, removed, left alone (it was to be removed, but got processes), unchanged, planned,
     rolled back, not reached, or in doubt.
     """
 
@@ -23,7 +23,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What an adjustment did to each VE. ``id`` names it in the history; ``None``: nothing was written."""
+    """The changes of an adjustment to each VE. ``id``: its name in the history; ``None``: nothing was written."""
 
     id: str | None
     outcomes: tuple[Outcome, ...]
@@ -31,7 +31,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def failed(names: Mapping[str, str], steps: Sequence[Step], reached: int, status: str) -> tuple[Outcome, ...]:
-    """Outcomes where only the first ``reached`` steps had been begun."""
+    """Outcomes if only the first ``reached`` steps had begun."""
     begun = {step.path for step in steps[:reached]}
     return tuple(
         msgspec.structs.replace(outcome, status="not reached")
@@ -42,7 +42,7 @@ def failed(names: Mapping[str, str], steps: Sequence[Step], reached: int, status
 
 
 def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str], bool]) -> tuple[Outcome, ...]:
-    """Outcomes where all went well. ``there``: whether the cgroup with this path still is."""
+    """Outcomes after success. ``there``: returns True if the cgroup with this path still exists."""
     found = []
     for outcome in outcomes(names, steps, "changed"):
         status = outcome.status
@@ -55,10 +55,10 @@ def done(names: Mapping[str, str], steps: Sequence[Step], there: Callable[[str],
 
 
 def outcomes(names: Mapping[str, str], steps: Sequence[Step], status: str) -> tuple[Outcome, ...]:
-    """One for each cgroup, VEs by ``names`` first: ``status`` where it has steps, else unchanged."""
+    """One for each cgroup, VEs in ``names`` first: ``status`` if it has steps, else unchanged."""
     by_path: dict[str, list[Step]] = {path: [] for path in names}
     if Renew in set(map(type, steps)):
-        steps = [step for step in steps if not (isinstance(step, Renew) and step.valid)]  # such a one writes nothing
+        steps = [step for step in steps if not (isinstance(step, Renew) and step.valid)]  # such a step writes nothing
     for step in steps:
         try:
             by_path[step.path].append(step)

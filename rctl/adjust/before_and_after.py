@@ -1,4 +1,4 @@
-"""What an adjustment does around the limits: VEs are made before; processes move in, a command starts, VEs go after."""
+"""The steps around the limits: VEs are made before; processes move in, a command starts, VEs are removed after."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 def made(
     tree: Tree, boot_id: str, state: State, command: str, names: Sequence[str], base: Cgroup, instead: str = ""
 ) -> Iterator[tuple[Journal, Mapping[str, Cgroup]]]:
-    """Make VEs below ``base``: a journal first, so that a crash leaves none. They go again when the block raises.
+    """Make VEs below ``base``. A journal is written first, so a crash leaves none. They are removed if the block
+    raises.
 
-    Yields the journal, which the block is to extend and to close, and the VEs by name. A VE that has processes or
-    children when it is to go, which somebody else put there, stays. Raises BusyError when one exists, and
-    NotAvailableError when the caller may not make it.
+    Yields the journal, which the block must extend and close, and the VEs by name. A VE that has processes or children
+    by then, because another program put them there, stays. Raises BusyError if one exists, and NotAvailableError if the
+    caller may not make it.
     """
     steps = tuple(Make(tree.path(name), tree.path(instead) if instead else "") for name in names)
     record = Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps)
@@ -54,7 +55,7 @@ def made(
         with undisturbed():
             journal = Journal(state, record)
         for name in names:
-            with undisturbed():  # a Ctrl-C must not come between the making and the knowing
+            with undisturbed():  # a Ctrl-C must not come between making the VE and noting it
                 found[name] = make_below(tree, name, base)
         yield journal, found
     except BaseException as failure:
@@ -76,9 +77,9 @@ def made(
 def enabled_first(
     journal: Journal, steps: Sequence[Enable], cgroups: Mapping[str, Cgroup], *, made: bool
 ) -> Iterator[None]:
-    """Enable controllers before the rest is planned; they go again when the block raises.
+    """Enable controllers before the rest is planned; they are disabled again if the block raises.
 
-    ``journal`` knows of them already. ``made``: it is of ``made``, which closes it. Raises RctlError.
+    ``journal`` knows of them already. ``made``: the journal comes from ``made()``, which closes it. Raises RctlError.
     """
     done: list[Enable] = []
     try:
@@ -110,7 +111,7 @@ def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
 
 
 def check_make(tree: Tree, names: Sequence[str], base: Cgroup) -> None:
-    """What can be foreseen of ``made``: raises as it does, and makes nothing."""
+    """Check before ``made``: raises as it does, and makes nothing."""
     for name in names if owner.applies() else ():
         owner.check(tree, tree.path(name))
     try:
@@ -132,11 +133,11 @@ def paths(step: Step) -> tuple[str, ...]:
 
 
 def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence[Step] = ()) -> tuple[Step, ...]:
-    """The steps after the limits, which are ``before``.
+    """The steps after the limits; ``before``: the steps of the limits.
 
-    Raises RctlError for a label that was changed since; NotFoundError for a process that is not there, UsageError for a
-    thread, BusyError for a VE in use or frozen, and for one that processes are to go back to and that gives controllers
-    to its children by now; KernelError for one that the caller may not label or remove.
+    Raises RctlError for a label that was changed since; NotFoundError for a missing process; UsageError for a thread;
+    BusyError for a VE in use or frozen, and for one to which processes must return and that gives controllers to its
+    children by now; KernelError for one that the caller may not label or remove.
     """
     steps: list[Step] = []
     if around.labels or around.labelled:
@@ -182,7 +183,7 @@ def _remove(name: str, ve: Cgroup, kill: bool, leaving: Collection[int]) -> Remo
 
 
 def _home(tree: Tree, pid: int) -> str | None:
-    """Where a process is; ``None`` outside this mount, from where it can be taken but not put back."""
+    """The cgroup of a process; ``None`` outside this mount: from there it can be taken, but not put back."""
     try:
         return tree.cgroup_of(pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -190,7 +191,7 @@ def _home(tree: Tree, pid: int) -> str | None:
 
 
 def check_empty(name: str, inside: Sequence[int]) -> None:
-    """Raises BusyError when there are processes inside."""
+    """Raise BusyError if there are processes inside."""
     if inside:
         raise BusyError(
             f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"

@@ -1,8 +1,8 @@
-"""Lists of CPUs and nodes: what stands for an empty one under tasks, and numbers that this machine cannot have.
+"""Lists of CPUs and nodes: the replacement for an empty list under tasks, and numbers that this machine cannot have.
 
-Under tasks a list cannot be emptied (ENOSPC). Writing every CPU that can ever be there has the same effect. The kernel
-takes all *possible* ones, those that are offline now included, and keeps the VE within its parent. So the VE follows
-its parent again, also to CPUs that come back later; ``.effective`` shows which are in effect now.
+A list cannot be emptied while tasks run (ENOSPC). Writing every possible CPU has the same effect. The kernel takes all
+*possible* ones, also those that are offline now, and keeps the VE within its parent. So the VE follows its parent
+again, also to CPUs that come back later; ``.effective`` shows those in effect now.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KINDS = {CPUS.name: "cpu", MEMS.name: "node"}
 
 
 def applies(file: File) -> bool:
-    """Whether the file is such a list."""
+    """True if the file is such a list."""
     return file in (CPUS, MEMS)
 
 
@@ -30,14 +30,14 @@ def everything(file: File) -> str:
 
 
 def instead(ve: Cgroup, file: File) -> tuple[str, str]:
-    """The list to write in the place of an empty one, and what people are told about it. Raises BusyError."""
+    """The list to write instead of an empty one, and a note for people. Raises BusyError."""
     _check(ve, file)
     text = everything(file)
     return text, f"{ve.path}: {file.name}: {text}, all there can be: under tasks it cannot be empty"
 
 
 def _check(ve: Cgroup, file: File) -> None:
-    """Raises BusyError when CPUs are a sibling's partition: to have them on this list, too, makes that invalid."""
+    """Raise BusyError if CPUs belong to a sibling's partition: this list would make that invalid."""
     if file is not CPUS:
         return
     with ve.above() as parent:
@@ -54,7 +54,7 @@ def _check(ve: Cgroup, file: File) -> None:
 
 
 def _all_in_effect(parent: Cgroup) -> bool:
-    """Whether the parent has all its CPUs itself, so no child's partition took any."""
+    """True if the parent itself has all its CPUs, so no child's partition took any."""
     effective = Ranges.parse(parent.read_if_there(f"{CPUS.name}.effective") or "")
     return set(effective.numbers) >= set(Ranges.parse(files.online_cpus()).numbers)
 
@@ -63,9 +63,9 @@ _NOT_THERE = {CPUS.name: errno.ERANGE, EXCLUSIVE.name: errno.ERANGE, MEMS.name: 
 
 
 def no_such(file: str, text: str) -> int:
-    """The errno for a list that names a number which this machine cannot have; 0: it names none, or is no list.
+    """The errno for a list with a number that this machine cannot have; 0 if there is none, or if it is not a list.
 
-    The kernel gives one or the other, as it is configured.
+    The kernel returns one of two errors, depending on its configuration.
     """
     if file not in _NOT_THERE:
         return 0

@@ -45,10 +45,10 @@ from .state_folder import State, default_state, make
 from .steps import Enable, Remove, Renew, Start, Step, lasts
 
 _UNKNOWN = 16
-"""How many files a wish touches that is yet to be prepared, at most or so."""
+"""About the most files that a wish touches before it is prepared."""
 _NONE = Limits()
 _ALLOCATION = 0
-"""No inode has this number: the lock of whoever chooses CPUs."""
+"""No inode has this number: it is for the lock of an adjustment that chooses CPUs."""
 
 
 def adjust(
@@ -63,11 +63,11 @@ def adjust(
 ) -> Account:
     """Set limits of VEs, by name, as one transaction. Returns the account of every VE.
 
-    ``inodes``: which cgroups are meant, by name; unset: whichever have the names now. ``around``: what else happens in
+    ``inodes``: the cgroups' inodes by name; unset: the cgroups that have the names now. ``around``: further steps of
     the same transaction; VEs to be removed need no limits.
 
-    Raises RctlError; nothing is changed then, and ``error.account`` tells how far each VE came. RollbackError alone
-    means that something could not be put back.
+    Raises RctlError; then nothing is changed, and ``error.account`` has the state of each VE. Only RollbackError means
+    that something could not be put back.
     """
     inodes = inodes or {}
     limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
@@ -94,7 +94,7 @@ def adjust(
 
 
 def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:
-    """The entries that the limits ask for. Raises UsageError for what needs ``options.force``."""
+    """The entries to write for the limits. Raises UsageError for a limit that needs ``options.force``."""
     found = writes(limits, host)
     for write in found:
         if write.file.protects and write.wanted == "max" and not options.force:
@@ -116,11 +116,12 @@ def transact(
     around: Around = NOTHING,
     given: Sequence[Enable] = (),
 ) -> Account:
-    """The engine's core: make these entries so, or change nothing. See ``adjust``.
+    """The core of the engine: set all these entries, or change nothing. See ``adjust``.
 
-    ``given``: controllers that were enabled for what is taken back now; they go where nobody needs them.
+    ``given``: controllers that were enabled for values that are taken back now; they are disabled if not needed.
 
-    ``prepare``: makes the wishes' final form when the VEs are open and locked, for what depends on what is there.
+    ``prepare``: returns the final form of wishes that depend on the present state; called when the VEs are open and
+    locked.
     """
     files = _UNKNOWN if prepare else max(map(len, [wish.writes for wish in wishes]), default=0)
     raise_file_limit(len(wishes) * (1 + files))
@@ -135,7 +136,7 @@ def transact(
 
 
 class _Work(NamedTuple):
-    """One try of a transaction: what all its parts need. ``notes`` for people grow on the way."""
+    """One attempt of a transaction: the data of all its parts. ``notes`` for people are added on the way."""
 
     tree: Tree
     wishes: Sequence[Wish]
@@ -150,7 +151,7 @@ class _Work(NamedTuple):
     stack: ExitStack
 
     def done(self) -> Account | None:
-        """The whole transaction. ``None``: when all was locked, other VEs were there than before; so try again."""
+        """The whole transaction. ``None``: after locking, other VEs existed than before, so try again."""
         opened: list[Cgroup] = []
         self.stack.callback(_close, opened)
         absent = () if self.options.dry_run else self.around.missing(self.tree)
@@ -169,7 +170,7 @@ class _Work(NamedTuple):
         return self.changed(locks, alone, opened, journal)
 
     def planned(self, opened: Sequence[Cgroup]) -> Account:
-        """What would be done."""
+        """The account of a dry run."""
         seen = self.look(opened)
         limits = _steps(seen, self.options)
         cgroups = {ve.path: ve for ve in opened}
@@ -185,7 +186,7 @@ class _Work(NamedTuple):
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
     def look(self, opened: Sequence[Cgroup]) -> Seen:
-        """What is there and what is wished, and which controllers must be switched."""
+        """The present state and the wishes, and the controllers to switch."""
         wished = self.prepare(opened) if self.prepare else self.wishes
         seen = look(self.tree, wished, opened, self.options)
         if not self.given:
@@ -194,7 +195,7 @@ class _Work(NamedTuple):
         return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
 
     def renewed(self, seen: Seen, limits: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[Renew]:
-        """The partitions that get or lose CPUs. Raises BusyError for one that no kernel makes."""
+        """The partitions that get or lose CPUs. Raises BusyError for a partition that no kernel makes."""
         sets, freed = partitions.relevant(limits), self.around.freed
         removed = [self.tree.path(name) for name in self.around.remove]
         if not (sets or removed or freed):
@@ -209,9 +210,9 @@ class _Work(NamedTuple):
         return {ve.path: wish.name for wish, ve in zip(self.wishes, opened, strict=True)}
 
     def lock(self, locks: Locks, alone: Mapping[str, Cgroup], own: Journal | None = None) -> bool:
-        """Have cgroups alone and their parents shared, and settle what a crash left of them; False when one is gone.
+        """Lock cgroups, alone, and their parents, shared; settle open journals of these. False if one was removed.
 
-        ``own``: the journal of this very adjustment, which has begun.
+        ``own``: the journal of this adjustment, which has begun.
         """
         if len(alone) >= MANY:
             locks.take_all()
@@ -225,7 +226,7 @@ class _Work(NamedTuple):
         return not told or all(cgroup.alive() for cgroup in alone.values())
 
     def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:
-        """Make the VEs that are not there, locked from the beginning; they go to their place among ``opened``."""
+        """Make the missing VEs, locked from the beginning, and insert them into ``opened``."""
         base = alone[self.tree.base]
         making = made(self.tree, self.boot_id, self.state, self.options.command, absent, base, self.around.instead)
         journal, new = self.stack.enter_context(making)
@@ -238,15 +239,15 @@ class _Work(NamedTuple):
     def changed(
         self, locks: Locks, alone: dict[str, Cgroup], opened: Sequence[Cgroup], journal: Journal | None
     ) -> Account | None:
-        """Look, plan and do it."""
+        """Look, plan, and carry out the plan."""
         seen = self.look(opened)
         limits = _steps(seen, self.options)
         renewed = self.renewed(seen, limits, alone)
         while new := [step.path for step in (*seen.switches, *renewed) if step.path not in alone]:
-            # Whoever switches controllers has that cgroup alone, for rolling back would take others' limits away.
+            # To switch controllers, lock that cgroup alone: a roll-back would remove others' limits.
             beside = {step.path for step in renewed}
             for path in new:
-                with suppress(*[NotFoundError] * (path in beside)):  # one that went meanwhile is not found again
+                with suppress(*[NotFoundError] * (path in beside)):  # a cgroup that was removed meanwhile is not found
                     alone[path] = self.stack.enter_context(self.tree.walk(path))
             if not self.lock(locks, alone, journal):
                 if journal is None:
@@ -287,13 +288,13 @@ class _Work(NamedTuple):
         cgroups: Mapping[str, Cgroup],
         besides: Iterable[str] = (),
     ) -> Journal:
-        """The journal, a new one or the one that is there, with these steps on disk."""
+        """The journal, new or existing, with these steps on disk."""
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how = self.options
         record = Record(new_id(), time.time(), self.boot_id, how.command, inodes, steps, how.undoes, version_of(steps))
         if journal is None:
-            with undisturbed():  # a Ctrl-C must not come between the making and the knowing
+            with undisturbed():  # a Ctrl-C must not come between making the journal and noting it
                 journal = Journal(self.state, record)
                 self.stack.push(lambda _, error, __: journal.let_go(error))
             return journal
@@ -301,9 +302,9 @@ class _Work(NamedTuple):
         return journal
 
     def run(self, journal: Journal, cgroups: Mapping[str, Cgroup], names: Mapping[str, str], already: int) -> list[str]:
-        """Run the journal's steps, of which some are done ``already``, and close it.
+        """Run the journal's steps and close it; ``already``: the number of steps that are done.
 
-        A failed rolling back leaves it open, and so does what comes before the first step.
+        A failed roll-back leaves it open, and so does an error before the first step.
         """
         steps, deadline = journal.record.steps, self.options.deadline
         removes = [step for step in steps if isinstance(step, Remove)] if self.around.remove else []
@@ -338,13 +339,13 @@ class _Work(NamedTuple):
                 self.failed(journal, names, error)
             elif journal.finished:
                 note_outcome(error, HALF_DONE if journal.open else "was completed")
-                journal.abandon()  # what is decided is for recover to do
+                journal.abandon()  # the decision is written: recover carries it out
             raise
         return notes
 
     @staticmethod
     def failed(journal: Journal, names: Mapping[str, str], error: BaseException) -> None:
-        """Tell what became of the VEs, and close the journal if all was put back."""
+        """Report the state of the VEs, and close the journal if everything was put back."""
         steps, in_doubt = journal.record.steps, isinstance(error, RollbackError)
         if isinstance(error, RctlError):
             error.account = Account(
@@ -353,7 +354,7 @@ class _Work(NamedTuple):
         if in_doubt:
             journal.abandon()
         else:
-            if isinstance(steps[-1], Start) and journal.told():  # by a child that was killed soon after
+            if isinstance(steps[-1], Start) and journal.told():  # the child reported it, and was killed soon after
                 journal.revoke()
             journal.close(done=False)
             note_outcome(error, "was put back")
@@ -379,7 +380,7 @@ def _close_edits(opened: Iterable[Cgroup]) -> None:
 
 
 def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
-    """Every VE is the one that is meant, and rctl's to write."""
+    """Check that every VE is the intended one, and that rctl may write it."""
     inodes = [ve.ino for ve in opened]
     if len(set(inodes)) < len(inodes):
         seen: dict[int, str] = {}

@@ -1,6 +1,6 @@
-"""Descriptors that hold a lock, and that a forked child must not have: the lock would last as long as the child.
+"""Descriptors that hold a lock, and that a forked child must not keep: the lock would last as long as the child.
 
-Locks of an open file description (flock(2), F_OFD_SETLK in fcntl(2)) are shared by all who inherit it.
+Locks of an open file description (flock(2), F_OFD_SETLK in fcntl(2)) are shared by all processes that inherit it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _hooked = False
 
 
 def hold(fd: int) -> int:
-    """Have every child that Python forks from now on close this descriptor. Returns it."""
+    """Make every child that Python forks from now on close this descriptor. Returns it."""
     global _hooked
     if not _hooked:
         os.register_at_fork(after_in_child=_forget)
@@ -24,7 +24,7 @@ def hold(fd: int) -> int:
 
 
 def let_go(fd: int) -> None:
-    """Close a descriptor that ``hold`` was told of; nothing in a child, where it is closed already."""
+    """Close a descriptor that ``hold`` was called with; no effect in a child, where it is closed already."""
     if fd in _held:
         _held.discard(fd)
         os.close(fd)
@@ -38,7 +38,7 @@ def _forget() -> None:
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """A child that is forked within keeps all, and closes it by becoming another program or at its end."""
+    """A child that is forked within the block keeps all descriptors, until it becomes another program or ends."""
     kept = set(_held)
     _held.clear()
     try:

@@ -1,10 +1,12 @@
 """Locks on VEs: one byte of one file for each cgroup inode, held by open file description (F_OFD_SETLK in fcntl(2)).
 
-They vanish with the process that held them, whatever ended it, and need no file of their own for each VE.
+They vanish with the process that held them, whatever ended it, and need no file for each VE.
 
-- **One order.** Whoever waits for a lock holds only locks of lower inodes. So nobody waits in a circle.
-- **A queue.** Each lock has a second byte, its turnstile. Who finds a lock taken waits for it inside its turnstile, and
-  those who come later wait outside. So many short holders of a shared lock do not keep out the one who wants it alone.
+- **One order.** A process that waits for a lock holds only locks of lower inodes. So no two processes wait for each
+other.
+- **A queue.** Each lock has a second byte, its turnstile. A process that finds a lock taken waits for it inside the
+  turnstile; those that come later wait outside. So many short holders of a shared lock cannot keep out a process that
+  wants it alone.
 """
 
 from __future__ import annotations
@@ -26,21 +28,21 @@ from .state_folder import State
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length (0: to the end), pid
 _TURNSTILES = 1 << 62
-"""The turnstile of an inode's lock lies so many bytes behind it."""
+"""The distance in bytes from an inode's lock to its turnstile."""
 _EVERY = _TURNSTILES - 1
-"""The inode, which no cgroup has, whose turnstile is for the lock on all."""
+"""An inode that no cgroup has; its turnstile is for the lock on all cgroups."""
 _LONGEST = 0.01  # seconds between two tries
 _SILENT = 1.0
-"""Seconds of waiting before anything is said of it."""
+"""Seconds of waiting before a message."""
 MANY = 64
-"""So many cgroups are locked as one: the kernel searches a list for each single lock."""
+"""From so many cgroups on, all are locked as one: the kernel searches a list for each single lock."""
 
 
 class Locks:
     """Holds the locks of some VEs. Use as a context manager. A forked child does not hold them."""
 
     def __init__(self, state: State, wait: float = 30.0, progress: Progress = quiet) -> None:
-        """``wait``: seconds in all to wait for others. ``progress`` hears, once, of a wait that lasts."""
+        """``wait``: seconds in all to wait for others. ``progress`` is called once, about a long wait."""
         try:
             self._fd = hold(os.open(state.locks.rpartition("/")[2], _OPEN, 0o600, dir_fd=state.folder(state.run)))
         except OSError as error:
@@ -60,8 +62,8 @@ class Locks:
     def take(self, alone: Iterable[tuple[int, str]], shared: Collection[tuple[int, str]] = ()) -> None:
         """Lock cgroups, given as (inode, path), ``alone`` or ``shared`` with others who share.
 
-        Lets go of all that it holds first: who needs more than it has must look again at what it read before.
-        Raises BusyError, naming the VE, when somebody holds one for longer than the wait.
+        It releases all locks that it holds first, so the caller must read again what it read before. Raises BusyError
+        that names the VE if another process holds one for longer than the wait.
         """
         alone = list(alone)
         if len(alone) >= MANY:
@@ -83,12 +85,12 @@ class Locks:
         self._all = True
 
     def add(self, alone: Iterable[tuple[int, str]]) -> bool:
-        """Lock more cgroups to the end, without waiting; False, and none of them, when somebody holds one."""
+        """Lock more cgroups until the end, without waiting. If one is taken, returns False and locks none of them."""
         return self._all or self._take_now({ino: fcntl.F_WRLCK for ino, _ in alone})
 
     @contextmanager
     def also(self, alone: Iterable[tuple[int, str]]) -> Iterator[bool]:
-        """Lock more cgroups for a while, without waiting; yields False, and holds none of them, when one is taken."""
+        """Lock more cgroups for the block, without waiting. If one is taken, yields False and locks none of them."""
         before = dict(self._held)
         try:
             yield self.add(alone)
@@ -116,7 +118,7 @@ class Locks:
         self._held, self._all = {}, False
 
     def _queue(self, turn: int, number: int, path: str, start: int, length: int, kind: int = fcntl.F_WRLCK) -> None:
-        """Pass a turnstile, and inside it wait for a range; none when ``length`` is 0."""
+        """Pass a turnstile, and inside it wait for a range; no range if ``length`` is 0."""
         self._wait(turn, _TURNSTILES + number, 1, path)
         if length:
             self._wait(kind, start, length, path)
@@ -159,12 +161,12 @@ class Locks:
 
 
 def _inode(start: int) -> int | None:
-    """The inode that a byte is for; ``None`` for that of all."""
+    """The inode of a byte; ``None`` for the lock on all cgroups."""
     return start % _TURNSTILES % _EVERY or None
 
 
 def parents(tree: Tree, own: Iterable[str]) -> set[tuple[int, str]]:
-    """The cgroups right above those with the paths ``own``, as (inode, path), without those that are among them."""
+    """The parents of the cgroups with the paths ``own``, as (inode, path), without those that are among them."""
     found: dict[str, int] = {"/": tree.root.ino}
     own = set(own)
     for path in own:

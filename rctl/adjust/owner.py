@@ -1,7 +1,7 @@
 """systemd's single-writer rule: a cgroup has one manager. https://systemd.io/CGROUP_DELEGATION/
 
-On a host that systemd runs, rctl writes only below a delegated unit. A unit's own limits belong to systemd, which puts
-its values back at the next daemon-reload.
+On a host with systemd, rctl writes only below a delegated unit. A unit's own limits belong to systemd, which sets them
+again at the next daemon-reload.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ _MARKS = ("trusted.delegate", "user.delegate")
 
 
 def applies() -> bool:
-    """Whether systemd runs this host."""
+    """True if systemd runs this host."""
     return _there(BOOTED)
 
 
 @cache
 def _there(folder: str) -> bool:
-    """What systemd made before it started anything; so it is asked for once."""
+    """True if the folder exists. systemd makes it before it starts anything, so one check is enough."""
     return os.access(folder, os.F_OK)
 
 
 def check_if_applies(tree: Tree, path: str) -> None:
-    """As ``check``, on a host where the rule applies."""
+    """As ``check``, if systemd runs this host."""
     if applies():
         check(tree, path)
 
 
 def check(tree: Tree, path: str) -> None:
-    """Raises NotAvailableError when the cgroup is systemd's to manage, on a host where the rule applies."""
+    """Raise NotAvailableError if systemd manages the cgroup."""
     if given_away(tree, path.rpartition("/")[0]):
         return
     unit = path.rpartition("/")[2]
@@ -50,12 +50,12 @@ def check(tree: Tree, path: str) -> None:
 
 
 def given_away(tree: Tree, path: str) -> bool:
-    """Whether the cgroup is a delegated unit or lies below one."""
+    """True if the cgroup is a delegated unit or lies below one."""
     return any(here.path != "/" and delegated(here) for here in tree.way(path))
 
 
 def delegated(cgroup: Cgroup) -> bool:
-    """Whether systemd has marked the cgroup as delegated."""
+    """True if systemd has marked the cgroup as delegated."""
     for mark in _MARKS:
         try:
             if os.getxattr(cgroup.fd, mark) == b"1":

@@ -1,1 +1,1 @@
-"""What the kernel accepts and does not follow."""
+"""Values that the kernel takes and does not follow."""

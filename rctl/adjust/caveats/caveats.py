@@ -1,6 +1,8 @@
-"""What the kernel takes and does not follow, or not as one would think: said, so that nobody relies on it.
+"""Values that the kernel takes and does not follow, or not as expected. rctl reports them, so that nobody relies on
+them.
 
-One row for each case in ``CAVEATS``, which ``rctl help caveats`` shows. https://docs.kernel.org/admin-guide/cgroup-v2.html
+``CAVEATS`` has one row for each case; ``rctl help caveats`` shows them.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from .context import Surroundings, moment
 
 _ALL = 10
 _FIRST = 3
-"""Of more VEs than ``_ALL``, so many are named."""
+"""If there are more VEs than ``_ALL``, so many are named."""
 _HUGE = "hugetlb.SIZE.max"
 
 
 class Caveat(NamedTuple):
-    """One case. ``files``: what is set when it may apply. ``about``: the case, for people.
+    """One case. ``files``: the case may apply if one of these is set. ``about``: the case, for people.
 
-    ``told``: the sentence about a step, ``None``: all is well. ``written``: it is known only when the kernel has the
-    value, so that a dry run cannot tell.
+    ``told``: returns the sentence about a step; ``None`` if the case does not apply. ``written``: it can only be
+    checked after the write, so a dry run cannot tell.
     """
 
     files: tuple[str, ...]
@@ -66,7 +68,7 @@ def caveats(
         for row in rows[step.file]:
             try:
                 told = row.told(step, around)
-            except (RctlError, OSError, ValueError) as error:  # the limits stand; a VE that went needs no word
+            except (RctlError, OSError, ValueError) as error:  # the limits are set; a removed VE needs no caveat
                 if getattr(error, "errno", 0) not in OUT_OF:
                     continue
                 unseen = [f"the caveats of these limits could not be looked at: {why(error)}. See rctl help caveats"]
@@ -77,7 +79,7 @@ def caveats(
 
 
 def _in_the_end(steps: Sequence[Step]) -> Iterable[Step]:
-    """What becomes of each entry: ``memory.high`` that is lowered for a shrink alone, and put back, stays as it was."""
+    """The final change of each entry: ``memory.high`` that is lowered only for a shrink is left out."""
     if Reclaim not in set(map(type, steps)):
         return steps
     return _folded(steps)
@@ -105,7 +107,7 @@ def _this() -> Host:
 
 @lru_cache(1)
 def _host(_moment: int) -> Host:
-    """The host; what it has is read anew with each moment."""
+    """The host; its facts are read again with each moment."""
     return this_host()
 
 
@@ -120,7 +122,7 @@ def _no_policy(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_requests(step: Set, around: Surroundings) -> str | None:
-    """Only requests are looked at, and arrays and most mapped devices hand on what comes without making any."""
+    """Limits that act on requests: arrays and most mapped devices pass I/O on without making requests."""
     if step.new == io.LATENCY.default or around.host.queues(step.key) is not False:
         return None
     disk = _disk(step, around)
@@ -130,7 +132,7 @@ def _no_requests(step: Set, around: Surroundings) -> str | None:
 
 
 def _array_member(step: Set, around: Surroundings) -> str | None:
-    """With RAID 4, 5 and 6 a kernel thread writes to the members, and it belongs to no VE."""
+    """With RAID 4, 5 and 6, a kernel thread writes to the members; it belongs to no VE."""
     if step.new == io.MAX.default or not (arrays := around.host.arrays):
         return None
     disk = _disk(step, around)
@@ -154,7 +156,7 @@ def _disk(step: Set, around: Surroundings) -> str:
 
 
 def _unprotected_above(step: Set, around: Surroundings) -> str | None:
-    """What a cgroup protects is bounded by what each one above it protects; the root has no such bound."""
+    """The protection of each cgroup above bounds the protection of a cgroup; the root has no such bound."""
     for path in around.above(step.path):
         if level(around.entry(path, step.file)) < level(step.new):
             protects = _size(around.entry(path, step.file))
@@ -231,7 +233,7 @@ def _no_zswap(step: Set, around: Surroundings) -> str | None:
 
 
 def _no_writeback_above(step: Set, around: Surroundings) -> str | None:
-    """It is off for all below a cgroup where it is off (mm/memcontrol.c, mem_cgroup_zswap_writeback_enabled)."""
+    """Writeback is off for all below a cgroup where it is off (mm/memcontrol.c, mem_cgroup_zswap_writeback_enabled)."""
     off = (path for path in around.above(step.path) if around.entry(path, step.file) == "0")
     if step.new != "1" or (path := next(off, None)) is None:
         return None
@@ -268,7 +270,7 @@ def _more_than_all_cpus(step: Set, around: Surroundings) -> str | None:
 
 
 def _not_freed(step: Set, around: Surroundings) -> str | None:
-    """Only ``--force`` lowers it below what is in use."""
+    """Only with ``--force`` does the limit go below the use."""
     if step.gentle or not memory.MAX.lowers(step.old, step.new):
         return None
     usage = int(around.text(step.path, "memory.current") or 0)
@@ -357,7 +359,7 @@ class _Rows(dict[str, list[Caveat]]):
 
 @cache
 def _rows(planned: bool) -> _Rows:
-    """The rows by the file that is set; of those alone that a dry run can tell."""
+    """The rows by the file that is set; ``planned``: only those that a dry run can check."""
     found = _Rows()
     for row in CAVEATS:
         for file in row.files if not (planned and row.written) else ():

@@ -1,6 +1,6 @@
-"""What lies around a limit that is set: other files of the VE, cgroups above and beside it, the host.
+"""The surroundings of a limit that is set: other files of the VE, cgroups above and beside it, the host.
 
-What the same adjustment sets is seen as it will be, so that a dry run says what the adjustment would say.
+Values that the same adjustment sets are seen as they will be, so a dry run reports the same as the adjustment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FRESH = 0.05
 
 
 def moment() -> int:
-    """A counter that rises every ``_FRESH`` seconds. Things that hardly change are read again when it does."""
+    """A counter that rises every ``_FRESH`` seconds. Facts that seldom change are read again when it does."""
     return int(time.monotonic() / _FRESH)
 
 
@@ -34,10 +34,10 @@ def _iocost(root: Cgroup, _moment: int) -> frozenset[str]:
 
 
 class Surroundings:
-    """Reads each file at most once. Its methods raise RctlError where a cgroup went or may not be read."""
+    """Reads each file at most once. Its methods raise RctlError if a cgroup was removed or may not be read."""
 
     def __init__(self, tree: Tree, host: Host, steps: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> None:
-        """``cgroups``: open ones by path, those of the steps among them."""
+        """``cgroups``: open ones by path, with those of the steps."""
         self.host = host
         self._tree = tree
         self._steps = steps
@@ -49,37 +49,37 @@ class Surroundings:
 
     @cached_property
     def tasks(self) -> float:
-        """How many processes and threads a cgroup has at most: those of the host, if that saves many reads."""
+        """Upper bound of a cgroup's number of processes and threads: that of the host, if that saves many reads."""
         return self.host.tasks() if self._many else math.inf
 
     @cached_property
     def swap_used(self) -> float:
-        """Bytes of swap that a cgroup uses at most, likewise."""
+        """Upper bound of a cgroup's swap in use, in bytes: that of the host, if that saves many reads."""
         return self.host.swap_used() if self._many else math.inf
 
     @property
     def iocost(self) -> bool:
-        """Whether a disk uses iocost (``io.cost.qos``)."""
+        """True if a disk uses iocost (``io.cost.qos``)."""
         return bool(_iocost(self._tree.root, moment()))
 
     def uses_iocost(self, device: str) -> bool:
-        """Whether the disk ``MAJOR:MINOR`` does."""
+        """True if the disk ``MAJOR:MINOR`` uses iocost."""
         return device in _iocost(self._tree.root, moment())
 
     @cached_property
     def partitions(self) -> dict[str, bool]:
-        """By path the partitions that the adjustment gives or takes CPUs of, and whether they were valid before it."""
+        """The partitions that get or lose CPUs by the adjustment, by path; True if they were valid before it."""
         return {step.path: step.valid for step in self._steps if isinstance(step, Renew)}
 
     def entry(self, path: str, file: str) -> str:
-        """The entry of a file with one: as it will be; the default where there is no file."""
+        """The entry of a file with one entry, as it will be; the default if the file is missing."""
         if self._new is None:
             self._new = {(step.path, step.file, step.key): step.new for step in self._steps if isinstance(step, Set)}
         planned = self._new.get((path, file, ""))
         return file_named(file).entry(self.text(path, file)) if planned is None else planned
 
     def text(self, path: str, file: str) -> str | None:
-        """What the kernel shows; ``None``: no such file."""
+        """The kernel's text; ``None`` if there is no such file."""
         if (texts := self._texts.get(path)) is None:
             if path == "/":
                 return self._tree.root.read_if_there(file)
@@ -90,7 +90,7 @@ class Surroundings:
         return texts[file]
 
     def has(self, path: str, file: str) -> bool:
-        """Whether one of the adjustment's cgroups has this file."""
+        """True if one of the adjustment's cgroups has this file."""
         return self._cgroups[path].has(file)
 
     def above(self, path: str) -> Iterator[str]:
@@ -99,7 +99,7 @@ class Surroundings:
             yield path
 
     def children(self, path: str, file: str) -> list[tuple[str, str]]:
-        """Path and text of this file of the cgroups directly below, those that have it."""
+        """Path and text of this file for each cgroup directly below that has it."""
         found = self._beside.get((path, file))
         if found is None:
             found = self._beside[path, file] = list(self._read_below(path or "/", file))

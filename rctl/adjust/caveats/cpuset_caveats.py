@@ -1,4 +1,4 @@
-"""What the kernel does not follow of lists of CPUs and of partitions: sentences for rows of ``caveats``."""
+"""Caveats about lists of CPUs and partitions: sentences for rows of ``caveats``."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def offline(step: Set, around: Surroundings) -> str | None:
 
 
 def _in_partitions(step: Set, around: Surroundings) -> Iterator[int]:
-    """The CPUs that partitions below have: they are the VE's all the same."""
+    """The CPUs of partitions below; they still count as the VE's."""
     for path, text in around.children(step.path, cpuset.PARTITION.name):
         if step.file == cpuset.CPUS.name and text.strip() in ("root", "isolated"):
             yield from Ranges.parse(around.text(path, cpuset.CPUS.name) or "").numbers
 
 
 def partition_below_lost(step: Set, around: Surroundings) -> str | None:
-    """A partition needs the cgroup above to be one, and some of its CPUs."""
+    """A partition below needs a partition above it, and some of its CPUs."""
     if step.file == cpuset.CPUS.name and not cpuset.CPUS.lowers(step.old, step.new):
         return None
     for path, text in around.children(step.path, cpuset.PARTITION.name):
@@ -44,7 +44,7 @@ def partition_below_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def partition_lost(step: Set, around: Surroundings) -> str | None:
-    """CPUs that a sibling takes make a partition invalid, up to Linux 6.12; 7 leaves them to it."""
+    """CPUs that a sibling takes make a partition invalid, up to Linux 6.12; Linux 7 leaves them to the partition."""
     if not around.partitions:
         return None
     wanted = set(Ranges.parse(step.new).numbers)
@@ -62,7 +62,7 @@ def partition_lost(step: Set, around: Surroundings) -> str | None:
 
 
 def own_partition_lost(step: Set, around: Surroundings) -> str | None:
-    """A list that leaves no CPU to the cgroup above, or that a sibling's list shares up to Linux 6.12."""
+    """A list that leaves no CPU to the cgroup above, or, up to Linux 6.12, shares CPUs with a sibling's list."""
     if (valid := around.partitions.get(step.path)) is None:
         return None
     text = (around.text(step.path, cpuset.PARTITION.name) or "").strip()

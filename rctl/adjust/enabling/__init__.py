@@ -1,1 +1,1 @@
-"""Controllers: enabled for the limits that need them, and disabled again."""
+"""Enables controllers for the limits that need them, and disables them again."""

@@ -1,4 +1,4 @@
-"""Controllers that an adjustment enabled go again with it, unless somebody needs them: the reverse of ``enable``."""
+"""Disables controllers that an adjustment enabled, unless they are needed: the reverse of ``enable``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ..steps import Disable, Enable, Step
 def unneeded(
     tree: Tree, given: Collection[Enable], changes: Sequence[Change], removed: Collection[str] = ()
 ) -> list[Disable]:
-    """The steps that take back what was ``given`` and nobody needs once ``changes`` are made, children first.
+    """The steps that disable controllers of ``given`` that are not needed after ``changes``, children first.
 
-    ``removed``: paths of cgroups that go in the same adjustment, so that their limits do not count.
+    ``removed``: paths of cgroups that are removed in the same adjustment; their limits do not count.
     """
     if not given:
         return []
@@ -40,14 +40,14 @@ def unneeded(
 
 
 def take_back(cgroup: Cgroup, step: Disable) -> None:
-    """Run the step. What somebody has come to need since it was planned stays."""
+    """Run the step. A controller that is needed by now stays enabled."""
     on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
     if left := on - used(on, cgroup):
         disable(cgroup, left)
 
 
 def take_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
-    """Take controllers back as the steps say, after VEs were removed. Returns notes for people on what failed."""
+    """Run the steps after VEs were removed. Returns notes for people about failures."""
     notes: list[str] = []
     for step in steps:
         if isinstance(step, Disable):
@@ -61,7 +61,7 @@ def take_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[
 
 
 def disable(cgroup: Cgroup, controllers: Iterable[str]) -> None:
-    """Take controllers back from the children; one that a child has come to give to its own children stays."""
+    """Disable controllers for the children. One that a child gives to its own children by now stays enabled."""
     try:
         cgroup.write(SUBTREE_CONTROL, enable_text(controllers, "-"))
     except KernelError as error:
@@ -77,10 +77,10 @@ def used(
     after: Mapping[str, Change] | None = None,
     going: Mapping[str, Collection[str]] | None = None,
 ) -> set[str]:
-    """Those of which a child has a limit set, which would be lost, or that a child gives to its own children.
+    """The controllers that are needed: a child has a limit of theirs, or gives them to its own children.
 
-    ``apart``: names of children that do not count. ``after``: changes that will be made by then, by path; ``going``:
-    controllers that will be taken back from the children of a path by then.
+    ``apart``: names of children that do not count. ``after``: changes that will be made by then, by path. ``going``:
+    controllers that will be disabled for the children of a path by then.
     """
     found: set[str] = set()
     for name in cgroup.children():
@@ -102,13 +102,13 @@ def _set(cgroup: Cgroup, controller: str, change: Change | None) -> bool:
 
 
 def limits(cgroup: Cgroup) -> list[str]:
-    """All files of the cgroup that hold limits, of every controller that it has."""
+    """All files of the cgroup that hold limits, of each of its controllers."""
     own = [name for one in sorted(enabled(cgroup, CONTROLLERS)) for name in _limits(cgroup, one)]
     return [*own, *(file.name for file in FILES if not file.controller)]
 
 
 def _limits(cgroup: Cgroup, controller: str) -> list[str]:
-    """The controller's files that hold limits; of one whose files depend on the machine, those that are there."""
+    """The controller's files that hold limits; if their names depend on the machine, those that exist."""
     known = [file.name for file in FILES if file.controller == controller]
     return known or [
         name for name in cgroup.files() if name.startswith(f"{controller}.") and name.endswith((".max", ".min", ".low"))
@@ -124,14 +124,14 @@ def _is_set(file: File, text: str, change: Change | None) -> bool:
 
 
 def keys(text: str) -> list[str]:
-    """Keys of a keyed file (``io.max``, ``io.weight``); the empty one of a file with a single entry."""
+    """Keys of a keyed file (``io.max``, ``io.weight``); the empty key for a file with a single entry."""
     heads = [line.split()[0] for line in text.splitlines() if line.strip()]
     return [head for head in heads if head == "default" or DEVICE.fullmatch(head)] or [""]
 
 
 def is_default(file: File, key: str, entry: str) -> bool:
-    """Whether the entry is as on a new cgroup, or says the same."""
-    if isinstance(file, Whole):  # rctl has no name for it: misc.max and its like
+    """True if the entry has the value of a new cgroup, in any form."""
+    if isinstance(file, Whole):  # a file that rctl does not know, such as misc.max
         none = "max" if file.name.endswith(".max") else "0"
         return all(line.split()[-1].rpartition("=")[2] == none for line in entry.splitlines() if line.strip())
     return entry in ("", file.default, file.entry("", key)) or (

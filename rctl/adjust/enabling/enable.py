@@ -1,4 +1,4 @@
-"""Which controllers must be enabled, where, before a file that a limit needs exists. Top-down, on demand, no others."""
+"""The controllers to enable, and the cgroups, before a limit's file exists. Top-down, on demand, no others."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from . import threaded
 
 
 def missing(tree: Tree, path: str, file: File) -> list[Enable]:
-    """The steps after which ``file``, which is not there, exists in the cgroup ``path``, parents first.
+    """The steps after which the missing ``file`` exists in the cgroup ``path``, parents first.
 
-    Raises NotAvailableError, or BusyError where a cgroup above has processes of its own, when no step could bring it
-    about.
+    Raises NotAvailableError if no steps can make it exist, BusyError if a cgroup above has processes of its own.
     """
     if not file.controller or path == "/":
         raise NotAvailableError(absent(file, path))
@@ -30,7 +29,7 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
 
 
 def coming(tree: Tree, path: str, file: File) -> list[Enable]:
-    """The steps that give a file's controller to the cgroup ``path``, which need not be there; empty: it has it.
+    """The steps that give a file's controller to the cgroup ``path``, which may not exist yet; empty: it has it.
 
     Raises as ``missing``.
     """
@@ -38,7 +37,7 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
     if isinstance(file, Whole) and name not in OF_ANY_KERNEL:
         raise NotAvailableError(absent(file, path))
     if name not in enabled(tree.root, CONTROLLERS):
-        if tree.root.has(TYPE):  # the root of all has none
+        if tree.root.has(TYPE):  # the real root has no cgroup.type
             raise NotAvailableError(
                 f"{file.name}: the {name} controller is not given to {tree.mount.point}, whose root is no host's. "
                 f"Outside of it, write +{name} to the {SUBTREE_CONTROL} of each cgroup above"
@@ -64,7 +63,7 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
 
 
 def _check_rights(cgroup: Cgroup, name: str, what: str) -> None:
-    """Raises NotAvailableError where the caller may not enable a controller for the children of a cgroup."""
+    """Raise NotAvailableError if the caller may not enable a controller for the children of a cgroup."""
     try:
         cgroup.check_write(SUBTREE_CONTROL, cgroup.path, "cannot be written")
     except KernelError as error:
@@ -86,7 +85,7 @@ def merged(steps: list[Enable]) -> tuple[Enable, ...]:
 
 
 def enable(cgroup: Cgroup, step: Enable) -> None:
-    """Enable the controllers. Raises BusyError when processes came into the cgroup meanwhile, so it became threaded."""
+    """Enable the controllers. Raises BusyError if a process came into the cgroup meanwhile, which made it threaded."""
     before = threaded.kind(cgroup)
     cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
     if threaded.kind(cgroup) != before:
@@ -94,7 +93,7 @@ def enable(cgroup: Cgroup, step: Enable) -> None:
 
 
 def absent(file: File, path: str) -> str:
-    """Why a file is not there though nothing is missing that could be enabled, and the cure."""
+    """Why a file is missing although no controller is missing, and the remedy."""
     if path == "/":
         return f"{file.name}: the root cgroup takes no such limit. Name a VE, or a cgroup below the root"
     if file.controller == "hugetlb":

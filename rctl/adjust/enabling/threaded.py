@@ -1,7 +1,7 @@
-"""A cgroup that has processes and gives controllers to its children becomes threaded: refused before it happens.
+"""Keeps cgroups from becoming threaded: one with processes that gives controllers to its children would.
 
-The kernel refuses that for most controllers (EBUSY). For those that can divide threads it accepts it, and turns the
-cgroup into a "threaded domain": its children are then "domain invalid", and no process can be put into them.
+For most controllers the kernel refuses that (EBUSY). For controllers that can work on threads it accepts it, and turns
+the cgroup into a "threaded domain". Its children are then "domain invalid", and no process can be put into them.
 https://docs.kernel.org/admin-guide/cgroup-v2.html#threads
 """
 
@@ -12,20 +12,20 @@ from ...controllers.core import PROCS, SUBTREE_CONTROL, THREADED, TYPE
 from ...errors import BusyError, NotAvailableError
 
 ABOVE = "domain threaded"
-"""The kind of the cgroup at the top of threaded ones."""
+"""The type of the cgroup at the top of threaded ones."""
 _CURE = "Move them into a child first: mkdir a cgroup below {} and write each pid to its cgroup.procs"
 
 
 def kind(cgroup: Cgroup) -> str:
-    """What ``cgroup.type`` says. The host's root cgroup has no such file: it may hold both, so the answer is empty."""
+    """The text of ``cgroup.type``. The host's root cgroup has no such file and may hold both: the result is empty."""
     return (cgroup.read_if_there(TYPE) or "").strip()
 
 
 def check_enable(cgroup: Cgroup, controller: str, what: str) -> None:
-    """Whether ``controller`` can be enabled for the children of ``cgroup`` without harm. ``what``: the limit's file.
+    """Check that ``controller`` can be enabled for the children of ``cgroup``. ``what``: the limit's file.
 
-    Raises BusyError when the cgroup has processes of its own, NotAvailableError when the kernel will not enable it in a
-    threaded cgroup. A tree that somebody made threaded on purpose may get what the kernel gives it.
+    Raises BusyError if the cgroup has processes of its own, NotAvailableError if the kernel does not enable the
+    controller in a threaded cgroup. In a tree that was made threaded on purpose, the kernel decides.
     """
     found = kind(cgroup)
     if found == "domain" and (count := cgroup.read(PROCS).count("\n")):
@@ -41,7 +41,7 @@ def check_enable(cgroup: Cgroup, controller: str, what: str) -> None:
 
 
 def check_enter(cgroup: Cgroup) -> None:
-    """Whether a process may be put into the cgroup without making its children unusable. Raises BusyError."""
+    """Raise BusyError if a process in the cgroup would make its children unusable."""
     given = cgroup.read(SUBTREE_CONTROL).split()
     if given and kind(cgroup) == "domain":
         raise BusyError(
@@ -51,7 +51,7 @@ def check_enter(cgroup: Cgroup) -> None:
 
 
 def explained(found: str) -> str:
-    """Why a cgroup of this type takes no processes, or no controllers, and the cure."""
+    """Why a cgroup of this type takes no processes, or no controllers, and the remedy."""
     if found == "domain invalid":
         return (
             "a cgroup above it is threaded, because it has both processes and controllers for its children. "

@@ -1,1 +1,1 @@
-"""What an adjustment does beside limits: make VEs, move and start processes, freeze, label, remove."""
+"""The steps of an adjustment besides limits: make VEs, move and start processes, freeze, label, remove."""

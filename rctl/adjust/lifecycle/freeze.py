@@ -1,4 +1,4 @@
-"""Freezing is a request: the kernel stops one task after the other. ``cgroup.events`` tells when it has them all.
+"""Freezing is a request: the kernel stops one task after the other. ``cgroup.events`` reports when all have stopped.
 
 https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files (``cgroup.freeze``)
 """
@@ -21,7 +21,7 @@ from ..steps import Set, Step
 
 
 def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
-    """Wait until all tasks of a cgroup are frozen. ``deadline``: seconds. Raises BusyError when it has passed."""
+    """Wait until all tasks of a cgroup are frozen. ``deadline``: seconds. Raises BusyError after it."""
     end, pause = time.monotonic() + deadline, 0.001
     while not core.parse({core.EVENTS: cgroup.read(core.EVENTS)}).frozen:
         if time.monotonic() > end:
@@ -34,7 +34,7 @@ def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
 
 
 def check_self(tree: Tree, names: Iterable[str]) -> None:
-    """Raises UsageError when rctl itself runs in one of the VEs to be frozen: it would stop there, with its locks."""
+    """Raise UsageError if rctl itself runs in one of the VEs to freeze: it would stop there, with its locks."""
     paths = {tree.path(name): name for name in names}
     own = tree.cgroup_of("self") if paths else None
     for path, name in paths.items():
@@ -43,7 +43,7 @@ def check_self(tree: Tree, names: Iterable[str]) -> None:
 
 
 def stays_frozen(tree: Tree, account: Account) -> Account:
-    """The account of a thaw, with a note for each VE that had nothing to be changed and is frozen from above."""
+    """The account of a thaw, with a note for each unchanged VE that a cgroup above keeps frozen."""
     notes: list[str] = []
     for path in [outcome.path for outcome in account.outcomes if not outcome.steps]:
         with suppress(NotFoundError, GoneError), tree.walk(path) as ve:
@@ -53,7 +53,7 @@ def stays_frozen(tree: Tree, account: Account) -> Account:
 
 
 def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:
-    """Raises BusyError when the VE is frozen after these steps: what comes into it stops, deaf to most signals."""
+    """Raise BusyError if the VE is frozen after these steps: a process that enters it stops, and takes few signals."""
     planned = next((s.new for s in steps if isinstance(s, Set) and (s.path, s.file) == (ve.path, core.FREEZE.name)), "")
     if (planned or (ve.read_if_there(core.FREEZE.name) or "").strip()) == "1":
         raise BusyError(f"{ve.path}: is frozen, so a process that comes into it stops. Use --thaw, or rctl thaw first")
@@ -67,5 +67,5 @@ def check_enter(ve: Cgroup, steps: Iterable[Step]) -> None:
 
 
 def _frozen(cgroup: Cgroup) -> bool:
-    """Whether it is frozen by its own doing or by a cgroup above. The root cgroup has no such file."""
+    """True if it, or a cgroup above it, is frozen. The root cgroup has no such file."""
     return core.parse({core.EVENTS: cgroup.read_if_there(core.EVENTS) or ""}).frozen

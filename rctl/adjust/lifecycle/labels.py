@@ -1,4 +1,4 @@
-"""Labels in an adjustment: what differs from what is wished, and what an undo takes back."""
+"""The labels of an adjustment: the differences to write, and those that an undo takes back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from ..steps import Label, shown_label
 
 
 def steps(around: Around, tree: Tree, opened: Sequence[Cgroup]) -> list[Label]:
-    """What makes the labels as ``around.labels``, while they are as ``around.labelled``.
+    """The steps that set the labels to ``around.labels``, if they are as in ``around.labelled``.
 
-    Raises RctlError where they are not, UsageError for what can be no label, KernelError for a VE that the caller may
-    not label.
+    Raises RctlError if they are not, UsageError for a wrong label, KernelError for a VE that the caller may not label.
     """
     found: list[Label] = []
     ves = {ve.path: ve for ve in opened}
@@ -51,7 +50,7 @@ def _steps(name: str, ve: Cgroup, has: Mapping[str, str], wanted: LabelValues) -
         ve.check_write(".", ve.path, f"label {step.key} cannot be set")
         try:
             label.check_one(step.key, step.old or "")
-        except UsageError:  # a journal that holds it would not be believed
+        except UsageError:  # a journal with it would be refused
             raise RctlError(
                 f"label {step.key}: on {ve.path} holds what can be no label. "
                 f"Take it away: rctl label {name} --remove {step.key}"
@@ -62,9 +61,9 @@ def _steps(name: str, ve: Cgroup, has: Mapping[str, str], wanted: LabelValues) -
 def taken_back(
     tree: Tree, record: Record, left: Collection[str], goes: Collection[str]
 ) -> tuple[dict[str, dict[str, str | None]], dict[str, dict[str, str | None]]]:
-    """Labels before and after the record's adjustment, by VE. ``left``: paths of the VEs that are still there.
+    """Labels before and after the record's adjustment, by VE. ``left``: paths of the VEs that still exist.
 
-    ``goes``: names of those that it made and that are to go: their labels go with them.
+    ``goes``: names of VEs that it made and that will be removed; their labels vanish with them.
     """
     before: dict[str, dict[str, str | None]] = {}
     after: dict[str, dict[str, str | None]] = {name: {} for name in goes}

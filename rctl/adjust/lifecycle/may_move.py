@@ -1,8 +1,8 @@
-"""Whether a process may be moved into a VE: the kernel asks at the nearest cgroup above both places.
+"""Checks that a process may be moved into a VE: the kernel asks for rights at the nearest cgroup above both places.
 
-Whoever moves a process must be allowed to write ``cgroup.procs`` there, too (cgroups(7), "Cgroups delegation:
-delegation containment"); clone3(2) with CLONE_INTO_CGROUP asks for the same, so it is no way around. A user's login
-session and a user's own delegated unit meet only in cgroups of root.
+The caller must be allowed to write ``cgroup.procs`` there, too (cgroups(7), "Cgroups delegation: delegation
+containment"). clone3(2) with CLONE_INTO_CGROUP needs the same right, so it is no way around. A user's login session and
+a user's own delegated unit only meet in cgroups of root.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .. import owner
 
 
 def check(tree: Tree, pid: int | str, path: str) -> None:
-    """Raises NotAvailableError when the caller may not move the process (``self``: its own) to the cgroup ``path``.
+    """Raise NotAvailableError if the caller may not move the process (``self``: its own) to the cgroup ``path``.
 
-    A process that is not there, and a cgroup that is not and may not be made, are left to others to tell.
+    A missing process, and a cgroup that does not exist and may not be made, are reported elsewhere.
     """
     with suppress(FileNotFoundError, ProcessLookupError):
         who = "this process" if pid == "self" else f"process {pid}"
@@ -42,7 +42,7 @@ def check(tree: Tree, pid: int | str, path: str) -> None:
 
 
 def _may_be_made(tree: Tree, path: str) -> bool:
-    """Whether the cgroup is there, or the caller may make it."""
+    """True if the cgroup exists, or the caller may make it."""
     with suppress(NotFoundError), tree.walk(path):
         return True
     with suppress(NotFoundError), tree.walk(path.rpartition("/")[0]) as parent:

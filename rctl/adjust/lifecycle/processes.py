@@ -1,4 +1,4 @@
-"""The life of a VE's cgroups: who is inside, who comes in, removing what is empty."""
+"""The processes of a VE's cgroups, moving processes in, and removing empty cgroups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..steps import Move
 
 
 def processes(ve: Cgroup) -> list[int]:
-    """Process ids in the VE and in all cgroups below it, each once. 0 is one of another pid namespace."""
+    """Process ids in the VE and in all cgroups below it, each once. 0 is a process of another pid namespace."""
     found: list[int] = []
     for cgroup in family(ve):
         with suppress(GoneError):
@@ -25,14 +25,14 @@ def processes(ve: Cgroup) -> list[int]:
 
 
 def _owners(cgroup: Cgroup) -> Iterator[int]:
-    """The processes of the threads in a threaded cgroup, which does not tell processes (EOPNOTSUPP)."""
+    """The processes of the threads in a threaded cgroup, whose ``cgroup.procs`` cannot be read (EOPNOTSUPP)."""
     for thread in (cgroup.read_if_there(core.THREADS) or "").split():
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{thread}/status") as lines:
             yield next(int(line.split()[1]) for line in lines if line.startswith("Tgid:"))
 
 
 def family(ve: Cgroup) -> Iterator[Cgroup]:
-    """Each cgroup below the VE, those inside it first, and the VE itself last; each open until the next."""
+    """Each cgroup below the VE, children first, and the VE itself last; each is open until the next."""
     return (cgroup for cgroup, down in walk(ve, _child, _children) if not down)
 
 
@@ -51,7 +51,7 @@ def _children(cgroup: Cgroup) -> list[str]:
 
 
 def remove(ve: Cgroup, seconds: float) -> None:
-    """Remove a VE and the cgroups below it. Raises BusyError when one of them has processes after ``seconds``."""
+    """Remove a VE and the cgroups below it. Raises BusyError if one of them has processes after ``seconds``."""
     for cgroup in family(ve):
         for child in _children(cgroup):
             remove_soon(cgroup, child, seconds)
@@ -60,7 +60,7 @@ def remove(ve: Cgroup, seconds: float) -> None:
 
 
 def check_remove(ve: Cgroup, kill: bool) -> None:
-    """Raises KernelError when the caller may not remove the VE, or may not ``kill`` what is inside."""
+    """Raise KernelError if the caller may not remove the VE, or, with ``kill``, end its processes."""
     with ve.above() as base:
         base.check_write(".", ve.path, "cannot be removed")
     if kill and ve.has(core.KILL):
@@ -68,21 +68,21 @@ def check_remove(ve: Cgroup, kill: bool) -> None:
 
 
 def unmake(ve: Cgroup) -> None:
-    """Remove a VE that has just been made. Raises BusyError when somebody has filled it meanwhile."""
+    """Remove a VE that was just made. Raises BusyError if another program has filled it meanwhile."""
     with ve.above() as base:
         base.remove(ve.path.rpartition("/")[2])
 
 
 def started(pid: int) -> int:
-    """When a process started, in clock ticks since boot: with its id, what knows it (proc_pid_stat(5), field 22).
+    """The start time of a process in clock ticks since boot (proc_pid_stat(5), field 22); with the id it is unique.
 
-    Raises NotFoundError when there is no such process.
+    Raises NotFoundError if there is no such process.
     """
     return int(_stat(pid)[19])
 
 
 def check_whole(pid: int) -> None:
-    """Raises UsageError for a thread, for the kernel moves whole processes; NotFoundError for a process that ended."""
+    """Raise UsageError for a thread, because only whole processes move; NotFoundError for a process that ended."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="surrogateescape") as lines:
             found = dict(line.split(":\t", 1) for line in lines if line.startswith(("Tgid:", "State:", "Threads:")))
@@ -100,7 +100,7 @@ def check_whole(pid: int) -> None:
 
 
 def became(pid: int) -> bool:
-    """Whether a forked process has become another program (PF_FORKNOEXEC is gone), even if it has ended since."""
+    """True if a forked process has become another program (PF_FORKNOEXEC is gone), even if it has ended since."""
     return not int(_stat(pid)[6]) & 0x40
 
 
@@ -113,20 +113,20 @@ def _stat(pid: int) -> list[str]:
 
 
 def move(ve: Cgroup, step: Move) -> None:
-    """Move a process into the VE. Raises NotFoundError when it has ended, KernelError when the kernel refuses it."""
+    """Move a process into the VE. Raises NotFoundError if it has ended, KernelError if the kernel refuses it."""
     if started(step.pid) != step.started:
         raise NotFoundError(f"{step.pid}: the process ended meanwhile")
     ve.write(core.PROCS, str(step.pid))
 
 
 def move_back(ve: Cgroup, home: Cgroup, step: Move) -> None:
-    """Move a process back, when it still is and nobody has moved it elsewhere since."""
+    """Move a process back, if it still exists and was not moved elsewhere since."""
     if is_in(ve, step):
         home.write(core.PROCS, str(step.pid))
 
 
 def ended(step: Move) -> bool:
-    """Whether the process that the step moves has ended."""
+    """True if the process of the step has ended."""
     try:
         return started(step.pid) != step.started
     except NotFoundError:
@@ -134,9 +134,9 @@ def ended(step: Move) -> bool:
 
 
 def is_in(ve: Cgroup, step: Move) -> bool:
-    """Whether the process is in the cgroup itself; where it is threaded, the process's first thread.
+    """True if the process is in the cgroup itself; if that is threaded, if the process's first thread is.
 
-    A threaded one tells no processes, and the one above it tells those of all of them as its own.
+    A threaded cgroup does not list processes; the one above it lists the processes of all of them as its own.
     """
     if ended(step):
         return False

@@ -1,6 +1,6 @@
-"""End the processes of VEs and remove these. What holds their end is lifted first, and told when it lies above.
+"""Ends the processes of VEs and removes the VEs. Limits that delay the end are lifted first; those above are reported.
 
-A process that is killed ends by itself. It needs CPU time for that, and waits for its block I/O that is under way.
+A killed process ends by itself. It needs CPU time for that, and waits for its block I/O that is under way.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _LIFTED = {
     io.MAX: io.MAX.default,
     io.WEIGHT: str(Weight.high),
 }
-"""What holds a process's end, and what does not. ``cpu.idle`` comes first, for an idle VE has no weight to be set."""
+"""Limits that delay a process's end, and values that do not. ``cpu.idle`` is first: an idle VE takes no weight."""
 _SOON = 0.05
-"""Most processes end in so many seconds, whatever their limits."""
+"""Seconds in which most processes end, whatever their limits."""
 
 
 def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
-    """Remove a VE as the step says. Raises BusyError when there are processes that may not or cannot be ended.
+    """Remove a VE as the step says. Raises BusyError if it has processes that may not or cannot be ended.
 
-    Limits that hold their end are lifted for that, and put back when the VE stays.
+    Limits that delay their end are lifted for that, and put back if the VE stays.
     """
     if not step.kill or not _populated(ve):
         remove(ve, seconds)
         return
-    at_once = ve.has(core.KILL) and ve.read_if_there(core.PROCS) is not None  # a threaded one refuses (5.14)
+    at_once = ve.has(core.KILL) and ve.read_if_there(core.PROCS) is not None  # a threaded cgroup refuses it (5.14)
     if at_once:
         ve.write(core.KILL, "1")
     if _dead(ve, min(_SOON, seconds), at_once):
@@ -53,7 +53,7 @@ def take_away(ve: Cgroup, step: Remove, seconds: float) -> None:
 
 
 def take_all_away(steps: Iterable[Remove], cgroups: Mapping[str, Cgroup], seconds: float) -> list[str]:
-    """Remove VEs as the steps say. One that cannot be removed stays. Returns notes for people."""
+    """Remove VEs as the steps say. A VE that cannot be removed stays. Returns notes for people."""
     notes: list[str] = []
     for step in steps:
         try:
@@ -70,11 +70,11 @@ def _populated(ve: Cgroup) -> bool:
 
 
 def _dead(ve: Cgroup, seconds: float, killed: bool) -> bool:
-    """Whether all that is inside ends within ``seconds``. ``killed``: all have the signal; else each one gets it."""
+    """True if all processes inside end within ``seconds``. ``killed``: all have the signal already; else send it."""
     deadline = time.monotonic() + seconds
     while _populated(ve):
-        for pid in () if killed else processes(ve):  # again and again, for they fork
-            if pid:  # 0 is one of another pid namespace
+        for pid in () if killed else processes(ve):  # repeatedly, because they may fork
+            if pid:  # 0 is a process of another pid namespace
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -89,15 +89,15 @@ def _dead(ve: Cgroup, seconds: float, killed: bool) -> bool:
 
 @contextmanager
 def _lifted(ve: Cgroup) -> Iterator[None]:
-    """While the block runs, no limit of the VE or of its children can keep a process from ending.
+    """During the block, no limit of the VE or of its children can delay the end of a process.
 
-    All is put back when the block fails.
+    If the block fails, all limits are put back.
     """
     lifted: dict[str, list[tuple[File, str, str]]] = {}
     try:
         for cgroup in family(ve):
             for file, wanted in _LIFTED.items():
-                with suppress(RctlError):  # one that may not be lifted is told if it holds them
+                with suppress(RctlError):  # a limit that may not be lifted is reported if it delays them
                     for key, entry in _entries(cgroup, file):
                         if entry != wanted:
                             lifted.setdefault(cgroup.path, []).append((file, key, entry))
@@ -106,13 +106,13 @@ def _lifted(ve: Cgroup) -> Iterator[None]:
     except BaseException:
         for cgroup in family(ve):
             for file, key, entry in reversed(lifted.get(cgroup.path, ())):
-                with suppress(RctlError):  # that the VE stays is told; that it is limited no more matters less
+                with suppress(RctlError):  # the error that the VE stays counts more than its lost limits
                     cgroup.write(file.name, file.line(entry, key))
         raise
 
 
 def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
-    """What a limit's file holds: key and entry of each; nothing where it is not there."""
+    """Key and text of each entry of a limit's file; empty if it is missing."""
     text = cgroup.read_if_there(file.name)
     if text is None:
         return []
@@ -121,10 +121,10 @@ def _entries(cgroup: Cgroup, file: File) -> list[tuple[str, str]]:
 
 
 def _why_not_dead(ve: Cgroup) -> str:
-    """What keeps killed processes from ending, and the cure: a limit on them or above them, others, or the kernel."""
+    """What keeps killed processes from ending, and the remedy: a limit on or above them, other load, or the kernel."""
     waits = next((pid for pid in processes(ve) if pid and "D" in _states(pid)), None)
     files = (io.MAX, *_CPU) if waits else _CPU
-    slow: dict[File, str] = {}  # the nearest cgroup that slows them by it
+    slow: dict[File, str] = {}  # the nearest cgroup whose limit slows them
     for cgroup in ve.upwards():
         for file in files:
             if file not in slow and any(_slows(file, entry) for _, entry in _entries(cgroup, file)):
@@ -138,7 +138,7 @@ def _why_not_dead(ve: Cgroup) -> str:
 
 
 def _slows(file: File, entry: str) -> bool:
-    """Whether it gives a process less than it has without limits."""
+    """True if a process gets less with this entry than without limits."""
     return entry == "1" if file is cpu.IDLE else file.lowers(file.default, entry)
 
 

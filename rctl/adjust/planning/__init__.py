@@ -1,1 +1,1 @@
-"""What an adjustment will do: read what is there, check it, and order the writes. Nothing here changes a limit."""
+"""Plans an adjustment: reads the present state, checks it, and orders the writes. Nothing here changes a limit."""

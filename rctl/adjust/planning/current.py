@@ -1,4 +1,4 @@
-"""Read what is there before anything is planned, and find what must be so first."""
+"""Reads the present state before planning, and finds the controllers that must be switched first."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ..writers.base import Writer
 
 
 class Seen(NamedTuple):
-    """What is there and what is wished, which controllers must be switched, and notes for people.
+    """The present state and the wishes, the controllers to switch, and notes for people.
 
-    ``open``: names of files that may come with a controller which is to be enabled. Whether they do shows only then.
+    ``open``: names of files that may come with a controller that is to be enabled; that shows only then.
     """
 
     changes: list[Change]
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options) -> Seen:
-    """Read what is there, and find the controllers that must be enabled first.
+    """Read the present state, and find the controllers that must be enabled first.
 
     Files are opened for writing here, so that a missing privilege shows before anything is changed.
     """
@@ -79,13 +79,13 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
 
 
 def _through(writer: Writer, ve: Cgroup, write: Write, wish: Wish) -> Through:
-    """How a writer other than ``files`` sets the entry: back to the form that it had, where that is wished."""
+    """How a writer other than ``files`` sets the entry; if the wish says so, back to its old form."""
     back = (wish.own or {}).get((write.file.name, write.key))
     return Through(writer.NAME, writer.kept(ve, write), back.own if back and back.writer == writer.NAME else "")
 
 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:
-    """Whether the wish is what holds as long as nobody enables the controller, which then costs the VE for nothing."""
+    """True if the wish is fulfilled without the controller, which would only cost the VE."""
     name, old = write.file.controller, write.file.entry(None, write.key)
     if isinstance(write.file, Whole):
         return False
@@ -93,12 +93,12 @@ def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:
         if write.file.merge(old, write.wanted) != old:
             return False
     except ValueError:
-        return False  # for the plan to tell
+        return False  # the plan reports it
     return name not in enabled(ve, core.CONTROLLERS) and name in enabled(tree.root, core.CONTROLLERS)
 
 
 def _unknown(writes: Sequence[Write], coming: Collection[str]) -> set[str]:
-    """Files that the kernel may or may not have, of controllers that are ``coming``, and that would change."""
+    """Files that would change and that the kernel may or may not have, of controllers that are ``coming``."""
     return {
         write.file.name
         for write in writes
@@ -108,9 +108,9 @@ def _unknown(writes: Sequence[Write], coming: Collection[str]) -> set[str]:
 
 
 def _with_tasks(write: Write, ve: Cgroup, texts: Texts, notes: list[str]) -> Write:
-    """A list that cannot be emptied under tasks is widened instead (``widen``).
+    """Replace a list that cannot be emptied under tasks (``cpuset_lists``).
 
-    Planned here and not left to the write, so that journal, undo and recover know what the file will hold.
+    This is done in the plan and not in the write, so that journal, undo and recover know the final text.
     """
     now = (texts[write.file.name] or "").strip() if cpuset_lists.applies(write.file) else ""
     if not now or not core.parse({core.EVENTS: texts[core.EVENTS] or ""}).populated:

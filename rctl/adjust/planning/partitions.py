@@ -1,8 +1,8 @@
-"""Partitions beside and among the VEs of an adjustment: which become valid again with it, and which are refused.
+"""Partitions beside and among the VEs of an adjustment: those that become valid again, and those that are refused.
 
-A list with CPUs of a sibling's partition makes that invalid (up to Linux 6.12; 7 leaves the CPUs to it). A partition is
-invalid, too, when its own list leaves nothing to the cgroup above. The kernel does not always look again when the CPUs
-are free, and never when the kind is written once more: it must have been a member in between.
+A list with CPUs of a sibling's partition makes that invalid (up to Linux 6.12; Linux 7 leaves the CPUs to it). A
+partition is invalid, too, if its own list leaves nothing to the cgroup above. When the CPUs are free again, the kernel
+does not always check again, and never when the kind is only written once more: it must be a member in between.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _FILE = attrgetter("file")
 
 
 def check(path: str, own: Iterable[str], beside: Mapping[str, str], removed: Collection[str] = ()) -> None:
-    """Raises BusyError where no kernel makes the cgroup a partition.
+    """Raise BusyError if no kernel makes the cgroup a partition.
 
-    ``own``: its lists of CPUs. ``beside``: those of its siblings by path, where a partition shares none with them, as
-    before Linux 6.7. Later the kernel decides. ``removed``: those that go, but later.
+    ``own``: its lists of CPUs. ``beside``: its siblings' lists by path, if a partition must not share CPUs with them,
+    as before Linux 6.7; later the kernel decides. ``removed``: siblings that are removed, but later.
     """
     lists = [text for text in own if text]
     if not lists:
@@ -50,7 +50,7 @@ def check(path: str, own: Iterable[str], beside: Mapping[str, str], removed: Col
 
 
 def shared(text: str, beside: Mapping[str, str]) -> list[str]:
-    """The paths of those whose lists have some of the same numbers."""
+    """The paths of the lists that have some of the same numbers."""
     wanted = _numbers(text)
     return [path for path, other in beside.items() if not wanted.isdisjoint(_numbers(other))]
 
@@ -58,18 +58,18 @@ def shared(text: str, beside: Mapping[str, str]) -> list[str]:
 def relevant(steps: Sequence[Step]) -> list[Set]:
     """The steps that set lists of CPUs, and kinds of partitions."""
     if set(map(type, steps)) == {Set} and _FILES.isdisjoint(map(_FILE, steps)):
-        return []  # as it is nearly always, for many VEs
+        return []  # nearly always so, for many VEs
     return [step for step in steps if isinstance(step, Set) and step.file in _FILES and step.path != "/"]
 
 
 def asked(changes: Sequence[Change], sets: Iterable[Set]) -> set[str]:
-    """The paths of those of ``sets`` that are wished to be partitions."""
+    """The paths of those in ``sets`` that should become partitions."""
     paths = {change.path for change in changes if wished(change.writes)}
     return paths.intersection(step.path for step in sets)
 
 
 def wished(writes: Iterable[Write]) -> bool:
-    """Whether these wishes make a VE a partition."""
+    """True if these wishes make a VE a partition."""
     return any(write.file is PARTITION and write.wanted in KINDS for write in writes)
 
 
@@ -81,9 +81,9 @@ def concerned(
     freed: Mapping[str, Collection[int]] | None = None,
     asked: Collection[str] = (),
 ) -> list[Renew]:
-    """The partitions that may become valid or invalid with ``sets``, but for those that these set themselves.
+    """The partitions that may become valid or invalid with ``sets``, except those that ``sets`` change themselves.
 
-    ``cgroups``: those of the steps. ``removed``: paths of those that go. ``freed``: see ``Around``.
+    ``cgroups``: those of the steps. ``removed``: paths of cgroups that are removed. ``freed``: see ``Around``.
     ``asked``: paths of those that must be valid in the end.
     """
     lists = [step for step in sets if step.file in _LISTS]
@@ -115,7 +115,7 @@ def concerned(
 
 
 def _step_beside(tree: Tree, cgroup: Cgroup, given: set[int], taken: set[int]) -> list[Renew]:
-    """The step for one whose own lists stay. That of others, which the caller may not write, stays invalid."""
+    """The step for a partition whose own lists stay. A partition that the caller may not write stays invalid."""
     found = _step(cgroup)
     if found and (taken if found[0].valid else given).isdisjoint(cpus(cgroup)):
         return []
@@ -135,24 +135,24 @@ def _step(cgroup: Cgroup, asked: bool = False) -> list[Renew]:
 
 
 def renew(cgroup: Cgroup, step: Renew) -> list[str]:
-    """Have the kernel look again at a partition that was invalid, now that CPUs are free. Returns notes for people.
+    """Make the kernel check again a partition that was invalid, now that CPUs are free. Returns notes for people.
 
-    One that is a member was left so by a crash in between, for its cgroup is locked.
+    Its cgroup is locked; so if it is a member, a crash left it so.
     """
     return [] if step.valid else _renew(cgroup, step, member=True)
 
 
 def put_back(cgroup: Cgroup, step: Renew, *, again: bool = False) -> list[str]:
-    """The same when the lists are as before. ``again``: it was begun before, and a crash came in between.
+    """The same after the lists are put back. ``again``: it was begun before a crash.
 
-    Returns what could not be put back: one that was valid. Of one that was not, nothing more is asked.
+    Returns what could not be put back: a partition that was valid. An invalid one is left as it is.
     """
     left = _renew(cgroup, step, member=again or not step.valid)
     return left if step.valid else []
 
 
 def _renew(cgroup: Cgroup, step: Renew, *, member: bool) -> list[str]:
-    """``member``: one that is a member is ours to make a partition again."""
+    """``member``: if it is a member, make it a partition again."""
     now = (cgroup.read_if_there(PARTITION.name) or "").strip()
     kind, invalid, _ = now.partition(INVALID)
     if not (invalid and kind == step.kind) and not (member and now == MEMBER):
@@ -168,7 +168,7 @@ def _renew(cgroup: Cgroup, step: Renew, *, member: bool) -> list[str]:
 
 
 def renew_all(steps: Iterable[Step], cgroups: Mapping[str, Cgroup]) -> list[str]:
-    """``renew`` for all these steps. One that cannot be looked at stays as it is. Returns notes for people."""
+    """``renew`` for all these steps. If one fails, it stays as it is. Returns notes for people."""
     notes: list[str] = []
     for step in steps:
         if isinstance(step, Renew):
@@ -188,7 +188,7 @@ def put_all_back(steps: Iterable[Step], cgroups: Mapping[str, Cgroup], *, again:
 
 
 def check_asked(cgroup: Cgroup, step: Renew) -> None:
-    """Raises RctlError for a partition that must be valid, and is not."""
+    """Raise RctlError for a partition that must be valid, and is not."""
     if step.asked and INVALID in (now := cgroup.read(PARTITION.name).strip()) and not waits(now):
         raise RctlError(
             f"{PARTITION.name}: {cgroup.path} would be an invalid partition with these CPUs. {PARTITION.refused(now)}"
@@ -196,12 +196,12 @@ def check_asked(cgroup: Cgroup, step: Renew) -> None:
 
 
 def put_back_last(step: Step) -> bool:
-    """Whether a step is put back when all lists are as before: they decide whether the partition is valid."""
+    """True if a step is put back after all lists: they decide whether the partition is valid."""
     return isinstance(step, Set) and step.file == PARTITION.name and step.old != MEMBER
 
 
 def cpus(cgroup: Cgroup) -> set[int]:
-    """The CPUs of its lists; none where it is gone."""
+    """The CPUs of its lists; empty if it was removed."""
     with suppress(GoneError):
         return set().union(*(_numbers(cgroup.read_if_there(name) or "") for name in _LISTS))
     return set()
