@@ -96,7 +96,11 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def binds(self) -> bool:
-        """True if it limits the VE and all cgroups below it together, so that the lowest one on the way up counts."""
+        """Whether it limits the VE and all below it together, so that the tightest one on the way up counts.
+
+        The kernel looks at each level, also for the limits that only slow down (mm/memcontrol.c,
+        swap_find_max_overage and obj_cgroup_may_zswap).
+        """
         return self.unit in ("bytes", "count") and self.default == "max"
 
     def wish(self, text: str, page: int) -> tuple[str, str]:
