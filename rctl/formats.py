@@ -96,10 +96,10 @@ class File(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def binds(self) -> bool:
-        """Whether it limits the VE and all below it together, so that the tightest one on the way up counts.
+        """True if it limits the VE and all cgroups below it together, so that the lowest one on the way up counts.
 
-        The kernel looks at each level, also for the limits that only slow down (mm/memcontrol.c,
-        swap_find_max_overage and obj_cgroup_may_zswap).
+        The kernel checks swap.high and zswap.max at each level, too: swap_find_max_overage and obj_cgroup_may_zswap in
+        mm/memcontrol.c.
         """
         return self.unit in ("bytes", "count") and self.default == "max"
 
