@@ -1,4 +1,4 @@
-"""How an adjustment tells what it is doing."""
+"""The progress that an adjustment reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 class Event(msgspec.Struct, frozen=True):
     """Progress. ``what``: wait, journal, step, reclaim, rollback or close; ``done`` of ``total``; ``text`` for people.
 
-    ``wait`` comes once, when another adjustment has been waited for for a second.
+    ``wait`` comes once, after a second of waiting for another adjustment.
     """
 
     what: str
@@ -23,9 +23,9 @@ Progress = Callable[[Event], None]
 
 
 def quiet(event: Event) -> None:
-    """Progress for nobody."""
+    """Ignore progress."""
 
 
 def waits(progress: Progress) -> Progress:
-    """A progress that hears of waits alone."""
+    """A progress that only passes on waits."""
     return lambda event: progress(event) if event.what == "wait" else None

@@ -1,4 +1,4 @@
-"""What an adjustment is asked to do: entries, how to do it, and what else happens around the limits."""
+"""The request for an adjustment: entries, options, and the steps around the limits."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Options(msgspec.Struct, frozen=True):
     """How to adjust. ``deadline``: seconds for shrinking memory. ``wait``: seconds to wait for other adjustments.
 
-    ``force``: let the kernel kill when memory is lowered below what is in use, let ``memory.min`` and ``memory.low`` be
-    ``max``, and let an undo overwrite later changes.
-    ``command``: what the history calls it. ``undoes``: the id of the adjustment that this one takes back.
+    ``force``: let the kernel kill if memory goes below the use, allow ``max`` for ``memory.min`` and ``memory.low``,
+    and let an undo overwrite later changes. ``command``: its name in the history. ``undoes``: the id of the adjustment
+    that this one takes back.
     """
 
     deadline: float = 10.0
@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Through(NamedTuple):
-    """The writer of an entry that is not ``files``, and what is there, or is wished, in its own form."""
+    """The writer of an entry, if it is not ``files``, and the present or wished value in its own form."""
 
     writer: str
     kept: str = ""
@@ -42,9 +42,9 @@ class Through(NamedTuple):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """Entries wished for one VE. ``expected``: entries by (file, key) that must still be there, or the wish is void.
+    """Entries wished for one VE. ``expected``: entries by (file, key) that must still have this value, or it fails.
 
-    ``own``: entries by (file, key) that are put back in their writer's own form, where that still writes them.
+    ``own``: entries by (file, key) that are put back in their writer's own form, if that writer still writes them.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What is wished for one cgroup. ``texts`` gives the text of its files by name; ``None``: not there yet.
+    """The wish for one cgroup. ``texts``: the texts of its files by name; ``None``: not there yet.
 
     ``through``: by (file, key), entries that a writer other than ``files`` sets.
     """
@@ -70,19 +70,19 @@ LabelValues = dict[str, str | None]
 Starter = Callable[["Cgroup", "Journal", Callable[[], None], Sequence[str]], None]
 """``starter(ve, journal, commit, notes)`` starts a command in a VE.
 
-Who becomes the command calls ``commit`` right before. When that is another process: ``journal.hand_over()``.
+The process that becomes the command calls ``commit`` right before; if it is another process: ``journal.hand_over()``.
 """
 
 
 class Around(NamedTuple):
-    """``make``: managed VEs, by name, to make when they are not there. ``remove``: managed VEs that go at the end.
+    """``make``: managed VEs, by name, to make if they are missing. ``remove``: managed VEs to remove at the end.
 
-    ``instead``: the VE that is renamed, so that undo knows. ``kill``: end the processes of those that go first.
+    ``instead``: the VE that is renamed, for undo. ``kill``: end the processes of VEs to remove first.
     ``move``: ids of processes to move into the adjustment's only VE.
-    ``back``: processes to move where they were. ``start``: starts a command in the adjustment's only VE.
-    ``freed``: CPUs that nobody has any more, by the path of the cgroup right above who had them.
-    ``labels``: to put on VEs, by name, when the limits are set; ``None``: to take away. ``labelled``: labels by VE that
-    must still be so (``None``: not be there), or nothing is done; a VE that goes must have no others.
+    ``back``: processes to move back. ``start``: starts a command in the adjustment's only VE.
+    ``freed``: CPUs that are free now, by the path of the parent of the cgroup that had them.
+    ``labels``: to set on VEs, by name, after the limits; ``None`` removes one. ``labelled``: labels by VE that must
+    still have this value (``None``: be unset), or nothing is done; a VE that is removed must have no others.
     """
 
     make: Sequence[str] = ()
@@ -97,7 +97,7 @@ class Around(NamedTuple):
     freed: Mapping[str, Collection[int]] = {}
 
     def missing(self, tree: Tree) -> list[str]:
-        """The VEs that have to be made."""
+        """The VEs that must be made."""
         found = []
         for name in self.make:
             try:

@@ -1,4 +1,4 @@
-"""Run a plan: write, read back, and on any failure put back in reverse order exactly what was there."""
+"""Runs a plan: writes, reads back, and after any failure puts the old values back exactly, in reverse order."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def run(
     already: int = 0,
     end: int | None = None,
 ) -> list[str]:
-    """Run all steps, or none: on any failure everything is rolled back and the failure raised.
+    """Run all steps, or none: after any failure everything is rolled back, and the failure is raised.
 
-    ``already``: so many have been done before. ``end``: so many are to be done then; unset: all. What comes after that
-    cannot be rolled back.
+    ``already``: number of steps that are done. ``end``: number of steps that are done in the end; unset: all. The steps
+    after that cannot be rolled back.
 
-    ``finish`` comes last. When it fails, all is rolled back too. It may not return, where the process becomes another
-    program. ``decide``: writes down that all is put back, before it is. It may fail with OSError: what is there counts
-    then.
+    ``finish`` comes last. If it fails, everything is rolled back, too. If the process becomes another program in it, it
+    does not return. ``decide``: first writes the decision to put everything back. It may fail with OSError; then the
+    present values count.
 
-    Returns notes for people. Raises RollbackError when the rolling back failed too.
+    Returns notes for people. Raises RollbackError if the roll-back failed, too.
     """
     notes: list[str] = []
     number, told = already, progress is not quiet
@@ -89,7 +89,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> lis
         labels.write(cgroup, step.key, step.new)
     elif isinstance(step, Reclaim):
         _reclaim(step, cgroup, deadline, progress)
-    return []  # a cgroup to be made was made already, for limits need it
+    return []  # a new cgroup was made already, because limits need it
 
 
 def _reclaim(step: Reclaim, cgroup: Cgroup, deadline: float, progress: Progress) -> None:

@@ -1,7 +1,7 @@
-"""Reclaim memory of a VE until its use is below a goal, without ever letting the kernel kill.
+"""Reclaims memory of a VE until its use is below a goal; the kernel never kills meanwhile.
 
-``memory.reclaim`` takes a bounded amount each time, so the caller is never stuck in the kernel for long; between steps
-the VE's own memory pressure decides the pace. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+``memory.reclaim`` takes a bounded amount each time, so the caller is never long in the kernel. Between steps, the VE's
+own memory pressure sets the pace. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..units import MAX, amount, human_size, level
 
 _STEP = 32 << 20  # bytes for one memory.reclaim
 _PAUSE = 0.02  # seconds
-_STALLED = 0.5  # of the time between two looks: reclaim makes the VE wait, so give it a rest
+_STALLED = 0.5  # share of the time between two looks: above it, reclaim makes the VE wait too long, so pause
 
 
 def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callable[[int], None]) -> None:
-    """Bring ``memory.current`` to at most ``goal`` bytes within ``deadline`` seconds. ``tell`` hears each new use.
+    """Bring ``memory.current`` to at most ``goal`` bytes within ``deadline`` seconds. ``tell`` is called with each use.
 
-    ``first``: what was in use before anything was done about it, for the error.
+    ``first``: the use before any reclaim, for the error.
 
-    Without ``memory.reclaim`` (before 5.19) writing ``memory.high`` does the work: each write reclaims anew.
-    Raises ShrinkError with how far it got.
+    Without ``memory.reclaim`` (before 5.19), ``memory.high`` is written instead: each write reclaims again.
+    Raises ShrinkError with the use that was reached.
     """
     end = time.monotonic() + deadline
     usage = _usage(cgroup)
@@ -50,11 +50,12 @@ def reclaim(cgroup: Cgroup, goal: int, deadline: float, first: int, tell: Callab
 
 
 def free(cgroup: Cgroup, size: int, deadline: float, tell: Callable[[int], None], swappiness: int | None = None) -> int:
-    """Have the kernel free ``size`` bytes of a cgroup (``memory.reclaim``), whatever its limits, in steps.
+    """Let the kernel free ``size`` bytes of a cgroup (``memory.reclaim``) in steps, whatever its limits.
 
-    ``swappiness``: 0 takes file cache alone, 200 what goes to swap first; unset: as vm.swappiness.
-    Returns how many it freed: fewer when it finds no more, or at the ``deadline`` (seconds). ``tell`` hears each new
-    sum. Raises NotAvailableError where there is no such file (before 5.19), or it takes no swappiness (before 6.11).
+    ``swappiness``: 0 frees file cache only, 200 swaps first; unset: as vm.swappiness.
+    Returns the bytes that were freed: fewer if the kernel finds no more, or at the ``deadline`` (seconds). ``tell`` is
+    called with each new sum. Raises NotAvailableError without that file (before 5.19), or if it takes no swappiness
+    (before 6.11).
     """
     end, freed = time.monotonic() + deadline, 0
     while freed < size and time.monotonic() < end:
@@ -68,10 +69,10 @@ def free(cgroup: Cgroup, size: int, deadline: float, tell: Callable[[int], None]
 
 
 def lower_high(cgroup: Cgroup, goal: int, deadline: float) -> None:
-    """Lower ``memory.high`` towards ``goal`` bytes, so far that one more write of it has little left to reclaim.
+    """Lower ``memory.high`` towards ``goal`` bytes, until one more write of it has little left to reclaim.
 
-    The kernel reclaims within the write, however long that takes: so never more than a step at once. Ends early at the
-    deadline (seconds), and when a step frees nothing.
+    The kernel reclaims within the write, however long that takes, so each write lowers it by one step only. Ends early
+    at the deadline (seconds), and if a step frees nothing.
     """
     end = time.monotonic() + deadline
     high = level(cgroup.read("memory.high").strip())
@@ -86,9 +87,9 @@ def lower_high(cgroup: Cgroup, goal: int, deadline: float) -> None:
 
 @contextmanager
 def held(cgroup: Cgroup, goal: int, deadline: float) -> Iterator[None]:
-    """Within, at most ``goal`` bytes are in use and ``memory.high`` keeps it so; then it is as it was before.
+    """During the block, at most ``goal`` bytes are in use and ``memory.high`` ensures that; then it is put back.
 
-    Raises ShrinkError when that is not reached within ``deadline`` seconds.
+    Raises ShrinkError if that is not reached within ``deadline`` seconds.
     """
     usage = _usage(cgroup)
     if usage <= goal:
@@ -106,10 +107,10 @@ def held(cgroup: Cgroup, goal: int, deadline: float) -> Iterator[None]:
 
 
 def _by_high(cgroup: Cgroup, goal: int) -> bool:
-    """Write ``memory.high``, at most the goal for that moment; False when nothing was freed.
+    """Write ``memory.high``, at most the goal at that moment; False if nothing was freed.
 
-    The kernel reclaims down to it within the write, and not again until the VE grows: swap that was given, or memory
-    that was let go, after the plan had set it would otherwise change nothing.
+    The kernel reclaims within the write, and not again until the VE grows. Without another write, swap that was added
+    later, or memory that was released later, would have no effect.
     """
     before, high = _usage(cgroup), cgroup.read("memory.high").strip()
     above = amount(high) is MAX or int(high) > goal
@@ -125,13 +126,13 @@ def _usage(cgroup: Cgroup) -> int:
 
 
 def _stalled(cgroup: Cgroup) -> int:
-    """Microseconds in which all of the VE waited for memory; 0 where PSI is off."""
+    """Microseconds in which all tasks of the VE waited for memory; 0 if PSI is off."""
     lines = pressure(cgroup.read_if_there("memory.pressure") or "")
     return lines["full"].total if "full" in lines else 0
 
 
 def _reclaim(cgroup: Cgroup, size: int, swappiness: int | None = None) -> bool:
-    """Ask for ``size`` bytes; False when the kernel fell short."""
+    """Ask for ``size`` bytes; False if the kernel freed less."""
     try:
         cgroup.write("memory.reclaim", str(size) if swappiness is None else f"{size} swappiness={swappiness}")
     except KernelError as error:

@@ -1,4 +1,4 @@
-"""Where adjustments happen: one host, as the engine sees it."""
+"""The place of adjustments: one host, as the engine sees it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .state_folder import State
 
 
 class Site(NamedTuple):
-    """The cgroups, the host's facts, rctl's own folders, and who hears of what is done.
+    """The cgroups, the host's facts, rctl's own folders, and the receivers of progress and notes.
 
-    ``progress`` hears of each step, ``tell`` hears notes for people, one line each.
+    ``progress`` is called with each step, ``tell`` with notes for people, one line each.
     """
 
     tree: Tree

@@ -1,4 +1,4 @@
-"""Where rctl keeps what must outlive a process: locks and open journals, and the history.
+"""The folders for data that must outlive a process: locks and open journals, and the history.
 
 Cgroups vanish at a reboot, so locks and journals lie on the run-time file system; the history lies on disk.
 ``RCTL_STATE`` puts all of it below one folder.
@@ -16,7 +16,7 @@ from ..errors import OUT_OF, NotAvailableError, UsageError, explained
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KERNEL = frozenset(("cgroup", "cgroup2", "configfs", "debugfs", "proc", "resctrl", "sysfs", "tracefs"))
-"""File systems that show the kernel itself: to make a folder there makes something of the kernel's, or fails."""
+"""File systems of the kernel itself: a new folder there would be a kernel object, or would fail."""
 _Place = tuple[str, int | None]
 """A name, and the descriptor of the folder that it lies in; ``None``: the name is a path."""
 
@@ -24,12 +24,12 @@ _Place = tuple[str, int | None]
 class State:
     """Two folders: ``run`` for locks and journals (gone at reboot), ``keep`` for the history.
 
-    ``journals``: the folder of the open journals. ``locks``: the file whose bytes, one a cgroup inode, are the VEs'
-    locks. ``history``, ``failures``: JSON lines, one a finished adjustment and one a limit that could not be written,
-    oldest first.
+    ``journals``: the folder of the open journals. ``locks``: the file whose bytes, one for each cgroup inode, are the
+    VEs' locks. ``history``, ``failures``: JSON lines, one for each finished adjustment, and one for each limit that
+    could not be written, oldest first.
 
     A folder is opened when it is first needed, checked through its descriptor, and held until ``close()``. All work in
-    it is done relative to that descriptor, so a link that somebody puts in its place has no effect.
+    it is relative to that descriptor, so a link that is put in its place later has no effect.
     """
 
     __slots__ = ("_held", "failures", "history", "journals", "keep", "locks", "run")
@@ -48,7 +48,7 @@ class State:
         self.close()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # a Ctrl-C came before there was any
+        with suppress(AttributeError):  # a Ctrl-C came before it was set
             self.close()
 
     def __eq__(self, other: object) -> bool:
@@ -61,15 +61,15 @@ class State:
         return f"State({self.run!r}, {self.keep!r})"
 
     def folder(self, path: str) -> int:
-        """The descriptor of ``run``, ``keep`` or ``journals``, which is made when it is not there.
+        """The descriptor of ``run``, ``keep`` or ``journals``. Makes the folder if it is missing.
 
-        Raises NotAvailableError when the folder is somebody else's, open to others, or cannot be made.
+        Raises NotAvailableError if another user owns the folder or may write to it, or if it cannot be made.
         """
         held = self._held.get(path)
         return self._hold(path, make=True) if held is None else held
 
     def folder_if_there(self, path: str) -> int | None:
-        """As ``folder``; ``None`` when it is not there, which then stays so. OSError where no descriptor is left."""
+        """As ``folder``; ``None`` if it is missing; it is not made. Raises OSError if no descriptor is free."""
         try:
             held = self._held.get(path)
             return self._hold(path, make=False) if held is None else held
@@ -77,7 +77,7 @@ class State:
             return None
 
     def close(self) -> None:
-        """Let go of the folders."""
+        """Close the folders."""
         while self._held:
             os.close(self._held.popitem()[1])
 
@@ -125,7 +125,7 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
 
 
 def check_place(path: str, above: int | None = None) -> None:
-    """A folder of the kernel's own would be a cgroup, or the like. Raises NotAvailableError before it is made."""
+    """Raise NotAvailableError before a folder is made in a file system of the kernel, where it would be a cgroup."""
     place = os.path.dirname(os.path.abspath(path))
     while above is None and not os.path.isdir(place):
         place = os.path.dirname(place)
@@ -166,9 +166,9 @@ def default_state() -> State:
 
 
 def make(state: State) -> State:
-    """Open the folders, and make those that are not there, for the owner alone.
+    """Open the folders, and make the missing ones, for the owner alone.
 
-    Raises NotAvailableError when one is somebody else's or open to others.
+    Raises NotAvailableError if another user owns one or may write to it.
     """
     for folder in (state.keep, state.run, state.journals):
         state.folder(folder)

@@ -1,4 +1,4 @@
-"""The steps that a plan is made of. Each can describe itself: ``--dry-run`` prints what runs."""
+"""The steps of a plan. Each can describe itself: ``--dry-run`` prints the steps of a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..units import human_size
 
 
 class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
-    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: entries it changes besides.
+    """Write one entry of one file, ``old`` to ``new`` in normal form. ``disturbed``: other entries that it changes.
 
-    ``gentle``: should more memory be in use than the new limit allows, free it first, as ``Reclaim`` does.
+    ``gentle``: if more memory is in use than the new limit allows, free it first, as ``Reclaim`` does.
     """
 
     path: str
@@ -36,10 +36,10 @@ class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
 
 
 class SetThrough(Set, frozen=True, gc=False, tag="set_through"):
-    """``Set`` through the owner of a cgroup, by the writer that is called ``writer``.
+    """``Set`` by another writer than ``files``; ``writer`` is its name.
 
-    ``kept``: what was there in the writer's own form (``Writer.kept``). ``own``: such a form, to be put back; empty:
-    ``new`` tells what to set.
+    ``kept``: the old value in the writer's own form (``Writer.kept``). ``own``: such a form to put back; empty: ``new``
+    is the value to set.
     """
 
     writer: str = ""
@@ -63,7 +63,7 @@ class Enable(msgspec.Struct, frozen=True, tag="enable"):
 
 
 class Disable(msgspec.Struct, frozen=True, tag="disable"):
-    """Take controllers back from the children of a cgroup. None of them has a limit set by then."""
+    """Disable controllers for the children of a cgroup. None of these has a limit of theirs by then."""
 
     path: str
     controllers: tuple[str, ...]
@@ -74,7 +74,7 @@ class Disable(msgspec.Struct, frozen=True, tag="disable"):
 
 
 class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
-    """Bring memory in use down to ``goal`` bytes, without killing, before the limit goes there."""
+    """Bring the memory in use down to ``goal`` bytes, without killing, before the limit is set."""
 
     path: str
     goal: int
@@ -86,7 +86,7 @@ class Reclaim(msgspec.Struct, frozen=True, tag="reclaim"):
 
 
 class Make(msgspec.Struct, frozen=True, tag="make"):
-    """Make a cgroup. ``instead``: the path of the cgroup that a rename removes; empty when nothing is renamed."""
+    """Make a cgroup. ``instead``: the path of the cgroup that a rename removes; empty without a rename."""
 
     path: str
     instead: str = ""
@@ -97,7 +97,7 @@ class Make(msgspec.Struct, frozen=True, tag="make"):
 
 
 class Move(msgspec.Struct, frozen=True, tag="move"):
-    """Move a process into the cgroup ``path`` from ``home``. ``started``: clock ticks since boot, which know it."""
+    """Move a process from ``home`` into the cgroup ``path``. ``started``: clock ticks since boot, to identify it."""
 
     path: str
     pid: int
@@ -110,7 +110,7 @@ class Move(msgspec.Struct, frozen=True, tag="move"):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """Start a command in a cgroup. Who becomes the command closes the journal, so an open one means: not started."""
+    """Start a command in a cgroup. Its process closes the journal, so an open journal means: not started."""
 
     path: str
 
@@ -120,7 +120,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove"):
-    """Remove a cgroup and those below it. ``kill``: end the processes first, of which there were ``inside``."""
+    """Remove a cgroup and those below it. ``kill``: end its processes first; ``inside``: their number."""
 
     path: str
     kill: bool = False
@@ -132,7 +132,7 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
 
 
 class Label(msgspec.Struct, frozen=True, tag="label"):
-    """Put a label on a cgroup, change it, or take it away. ``None``: there is no such label."""
+    """Set, change or remove a label of a cgroup. ``None``: the label is unset."""
 
     path: str
     key: str
@@ -146,9 +146,9 @@ class Label(msgspec.Struct, frozen=True, tag="label"):
 
 
 class Renew(msgspec.Struct, frozen=True, tag="renew"):
-    """Have the kernel look again at a partition, of this ``kind``, when CPUs of it become free.
+    """Make the kernel check a partition of this ``kind`` again when CPUs of it become free.
 
-    ``valid``: it was valid before, and may be invalid with the new lists. Then it is looked at when they are put back.
+    ``valid``: it was valid before, and may be invalid with the new lists. Then it is checked when they are put back.
     ``asked``: it must be valid in the end.
     """
 
@@ -163,15 +163,15 @@ class Renew(msgspec.Struct, frozen=True, tag="renew"):
 
 
 Step = Set | SetThrough | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
-"""In this order: made first, then limits and labels, then processes move in or start; removed last, when all is so.
+"""The order: first make, then limits and labels, then move processes or start; remove last, when all else is done.
 
-Controllers are taken back after the limits, or after the removals where there are some; partitions are looked at again
-right before that.
+Controllers are disabled after the limits, or after the removals if there are any; partitions are checked again right
+before that.
 """
 
 
 def _parts_that_differ(old: str, new: str) -> tuple[str, str]:
-    """Of two entries with ``name=value`` pairs, the pairs that are not the same in both; else the whole entries."""
+    """The ``name=value`` pairs that differ between two entries; otherwise the whole entries."""
     if "=" not in old or "=" not in new:
         return old, new
     a, b = old.split(), new.split()
@@ -191,7 +191,7 @@ def shown_label(value: str | None) -> str:
 
 
 def lasts(steps: Sequence[Step]) -> bool:
-    """Whether the history is to know: a command that was started, and partitions that are valid again, stay so."""
+    """True if the history must have it, because its effect stays: a started command, or renewed partitions."""
     return not set(map(type, steps)) <= {Start, Renew}
 
 
@@ -202,7 +202,7 @@ Key = tuple[str, str, str]
 def by_entry(steps: Iterable[Step]) -> dict[Key, list[Set]]:
     """The steps that set each entry, in their order.
 
-    The first of them knows what was there before, and the last what is there in the end.
+    The first has the value from before, and the last the final value.
     """
     found: dict[Key, list[Set]] = defaultdict(list)
     for step in steps:

@@ -1,8 +1,8 @@
-"""The plan: an ordered list of steps that can describe itself. Pure. What ``--dry-run`` prints is what runs.
+"""The plan: an ordered list of steps that can describe themselves. Pure. ``--dry-run`` prints the same steps as a run.
 
-Order: first all that takes away, children before parents; then all that gives, parents before children. So no moment
-allows more than both the old and the new limits do, memory and swap together included. Within one VE ``File.rank``
-lowers burst before quota and cpuset before its partition, and raises the other way round.
+Order: first the plan lowers limits, children before parents; then it raises limits, parents before children. So no
+moment allows more than the old or the new limits, memory and swap together included. Within one VE, ``File.rank``
+lowers the burst before the quota and the cpuset before its partition, and raises them the other way round.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, SetThrough, St
 def steps(
     changes: Sequence[Change], switches: Sequence[Enable | Disable] = (), force: bool = False
 ) -> tuple[Step, ...]:
-    """Everything that differs, in a safe order: controllers are enabled first and taken back last. Empty: all is so.
+    """All differences in a safe order: controllers are enabled first and disabled last. Empty: there is no difference.
 
-    ``force``: lower ``memory.max`` at once, even below what is in use (the kernel may then kill).
-    Raises ValueError when a wish cannot be merged with what is there.
+    ``force``: lower ``memory.max`` at once, even below the memory in use (the kernel may then kill).
+    Raises ValueError if a wish contradicts the present entry.
     """
     ordered: list[tuple[_Order, Any]] = []
     compare = _compare if len(changes) == 1 else cache(_compare)  # many VEs share wishes and texts
@@ -48,11 +48,11 @@ def steps(
 
 
 def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:
-    """Limits, then the partitions to be ``renewed``, then what comes ``last``.
+    """Limits, then the partitions to be ``renewed``, then the ``last`` steps.
 
-    Where VEs are removed, partitions are looked at again after that, but for those that must be valid: till then all
-    can be put back. Controllers are taken back in the end. Until then such a VE needs them: should somebody fill it
-    meanwhile, it stays, with its limits.
+    If VEs are removed, partitions are looked at after the removals, except those that must be valid: until then,
+    everything can be put back. Controllers are disabled at the end. Until then a VE that is to be removed keeps them:
+    if another program fills it meanwhile, it stays, with its limits.
     """
     if not any(isinstance(step, Remove) for step in last):
         return (*limits, *renewed, *last)
@@ -63,19 +63,19 @@ def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew]
 
 
 _Order = tuple[int, int, int]
-"""What comes first: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
+"""The order: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
 _Placed = tuple[_Order, Step]
 _ORDER = itemgetter(0)
 _MAX = memory.MAX.name
 _Facts = tuple[str, str, str, str, bool, tuple[tuple[str, str], ...], str]
-"""All of a ``Set`` that comes after its path and that a plan knows at first, in order."""
+"""The fields of a ``Set`` after its path that a plan knows at first, in order."""
 _Difference = tuple[_Order, _Facts, tuple[File, ...]]
-"""Where and what to set, and the files that this disturbs."""
+"""A path and the fields to set there, and the files that this disturbs."""
 _Compare = Callable[[Write, str | None, int], _Difference | None]
 
 
 def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Set]]) -> None:
-    """Add what is to be set to ``found``."""
+    """Add the steps of a change to ``found``."""
     path, texts = change.path, change.texts
     depth = path.count("/")
     for write in change.writes:
@@ -104,10 +104,10 @@ def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
 
 
 def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed]:
-    """Where ``memory.max`` goes below what is in use: ``memory.high`` holds the VE there, then reclaim, then set.
+    """The steps if ``memory.max`` goes below the use: ``memory.high`` holds the VE there, then reclaim, then set.
 
-    Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` then already keeps the VE
-    to its new size.
+    Swap that the same plan gives comes before the reclaim, which may need it; ``memory.high`` already holds the VE to
+    its new size then.
     """
     files = [step.file for _, step in found]
     if _MAX not in files:

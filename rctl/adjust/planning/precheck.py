@@ -1,6 +1,6 @@
-"""What a dry run tells before the kernel does: what it would refuse, as far as that can be known without a write.
+"""The checks of a dry run: it refuses what the kernel would refuse, as far as that shows without a write.
 
-What only a write can tell is said, too: as not checked.
+Values that only a write can check get a note: not checked.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _TOGETHER = (cpu.MAX.name, cpu.BURST.name)
 
 
 def check(steps: Sequence[Step], cgroups: Mapping[str, Cgroup], tree: Tree, before: Sequence[Step] = ()) -> list[str]:
-    """Raises the error with which these steps would end. Returns notes for people on what could not be checked.
+    """Raise the error with which these steps would end. Returns notes for people about values that were not checked.
 
-    ``cgroups``: those of the steps that are there. ``before``: steps that are checked, and will have run by then.
+    ``cgroups``: those of the steps that exist. ``before``: steps that are checked already and will have run by then.
     """
     now = _Now(cgroups, tree, [step.path for step in steps])
     for step in before:
@@ -48,9 +48,9 @@ def check_partitions(
     tree: Tree,
     removed: Collection[str] = (),
 ) -> None:
-    """Raises BusyError for a cgroup that the steps are to make a partition, and that cannot be one with all the lists.
+    """Raise BusyError for a cgroup that the steps make a partition, and that cannot be one with all the final lists.
 
-    ``wanted``: the paths of such cgroups. ``removed``: of those that go after the steps.
+    ``wanted``: the paths of such cgroups. ``removed``: paths of cgroups that are removed after the steps.
     """
     now = _Now(cgroups, tree, [step.path for step in steps])
     for step in steps:
@@ -94,7 +94,7 @@ def _unchecked(step: Set, now: _Now) -> list[str]:
 
 
 class _Now:
-    """What is there, and what the steps so far have made of it."""
+    """The present state, and its changes by the steps so far."""
 
     def __init__(self, cgroups: Mapping[str, Cgroup], tree: Tree, paths: Collection[str]) -> None:
         self._cgroups, self._tree, self._paths = cgroups, tree, paths
@@ -108,7 +108,7 @@ class _Now:
         return file.entry(self.text(path, file.name)) if new is None else new
 
     def text(self, path: str, name: str) -> str | None:
-        """What the kernel shows; ``None``: there is no such file, or cgroup yet."""
+        """The kernel's text; ``None`` if there is no such file, or no such cgroup yet."""
         if path in self._cgroups:
             return self._cgroups[path].read_if_there(name)
         with suppress(NotFoundError, GoneError), self._tree.walk(path) as cgroup:
@@ -116,7 +116,7 @@ class _Now:
         return None
 
     def by_list(self, path: str) -> bool:
-        """Whether the kernel has no list of exclusive CPUs. Where nobody has lists yet, that is not known: False."""
+        """True if the kernel has no list of exclusive CPUs. False if no cgroup shows that yet."""
         for other in (path, *self._there(path)):
             if self.text(other, cpuset.CPUS.name) is not None:
                 return self.text(other, cpuset.EXCLUSIVE.name) is None
@@ -128,7 +128,7 @@ class _Now:
             return [f"{above}/{name}" for name in parent.children()]
 
     def lists_beside(self, path: str, file: File) -> dict[str, str]:
-        """The entry of each cgroup beside this one, by path, those that are yet to be made among them."""
+        """The entry of each cgroup beside this one, by path, also of those that are still to be made."""
         above, there = path.rpartition("/")[0], self._there(path)
         found = dict.fromkeys([*there, *(other for other in self._paths if other.rpartition("/")[0] == above)])
         return {other: self.entry(other, file) for other in found if other != path}

@@ -1,4 +1,4 @@
-"""What only this host can say before limits become writes: which disk a path lies on, which CPUs a count means."""
+"""Resolves limits with facts of this host before they become writes: the disk of a path, the CPUs for a count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EFFECTIVE = f"{cpuset.CPUS.name}.effective"
 
 
 def disks(limits: Limits) -> Limits:
-    """Limits by device with ``MAJOR:MINOR`` of whole disks for their names. Raises UsageError."""
+    """Limits by device with the ``MAJOR:MINOR`` of whole disks instead of names. Raises UsageError."""
     found = {file.field: _by_number(file, given) for file, given in io.by_device(limits.io)}
     return msgspec.structs.replace(limits, io=msgspec.structs.replace(limits.io, **found)) if found else limits
 
@@ -41,25 +41,25 @@ def _by_number(file: File, given: Mapping[str, msgspec.Struct]) -> dict[str, msg
 
 
 class Promises:
-    """How many VEs each CPU is promised to, counted once from the managed VEs' ``cpuset.cpus``; what a parent has."""
+    """The number of VEs for each CPU, counted once from the managed VEs' ``cpuset.cpus``; and the CPUs of a parent."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._lists: dict[str, Ranges] = {}
         for name in tree.names():
             with suppress(NotFoundError, GoneError, NotAvailableError), tree.open_ve(name) as ve:
-                self.set(ve.path, _held(ve))  # one that went meanwhile, or is mounted over, is not the one to be set
+                self.set(ve.path, _held(ve))  # skip VEs that were removed, or that another file system covers
 
     def set(self, path: str, cpus: Ranges) -> None:
-        """From now on this VE has these CPUs."""
+        """From now on this VE counts with these CPUs."""
         self._lists[path] = cpus
 
     def to_others(self, path: str) -> Counter[int]:
-        """For each CPU, how many VEs other than this one have it by name."""
+        """For each CPU, the number of other VEs that have it in their list."""
         return Counter(cpu for other, cpus in self._lists.items() if other != path for cpu in cpus.numbers)
 
     def in_effect_above(self, path: str) -> Ranges:
-        """The CPUs that the parent has in effect, as the nearest cgroup above with a cpuset tells; else empty."""
+        """The CPUs that the parent has in effect, from the nearest cgroup above with a cpuset; else empty."""
         while path != "/":
             path = path.rpartition("/")[0] or "/"
             with suppress(NotFoundError), self._tree.walk(path) as above:
@@ -69,16 +69,16 @@ class Promises:
 
 
 def vcpus(limits: Limits, ve: Cgroup, host: Host, promises: Promises) -> Limits:
-    """``vcpus = N`` as a list of N CPUs and a cap of N CPUs; a lower cap, given or set before, stays.
+    """``vcpus = N`` as a list of N CPUs and a limit of N CPUs; a lower limit, given now or set before, stays.
 
-    Only CPUs that the parent has in effect are chosen, or that the VE's own partition took from it. Raises UsageError
-    when there are fewer, or when ``cpuset.cpus`` is given too.
+    The CPUs are chosen from those that the parent has in effect, and those that the VE's own partition took from it.
+    Raises UsageError if there are fewer, or if ``cpuset.cpus`` is given, too.
     """
     return _expanded(limits, ve.path, ve, host, promises)
 
 
 def vcpus_of_new(limits: Limits, path: str, host: Host, promises: Promises) -> Limits:
-    """As ``vcpus``, for a VE that is yet to be made."""
+    """As ``vcpus``, for a VE that is still to be made."""
     return _expanded(limits, path, None, host, promises)
 
 
@@ -91,7 +91,7 @@ def _expanded(limits: Limits, path: str, ve: Cgroup | None, host: Host, promises
     there = Ranges(tuple(cpu for cpus in nodes.values() for cpu in cpus))
     have = len(there.numbers)
     if count is MAX:
-        chosen, cap = Ranges(), Cpus(MAX)  # as the parent has, also when CPUs come back later
+        chosen, cap = Ranges(), Cpus(MAX)  # the same as the parent, also when CPUs come back later
     elif count > have:
         whose = "this host has" if have == len(host.cpus) else f"the parent of {path} has {there}:"
         raise UsageError(f"vcpus: {count} asked for, and {whose} {have} CPUs online. Ask for fewer")
@@ -110,7 +110,7 @@ def _expanded(limits: Limits, path: str, ve: Cgroup | None, host: Host, promises
 
 
 def _nodes(host: Host, above: Ranges, own: Ranges) -> Mapping[int, tuple[int, ...]]:
-    """The CPUs to choose from by node: the parent's and the VE's ``own``; the host's where no parent tells."""
+    """The CPUs to choose from, by node: the parent's and the VE's ``own``; the host's if no parent has a list."""
     if not above.numbers:
         return host.nodes
     there = {*above.numbers, *own.numbers}
@@ -122,12 +122,12 @@ def _held(ve: Cgroup | None) -> Ranges:
 
 
 def _ranges(cgroup: Cgroup | None, file: str) -> Ranges:
-    """A list; empty where the file is not there."""
+    """A list; empty if the file is missing."""
     return Ranges.parse((cgroup and cgroup.read_if_there(file)) or "")
 
 
 def _own_cap(ve: Cgroup | None, cpus: int) -> Cpus:
-    """The cap that somebody set on purpose: one that is lower than the ``cpus`` that the VE has; else no limit."""
+    """A limit that was set on purpose: one that is lower than the VE's ``cpus``; otherwise no limit."""
     if ve is None:
         return Cpus(MAX)
     try:

@@ -1,1 +1,1 @@
-"""What outlives a process: journals of adjustments under way, the history of finished ones, and its readers."""
+"""Files that outlive a process: journals of adjustments under way, the history of finished ones, and their readers."""

@@ -1,4 +1,4 @@
-"""Texts of files that rctl does not know by name: the history tells them as the kernel shows them."""
+"""Texts of files that rctl does not know: the history stores them as the kernel shows them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .journal import Journal
 
 
 def tell_as_shown(journal: Journal, cgroups: Mapping[str, Cgroup]) -> None:
-    """Have the history tell what the kernel made of such texts, ``16`` of ``0x10``: undo compares it."""
+    """Store the kernel's form of such texts in the history (``16`` for ``0x10``), because undo compares it."""
     if journal.verbatim:
         steps = journal.record.steps
         journal.as_shown(tuple(_shown(step, cgroups[step.path]) if isinstance(step, Set) else step for step in steps))
@@ -23,6 +23,6 @@ def tell_as_shown(journal: Journal, cgroups: Mapping[str, Cgroup]) -> None:
 def _shown(step: Set, cgroup: Cgroup) -> Set:
     text = None
     if not step.exact:
-        with suppress(RctlError):  # it is done, whatever became of the VE since
+        with suppress(RctlError):  # the VE may be gone by now; the adjustment is done
             text = cgroup.read_if_there(step.file)
     return step if text is None else msgspec.structs.replace(step, new=text.strip())

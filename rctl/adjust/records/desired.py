@@ -1,7 +1,7 @@
-"""What each VE's limits were last set to by rctl, learned from the history as it grows.
+"""The values to which rctl last set each VE's limits, read from the history as it grows.
 
-*Desired* is what was asked, *written* what the file holds; when they differ, somebody else has changed the limit since:
-that is drift. It also counts what was written and what could not be, for who shows it.
+*Desired* is the value that was asked for, *written* is the value of the file. If they differ, another program has
+changed the limit since: that is drift. This module also counts limits that were written and that could not be.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class _Boot(msgspec.Struct, frozen=True):
 
 
 class Desired:
-    """The desired limits on this boot. ``close()`` it.
+    """The desired limits of this boot. ``close()`` it.
 
-    ``writes``, ``failures``: limits written and not written by rctl since this object was made, by file. ``version``
-    changes with every adjustment. ``refused``: why an adjustment, or a failure, is not known, for people; empty when
-    all are.
+    ``writes``, ``failures``: limits that rctl wrote, and failed to write, since this object was made, by file.
+    ``version`` changes with every adjustment. ``refused``: why an adjustment, or a failure, is not known, for people;
+    empty if all are known.
     """
 
     def __init__(self, state: State, boot_id: str) -> None:
-        """Reads this boot's history, at most its newest 16 MiB. One that cannot be read or is not there has nothing."""
+        """Reads this boot's history, at most its newest 16 MiB. A missing or unreadable one counts as empty."""
         self._boot_id, self._path, self._failures_path = boot_id, state.history, state.failures
         self._history, self._failed = Follower(state, state.history), Follower(state, state.failures)
         self._entries: dict[int, dict[tuple[str, str], str]] = {}
@@ -50,7 +50,7 @@ class Desired:
         self.writes.clear()
 
     def refresh(self) -> None:
-        """Take in what was adjusted since the last time. A line that is no record is left out."""
+        """Read the adjustments since the last time. A line that is no record is left out."""
         for line in self._history.lines():
             self._take(line)
         for line in self._failed.lines():
@@ -62,14 +62,14 @@ class Desired:
                 continue
 
     def files(self, ino: int) -> frozenset[str]:
-        """The files that hold what rctl set on a cgroup."""
+        """The files of the limits that rctl set on a cgroup."""
         entries = self._entries.get(ino)
         return frozenset(name for name, _ in entries) if entries else _NONE
 
     def drift(self, ino: int, texts: Mapping[str, str]) -> dict[str, bool]:
-        """Whether each limit that rctl set on a cgroup is no longer so, by file, and device where there is one.
+        """True for each limit on a cgroup that no longer has rctl's value; by file, and device if there is one.
 
-        ``texts``: of the limits' files that are there, by name; of others nothing is said.
+        ``texts``: of the limits' files that exist, by name; other limits are left out.
         """
         return {
             f"{name} {key}".strip(): not (file := file_named(name)).holds(file.entry(texts[name], key), wanted)
@@ -78,15 +78,15 @@ class Desired:
         }
 
     def keep(self, inos: Container[int]) -> None:
-        """Forget all cgroups but these: call it before ``refresh``, which may know of younger ones."""
+        """Forget all cgroups except these. Call it before ``refresh``, which may add newer ones."""
         self._entries = {ino: entries for ino, entries in self._entries.items() if ino in inos}
 
     def __len__(self) -> int:
-        """How many cgroups it knows."""
+        """The number of known cgroups."""
         return len(self._entries)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._history.close()
         self._failed.close()
 
@@ -103,7 +103,7 @@ class Desired:
     def _take(self, line: bytes) -> None:
         try:
             record = decode(line)
-        except NewerRecordError as error:  # what it set, and on which cgroups, is not known: nothing before it holds
+        except NewerRecordError as error:  # its changes are not known, so nothing before it is certain
             self.refused = f"{self._path}: an adjustment {error}; drift of what was set before it is not told"
             self._entries.clear()
             self.version += 1
@@ -119,7 +119,7 @@ class Desired:
 
     @staticmethod
     def _set(entries: dict[tuple[str, str], str], step: Set) -> None:
-        for other in file_named(step.file).disturbs:  # the kernel changed it, and nobody asked for that
+        for other in file_named(step.file).disturbs:  # the kernel changed it; it was not asked for
             entries.pop((other.name, ""), None)
         entries.pop((step.file, step.key), None)
         if step.exact:

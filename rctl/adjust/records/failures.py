@@ -1,7 +1,6 @@
-"""Limits that could not be written: a line each beside the history, for who counts them.
+"""Limits that could not be written: one line for each beside the history, for the exporter's counts.
 
-The adjustment itself was put back and leaves no trace otherwise; that it was tried, and why it failed, is worth
-knowing.
+The failed adjustment was put back and leaves no other trace; this file keeps that it was tried, and why it failed.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from ..steps import Set, Step
 from .history import append
 
 VERSION = 1
-"""Of a line's form. Lines without one are of version 1, too."""
+"""Version of a line's form. A line without a version is of version 1."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One limit that could not be written. ``time``: seconds since 1970; ``error``: why, as it was told."""
+    """One limit that could not be written. ``time``: seconds since 1970. ``error``: the message."""
 
     time: float
     path: str
@@ -43,14 +42,14 @@ _LINE, _VERSIONED = msgspec.json.Decoder(Failure), msgspec.json.Decoder(_Version
 
 
 def decode(line: bytes) -> Failure:
-    """A failure from its line. Raises NewerFailureError, ValueError for what is no such line."""
+    """A failure from its line. Raises NewerFailureError, ValueError for any other line."""
     if (version := _VERSIONED.decode(line).version) > VERSION:
         raise NewerFailureError(f"is of a newer rctl (version {version}, this rctl knows {VERSION})")
     return _LINE.decode(line)
 
 
 def note(state: State, step: Step, error: BaseException) -> None:
-    """Remember a step that failed. A disk that is full does not make matters worse."""
+    """Store a step that failed. A failure to store it, such as a full disk, is ignored."""
     if isinstance(step, Set):
         failure = Failure(time.time(), step.path, step.file, step.new, told(error))
         with suppress(OSError, RctlError):

@@ -1,4 +1,4 @@
-"""Read a file of lines that others add to, as it grows, and go on in its next part when one begins (``log_files``)."""
+"""Reads a file of lines as it grows, and continues in its next part when one begins (``log_files``)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _BLOCK = 1 << 16
 
 
 class Follower:
-    """The lines that came since the last look. ``close()`` it. A file that is not there, or may not be read, has none.
+    """The lines that were added since the last look. ``close()`` it. A missing or unreadable file counts as empty.
 
-    A file that was cut short is read from its beginning.
+    A file that was truncated is read from its beginning.
     """
 
     def __init__(self, state: State, path: str) -> None:
-        """``path``: ``state.history`` or ``state.failures``. Begins behind the last line; see ``past``."""
+        """``path``: ``state.history`` or ``state.failures``. Starts after the last line; see ``past``."""
         self._state, self._name = state, os.path.basename(path)
         self._fd, self._at, self._half = -1, 0, b""
         if (folder := self._folder()) is not None and self._open(folder, self._name):
             self._at = _end_of_lines(self._fd)
 
     def past(self) -> Iterator[bytes]:
-        """The lines that were there before, the newest first; those added just now may come in ``lines``, too."""
+        """The lines from before, the newest first; those added just now may also come in ``lines``."""
         folder = self._folder()
         if folder is not None:
             with suppress(RctlError):
@@ -38,19 +38,19 @@ class Follower:
         yield from self._rest()
         while (folder := self._folder()) is not None and self._begun_anew(folder):
             following = self._following(folder)
-            yield from self._rest()  # what came just before it began anew
+            yield from self._rest()  # lines from just before a new part began
             if not self._open(folder, following):
                 return
             yield from self._rest()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._at, self._half = -1, 0, b""
 
     def _folder(self) -> int | None:
-        """The folder; opened anew when it was removed and made again."""
+        """The folder; opened again if it was removed and made again."""
         try:
             fd = self._state.folder_if_there(self._state.keep)
             if fd is not None and os.fstat(fd).st_nlink == 0:
@@ -61,7 +61,7 @@ class Follower:
             return None
 
     def _open(self, folder: int, name: str) -> bool:
-        """Raises OSError where this process or machine has no descriptor left; then what was open stays so."""
+        """Raises OSError if no descriptor is free; then the open file stays open."""
         try:
             fd = open_part(folder, name)
         except RctlError:
@@ -81,7 +81,7 @@ class Follower:
         return now.st_size < self._at if os.path.samestat(here, now) else True
 
     def _following(self, folder: int) -> str:
-        """The name of the part after the one that is open; when that has gone, the oldest part."""
+        """The name of the part after the open one; if that is gone, the oldest part."""
         names = parts(folder, self._name)
         for number, name in enumerate(names):
             if self._fd < 0:
@@ -102,7 +102,7 @@ class Follower:
 
 
 def _end_of_lines(fd: int) -> int:
-    """Where the last line that has an end ends."""
+    """The position after the last complete line."""
     at = os.fstat(fd).st_size
     while at > 0:
         begin = max(0, at - _BLOCK)

@@ -13,7 +13,7 @@ from .record_format import NewerRecordError, decode
 from .record_format import Record as Record
 
 _TOLD = 3
-"""So many lines that are no record are told of."""
+"""Most lines without a record that are reported."""
 
 
 def append(state: State, path: str, line: bytes) -> None:
@@ -22,11 +22,11 @@ def append(state: State, path: str, line: bytes) -> None:
 
 
 def latest(state: State, refused: list[str] | None = None, *, known: bool = False) -> Iterator[Record]:
-    """Finished adjustments, newest first. What is not read costs nothing.
+    """Finished adjustments, newest first. Lines that the caller does not reach are not read.
 
     A line that is no record of this rctl is passed over, and so is an older part that is no file; ``refused`` gets a
-    line for people about it. ``known``: stop at an adjustment of a newer rctl, of which nothing is known, with
-    RctlError; else it is passed over, too. Raises RctlError.
+    line for people about it. ``known``: at an adjustment of a newer rctl, raise RctlError, because its contents are not
+    known; otherwise it is passed over, too. Raises RctlError.
     """
     tell: Callable[[str], object] = len if refused is None else refused.append
     name = os.path.basename(state.history)
@@ -54,9 +54,9 @@ def latest(state: State, refused: list[str] | None = None, *, known: bool = Fals
 def newest(
     state: State, last: int | None, tell: Callable[[str], object], wanted: Callable[[Record], bool] | None = None
 ) -> list[Record]:
-    """The ``last`` so many finished adjustments (``None``: all), newest first; ``wanted``: of those that it takes.
+    """The ``last`` finished adjustments (``None``: all), newest first; only those for which ``wanted`` returns True.
 
-    ``tell`` hears of lines that are no record.
+    ``tell`` is called about lines that are no record.
     """
     refused: list[str] = []
     found = list(islice(filter(wanted, latest(state, refused)), last))
@@ -68,5 +68,5 @@ def newest(
 
 
 def history(state: State) -> list[Record]:
-    """All finished adjustments that are kept, oldest first."""
+    """All finished adjustments in the history, oldest first."""
     return list(latest(state))[::-1]

@@ -1,15 +1,15 @@
 """The journal of an adjustment under way.
 
-A journal is complete and on disk before the first write to a cgroup, and goes when the adjustment has ended, one way
-or the other. While its process lives the file is locked; a journal that nobody holds is a crash. A finished
-adjustment moves into the history, one JSON line each, for ``rctl undo`` and ``rctl history``.
+A journal is complete and on disk before the first write to a cgroup, and is removed at the end of the adjustment. While
+its process lives, the file is locked; a journal that no process holds is left by a crash. A finished adjustment moves
+into the history, one JSON line each, for ``rctl undo`` and ``rctl history``.
 
-Its first line is the record. Where VEs were made first, a second one is the record with all that follows. One more line
-is there when it is decided how the adjustment ends: back, which is written before anything is put back, so that an
-adjustment that was half put back never counts as done; or forward, before the first VE is removed.
+Its first line is the record. If VEs were made first, a second line is the record with all further steps. One more line
+is the decision how the adjustment ends. *Back* is written before anything is put back, so that a half-done roll-back
+never counts as done. *Forward* is written before the first VE is removed.
 
-A finished one that the history does not take stays as ``ID.json.ended``: ``late`` adds its line when that is possible.
-A name needs no room on a full disk, and no descriptor.
+If the history cannot take a finished adjustment, the journal stays as ``ID.json.ended``; ``pending_history`` adds its
+line later. A new name needs no room on a full disk, and no descriptor.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ _REMEDIES = {errno.EEXIST: "Try again", errno.ENOSPC: "Make room there", errno.E
 HALF_DONE = "is half done: rctl recover completes it"
 _LARGEST = 256 << 20
 _LONGEST_NAME = 200
-"""Bytes of a name; beyond it, none is set aside under its own name, for a name has 255 at most."""
+"""Most bytes of the name of a journal that is set aside under its own name; a file name has at most 255 bytes."""
 _LONGEST = 3600.0
-"""Seconds between the beginnings of adjustments that end in another order. Beyond it, one may be told twice."""
+"""Seconds between the beginnings of adjustments that end in another order. Above it, one may be reported twice."""
 _OLDER = 100
-"""So many that began earlier still are looked at, in case that the clock was set back since."""
+"""Number of earlier adjustments that are still looked at, in case the clock was set back since."""
 
 
 class ForeignError(RctlError):
-    """A file in the place of a journal that this rctl has not written, or that was damaged."""
+    """A file in the place of a journal that this rctl did not write, or that is damaged."""
 
 
 class NewerJournalError(ForeignError):
-    """A journal of a newer rctl, which this one cannot settle."""
+    """A journal of a newer rctl; this one cannot settle it."""
 
 
 class UnwrittenError(RctlError):
-    """A finished adjustment whose line the history still does not take."""
+    """A finished adjustment whose line still cannot be added to the history."""
 
 
 class Journal:
     """An open journal, held until ``close`` or ``abandon``.
 
-    ``back``: it is decided that all is put back; ``forward``: that what is left to do is done. ``ended``: all is done,
-    and the history lacks its line.
-    ``stepped``: its process has run its steps; what fails now is none of them. ``finished``, ``undone``: it has come to
-    the end, or has begun to put them back.
+    ``back``: the decision is made to put everything back. ``forward``: the decision is made to complete the rest.
+    ``ended``: everything is done, and the history lacks its line. ``stepped``: its process has run its steps, so a
+    later failure is not theirs. ``finished``, ``undone``: its process has come to the end, or has begun to put steps
+    back.
     """
 
     finished = undone = stepped = False
@@ -96,9 +96,9 @@ class Journal:
 
     @classmethod
     def adopt(cls, state: State, name: str) -> Self | None:
-        """Take over a journal that a crash left; ``None`` when its process still lives or it has just ended.
+        """Take over a journal that a crash left; ``None`` if its process still lives or it has just ended.
 
-        Raises ForeignError for what is no journal of this rctl.
+        Raises ForeignError for a file that is no journal of this rctl.
         """
         journal = cls.__new__(cls)
         journal.state, journal._name, journal._folder = state, name, state.folder(state.journals)
@@ -125,24 +125,24 @@ class Journal:
         return journal
 
     def decide_back(self) -> None:
-        """Write down, before anything is put back, that all of it is. Raises OSError."""
+        """Write the decision to put everything back, before that begins. Raises OSError."""
         self.undone = True
         if not self.back:
             self._add(_BACK)
         self.back = True
 
     def decide_forward(self) -> None:
-        """Write down, before what cannot be put back, that all of it is done. Raises RctlError."""
+        """Write the decision to complete everything, before steps that cannot be put back. Raises RctlError."""
         self._add_or_fail(_FORWARD)
         self.forward = True
 
     def extend(self, record: Record) -> None:
-        """Add what follows: a record of the same id. Raises RctlError."""
+        """Add the following steps: a record of the same id. Raises RctlError."""
         self._add_or_fail(encode(record))
         self.record, self._line = record, encode(record)
 
     def as_shown(self, steps: tuple[Step, ...]) -> None:
-        """What the history is to have as the steps; on disk the journal keeps those that were planned."""
+        """Set the steps for the history; on disk the journal keeps the planned ones."""
         self._line = encode(msgspec.structs.replace(self.record, steps=steps))
 
     def _add_or_fail(self, line: bytes) -> None:
@@ -161,38 +161,38 @@ class Journal:
 
     @property
     def verbatim(self) -> bool:
-        """Whether a step writes a text as it is. A quote within a text has a backslash before it in the line."""
+        """True if a step writes a verbatim text. In the line, a quote within a text has a backslash before it."""
         return b'"exact":false' in self._line
 
     @property
     def open(self) -> bool:
-        """Whether it has neither been closed nor left."""
+        """True if it was neither closed nor abandoned."""
         return self._fd >= 0
 
     def hand_over(self) -> list[str]:
-        """Who becomes the command has closed it. Returns notes for people: it has no way left to tell them."""
+        """Note that the command's process has closed it. Returns notes for people, which that cannot show."""
         self._let_go(())
         if not os.access(self._name + _ENDED, os.F_OK, dir_fd=self._folder):
             return []
         return [f"{self.state.history}: cannot be written; this adjustment stands. Run rctl recover, which says why"]
 
     def revoke(self) -> None:
-        """What was told as done has been put back after all: that counts as undone."""
+        """Note that an adjustment reported as done was put back after all; it counts as undone."""
         empty = Record(new_id(), time.time(), self.record.boot_id, self.record.command, {}, (), self.record.id)
         with suppress(OSError):
             append(self.state, self.state.history, encode(empty))
 
     def close(self, *, done: bool) -> list[str]:
-        """The adjustment has ended: ``done`` moves it into the history; else nothing of it is left to tell.
+        """End the adjustment. ``done`` moves the journal into the history; otherwise it is deleted.
 
-        Returns notes for people; what has ended does not fail any more. What the history does not take stays.
+        Returns notes for people. It does not fail: if the history cannot take the line, the journal stays.
         """
         with undisturbed():
             return self._close(done)
 
     def _close(self, done: bool) -> list[str]:
         if not done:
-            self._let_go([self._name, self._name + _ENDED])  # by that name a child may have left it
+            self._let_go([self._name, self._name + _ENDED])  # a child may have left it under that name
             return []
         try:
             append(self.state, self.state.history, self._line)
@@ -206,11 +206,11 @@ class Journal:
 
     @property
     def begun(self) -> bool:
-        """Whether its steps were run by its process, even if they were put back."""
+        """True if its process ran its steps, even if they were put back."""
         return self.finished or self.undone
 
     def let_go(self, error: BaseException | None) -> None:
-        """Nobody has closed it, for an interruption came in between: what was not begun needs no journal."""
+        """Leave a journal that was not closed because of an interruption; if nothing was begun, delete it."""
         if self.open and not self.begun:
             self.close(done=False)
         elif self.open and error:
@@ -224,9 +224,9 @@ class Journal:
         self._let_go(())
 
     def told(self) -> bool:
-        """Whether the history has it already: the crash came after the end."""
+        """True if the history has it already: the crash came after the end."""
         older = 0
-        with suppress(RctlError):  # a history that cannot be read keeps no adjustment unsettled
+        with suppress(RctlError):  # an unreadable history must not keep an adjustment open
             for record in latest(self.state):
                 if record.id == self.record.id:
                     return True
@@ -244,7 +244,7 @@ class Journal:
         return f"{self.state.journals}/{self._name}"
 
     def _is_there(self) -> bool:
-        """Whether it still has its name: one that has just ended is removed, or has another."""
+        """True if it still has its name: one that just ended is removed, or has another name."""
         try:
             facts = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -256,7 +256,7 @@ class Journal:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._folder)
         if self._fd >= 0:
-            fd, self._fd = self._fd, -1  # first, for an interruption must not have it closed twice
+            fd, self._fd = self._fd, -1  # first, so that an interruption does not close it twice
             let_go(fd)
 
 
@@ -268,9 +268,9 @@ def new_id() -> str:
 
 
 def left_open(state: State, aside: bool = False) -> list[str]:
-    """Names of all journals on disk, oldest first, those of living adjustments among them.
+    """Names of all journals on disk, oldest first, also of adjustments that still run.
 
-    ``aside``: those that were set aside too.
+    ``aside``: include those that were set aside.
     """
     folder = state.folder_if_there(state.journals)
     if folder is None:
@@ -286,7 +286,7 @@ def unwritten(state: State) -> list[str]:
 
 
 def peek(state: State, name: str) -> Record | None:
-    """What a journal says, without taking it over; ``None`` when it has gone. Raises ForeignError when it is none."""
+    """The record of a journal, without taking it over; ``None`` if it is gone. Raises ForeignError if it is none."""
     try:
         fd = os.open(
             name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.folder(state.journals)
@@ -302,9 +302,9 @@ def peek(state: State, name: str) -> Record | None:
 
 
 def set_aside(state: State, name: str, why: ForeignError) -> str:
-    """Move what is no journal out of the way of those that are. Returns a line for people.
+    """Move a file that is no journal away, so that it does not block others. Returns a line for people.
 
-    ``rctl recover`` tries it again each time, for a newer rctl may know it.
+    ``rctl recover`` tries it again each time, because a newer rctl may know it.
     """
     folder = state.folder(state.journals)
     newer = isinstance(why, NewerJournalError)
@@ -330,7 +330,7 @@ def sweep(state: State) -> None:
     folder = state.folder(state.journals)
     for name in os.listdir(folder):
         if name[0] == "." and not os.path.exists(f"/proc/{name.rpartition('.')[2]}"):
-            with suppress(OSError):  # another process was faster, or it is no file
+            with suppress(OSError):  # another process was faster, or it is not a file
                 os.unlink(name, dir_fd=folder)
 
 
@@ -345,7 +345,7 @@ def _content(state: State, name: str, fd: int) -> list[bytes]:
 
 
 def _latest(state: State, name: str, lines: list[bytes]) -> tuple[bytes, Record]:
-    """The record and its line; the longest of a journal that was extended. A line that a crash tore counts for none."""
+    """The record and its line; of a journal that was extended, the longest. A line torn by a crash does not count."""
     line, record = lines[0], _decoded(state, name, lines[0])
     for longer in lines[1:]:
         if longer not in (b"", _BACK, _FORWARD):
@@ -371,7 +371,7 @@ def _decoded(state: State, name: str, line: bytes) -> Record:
 
 
 def _unreadable(state: State, name: str, error: OSError) -> RctlError:
-    """A limit of the process or machine that was reached says nothing of the journal."""
+    """The error for exhausted resources of the process or machine; it says nothing about the journal."""
     if error.errno in OUT_OF:
         return KernelError(f"{state.journals}/{name}", "", "", error.errno)
     return _foreign(state, name, str(error.strerror))

@@ -1,7 +1,7 @@
 """Files of lines that only grow, in parts, read from the end.
 
-Lines are added to ``NAME``. When it has grown it becomes ``NAME.1``, the next one ``NAME.2``, and so on: parts with
-higher numbers are newer. Old parts go by age and by number, so adding and reading cost the same however long a host
+Lines are added to ``NAME``. A full file becomes ``NAME.1``, the next one ``NAME.2``, and so on: parts with higher
+numbers are newer. Old parts are removed by age and by number, so adding and reading cost the same, however long a host
 has run.
 """
 
@@ -28,29 +28,29 @@ _ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os
 
 
 class UnreadableError(RctlError):
-    """A file that cannot be read, or is not the caller's own. The message begins with its name."""
+    """A file that cannot be read, or that the caller does not own. The message begins with its name."""
 
 
 def append(folder: int, name: str, line: bytes) -> None:
     """Add a line to a file in an open folder. Raises OSError."""
     fd, size = _alone(folder, name)
     try:
-        torn = size and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
+        torn = size and os.pread(fd, 1, size - 1) != b"\n"  # torn by a crash or a full disk
         try:
             write_all(fd, (b"\n" if torn else b"") + line + b"\n")
         except OSError:
             with suppress(OSError):
-                os.ftruncate(fd, size)  # the part of it that a full disk took
+                os.ftruncate(fd, size)  # remove the part that reached the full disk
             raise
         if size + len(line) > _PART:
-            with suppress(OSError):  # the line is there; the next one tries it again
+            with suppress(OSError):  # the line is written; the next call tries again
                 _begin_anew(folder, name)
     finally:
         os.close(fd)
 
 
 def _alone(folder: int, name: str) -> tuple[int, int]:
-    """Open a file for adding to it, locked, and its size; anew when it was moved away while another had the lock."""
+    """Open a file to add to it, locked, with its size; again if it was moved away while another held the lock."""
     while True:
         fd = os.open(name, _ADD, 0o600, dir_fd=folder)
         try:
@@ -68,7 +68,7 @@ def _alone(folder: int, name: str) -> tuple[int, int]:
 
 
 def _begin_anew(folder: int, name: str) -> None:
-    """Make the file the newest part, while it is locked, and remove parts that are too many, too large or too old."""
+    """Make the locked file the newest part, and remove parts that are too many, too large or too old."""
     numbers = _numbers(folder, name)
     os.rename(name, f"{name}.{numbers[-1] + 1 if numbers else 1}", src_dir_fd=folder, dst_dir_fd=folder)
     lines = size = 0
@@ -86,7 +86,7 @@ def _begin_anew(folder: int, name: str) -> None:
 
 
 def _passed(seconds: float) -> float:
-    """The time between two parts; nothing for what can only be a leap of the clock, by which no part grows old."""
+    """The time between two parts; 0 for a leap of the clock, which must not age any part."""
     return seconds if 0 < seconds <= _LONGEST else 0.0
 
 
@@ -107,10 +107,10 @@ def _numbers(folder: int, name: str) -> list[int]:
 
 
 def backwards(folder: int, name: str, passed_over: Callable[[str], object] = str) -> Iterator[bytes]:
-    """Whole lines, the newest first, in blocks from the end: those not asked for cost nothing.
+    """Complete lines, the newest first, in blocks from the end: lines that are not asked for are not read.
 
-    A line that is not ended yet is left out, and so is an older part that is not the caller's own file; ``passed_over``
-    gets a line for people about it. Raises UnreadableError when the file that is added to is such.
+    An incomplete line is left out, and so is an older part that is not the caller's own file; ``passed_over`` is called
+    with a line for people about it. Raises UnreadableError if the newest file is such a one.
     """
     seen: set[int] = set()
     for fd in _newest_first(folder, name, passed_over):
@@ -124,7 +124,7 @@ def backwards(folder: int, name: str, passed_over: Callable[[str], object] = str
 
 
 def _newest_first(folder: int, name: str, passed_over: Callable[[str], object]) -> Iterator[int]:
-    """The parts, each open. The newest may come twice, when it has just become an older one."""
+    """The parts, each open. The newest may come twice, if it has just become an older one."""
     if (fd := open_part(folder, name)) is not None:
         yield fd
     for part in reversed(parts(folder, name)):
@@ -138,7 +138,7 @@ def _newest_first(folder: int, name: str, passed_over: Callable[[str], object]) 
 
 
 def open_part(folder: int, name: str) -> int | None:
-    """Open for reading; ``None`` when it is not there. Raises UnreadableError, OSError where no descriptor is left."""
+    """Open a part to read; ``None`` if it is missing. Raises UnreadableError, OSError if no descriptor is free."""
     try:
         fd = os.open(name, _READ, dir_fd=folder)
     except FileNotFoundError:
@@ -154,7 +154,7 @@ def open_part(folder: int, name: str) -> int | None:
 
 
 def not_own(facts: os.stat_result) -> str:
-    """Why a file is not one that only this user writes; empty when it is one."""
+    """Why other users may have written a file; empty if only this user can."""
     if not stat.S_ISREG(facts.st_mode):
         return "is no regular file"
     if facts.st_uid not in (0, os.geteuid()):
@@ -164,7 +164,7 @@ def not_own(facts: os.stat_result) -> str:
 
 def _from_end(fd: int, at: int) -> Iterator[bytes]:
     tail: list[bytes] = []
-    whole = False  # what comes after the last newline is not ended yet
+    whole = False  # the text after the last newline is not complete yet
     while at > 0:
         begin = max(0, at - _BLOCK)
         first, *lines = os.pread(fd, at - begin, begin).split(b"\n")
@@ -183,6 +183,6 @@ def _from_end(fd: int, at: int) -> Iterator[bytes]:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """As many write(2) as it takes."""
+    """Write all bytes, with as many write(2) as needed."""
     while data:
         data = data[os.write(fd, data) :]

@@ -1,6 +1,6 @@
-"""Finished adjustments that the history did not take (a full disk, no descriptor left): their lines are added later.
+"""Finished adjustments whose lines could not be added to the history (full disk, no free descriptor): added later.
 
-Until then ``undo`` takes nothing back, for it would take an older adjustment in the place of such a one.
+Until then ``undo`` takes nothing back, because it would take back an older adjustment instead.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from .journal import ForeignError, Journal, UnwrittenError, set_aside, unwritten
 
 
 def add(state: State) -> tuple[list[str], list[str]]:
-    """Add the lines that the history lacks, oldest first, up to the first that it does not take.
+    """Add the lines that the history lacks, oldest first, up to the first failure.
 
-    No lock is needed, for nothing of any VE changes. Returns lines for people: what was added, and what failed.
+    It needs no lock, because it changes no VE. Returns lines for people: the added ones, and the failures.
     """
     told: list[str] = []
     names = unwritten(state)
@@ -30,7 +30,7 @@ def add(state: State) -> tuple[list[str], list[str]]:
 
 
 def finish(journal: Journal) -> str:
-    """Add the line of one. Returns a line for people. Raises UnwrittenError; the journal stays then."""
+    """Add the line of one journal. Returns a line for people. Raises UnwrittenError; then the journal stays."""
     record = journal.record
     what = f"{record.id} ({record.command or 'adjustment'})"
     if journal.told():

@@ -1,7 +1,7 @@
-"""A record: one adjustment as JSON, in a journal while it is under way and as one line of the history afterwards.
+"""A record: one adjustment as JSON, in a journal while it is under way, and as one line of the history afterwards.
 
-What is read back is checked as strictly as what a person types, because a record decides which files are written: a
-path must be a cgroup path, a file an interface file that holds a limit, and each cgroup must have its inode.
+A record is checked as strictly as typed input when it is read, because it decides which files are written: a path must
+be a cgroup path, a file an interface file that holds a limit, and each cgroup must have its inode.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ...limits import file_named
 from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
 
 VERSION = 5
-"""The newest form of records. A new kind of step, or a new field, makes it one higher."""
+"""The newest version of records. A new kind of step, or a new field, raises it by one."""
 _SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5}
-"""The form that brought a kind of step."""
+"""The first version with a kind of step."""
 _OLDEST = 2
-"""The form of a record without such steps. An rctl that does not know them reads it, too."""
+"""The version of a record without such steps. An rctl that does not know them can read it, too."""
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
 _WRITER = re.compile(r"[a-z]{1,32}", re.ASCII)
 _CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -36,19 +36,19 @@ _NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBERS = ("bytes", "count", "flag", "us", "weight")
 _YEAR_10000 = 253402300800.0
 _SHOWN = 120
-"""Characters of a command that people are shown."""
+"""Most characters of a command that are shown to people."""
 _LONGEST = 65536
-"""Characters of an entry. One of the kernel's files shows at most a page for each device or node."""
+"""Most characters of an entry. The kernel shows at most a page for each device or node."""
 
 
 class NewerRecordError(ValueError):
-    """A record of a version that this rctl does not know. What it did is unknown, so it cannot be passed over."""
+    """A record of a version that this rctl does not know. Its changes are unknown, so it cannot be passed over."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One adjustment: when (seconds since 1970), by what command, of which cgroups (inode by path), in which steps.
+    """One adjustment: its time (seconds since 1970), its command, its cgroups (inode by path), and its steps.
 
-    ``undoes`` is the id of the adjustment that this one took back. ``version``: of the form, see ``version_of``; unset
+    ``undoes``: the id of the adjustment that this one took back. ``version``: of the form, see ``version_of``; unset
     in JSON: 1.
     """
 
@@ -70,7 +70,7 @@ _RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
 
 
 def version_of(steps: Iterable[Step]) -> int:
-    """The form of a record with these steps: the oldest that has such ones."""
+    """The version of a record with these steps: the oldest that has all of them."""
     return max((_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps))), default=_OLDEST)
 
 
@@ -80,7 +80,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record:
-    """A record from its line. Raises ValueError, with the reason, for all that no rctl of this version has written.
+    """A record from its line. Raises ValueError with the cause if no rctl of this version has written the line.
 
     Raises NewerRecordError for a record of a newer rctl.
     """
@@ -89,7 +89,7 @@ def decode(line: bytes) -> Record:
     except (msgspec.DecodeError, RecursionError) as error:
         _check_known(line)
         raise ValueError(str(error)) from None
-    if b'"version":' not in line:  # a quote within a text has a backslash before it
+    if b'"version":' not in line:  # in a text, a quote has a backslash before it
         record = msgspec.structs.replace(record, version=1)
     if not 1 <= record.version <= VERSION:
         _check_known(line)
@@ -99,7 +99,7 @@ def decode(line: bytes) -> Record:
 
 
 def _check_known(line: bytes) -> None:
-    """Raises NewerRecordError when the line is of a newer rctl."""
+    """Raise NewerRecordError if the line is of a newer rctl."""
     try:
         version = _HEAD.decode(line).version
     except (msgspec.DecodeError, RecursionError):
@@ -118,7 +118,7 @@ def _check(record: Record) -> None:
         _require(0 < ino < 1 << 64, "inode", ino)
     for step in record.steps:
         _check_path(step.path)
-        known = step.path in record.inodes or isinstance(step, Make)  # the inode of what is yet to be made is not known
+        known = step.path in record.inodes or isinstance(step, Make)  # a cgroup to be made has no inode yet
         _require(known, "step without an inode for its path", step.path)
         _KINDS[type(step)](step)
         if record.version < _SINCE.get(type(step), 0):
@@ -160,7 +160,7 @@ def _check_set_through(step: SetThrough) -> None:
 
 
 def _check_entry(file: File, text: str) -> None:
-    """One or more lines of printable text, as the kernel shows limits; a number where the file holds one."""
+    """Check for one or more lines of printable text, as the kernel shows limits; for a number if the file holds one."""
     _require(len(text) <= _LONGEST and text.replace("\n", "").isprintable(), "entry", text)
     if type(file) is File and file.unit in _NUMBERS:
         _require(text == "max" or _NUMBER.fullmatch(text), f"{file.name} entry", text)
@@ -217,7 +217,7 @@ _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Remove: _check_own,
     Renew: _check_renew,
 }
-"""How each kind of step is checked."""
+"""The check of each kind of step."""
 
 
 def _require(good: object, what: str, value: object) -> None:

@@ -1,7 +1,6 @@
 """Adjustments under way: the journal of each, and the process that has it open.
 
-Looked for when somebody has waited a while for one. The kernel does not tell who holds a lock of an open file
-description.
+They are looked for after some waiting. The kernel does not show the holder of a lock of an open file description.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ class Holder(NamedTuple):
     stopped: bool
 
     def __str__(self) -> str:
-        """For people: which adjustment it is, and how one that is stopped goes on."""
+        """For people: the adjustment, and the way to continue it if it is stopped."""
         stopped = f", which is stopped. {self.cure}" if self.stopped else ""
         return f"{named(self.record)}, process {self.pid}{stopped}"
 
     @property
     def cure(self) -> str:
-        """What lets others go on."""
+        """The way to let others continue."""
         if self.stopped:
             return f"Let it go on: kill -CONT {self.pid}"
         return f"Wait for it to end, or end it: kill {self.pid}"
 
 
 def under_way(state: State, ino: int | None = None) -> Iterator[Holder]:
-    """Those of the cgroup with this inode, oldest first (``None``: of any), as far as the caller may look."""
+    """Adjustments of the cgroup with this inode, oldest first (``None``: of any), as far as the caller may see them."""
     for name in left_open(state):
         with suppress(OSError, RctlError):
             record = peek(state, name)
@@ -49,7 +48,7 @@ def under_way(state: State, ino: int | None = None) -> Iterator[Holder]:
 
 
 def told(state: State, ino: int | None) -> str:
-    """What follows "another adjustment holds it": which one, and the cure."""
+    """The rest of "another adjustment holds it": its name, and the remedy."""
     with suppress(OSError, RctlError):
         for holder in under_way(state, ino):
             return f": {holder}" if holder.stopped else f": {holder}. {holder.cure}"
@@ -59,7 +58,7 @@ def told(state: State, ino: int | None) -> str:
 
 
 def awaited(state: State, ino: int | None) -> str:
-    """What follows "waiting for another adjustment": which one, where that can be seen."""
+    """The rest of "waiting for another adjustment": its name, if it can be seen."""
     with suppress(OSError, RctlError):
         for holder in under_way(state, ino):
             return f": {holder}"
@@ -69,16 +68,16 @@ def awaited(state: State, ino: int | None) -> str:
 
 
 def _stopped_before(state: State) -> str:
-    """A process that is stopped before it has a journal, while it waits itself or looks at what is there, with locks.
+    """A process that is stopped before it has a journal, while it waits or reads, and holds locks.
 
-    Empty for none. Which locks it has cannot be seen.
+    Empty if there is none. Its locks cannot be seen.
     """
     pid = next((pid for pid in _who_all(state.locks) if pid != os.getpid() and _stopped(pid)), 0)
     return f"process {pid} is stopped, and may hold it. Let it go on: kill -CONT {pid}" if pid else ""
 
 
 def _who(path: str) -> int:
-    """The process that has the file open, of those that the caller may look at; 0 for none."""
+    """The process that has the file open, of those that the caller may look at; 0 if there is none."""
     return next(_who_all(path), 0)
 
 

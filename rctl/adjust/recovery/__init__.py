@@ -1,1 +1,1 @@
-"""Putting back what was there: after a failure in the same process, or after a crash by the next one."""
+"""Puts old values back: after a failure in the same process, or after a crash in the next one."""

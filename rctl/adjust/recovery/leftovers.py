@@ -1,6 +1,6 @@
-"""What a crash left of an adjustment: reads every entry that it was about, and changes nothing.
+"""The state in which a crash left an adjustment: reads every entry of it, and changes nothing.
 
-Every step is looked at once, and every file read once, so the cost grows as the adjustment does.
+Every step is looked at once, and every file is read once, so the cost grows with the size of the adjustment.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set,
 
 
 class Left:
-    """``written``: all is as it should be at the end. ``foreign``: entries that somebody else changed since."""
+    """``written``: everything has its final value. ``foreign``: entries that another program changed since."""
 
     def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> None:
-        """Read what is there now; ``cgroups`` raises GoneError for those that are gone, which count for nothing.
+        """Read the present values; ``cgroups`` raises GoneError for removed cgroups, which do not count.
 
-        ``recorded``: paths of cgroups whose inode is known. One that was made has none until the journal was extended.
+        ``recorded``: paths of cgroups with a known inode. A new cgroup has none until the journal is extended.
         """
         self._steps = list(steps)
         self._sets = by_entry(self._steps)
@@ -49,7 +49,7 @@ class Left:
         ) and all(self._done(step, cgroups, recorded) for step in self._steps)
 
     def _disabled(self, cgroups: Mapping[str, Cgroup]) -> set[tuple[str, str]] | None:
-        """By path and name the controllers that were to be taken back; ``None``: some are still enabled."""
+        """The controllers that were to be disabled, by path and name; ``None`` if some are still enabled."""
         found = set()
         for step in self._steps:
             if isinstance(step, Disable):
@@ -60,7 +60,7 @@ class Left:
         return found
 
     def _has(self, key: Key, steps: list[Set]) -> bool:
-        """Whether the entry is as wished; one that went with its controller is: it was the default then."""
+        """True if the entry has its final value. An entry that vanished with its controller had its default."""
         if self._now[key] is not None:
             return _written(self._now[key], steps)
         above, controller = key[0], file_named(key[1]).controller
@@ -71,7 +71,7 @@ class Left:
         return False
 
     def _done(self, step: Step, cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> bool:
-        """Whether a step that is no limit has been done. Who starts a command closes the journal, so it was not."""
+        """True if a step that is no limit was done. The process of a command closes the journal, so Start was not."""
         if isinstance(step, Label):
             now, own = self._labels.get((step.path, step.key), (None, []))
             return not own or now == own[-1].new
@@ -84,15 +84,15 @@ class Left:
         return step.path in recorded if isinstance(step, Make) else not isinstance(step, Start | Remove)
 
     def kept(self) -> list[tuple[str, str]]:
-        """What somebody else changed since, and so stays: path, and name of the file or the label."""
+        """Values that another program changed since and that stay: path, and name of the file or label."""
         found = self._labels.items()
         others = sorted(at for at, (now, own) in found if all(now not in (step.old, step.new) for step in own))
         return [(path, file) for path, file, _ in sorted(self.foreign)] + [(p, f"label {key}") for p, key in others]
 
     def to_put_back(self) -> list[Step]:
-        """One step for each entry that is not somebody else's, from its first old value to its last new one.
+        """One step for each entry that no other program changed, from its first old value to its last new one.
 
-        Controllers that such a foreign entry needs stay enabled.
+        Controllers that a foreign entry needs stay enabled.
         """
         return list(self._to_put_back())
 
@@ -122,7 +122,7 @@ class Left:
         return found
 
     def _beside(self, step: Set) -> tuple[tuple[str, str], ...]:
-        """What the step disturbed, without ``memory.high`` where that is somebody else's by now."""
+        """The files that the step disturbed, without ``memory.high`` if another program has changed it."""
         return tuple((name, old) for name, old in step.disturbed if not self._others_high(step.path, name))
 
     def _others_high(self, path: str, name: str) -> bool:
@@ -132,31 +132,31 @@ class Left:
         return key in self.foreign if key in self._sets else not self._lowered(key)
 
     def _ours(self, key: Key, steps: list[Set]) -> bool:
-        """Whether the entry is still one that this adjustment found, or wrote on its way."""
-        now, line = self._now[key], file_named(key[1]).line  # a partition that became invalid is written alike
+        """True if the entry still has a value that this adjustment found or wrote."""
+        now, line = self._now[key], file_named(key[1]).line  # an invalid partition is written the same way
         if now is None or any(line(now) in (line(step.old), line(step.new)) for step in steps):
             return True
         if key[1] == memory.HIGH.name:
             return self._lowered(key)
         if key[1] == cpuset.PARTITION.name and now == cpuset.MEMBER and cpuset.INVALID in steps[0].old:
-            return True  # on its way from one kind to another
+            return True  # between two kinds
         return not steps[-1].exact or key in self._helpers
 
     def _lowered(self, key: Key) -> bool:
-        """Whether ``memory.high`` lies where a shrink, which lowers it little by little, can have brought it."""
+        """True if ``memory.high`` has a value to which a shrink, which lowers it in steps, can have set it."""
         now, steps = self._now[key], [*self._sets.get(key, ()), *self._helpers.get(key, ())]
         low = min(level(step.new) for step in steps)
         return now is None or low <= level(now) <= max(level(step.old) for step in steps)
 
     def _held(self) -> Iterator[bool]:
-        """For each ``memory.high`` that a shrink lowers and puts back: whether it is still low."""
+        """For each ``memory.high`` that a shrink lowers and puts back: True if it is still low."""
         for key, steps in self._helpers.items():
             if key[1] == memory.HIGH.name and key not in self._sets and self._now.get(key) is not None:
                 yield self._now[key] != steps[0].old and self._lowered(key)
 
 
 def _written(now: str | None, steps: list[Set]) -> bool:
-    """Whether the entry is what the last step wrote; of one that the kernel shows in its own words, if it changed."""
+    """True if the entry is the last step's value; for a file that the kernel shows in its own form, if it changed."""
     old, last = steps[0].old, steps[-1]
     if now is None or now == last.new:
         return now is not None
@@ -164,7 +164,7 @@ def _written(now: str | None, steps: list[Set]) -> bool:
 
 
 def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str | None]:
-    """The entries now; ``None`` where the file is not there, for its controller had not been enabled yet."""
+    """The entries now; ``None`` if the file is missing, because its controller was not enabled yet."""
     by_path: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path, file, key in keys:
         by_path[path][file].append(key)
@@ -186,7 +186,7 @@ def _read(keys: Iterable[Key], cgroups: Mapping[str, Cgroup]) -> dict[Key, str |
 def _read_labels(
     steps: Iterable[Step], cgroups: Mapping[str, Cgroup]
 ) -> dict[tuple[str, str], tuple[str | None, list[Label]]]:
-    """By path and key the label now, and the steps that are about it."""
+    """The label now, by path and key, and the steps that change it."""
     found: dict[tuple[str, str], tuple[str | None, list[Label]]] = {}
     for step in steps:
         if isinstance(step, Label):

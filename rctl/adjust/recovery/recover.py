@@ -1,6 +1,6 @@
-"""After a crash: a journal that nobody holds is rolled forward when all of it was written, else rolled back.
+"""After a crash: a journal that no process holds is rolled forward if all of it was written, otherwise rolled back.
 
-What is no journal of this rctl is set aside, so that it keeps no other one from being settled.
+A file that is no journal of this rctl is set aside, so that it does not block others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .leftovers import Left
 from .rollback import roll_back
 from .still_there import Present
 
-_SHORT = 1.0  # seconds for memory of VEs that the adjustment at hand is not about
+_SHORT = 1.0  # seconds for memory of VEs of other adjustments
 
 
 def recover(
@@ -35,10 +35,10 @@ def recover(
 ) -> list[str]:
     """Settle every journal that a crash left open, newest first. Returns a line for each, for people.
 
-    An adjustment under way in another process is left alone, and told. ``wait``: seconds to wait for adjustments of the
-    same VEs; ``progress`` hears of that. Raises RollbackError when something cannot be put back
-    (that journal then stays) or is no journal (it is set aside); all others are settled before, and told in its
-    ``settled``. BusyError when only locked VEs kept some from being settled, UnwrittenError when only the history did.
+    An adjustment under way in another process is left alone, and reported. ``wait``: seconds to wait for adjustments of
+    the same VEs; ``progress`` is called about that. Raises RollbackError if something cannot be put back (that journal
+    stays) or a file is no journal (it is set aside); all others are settled before, and are in the error's ``settled``.
+    Raises BusyError if only locked VEs kept some from being settled, UnwrittenError if only the history did.
     """
     from ..records import under_way
 
@@ -63,7 +63,7 @@ def recover(
 
 
 def _together(failed: list[RctlError], told: list[str]) -> RctlError:
-    """One error for all that could not be settled."""
+    """One error for all adjustments that could not be settled."""
     kinds = {type(error) for error in failed}
     kind = kinds.pop() if len(kinds) == 1 and kinds <= {BusyError, UnwrittenError} else RollbackError
     together = kind("; ".join(map(str, failed)))
@@ -93,12 +93,12 @@ def recover_for(
     until: float,
     apart: str = "",
 ) -> list[str]:
-    """Before an adjustment that holds the locks of the cgroups in ``own``: settle journals that speak of them.
+    """Before an adjustment that holds the locks of the cgroups in ``own``: settle the journals about these cgroups.
 
-    They must be settled, or what would be planned is not true; ``until`` (monotonic) limits the wait for another
-    process that is settling one. That with the id ``apart`` is the adjustment's own. Others are settled when that is
-    possible at once, and else told. What is no journal is set aside, and told, as is a finished one that the history
-    does not take. Returns lines for people. Raises as ``recover``.
+    They must be settled, otherwise the plan would not be true; ``until`` (monotonic) limits the wait for another
+    process that is settling one. The journal with the id ``apart`` is the adjustment's own. Other journals are settled
+    if that is possible at once, and reported otherwise. A file that is no journal is set aside and reported; so is a
+    finished one whose line the history cannot take. Returns lines for people. Raises as ``recover``.
     """
     told: list[str] = []
     if not os.listdir(state.folder(state.journals)):
@@ -120,11 +120,11 @@ def recover_for(
 def _before(
     tree: Tree, boot_id: str, state: State, name: str, deadline: float, locks: Locks, own: Container[int], until: float
 ) -> list[str]:
-    """``recover_for`` for one journal. Raises ForeignError, too."""
+    """``recover_for`` for one journal. Also raises ForeignError."""
     try:
         record = peek(state, name)
     except ForeignError:
-        if (journal := Journal.adopt(state, name)) is not None:  # that raises it, unless its process lives
+        if (journal := Journal.adopt(state, name)) is not None:  # it raises ForeignError, unless its process lives
             journal.abandon()
         return []
     if record is None:
@@ -146,7 +146,7 @@ def _before(
 
 
 def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float) -> list[str]:
-    """Settle one journal, the locks being held. Empty when its process lives, or it went meanwhile."""
+    """Settle one journal; the caller holds the locks. Empty if its process lives, or it is gone."""
     journal = Journal.adopt(state, name)
     if journal is None:
         return []
@@ -191,7 +191,7 @@ def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
 
 
 def _inodes(tree: Tree, record: Record) -> dict[str, int]:
-    """The record's cgroups, and those that it was about to make: whatever has their names now."""
+    """The record's cgroups, and those that it was about to make: the cgroups that have their names now."""
     found = dict(record.inodes)
     for step in record.steps:
         if isinstance(step, Make) and step.path not in found:

@@ -1,4 +1,4 @@
-"""Put back, in reverse order, exactly what was there."""
+"""Puts the old values back exactly, in reverse order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..writers import writer_of
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
 _LONGEST = 30.0
-"""Seconds that putting memory back may take for one VE: signals are held back meanwhile."""
+"""Seconds for putting memory back, for each VE: signals are blocked meanwhile."""
 
 
 def put_all_back(
@@ -36,13 +36,13 @@ def put_all_back(
     progress: Progress = quiet,
     decide: Callable[[], None] = lambda: None,
 ) -> RollbackError | None:
-    """As ``roll_back``, and no Ctrl-C stops it. Returns the error to raise where something could not be put back.
+    """As ``roll_back``, and no Ctrl-C stops it. Returns the error to raise if something could not be put back.
 
-    ``failure``: why. ``decide``: writes down before that all is put back. It may fail with OSError: what is there
-    counts then.
+    ``failure``: the cause. ``decide``: first writes the decision to put everything back. It may fail with OSError; then
+    the present values count.
     """
     left: list[str] | None = None
-    while left is None:  # a Ctrl-C that comes before or after changes nothing: what failed is put back, and told
+    while left is None:  # a Ctrl-C before or after has no effect: put back and report
         with suppress(KeyboardInterrupt), undisturbed():
             with suppress(OSError):
                 decide()
@@ -55,9 +55,9 @@ def put_all_back(
 def roll_back(
     done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet, *, again: bool = False
 ) -> list[str]:
-    """Put back what was there before ``done``, newest first; a VE that is gone needs nothing.
+    """Put back the values before ``done``, newest first; a removed VE needs nothing.
 
-    ``again``: this was begun before, and a crash came in between. Returns what could not be put back.
+    ``again``: this was begun before a crash. Returns what could not be put back.
     """
     left: list[str] = []
     steps = list(reversed(done))
@@ -67,9 +67,9 @@ def roll_back(
             _put_back(step, cgroups, deadline)
         except GoneError:
             continue
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other steps are to be put back too)
+        except Exception as error:  # noqa: BLE001 (after any error, the other steps are put back, too)
             left.append(told(error))
-        with suppress(Exception):  # a terminal that went away
+        with suppress(Exception):  # the terminal may be gone
             progress(Event("rollback", number, len(done), step.describe()))
     return left + partitions.put_all_back(done, cgroups, again=again)
 
@@ -86,32 +86,32 @@ def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
     elif isinstance(step, Set):
         restore(cgroup, step, min(deadline, _LONGEST))
     elif isinstance(step, Label):
-        if labels.get(cgroup, step.key) == step.new:  # else it was not done, or somebody has changed it since
+        if labels.get(cgroup, step.key) == step.new:  # else it was not done, or was changed since
             labels.write(cgroup, step.key, step.old)
     elif isinstance(step, Move):
         processes.move_back(cgroup, cgroups[step.home], step)
     elif isinstance(step, Make):
-        with suppress(BusyError):  # somebody has put processes there meanwhile: then it stays
+        with suppress(BusyError):  # another program has put processes there meanwhile: it stays
             processes.unmake(cgroup)
 
 
 def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:
-    """Names of the children that the plan is about; what they had is put back already."""
+    """Names of the children in the plan; they are put back already."""
     above = cgroup.path.rstrip("/") + "/"
     return {path[len(above) :].partition("/")[0] for path in cgroups if path.startswith(above)}
 
 
 def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
-    """Put the step's old entry back, and what the step disturbed. Memory is lowered gently here too."""
+    """Put the step's old entry back, and the files that the step disturbed. Memory is lowered gently here, too."""
     entries = ((step.file, step.key, step.old), *((name, "", old) for name, old in step.disturbed))
     for name, key, old in entries:
         file = file_named(name)
         try:
             now = file.entry(cgroup.edit(name), key)
         except NotAvailableError:
-            continue  # the controller was never enabled, or is disabled again: nothing is set
+            continue  # the controller was never enabled, or is disabled again
         gentle = file is memory.MAX and file.lowers(now, old)
-        if isinstance(step, SetThrough) and name == step.file:  # also when the entry is the same: its owner may differ
+        if isinstance(step, SetThrough) and name == step.file:  # also if the entry is the same: the owner's may differ
             back: Set = msgspec.structs.replace(
                 step, old=now, new=old, kept="", own=step.kept, disturbed=(), gentle=gentle
             )

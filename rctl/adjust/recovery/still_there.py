@@ -1,4 +1,4 @@
-"""The cgroups of a record that are still the same ones, a few of them open at a time."""
+"""The cgroups of a record that still exist, a few of them open at a time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ...cgroupfs.tree import Tree
 from ...errors import GoneError, NotFoundError
 
 _MOST = 8
-"""So many are open at once, each with its limits' files: recovery needs no more than the usual limit of open files."""
+"""Most cgroups open at once, with their limits' files, so that recovery needs no more than the usual limit."""
 
 
 class Present(Mapping[str, Cgroup]):
-    """Cgroups by path, opened when they are asked for. Use as a context manager.
+    """Cgroups by path, opened on demand. Use as a context manager.
 
-    Asking raises GoneError for one that was removed, or whose name another cgroup has now.
+    A look-up raises GoneError for a removed cgroup, and for a name that another cgroup has now.
     """
 
     def __init__(self, tree: Tree, inodes: Mapping[str, int]) -> None:
-        """``inodes``: by path, which cgroups are meant."""
+        """``inodes``: by path, of the cgroups that are meant."""
         self._tree, self._inodes = tree, inodes
         self._open: dict[str, Cgroup] = {}
 

@@ -1,1 +1,1 @@
-"""Finished adjustments taken back."""
+"""Takes finished adjustments back."""

@@ -1,7 +1,6 @@
-"""Which adjustment ``rctl undo`` means: the newest one, the newest one of a VE, or the one with an id.
+"""Chooses the adjustment for ``rctl undo``: the newest one, the newest one of a VE, or the one with an id.
 
-An older adjustment is never taken in place of the newest one without being asked for by its id: it may be of another
-VE, and long ago.
+An older adjustment is only taken back if its id is given: it may be of another VE, and long ago.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from ..state_folder import State
 from ..steps import Enable, Renew
 
 _SEARCHED = 100
-"""So many adjustments of VEs that are gone are looked through for one that can be taken back."""
+"""Most adjustments of removed VEs that are searched for one that can be taken back."""
 _ID = re.compile(r"[0-9]{8}-")
 
 
 def standing(state: State) -> Iterator[Record]:
-    """Adjustments that are neither undone nor an undo themselves, newest first. Those not asked for cost nothing.
+    """Adjustments that are neither undone nor an undo themselves, newest first. They are read on demand.
 
-    Raises RctlError at an adjustment of a newer rctl: it may be one that undid those before it.
+    Raises RctlError at an adjustment of a newer rctl: it may have undone those before it.
     """
     undone: set[str] = set()
     for record in latest(state, known=True):
@@ -38,7 +37,7 @@ def standing(state: State) -> Iterator[Record]:
 
 
 def undoable(state: State, tree: Tree | None = None) -> list[Record]:
-    """Those of them of which a VE is still there. ``tree``: where VEs are looked for; unset: this host's."""
+    """Those that have a VE that still exists. ``tree``: the tree of the VEs; unset: this host's."""
     if tree is None:
         with Tree.open() as tree:
             return undoable(state, tree)
@@ -48,8 +47,8 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
 def by_id(state: State, wanted: str, boot_id: str) -> Record:
     """The adjustment with this id.
 
-    Raises NotFoundError when there is none, or it was undone already; UsageError for what is no id, and for an undo;
-    RctlError when it is yet to come into the history, or its undo is.
+    Raises NotFoundError if there is none, or if it is undone already; UsageError for a wrong id, and for an undo;
+    RctlError if it, or its undo, is not in the history yet.
     """
     record = next((r for r in standing(state) if r.id == wanted), None)
     if record is None or unwritten(state):
@@ -71,11 +70,11 @@ def _not_standing(state: State, wanted: str) -> RctlError:
 
 
 def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:
-    """The ``count`` newest adjustments that are not undone, newest first; fewer where there are no more.
+    """The ``count`` newest adjustments that are not undone, newest first; fewer if there are no more.
 
-    Raises NotFoundError when there is none, and UsageError when it is from before the last boot. Raises GoneError when
-    VEs of one of them were removed; the error names that one, and what can be taken back all the same. Raises RctlError
-    when a finished adjustment is not in the history yet.
+    Raises NotFoundError if there is none, and UsageError if it is from before the last boot. Raises GoneError if VEs of
+    one of them were removed; the error names it, and the adjustments that can still be taken back. Raises RctlError if
+    a finished adjustment is not in the history yet.
     """
     _check_settled(state, boot_id)
     found: list[Record] = []
@@ -96,7 +95,7 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
 
 
 def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
-    """As ``newest``, of the adjustments of one VE. Raises RctlError, too, when one of them is of other VEs as well."""
+    """As ``newest``, for adjustments of one VE. Also raises RctlError if one of them includes other VEs."""
     path = tree.path(name)
     _check_settled(state, boot_id, lambda record: path in paths(record))
     with tree.open_ve(name) as ve:
@@ -120,10 +119,11 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
 
 
 def _check_settled(state: State, boot_id: str, meant: Callable[[Record], bool] = lambda _: True) -> None:
-    """Raises RctlError when an adjustment may yet become the newest in the history. ``meant``: whether it counts.
+    """Raise RctlError if an adjustment may still become the newest in the history. ``meant``: returns True if it
+    counts.
 
-    A crash left it open, or the history could not be written when it ended; or it is of a newer rctl, which alone knows
-    what it is about.
+    A crash left it open, or the history could not be written at its end; or it is of a newer rctl, and only that knows
+    its VEs.
     """
     for name in (*unwritten(state), *left_open(state, aside=True)):
         try:
@@ -151,12 +151,12 @@ def before_boot(record: Record) -> UsageError:
 
 
 def paths(record: Record) -> list[str]:
-    """The cgroups that the adjustment was about; where it only enabled controllers, those that it did that in."""
+    """The cgroups of the adjustment; if it only enabled controllers, the cgroups for which it did."""
     return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable | Renew))) or list(record.inodes)
 
 
 def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
-    """Whether an adjustment was about a VE with one of these names, or patterns of names."""
+    """Returns a function: True if an adjustment was about a VE with one of these names, or patterns of names."""
 
     def wanted(record: Record) -> bool:
         names = {name for path in paths(record) for name in (path, tree.name(path))}
@@ -166,7 +166,7 @@ def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
 
 
 def left(tree: Tree, record: Record) -> set[str]:
-    """Which of them are still there, and not others of the same name."""
+    """The cgroups of the adjustment that still exist, without others of the same name."""
     found = set()
     for path in paths(record):
         with suppress(NotFoundError), tree.walk(path) as cgroup:
@@ -176,7 +176,7 @@ def left(tree: Tree, record: Record) -> set[str]:
 
 
 def elsewhere(tree: Tree, record: Record) -> str:
-    """What follows the name of an adjustment whose VEs are there on another mount; empty when they were removed."""
+    """The text after an adjustment's name if its VEs are on another mount; empty if they were removed."""
     for other in tree.others():
         if left(other, record):
             return f"is of VEs on the mount {other.mount.point}. Take it back there: RCTL_MOUNT={other.mount.point}"
@@ -184,7 +184,7 @@ def elsewhere(tree: Tree, record: Record) -> str:
 
 
 def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
-    """The VEs of one of the last ``count`` were removed: the error that names it, and how to take back those after."""
+    """The error if VEs of one of the last ``count`` were removed: it names that one, and how to undo later ones."""
     what = elsewhere(tree, record) or f"is of VEs {_GONE}"
     those, more = ("one", "") if newer == 1 else (str(newer), f" --last {newer}")
     return GoneError(
@@ -194,7 +194,7 @@ def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
 
 
 def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:
-    """The VEs of ``first`` were removed: the error that names it, and the next one that can be taken back."""
+    """The error if the VEs of ``first`` were removed: it names it, and the next one that can be taken back."""
     if where := elsewhere(tree, first):
         return GoneError(f"undo: the last adjustment, {named(first)}, {where}")
     skipped = [first]

@@ -1,7 +1,7 @@
-"""The tree as it would be once planned steps had run: what a dry run of several adjustments plans the next one on.
+"""The tree as it would be after planned steps: a dry run of several undos plans each on it.
 
-Everything that reads a cgroup reads it as usual. What the steps would change is told as they would leave it, and what
-they would change in a way that the kernel alone decides is not told at all: UnreckonedError.
+Reads go to the real cgroups. Values that the steps would change are given as they would be. Values that only the kernel
+decides are not given: UnreckonedError.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ..lifecycle import processes
 from ..steps import Disable, Enable, Label, Move, Reclaim, Remove, Renew, Set, Step
 
 _WHOLE = ""
-"""In the place of a file's name: all of the cgroup."""
+"""Stands for a file's name: the whole cgroup."""
 _VIEWS = {cpu.WEIGHT.name: (cpu.NICE,), cpu.NICE.name: (cpu.WEIGHT,), cpu.IDLE.name: (cpu.WEIGHT, cpu.NICE)}
-"""Files of which the kernel changes others when they are written."""
+"""Files whose writes make the kernel change other files."""
 _CURRENT = "memory.current"
 
 
 class UnreckonedError(RctlError):
-    """What a file would hold is for the kernel to decide."""
+    """The kernel decides the contents of a file."""
 
 
 class _Changed:
-    """What differs from what is there. ``unknown``: files, or whole cgroups, that cannot be told."""
+    """The differences from the real tree. ``unknown``: files, or whole cgroups, whose contents are not known."""
 
     def __init__(self) -> None:
         self.texts: dict[tuple[str, str], str] = {}
@@ -47,7 +47,7 @@ class _Changed:
 
 
 class _Cgroup(Cgroup):
-    """A cgroup as it would be; it is only read."""
+    """A cgroup as it would be; it is read-only."""
 
     __slots__ = ("_changed",)
 
@@ -57,34 +57,34 @@ class _Cgroup(Cgroup):
 
     @classmethod
     def like(cls, real: Cgroup, changed: _Changed) -> Self:
-        """In the place of a real one, whose descriptor it takes over."""
+        """Takes the place and the descriptor of a real cgroup."""
         return cls(real.path, real.fd, real.device, changed)
 
     def child(self, name: str) -> Cgroup:
-        """As of a real one."""
+        """As of a real cgroup."""
         path = f"{self.path.rstrip('/')}/{name}"
         if path in self._changed.gone:
             raise NotFoundError(f"{path}: there is no such cgroup. See rctl ls")
         return self.like(super().child(name), self._changed)
 
     def above(self) -> Cgroup:
-        """As of a real one."""
+        """As of a real cgroup."""
         return self.like(super().above(), self._changed)
 
     def children(self) -> list[str]:
-        """As of a real one."""
+        """As of a real cgroup."""
         return [name for name in super().children() if f"{self.path.rstrip('/')}/{name}" not in self._changed.gone]
 
     def read(self, name: str) -> str:
-        """As of a real one."""
+        """As of a real cgroup."""
         return self._told(name, lambda: super(_Cgroup, self).read(name))
 
     def edit(self, name: str, known: bool = True) -> str:
-        """As of a real one."""
+        """As of a real cgroup."""
         return self._told(name, lambda: super(_Cgroup, self).edit(name, known))
 
     def attributes(self, prefix: str) -> dict[str, str]:
-        """As of a real one. Nothing but labels is asked for."""
+        """As of a real cgroup. Only labels are asked for."""
         if (self.path, _WHOLE) in self._changed.unknown:
             raise UnreckonedError(f"labels: what {self.path} will have then is not known")
         found = super().attributes(prefix) | self._changed.labels[self.path]
@@ -107,7 +107,7 @@ class _Cgroup(Cgroup):
 
 
 class Supposed(Tree):
-    """A tree as it would be. It lives on the descriptors of the real one, and is not to be closed."""
+    """A tree as it would be. It uses the descriptors of the real one, and must not be closed."""
 
     __slots__ = ("_changed",)
 
@@ -116,12 +116,12 @@ class Supposed(Tree):
         super().__init__(_Cgroup.like(tree.root, self._changed), tree.base, tree.prefix, tree.mount)
 
     def walk(self, path: str) -> Cgroup:
-        """As in a real one."""
+        """As in a real tree."""
         found = super().walk(path)
         return found if isinstance(found, _Cgroup) else _Cgroup.like(found, self._changed)
 
     def after(self, steps: Iterable[Step]) -> None:
-        """From now on as if these steps had run, too."""
+        """From now on, as if these steps had run, too."""
         steps = list(steps)
         for step in steps:
             if isinstance(step, Set):
@@ -145,7 +145,7 @@ class Supposed(Tree):
                 self._partitions(path, written)
 
     def unknown(self, paths: Iterable[str]) -> None:
-        """From now on nothing is told of these cgroups."""
+        """From now on, these cgroups are not known."""
         self._changed.unknown |= {(path, _WHOLE) for path in paths}
 
     def _set(self, step: Set) -> None:
@@ -157,7 +157,7 @@ class Supposed(Tree):
             text = "\n".join([*rest, *([f"{step.key} {step.new}"] if step.new != file.entry("", step.key) else [])])
         self._changed.to(step.path, step.file, text + "\n" if text else "")
         if step.file == memory.MAX.name and not step.gentle and memory.MAX.lowers(step.old, step.new):
-            self._changed.unknown.add((step.path, _CURRENT))  # --force: what the kernel frees and kills shows then
+            self._changed.unknown.add((step.path, _CURRENT))  # --force: the kernel decides what it frees
 
     def _switch(self, step: Enable | Disable) -> None:
         on, off = self._changed.on[step.path], self._changed.off[step.path]
@@ -198,7 +198,7 @@ class Supposed(Tree):
                 )
 
     def _partitions(self, path: str, written: Collection[tuple[str, str]]) -> None:
-        """Lists and partitions make others, beside and below, valid or invalid; which, the kernel decides."""
+        """Lists and partitions make others, beside and below, valid or invalid; the kernel decides which."""
         above, unknown = path.rpartition("/")[0] or "/", self._changed.unknown
         effective, partition = f"{cpuset.CPUS.name}.effective", cpuset.PARTITION.name
         concerned = {path} if (path, partition) in written else set()

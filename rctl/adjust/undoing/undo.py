@@ -1,4 +1,4 @@
-"""Take back the last adjustments, through the same engine: memory is shrunk gently here too, and all or nothing."""
+"""Takes the last adjustments back, with the same engine: all or nothing; memory is shrunk gently, too."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from . import choose, ves_made
 from .tree_after import Supposed, UnreckonedError
 
 _SEARCHED = 100
-"""So many adjustments are looked through for one that can be taken back instead."""
+"""Most adjustments that are searched for one that can be taken back instead."""
 _TOLD = 3
-"""So many VEs that are gone are told by name."""
+"""Most removed VEs that are named."""
 
 
 class FreezeError(RctlError):
-    """The adjustment did nothing but freeze or thaw, and was not asked for by its id."""
+    """The adjustment only froze or thawed, and was not asked for by its id."""
 
 
 class Undone(msgspec.Struct, frozen=True):
     """An adjustment that was taken back, or would be.
 
-    ``account``: what that did to each VE, or would. ``None`` in a dry run of several where the kernel alone knows what
-    is there once those before are undone: ``unreckoned`` says which file it is about.
+    ``account``: the changes to each VE. ``None`` in a dry run of several undos, if only the kernel knows the state
+    after those before; then ``unreckoned`` names the file.
     """
 
     record: Record
@@ -62,13 +62,13 @@ def undo(
     last: int = 1,
     each: Callable[[Undone], object] | None = None,
 ) -> list[Undone]:
-    """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` hears of one when it is done.
+    """Take back adjustments, newest first, until one fails. See ``take_back``. ``each`` is called after each one.
 
-    ``wanted``: the one with this id; else the ``last`` so many, of the VE ``ve`` when one is named. In a dry run each
-    is reckoned as if those before were undone already.
+    ``wanted``: the one with this id; otherwise the ``last`` N, of the VE ``ve`` if one is named. A dry run plans each
+    as if those before were undone already.
 
-    Raises what ``choose`` raises, and UsageError for an id beside ``ve`` or ``last``. The notes of an error
-    (``__notes__``) name the adjustment that it is about.
+    Raises as ``choose``, and UsageError for an id together with ``ve`` or ``last``. The notes of an error
+    (``__notes__``) name its adjustment.
     """
     records = _chosen(site, wanted, ve, last)
     tree, state = site.tree, site.state
@@ -110,8 +110,8 @@ def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[R
 
 
 def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
-    """The newest adjustment before this one, of the VE ``ve`` where one is named, that did more than freeze or thaw."""
-    # In the order of the history, for the clock may have been set back since.
+    """The newest adjustment before this one (of the VE ``ve`` if one is named) that did more than freeze or thaw."""
+    # In the order of the history, because the clock may have been set back since.
     standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(state))
     for older in islice(standing, 1, _SEARCHED):
         if older.boot_id != record.boot_id or not choose.left(tree, older):
@@ -123,7 +123,7 @@ def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record 
 
 
 def told(record: Record, *, dry_run: bool = False) -> str:
-    """A line for people that names what is taken back."""
+    """A line for people that names the adjustment that is taken back."""
     return f"{'would undo' if dry_run else 'undo'} {named(record)}"
 
 
@@ -139,17 +139,17 @@ def take_back(
 ) -> Account:
     """Take back one adjustment.
 
-    VEs that it made are removed if they are empty, else they stay and the notes say so. Labels are as before on the
-    others. Processes that it moved, and that are still there, are moved back. What it removed is not made again, and a
-    command that it started goes on.
+    VEs that it made are removed if they are empty; otherwise they stay, and a note says so. Labels of the others are
+    put back. Processes that it moved and that still exist are moved back. VEs that it removed are not made again, and a
+    command that it started continues.
 
-    VEs that were removed since are left out, and named in the account's notes. An adjustment of which all is as before
-    already counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only when this
-    very adjustment was ``asked`` for, or with ``options.force``: else that stays as it is, and the notes say so.
+    VEs that were removed since are left out, and named in the account's notes. If everything is as before already, the
+    adjustment counts as undone, so that the next undo comes to the one before. VEs are frozen and thawed only if this
+    very adjustment was ``asked`` for, or with ``options.force``; otherwise they stay as they are, and a note says so.
 
-    Raises GoneError when all its VEs were removed, RctlError when a limit or a label was changed since, also one of a
-    VE that would go (``options.force`` overwrites it), when it did nothing but freeze or thaw, or when it put one VE in
-    the place of another.
+    Raises GoneError if all its VEs were removed; RctlError if a limit or a label was changed since, also of a VE that
+    would be removed (``options.force`` overwrites it), if it only froze or thawed, or if it put one VE in the place of
+    another.
     """
     state = state or default_state()
     if record.boot_id != host.boot_id:
@@ -196,7 +196,7 @@ def take_back(
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
-    """Raises RctlError for a rename: what it removed is not made again, so neither VE would be left."""
+    """Raise RctlError for a rename: the removed VE is not made again, so neither VE would be left."""
     if replaced := _replaced(record):
         old, new = map(tree.name, replaced)
         raise RctlError(
@@ -206,7 +206,7 @@ def _check_replaced(tree: Tree, record: Record) -> None:
 
 
 def _replaced(record: Record) -> tuple[str, str] | None:
-    """The paths of a renamed VE, before and after. Records of version 1 do not name it: there the steps tell."""
+    """The paths of a renamed VE, before and after. Records of version 1 do not name it; there the steps show it."""
     new = [step for step in record.steps if isinstance(step, Make)]
     for step in new:
         if step.instead:
@@ -219,7 +219,7 @@ def _replaced(record: Record) -> tuple[str, str] | None:
 
 
 def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[int]) -> tuple[list[str], list[str]]:
-    """The VEs that the record made and that are empty without the ``leaving``, and notes for people on the others."""
+    """The VEs that the record made and that are empty without the ``leaving``; and notes about the others."""
     goes: list[str] = []
     notes: list[str] = []
     for path in [step.path for step in record.steps if isinstance(step, Make) and step.path in left]:
@@ -233,7 +233,7 @@ def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[i
 
 
 def _moved(tree: Tree, record: Record) -> list[Move]:
-    """The steps that move back what the record moved and is still where it moved it."""
+    """The steps that move processes back, if they are still where the record moved them."""
     found = []
     for step in record.steps:
         if isinstance(step, Move):
@@ -244,7 +244,7 @@ def _moved(tree: Tree, record: Record) -> list[Move]:
 
 
 def _given(tree: Tree, record: Record) -> list[Enable]:
-    """The controllers that the adjustment enabled, in those cgroups that have not been replaced since."""
+    """The controllers that the adjustment enabled, for cgroups that were not replaced since."""
     found = []
     for step in record.steps:
         if isinstance(step, Enable):
@@ -255,7 +255,7 @@ def _given(tree: Tree, record: Record) -> list[Enable]:
 
 
 def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]]:
-    """The wishes without those that freeze or thaw, and notes for people about these."""
+    """The wishes without those that freeze or thaw, and notes for people about the latter."""
     found: list[Wish] = []
     notes: list[str] = []
     for wish in wished:
@@ -276,7 +276,7 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
 
 
 def wishes(tree: Tree, record: Record) -> list[Wish]:
-    """What has to be so again before the record's adjustment is taken back, by VE."""
+    """The values that must be restored to take back the record's adjustment, by VE."""
     sets = by_entry(record.steps)
     for entry in [entry for entry, steps in sets.items() if steps[0].old == steps[-1].new]:
         del sets[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
@@ -299,7 +299,7 @@ def _writes(step: Set) -> list[Write]:
 
 
 def _once(writes: tuple[Write, ...]) -> tuple[Write, ...]:
-    """Each entry once; the first wish for it stands."""
+    """Each entry once; the first wish for it counts."""
     found: dict[tuple[str, str], Write] = {}
     for write in writes:
         found.setdefault((write.file.name, write.key), write)

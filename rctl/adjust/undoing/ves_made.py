@@ -1,4 +1,4 @@
-"""A VE that an adjustment made goes again only as it was left: what somebody set since would be lost with it."""
+"""A VE that an adjustment made is removed only as it was left: later settings would be lost with it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Entry = tuple[str, str]
 
 
 def as_left(tree: Tree, record: Record, path: str) -> dict[Entry, str]:
-    """The entries of the VE ``path`` by (file, key), as the record, which made it, left them; all else as new.
+    """The entries of the VE ``path`` by (file, key), as the record, which made it, left them; all others as new.
 
-    What is there says the same in another form, or cannot be told, stands as it is. Whether it is frozen is no limit.
+    An entry that says the same in another form, or cannot be known, counts as it is. A frozen state is no limit.
     """
     last = {key[1:]: steps[-1] for key, steps in by_entry(record.steps).items() if key[0] == path}
     beside = {name for step in last.values() for name, _ in step.disturbed}

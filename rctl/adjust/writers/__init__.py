@@ -1,8 +1,8 @@
 """Writers: the ways to change an entry of a cgroup. One adjustment may use several of them.
 
-A writer is a module. ``base.Writer`` says which functions it has. A change goes through the first writer in ``WRITERS``
-that may write to the cgroup and that can express the entry. The step names it, so that the same writer puts back what
-was there, also after a crash and in an undo.
+A writer is a module with the functions of ``base.Writer``. A change goes through the first writer in ``WRITERS`` that
+may write to the cgroup and can express the entry. The step names it, so the same writer puts the old value back, also
+after a crash and in an undo.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from . import files
 from .base import Writer
 
 WRITERS: tuple[Writer, ...] = (files,)
-"""All writers, in the order of preference: an owner's own way comes before its files."""
+"""All writers, in the order of preference: an owner's own interface comes before its files."""
 
 
 def only_files() -> bool:
-    """Whether every cgroup of this host is written through its files: no other writer is there, and no other owner."""
+    """True if every cgroup of this host is written through its files: there is no other writer, or no other owner."""
     return (files,) == WRITERS and not owner.applies()
 
 
 def of(tree: Tree, path: str) -> Sequence[Writer]:
     """The writers that may write to the cgroup ``path``, in the order of preference.
 
-    Raises NotAvailableError, as the last of them does, where none may.
+    If none may, raises NotAvailableError as the last of them does.
     """
     found: list[Writer] = []
     refused: NotAvailableError | None = None
@@ -45,7 +45,7 @@ def of(tree: Tree, path: str) -> Sequence[Writer]:
 
 
 def chosen(writers: Sequence[Writer], file: File, path: str) -> Writer:
-    """The first of them that can express an entry of ``file``. Raises NotAvailableError where none can."""
+    """The first of them that can express an entry of ``file``. Raises NotAvailableError if none can."""
     for writer in writers:
         if writer.expresses(file):
             return writer
@@ -54,12 +54,12 @@ def chosen(writers: Sequence[Writer], file: File, path: str) -> Writer:
 
 
 def named(name: str) -> Writer | None:
-    """The writer with this name; ``None``: this rctl has none."""
+    """The writer with this name; ``None`` if this rctl has none."""
     return next((writer for writer in WRITERS if name == writer.NAME), None)
 
 
 def writer_of(step: Set) -> Writer:
-    """The writer of a step. Raises NotAvailableError where this rctl does not have it (any more)."""
+    """The writer of a step. Raises NotAvailableError if this rctl does not have it."""
     if not isinstance(step, SetThrough):
         return files
     if (writer := named(step.writer)) is None:

@@ -24,13 +24,13 @@ NAME = "files"
 check = owner.check_if_applies
 missing = enable.missing
 MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
-"""Files that are lowered gently."""
+"""Files whose values are lowered gently."""
 SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
-"""Files of which a write may take its time, or is not the only one."""
+"""Files whose write may take long, or needs further writes."""
 
 
 def expresses(file: File) -> bool:
-    """Every entry has a file."""
+    """True: every entry has a file."""
     return True
 
 
@@ -40,7 +40,7 @@ def read(cgroup: Cgroup, write: Write) -> str:
 
 
 def kept(cgroup: Cgroup, write: Write) -> str:
-    """Nothing: the entry tells all."""
+    """Empty: the entry shows everything."""
     return ""
 
 
@@ -83,7 +83,7 @@ def write_at_once(cgroup: Cgroup, step: Set) -> list[str]:
         cgroup.write(file.name, text)
         return [note]
     if text == step.new + "\n":
-        return []  # as it is nearly always
+        return []  # nearly always so
     got = file.entry(text, step.key)
     if got != step.new and not file.holds(got, step.new) and (step.exact or got == step.old):
         raise RctlError(
@@ -101,7 +101,7 @@ def _kills(text: str) -> int:
 
 
 def _exchange_lines(cgroup: Cgroup, step: Set) -> str:
-    """Write the text, line by line as the kernel takes it, and read back what the file holds then."""
+    """Write the text line by line, as the kernel takes it. Returns the text that the file holds then."""
     first, *more = step.new.splitlines() or ["\n"]
     text = cgroup.exchange(step.file, first)
     for line in more:
@@ -110,6 +110,6 @@ def _exchange_lines(cgroup: Cgroup, step: Set) -> str:
 
 
 def _begin_anew(ve: Cgroup, old: str) -> None:
-    """Before a kind is written: one that is invalid is no partition, and the kernel must be told so."""
+    """Before a kind is written: make an invalid partition a member first; otherwise the kernel does not check it."""
     if INVALID in old:
         ve.write(PARTITION.name, MEMBER)
