@@ -33,8 +33,7 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What the VE can still take before it meets the first limit on the way up: ``left``, and ``percent`` of that
-    limit.
+    """The room before the VE meets the first limit on the way up: ``left``, and ``percent`` of that limit.
 
     If ``source`` is not the VE itself, others may use it up, too.
     """
