@@ -21,14 +21,24 @@ LEAST = 90.0  # per cent of a module's mutants
 TOP = Path(__file__).parents[2]
 WORK = TOP / "build/mutants"
 MODULES = {
-    "plan": (("planning/plan", "steps"), ("plan", "engine")),
+    "plan": (("planning/plan", "steps"), ("plan", "engine", "writers")),
     "shrink": (("shrink_memory",), ("shrink",)),
     "undo": (
         ("undoing/undo",),
-        ("undo", "undo_since", "undo_dry", "cli_undo", "rename", "adjust_labels", "engine_made", "pending_history"),
+        (
+            "undo",
+            "undo_since",
+            "undo_dry",
+            "cli_undo",
+            "rename",
+            "adjust_labels",
+            "engine_made",
+            "pending_history",
+            "writers",
+        ),
     ),
     "journal": (("records/journal",), ("journal", "journal_disk", "journal_end", "pending_history")),
-    "recover": (("recovery/recover",), ("recover", "recover_end", "engine_made", "waiting")),
+    "recover": (("recovery/recover",), ("recover", "recover_end", "engine_made", "waiting", "writers")),
 }
 """By name: files of ``rctl/adjust``, and the files of ``tests/unit`` that say what these do."""
 DEAD = ("killed", "timeout")
