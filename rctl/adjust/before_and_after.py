@@ -30,7 +30,7 @@ from .records.journal import Journal, new_id
 from .records.record_format import Record
 from .recovery.rollback import put_all_back
 from .request import Around
-from .state_folder import State
+from .site import Site
 from .steps import Enable, Make, Move, Remove, Start, Step
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -38,7 +38,7 @@ _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def made(
-    tree: Tree, boot_id: str, state: State, command: str, names: Sequence[str], base: Cgroup, instead: str = ""
+    site: Site, command: str, names: Sequence[str], base: Cgroup, instead: str = ""
 ) -> Iterator[tuple[Journal, Mapping[str, Cgroup]]]:
     """Make VEs below ``base``. A journal is written first, so a crash leaves none. They are removed if the block
     raises.
@@ -47,13 +47,14 @@ def made(
     by then, because another program put them there, stays. Raises BusyError if one exists, and NotAvailableError if the
     caller may not make it.
     """
+    tree = site.tree
     steps = tuple(Make(tree.path(name), tree.path(instead) if instead else "") for name in names)
-    record = Record(new_id(), time.time(), boot_id, command, {base.path: base.ino}, steps)
+    record = Record(new_id(), time.time(), site.boot_id, command, {base.path: base.ino}, steps)
     journal: Journal | None = None
     found: dict[str, Cgroup] = {}
     try:
         with undisturbed():
-            journal = Journal(state, record)
+            journal = Journal(site.state, record)
         for name in names:
             with undisturbed():  # a Ctrl-C must not come between making the VE and noting it
                 found[name] = make_below(tree, name, base)

@@ -31,7 +31,7 @@ from .lifecycle import freeze, remove
 from .locks import MANY, Locks, parents
 from .planning import partitions, plan, precheck, resolve
 from .planning.current import Seen, look
-from .progress import Event, Progress, quiet
+from .progress import Event
 from .records import failures
 from .records.as_shown import tell_as_shown
 from .records.journal import HALF_DONE, Journal, new_id
@@ -41,7 +41,8 @@ from .request import NOTHING, Around
 from .request import Options as Options
 from .request import Wish as Wish
 from .run_plan import run
-from .state_folder import State, default_state, make
+from .site import Site
+from .state_folder import make
 from .steps import Enable, Remove, Renew, Start, Step, lasts
 
 _UNKNOWN = 16
@@ -52,12 +53,10 @@ _ALLOCATION = 0
 
 
 def adjust(
-    tree: Tree,
+    site: Site,
     limits: Mapping[str, Limits],
-    host: Host,
     options: Options = Options(),  # noqa: B008 (frozen)
-    progress: Progress = quiet,
-    state: State | None = None,
+    *,
     inodes: Mapping[str, int] | None = None,
     around: Around = NOTHING,
 ) -> Account:
@@ -69,17 +68,17 @@ def adjust(
     Raises RctlError; then nothing is changed, and ``error.account`` has the state of each VE. Only RollbackError means
     that something could not be put back.
     """
-    inodes = inodes or {}
+    host, inodes = site.host, inodes or {}
     limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
     distinct = {id(asked): asked for asked in limits.values()}  # one Limits for many VEs is the usual case
     if any(asked.files for asked in distinct.values()):
         frozen = [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"]
-        freeze.check_self(tree, frozen)
+        freeze.check_self(site.tree, frozen)
     if any(asked.vcpus is not msgspec.UNSET for asked in distinct.values()):
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 
         def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
-            promises = resolve.Promises(tree)
+            promises = resolve.Promises(site.tree)
             wishes = []
             for (name, asked), ve in zip(limits.items(), opened, strict=True):
                 with naming(name):
@@ -87,10 +86,10 @@ def adjust(
                 wishes.append(Wish(name, found, ino=inodes.get(name)))
             return wishes
 
-        return transact(tree, plain, host.boot_id, options, progress, state, prepare, around)
+        return transact(site, plain, options, prepare=prepare, around=around)
     same = {key: _asked(resolve.disks(asked), host, options) for key, asked in distinct.items()}
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
-    return transact(tree, wishes, host.boot_id, options, progress, state, around=around)
+    return transact(site, wishes, options, around=around)
 
 
 def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:
@@ -106,12 +105,10 @@ def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:
 
 
 def transact(
-    tree: Tree,
+    site: Site,
     wishes: Sequence[Wish],
-    boot_id: str,
     options: Options,
-    progress: Progress = quiet,
-    state: State | None = None,
+    *,
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None = None,
     around: Around = NOTHING,
     given: Sequence[Enable] = (),
@@ -129,21 +126,16 @@ def transact(
     account = None
     while account is None:
         with ExitStack() as stack:
-            place = state or stack.enter_context(default_state())
-            work = _Work(tree, wishes, boot_id, options, progress, place, prepare, around, given, notes, stack)
-            account = work.done()
+            account = _Work(site, wishes, options, prepare, around, given, notes, stack).done()
     return account
 
 
 class _Work(NamedTuple):
     """One attempt of a transaction: the data of all its parts. ``notes`` for people are added on the way."""
 
-    tree: Tree
+    site: Site
     wishes: Sequence[Wish]
-    boot_id: str
     options: Options
-    progress: Progress
-    state: State
     prepare: Callable[[Sequence[Cgroup]], Sequence[Wish]] | None
     around: Around
     given: Sequence[Enable]
@@ -154,17 +146,17 @@ class _Work(NamedTuple):
         """The whole transaction. ``None``: after locking, other VEs existed than before, so try again."""
         opened: list[Cgroup] = []
         self.stack.callback(_close, opened)
-        absent = () if self.options.dry_run else self.around.missing(self.tree)
+        absent = () if self.options.dry_run else self.around.missing(self.site.tree)
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
-        self.tree.open_ves([wish.name for wish in present], opened)
-        _check(self.tree, present, opened)
+        self.site.tree.open_ves([wish.name for wish in present], opened)
+        _check(self.site.tree, present, opened)
         if self.options.dry_run:
             return self.planned(opened)
         alone = {ve.path: ve for ve in opened}
         if absent:
-            alone[self.tree.base] = self.stack.enter_context(self.tree.place())
-        locks = self.stack.enter_context(Locks(make(self.state), self.options.wait, self.progress))
-        if not self.lock(locks, alone) or (absent and self.around.missing(self.tree) != absent):
+            alone[self.site.tree.base] = self.stack.enter_context(self.site.tree.place())
+        locks = self.stack.enter_context(Locks(make(self.site.state), self.options.wait, self.site.progress))
+        if not self.lock(locks, alone) or (absent and self.around.missing(self.site.tree) != absent):
             return None
         journal = self.make(locks, absent, alone, opened) if absent else None
         return self.changed(locks, alone, opened, journal)
@@ -175,35 +167,35 @@ class _Work(NamedTuple):
         limits = _steps(seen, self.options)
         cgroups = {ve.path: ve for ve in opened}
         renewed = self.renewed(seen, limits, cgroups)
-        unchecked = precheck.check(limits, cgroups, self.tree)
-        steps = plan.ended(limits, after(self.around, self.tree, opened, limits), renewed)
+        unchecked = precheck.check(limits, cgroups, self.site.tree)
+        steps = plan.ended(limits, after(self.around, self.site.tree, opened, limits), renewed)
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
         ]
         said += seen.notes
         said += unchecked
-        said += caveats(self.tree, steps, cgroups, planned=True)
+        said += caveats(self.site.tree, steps, cgroups, planned=True)
         return Account(None, outcomes(self.names(opened), steps, "planned"), (*self.notes, *said))
 
     def look(self, opened: Sequence[Cgroup]) -> Seen:
         """The present state and the wishes, and the controllers to switch."""
         wished = self.prepare(opened) if self.prepare else self.wishes
-        seen = look(self.tree, wished, opened, self.options)
+        seen = look(self.site.tree, wished, opened, self.options)
         if not self.given:
             return seen
-        removed = {self.tree.path(name) for name in self.around.remove}
-        return seen._replace(switches=[*seen.switches, *unneeded(self.tree, self.given, seen.changes, removed)])
+        removed = {self.site.tree.path(name) for name in self.around.remove}
+        return seen._replace(switches=[*seen.switches, *unneeded(self.site.tree, self.given, seen.changes, removed)])
 
     def renewed(self, seen: Seen, limits: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[Renew]:
         """The partitions that get or lose CPUs. Raises BusyError for a partition that no kernel makes."""
         sets, freed = partitions.relevant(limits), self.around.freed
-        removed = [self.tree.path(name) for name in self.around.remove]
+        removed = [self.site.tree.path(name) for name in self.around.remove]
         if not (sets or removed or freed):
             return []
         asked = partitions.asked(seen.changes, sets)
         if asked:
-            precheck.check_partitions(asked, limits, cgroups, self.tree, removed)
-        return partitions.concerned(self.tree, sets, cgroups, removed, freed, asked)
+            precheck.check_partitions(asked, limits, cgroups, self.site.tree, removed)
+        return partitions.concerned(self.site.tree, sets, cgroups, removed, freed, asked)
 
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
         """The VEs' names by path."""
@@ -218,22 +210,22 @@ class _Work(NamedTuple):
             locks.take_all()
         else:
             inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
-            locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, parents(self.tree, alone))
+            locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, parents(self.site.tree, alone))
         until = time.monotonic() + self.options.wait
         deadline, apart = self.options.deadline, own.record.id if own else ""
-        told = recover_for(self.tree, self.boot_id, self.state, deadline, locks, alone.values(), until, apart)
+        told = recover_for(self.site, deadline, locks, alone.values(), until, apart)
         self.notes.extend(line for line in told if line not in self.notes)
         return not told or all(cgroup.alive() for cgroup in alone.values())
 
     def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:
         """Make the missing VEs, locked from the beginning, and insert them into ``opened``."""
-        base = alone[self.tree.base]
-        making = made(self.tree, self.boot_id, self.state, self.options.command, absent, base, self.around.instead)
+        base = alone[self.site.tree.base]
+        making = made(self.site, self.options.command, absent, base, self.around.instead)
         journal, new = self.stack.enter_context(making)
         if not locks.add((ve.ino, ve.path) for ve in new.values()):
             raise BusyError(f"{absent[0]}: another adjustment took it the moment it was made. Try again")
         alone |= {ve.path: ve for ve in new.values()}
-        opened[:] = [alone[self.tree.path(wish.name)] for wish in self.wishes]
+        opened[:] = [alone[self.site.tree.path(wish.name)] for wish in self.wishes]
         return journal
 
     def changed(
@@ -248,7 +240,7 @@ class _Work(NamedTuple):
             beside = {step.path for step in renewed}
             for path in new:
                 with suppress(*[NotFoundError] * (path in beside)):  # a cgroup that was removed meanwhile is not found
-                    alone[path] = self.stack.enter_context(self.tree.walk(path))
+                    alone[path] = self.stack.enter_context(self.site.tree.walk(path))
             if not self.lock(locks, alone, journal):
                 if journal is None:
                     return None
@@ -266,13 +258,13 @@ class _Work(NamedTuple):
             journal, before, seen = tentative, (*before, *first), self.look(opened)
             limits = _steps(seen, self.options)
         self.notes.extend(seen.notes)
-        last = () if self.around is NOTHING else after(self.around, self.tree, opened, limits)
+        last = () if self.around is NOTHING else after(self.around, self.site.tree, opened, limits)
         steps = (*before, *plan.ended(limits, last, renewed))
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
         besides = dict.fromkeys(path for step in last for path in paths(step))
-        alone |= {path: self.stack.enter_context(self.tree.walk(path)) for path in besides if path not in alone}
+        alone |= {path: self.stack.enter_context(self.site.tree.walk(path)) for path in besides if path not in alone}
         journal = self.written(journal, steps, alone, besides)
         self.notes.extend(self.run(journal, alone, names, len(before)))
         if before or last:
@@ -291,11 +283,11 @@ class _Work(NamedTuple):
         """The journal, new or existing, with these steps on disk."""
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
-        how = self.options
-        record = Record(new_id(), time.time(), self.boot_id, how.command, inodes, steps, how.undoes, version_of(steps))
+        how, boot_id, version = self.options, self.site.boot_id, version_of(steps)
+        record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version)
         if journal is None:
             with undisturbed():  # a Ctrl-C must not come between making the journal and noting it
-                journal = Journal(self.state, record)
+                journal = Journal(self.site.state, record)
                 self.stack.push(lambda _, error, __: journal.let_go(error))
             return journal
         journal.extend(msgspec.structs.replace(record, id=journal.record.id, time=journal.record.time))
@@ -319,21 +311,21 @@ class _Work(NamedTuple):
             journal.stepped = True
             if self.around.start is not None:
                 ve = cgroups[steps[-1].path]
-                self.around.start(ve, journal, commit, [*self.notes, *caveats(self.tree, steps, cgroups)])
+                self.around.start(ve, journal, commit, [*self.notes, *caveats(self.site.tree, steps, cgroups)])
             elif removes:
                 journal.decide_forward()
             journal.finished = True
 
         try:
-            self.progress(Event("journal", 0, len(steps)))
-            notes += run(steps, cgroups, deadline, self.progress, journal.decide_back, finish, already, first)
+            self.site.progress(Event("journal", 0, len(steps)))
+            notes += run(steps, cgroups, deadline, self.site.progress, journal.decide_back, finish, already, first)
             if removes:
                 notes += remove.take_all_away(removes, cgroups, deadline)
                 notes += partitions.renew_all(steps[first:], cgroups) + take_all_back(steps, cgroups)
             if journal.open:
                 commit()
-            notes += caveats(self.tree, steps, cgroups)
-            self.progress(Event("close", len(steps), len(steps)))
+            notes += caveats(self.site.tree, steps, cgroups)
+            self.site.progress(Event("close", len(steps), len(steps)))
         except BaseException as error:
             if journal.undone:
                 self.failed(journal, names, error)

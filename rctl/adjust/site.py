@@ -22,3 +22,8 @@ class Site(NamedTuple):
     state: State
     progress: Progress = quiet
     tell: Callable[[str], object] = len
+
+    @property
+    def boot_id(self) -> str:
+        """An id that changes at each boot of the host."""
+        return self.host.boot_id

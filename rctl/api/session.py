@@ -103,8 +103,7 @@ class Session(SessionReads):
             for name in self.match(pattern):
                 if asked.setdefault(name, typed) != typed:
                     raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
-        how = self._options(deadline, wait, force, dry_run)
-        return adjust(self.tree, asked, self.host, how, self.progress, self.state)
+        return adjust(self.site, asked, self._options(deadline, wait, force, dry_run))
 
     def reset(
         self,
@@ -331,9 +330,8 @@ class Session(SessionReads):
         Raises RollbackError if one could not be settled.
         """
         from ..adjust.recovery.recover import recover
-        from ..adjust.state_folder import make
 
-        return recover(self.tree, self.host.boot_id, make(self.state), deadline, wait, self.progress)
+        return recover(self.site, deadline, wait)
 
     def _options(
         self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False

@@ -112,10 +112,9 @@ def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjust
 
 def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], options: Options) -> Account:
     """Set limits of the open cgroups themselves, even if their names belong to other cgroups by now."""
-    site = session.site
     limits = {ve.name: session.typed(wanted) for ve, wanted in asked.items()}
     inodes = {ve.name: ve.cgroup.ino for ve in asked}
-    return adjust(site.tree, limits, site.host, options, site.progress, site.state, inodes)
+    return adjust(session.site, limits, options, inodes=inodes)
 
 
 def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)

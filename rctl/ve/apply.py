@@ -20,7 +20,6 @@ from ..adjust.steps import Enable, Label, Make, Set, Step
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, GoneError, NotFoundError, UsageError, naming
 from ..formats import File
-from ..host import Host
 from ..limits import Limits, file_named, writes
 from ..spec import Spec
 from . import bare
@@ -79,22 +78,22 @@ def _dry(
     site: Site, limits: dict[str, Limits], surplus: list[str], options: Options, given: Mapping[str, LabelValues]
 ) -> Applied:
     """The plan for VEs that exist; for the others, the limits with which they would be made."""
-    tree, host = site.tree, site.host
+    tree = site.tree
     present = {name: asked for name, asked in limits.items() if bare.exists(tree, name)}
     around = Around(remove=tuple(surplus), labels={name: own for name, own in given.items() if name in present})
-    account = adjust(tree, present, host, options, state=site.state, around=around)
+    account = adjust(site, present, options, around=around)
     with tree.place() as base:
         check_make(tree, [name for name in limits if name not in present], base)
     promises = Promises(tree)
     new = [
-        _fresh(tree, name, asked, given.get(name, {}), host, promises)
+        _fresh(site, name, asked, given.get(name, {}), promises)
         for name, asked in limits.items()
         if name not in present
     ]
     new = [*new, *_controllers(tree, new, account)]
     planned, steps = ([step for one in some for step in one.steps] for some in (account.outcomes, new))
     partly = [*planned, *steps]
-    asked = {tree.path(name) for name, own in limits.items() if partitions.wished(writes(own, host))}
+    asked = {tree.path(name) for name, own in limits.items() if partitions.wished(writes(own, site.host))}
     wanted = asked.intersection(step.path for step in partitions.relevant(partly))
     precheck.check_partitions(wanted, partly, {}, tree, [tree.path(name) for name in surplus])
     notes = (*account.notes, *precheck.check(steps, {}, tree, planned))
@@ -125,8 +124,8 @@ def _controllers(tree: Tree, new: Sequence[Outcome], account: Account) -> list[O
     return [Outcome(step.path, step.path, "planned", (step,)) for step in enable.merged(missing)]
 
 
-def _fresh(tree: Tree, name: str, asked: Limits, given: LabelValues, host: Host, promises: Promises) -> Outcome:
-    path = bare.managed_path(tree, name)
+def _fresh(site: Site, name: str, asked: Limits, given: LabelValues, promises: Promises) -> Outcome:
+    host, path = site.host, bare.managed_path(site.tree, name)
     with naming(name):
         asked = vcpus_of_new(asked, path, host, promises)
     try:

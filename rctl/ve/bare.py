@@ -77,7 +77,7 @@ def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: 
     """
     tree = site.tree
     names = [name for name in limits if tree.name(tree.path(name)) != tree.path(name)]
-    account = adjust(tree, limits, site.host, options, site.progress, site.state, around=Around(make=names, **around))
+    account = adjust(site, limits, options, around=Around(make=names, **around))
     return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
 
 

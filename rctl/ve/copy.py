@@ -82,7 +82,7 @@ def reset(site: Site, names: Sequence[str], keys: Sequence[str], options: Option
         entries = (entry for key in wanted for entry in (_entries(tree, name, key) if key in BY_DEVICE else [key]))
         found = writes(disks(decode(nest(dict.fromkeys(entries, DEFAULT)), host)), host)
         wishes.append(Wish(name, tuple(msgspec.structs.replace(write, if_there=True) for write in found)))
-    return transact(tree, wishes, host.boot_id, options, site.progress, site.state)
+    return transact(site, wishes, options)
 
 
 def _entries(tree: Tree, name: str, key: str) -> list[str]:
@@ -104,7 +104,7 @@ def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> A
     for name in targets:
         with site.tree.open_ve(name) as ve:
             wishes.append(Wish(name, _writes(there, held.texts(ve)), ino=ve.ino))
-    return transact(site.tree, wishes, site.host.boot_id, options, site.progress, site.state)
+    return transact(site, wishes, options)
 
 
 def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
@@ -210,8 +210,7 @@ def rename(site: Site, old: str, new: str, options: Options) -> Account:
 
     wishes = [Wish(old, (), ino=inode), Wish(new, ())]
     around = Around(make=[new], remove=[old], instead=old)
-    boot = site.host.boot_id
-    return transact(tree, wishes, boot, options, site.progress, site.state, take_over, around)
+    return transact(site, wishes, options, prepare=take_over, around=around)
 
 
 def label(

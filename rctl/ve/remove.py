@@ -64,8 +64,7 @@ def remove_all(site: Site, names: Sequence[str], options: Options, kill: bool = 
     """
     for name in names:
         managed_path(site.tree, name)
-    around = Around(remove=names, kill=kill)
-    return adjust(site.tree, {}, site.host, options, site.progress, site.state, around=around)
+    return adjust(site, {}, options, around=Around(remove=names, kill=kill))
 
 
 def would_go(tree: Tree, name: str) -> str:
@@ -92,7 +91,7 @@ def end(site: Site, name: str, ino: int, options: Options) -> str | None:
             freed = {ve.path.rpartition("/")[0] or "/": cpus} if cpus else {}
     if freed:
         try:
-            account = adjust(site.tree, {}, site.host, options, site.progress, site.state, around=Around(freed=freed))
+            account = adjust(site, {}, options, around=Around(freed=freed))
         except RctlError as error:  # the VE is gone, as wanted
             site.tell(f"{name}: was removed; a partition beside it may still be invalid: {error}")
         else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rctl.adjust.records.journal import left_open
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs import devices
 from rctl.cgroupfs.files import this_host
@@ -91,6 +92,12 @@ def tree() -> Iterator[Tree]:
 def host() -> Host:
     """The facts of this machine."""
     return this_host()
+
+
+@pytest.fixture
+def site(tree: Tree, host: Host, state: State) -> Site:
+    """This machine, with rctl's state in a folder of this test."""
+    return Site(tree, host, state)
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def set_all(tree: Tree, wanted: Mapping[Ve, Mapping[str, Any]], progress: Progre
     """One adjustment of several VEs."""
     host = this_host()
     asked = {ve.name: decode(nest(pairs), host) for ve, pairs in wanted.items()}
-    return adjust(tree, asked, host, Options(**options), progress)
+    return adjust(Site(tree, host, default_state(), progress), asked, Options(**options))
 
 
 def lacks(ve: Ve, file: str, wanted: Mapping[str, Any]) -> bool:

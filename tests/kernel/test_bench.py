@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from rctl.adjust.lifecycle.processes import processes
-from rctl.adjust.state_folder import State
+from rctl.adjust.site import Site
 from rctl.bench.figures.result import Figure
 from rctl.bench.parts import adjust, benchmarks, density, felt, lifecycle, peers
 from rctl.bench.parts.benchmarks import Setting
@@ -21,7 +21,6 @@ from rctl.bench.workloads.base import PROGRAMS, PYTHON
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
-from rctl.host import Host
 from rctl.ve import bare
 from tests.kernel.helpers import MOUNT, RELEASE, enabled
 from tests.kernel.shell import load_for_all, rctl
@@ -42,8 +41,8 @@ def _no_ve_left(tree: Tree) -> Iterator[None]:
     assert tree.names() == []
 
 
-def test_every_limit_is_felt_whoever_sets_it(tree: Tree, host: Host, state: State, disk: Path) -> None:
-    found = by_name(felt.measure(tree, host, state, str(disk), rounds=1, tell=quiet))
+def test_every_limit_is_felt_whoever_sets_it(site: Site, disk: Path) -> None:
+    found = by_name(felt.measure(site, str(disk), rounds=1, tell=quiet))
     keys = ["pids.max", "cpu.max", "memory.max", "memory.high", "io.max"]
     if len(os.sched_getaffinity(0)) > 1:
         keys.append("cpuset.cpus")
@@ -55,14 +54,12 @@ def test_every_limit_is_felt_whoever_sets_it(tree: Tree, host: Host, state: Stat
         assert 0 < figure.value < felt.SECONDS, figure
 
 
-def test_a_folder_on_no_disk_leaves_io_out_with_the_reason(tree: Tree, host: Host, state: State) -> None:
+def test_a_folder_on_no_disk_leaves_io_out_with_the_reason(site: Site) -> None:
     (io,) = [one for one in felt.limits("/proc") if isinstance(one, Figure) and one.name == "io.max"]
     assert io.origin == "/proc lies on no disk. Give --folder on one"
 
 
-def test_a_limit_that_is_never_felt_is_no_figure(
-    tree: Tree, host: Host, state: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_limit_that_is_never_felt_is_no_figure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a worker that sleeps, when its CPU time is limited, then nothing is felt and nothing is made up."""
 
     def sleeps(_: Cgroup) -> Callable[[], Iterator[int]]:
@@ -75,13 +72,13 @@ def test_a_limit_that_is_never_felt_is_no_figure(
     only = felt.Limit("cpu.max", {"cpu.max": "max"}, {"cpu.max": 0.1}, sleeps, "never")
     monkeypatch.setattr(felt, "limits", lambda folder: iter([only]))
     monkeypatch.setattr(felt, "SECONDS", 0.2)
-    (figure,) = felt.measure(tree, host, state, "/", rounds=1, tell=quiet)
+    (figure,) = felt.measure(site, "/", rounds=1, tell=quiet)
     assert (figure.value, figure.verdict) == (None, "not measured")
     assert figure.origin == "nothing was felt within 0.2 s"
 
 
-def test_each_ve_costs_the_kernel_memory_and_a_process_costs_more(tree: Tree, host: Host, state: State) -> None:
-    figures, series = density.measure(tree, host, state, ves=60, tell=quiet)
+def test_each_ve_costs_the_kernel_memory_and_a_process_costs_more(site: Site) -> None:
+    figures, series = density.measure(site, ves=60, tell=quiet)
     found = by_name(figures)
     empty = found["kernel memory of an empty VE"].value
     full = found["memory of a VE with a sleeping process"].value
@@ -94,18 +91,16 @@ def test_each_ve_costs_the_kernel_memory_and_a_process_costs_more(tree: Tree, ho
     assert growth.y[-1] > growth.y[0]
 
 
-def test_the_life_of_a_ve_is_timed_inside_by_hand_and_as_commands(tree: Tree, host: Host, state: State) -> None:
-    found = by_name(lifecycle.measure(tree, host, state, rounds=1, tell=quiet))
+def test_the_life_of_a_ve_is_timed_inside_by_hand_and_as_commands(site: Site) -> None:
+    found = by_name(lifecycle.measure(site, rounds=1, tell=quiet))
     assert {lifecycle.START, lifecycle.STOP, "make, with 3 limits", "remove, by rmdir(2) alone"} < set(found)
     assert all(figure.value is not None and figure.value > 0 for figure in found.values())
     assert found[lifecycle.START].verdict == "cannot tell", "one round proves nothing"
 
 
-def test_the_engine_is_timed_beside_bare_writes_and_other_tools(
-    tree: Tree, host: Host, state: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_engine_is_timed_beside_bare_writes_and_other_tools(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "_ROUNDS", 1)
-    found = by_name(adjust.measure(tree, host, state, rounds=3, ves=3, tell=quiet))
+    found = by_name(adjust.measure(site, rounds=3, ves=3, tell=quiet))
     assert {*adjust.CLAIMS, "rctl set", *peers._PEERS} == set(found)
     for name in (*adjust.CLAIMS, "rctl set"):
         assert found[name].value is not None, found[name]
@@ -276,10 +271,10 @@ def test_what_a_second_interruption_left_while_it_cleared_up_goes_too(tree: Tree
 
 @pytest.mark.parametrize(("part", "number"), [(felt, signal.SIGINT), (lifecycle, signal.SIGTERM)])
 def test_an_interrupted_worker_goes_with_its_ve(
-    tree: Tree, host: Host, state: State, part: object, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    site: Site, part: object, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a child at work inside the VE, when the benchmark is told to end, then neither of them is left."""
-    place = Setting(tree, host, state, "/", quick=True, command="rctl bench")
+    place = Setting(site, "/", quick=True, command="rctl bench")
 
     def command() -> None:
         import rctl.cli.app as cli
@@ -296,10 +291,10 @@ def test_an_interrupted_worker_goes_with_its_ve(
         main()
 
     def at_work(pid: int) -> bool:
-        for name in tree.names():
-            with tree.open_ve(name) as ve:
+        for name in site.tree.names():
+            with site.tree.open_ve(name) as ve:
                 return bool(processes(ve))
         return False
 
     assert interrupted(command, number, at_work) == 128 + number
-    assert tree.names() == []
+    assert site.tree.names() == []

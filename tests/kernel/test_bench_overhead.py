@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.site import Site
 from rctl.bench.parts import explain, overhead
 from rctl.bench.parts.overhead import OverheadOptions, Run
 from rctl.bench.stage import place
 from rctl.bench.stage.place import Place, WorkError
 from rctl.bench.workloads import chosen
 from rctl.bench.workloads.base import PROGRAMS, PYTHON
-from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.cli import main
 from rctl.host import Host
@@ -49,9 +49,9 @@ def quick(folder: str) -> OverheadOptions:
 
 
 @pytest.fixture
-def inside(tree: Tree, host: Host, folder: str) -> Iterator[Place]:
+def inside(site: Site, folder: str) -> Iterator[Place]:
     """A place in a VE with the usual limits."""
-    with place.ve(tree, host, NAME, place.usual_limits(host, folder)) as cgroup:
+    with place.ve(site, NAME, place.usual_limits(site.host, folder)) as cgroup:
         yield Place("inside", cgroup, folder)
 
 
@@ -86,24 +86,24 @@ def test_a_program_that_is_killed_says_by_what(inside: Place) -> None:
         inside.run(["/no/such/program"])
 
 
-def test_each_workload_has_a_figure_and_no_ve_is_left(tree: Tree, host: Host, quick: OverheadOptions) -> None:
-    result = overhead.overhead(tree, host, quick, quiet, TINY)
+def test_each_workload_has_a_figure_and_no_ve_is_left(site: Site, quick: OverheadOptions) -> None:
+    result = overhead.overhead(site, quick, quiet, TINY)
     figures = {figure.name: figure for figure in result.figures}
     for work in TINY:
         assert figures[work.name].value is not None
         assert figures[work.name].verdict == "cannot tell"
     assert result.clock == "wall"
     assert result.machine["VE"].startswith("directly below the root, memory.max=90%")
-    assert tree.names() == []
+    assert site.tree.names() == []
     assert os.listdir(quick.folder) == []
 
 
-def test_a_lean_ve_is_measured_too(tree: Tree, host: Host, quick: OverheadOptions) -> None:
+def test_a_lean_ve_is_measured_too(site: Site, quick: OverheadOptions) -> None:
     lean = OverheadOptions(clock="wall", seconds=0, folder=quick.folder, lean=True)
-    with overhead.sides(tree, host, Run(lean), quiet):
-        ve = Ve(tree, NAME)
+    with overhead.sides(site, Run(lean), quiet):
+        ve = Ve(site.tree, NAME)
         assert not ve.has("cgroup.pressure") or ve.text("cgroup.pressure") == "0"
-    assert tree.names() == []
+    assert site.tree.names() == []
 
 
 def test_this_clock_is_no_instruction_clock(folder: str) -> None:
@@ -156,24 +156,24 @@ def test_what_is_asked_wrongly_is_told_and_leaves_nothing(tree: Tree, words: lis
 
 
 def test_the_cost_is_taken_apart_and_the_controllers_are_as_before(
-    tree: Tree, place: Path, quick: OverheadOptions
+    site: Site, place: Path, quick: OverheadOptions
 ) -> None:
     before = enabled(place)
     states = [explain.VeState("none"), explain.VeState("memory alone", ("memory",)), explain.STATES[9]]
-    run, series = explain.measure(tree, this_host(), quick, TINY[:1], quiet, states)
+    run, series = explain.measure(site, quick, TINY[:1], quiet, states)
     assert [one.name for one in series] == [state.name for state in states]
     assert [figure.name for figure in run.figures] == [f"compute: {state.name}" for state in states]
     assert enabled(place) == before
-    assert tree.names() == []
+    assert site.tree.names() == []
 
 
 def test_a_state_that_would_take_limits_from_others_is_not_measured(
-    other: Ve, tree: Tree, quick: OverheadOptions, place: Path
+    other: Ve, site: Site, quick: OverheadOptions, place: Path
 ) -> None:
     other.set({"pids.max": 20})
     states = [explain.VeState("none"), explain.VeState("memory and pids", ("memory", "pids"))]
-    run, series = explain.measure(tree, this_host(), quick, TINY[:1], quiet, states)
+    run, series = explain.measure(site, quick, TINY[:1], quiet, states)
     assert [one.name for one in series] == ["memory and pids"]
-    assert run.facts["not measured: none"].startswith(f"pids: enabled in {tree.base} for others")
+    assert run.facts["not measured: none"].startswith(f"pids: enabled in {site.tree.base} for others")
     assert other.text("pids.max") == "20"
     assert "pids" in enabled(place)

@@ -15,6 +15,7 @@ from rctl.adjust.progress import Event, quiet
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import left_open
 from rctl.adjust.recovery.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
 from rctl.host import Host
 from tests.kernel.helpers import LARGE, Recorder, Ve, enabled, no_journal, set_all
@@ -64,6 +65,11 @@ class Scene:
         self.worker = filler(ve.dir, 20)
         self.old = self.now()
 
+    @property
+    def site(self) -> Site:
+        """Where it happens."""
+        return Site(self.tree, self.host, self.state)
+
     def now(self) -> list[dict[str, str]]:
         """All that can be set in both."""
         return [ve.snapshot() for ve in self.ves]
@@ -112,7 +118,7 @@ class Scene:
 
     def recover(self) -> list[str]:
         """What recover tells."""
-        return recover(self.tree, self.host.boot_id, self.state, 30)
+        return recover(self.site, 30)
 
     def check(self, new: list[dict[str, str]], at: str) -> None:
         """All is old or all is new, what recover says of it is true, and the history agrees."""
@@ -274,7 +280,8 @@ def test_limit_changed_by_somebody_else_since_the_crash_stays(half: Scene) -> No
 
 def test_journal_of_an_earlier_boot_needs_nothing(half: Scene) -> None:
     before = half.now()
-    (line,) = recover(half.tree, "another-boot", half.state, 30)
+    later = Host({"/proc/sys/kernel/random/boot_id": "another-boot"}.__getitem__)
+    (line,) = recover(half.site._replace(host=later), 30)
     assert "nothing to do" in line
     assert half.now() == before
     assert no_journal()

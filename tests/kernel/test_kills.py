@@ -16,6 +16,7 @@ import pytest
 
 from rctl.adjust.records.history import history
 from rctl.adjust.recovery.recover import recover
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
@@ -300,7 +301,7 @@ def without_command(cgroup: Any) -> Any:
 
 def settled(scene: Scene) -> list[str]:
     """What `rctl recover` tells."""
-    return recover(scene.tree, this_host().boot_id, make(default_state()), 10)
+    return recover(Site(scene.tree, this_host(), default_state()), 10)
 
 
 def difference(old: World, new: World) -> dict[str, Any]:

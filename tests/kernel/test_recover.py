@@ -14,9 +14,7 @@ from rctl.adjust.progress import Event, Progress, quiet
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import left_open
 from rctl.adjust.recovery.recover import recover
-from rctl.adjust.state_folder import State
-from rctl.cgroupfs.tree import Tree
-from rctl.host import Host
+from rctl.adjust.site import Site
 from rctl.limits import decode, nest
 from tests.kernel.helpers import LARGE, MOUNT, Ve, enabled, no_journal
 from tests.kernel.shell import rctl
@@ -29,18 +27,18 @@ CALLS = ("open", "read", "pread", "write", "close", "fstat", "stat", "access")
 class Fleet:
     """Many empty VEs, and one adjustment of all of them."""
 
-    def __init__(self, tree: Tree, host: Host, state: State, names: list[str]) -> None:
-        self.tree, self.host, self.state, self.names = tree, host, state, names
-        self.dirs = [MOUNT / tree.path(name).strip("/") for name in names]
+    def __init__(self, site: Site, names: list[str]) -> None:
+        self.site, self.state, self.names = site, site.state, names
+        self.dirs = [MOUNT / site.tree.path(name).strip("/") for name in names]
 
     def adjust(self, progress: Progress = quiet) -> None:
         """Two limits of each VE."""
-        asked = decode(nest({"pids.max": 50, "memory.high": "1G"}), self.host)
-        adjust(self.tree, dict.fromkeys(self.names, asked), self.host, Options(command="fleet"), progress)
+        asked = decode(nest({"pids.max": 50, "memory.high": "1G"}), self.site.host)
+        adjust(self.site._replace(progress=progress), dict.fromkeys(self.names, asked), Options(command="fleet"))
 
     def recover(self) -> list[str]:
         """What recover tells."""
-        return recover(self.tree, self.host.boot_id, self.state, 30)
+        return recover(self.site, 30)
 
     def crash(self, step: int) -> None:
         """Adjust in a process of its own, which is killed after so many steps."""
@@ -58,7 +56,7 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tree: Tree, host: Host, state: State, place: Path) -> Iterator[Callable[[int], Fleet]]:
+def fleet(site: Site, place: Path) -> Iterator[Callable[[int], Fleet]]:
     """Makes many VEs that all have the controllers already."""
     made: list[Path] = []
 
@@ -66,7 +64,7 @@ def fleet(tree: Tree, host: Host, state: State, place: Path) -> Iterator[Callabl
         for name in ("memory", "pids"):
             if name not in enabled(place):
                 (place / "cgroup.subtree_control").write_text(f"+{name}")
-        found = Fleet(tree, host, state, [f"fleet{n}" for n in range(len(made), len(made) + number)])
+        found = Fleet(site, [f"fleet{n}" for n in range(len(made), len(made) + number)])
         for path in found.dirs:
             path.mkdir()
         made.extend(found.dirs)

@@ -7,11 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rctl.api.session import Session
 from rctl.bench.figures.result import Figure, Result
 from rctl.bench.parts import overhead
 from rctl.bench.workloads import ALL
-from rctl.cgroupfs.files import this_host
-from rctl.cgroupfs.tree import Tree
 from tests.overhead import steady
 from tests.overhead.ceilings import BUDGET, FILE, MEAN, over, read
 
@@ -48,10 +47,10 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 def measured(folder: str, rounds: int, names: Collection[str]) -> Result:
     """A run of these workloads."""
     options = overhead.OverheadOptions(clock="instructions", rounds=rounds, folder=folder, command="make test-overhead")
-    with Tree.open() as tree:
+    with Session() as session:
         works = [work for work in ALL if work.name in names]
-        found = overhead.overhead(tree, this_host(), options, lambda _: None, works)
-        assert tree.names() == []
+        found = overhead.overhead(session.site, options, lambda _: None, works)
+        assert session.tree.names() == []
     return found
 
 

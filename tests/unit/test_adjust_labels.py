@@ -22,7 +22,7 @@ from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash
-from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
+from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 from tests.unit.shell import Shell
 
 PREFIX = "user.rctl.label."
@@ -220,7 +220,7 @@ def machine() -> FakeKernel:
 def run(tree: Tree, kernel: FakeKernel, state: State) -> None:
     """Limits, and labels put on, changed and taken away."""
     asked = {name: limits({"pids.max": 9, "memory.low": "1M"}, kernel.host) for name in ("web1", "new")}
-    adjust(tree, asked, kernel.host, Options(deadline=0.05, command="labelled"), state=state, around=GIVEN)
+    adjust(Site(tree, kernel.host, state), asked, Options(deadline=0.05, command="labelled"), around=GIVEN)
 
 
 def whole() -> tuple[World, World, int]:
@@ -251,7 +251,7 @@ def test_a_crash_at_any_operation_leaves_limits_and_labels_or_neither() -> None:
         with state_folder() as state:
             crashed(kernel, state, number)
             with kernel.installed() as tree:
-                told = recover(tree, BOOT, state, 1)
+                told = recover(Site(tree, kernel.host, state), 1)
                 assert world(kernel) in (old, new), number
                 assert [("rolled forward" in line) for line in told] in ([], [world(kernel) == new])
                 assert left_open(state) == []
@@ -278,7 +278,7 @@ def test_a_fault_at_any_operation_leaves_limits_and_labels_or_neither(fault: int
                 failed = True
             if left_open(state):
                 kernel.faults = {}
-                recover(tree, BOOT, state, 1)
+                recover(Site(tree, kernel.host, state), 1)
             assert world(kernel) in ((old, new) if failed else (new,)), kernel.operations[number]
 
 
@@ -292,7 +292,7 @@ def test_recover_keeps_a_label_that_somebody_changed_since_and_says_so() -> None
         crashed(kernel, state, at)
         put(kernel, "/rctl-web1", {"env": "mine"})
         with kernel.installed() as tree:
-            (told,) = recover(tree, BOOT, state, 1)
+            (told,) = recover(Site(tree, kernel.host, state), 1)
     assert "rolled back to what was there before; /rctl-web1: label env was changed by somebody else since" in told
     assert labels(kernel, "/rctl-web1") == {"env": "mine", "old": "x"}
     assert kernel.get("/rctl-web1", "pids.max") == "max"

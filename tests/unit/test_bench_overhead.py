@@ -204,7 +204,7 @@ def two_sides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Places without a kernel below them."""
 
     @contextmanager
-    def sides(tree: object, host: object, run: Run, tell: object) -> Iterator[tuple[Place, Place, Kit]]:
+    def sides(site: object, run: Run, tell: object) -> Iterator[tuple[Place, Place, Kit]]:
         run.counted = True
         (tmp_path / "cgroup.procs").touch()
         with Cgroup("/rctl-bench", os.open(tmp_path, os.O_RDONLY)) as cgroup:
@@ -219,7 +219,7 @@ def test_an_interrupted_run_has_what_there_was_by_then() -> None:
         raise KeyboardInterrupt
 
     works = [known(dearer(1)), Known("stops", "some", "nothing", 1, cost=stop), known(dearer(1))]
-    run = overhead.measure(None, None, OverheadOptions(), works, lambda _: None)  # type: ignore[arg-type]
+    run = overhead.measure(None, OverheadOptions(), works, lambda _: None)  # type: ignore[arg-type]
     assert run.stop is not None
     assert [figure.name for figure in run.figures] == ["known", "all, geometric mean"]
     assert run.result("overhead").interrupted
@@ -227,7 +227,7 @@ def test_an_interrupted_run_has_what_there_was_by_then() -> None:
 
 @pytest.mark.usefixtures("two_sides")
 def test_a_whole_run_is_a_result_with_bars_to_draw() -> None:
-    result = overhead.overhead(None, None, OverheadOptions(), lambda _: None, [known(dearer(1), application=True)])  # type: ignore[arg-type]
+    result = overhead.overhead(None, OverheadOptions(), lambda _: None, [known(dearer(1), application=True)])  # type: ignore[arg-type]
     assert (result.bench, result.clock, result.interrupted) == ("overhead", "instructions", False)
     assert result.series[0].x[0] == "known"
     assert result.series[0].y[0] == 1.0
@@ -237,7 +237,7 @@ def test_a_whole_run_is_a_result_with_bars_to_draw() -> None:
 def test_a_limit_that_was_hit_is_told(tmp_path: Path) -> None:
     (tmp_path / "cpu.stat").write_text("usage_usec 5\nnr_throttled 3\n")
     (tmp_path / "pids.events").write_text("max 0\n")
-    result = overhead.overhead(None, None, OverheadOptions(), lambda _: None, [known(dearer(1))])  # type: ignore[arg-type]
+    result = overhead.overhead(None, OverheadOptions(), lambda _: None, [known(dearer(1))])  # type: ignore[arg-type]
     assert result.machine["limits that were hit"] == "cpu.stat nr_throttled 3"
 
 

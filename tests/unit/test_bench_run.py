@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
 from rctl.bench import everything
 from rctl.bench.everything import Bar
@@ -22,7 +23,8 @@ from rctl.host import Host
 
 def setting(tmp_path: Path) -> Setting:
     state = State(str(tmp_path), str(tmp_path))
-    return Setting(Tree(Cgroup("/", -1)), Host(lambda path: ""), state, str(tmp_path), quick=True, command="rctl bench")
+    site = Site(Tree(Cgroup("/", -1)), Host(lambda path: ""), state)
+    return Setting(site, str(tmp_path), quick=True, command="rctl bench")
 
 
 def part(name: str, does: object = None) -> Benchmark:

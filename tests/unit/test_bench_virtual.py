@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.site import Site
+from rctl.adjust.state_folder import State
 from rctl.bench.parts import initramfs, virtual
 from rctl.bench.parts.virtual import script, station
 from rctl.bench.stage.place import WorkError
@@ -25,8 +27,8 @@ def _short_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_kvm_every_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "found", lambda: "/dev/kvm: no such file or directory")
-    tree, host = Tree(Cgroup("/", -1)), Host(lambda path: "")
-    figures = virtual.measure(tree, host, "/", rounds=6, tell=lambda text: None)
+    site = Site(Tree(Cgroup("/", -1)), Host(lambda path: ""), State("/nowhere/run", "/nowhere"))
+    figures = virtual.measure(site, "/", rounds=6, tell=lambda text: None)
     assert [figure.name for figure in figures] == [
         "cpu: VE",
         "cpu: virtual machine",

@@ -46,9 +46,13 @@ class Bench:
     tree: Tree
     state: State
 
+    @property
+    def site(self) -> Site:
+        return Site(self.tree, self.kernel.host, self.state)
+
     def adjust(self, wanted: dict[str, dict[str, Any]], **options: Any) -> Account:
         asked = {name: limits(pairs, self.kernel.host) for name, pairs in wanted.items()}
-        return adjust(self.tree, asked, self.kernel.host, Options(**options), state=self.state)
+        return adjust(self.site, asked, Options(**options))
 
     def refusal(self, kind: type[RctlError], wanted: dict[str, dict[str, Any]], **options: Any) -> RctlError:
         before = self.kernel.limits()
@@ -348,7 +352,7 @@ def test_a_progress_that_breaks_while_putting_back_does_not_stop_the_putting_bac
     before = bench.kernel.limits()
     asked = limits({"pids.max": 50, "memory.max": "1G", "cpu.max": 1, "cpu.burst": "500ms"}, bench.kernel.host)
     with pytest.raises(KernelError):
-        adjust(bench.tree, {"web1": asked}, bench.kernel.host, Options(), broken_terminal, bench.state)
+        adjust(bench.site._replace(progress=broken_terminal), {"web1": asked}, Options())
     assert bench.kernel.limits() == before
 
 

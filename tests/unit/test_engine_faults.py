@@ -34,7 +34,7 @@ from rctl.limits import file_named
 from rctl.units import amount as amount_of
 from rctl.units import as_number
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
-from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
+from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
 M = 1 << 20
 Wanted = dict[str, dict[str, Any]]
@@ -54,7 +54,7 @@ def machine() -> FakeKernel:
 
 def run(tree: Tree, kernel: FakeKernel, state: State, wanted: Wanted, **options: Any) -> Account:
     asked = {name: limits(pairs, kernel.host) for name, pairs in wanted.items()}
-    return adjust(tree, asked, kernel.host, Options(deadline=0.05, **options), state=state)
+    return adjust(Site(tree, kernel.host, state), asked, Options(deadline=0.05, **options))
 
 
 # Scenarios that must survive a fault at every operation: what was before, and what is asked for.
@@ -152,15 +152,15 @@ def test_a_fault_at_any_operation_ends_in_exactly_the_old_or_exactly_the_new(nam
             assert kernel.limits() == expected, at
             assert kernel.kills == 0
             assert left_open(state) == [] or at.kind == "journal unlink", at
-            settle(tree, state)
+            settle(tree, kernel, state)
             assert kernel.limits() == expected, at
             assert len(history(state)) == (expected == trial.new), at
             assert unwritten(state) == []
 
 
-def settle(tree: Tree, state: State) -> list[str]:
+def settle(tree: Tree, kernel: FakeKernel, state: State) -> list[str]:
     """Recover, and what it says it did."""
-    told = recover(tree, BOOT, state, 0.05)
+    told = recover(Site(tree, kernel.host, state), 0.05)
     return [word for line in told for word in ("rolled back", "rolled forward") if word in line]
 
 
@@ -184,7 +184,7 @@ def test_a_second_fault_while_putting_back_leaves_a_journal_that_recover_settles
             assert kernel.limits() == trial.old or in_doubt
             if in_doubt or left_open(state):  # the journal itself could not be removed
                 kernel.faults = {}
-                assert settle(tree, state) == ["rolled back"]
+                assert settle(tree, kernel, state) == ["rolled back"]
             assert kernel.limits() == trial.old
             assert left_open(state) == []
         if done:
@@ -201,7 +201,7 @@ def test_ctrl_c_while_a_failure_is_put_back_does_not_stop_the_putting_back(name:
             with suppress(RctlError, KeyboardInterrupt):
                 run(tree, kernel, state, trial.wanted)
             kernel.faults = {}
-            settle(tree, state)
+            settle(tree, kernel, state)
             assert kernel.limits() in (trial.old, trial.new), kernel.operations[number]
 
 
@@ -214,7 +214,7 @@ def test_after_a_crash_at_any_operation_recover_brings_exactly_the_old_or_the_ne
             crash(kernel, state, trial.wanted, number)
             between = kernel.limits()
             with kernel.installed() as tree:
-                said = settle(tree, state)
+                said = settle(tree, kernel, state)
             seen.update(said)
             expected = {"rolled back": trial.old, "rolled forward": trial.new}[said[0]] if said else between
             assert kernel.limits() == expected
@@ -268,10 +268,10 @@ def recovered(kernel: FakeKernel, journal: str, line: bytes, killed: int | None)
             with kernel.installed() as tree:
                 kernel.faults = {killed: CRASH}
                 with suppress(Crash):
-                    settle(tree, state)
+                    settle(tree, kernel, state)
             kernel.wake()
         with kernel.installed() as tree:
-            told = settle(tree, state)
+            told = settle(tree, kernel, state)
         records = [record.id for record in history(state)]
         assert len(records) <= 1
         assert left_open(state) == []
@@ -289,7 +289,7 @@ def test_recovery_leaves_a_value_that_somebody_else_has_changed_since() -> None:
         kernel.put(OTHER, "cpu.max", "30000 100000")
         kernel.put(CHILD, "memory.max", str(77 * M))
         with kernel.installed() as tree:
-            (told,) = recover(tree, BOOT, state, 0.05)
+            (told,) = recover(Site(tree, kernel.host, state), 0.05)
     assert f"{CHILD}: memory.max was changed by somebody else since and stays" in told
     changed = {(OTHER, "cpu.max"): "30000 100000", (CHILD, "memory.max"): str(77 * M)}
     assert kernel.limits() == {**old, **changed}
@@ -301,7 +301,7 @@ def test_recovery_keeps_a_controller_on_that_somebody_elses_value_needs() -> Non
         crash(kernel, state, wanted, after_write(kernel, wanted, 5))
         kernel.put("/a/b/c", "memory.max", str(77 * M))
         with kernel.installed() as tree:
-            (told,) = recover(tree, BOOT, state, 0.05)
+            (told,) = recover(Site(tree, kernel.host, state), 0.05)
     assert "/a/b/c: memory.max was changed by somebody else" in told
     assert kernel.get("/a/b/c", "memory.max") == str(77 * M)
 
@@ -314,7 +314,7 @@ def test_recovery_leaves_a_new_ve_of_the_same_name_alone() -> None:
         kernel.make(PARENT)
         kernel.put(PARENT, "pids.max", "50")
         with kernel.installed() as tree:
-            recover(tree, BOOT, state, 0.05)
+            recover(Site(tree, kernel.host, state), 0.05)
         assert kernel.get(PARENT, "pids.max") == "50"
         assert left_open(state) == []
 
@@ -425,7 +425,7 @@ def test_any_plan_survives_a_crash_at_every_operation(kernel: FakeKernel, wanted
         with state_folder() as state:
             crash(twin, state, trial.wanted, number)
             with twin.installed() as tree:
-                said = settle(tree, state)
+                said = settle(tree, kernel, state)
             expected = [trial.new] if said == ["rolled forward"] else [trial.old] if said else [trial.old, trial.new]
             assert twin.limits() in expected
             assert twin.kills == 0
@@ -442,7 +442,7 @@ def test_any_plan_survives_a_fault_at_every_operation(kernel: FakeKernel, wanted
             try:
                 run(tree, twin, state, trial.wanted)
             except RollbackError:
-                settle(tree, state)
+                settle(tree, kernel, state)
             except (RctlError, KeyboardInterrupt):
                 pass
             assert twin.limits() in (trial.old, trial.new), twin.operations[number]
@@ -474,7 +474,7 @@ def test_any_plan_survives_files_that_fail_for_good_until_they_are_mended(
             pass
         assert bool(left_open(state)) == in_doubt
         twin.broken = lambda op: None
-        assert settle(tree, state) == (["rolled back"] if in_doubt else [])
+        assert settle(tree, kernel, state) == (["rolled back"] if in_doubt else [])
         assert twin.limits() in (trial.old, trial.new)
 
 

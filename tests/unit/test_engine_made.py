@@ -23,7 +23,7 @@ from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, NotFoundError, RctlError, UsageError
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
-from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
+from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
 WANTED = {"web": {"pids.max": 9}, "new1": {"memory.max": "1G", "cpu.weight": 50}, "new2": {}}
 AROUND = Around(make=tuple(WANTED), remove=("old",))
@@ -42,7 +42,7 @@ def machine() -> FakeKernel:
 def run(tree: Tree, kernel: FakeKernel, state: State, around: Around = AROUND) -> Account:
     """The adjustment."""
     asked = {name: limits(pairs, kernel.host) for name, pairs in WANTED.items()}
-    return adjust(tree, asked, kernel.host, Options(deadline=0.05, command="made"), state=state, around=around)
+    return adjust(Site(tree, kernel.host, state), asked, Options(deadline=0.05, command="made"), around=around)
 
 
 def whole() -> tuple[World, World, int]:
@@ -59,9 +59,9 @@ def whole() -> tuple[World, World, int]:
     return old, kernel.limits(), len(kernel.operations)
 
 
-def settle(tree: Tree, state: State) -> list[str]:
+def settle(tree: Tree, kernel: FakeKernel, state: State) -> list[str]:
     """Recover, and what it tells."""
-    return recover(tree, BOOT, state, 0.05)
+    return recover(Site(tree, kernel.host, state), 0.05)
 
 
 def test_a_ve_is_made_below_cgroups_that_do_not_hand_down_its_controllers() -> None:
@@ -71,7 +71,7 @@ def test_a_ve_is_made_below_cgroups_that_do_not_hand_down_its_controllers() -> N
     with state_folder() as state, kernel.installed() as tree:
         box = Tree(tree.root, "/box", "")
         asked = {"new": limits({"pids.max": 9}, kernel.host)}
-        adjust(box, asked, kernel.host, Options(wait=0), state=make(state), around=Around(make=("new",)))
+        adjust(Site(box, kernel.host, state), asked, Options(wait=0), around=Around(make=("new",)))
         assert kernel.get("/box/new", "pids.max") == "9"
         assert left_open(state) == []
         undo(Site(box, kernel.host, state), Options())
@@ -87,7 +87,7 @@ def test_a_crash_at_any_operation_leaves_nothing_half_made_or_half_removed() -> 
         with state_folder() as state:
             crashed(kernel, state, number)
             with kernel.installed() as tree:
-                told = settle(tree, state)
+                told = settle(tree, kernel, state)
                 assert kernel.limits() in (old, new), number
                 assert [("rolled forward" in line) for line in told] in ([], [kernel.limits() == new])
                 assert left_open(state) == []
@@ -116,7 +116,7 @@ def test_a_fault_at_any_operation_makes_all_or_nothing(fault: int | str) -> None
                 continue
             if left_open(state):
                 kernel.faults = {}
-                settle(tree, state)
+                settle(tree, kernel, state)
             assert kernel.limits() in ((old, new) if failed else (new,)), kernel.operations[number]
 
 
@@ -126,7 +126,7 @@ def test_a_crash_of_the_recovery_changes_nothing_of_what_it_decided() -> None:
         for second in range(60):
             kernel = machine()
             with state_folder() as state:
-                for number, what in ((first, run), (second, lambda tree, _, state: settle(tree, state))):
+                for number, what in ((first, run), (second, settle)):
                     with kernel.installed() as tree:
                         make(state)
                         kernel.faults = {number: CRASH}
@@ -135,7 +135,7 @@ def test_a_crash_of_the_recovery_changes_nothing_of_what_it_decided() -> None:
                         dead = kernel.dead
                     kernel.wake()
                 with kernel.installed() as tree:
-                    told = settle(tree, state)
+                    told = settle(tree, kernel, state)
                 assert kernel.limits() in (old, new)
                 assert [("rolled forward" in line) for line in told] in ([], [kernel.limits() == new])
             if not dead:
@@ -149,7 +149,7 @@ def test_what_somebody_has_put_into_a_new_ve_keeps_it_and_is_told() -> None:
         crashed(kernel, state, number)
         kernel.make("/rctl-new1", enable=False, procs=(99,))
         with kernel.installed() as tree:
-            (told,) = settle(tree, state)
+            (told,) = settle(tree, kernel, state)
         assert "rolled back" in told
         assert "/rctl-new1: somebody else has filled it since, and it stays" in told
         assert kernel.node("/rctl-new1").procs == {99}
@@ -208,7 +208,7 @@ def test_a_command_that_cannot_be_started_leaves_nothing_and_counts_as_undone(co
         make(state)
         asked = {"new1": limits({"pids.max": 5}, kernel.host)}
         with pytest.raises(UsageError, match="no such program"):
-            adjust(tree, asked, kernel.host, Options(), state=state, around=starting(fail))
+            adjust(Site(tree, kernel.host, state), asked, Options(), around=starting(fail))
         assert kernel.limits() == old
         assert left_open(state) == []
         records = list(latest(state))
@@ -225,10 +225,10 @@ def test_a_command_that_was_not_started_when_the_crash_came_leaves_no_ve() -> No
         asked = {"new1": limits({"pids.max": 5}, kernel.host)}
         around = starting(lambda _: kernel.die())
         with kernel.installed() as tree, pytest.raises(Crash):
-            adjust(tree, asked, kernel.host, Options(), state=make(state), around=around)
+            adjust(Site(tree, kernel.host, state), asked, Options(), around=around)
         kernel.wake()
         with kernel.installed() as tree:
-            assert "rolled back" in settle(tree, state)[0]
+            assert "rolled back" in settle(tree, kernel, state)[0]
         assert kernel.limits() == old
 
 
@@ -237,7 +237,7 @@ def test_a_command_in_a_ve_that_is_as_it_should_be_leaves_no_history() -> None:
     with state_folder() as state, kernel.installed() as tree:
         asked = {"web": limits({}, kernel.host)}
         around = starting(lambda commit: commit())._replace(make=())
-        adjust(tree, asked, kernel.host, Options(), state=make(state), around=around)
+        adjust(Site(tree, kernel.host, state), asked, Options(), around=around)
         assert list(latest(state)) == []
         assert left_open(state) == []
 
@@ -259,7 +259,7 @@ def applied(kernel: FakeKernel, state: State, frozen: int = 0) -> None:
     """A VE was made with limits, for which controllers were enabled. Nothing else runs."""
     asked = limits({"pids.max": 5, "cpu.weight": 50, "files.cgroup.freeze": frozen}, kernel.host)
     with kernel.installed() as tree:
-        made = adjust(tree, {"new": asked}, kernel.host, Options(), state=make(state), around=Around(make=("new",)))
+        made = adjust(Site(tree, kernel.host, state), {"new": asked}, Options(), around=Around(make=("new",)))
     assert made.id
     assert kernel.get("/", "cgroup.subtree_control") == "cpu pids"
     kernel.wake()
@@ -275,12 +275,12 @@ def test_undo_of_what_was_made_takes_its_controllers_back_at_every_crash() -> No
             (record,) = latest(state)
             kernel.faults = {number: CRASH}
             with suppress(Crash), kernel.installed() as tree:
-                take_back(tree, kernel.host, Options(), record, state=state)
+                take_back(Site(tree, kernel.host, state), Options(), record)
                 break
             state.close()
             kernel.wake()
             with kernel.installed() as tree:
-                forward += sum("rolled forward" in line for line in settle(tree, state))
+                forward += sum("rolled forward" in line for line in settle(tree, kernel, state))
                 assert kernel.limits() in (old, FakeKernel().limits()), number
         number += 1
     assert kernel.limits() == FakeKernel().limits()
@@ -339,7 +339,7 @@ def test_undo_removes_a_ve_whose_limits_were_changed_and_changed_back() -> None:
         with kernel.installed() as tree:
             site = Site(tree, kernel.host, state)
             for asked in ({"pids.max": 7}, {"memory.max": "1G"}):
-                adjust(tree, {"new": limits(asked, kernel.host)}, kernel.host, Options(), state=state)
+                adjust(Site(tree, kernel.host, state), {"new": limits(asked, kernel.host)}, Options())
             undo(site, Options(), last=3)
         assert kernel.limits() == FakeKernel().limits()
 

@@ -17,6 +17,7 @@ from rctl.adjust.records import log_files
 from rctl.adjust.records.desired import Desired
 from rctl.adjust.records.history import latest
 from rctl.adjust.records.record_format import Record, decode, encode
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Set
 from rctl.adjust.undoing import choose
@@ -234,7 +235,7 @@ def test_undo_and_history_cost_the_same_for_ten_adjustments_as_for_many(
     counted = Counted(monkeypatch)
     assert [record.id for record in islice(latest(state), 3)] == [f"id-{number - n}" for n in (1, 2, 3)]
     with kernel.installed() as tree:
-        assert choose.newest(state, tree, BOOT)[0].id == f"id-{number - 1}"
+        assert choose.newest(Site(tree, kernel.host, state))[0].id == f"id-{number - 1}"
     assert counted.decoded <= 4
     assert counted.read <= 2 << 16
 

@@ -10,6 +10,7 @@ import pytest
 
 from rctl.adjust import owner
 from rctl.adjust.engine import adjust
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
@@ -27,14 +28,17 @@ class Bench:
     tree: Tree
     state: State
 
+    @property
+    def site(self) -> Site:
+        return Site(self.tree, self.kernel.host, self.state)
+
     def enable(self, *cgroups: str) -> None:
         """As systemd or the unit's owner would."""
         for path in cgroups:
             self.kernel.put(path, "cgroup.subtree_control", "+pids")
 
     def set(self, path: str) -> None:
-        host = self.kernel.host
-        adjust(self.tree, {path: limits({"pids.max": 5}, host)}, host, state=self.state)
+        adjust(self.site, {path: limits({"pids.max": 5}, self.kernel.host)})
 
     def refusal(self, path: str) -> str:
         before = self.kernel.limits()

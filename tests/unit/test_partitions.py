@@ -38,7 +38,7 @@ def site(kernel: FakeKernel) -> Iterator[Site]:
 def renewed(site: Site, wanted: dict[str, str]) -> list[str]:
     """The partitions that a change of web1 has the kernel look at again."""
     asked = {"web1": limits(wanted, site.host)}
-    account = adjust(site.tree, asked, site.host, Options(), state=site.state)
+    account = adjust(site, asked, Options())
     return [step.path for one in account.outcomes for step in one.steps if isinstance(step, Renew)]
 
 

@@ -181,7 +181,7 @@ def test_a_planted_journal_with(what: str, state: State) -> None:
     with kernel.installed() as tree:
         reason = "Run rctl recover of that rctl" if what in NEWER else "not a journal of rctl"
         with pytest.raises(RollbackError, match=reason) as caught:
-            recover(tree, BOOT, state, 1)
+            recover(Site(tree, kernel.host, state), 1)
         assert "\n" not in str(caught.value)
         assert [op for op in kernel.operations if not op.kind.startswith("journal")] == []
     assert kernel.limits() == before
@@ -242,7 +242,7 @@ def test_undo_takes_nothing_older_back_than_an_adjustment_of_a_newer_rctl(what: 
 
         def set_pids(most: str) -> str:
             account = adjust(
-                tree, {"web1": decode_limits({"pids": {"max": most}}, kernel.host)}, kernel.host, state=state
+                Site(tree, kernel.host, state), {"web1": decode_limits({"pids": {"max": most}}, kernel.host)}
             )
             assert account.id
             return account.id
@@ -265,13 +265,13 @@ def test_undo_waits_for_a_journal_of_a_newer_rctl(what: str, settle: bool, state
     kernel.make("/rctl-web1")
     with kernel.installed() as tree:
         limits = decode_limits({"pids": {"max": "5"}}, kernel.host)
-        adjust(tree, {"web1": limits}, kernel.host, state=state)
+        adjust(Site(tree, kernel.host, state), {"web1": limits})
         place = Path(state.journals, f"{ID}.json")
         place.write_bytes(BAD[what])
         place.chmod(0o600)
         if settle:
             with pytest.raises(RollbackError, match=r"set aside as \S+\.aside\. Run rctl recover of that rctl"):
-                recover(tree, BOOT, state, 1)
+                recover(Site(tree, kernel.host, state), 1)
         with pytest.raises(RctlError, match=r"may count as the last one\. Settle it with rctl recover of that rctl"):
             undo(Site(tree, kernel.host, state), Options())
     assert kernel.get("/rctl-web1", "pids.max") == "5"

@@ -14,7 +14,7 @@ from rctl.adjust.site import Site
 from rctl.adjust.state_folder import default_state, make
 from rctl.ve import copy
 from tests.unit.fake_calls import CRASH, Crash
-from tests.unit.fake_kernel import BOOT, FakeKernel, state_folder
+from tests.unit.fake_kernel import FakeKernel, state_folder
 from tests.unit.shell import Shell
 
 World = dict[tuple[str, str], str]
@@ -37,7 +37,7 @@ def rename(fault: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[World, W
             done = len(kernel.operations)
         kernel.wake()
         with kernel.installed() as tree:
-            recover(tree, BOOT, default_state(), 0.05)
+            recover(Site(tree, kernel.host, default_state()), 0.05)
     return before, kernel.limits(), done
 
 

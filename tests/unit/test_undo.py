@@ -37,12 +37,16 @@ class Bench:
     tree: Tree
     state: State
 
+    @property
+    def site(self) -> Site:
+        return Site(self.tree, self.kernel.host, self.state)
+
     def set(self, pairs: dict[str, Any], name: str = "web1") -> Account:
         asked = limits(pairs, self.kernel.host)
-        return adjust(self.tree, {name: asked}, self.kernel.host, Options(deadline=0.1), state=self.state)
+        return adjust(self.site, {name: asked}, Options(deadline=0.1))
 
     def undo(self, wanted: str | None = None, **options: Any) -> Account:
-        (one,) = undo(Site(self.tree, self.kernel.host, self.state), Options(deadline=0.1, **options), wanted)
+        (one,) = undo(self.site, Options(deadline=0.1, **options), wanted)
         return one.account
 
     def get(self, file: str) -> str:
@@ -149,32 +153,31 @@ def test_undo_of_the_last_two_changes_nothing_when_a_ve_of_one_is_gone(bench: Be
     for count, flag in (2, ""), (3, " --last 2"):
         bench.set({"pids.max": 50 + count})
         with pytest.raises(GoneError) as caught:
-            newest(bench.state, bench.tree, bench.kernel.host.boot_id, count)
+            newest(bench.site, count)
         told = str(caught.value)
         assert told.startswith(f"undo: of the last {count} adjustments, {gone} (")
         assert "is of VEs that were removed" in told
         assert told.endswith(f" after it, use: rctl undo{flag}")
-        assert len(newest(bench.state, bench.tree, bench.kernel.host.boot_id, count - 1)) == count - 1
+        assert len(newest(bench.site, count - 1)) == count - 1
 
 
 def test_undo_of_one_ve_finds_its_own_last_adjustments(bench: Bench) -> None:
     bench.kernel.make("/rctl-web2")
     own = [bench.set({"pids.max": number}).id for number in (1, 2, 3)]
     bench.set({"pids.max": 7}, "web2")
-    boot = bench.kernel.host.boot_id
-    assert [r.id for r in newest_of(bench.state, bench.tree, boot, "web1", 2)] == [own[2], own[1]]
+    assert [r.id for r in newest_of(bench.site, "web1", 2)] == [own[2], own[1]]
     bench.kernel.remove("/rctl-web2")
     bench.kernel.make("/rctl-web2")
     with pytest.raises(NotFoundError, match="web2: nothing left to undo"):
-        newest_of(bench.state, bench.tree, boot, "web2")
+        newest_of(bench.site, "web2")
 
 
 def test_undo_of_one_ve_does_not_reach_other_ves(bench: Bench) -> None:
     bench.kernel.make("/rctl-web2")
     asked = limits({"pids.max": 50}, bench.kernel.host)
-    both = adjust(bench.tree, {"web1": asked, "web2": asked}, bench.kernel.host, state=bench.state).id
+    both = adjust(bench.site, {"web1": asked, "web2": asked}).id
     with pytest.raises(RctlError, match=rf"{both} .* is of web2, too\. .*: rctl undo {both}$"):
-        newest_of(bench.state, bench.tree, bench.kernel.host.boot_id, "web1")
+        newest_of(bench.site, "web1")
 
 
 def test_undo_neither_freezes_nor_thaws_by_surprise(bench: Bench) -> None:
@@ -198,7 +201,7 @@ def test_undo_thaws_when_asked_for(bench: Bench, by: str) -> None:
 def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None:
     bench.kernel.make("/rctl-web2")
     asked = limits({"pids.max": 50}, bench.kernel.host)
-    adjust(bench.tree, {"web1": asked, "web2": asked}, bench.kernel.host, state=bench.state)
+    adjust(bench.site, {"web1": asked, "web2": asked})
     bench.kernel.remove("/rctl-web2")
     account = bench.undo()
     assert bench.get("pids.max") == "max"
@@ -212,7 +215,7 @@ def test_of_many_ves_that_are_gone_the_first_are_named(bench: Bench) -> None:
     for name in names:
         bench.kernel.make(f"/rctl-{name}")
     asked = dict.fromkeys([*names, "web1"], limits({"pids.max": 7}, bench.kernel.host))
-    adjust(bench.tree, asked, bench.kernel.host, Options(), state=bench.state)
+    adjust(bench.site, asked, Options())
     for name in names:
         bench.kernel.remove(f"/rctl-{name}")
     notes = bench.undo().notes
@@ -401,7 +404,7 @@ def test_a_list_emptied_under_tasks_can_be_undone(bench: Bench) -> None:
 def test_parent_and_child_get_all_cpus_back_together(bench: Bench) -> None:
     child = bench.kernel.make("/rctl-web2/app", procs=(7,))
     asked = limits({"cpuset.cpus": "0"}, bench.kernel.host)
-    adjust(bench.tree, {"web2": asked, "/rctl-web2/app": asked}, bench.kernel.host, state=bench.state)
+    adjust(bench.site, {"web2": asked, "/rctl-web2/app": asked})
     bench.undo()
     assert bench.kernel.text(child, "cpuset.cpus.effective") == "0-3\n"
 
@@ -416,7 +419,7 @@ def test_no_process_goes_back_into_a_ve_that_gives_controllers_by_now(
     bench.kernel.make("/rctl-web2")
     bench.kernel.make("/rctl-web1/below", enable=False)
     around = Around(move=(101,))
-    moved = adjust(bench.tree, {"web2": Limits()}, bench.kernel.host, Options(), state=bench.state, around=around).id
+    moved = adjust(bench.site, {"web2": Limits()}, Options(), around=around).id
     bench.set({"pids.max": 5}, "/rctl-web1/below")
     before = bench.kernel.limits()
     with pytest.raises(BusyError, match=r"/rctl-web1: gives controllers \(pids\) to its children"):

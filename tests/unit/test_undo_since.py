@@ -38,14 +38,10 @@ def bench() -> Iterator[Bench]:
         yield Bench(kernel, tree, state)
 
 
-def site(bench: Bench) -> Site:
-    return Site(bench.tree, bench.kernel.host, bench.state)
-
-
 def around(bench: Bench, names: list[str], **around: Any) -> str:
     """An adjustment that makes, moves or labels, and its id."""
     asked = dict.fromkeys(names, Limits())
-    done = adjust(bench.tree, asked, bench.kernel.host, Options(), state=bench.state, around=Around(**around))
+    done = adjust(bench.site, asked, Options(), around=Around(**around))
     assert done.id
     return done.id
 
@@ -84,7 +80,7 @@ def test_a_ve_that_is_replaced_at_the_last_moment_is_not_touched(
 def test_controllers_of_a_cgroup_that_is_gone_are_passed_over(bench: Bench) -> None:
     bench.kernel.make("/rctl-web2/below", enable=False)
     both = dict.fromkeys(("web1", "/rctl-web2/below"), limits({"pids.max": 50}, bench.kernel.host))
-    adjust(bench.tree, both, bench.kernel.host, state=bench.state)
+    adjust(bench.site, both)
     bench.kernel.remove("/rctl-web2")
     assert bench.undo().notes == ("/rctl-web2/below: was removed; there is nothing to undo there",)
     assert bench.get("pids.max") == "max"
@@ -95,7 +91,7 @@ def test_of_three_ves_that_are_gone_each_is_named_and_no_more(bench: Bench) -> N
     for name in names:
         bench.kernel.make(f"/rctl-{name}")
     asked = dict.fromkeys([*names, "web1"], limits({"pids.max": 7}, bench.kernel.host))
-    adjust(bench.tree, asked, bench.kernel.host, state=bench.state)
+    adjust(bench.site, asked)
     for name in names:
         bench.kernel.remove(f"/rctl-{name}")
     assert bench.undo().notes == tuple(f"/rctl-{name}: was removed; there is nothing to undo there" for name in names)
@@ -137,7 +133,7 @@ def moved(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(processes, "started", lambda pid: 7)
     monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
     asked = {"web2": limits({"pids.max": 50}, bench.kernel.host)}
-    adjust(bench.tree, asked, bench.kernel.host, Options(), state=bench.state, around=Around(move=(101,)))
+    adjust(bench.site, asked, Options(), around=Around(move=(101,)))
     assert bench.kernel.node("/rctl-web2").procs == {101}
     return bench
 
@@ -223,7 +219,7 @@ def test_of_one_ve_the_one_before_a_freeze_is_of_that_ve(bench: Bench) -> None:
     bench.set({"pids.max": 6}, "web2")
     bench.set({"files.cgroup.freeze": 1})
     with pytest.raises(FreezeError, match=f": rctl undo {first}\n"):
-        undo(site(bench), Options(), ve="web1")
+        undo(bench.site, Options(), ve="web1")
 
 
 def test_the_one_before_a_freeze_is_none_that_came_after_it(bench: Bench) -> None:
@@ -232,7 +228,7 @@ def test_the_one_before_a_freeze_is_none_that_came_after_it(bench: Bench) -> Non
     bench.set({"pids.max": 6}, "web2")
     bench.set({"pids.max": 7}, "web2")
     with pytest.raises(FreezeError, match=f": rctl undo {first}\n"):
-        undo(site(bench), Options(dry_run=True), last=3)
+        undo(bench.site, Options(dry_run=True), last=3)
 
 
 def test_the_one_before_a_freeze_is_looked_for_among_so_many_and_no_more(
@@ -303,7 +299,7 @@ def test_the_last_two_of_one_ve_are_taken_back_newest_first_and_each_is_told(ben
     bench.set({"pids.max": 6}, "web2")
     second = bench.set({"cpu.max": 1}).id
     heard: list[Undone] = []
-    done = undo(site(bench), Options(), ve="web1", last=2, each=heard.append)
+    done = undo(bench.site, Options(), ve="web1", last=2, each=heard.append)
     assert [one.record.id for one in done] == [second, first]
     assert heard == done
     assert [one.unreckoned for one in done] == ["", ""]
@@ -315,7 +311,7 @@ def test_the_last_two_of_one_ve_are_taken_back_newest_first_and_each_is_told(ben
 def test_an_id_goes_with_neither_a_ve_nor_a_number(bench: Bench, more: dict[str, Any]) -> None:
     done = bench.set({"pids.max": 5}).id
     with pytest.raises(UsageError) as caught:
-        undo(site(bench), Options(), done, **more)
+        undo(bench.site, Options(), done, **more)
     assert str(caught.value) == "undo: an ID names one adjustment. Leave out --ve and --last"
 
 

@@ -104,7 +104,7 @@ def managed(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Manager:
 
 def run(tree: Tree, kernel: FakeKernel, state: State, **options: Any) -> Any:
     return adjust(
-        tree, {"web1": limits(ASKED, kernel.host)}, kernel.host, Options(deadline=0.05, **options), state=state
+        Site(tree, kernel.host, state), {"web1": limits(ASKED, kernel.host)}, Options(deadline=0.05, **options)
     )
 
 
@@ -175,7 +175,7 @@ def test_a_fault_at_any_operation_ends_in_the_old_or_the_new_of_both(
                 run(tree, kernel, state)
             kernel.wake()
             with kernel.installed() as tree:
-                recover(tree, BOOT, state, 0.05)
+                recover(Site(tree, kernel.host, state), 0.05)
             assert manager.state() in (old, new), kernel.operations
             assert left_open(state) == []
             ended.add("new" if manager.state() == new else "old")

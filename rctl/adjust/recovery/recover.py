@@ -17,11 +17,11 @@ from ..enabling.disable import take_all_back
 from ..lifecycle import remove
 from ..locks import Locks
 from ..planning import partitions
-from ..progress import Progress, quiet
 from ..records import pending_history
 from ..records.journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
 from ..records.record_format import Record
-from ..state_folder import State
+from ..site import Site
+from ..state_folder import make
 from ..steps import Make, Remove, lasts
 from .leftovers import Left
 from .rollback import roll_back
@@ -30,25 +30,25 @@ from .still_there import Present
 _SHORT = 1.0  # seconds for memory of VEs of other adjustments
 
 
-def recover(
-    tree: Tree, boot_id: str, state: State, deadline: float, wait: float = 30.0, progress: Progress = quiet
-) -> list[str]:
+def recover(site: Site, deadline: float, wait: float = 30.0) -> list[str]:
     """Settle every journal that a crash left open, newest first. Returns a line for each, for people.
 
     An adjustment under way in another process is left alone, and reported. ``wait``: seconds to wait for adjustments of
-    the same VEs; ``progress`` is called about that. Raises RollbackError if something cannot be put back (that journal
-    stays) or a file is no journal (it is set aside); all others are settled before, and are in the error's ``settled``.
-    Raises BusyError if only locked VEs kept some from being settled, UnwrittenError if only the history did.
+    the same VEs; ``site.progress`` is called about that. Raises RollbackError if something cannot be put back (that
+    journal stays) or a file is no journal (it is set aside); all others are settled before, and are in the error's
+    ``settled``. Raises BusyError if only locked VEs kept some from being settled, UnwrittenError if only the history
+    did.
     """
     from ..records import under_way
 
+    state = make(site.state)
     sweep(state)
     told, refused = pending_history.add(state)
     failed: list[RctlError] = [UnwrittenError(line) for line in refused]
     try:
         for name in reversed(left_open(state, aside=True)):
             try:
-                told += _settled_alone(tree, boot_id, state, name, deadline, wait, progress)
+                told += _settled_alone(site, name, deadline, wait)
             except ForeignError as error:
                 failed.append(RollbackError(set_aside(state, name, error)))
             except RctlError as error:
@@ -71,27 +71,18 @@ def _together(failed: list[RctlError], told: list[str]) -> RctlError:
     return together
 
 
-def _settled_alone(
-    tree: Tree, boot_id: str, state: State, name: str, deadline: float, wait: float, progress: Progress
-) -> list[str]:
-    journal = Journal.adopt(state, name)
+def _settled_alone(site: Site, name: str, deadline: float, wait: float) -> list[str]:
+    journal = Journal.adopt(site.state, name)
     if journal is None:
         return []
     journal.abandon()  # the VEs' locks come first, as everywhere
-    with Locks(state, wait, progress) as locks:
+    with Locks(site.state, wait, site.progress) as locks:
         locks.take((ino, path) for path, ino in journal.record.inodes.items())
-        return _settled(tree, boot_id, state, name, deadline)
+        return _settled(site, name, deadline)
 
 
 def recover_for(
-    tree: Tree,
-    boot_id: str,
-    state: State,
-    deadline: float,
-    locks: Locks,
-    own: Iterable[Cgroup],
-    until: float,
-    apart: str = "",
+    site: Site, deadline: float, locks: Locks, own: Iterable[Cgroup], until: float, apart: str = ""
 ) -> list[str]:
     """Before an adjustment that holds the locks of the cgroups in ``own``: settle the journals about these cgroups.
 
@@ -100,6 +91,7 @@ def recover_for(
     if that is possible at once, and reported otherwise. A file that is no journal is set aside and reported; so is a
     finished one whose line the history cannot take. Returns lines for people. Raises as ``recover``.
     """
+    state = site.state
     told: list[str] = []
     if not os.listdir(state.folder(state.journals)):
         return told
@@ -111,16 +103,15 @@ def recover_for(
         if name == f"{apart}.json":
             continue
         try:
-            told += _before(tree, boot_id, state, name, deadline, locks, inodes, until)
+            told += _before(site, name, deadline, locks, inodes, until)
         except ForeignError as error:
             told.append(set_aside(state, name, error))
     return told
 
 
-def _before(
-    tree: Tree, boot_id: str, state: State, name: str, deadline: float, locks: Locks, own: Container[int], until: float
-) -> list[str]:
+def _before(site: Site, name: str, deadline: float, locks: Locks, own: Container[int], until: float) -> list[str]:
     """``recover_for`` for one journal. Also raises ForeignError."""
+    state = site.state
     try:
         record = peek(state, name)
     except ForeignError:
@@ -131,45 +122,45 @@ def _before(
         return []
     others = [(ino, path) for path, ino in record.inodes.items() if ino not in own]
     if len(others) < len(record.inodes):
-        while not (done := _settled(tree, boot_id, state, name, deadline)) and peek(state, name):
+        while not (done := _settled(site, name, deadline)) and peek(state, name):
             if time.monotonic() > until:
                 raise BusyError(f"{record.id}: another process is recovering it. Wait, and try again")
             time.sleep(0.01)
         return done
     with locks.also(others) as free:
         try:
-            return _settled(tree, boot_id, state, name, _SHORT) if free else []
+            return _settled(site, name, _SHORT) if free else []
         except ForeignError:
             raise
         except RctlError as error:
             return [f"{error} (other VEs than these)"]
 
 
-def _settled(tree: Tree, boot_id: str, state: State, name: str, deadline: float) -> list[str]:
+def _settled(site: Site, name: str, deadline: float) -> list[str]:
     """Settle one journal; the caller holds the locks. Empty if its process lives, or it is gone."""
-    journal = Journal.adopt(state, name)
+    journal = Journal.adopt(site.state, name)
     if journal is None:
         return []
     try:
-        return [_settle(tree, boot_id, journal, deadline)]
+        return [_settle(site, journal, deadline)]
     except BaseException as error:
         note_outcome(error, HALF_DONE if journal.open else "is settled")
         journal.abandon()
         raise
 
 
-def _settle(tree: Tree, boot_id: str, journal: Journal, deadline: float) -> str:
+def _settle(site: Site, journal: Journal, deadline: float) -> str:
     if journal.ended:
         return pending_history.finish(journal)
     record = journal.record
     what = f"{record.id} ({record.command or 'adjustment'})"
-    if record.boot_id != boot_id:
+    if record.boot_id != site.boot_id:
         journal.close(done=False)
         return f"recovered {what}: nothing to do, its VEs went with the last boot"
     if not journal.back and journal.told():
         journal.close(done=False)
         return f"recovered {what}: rolled forward, it had ended"
-    with Present(tree, _inodes(tree, record)) as cgroups:
+    with Present(site.tree, _inodes(site.tree, record)) as cgroups:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]
             notes = remove.take_all_away(removes, cgroups, deadline) + take_all_back(record.steps, cgroups)

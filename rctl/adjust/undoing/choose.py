@@ -15,6 +15,7 @@ from ...errors import GoneError, NotFoundError, RctlError, UsageError
 from ..records.history import Record, latest
 from ..records.journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
 from ..records.record_format import named
+from ..site import Site
 from ..state_folder import State
 from ..steps import Enable, Renew
 
@@ -44,15 +45,16 @@ def undoable(state: State, tree: Tree | None = None) -> list[Record]:
     return [record for record in standing(state) if left(tree, record)]
 
 
-def by_id(state: State, wanted: str, boot_id: str) -> Record:
+def by_id(site: Site, wanted: str) -> Record:
     """The adjustment with this id.
 
     Raises NotFoundError if there is none, or if it is undone already; UsageError for a wrong id, and for an undo;
     RctlError if it, or its undo, is not in the history yet.
     """
+    state = site.state
     record = next((r for r in standing(state) if r.id == wanted), None)
     if record is None or unwritten(state):
-        _check_settled(state, boot_id, lambda record: wanted in (record.id, record.undoes))
+        _check_settled(site, lambda record: wanted in (record.id, record.undoes))
     if record is None and not _ID.match(wanted):
         raise UsageError(f"{wanted}: not the id of an adjustment. For the last one of a VE: rctl undo --ve {wanted}")
     if record is None:
@@ -69,23 +71,24 @@ def _not_standing(state: State, wanted: str) -> RctlError:
     return UsageError(f"{wanted}: is an undo, which is not taken back. Give the command of {found.undoes} again")
 
 
-def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Record]:
+def newest(site: Site, count: int = 1) -> list[Record]:
     """The ``count`` newest adjustments that are not undone, newest first; fewer if there are no more.
 
     Raises NotFoundError if there is none, and UsageError if it is from before the last boot. Raises GoneError if VEs of
     one of them were removed; the error names it, and the adjustments that can still be taken back. Raises RctlError if
     a finished adjustment is not in the history yet.
     """
-    _check_settled(state, boot_id)
+    _check_settled(site)
+    tree = site.tree
     found: list[Record] = []
-    records = standing(state)
+    records = standing(site.state)
     for record in records:
-        if record.boot_id != boot_id:
+        if record.boot_id != site.boot_id:
             if found:
                 break
             raise before_boot(record)
         if not left(tree, record):
-            raise _one_gone(tree, record, len(found), count) if found else _all_gone(tree, boot_id, record, records)
+            raise _one_gone(tree, record, len(found), count) if found else _all_gone(site, record, records)
         found.append(record)
         if len(found) == count:
             break
@@ -94,15 +97,15 @@ def newest(state: State, tree: Tree, boot_id: str, count: int = 1) -> list[Recor
     return found
 
 
-def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1) -> list[Record]:
+def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
     """As ``newest``, for adjustments of one VE. Also raises RctlError if one of them includes other VEs."""
-    path = tree.path(name)
-    _check_settled(state, boot_id, lambda record: path in paths(record))
+    tree, path = site.tree, site.tree.path(name)
+    _check_settled(site, lambda record: path in paths(record))
     with tree.open_ve(name) as ve:
         ino = ve.ino
     found: list[Record] = []
-    for record in standing(state):
-        if len(found) == count or record.boot_id != boot_id:
+    for record in standing(site.state):
+        if len(found) == count or record.boot_id != site.boot_id:
             break
         if path not in paths(record) or record.inodes.get(path) != ino:
             continue
@@ -118,13 +121,14 @@ def newest_of(state: State, tree: Tree, boot_id: str, name: str, count: int = 1)
     return found
 
 
-def _check_settled(state: State, boot_id: str, meant: Callable[[Record], bool] = lambda _: True) -> None:
+def _check_settled(site: Site, meant: Callable[[Record], bool] = lambda _: True) -> None:
     """Raise RctlError if an adjustment may still become the newest in the history. ``meant``: returns True if it
     counts.
 
     A crash left it open, or the history could not be written at its end; or it is of a newer rctl, and only that knows
     its VEs.
     """
+    state = site.state
     for name in (*unwritten(state), *left_open(state, aside=True)):
         try:
             if (journal := Journal.adopt(state, name)) is None:
@@ -136,7 +140,7 @@ def _check_settled(state: State, boot_id: str, meant: Callable[[Record], bool] =
             ) from None
         except ForeignError:
             continue
-        if journal.record.boot_id == boot_id and meant(journal.record):
+        if journal.record.boot_id == site.boot_id and meant(journal.record):
             what = named(journal.record)
             if journal.ended:
                 raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
@@ -193,13 +197,14 @@ def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
     )
 
 
-def _all_gone(tree: Tree, boot_id: str, first: Record, before: Iterator[Record]) -> RctlError:
+def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
     """The error if the VEs of ``first`` were removed: it names it, and the next one that can be taken back."""
+    tree = site.tree
     if where := elsewhere(tree, first):
         return GoneError(f"undo: the last adjustment, {named(first)}, {where}")
     skipped = [first]
     for record in before:
-        if record.boot_id != boot_id or len(skipped) == _SEARCHED:
+        if record.boot_id != site.boot_id or len(skipped) == _SEARCHED:
             break
         if left(tree, record):
             return GoneError(

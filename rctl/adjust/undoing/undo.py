@@ -13,20 +13,17 @@ from ...cgroupfs.tree import Tree
 from ...controllers import core
 from ...errors import GoneError, NotFoundError, RctlError, UsageError
 from ...formats import Write
-from ...host import Host
 from ...limits import file_named
 from ...signals import undisturbed
 from ..account import Account
 from ..engine import Options, Wish, transact
 from ..lifecycle import freeze, processes
 from ..lifecycle.labels import taken_back
-from ..progress import Progress, quiet
 from ..records.history import Record
 from ..records.journal import Journal, new_id
 from ..records.record_format import named
 from ..request import Around, Through
 from ..site import Site
-from ..state_folder import State, default_state
 from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, SetThrough, by_entry
 from . import choose, ves_made
 from .tree_after import Supposed, UnreckonedError
@@ -71,20 +68,18 @@ def undo(
     (``__notes__``) name its adjustment.
     """
     records = _chosen(site, wanted, ve, last)
-    tree, state = site.tree, site.state
     found: list[Undone] = []
-    supposed = Supposed(tree) if options.dry_run and len(records) > 1 else None
+    supposed = Supposed(site.tree) if options.dry_run and len(records) > 1 else None
+    there = site._replace(tree=supposed) if supposed else site
     for record in records:
         account, unreckoned = None, ""
         try:
-            account = take_back(
-                supposed or tree, site.host, options, record, site.progress, state, asked=wanted is not None
-            )
+            account = take_back(there, options, record, asked=wanted is not None)
         except UnreckonedError as error:
             unreckoned = str(error)
         except RctlError as error:
             failure = error
-            if isinstance(error, FreezeError) and (older := _before(state, tree, record, ve)):
+            if isinstance(error, FreezeError) and (older := _before(site, record, ve)):
                 failure = FreezeError(f"{error}. Or take back the one before, {named(older)}: rctl undo {older.id}")
             failure.add_note(f"not undone: {named(record)}")
             raise failure from None
@@ -101,23 +96,20 @@ def undo(
 def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[Record]:
     if wanted and (ve or last > 1):
         raise UsageError("undo: an ID names one adjustment. Leave out --ve and --last")
-    tree, boot_id, state = site.tree, site.host.boot_id, site.state
     if wanted:
-        return [choose.by_id(state, wanted, boot_id)]
-    if ve:
-        return choose.newest_of(state, tree, boot_id, ve, last)
-    return choose.newest(state, tree, boot_id, last)
+        return [choose.by_id(site, wanted)]
+    return choose.newest_of(site, ve, last) if ve else choose.newest(site, last)
 
 
-def _before(state: State, tree: Tree, record: Record, ve: str | None) -> Record | None:
+def _before(site: Site, record: Record, ve: str | None) -> Record | None:
     """The newest adjustment before this one (of the VE ``ve`` if one is named) that did more than freeze or thaw."""
     # In the order of the history, because the clock may have been set back since.
-    standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(state))
+    standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(site.state))
     for older in islice(standing, 1, _SEARCHED):
-        if older.boot_id != record.boot_id or not choose.left(tree, older):
+        if older.boot_id != record.boot_id or not choose.left(site.tree, older):
             continue
         more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
-        if more and (ve is None or tree.path(ve) in choose.paths(older)):
+        if more and (ve is None or site.tree.path(ve) in choose.paths(older)):
             return older
     return None
 
@@ -127,16 +119,7 @@ def told(record: Record, *, dry_run: bool = False) -> str:
     return f"{'would undo' if dry_run else 'undo'} {named(record)}"
 
 
-def take_back(
-    tree: Tree,
-    host: Host,
-    options: Options,
-    record: Record,
-    progress: Progress = quiet,
-    state: State | None = None,
-    *,
-    asked: bool = False,
-) -> Account:
+def take_back(site: Site, options: Options, record: Record, *, asked: bool = False) -> Account:
     """Take back one adjustment.
 
     VEs that it made are removed if they are empty; otherwise they stay, and a note says so. Labels of the others are
@@ -151,8 +134,8 @@ def take_back(
     would be removed (``options.force`` overwrites it), if it only froze or thawed, or if it put one VE in the place of
     another.
     """
-    state = state or default_state()
-    if record.boot_id != host.boot_id:
+    tree = site.tree
+    if record.boot_id != site.boot_id:
         raise choose.before_boot(record)
     _check_replaced(tree, record)
     left = choose.left(tree, record)
@@ -184,11 +167,11 @@ def take_back(
     wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in labels if name not in there]
     around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
     given = _given(tree, record)
-    account = transact(tree, wished, host.boot_id, options, progress, state, given=given, around=around)
+    account = transact(site, wished, options, given=given, around=around)
     if account.id is None and not options.dry_run:
-        empty = Record(new_id(), time.time(), host.boot_id, options.command, {}, (), record.id)
+        empty = Record(new_id(), time.time(), site.boot_id, options.command, {}, (), record.id)
         with undisturbed():
-            said = Journal(state, empty).close(done=True)
+            said = Journal(site.state, empty).close(done=True)
         kept = any(isinstance(step, Make) for step in record.steps)
         is_so = "there is nothing else to take back" if kept else "all is as it was before"
         notes += [f"{record.id}: {is_so}; it counts as undone", *said]

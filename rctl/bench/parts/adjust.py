@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ...adjust.engine import Options, Wish, transact
-from ...adjust.state_folder import State
+from ...adjust.site import Site
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import Write
-from ...host import Host
 from ...limits import decode, nest, writes
 from ...ve import bare
 from ..figures.result import Figure
@@ -65,34 +64,32 @@ class Case(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
 
-def measure(
-    tree: Tree, host: Host, state: State, *, rounds: int, ves: int, tell: Callable[[str], None]
-) -> list[Figure]:
+def measure(site: Site, *, rounds: int, ves: int, tell: Callable[[str], None]) -> list[Figure]:
     """Make VEs for the benchmark, measure, remove them. Raises RctlError if limits cannot be set."""
     names = [f"bench-{os.getpid()}-{i}" for i in range(ves)]
     try:
         tell(f"making {ves} VEs")
         for name in names:
-            bare.make(tree, name).close()
-        one = _case("10 limits, 1 VE", tree, host, state, names[:1], TEN, rounds * 10, tell)
-        many = _case("1 limit, many VEs", tree, host, state, names, ONE, rounds, tell)
-        return [one.figure(), many.figure(), *peers.measure(names[0], tree.path(names[0]), state.keep, tell)]
+            bare.make(site.tree, name).close()
+        one = _case("10 limits, 1 VE", site, names[:1], TEN, rounds * 10, tell)
+        many = _case("1 limit, many VEs", site, names, ONE, rounds, tell)
+        return [one.figure(), many.figure(), *peers.measure(site, names[0], tell)]
     finally:
         tell("removing the VEs")
-        removed(tree, *names)
+        removed(site.tree, *names)
 
 
 def _case(
-    name: str, tree: Tree, host: Host, state: State, ves: Sequence[str], values: Sequence[dict[str, object]],
-    rounds: int, tell: Callable[[str], None],
+    name: str, site: Site, ves: Sequence[str], values: Sequence[dict[str, object]], rounds: int,
+    tell: Callable[[str], None],
 ) -> Case:  # fmt: skip
-    plans = [writes(decode(nest(v), host), host) for v in values]
-    boot_id = host.boot_id
+    tree = site.tree
+    plans = [writes(decode(nest(v), site.host), site.host) for v in values]
 
     def engine(wanted: tuple[Write, ...]) -> float:
         wishes = [Wish(ve, wanted) for ve in ves]
         begin = time.perf_counter()
-        transact(tree, wishes, boot_id, Options(command="bench"), state=state)
+        transact(site, wishes, Options(command="bench"))
         return time.perf_counter() - begin
 
     def taken(write: Write) -> bool:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ...adjust.state_folder import State
-from ...cgroupfs.tree import Tree
-from ...host import Host
+from ...adjust.site import Site
 from .. import workloads
 from ..figures.result import Figure, Result
 from ..stage import machine
@@ -23,9 +21,7 @@ class Setting(NamedTuple):
     ``over``: the workloads over the budget so far.
     """
 
-    tree: Tree
-    host: Host
-    state: State
+    site: Site
     folder: str
     quick: bool
     command: str
@@ -50,7 +46,7 @@ class Partial(Exception):  # noqa: N818 (it is no error)
 
 def _overhead(setting: Setting, tell: Tell, *, seconds: float = 180.0, rounds: int = 2) -> Result:
     options = _options(setting, seconds, rounds)
-    ran = overhead.measure(setting.tree, setting.host, options, workloads.ALL, tell)
+    ran = overhead.measure(setting.site, options, workloads.ALL, tell)
     return _whole(ran, ran.result("overhead", overhead.series(ran.figures)))
 
 
@@ -61,7 +57,7 @@ def _explain(setting: Setting, tell: Tell, *, each: float = 3.0, rounds: int = 2
     """
     works = tuple(work for work in workloads.ALL if work.name in {*explain.WORKS, *setting.over})
     options = _options(setting, each * len(works) * len(explain.STATES), rounds)
-    ran, series = explain.measure(setting.tree, setting.host, options, works, tell)
+    ran, series = explain.measure(setting.site, options, works, tell)
     return _whole(ran, ran.result("explain", series))
 
 
@@ -77,27 +73,26 @@ def _whole(ran: overhead.Run, result: Result) -> Result:
 
 def adjusted(setting: Setting, tell: Tell, *, rounds: int = 15, ves: int = 1000, moments: int = 15) -> Result:
     """The cost of the engine and other tools (0 ``rounds``: not), and when a change is felt (0 ``moments``: not)."""
-    tree, host, state = setting.tree, setting.host, setting.state
     began = machine.begin()
     figures: list[Figure] = []
     if rounds:
-        figures += adjust.measure(tree, host, state, rounds=rounds, ves=ves, tell=tell)
+        figures += adjust.measure(setting.site, rounds=rounds, ves=ves, tell=tell)
     if moments:
-        figures += felt.measure(tree, host, state, setting.folder, rounds=moments, tell=tell)
+        figures += felt.measure(setting.site, setting.folder, rounds=moments, tell=tell)
     return machine.stamp("adjust", setting.command, began, figures)
 
 
 def lived(setting: Setting, tell: Tell, *, rounds: int = 15) -> Result:
     """The time to make, enter and remove a VE."""
     began = machine.begin()
-    found = lifecycle.measure(setting.tree, setting.host, setting.state, rounds=rounds, tell=tell)
+    found = lifecycle.measure(setting.site, rounds=rounds, tell=tell)
     return machine.stamp("life", setting.command, began, found)
 
 
 def dense(setting: Setting, tell: Tell, *, ves: int = 200) -> Result:
     """The number of VEs that fit into 1 GB."""
     began = machine.begin()
-    figures, series = density.measure(setting.tree, setting.host, setting.state, ves=ves, tell=tell)
+    figures, series = density.measure(setting.site, ves=ves, tell=tell)
     return machine.stamp("density", setting.command, began, figures, series)
 
 
@@ -113,7 +108,7 @@ def exported(
     """The cost of a scrape, by number of VEs."""
     began = machine.begin()
     figures, series = exporter.measure(
-        setting.tree, counts=counts, profile=profile, rounds=rounds, below=below, tell=tell
+        setting.site.tree, counts=counts, profile=profile, rounds=rounds, below=below, tell=tell
     )
     return machine.stamp("exporter", setting.command, began, figures, series)
 
@@ -121,7 +116,7 @@ def exported(
 def virtually(setting: Setting, tell: Tell, *, rounds: int = 10) -> Result:
     """The same work in a VE and in a virtual machine."""
     began = machine.begin()
-    found = virtual.measure(setting.tree, setting.host, setting.folder, rounds=rounds, tell=tell)
+    found = virtual.measure(setting.site, setting.folder, rounds=rounds, tell=tell)
     return machine.stamp("virtual", setting.command, began, found)
 
 

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from ...adjust.engine import Options, adjust
-from ...adjust.state_folder import State
+from ...adjust.site import Site
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import UsageError
-from ...host import Host
 from ...limits import Limits, decode, nest
 from ...ve import bare
 from ...ve.attach import enter
@@ -39,14 +38,12 @@ _REST, _PAUSE, _STILL = 20.0, 0.5, 64 << 10
 """Memory is stable if it falls by at most so many bytes in a pause of so many seconds; the longest wait."""
 
 
-def measure(
-    tree: Tree, host: Host, state: State, *, ves: int, tell: Callable[[str], None]
-) -> tuple[list[Figure], list[Series]]:
+def measure(site: Site, *, ves: int, tell: Callable[[str], None]) -> tuple[list[Figure], list[Series]]:
     """Figures, and the growth as a series. Removes the VEs and their processes afterwards. Raises RctlError."""
     if ves < FEWEST:
         raise UsageError(f"{ves} VEs: too few to see what one costs. Give {FEWEST} or more")
     names = [f"{own_name()}-{number}" for number in range(ves)]
-    asked: Limits = decode(nest(dict(LIMITS)), host)
+    asked: Limits = decode(nest(dict(LIMITS)), site.host)
     tell("density: waiting for the kernel to free the memory of earlier VEs")
     _calm()
     before = meminfo(*_KERNEL, *_OWN)
@@ -55,14 +52,14 @@ def measure(
         for batch in (names[:1], *_batches(names[1:])):
             tell(f"density: {points[-1][0] if points else 0} of {ves} VEs")
             for name in batch:
-                bare.make(tree, name).close()
-            adjust(tree, dict.fromkeys(batch, asked), host, Options(command="bench"), state=state)
+                bare.make(site.tree, name).close()
+            adjust(site, dict.fromkeys(batch, asked), Options(command="bench"))
             points.append((sum(n for n, _ in points[-1:]) + len(batch), meminfo(*_KERNEL)))
         tell("density: a process in each VE")
-        whole = _filled(tree, names) - before
+        whole = _filled(site.tree, names) - before
     finally:
         tell("removing the VEs")
-        removed(tree, *names)
+        removed(site.tree, *names)
     return _figures(ves, points, whole)
 
 

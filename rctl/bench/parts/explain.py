@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 import msgspec
 
 from ...adjust.locks import Locks
+from ...adjust.site import Site
 from ...adjust.state_folder import default_state, make
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
@@ -62,8 +63,7 @@ STATES: tuple[VeState, ...] = (
 
 
 def measure(
-    tree: Tree,
-    host: Host,
+    site: Site,
     options: OverheadOptions,
     works: Sequence[Workload],
     tell: Tell,
@@ -76,15 +76,15 @@ def measure(
     run, found = Run(options), dict[str, dict[str, float]]()
     try:
         with ExitStack() as stack:
-            bare, inside_folder, kit = stack.enter_context(bare_side(tree, run))
-            base, before = stack.enter_context(_alone(tree))
+            bare, inside_folder, kit = stack.enter_context(bare_side(site.tree, run))
+            base, before = stack.enter_context(_alone(site.tree))
             end = time.monotonic() + options.seconds
             for number, state in enumerate(states):
                 share = max(0.0, end - time.monotonic()) / (len(states) - number) / max(1, len(works))
                 tell(f"{100 * number // len(states):3}% {state.name}")
                 found[state.name] = {}
                 try:
-                    with _made(tree, base, before, state, host, options.folder) as cgroup:
+                    with _made(site, base, before, state, options.folder) as cgroup:
                         inside = Place("inside", cgroup, inside_folder)
                         counting(run, bare, inside)
                         _works(run, state, works, bare, inside, kit, share, found[state.name], tell)
@@ -148,9 +148,7 @@ def _enable(base: Cgroup, wanted: frozenset[str], before: frozenset[str]) -> Non
 
 
 @contextmanager
-def _made(
-    tree: Tree, base: Cgroup, before: frozenset[str], state: VeState, host: Host, folder: str
-) -> Iterator[Cgroup]:
+def _made(site: Site, base: Cgroup, before: frozenset[str], state: VeState, folder: str) -> Iterator[Cgroup]:
     """A VE in this state; it is removed afterwards. Raises BusyError, WorkError if it cannot be made."""
     name = place.own_name()
     there = enabled(base, CONTROLLERS)
@@ -159,13 +157,13 @@ def _made(
     _enable(base, frozenset(state.controllers), before)
     with ExitStack() as stack:
         with undisturbed():
-            here = stack.enter_context(base.make(tree.path(name).rpartition("/")[2]))
-            stack.callback(place.removed, tree, name)
+            here = stack.enter_context(base.make(site.tree.path(name).rpartition("/")[2]))
+            stack.callback(place.removed, site.tree, name)
         for _ in range(state.depth - 1):
             if state.controllers:
                 here.write(SUBTREE_CONTROL, enable_text(state.controllers))
             here = stack.enter_context(here.make("below"))
-        _set(here, state, host, folder)
+        _set(here, state, site.host, folder)
         yield here
 
 

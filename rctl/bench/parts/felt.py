@@ -14,11 +14,9 @@ from functools import partial
 from typing import NamedTuple
 
 from ...adjust.engine import Options, adjust
-from ...adjust.state_folder import State
+from ...adjust.site import Site
 from ...cgroupfs.cgroup import Cgroup
-from ...cgroupfs.tree import Tree
 from ...errors import RctlError
-from ...host import Host
 from ...limits import Limits, decode, nest, writes
 from ...ve import bare
 from ..figures import stats
@@ -76,33 +74,30 @@ def limits(folder: str) -> Iterator[Limit | Figure]:
         yield _not("io.max", f"{folder} lies on no disk. Give --folder on one")
 
 
-def measure(
-    tree: Tree, host: Host, state: State, folder: str, *, rounds: int, tell: Callable[[str], None]
-) -> list[Figure]:
+def measure(site: Site, folder: str, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
     """Two figures for each limit, by rctl and by a bare write: medians in seconds. Its own VE is always removed."""
     name = own_name()
     found: list[Figure] = []
     try:
-        with bare.make(tree, name) as ve:
+        with bare.make(site.tree, name) as ve:
             for limit in limits(folder):
                 if isinstance(limit, Figure):
                     found.append(limit)
                     continue
                 try:
-                    found += _Felt(tree, host, state, name, ve, limit).figures(rounds, tell)
+                    found += _Felt(site, name, ve, limit).figures(rounds, tell)
                 except (RctlError, WorkError, OSError) as error:
                     found.append(_not(limit.key, str(error)))
     finally:
-        removed(tree, name)
+        removed(site.tree, name)
     return found
 
 
 class _Felt:
     """One limit of one VE."""
 
-    def __init__(self, tree: Tree, host: Host, state: State, name: str, ve: Cgroup, limit: Limit) -> None:
-        self._tree, self._host, self._state = tree, host, state
-        self._name, self._ve, self._limit = name, ve, limit
+    def __init__(self, site: Site, name: str, ve: Cgroup, limit: Limit) -> None:
+        self._site, self._name, self._ve, self._limit = site, name, ve, limit
         self._free = self._decoded(limit.free)
         self._tight = self._decoded(limit.tight)
         self._engine(self._tight)  # enables the controller (max would not), so that both ways do the same
@@ -147,15 +142,14 @@ class _Felt:
             os.close(file)
 
     def _decoded(self, values: Mapping[str, object]) -> Limits:
-        limits: Limits = decode(nest(dict(values)), self._host)
+        limits: Limits = decode(nest(dict(values)), self._site.host)
         return limits
 
     def _engine(self, wanted: Limits) -> None:
-        options = Options(force=True, command="bench")
-        adjust(self._tree, {self._name: wanted}, self._host, options, state=self._state)
+        adjust(self._site, {self._name: wanted}, Options(force=True, command="bench"))
 
     def _bare(self, wanted: Limits) -> None:
-        for one in writes(wanted, self._host):
+        for one in writes(wanted, self._site.host):
             self._ve.write(one.file.name, text_of(self._ve, one))
 
 

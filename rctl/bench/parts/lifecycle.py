@@ -15,10 +15,8 @@ from contextlib import contextmanager
 
 from ...adjust.engine import Options, adjust
 from ...adjust.request import Around
-from ...adjust.state_folder import State
-from ...cgroupfs.tree import Tree
+from ...adjust.site import Site
 from ...errors import RctlError
-from ...host import Host
 from ...limits import Limits, decode, nest, writes
 from ..figures.result import Figure
 from ..figures.stats import median_interval, verdict
@@ -34,56 +32,54 @@ Times = dict[str, list[float]]
 _PATIENCE = 60.0
 
 
-def measure(tree: Tree, host: Host, state: State, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
+def measure(site: Site, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
     """Medians in seconds. Nothing is left of the VE. Raises RctlError."""
     name = f"{own_name()}-life"
-    asked: Limits = decode(nest(dict(LIMITS)), host)
+    asked: Limits = decode(nest(dict(LIMITS)), site.host)
     times: Times = {}
     try:
         for number in range(rounds + 1):
             tell(f"life of a VE: round {number} of {rounds}" if number else "life of a VE: once to warm up")
             if number == 1:
                 times = {}
-            _by_rctl(tree, host, state, name, asked, times)
-            _by_hand(tree, host, name, asked, times)
-            _as_commands(name, state, times)
+            _by_rctl(site, name, asked, times)
+            _by_hand(site, name, asked, times)
+            _as_commands(name, site.state.keep, times)
     finally:
-        removed(tree, name)
+        removed(site.tree, name)
     return [_figure(what, found) for what, found in times.items()]
 
 
-def _by_rctl(tree: Tree, host: Host, state: State, name: str, asked: Limits, times: Times) -> None:
+def _by_rctl(site: Site, name: str, asked: Limits, times: Times) -> None:
     """Make a VE with limits, enter it, and remove it, as rctl's verbs do, within one process."""
     with _timed(times, "make, with 3 limits"):
-        made = Around(make=(name,))
-        adjust(tree, {name: asked}, host, Options(command="bench"), state=state, around=made)
-    ve = tree.open_ve(name)
+        adjust(site, {name: asked}, Options(command="bench"), around=Around(make=(name,)))
+    ve = site.tree.open_ve(name)
     with ve, _timed(times, "enter: to a child's first step inside") as entered, working(ve, _ready) as worker:
         entered(worker.report(_PATIENCE))
     with _timed(times, "remove"):
-        adjust(tree, {}, host, Options(command="bench"), state=state, around=Around(remove=(name,)))
+        adjust(site, {}, Options(command="bench"), around=Around(remove=(name,)))
 
 
-def _by_hand(tree: Tree, host: Host, name: str, asked: Limits, times: Times) -> None:
+def _by_hand(site: Site, name: str, asked: Limits, times: Times) -> None:
     """The same with the system calls alone, in the place that rctl would use."""
-    path = tree.path(name)[1:]
-    texts = [
-        (one.file.name, one.file.line(one.file.merge(one.file.default, one.wanted))) for one in writes(asked, host)
-    ]
+    root, path = site.tree.root.fd, site.tree.path(name)[1:]
+    asked_for = writes(asked, site.host)
+    texts = [(one.file.name, one.file.line(one.file.merge(one.file.default, one.wanted))) for one in asked_for]
     with _timed(times, "make, by bare system calls"):
-        os.mkdir(path, 0o755, dir_fd=tree.root.fd)
+        os.mkdir(path, 0o755, dir_fd=root)
         for file, text in texts:
-            fd = os.open(f"{path}/{file}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=tree.root.fd)
+            fd = os.open(f"{path}/{file}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
             os.write(fd, text.encode())
             os.close(fd)
     with _timed(times, "remove, by rmdir(2) alone"):
-        os.rmdir(path, dir_fd=tree.root.fd)
+        os.rmdir(path, dir_fd=root)
 
 
-def _as_commands(name: str, state: State, times: Times) -> None:
+def _as_commands(name: str, state: str, times: Times) -> None:
     """Start and stop as commands, with the start of Python included."""
     rctl = (sys.executable, "-m", "rctl")
-    environment = {**os.environ, "RCTL_STATE": state.keep}
+    environment = {**os.environ, "RCTL_STATE": state}
     words = [f"--limit={key}={value}" for key, value in LIMITS.items()]
     for what, command in (
         (START, (*rctl, "run", name, "-d", *words, "--", "sleep", "3600")),

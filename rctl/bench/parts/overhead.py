@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
+from ...adjust.site import Site
 from ...cgroupfs.tree import Tree
 from ...errors import UsageError
-from ...host import Host
 from ..figures import stats
 from ..figures.result import Figure, Result, Series, Verdict
 from ..figures.text import shown
@@ -93,14 +93,14 @@ class Run:
         )
 
 
-def measure(tree: Tree, host: Host, options: OverheadOptions, works: Sequence[Workload], tell: Tell) -> Run:
+def measure(site: Site, options: OverheadOptions, works: Sequence[Workload], tell: Tell) -> Run:
     """Measure each workload on both sides; then their geometric means.
 
     An interruption ends the run early: the result has the figures up to then, and ``stop`` is set. Raises RctlError.
     """
     run = Run(options)
     try:
-        with sides(tree, host, run, tell) as (bare, inside, kit):
+        with sides(site, run, tell) as (bare, inside, kit):
             budgeted = _Time(options.seconds, len(works))
             for number, work in enumerate(works):
                 tell(f"{100 * number // len(works):3}% {work.name}{budgeted.left_text(run.counted, number)}")
@@ -114,14 +114,14 @@ def measure(tree: Tree, host: Host, options: OverheadOptions, works: Sequence[Wo
 
 
 @contextmanager
-def sides(tree: Tree, host: Host, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
+def sides(site: Site, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
     """Both sides, ready. Notes the facts of the run. Leaves nothing behind. Raises RctlError."""
     options = run.options
     tell("preparing")
-    with place.controllers_as_before(tree), bare_side(tree, run) as (bare, folder, kit):
-        limits = place.usual_limits(host, options.folder)
+    with place.controllers_as_before(site.tree), bare_side(site.tree, run) as (bare, folder, kit):
+        limits = place.usual_limits(site.host, options.folder)
         run.facts["VE"] = _described(limits, options)
-        with place.ve(tree, host, place.own_name(), limits, without_pressure=options.lean) as cgroup:
+        with place.ve(site, place.own_name(), limits, without_pressure=options.lean) as cgroup:
             inside = Place("inside", cgroup, folder)
             counting(run, bare, inside)
             yield bare, inside, kit
@@ -300,14 +300,14 @@ def series(figures: Sequence[Figure]) -> tuple[Series, ...]:
     return (Series("overhead", names, tuple(figure.value or 0.0 for figure in measured), "percent", "workload"),)
 
 
-def overhead(tree: Tree, host: Host, options: OverheadOptions, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
+def overhead(site: Site, options: OverheadOptions, tell: Tell, works: Sequence[Workload] = ALL) -> Result:
     """The whole benchmark. Raises RctlError if no VE can be made, UsageError for a wrong clock.
 
     An interruption is raised again; ``measure`` has the figures up to then.
     """
     if not works:
         raise UsageError("overhead: no workload to measure. See --list")
-    run = measure(tree, host, options, works, tell)
+    run = measure(site, options, works, tell)
     if run.stop:
         raise run.stop
     return run.result("overhead", series(run.figures))

@@ -18,6 +18,7 @@ from pathlib import Path
 from shutil import which
 
 from ...adjust import owner
+from ...adjust.site import Site
 from ...cgroupfs.tree import Tree
 from ...errors import RctlError
 from ..figures.result import Figure
@@ -44,20 +45,19 @@ class NotMeasured(Exception):  # noqa: N818 (it is a reason, and no error)
     """A tool that cannot be measured here; the text gives the reason."""
 
 
-def measure(ve: str, path: str, state: str, tell: Callable[[str], None]) -> list[Figure]:
+def measure(site: Site, ve: str, tell: Callable[[str], None]) -> list[Figure]:
     """Time rctl and every installed tool, by turns: seconds for one change as a process.
 
-    ``ve``, ``path``: the VE that rctl and cgset change. ``state``: the folder for rctl's history, so that the user's
-    own history stays as it is. A tool that is missing or fails gets a figure with the reason. Raises RctlError if rctl
-    fails.
+    ``ve``: the VE that rctl and cgset change. A tool that is missing or fails gets a figure with the reason. Raises
+    RctlError if rctl fails.
     """
-    environment = {**os.environ, "RCTL_STATE": state}
+    environment = {**os.environ, "RCTL_STATE": site.state.keep}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
         commands: dict[str, Argv] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, f"pids.max={_FILL}")}
         for name, make in _PEERS.items():
             try:
-                commands[name] = make(stack, path)
+                commands[name] = make(stack, site.tree, ve)
             except NotMeasured as why:
                 absent[name] = str(why)
         times: dict[str, list[float]] = {name: [] for name in commands}
@@ -93,34 +93,34 @@ def _why(error: Exception) -> str:
     return output.splitlines()[0][:200] if output else str(error)
 
 
-def _cgset(_: ExitStack, path: str) -> Argv:
+def _cgset(_: ExitStack, tree: Tree, ve: str) -> Argv:
     _needs("cgset")
-    return "cgset", "-r", f"pids.max={_FILL}", path.strip("/")
+    return "cgset", "-r", f"pids.max={_FILL}", tree.path(ve).strip("/")
 
 
-def _crun(stack: ExitStack, _: str) -> Argv:
+def _crun(stack: ExitStack, _: Tree, __: str) -> Argv:
     _needs("crun")
     return "crun", "update", f"--pids-limit={_FILL}", _tried(stack, _container)
 
 
-def _podman_update(stack: ExitStack, _: str) -> Argv:
+def _podman_update(stack: ExitStack, tree: Tree, _: str) -> Argv:
     _needs("podman")
     return (
-        *_store(_tried(stack, _podman)),
+        *_store(_tried(stack, lambda: _podman(tree))),
         "update",
         f"--memory={_FILL}m",
         _NAME,
     )  # its older versions can set no other limit that is a whole number
 
 
-def _systemctl(stack: ExitStack, _: str) -> Argv:
+def _systemctl(stack: ExitStack, _: Tree, __: str) -> Argv:
     _needs("systemd-run")
     if not owner.applies():
         raise NotMeasured("systemd does not run this host")
     return "systemctl", "set-property", "--runtime", _tried(stack, _unit), f"TasksMax={_FILL}"
 
 
-_PEERS: dict[str, Callable[[ExitStack, str], Argv]] = {
+_PEERS: dict[str, Callable[[ExitStack, Tree, str], Argv]] = {
     "cgset": _cgset,
     "crun update": _crun,
     "podman update": _podman_update,
@@ -188,10 +188,10 @@ def _store(place: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _podman() -> Iterator[str]:
+def _podman(tree: Tree) -> Iterator[str]:
     """A container of podman that sleeps, on the host's own files; nothing is fetched. Yields its store's folder."""
     parent = f"{own_name()}-podman"
-    with Tree.open() as tree, tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as place:
+    with tempfile.TemporaryDirectory(prefix="rctl-bench-", dir="/run") as place:
         roots = [root for root in _RUNTIME if os.path.isdir(root)]
         for root in (*roots, "/dev", "/proc", "/sys", "/run", "/etc", "/tmp"):  # noqa: S108 (a mount point)
             Path(f"{place}/rootfs{root}").mkdir(parents=True)

@@ -17,8 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...cgroupfs.tree import Tree
-from ...host import Host
+from ...adjust.site import Site
 from ...ve.attach import enter
 from ..figures.result import Figure
 from ..figures.stats import ratio_interval
@@ -151,7 +150,7 @@ def _mounts(hardware: Hardware) -> str:
     return f"mount -t devtmpfs none /dev; exec 0<>/dev/null 1>&0 2>&0; {loads or 'true'}; {_PORT}"
 
 
-def measure(tree: Tree, host: Host, folder: str, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
+def measure(site: Site, folder: str, *, rounds: int, tell: Callable[[str], None]) -> list[Figure]:
     """The VE and the machine as ratios to bare, by kind of work. Raises RctlError if no VE can be made."""
     hardware = found()
     if isinstance(hardware, str):
@@ -159,13 +158,13 @@ def measure(tree: Tree, host: Host, folder: str, *, rounds: int, tell: Callable[
     tell("booting a virtual machine")
     with ExitStack() as stack:
         (own,) = stack.enter_context(place.folders(folder, ("virtual",)))
-        root = stack.enter_context(tree.walk("/"))  # this process's own cgroup may have controllers and depth
+        root = stack.enter_context(site.tree.walk("/"))  # this process's own cgroup may have controllers and depth
         try:
             machine = stack.enter_context(guest(hardware, own, lambda: enter(root)))
         except WorkError as error:
             return _not(f"KVM exists and does not work: {error}")
-        limits = place.usual_limits(host, folder)
-        cgroup = stack.enter_context(place.ve(tree, host, f"{place.own_name()}-vm", limits))
+        limits = place.usual_limits(site.host, folder)
+        cgroup = stack.enter_context(place.ve(site, f"{place.own_name()}-vm", limits))
         shell = (hardware.busybox, "sh", "-c")
         places = {"virtual machine": machine}
         for name, begin in (("bare", lambda: enter(root)), ("VE", lambda: enter(cgroup))):

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ...adjust.engine import Options, adjust
 from ...adjust.locks import Locks
+from ...adjust.site import Site
 from ...adjust.state_folder import State, default_state, make
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.devices import resolve
@@ -129,25 +130,24 @@ def usual_limits(host: Host, folder: str) -> dict[str, Any]:
 
 
 @contextmanager
-def ve(
-    tree: Tree, host: Host, name: str, limits: Mapping[str, Any], *, without_pressure: bool = False
-) -> Iterator[Cgroup]:
+def ve(site: Site, name: str, limits: Mapping[str, Any], *, without_pressure: bool = False) -> Iterator[Cgroup]:
     """A VE with limits, set by the engine, for the time of the block. It is always removed at the end."""
     made = False
     with tempfile.TemporaryDirectory(prefix="rctl-bench-") as keep:
         try:
             with undisturbed():
-                bare.make(tree, name).close()
+                bare.make(site.tree, name).close()
                 made = True
-            asked = decode(nest(dict(limits)), host)
-            with tree.open_ve(name) as cgroup:
+            asked = decode(nest(dict(limits)), site.host)
+            with site.tree.open_ve(name) as cgroup:
                 if without_pressure:
                     asked, _ = lean.of(asked, cgroup)
-                adjust(tree, {name: asked}, host, Options(command="bench"), state=State(default_state().run, keep))
+                apart = site._replace(state=State(default_state().run, keep))  # everybody's locks, its own history
+                adjust(apart, {name: asked}, Options(command="bench"))
                 yield cgroup
         finally:
             if made:
-                removed(tree, name)
+                removed(site.tree, name)
 
 
 @contextmanager

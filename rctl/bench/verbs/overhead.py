@@ -49,8 +49,7 @@ def overhead(
     On an instruction clock each figure is a number with its range. On a real clock it has a 95 % confidence interval.
     The verdict may be "cannot tell"; then give it more --time.
     """
-    from ...cgroupfs.files import this_host
-    from ...cgroupfs.tree import Tree
+    from ...api.session import Session
     from ...console.output import tell
     from ..parts.overhead import OverheadOptions, measure, series
     from ..stage.guard import guarded
@@ -61,8 +60,8 @@ def overhead(
         _listed(works, json)
         return
     options = OverheadOptions(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
-    with Tree.open() as tree, guarded(tree):
-        run = measure(tree, this_host(), options, works, tell)
+    with Session() as s, guarded(s.tree):
+        run = measure(s.site, options, works, tell)
     _shown(run, run.result("overhead", series(run.figures)), json, check)
 
 
@@ -82,8 +81,7 @@ def explain(
     of the same work in the root cgroup. During the run, no other rctl may enable controllers. A state with fewer
     controllers than other cgroups use cannot be measured.
     """
-    from ...cgroupfs.files import this_host
-    from ...cgroupfs.tree import Tree
+    from ...api.session import Session
     from ...console.output import as_json, say, tell, warn
     from ..parts.explain import WORKS, measure
     from ..parts.overhead import OverheadOptions
@@ -92,8 +90,8 @@ def explain(
 
     works = chosen(only) if only else tuple(work for work in ALL if work.name in WORKS)
     options = OverheadOptions(clock=clock, rounds=rounds, seconds=_seconds(time), folder=folder, command=command_line())
-    with Tree.open() as tree, guarded(tree):
-        run, series = measure(tree, this_host(), options, works, tell)
+    with Session() as s, guarded(s.tree):
+        run, series = measure(s.site, options, works, tell)
     tell("")
     if json:
         say(as_json(run.result("explain", series)))

@@ -38,8 +38,7 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
     """The input of benchmarks. Raises UsageError if the folder cannot be written, RctlError without cgroup2."""
     import os
 
-    from ...cgroupfs.files import this_host
-    from ...cgroupfs.tree import Tree
+    from ...api.session import Session
     from ...errors import UsageError
     from ..parts.benchmarks import Setting
     from ..stage.guard import guarded
@@ -47,8 +46,8 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
 
     if not os.path.isdir(folder):
         raise UsageError(f"--folder {folder}: there is no such folder. Give one on the disk to measure")
-    with own_state() as state, Tree.open() as tree, guarded(tree), controllers_as_before(tree):
-        yield Setting(tree, this_host(), state, folder, quick, command_line())
+    with own_state() as state, Session(state=state) as s, guarded(s.tree), controllers_as_before(s.tree):
+        yield Setting(s.site, folder, quick, command_line())
 
 
 def adjust(
