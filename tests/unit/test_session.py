@@ -158,6 +158,6 @@ def test_thaw_goes_with_typed_limits_too(session: rctl.Session) -> None:
 
 
 def test_a_process_that_becomes_the_command_cannot_remove_the_ve_after_it(session: rctl.Session) -> None:
-    with pytest.raises(UsageError, match="become leaves nobody"):
+    with pytest.raises(UsageError, match="become cannot be combined with detach or remove"):
         session.run("new", ["true"], become=True, remove=True)
     assert session.match() == ["web1", "web2"]
