@@ -32,7 +32,7 @@ def reclaim(site: Site, name: str, size: int | str, deadline: float, swappiness:
     except ValueError:
         raise UsageError(f"reclaim: {str(size)[:64]!r} is not understood. Write it like 512M or 1.5G") from None
     if asked is MAX or not asked:
-        raise UsageError(f"reclaim: {size}: the size must be above 0. Write it like 512M")
+        raise UsageError(f"reclaim: {size}: not an amount to free. Write it like 512M")
 
     def tell(freed: int) -> None:
         text = f"{name}: {human_size(freed)} of {human_size(asked)} freed"

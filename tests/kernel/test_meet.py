@@ -229,7 +229,7 @@ def test_reclaim_frees_what_it_can_and_says_how_much(ve: Ve) -> None:
     assert told.status == 1
     assert json.loads(told.out)["freed"] < json.loads(told.out)["asked"] == 1 << 30
     assert ve.text("memory.max") == str(300 << 20)
-    fails(rctl("reclaim", "web1", "max"), 2, "reclaim: max: say how much")
+    fails(rctl("reclaim", "web1", "max"), 2, "reclaim: max: not an amount to free")
 
 
 @pytest.mark.usefixtures("swap")

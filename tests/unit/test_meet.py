@@ -115,7 +115,9 @@ def test_reclaim_with_swappiness_that_the_kernel_does_not_know_is_refused_with_t
     assert "--swappiness: 201 is out of range 0..200" in shell.refused("reclaim", "web1", "10M", "--swappiness", "201")
 
 
-@pytest.mark.parametrize(("size", "said"), [("max", "say how much"), ("0", "say how much"), ("x", "not understood")])
+@pytest.mark.parametrize(
+    ("size", "said"), [("max", "not an amount to free"), ("0", "not an amount to free"), ("x", "not understood")]
+)
 def test_reclaim_without_a_size_is_refused(shell: Shell, size: str, said: str) -> None:
     assert said in shell.refused("reclaim", "web1", size)
 
