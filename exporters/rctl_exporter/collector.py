@@ -17,6 +17,7 @@ from prometheus_client import Metric
 from prometheus_client import registry as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
+from rctl.api.session import Session
 from rctl.cgroupfs.open_files import Budget, room
 from rctl.cgroupfs.tree import Tree
 
@@ -41,14 +42,13 @@ class Collector(prometheus.Collector):
         ``tree``: unset, this host's. Raises NotAvailableError if no cgroup2 is mounted, or if no more inotify instance
         is free.
         """
-        self._tree = tree or Tree.open()
-        self._own_tree = tree is None
+        self._session = Session(tree=tree)
         self._lock = threading.Lock()
         try:
             settings = settings or Settings()
-            self._scraper = Scraper(self._tree, settings, budget=Budget(settings.kept_fds, room() // 4))
+            self._scraper = Scraper(self._session.site, settings, budget=Budget(settings.kept_fds, room() // 4))
         except BaseException:
-            self._let_go()
+            self._session.close()
             raise
 
     def __enter__(self) -> Self:
@@ -60,11 +60,7 @@ class Collector(prometheus.Collector):
     def close(self) -> None:
         """Close all descriptors."""
         self._scraper.close()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        if self._own_tree:
-            self._tree.root.close()
+        self._session.close()
 
     def describe(self) -> Iterator[Metric]:
         """Yield nothing, so that to register the collector does not read thousands of files."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Self, TypeVar
 
 from rctl.adjust.records.desired import Desired
-from rctl.adjust.state_folder import State, default_state
+from rctl.adjust.site import Site
 from rctl.cgroupfs.devices import disk_name
 from rctl.cgroupfs.forest import Forest, Unread
 from rctl.cgroupfs.open_files import Budget
-from rctl.cgroupfs.tree import Tree
 from rctl.cgroupfs.watch import Watch
 from rctl.errors import RctlError
 from rctl.sample.levels import host_file
@@ -40,26 +38,23 @@ class Scraper:
 
     def __init__(
         self,
-        tree: Tree,
+        site: Site,
         settings: Settings,
-        state: State | None = None,
         watch: bool = True,
         budget: Budget | None = None,
     ) -> None:
-        """``tree`` stays open for the caller. ``state``: the folders with the history, for drift; unset: this user's.
+        """``site`` stays open for the caller; drift is told by the history in its state.
 
         ``watch``: use the kernel's reports of changes. Without it, everything is read each time, which is best for a
         single scrape; and the page then has no figures of the process, because that is about to end.
         ``budget``: of open files; unset, the settings' share of all that this process may open.
         """
-        self._tree = tree
+        self._tree = site.tree
         self._settings = settings
-        self._closing = ExitStack()
-        state = state or self._closing.enter_context(default_state())
         self._budget = budget or Budget(settings.kept_fds)
-        self._forest = Forest(tree.root, self._enter, Watch() if watch else None, self._budget)
+        self._forest = Forest(site.tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
-        self._desired = Desired(state, (host_file("/proc/sys/kernel/random/boot_id") or "").strip())
+        self._desired = Desired(site.state, site.boot_id)
         self._standings = Standings(self._forest, host_file, self._desired.files)
         self._figures = Figures()
         self._identity: tuple[Sequence[Member], list[Block]] = ((), [])
@@ -82,7 +77,6 @@ class Scraper:
         self._sweep.close()
         self._forest.close()
         self._desired.close()
-        self._closing.close()
 
     def scrape(self, openmetrics: bool = False, only: Only = ALL) -> list[bytes]:
         """Read everything and render one whole page, in chunks: first the VEs', then the exporter's own families.

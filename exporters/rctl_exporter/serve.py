@@ -41,14 +41,14 @@ def serve(
 
 @contextlib.contextmanager
 def _scraper(settings: Settings, log: Log) -> Iterator[MakePage]:
+    from rctl.api.session import Session
     from rctl.cgroupfs.files import allow_open_files
-    from rctl.cgroupfs.tree import Tree
 
     from .scrape import Scraper
 
     allow_open_files()
     first = True
-    with Tree.open() as tree, Scraper(tree, settings) as scraper:
+    with Session() as session, Scraper(session.site, settings) as scraper:
 
         def page(openmetrics: bool, only: Only) -> Sequence[bytes]:
             nonlocal first

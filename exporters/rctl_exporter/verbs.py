@@ -184,5 +184,5 @@ def _page(settings: Settings, openmetrics: bool) -> tuple[list[bytes], str]:
     from .scrape import Scraper
 
     allow_open_files()
-    with session() as s, Scraper(s.tree, settings, watch=False) as scraper:
+    with session() as s, Scraper(s.site, settings, watch=False) as scraper:
         return scraper.scrape(openmetrics), str(scraper.trouble)

@@ -29,9 +29,9 @@ class SessionReads(SessionBase):
         from ..doctor import diagnose
 
         try:
-            return diagnose(self.tree, state=self.state)
+            return diagnose(self.tree, self.state)
         except NotAvailableError as error:
-            return diagnose(None, state=self.state, problem=str(error))
+            return diagnose(None, self.state, problem=str(error))
 
     def match(self, *patterns: str) -> Sequence[str]:
         """The names of VEs, each once; without patterns, all of rctl's own VEs.

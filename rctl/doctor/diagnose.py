@@ -7,7 +7,7 @@ import resource
 
 from ..adjust.enabling.threaded import kind
 from ..adjust.owner import BOOTED, given_away
-from ..adjust.state_folder import State, default_state
+from ..adjust.state_folder import State
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import swap_accounting_is_off
 from ..cgroupfs.mounts import cgroup_mounts
@@ -20,15 +20,12 @@ from .check import Check, usable
 from .host_files import Machine
 
 
-def diagnose(
-    tree: Tree | None, machine: Machine | None = None, state: State | None = None, problem: str = ""
-) -> list[Check]:
+def diagnose(tree: Tree | None, state: State, machine: Machine | None = None, problem: str = "") -> list[Check]:
     """Run all checks. ``tree``: the cgroup2 mount; ``None``: there is none to work on, because of ``problem``.
 
-    ``machine``, ``state``: unset, those of this host.
+    ``machine``: unset, this host.
     """
     machine = machine or Machine()
-    state = state or default_state()
     found = cgroup_mounts(machine.read("/proc/self/mountinfo") or "")
     v1 = mounts.held_by_v1(found, machine.read("/proc/cgroups") or "")
     checks = [mounts.mounted(found, v1, tree.mount.point if tree else None, problem)]

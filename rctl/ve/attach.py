@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ..adjust.steps import Move
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..errors import NotFoundError, UsageError
 from ..limits import Limits
 from .bare import apply
 
@@ -46,19 +47,9 @@ def enter(ve: Cgroup) -> None:
     ve.write(core.PROCS, "0")
 
 
-def home(pid: int | str) -> Cgroup:
-    """The cgroup of a process (``self``: the caller), held open so that the process can be put back.
-
-    Raises NotFoundError if there is no such process, NotAvailableError if its cgroup cannot be seen from here.
-    """
-    try:
-        with Tree.open() as tree:
-            path = tree.cgroup_of(pid)
-            if path is not None:
-                return tree.walk(path)
-    except (FileNotFoundError, ProcessLookupError):
-        raise NotFoundError(f"{pid}: there is no such process. See ps") from None
-    raise NotAvailableError(
-        f"{pid}: its cgroup lies outside this cgroup namespace or mount, so it could not be put back there. "
-        "Move it alone, or run rctl outside the container"
-    )
+def home(tree: Tree) -> Cgroup | None:
+    """The calling process's cgroup, open, so that the process can be put back; ``None``: not to be seen from here."""
+    path = tree.cgroup_of("self")
+    with suppress(NotFoundError):
+        return tree.walk(path) if path else None
+    return None

@@ -13,9 +13,10 @@ from typing import NoReturn
 from ..adjust.fork import shared
 from ..adjust.lifecycle.processes import became
 from ..adjust.records.journal import Journal
+from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import put_file_limit_back
-from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
+from ..errors import RctlError, UsageError
 from ..signals import STOPS
 from .attach import enter, home
 
@@ -43,21 +44,19 @@ class Command:
     """A command that the engine starts, as the last step of its transaction. Pass ``start`` as ``Around.start``.
 
     ``beside``: run in a child, whose process id is then ``pid``; otherwise the calling process becomes the command.
-    ``detach``: the child leaves the terminal. ``tell``: called with notes for people first. ``ino``: the VE's inode,
+    ``detach``: the child leaves the terminal. Notes for people go to ``site.tell`` first. ``ino``: the VE's inode,
     after the start. Call ``hear`` at the end.
     """
 
-    def __init__(
-        self, program: str, words: Sequence[str], *, beside: bool, detach: bool, tell: Callable[[str], object]
-    ) -> None:
-        self.program, self.words, self.beside, self.detach, self.tell = program, words, beside, detach, tell
+    def __init__(self, site: Site, program: str, words: Sequence[str], *, beside: bool, detach: bool) -> None:
+        self.site, self.program, self.words, self.beside, self.detach = site, program, words, beside, detach
         self.pid = self.ino = 0
         self._mask: set[int | signal.Signals] | None = None
 
     def start(self, ve: Cgroup, journal: Journal, commit: Callable[[], None], notes: Sequence[str]) -> None:
         """Start it. Raises RctlError if it cannot be started; then no process of it is left in the VE."""
         for note in notes:
-            self.tell(note)
+            self.site.tell(note)
         self.ino = ve.ino
 
         def ready() -> None:
@@ -68,9 +67,9 @@ class Command:
             self._fork(ve, journal, commit)
         else:
             with ExitStack() as stack:
-                before: Cgroup | None = None
-                with suppress(NotAvailableError, NotFoundError):  # outside the namespace: it cannot be put back
-                    before = stack.enter_context(home("self"))
+                before = home(self.site.tree)
+                if before:
+                    stack.enter_context(before)
                 try:
                     self._enter(ve, ready)
                 except BaseException:
@@ -91,7 +90,7 @@ class Command:
 
     def _told(self, journal: Journal) -> None:
         for note in journal.hand_over():
-            self.tell(note)
+            self.site.tell(note)
 
     def _enter(self, ve: Cgroup, commit: Callable[[], None]) -> None:
         enter(ve)

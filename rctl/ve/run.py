@@ -57,7 +57,7 @@ def run(
         limits, note = lean.of(limits, tree.root)
         if note:
             site.tell(note)
-    job = Command(program, words, beside=not become, detach=detach, tell=site.tell)
+    job = Command(site, program, words, beside=not become, detach=detach)
     if not detach:
         site = site._replace(progress=waits(site.progress))  # its line would stand before the command's output
     try:

@@ -134,7 +134,7 @@ def other(make_ve: Callable[[str], Ve]) -> Ve:
 
 
 @pytest.fixture
-def exporter(tree: Tree) -> Iterator[Callable[..., "Scraper"]]:
+def exporter(site: Site) -> Iterator[Callable[..., "Scraper"]]:
     """Makes scrapers, told what to collect in the command line's words; closed at the end of the test."""
     from rctl_exporter.scrape import Scraper
     from rctl_exporter.settings import Settings
@@ -143,7 +143,7 @@ def exporter(tree: Tree) -> Iterator[Callable[..., "Scraper"]]:
 
         def made(*collect: str, kept_fds: int | None = None, watch: bool = True) -> Scraper:
             settings = Settings.parse(collect=collect, kept_fds=kept_fds)
-            return stack.enter_context(Scraper(tree, settings, watch=watch))
+            return stack.enter_context(Scraper(site, settings, watch=watch))
 
         yield made
 

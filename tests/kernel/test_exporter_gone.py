@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rctl.adjust.site import Site
 from rctl.cgroupfs.tree import Tree
 from rctl_exporter.scrape import Scraper
 from tests.kernel.exporting import Made, all_true, descriptors, give, resident
@@ -141,11 +142,11 @@ def test_ves_come_and_go_while_it_scrapes(place: Path, tree: Tree, ve: Ve, expor
     assert descriptors() == before
 
 
-def test_closed_it_holds_nothing(ve: Ve, tree: Tree) -> None:
+def test_closed_it_holds_nothing(ve: Ve, site: Site) -> None:
     from rctl_exporter.settings import Settings
 
     before = descriptors()
-    with Scraper(tree, Settings()) as scraper:
+    with Scraper(site, Settings()) as scraper:
         scraper.scrape()
         assert descriptors() > before
     assert descriptors() == before

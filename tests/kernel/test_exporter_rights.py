@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.cgroupfs.tree import Tree
+from rctl.api.session import Session
 from tests.kernel.exporting import give
 from tests.kernel.figures import NUMBERS, RATES, Figures, by_ve, families
 from tests.kernel.helpers import Ve
@@ -47,7 +47,8 @@ def scraped(as_root: None, request: pytest.FixtureRequest) -> Iterator[Pages]:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             sock.recv(256)  # a Scraper looks around at once, so what is to be there comes first
-            with Tree.open() as tree, Scraper(tree, Settings.parse(collect=["full"]), watch=request.param) as scraper:
+            settings = Settings.parse(collect=["full"])
+            with Session() as session, Scraper(session.site, settings, watch=request.param) as scraper:
                 while True:
                     os.ftruncate(file.fileno(), 0)
                     os.pwrite(file.fileno(), b"".join(scraper.scrape()), 0)

@@ -127,7 +127,7 @@ def test_doctor_knows_a_threaded_place(parent: Ve, below: Ve, state: State) -> N
     (parent.dir / "cgroup.subtree_control").write_text("+pids")
     for path, kind in ((parent.path, "domain threaded"), (below.path, "domain invalid")):
         with Tree.open(path) as tree:
-            found = next(check for check in diagnose(tree, state=state) if check.name == "processes")
+            found = next(check for check in diagnose(tree, state) if check.name == "processes")
         assert found.state == "fail"
         assert kind in found.found
 

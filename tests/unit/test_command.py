@@ -16,17 +16,18 @@ from rctl.ve.remove import end
 from tests.unit.fake_kernel import FakeKernel, state_folder
 
 PROGRAM = """
-import contextlib, sys, types
+import sys, types
 from rctl.ve import command
 
 class Journal:
     def hand_over(self): return ["not in the history"]
 
 command.enter = lambda ve: None
-command.home = lambda pid: contextlib.nullcontext()
+command.home = lambda tree: None
 beside = sys.argv[1] == "beside"
 tell = lambda note: print(note, flush=True)
-job = command.Command("/bin/sh", ["sh", "-c", "exit 7"], beside=beside, detach=False, tell=tell)
+site = types.SimpleNamespace(tree=None, tell=tell)
+job = command.Command(site, "/bin/sh", ["sh", "-c", "exit 7"], beside=beside, detach=False)
 job.start(types.SimpleNamespace(ino=2), Journal(), lambda: None, [])
 sys.exit(job.wait())
 """

@@ -262,7 +262,7 @@ class TestWhole:
     def examine(self, machine: Machine, base: str = "/") -> list[Check]:
         fd = os.open(f"{machine.root}/sys/fs/cgroup", os.O_RDONLY | os.O_DIRECTORY)
         with Tree(Cgroup("/", fd), base, "") as tree:
-            return diagnose(tree, machine, State(f"{machine.root}/run/rctl", f"{machine.root}/keep"))
+            return diagnose(tree, State(f"{machine.root}/run/rctl", f"{machine.root}/keep"), machine)
 
     def test_swapaccount_0_is_known_without_a_ve(self, machine: Machine) -> None:
         """Newer kernels ignore it, so what a cgroup shows counts for more."""
@@ -286,7 +286,7 @@ class TestWhole:
 
     def test_a_host_without_cgroup2_still_gets_all_else(self, machine: Machine) -> None:
         Path(f"{machine.root}/proc/self/mountinfo").write_text("")
-        checks = diagnose(None, machine, State(f"{machine.root}/run", f"{machine.root}/keep"))
+        checks = diagnose(None, State(f"{machine.root}/run", f"{machine.root}/keep"), machine)
         assert [check.name for check in checks if check.state == "fail"] == ["cgroup2"]
         assert not usable(checks)
         assert {"swap", "host", "journals"} <= {check.name for check in checks}

@@ -16,8 +16,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from rctl.adjust.records.history import append
+from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
 from rctl_exporter import Collector
@@ -52,6 +54,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tree(place: Path) -> Iterator[Tree]:
     with Tree(Cgroup("/", os.open(place, os.O_RDONLY))) as found:
         yield found
+
+
+@pytest.fixture
+def site(tree: Tree, tmp_path: Path) -> Iterator[Site]:
+    with State(f"{tmp_path}/state/run", f"{tmp_path}/state") as state:
+        yield Site(tree, this_host(), state)
 
 
 def samples(text: str) -> dict[str, float]:
@@ -124,51 +132,52 @@ class TestNames:
 
 class TestScraper:
     @pytest.mark.parametrize("watch", [True, False])
-    def test_a_page_has_the_ves_and_then_the_exporter_itself(self, tree: Tree, tmp_path: Path, watch: bool) -> None:
-        with Scraper(tree, Settings(), State(f"{tmp_path}/run", f"{tmp_path}/keep"), watch) as scraper:
+    def test_a_page_has_the_ves_and_then_the_exporter_itself(self, site: Site, watch: bool) -> None:
+        with Scraper(site, Settings(), watch) as scraper:
             for _ in range(3):
                 found = samples(b"".join(scraper.scrape()).decode())
                 assert found["rctl_ve_pids_current web1"] == 3
                 assert found["rctl_scrape_ves "] == 3
                 assert found["rctl_scrape_read_errors "] == 0
 
-    def test_a_ve_that_is_not_included_is_not_read(self, tree: Tree) -> None:
-        with Scraper(tree, Settings.parse(include=["web*"])) as scraper:
+    def test_a_ve_that_is_not_included_is_not_read(self, site: Site) -> None:
+        with Scraper(site, Settings.parse(include=["web*"])) as scraper:
             found = samples(b"".join(scraper.scrape()).decode())
             assert found["rctl_scrape_ves "] == 1
             assert {file.rpartition("/")[0] for file in scraper.files()} == {"/rctl-web1"}
 
-    def test_a_history_of_a_newer_rctl_is_an_error_that_page_and_log_tell(self, tree: Tree, tmp_path: Path) -> None:
-        with make(State(f"{tmp_path}/run", f"{tmp_path}/keep")) as state, Scraper(tree, Settings(), state) as scraper:
+    def test_a_history_of_a_newer_rctl_is_an_error_that_page_and_log_tell(self, site: Site) -> None:
+        make(site.state)
+        with Scraper(site, Settings()) as scraper:
             scraper.scrape()
             assert not scraper.trouble
-            append(state, state.history, b'{"version": 99}')
+            append(site.state, site.state.history, b'{"version": 99}')
             found = samples(b"".join(scraper.scrape()).decode())
             assert found["rctl_scrape_read_errors "] == 1
             assert "an adjustment is of a newer rctl (record version 99" in str(scraper.trouble)
 
-    def test_openmetrics_ends_as_it_must(self, tree: Tree) -> None:
-        with Scraper(tree, Settings()) as scraper:
+    def test_openmetrics_ends_as_it_must(self, site: Site) -> None:
+        with Scraper(site, Settings()) as scraper:
             assert b"".join(scraper.scrape(openmetrics=True)).endswith(b"# EOF\n")
 
 
 class TestClosing:
-    def test_nothing_is_held_in_the_end_though_the_scraper_is(self, tree: Tree, tmp_path: Path) -> None:
+    def test_nothing_is_held_in_the_end_though_the_scraper_is(self, site: Site, tmp_path: Path) -> None:
         (tmp_path / "state").mkdir(mode=0o700)
         (tmp_path / "state" / "history.jsonl").touch(mode=0o600)
         before = descriptors()
-        scraper = Scraper(tree, Settings())
+        scraper = Scraper(site, Settings())
         scraper.scrape()
         assert descriptors() > before
         scraper.close()
+        site.state.close()
         assert descriptors() == before
 
 
 class TestParts:
     @pytest.fixture
-    def scraper(self, tree: Tree, tmp_path: Path) -> Iterator[Scraper]:
-        state = State(f"{tmp_path}/run", f"{tmp_path}/keep")
-        with Scraper(tree, Settings.parse(collect=["full,-hugetlb"]), state) as scraper:
+    def scraper(self, site: Site) -> Iterator[Scraper]:
+        with Scraper(site, Settings.parse(collect=["full,-hugetlb"])) as scraper:
             yield scraper
 
     def shown(self, scraper: Scraper, only: Only = ALL) -> set[str]:

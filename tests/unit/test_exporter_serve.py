@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_nothing_looks_for_garbage_during_a_scrape(monkeypatch: pytest.MonkeyPat
             return []
 
     monkeypatch.setattr("rctl_exporter.scrape.Scraper", Scraper)
-    monkeypatch.setattr("rctl.cgroupfs.tree.Tree.open", nullcontext)
+    monkeypatch.setattr("rctl.api.session.Session", lambda: nullcontext(SimpleNamespace(site=None)))
     monkeypatch.setattr("rctl.cgroupfs.files.allow_open_files", lambda: None)
     with serve._scraper(Settings(), Log()) as page:
         for _ in range(2):

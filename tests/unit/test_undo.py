@@ -18,7 +18,7 @@ from rctl.adjust.request import Around
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
 from rctl.adjust.steps import Enable
-from rctl.adjust.undoing.choose import newest, newest_of, undoable
+from rctl.adjust.undoing.choose import left, newest, newest_of, standing
 from rctl.adjust.undoing.undo import undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import BusyError, GoneError, NotFoundError, RctlError, UsageError
@@ -48,6 +48,10 @@ class Bench:
     def undo(self, wanted: str | None = None, **options: Any) -> Account:
         (one,) = undo(self.site, Options(deadline=0.1, **options), wanted)
         return one.account
+
+    def undoable(self) -> list[Record]:
+        """What undo could take back, newest first."""
+        return [record for record in standing(self.state) if left(self.tree, record)]
 
     def get(self, file: str) -> str:
         return self.kernel.get("/rctl-web1", file)
@@ -127,7 +131,7 @@ def test_undo_never_takes_back_an_older_adjustment_in_place_of_one_whose_ve_is_g
     bench.kernel.remove("/rctl-web2")
     if again:
         bench.kernel.make("/rctl-web2")
-    assert [record.id for record in undoable(bench.state)] == [first]
+    assert [record.id for record in bench.undoable()] == [first]
     with pytest.raises(GoneError, match=rf"undo: the last adjustment, {gone} .* use: rctl undo {first}$"):
         bench.undo()
     assert bench.get("pids.max") == "50"
@@ -188,7 +192,7 @@ def test_undo_neither_freezes_nor_thaws_by_surprise(bench: Bench) -> None:
     account = bench.undo()
     assert (bench.get("cgroup.freeze"), bench.get("pids.max")) == ("0", "max")
     assert account.notes == ("web1: stays as frozen or thawed as it is. See rctl freeze and rctl thaw",)
-    assert mixed not in [record.id for record in undoable(bench.state)]
+    assert mixed not in [record.id for record in bench.undoable()]
 
 
 @pytest.mark.parametrize("by", ["id", "force"])
@@ -207,7 +211,7 @@ def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None
     assert bench.get("pids.max") == "max"
     assert [(outcome.name, outcome.status) for outcome in account.outcomes] == [("web1", "changed")]
     assert account.notes == ("/rctl-web2: was removed; there is nothing to undo there",)
-    assert undoable(bench.state) == []
+    assert bench.undoable() == []
 
 
 def test_of_many_ves_that_are_gone_the_first_are_named(bench: Bench) -> None:
@@ -242,7 +246,7 @@ def test_a_dry_run_where_all_is_as_before_leaves_it_to_be_undone(bench: Bench) -
     bench.set({"pids.max": 50})
     bench.kernel.put("/rctl-web1", "pids.max", "max")
     bench.undo(force=True, dry_run=True)
-    assert len(undoable(bench.state)) == 1
+    assert len(bench.undoable()) == 1
 
 
 @pytest.fixture
@@ -296,7 +300,7 @@ def test_controllers_do_not_stand_in_the_way(bench: Bench) -> None:
     bench.undo()
     bench.undo()
     assert bench.get("pids.max") == "max"
-    assert undoable(bench.state) == []
+    assert bench.undoable() == []
 
 
 def test_what_was_done_before_the_last_boot_cannot_be_undone(bench: Bench) -> None:
@@ -310,7 +314,7 @@ def test_a_dry_run_of_undo_shows_it_and_leaves_it_to_be_undone(bench: Bench) -> 
     bench.set({"pids.max": 50})
     (outcome,) = bench.undo(dry_run=True).outcomes
     assert [step.describe() for step in outcome.steps] == ["/rctl-web1: pids.max: 50 -> max"]
-    assert len(undoable(bench.state)) == 1
+    assert len(bench.undoable()) == 1
 
 
 def test_undo_shrinks_memory_gently_too(bench: Bench) -> None:
@@ -431,5 +435,5 @@ def test_no_process_goes_back_into_a_ve_that_gives_controllers_by_now(
 def test_an_undo_and_what_it_undid_are_both_out_of_the_list(bench: Bench) -> None:
     bench.set({"pids.max": 1})
     second = bench.set({"cpu.max": 1}).id
-    bench.undo(undoable(bench.state)[-1].id)
-    assert [record.id for record in undoable(bench.state)] == [second]
+    bench.undo(bench.undoable()[-1].id)
+    assert [record.id for record in bench.undoable()] == [second]

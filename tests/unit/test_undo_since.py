@@ -18,7 +18,6 @@ from rctl.adjust.request import Around, Options
 from rctl.adjust.site import Site
 from rctl.adjust.steps import Move, Set
 from rctl.adjust.undoing import undo as undo_file
-from rctl.adjust.undoing.choose import undoable
 from rctl.adjust.undoing.undo import FreezeError, Undone, told, undo
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import GoneError, RctlError, UsageError
@@ -196,7 +195,7 @@ def test_a_ve_that_was_made_and_filled_stays_and_that_counts_as_undone(bench: Be
         "new: stays, for it has processes or cgroups inside. See rctl rm --kill",
         f"{made}: there is nothing else to take back; it counts as undone",
     )
-    assert undoable(bench.state) == []
+    assert bench.undoable() == []
 
 
 # Frozen and thawed

@@ -37,14 +37,6 @@ def standing(state: State) -> Iterator[Record]:
             yield record
 
 
-def undoable(state: State, tree: Tree | None = None) -> list[Record]:
-    """Those that have a VE that still exists. ``tree``: the tree of the VEs; unset: this host's."""
-    if tree is None:
-        with Tree.open() as tree:
-            return undoable(state, tree)
-    return [record for record in standing(state) if left(tree, record)]
-
-
 def by_id(site: Site, wanted: str) -> Record:
     """The adjustment with this id.
 

@@ -56,10 +56,11 @@ def _rctl(patterns: str, profile: str, list_of_files: str) -> tuple[Scrape, Tell
     from rctl_exporter.scrape import Scraper
     from rctl_exporter.settings import Rule, Settings
 
-    from ...cgroupfs.tree import Tree, cgroup2_mount
+    from ...api.session import Session
+    from ...cgroupfs.tree import cgroup2_mount
 
     scraper = Scraper(
-        Tree.open(), Settings(include=tuple(patterns.split(",")), collect=(Rule.parse(profile),), kept_fds=1 << 20)
+        Session().site, Settings(include=tuple(patterns.split(",")), collect=(Rule.parse(profile),), kept_fds=1 << 20)
     )
     scraper.scrape()
     with open(list_of_files, "w", encoding="ascii") as out:
