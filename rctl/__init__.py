@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from .adjust.account import Account
     from .adjust.engine import Options
-    from .api.session import Session, session
-    from .api.ve import VE, open, transaction  # noqa: A004 (always used as rctl.open, like os.open)
+    from .api.session import Session, open, session  # noqa: A004 (always used as rctl.open, like os.open)
+    from .api.ve import VE, transaction
     from .errors import RctlError
     from .limits import Limits
     from .sample import Sample
@@ -41,7 +41,7 @@ _HOMES = {
     "Session": ".api.session",
     "session": ".api.session",
     "VE": ".api.ve",
-    "open": ".api.ve",
+    "open": ".api.session",
     "transaction": ".api.ve",
     "RctlError": ".errors",
     "Limits": ".limits",

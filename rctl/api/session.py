@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .session_base import THAW, Asked
 from .session_reads import SessionReads
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     from ..ve.run import Ran
     from .ve import VE
 
-Asked = Mapping[str, Any]
-"""Limits of one VE by dotted key (``{"memory.max": "2G", "cpu.max": 1.5}``), or nested as in a spec."""
 _FREEZE = {"files": {"cgroup.freeze": "1"}}
-_THAW = {"files": {"cgroup.freeze": "0"}}
 
 
 class Session(SessionReads):
@@ -184,7 +182,7 @@ class Session(SessionReads):
         """Let the processes of frozen VEs continue, all VEs or none. Notes name the VEs that a cgroup above freezes."""
         from ..adjust.lifecycle.freeze import stays_frozen
 
-        return stays_frozen(self.tree, self.adjust(dict.fromkeys(patterns, _THAW), deadline=deadline, wait=wait))
+        return stays_frozen(self.tree, self.adjust(dict.fromkeys(patterns, THAW), deadline=deadline, wait=wait))
 
     def reclaim(
         self, name: str, size: int | str, *, swappiness: int | None = None, deadline: float = 10.0
@@ -340,19 +338,23 @@ class Session(SessionReads):
 
         return Options(deadline, wait, force, dry_run, self.command)
 
-    def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
-        """Check limits of one VE. Methods take the result instead of plain data.
-
-        ``limits``: by key, or nested as in a spec. ``thaw``: also thaw the VE if it is frozen. Returns Limits. Raises
-        UsageError.
-        """
-        from msgspec.structs import replace
-
-        from ..limits import Limits, decode, nest, plain
-
-        found: Limits = limits if isinstance(limits, Limits) else decode(nest(plain(limits)), self.host)
-        return replace(found, files=found.files | _THAW["files"]) if thaw else found
-
 
 session = Session
 """``rctl.session()``: a Session."""
+
+
+def open(name: str, options: Options | None = None) -> VE:  # noqa: A001 (as in os.open)
+    """Open a VE by name, or any cgroup by its path with a leading slash.
+
+    ``name``: its name or path. ``options``: for all assignments, such as how long to wait; unset: the defaults. Returns
+    a VE: use it as a context manager, or close it. Raises NotFoundError, NotAvailableError.
+    """
+    from ..adjust.request import Options
+    from .ve import VE
+
+    session = Session()
+    try:
+        return VE(session, name, options or Options(), owned=True)
+    except BaseException:
+        session.close()
+        raise

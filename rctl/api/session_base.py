@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..adjust.progress import Progress, quiet
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from ..adjust.state_folder import State
     from ..cgroupfs.tree import Tree
     from ..host import Host
+    from ..limits import Limits
+
+
+Asked = Mapping[str, Any]
+"""Limits of one VE by dotted key (``{"memory.max": "2G", "cpu.max": 1.5}``), or nested as in a spec."""
+THAW = {"files": {"cgroup.freeze": "0"}}
 
 
 class SessionBase:
@@ -78,3 +84,16 @@ class SessionBase:
         from ..adjust.site import Site
 
         return Site(self.tree, self.host, self.state, self.progress, self.tell)
+
+    def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
+        """Check limits of one VE. Methods take the result instead of plain data.
+
+        ``limits``: by key, or nested as in a spec. ``thaw``: also thaw the VE if it is frozen. Returns Limits. Raises
+        UsageError.
+        """
+        from msgspec.structs import replace
+
+        from ..limits import Limits, decode, nest, plain
+
+        found: Limits = limits if isinstance(limits, Limits) else decode(nest(plain(limits)), self.host)
+        return replace(found, files=found.files | THAW["files"]) if thaw else found

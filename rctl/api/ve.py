@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..limits import Limits
 from ..sample import Sample
 from ..sample import read as read_sample
-from .session import Session
+from .session_base import SessionBase
 
 
 class VE(Limited):
@@ -22,7 +22,7 @@ class VE(Limited):
 
     __slots__ = ("_owned", "cgroup", "name", "options", "session")
 
-    def __init__(self, session: Session, name: str, options: Options, *, owned: bool = False) -> None:
+    def __init__(self, session: SessionBase, name: str, options: Options, *, owned: bool = False) -> None:
         """``owned``: the session belongs to this VE, and is closed with it."""
         self.name = session.tree.name(session.tree.path(name))
         self.options = options
@@ -110,22 +110,8 @@ def transaction(*ves: VE, options: Options = Options()) -> Iterator[tuple[Adjust
     _adjusted(ves[0].session, {target.ve: target.asked for target in targets if target.asked}, options)
 
 
-def _adjusted(session: Session, asked: Mapping[VE, Mapping[str, Any] | Limits], options: Options) -> Account:
+def _adjusted(session: SessionBase, asked: Mapping[VE, Mapping[str, Any] | Limits], options: Options) -> Account:
     """Set limits of the open cgroups themselves, even if their names belong to other cgroups by now."""
     limits = {ve.name: session.typed(wanted) for ve, wanted in asked.items()}
     inodes = {ve.name: ve.cgroup.ino for ve in asked}
     return adjust(session.site, limits, options, inodes=inodes)
-
-
-def open(name: str, options: Options = Options()) -> VE:  # noqa: A001, B008 (as in os.open; frozen)
-    """Open a VE by name, or any cgroup by its path with a leading slash.
-
-    ``name``: its name or path. ``options``: for all assignments, such as how long to wait. Returns a VE: use it as a
-    context manager, or close it. Raises NotFoundError, NotAvailableError.
-    """
-    session = Session()
-    try:
-        return VE(session, name, options, owned=True)
-    except BaseException:
-        session.close()
-        raise
