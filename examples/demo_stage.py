@@ -17,10 +17,10 @@ from typing import NamedTuple
 import rctl
 import rctl.adjust.undoing.undo
 import rctl.cli.app
-import rctl.cli.attach
-import rctl.cli.ls
-import rctl.cli.set
-import rctl.cli.undo
+import rctl.cli.verbs.attach
+import rctl.cli.verbs.ls
+import rctl.cli.verbs.set
+import rctl.cli.verbs.undo
 import rctl.console.output
 import rctl.sample.overview
 import rctl.ve.command

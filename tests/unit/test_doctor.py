@@ -12,7 +12,7 @@ from rctl.adjust.state_folder import State
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import cgroup_mounts
 from rctl.cgroupfs.tree import Tree
-from rctl.cli.doctor import lines
+from rctl.cli.verbs.doctor import lines
 from rctl.doctor import Check, controllers, diagnose, disks, host, mounts, rctl_folders, rights, usable
 from rctl.doctor.host_files import Machine
 

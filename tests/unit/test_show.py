@@ -15,8 +15,8 @@ import pytest
 
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.cli import ls as ls_module
-from rctl.cli.show import show
+from rctl.cli.verbs import ls as ls_module
+from rctl.cli.verbs.show import show
 from rctl.console.output import as_json
 from rctl.errors import GoneError, NotFoundError, UsageError
 from rctl.sample import Sample

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rctl.adjust.progress import Event
-from rctl.cli.doctor import lines
-from rctl.cli.history import history
-from rctl.cli.ls import HEAD, SPARE
-from rctl.cli.ps import ps
+from rctl.cli.verbs.doctor import lines
+from rctl.cli.verbs.history import history
+from rctl.cli.verbs.ls import HEAD, SPARE
+from rctl.cli.verbs.ps import ps
 from rctl.console import output, terminal
 from rctl.doctor import Check
 from rctl.errors import RctlError

@@ -23,7 +23,14 @@ try:
 finally:
     print(*sys.modules, file=sys.stderr)
 """
-FILES = {"rctl.cli.set", "rctl.cli.ls", "rctl.cli.undo", "rctl.cli.doctor", "rctl.bench.verbs", "rctl_exporter.verbs"}
+FILES = {
+    "rctl.cli.verbs.set",
+    "rctl.cli.verbs.ls",
+    "rctl.cli.verbs.undo",
+    "rctl.cli.verbs.doctor",
+    "rctl.bench.verbs",
+    "rctl_exporter.verbs",
+}
 """Some verbs' files."""
 
 
@@ -63,7 +70,7 @@ def test_a_list_of_verbs_loads_none_of_their_files(words: list[str]) -> None:
 
 
 def test_a_verb_loads_its_own_file_alone() -> None:
-    assert modules("set", "--help") & FILES == {"rctl.cli.set"}
+    assert modules("set", "--help") & FILES == {"rctl.cli.verbs.set"}
     assert modules("help", "exporter", "once") & FILES == {"rctl_exporter.verbs"}
     assert modules("bench", "--help") & FILES == {"rctl.bench.verbs"}
 

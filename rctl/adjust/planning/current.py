@@ -47,7 +47,6 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
         ways = None if plain else writers.of(tree, ve.path)
-        through: dict[tuple[str, str], Through] | None = None
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -55,18 +54,14 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             if write.if_there and not ve.has(name):
                 texts[name] = None
                 continue
-            writer = files if ways is None else writers.chosen(ways, write.file, ve.path)
             try:
-                texts[name] = ve.edit(name, write.exact) if writer is files else writer.read(ve, write)
+                texts[name] = ve.edit(name, write.exact) if ways is None else _writer(ways, ve, write).read(ve, write)
             except NotAvailableError:
                 texts[name] = None
                 if _is_so_without(tree, ve, write):
                     continue
-                enables += writer.missing(tree, ve.path, write.file)
+                enables += _writer(ways, ve, write).missing(tree, ve.path, write.file)
                 coming += (write.file.controller,)
-            if writer is not files:
-                through = through or {}
-                through[name, write.key] = _through(writer, ve, write, wish)
             clears = clears or not write.wanted
         if coming:
             unknown |= _unknown(wanted, coming)
@@ -74,14 +69,24 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(Change(ve.path, wanted, texts, through))
+        changes.append(Change(ve.path, wanted, texts, _through(ways, ve, wish) if ways else None))
     return Seen(changes, merged(enables), notes, unknown)
 
 
-def _through(writer: Writer, ve: Cgroup, write: Write, wish: Wish) -> Through:
-    """How a writer other than ``files`` sets the entry; if the wish says so, back to its old form."""
-    back = (wish.own or {}).get((write.file.name, write.key))
-    return Through(writer.NAME, writer.kept(ve, write), back.own if back and back.writer == writer.NAME else "")
+def _writer(ways: Sequence[Writer] | None, ve: Cgroup, write: Write) -> Writer:
+    """The writer of an entry. ``ways``: the writers of the VE; ``None``: its files alone."""
+    return files if ways is None else writers.chosen(ways, write.file, ve.path)
+
+
+def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish) -> dict[tuple[str, str], Through]:
+    """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
+    found = {}
+    for write in wish.writes:
+        if (writer := _writer(ways, ve, write)) is not files and not (write.if_there and not ve.has(write.file.name)):
+            back = (wish.own or {}).get((write.file.name, write.key))
+            own = back.own if back and back.writer == writer.NAME else ""
+            found[write.file.name, write.key] = Through(writer.NAME, writer.kept(ve, write), own)
+    return found
 
 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:

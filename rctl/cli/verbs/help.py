@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 
-def help_of(
+def help_(
     context: typer.Context,
     verb: Annotated[
         list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
@@ -23,9 +23,9 @@ def help_of(
     import sys
     from difflib import get_close_matches
 
-    from ..console import terminal
-    from ..console.output import Shown, say
-    from ..errors import UsageError
+    from ...console import terminal
+    from ...console.output import Shown, say
+    from ...errors import UsageError
 
     if verb and len(verb) == 1 and (lines := _topic(verb[0])):
         room = terminal.width(sys.stdout)
@@ -48,21 +48,21 @@ def help_of(
 def _topic(word: str) -> list[str]:
     """The text about a word that is no verb; nothing for an unknown word."""
     if word == "caveats":
-        from ..adjust.caveats.caveats import CAVEATS
-        from ..limits import key_of
+        from ...adjust.caveats.caveats import CAVEATS
+        from ...limits import key_of
 
         return [line for row in CAVEATS for line in (", ".join(map(key_of, row.files)), f"    {row.about}")]
     if word == "limits":
-        from ..limit_reference import limits
+        from ...limit_reference import limits
 
         return [line for limit in limits() for line in (limit.key, f"    {limit.about}")]
     return _limit(word) if "." in word or word == "vcpus" else []
 
 
 def _limit(key: str) -> list[str]:
-    from .. import assignments
-    from ..adjust.caveats.caveats import CAVEATS
-    from ..limit_reference import named
+    from ... import assignments
+    from ...adjust.caveats.caveats import CAVEATS
+    from ...limit_reference import named
 
     if (limit := named(key)) is None:
         assignments.get({}, key)  # raises the error for a wrong key

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json, Name
-from ..console.verb import changes
+from ...console.flags import Json, Name
+from ...console.verb import changes
 
 
 @changes
@@ -22,8 +22,8 @@ def rename(
 
     Example: rctl rename web1 web2
     """
-    from ..console.output import as_json, done, warn
-    from ..console.session import session
+    from ...console.output import as_json, done, warn
+    from ...console.session import session
 
     with session() as s:
         account = s.rename(name, new)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 
 HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
 
@@ -24,9 +24,9 @@ def ps(
 
     Example: rctl ps 'web*'
     """
-    from ..console.output import as_json, columns, say, warn
-    from ..console.session import session
-    from ..units import clock, human_size
+    from ...console.output import as_json, columns, say, warn
+    from ...console.session import session
+    from ...units import clock, human_size
 
     with session() as s:
         found = s.ps(*names or ())

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console.flags import Json, Names
-from ..console.verb import Changes, shaped
+from ...console.flags import Json, Names
+from ...console.verb import Changes, shaped
 
 _SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
 
@@ -39,9 +39,9 @@ def kill(
 
     Example: rctl kill web1 --signal HUP
     """
-    from ..console.output import as_json, done
-    from ..console.session import session
-    from ..ve.processes import signal_name, signal_number
+    from ...console.output import as_json, done
+    from ...console.session import session
+    from ...ve.processes import signal_name, signal_number
 
     number = signal_number(signal)
     with session() as s:

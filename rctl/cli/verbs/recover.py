@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..console.flags import DeadlineText, Json, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, Json, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -12,9 +12,9 @@ def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
 
     An adjustment is completed if every value had been written; otherwise it is put back. recover prints which.
     """
-    from ..console.output import as_json, done
-    from ..console.session import session
-    from ..errors import RctlError
+    from ...console.output import as_json, done
+    from ...console.session import session
+    from ...errors import RctlError
 
     with session() as s:
         try:

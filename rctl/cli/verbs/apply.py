@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ...console.verb import changes
 
 SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 
@@ -30,8 +30,8 @@ def apply(
 
     rctl makes VEs that are missing, and writes only differences.
     """
-    from ..console.output import as_json, done, report, say
-    from ..console.session import session
+    from ...console.output import as_json, done, report, say
+    from ...console.session import session
 
     with session() as s:
         result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -35,9 +35,9 @@ def undo(
     """
     from msgspec.structs import asdict
 
-    from ..adjust.undoing.undo import Undone, told
-    from ..console.output import as_json, done, report, say
-    from ..console.session import session
+    from ...adjust.undoing.undo import Undone, told
+    from ...console.output import as_json, done, report, say
+    from ...console.session import session
 
     found: list[dict[str, Any]] = []
 

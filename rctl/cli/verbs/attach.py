@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json, Name, Thaw
-from ..console.verb import changes
+from ...console.flags import Json, Name, Thaw
+from ...console.verb import changes
 
 
 @changes
@@ -21,8 +21,8 @@ def attach(
 
     rctl makes the VE if it is missing. Memory that the processes hold already stays charged to their old cgroup.
     """
-    from ..console.output import as_json, done, warn
-    from ..console.session import session
+    from ...console.output import as_json, done, warn
+    from ...console.session import session
 
     with session() as s:
         account = s.attach(name, *pids, thaw=thaw)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 from .apply import Prune, SpecFile
 
 
@@ -20,9 +20,9 @@ def diff(
 
     + is a VE to make, ~ a change, - a VE to remove.
     """
-    from ..adjust.steps import Make, Remove
-    from ..console.output import as_json, say
-    from ..console.session import session
+    from ...adjust.steps import Make, Remove
+    from ...console.output import as_json, say
+    from ...console.session import session
 
     with session() as s:
         result = s.diff(file, prune=prune)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console.flags import DeadlineText, Json, Name, Thaw, asked, seconds, takes_limits
-from ..console.verb import Verb, shaped
+from ...console.flags import DeadlineText, Json, Name, Thaw, asked, seconds, takes_limits
+from ...console.verb import Verb, shaped
 
 
 class RunVerb(Verb):
@@ -15,7 +15,7 @@ class RunVerb(Verb):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse as Typer does. Raises UsageError if no word before ``--`` is the name, or if one is a limit."""
-        from ..errors import UsageError
+        from ...errors import UsageError
 
         before = args[: args.index("--")] if "--" in args else list(args)
         given = self.make_parser(ctx).parse_args(list(before))[0]
@@ -58,9 +58,9 @@ def run(
 
     Example: rctl run web1 --memory 512M --cpus 1 -- nginx
     """
-    from ..console.output import as_json, done
-    from ..console.session import session
-    from ..errors import UsageError
+    from ...console.output import as_json, done
+    from ...console.session import session
+    from ...errors import UsageError
 
     if json and not detach:
         raise UsageError("run: --json needs --detach, because the output is the command's. Leave --json out")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 
 _NARROW = 80
 """A terminal with fewer columns shows the time without year and seconds; the ids contain these."""
@@ -26,10 +26,10 @@ def history(
     """
     import time
 
-    from ..adjust.steps import Disable, Enable, Label, Renew, Set
-    from ..console import terminal
-    from ..console.output import as_json, columns, say, warn
-    from ..console.session import session
+    from ...adjust.steps import Disable, Enable, Label, Renew, Set
+    from ...console import terminal
+    from ...console.output import as_json, columns, say, warn
+    from ...console.session import session
 
     with session() as s:
         shown = s.history(*names or (), last=last)

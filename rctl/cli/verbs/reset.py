@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -27,10 +27,10 @@ def reset(
 
     Example: rctl reset web1 'test*' memory.max cpu.max
     """
-    from ..console.output import report
-    from ..console.session import session
-    from ..errors import UsageError
-    from ..limits import is_key
+    from ...console.output import report
+    from ...console.session import session
+    from ...errors import UsageError
+    from ...limits import is_key
 
     keys = [word for word in selected[1:] if is_key(word)]
     names = [selected[0], *(word for word in selected[1:] if not is_key(word))]

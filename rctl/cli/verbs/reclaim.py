@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import DeadlineText, Json, Name, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, Json, Name, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -33,9 +33,9 @@ def reclaim(
 
     Example: rctl reclaim web1 512M
     """
-    from ..console.output import as_json, done
-    from ..console.session import session
-    from ..units import human_size
+    from ...console.output import as_json, done
+    from ...console.session import session
+    from ...units import human_size
 
     wait = seconds(deadline)
     with session() as s:

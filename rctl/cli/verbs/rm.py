@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json, Names, seconds
-from ..console.verb import changes
+from ...console.flags import Json, Names, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -28,8 +28,8 @@ def rm(
 
     rctl names a VE that is missing, or that got processes meanwhile, and removes the others. The exit status is then 1.
     """
-    from ..console.output import as_json, done, warn
-    from ..console.session import session
+    from ...console.output import as_json, done, warn
+    from ...console.session import session
 
     with session() as s:
         found = s.remove(*names, kill=kill, deadline=seconds(deadline), dry_run=dry_run)

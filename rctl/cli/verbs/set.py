@@ -6,17 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console.flags import (
-    DeadlineText,
-    DryRun,
-    Force,
-    Json,
-    asked,
-    is_ve,
-    seconds,
-    takes_limits,
-)
-from ..console.verb import Changes, shaped
+from ...console.flags import DeadlineText, DryRun, Force, Json, asked, is_ve, seconds, takes_limits
+from ...console.verb import Changes, shaped
 
 
 class SetVerb(Changes):
@@ -24,7 +15,7 @@ class SetVerb(Changes):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Print the keys, from the declarations of the limits."""
-        from ..limits import keys
+        from ...limits import keys
 
         below = {"hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
         formatter.write_paragraph()
@@ -34,7 +25,7 @@ class SetVerb(Changes):
 
 @shaped(SetVerb)
 @takes_limits
-def set_limits(
+def set_(
     words: Annotated[
         list[str],
         typer.Argument(
@@ -56,10 +47,10 @@ def set_limits(
 
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
-    from ..console.output import report
-    from ..console.session import session
-    from ..errors import UsageError
-    from ..limits import keys
+    from ...console.output import report
+    from ...console.session import session
+    from ...errors import UsageError
+    from ...limits import keys
 
     names = [word for word in words if is_ve(word)]
     wanted = asked([word for word in words if not is_ve(word)], flags)

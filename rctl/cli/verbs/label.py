@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json
-from ..console.verb import changes
+from ...console.flags import Json
+from ...console.verb import changes
 
 
 @changes
@@ -28,10 +28,10 @@ def label(
 
     Example: rctl label web1 env=prod; rctl set label:env=prod memory.max=2G
     """
-    from ..console.flags import is_ve
-    from ..console.output import as_json, columns, done, say
-    from ..console.session import session
-    from ..errors import UsageError
+    from ...console.flags import is_ve
+    from ...console.output import as_json, columns, done, say
+    from ...console.session import session
+    from ...errors import UsageError
 
     names = [word for word in labelled if is_ve(word)]
     pairs = {key: value for word in labelled if not is_ve(word) for key, _, value in [word.partition("=")]}

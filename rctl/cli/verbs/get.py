@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json, NameOrPath
+from ...console.flags import Json, NameOrPath
 
 
 def get(
@@ -23,9 +23,9 @@ def get(
 
     Example: rctl set web2 memory.max=$(rctl get web1 memory.max)
     """
-    from ..console.output import as_json, say
-    from ..console.session import session
-    from ..limits import BY_DEVICE
+    from ...console.output import as_json, say
+    from ...console.session import session
+    from ...limits import BY_DEVICE
 
     with session() as s:
         found = s.get(name, *keys or ())

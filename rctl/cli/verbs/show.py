@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json, Names, seconds
+from ...console.flags import Json, Names, seconds
 
 
 def show(
@@ -21,10 +21,10 @@ def show(
 
     It also shows the limits above a VE that are tighter than its own.
     """
-    from ..cgroupfs.devices import disk_name
-    from ..console.output import as_json, say
-    from ..console.session import session
-    from ..sample.sections import lines
+    from ...cgroupfs.devices import disk_name
+    from ...console.output import as_json, say
+    from ...console.session import session
+    from ...sample.sections import lines
 
     span = None if interval is None else _interval(interval)
     with session() as s:
@@ -38,7 +38,7 @@ def show(
 
 def _interval(text: str) -> float:
     """The interval in seconds. Raises UsageError."""
-    from ..errors import UsageError
+    from ...errors import UsageError
 
     span = seconds(text, "--interval")
     if not 0.01 <= span <= 3600:

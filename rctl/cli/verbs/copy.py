@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import DeadlineText, DryRun, Force, Json, NameOrPath, seconds
-from ..console.verb import changes
+from ...console.flags import DeadlineText, DryRun, Force, Json, NameOrPath, seconds
+from ...console.verb import changes
 
 
 @changes
@@ -28,8 +28,8 @@ def copy(
 
     Example: rctl copy web1 web2 'test*' --dry-run
     """
-    from ..console.output import report
-    from ..console.session import session
+    from ...console.output import report
+    from ...console.session import session
 
     with session() as s:
         report(s.copy(name, *names, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 
 if TYPE_CHECKING:
-    from ..sample.overview import Row
+    from ...sample.overview import Row
 
 HEAD = ("NAME", "STATE", "PROCS", "CPU", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
 _PIDS = HEAD.index("PIDS")
@@ -35,8 +35,8 @@ def ls(
     CPU is the CPU time that the VE's processes have used so far. CPUS is the number of CPUs that it may use. Pressure
     is the share of the last 10 s in which some task waited for memory.
     """
-    from ..console.output import as_json, columns, say, warn
-    from ..console.session import session
+    from ...console.output import as_json, columns, say, warn
+    from ...console.session import session
 
     with session() as s:
         found = s.list(*patterns or (), everything=everything)
@@ -51,7 +51,7 @@ def ls(
 
 def cells(row: Row) -> tuple[str, ...]:
     """The row for people: ``-`` for a figure that the host does not have."""
-    from ..units import clock, human_size
+    from ...units import clock, human_size
 
     percent = "-" if row.memory_percent is None else f"{row.memory_percent:.0f}%"
     pressure = "-" if row.memory_pressure is None else f"{row.memory_pressure:.1f}%"

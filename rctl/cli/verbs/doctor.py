@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 
 if TYPE_CHECKING:
-    from ..doctor import Check
+    from ...doctor import Check
 
 
 def doctor(json: Json = False) -> None:
@@ -20,10 +20,10 @@ def doctor(json: Json = False) -> None:
     The exit status is 1 if something must be fixed. To check that a process may enter a VE, doctor makes an empty
     cgroup, starts a process in it and removes the cgroup again. It changes nothing else.
     """
-    from ..console import terminal
-    from ..console.output import as_json, say
-    from ..console.session import session
-    from ..doctor import usable
+    from ...console import terminal
+    from ...console.output import as_json, say
+    from ...console.session import session
+    from ...doctor import usable
 
     with session() as s:
         checks = s.doctor()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console.flags import Json
+from ...console.flags import Json
 
 
 def export(
@@ -25,8 +25,8 @@ def export(
     """
     import tomllib
 
-    from ..console.output import as_json, say, warn
-    from ..console.session import session
+    from ...console.output import as_json, say, warn
+    from ...console.session import session
 
     with session() as s:
         text, notes = s.export(*names or ())
