@@ -17,7 +17,7 @@ from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
 from .ranges import Ranges
-from .units import Protected, Quantity, Size, Vcpus
+from .units import Quantity, Vcpus
 
 if TYPE_CHECKING:
     from .wrong_input import Known
@@ -81,7 +81,7 @@ def decode(
         if issubclass(wanted, Ranges):
             return wanted.parse(value)
         if issubclass(wanted, Quantity):
-            percent = wanted in (Size, Protected) and isinstance(value, str) and "%" in value
+            percent = wanted.percent and isinstance(value, str) and "%" in value
             return wanted.parse(value, whole=host.memory if percent else None)
         raise NotImplementedError(wanted)
 

@@ -17,7 +17,7 @@ from .formats import VE_NAME
 from .limits import DEFAULT
 from .ranges import Ranges
 from .spec import Spec
-from .units import Flag, Quantity, Rate, Size
+from .units import Bytes, Flag, Quantity, Rate, Size
 
 _SMALLEST_PAGE = 4096
 _EXACT = 4
@@ -113,21 +113,23 @@ def _number(kind: type[Quantity]) -> dict[str, Any]:
     if factor > 1:  # a smaller float has an exponent, which rctl does not take
         return {"type": "number", "minimum": max(low / factor, 1e-4), "maximum": kind.high // factor}
     whole = {"type": "number" if _takes(kind, f"{max(low, 1)}.5") else "integer", "maximum": kind.high}
-    if issubclass(kind, Size) and not issubclass(kind, Rate):
+    if issubclass(kind, Size):
         return {"anyOf": [{"const": 0}, {**whole, "minimum": _SMALLEST_PAGE}]}
     return {**whole, "minimum": low}
 
 
 def _numbers(kind: type[Quantity]) -> list[str]:
     """Patterns of numbers in range, each with its possible suffixes."""
-    size = issubclass(kind, Size) and not issubclass(kind, Rate)
+    size = issubclass(kind, Size)
     low, suffixes = _least(kind), dict[str, list[str]]()
     for suffix in _SUFFIXES:
         if factor := _factor(kind, suffix):
             number = _between(_SMALLEST_PAGE if size and factor == 1 else low // factor, kind.high // factor)
-            suffixes.setdefault(number, []).append(_any_case(suffix) if issubclass(kind, Size) else suffix)
+            suffixes.setdefault(number, []).append(_any_case(suffix) if issubclass(kind, Bytes) else suffix)
     if size:
-        suffixes |= {"0+": ["", "[Bb]"], _between(0, 100): ["%"]}
+        suffixes["0+"] = ["", "[Bb]"]
+    if kind.percent:
+        suffixes[_between(0, 100)] = ["%"]
     elif _factor(kind, "%"):
         suffixes["[0-9]+"] = ["%"]
     nothing = r"(?!0*(\.0*)?([^0-9.]|$))" if low else ""

@@ -60,6 +60,8 @@ class Quantity:
     high: ClassVar[int] = U64_MAX
     takes_max: ClassVar[bool] = True
     protects: ClassVar[bool] = False
+    percent: ClassVar[bool] = False
+    """True if ``50%`` is of the host's memory."""
 
     def __init__(self, amount: Amount) -> None:
         if amount is MAX:
@@ -185,36 +187,19 @@ def amount(text: str) -> Amount:
     return MAX if text == "max" else max(0, int(text))
 
 
-class Size(Quantity):
-    """Bytes. ``50%`` is of the host's memory.
+class Bytes(Quantity):
+    """Bytes that are no part of the host's memory, such as those of a disk."""
 
-    ``bare``: the number as it was written, if it has no unit and is so small that the unit was probably forgotten; else
-    empty.
-    """
-
-    __slots__ = ("bare",)
-    bare: str
+    __slots__ = ()
     kind = "size"
-    examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
+    examples = "2G, 512MiB, 1.5G, 1073741824 or max"
     high = (1 << 63) - 1
     _base: ClassVar[int] = 1024
-
-    def __init__(self, amount: Amount) -> None:
-        super().__init__(amount)
-        self.bare = ""
-
-    @classmethod
-    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
-        """As Quantity.parse."""
-        size = super().parse(text, whole=whole)
-        if size.amount is not MAX and size.amount < 1024 and (plain := str(text).strip())[-1:] in "0123456789.":
-            size.bare = plain
-        return size
 
     @classmethod
     def _amount(cls, number: str, fraction: str | None, unit: str, whole: int | None) -> int:
         if unit == "%":
-            return _percent(number, fraction, whole)
+            return _percent(number, fraction, whole if cls.percent else None)
         return scaled(number, fraction, cls._factor(unit))
 
     @classmethod
@@ -229,6 +214,31 @@ class Size(Quantity):
         return int(cls._base ** _POWERS["" if upper == "B" else upper])
 
 
+class Size(Bytes):
+    """Bytes. ``50%`` is of the host's memory.
+
+    ``bare``: the number as it was written, if it has no unit and is so small that the unit was probably forgotten; else
+    empty.
+    """
+
+    __slots__ = ("bare",)
+    bare: str
+    examples = "2G, 512MiB, 1.5G, 50%, 1073741824 or max"
+    percent = True
+
+    def __init__(self, amount: Amount) -> None:
+        super().__init__(amount)
+        self.bare = ""
+
+    @classmethod
+    def parse(cls, text: str | int | float, *, whole: int | None = None) -> Self:
+        """As Quantity.parse."""
+        size = super().parse(text, whole=whole)
+        if size.amount is not MAX and size.amount < 1024 and (plain := str(text).strip())[-1:] in "0123456789.":
+            size.bare = plain
+        return size
+
+
 class Protected(Size):
     """Bytes that are protected. ``50%`` is of the host's memory."""
 
@@ -237,7 +247,7 @@ class Protected(Size):
     protects = True
 
 
-class Rate(Size):
+class Rate(Bytes):
     """Bytes per second. A bare letter is a power of 1000; ``/s`` may follow."""
 
     __slots__ = ()

@@ -15,7 +15,7 @@ from rctl.errors import UsageError
 from rctl.host import Host
 from rctl.limits import BY_DEVICE, FILES, Limits, decode, default, keys, nest, writes
 from rctl.ranges import Ranges
-from rctl.units import MAX
+from rctl.units import MAX, Bytes, Size
 
 MACHINE = {
     "/proc/meminfo": "MemTotal:        2048 kB\nMemFree:         1024 kB\n",
@@ -37,6 +37,23 @@ def host(files: dict[str, str] = MACHINE) -> Host:
             raise FileNotFoundError(path) from None
 
     return Host(read)
+
+
+class Half(Size):
+    """A new kind of size."""
+
+
+class Halves(msgspec.Struct, frozen=True):
+    """Limits with it, and with bytes that are no part of the memory."""
+
+    half: Half | msgspec.UnsetType = UNSET
+    disk: Bytes | msgspec.UnsetType = UNSET
+
+
+def test_per_cent_are_of_the_memory_for_what_is_declared_so() -> None:
+    assert decode({"half": "50%"}, host(), Halves).half == Half(1 << 20)
+    with pytest.raises(UsageError, match="a percentage has no meaning here"):
+        decode({"disk": "50%"}, host(), Halves)
 
 
 def refusal(data: Any) -> str:

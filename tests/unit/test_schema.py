@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,9 +14,8 @@ from jsonschema import Draft202012Validator
 
 from rctl import units
 from rctl.console.output import as_json
-from rctl.controllers import cpu, io
 from rctl.errors import UsageError
-from rctl.limits import BY_DEVICE, keys
+from rctl.limits import BY_DEVICE, keys, kinds
 from rctl.schema import schema
 from rctl.spec import checked, load, parse
 from tests.unit.fake_kernel import FakeKernel
@@ -145,22 +144,30 @@ TEXTS = st.one_of(
     st.sampled_from(["max", "idle", " max ", "true", "Off", "yes"]),
 )
 VALUES = st.one_of(TEXTS, st.integers(0, 2**65), st.floats(0, 10**9), st.booleans())
-QUANTITIES = {
-    kind.__name__: kind for kind in (*vars(units).values(), *vars(cpu).values(), io.Latency) if isinstance(kind, type)
+KINDS = {
+    kind.__name__: kind
+    for types in (kinds().values(), *(file.kinds.values() for file in BY_DEVICE.values()))
+    for declared in types
+    for kind in (declared, *get_args(declared))
+    if isinstance(kind, type) and issubclass(kind, units.Quantity)
 }
-KINDS = sorted({name.removesuffix("Value") for name in SCHEMA["$defs"] if name.endswith("Value")} - {"Ranges"})
+"""Every quantity of a limit, by its name."""
 
 
-@pytest.mark.parametrize("name", KINDS)
+def test_every_quantity_of_a_limit_is_in_the_schema() -> None:
+    assert {f"{name}Value" for name in KINDS} | {"RangesValue"} == {n for n in SCHEMA["$defs"] if n.endswith("Value")}
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
 @settings(max_examples=100, deadline=None)
 @given(value=VALUES)
 def test_whatever_quantity_rctl_takes_the_schema_takes(name: str, value: Any) -> None:
-    kind = QUANTITIES[name]
+    kind = KINDS[name]
     try:
-        taken = kind.parse(value, whole=10**10) if kind in (units.Size, units.Protected) else kind.parse(value)
+        taken = kind.parse(value, whole=10**10)
     except ValueError:
         return
-    if kind in (units.Size, units.Protected) and taken.amount is not units.MAX and 0 < taken.amount < 4096:
+    if isinstance(taken, units.Size) and taken.amount is not units.MAX and 0 < taken.amount < 4096:
         return  # less than one page, which rctl refuses when it makes the writes
     assert Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}Value"}).is_valid(value)
 

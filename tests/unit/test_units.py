@@ -13,6 +13,8 @@ from rctl.controllers.cpu import Cpus, CpuWeight, Period, Quota
 from rctl.units import (
     MAX,
     U64_MAX,
+    Amount,
+    Bytes,
     Count,
     Deadline,
     Duration,
@@ -151,6 +153,17 @@ def test_a_percentage_above_100_is_refused() -> None:
 def test_a_percentage_of_nothing_is_refused(kind: type[Quantity]) -> None:
     with pytest.raises(ValueError, match="is not understood"):
         kind.parse("50%")
+
+
+@pytest.mark.parametrize("kind", [Bytes, Rate, Ops, PidCount])
+def test_what_is_no_part_of_the_memory_takes_no_per_cent(kind: type[Quantity]) -> None:
+    with pytest.raises(ValueError, match="is not understood"):
+        kind.parse("50%", whole=1000)
+
+
+@pytest.mark.parametrize(("text", "amount"), [("1.5G", 3 << 29), ("2MB", 2 * 10**6), (512, 512), ("max", MAX)])
+def test_bytes_of_a_disk_have_the_units_of_sizes(text: str | int, amount: Amount) -> None:
+    assert Bytes.parse(text).amount == amount
 
 
 @given(st.integers(0, 100), st.integers(0, 2**50))

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from ...controllers.cpu import Cpus
 from ...ranges import Ranges
-from ...units import Duration, Flag, Ops, Protected, Quantity, Rate, Size, Vcpus
+from ...units import Bytes, Duration, Flag, Ops, Quantity, Rate, Size, Vcpus
 from . import names
 from .candidate import Candidate, beginning
 
@@ -18,6 +18,7 @@ _EXAMPLES: dict[type, tuple[str, ...]] = {
     Flag: ("1", "0"),
     Ops: ("500/s", "5000/s"),
     Rate: ("5MB/s", "20MB/s", "100MB/s"),
+    Bytes: ("256M", "512M", "1G", "2G"),
     Size: ("256M", "512M", "1G", "2G", "50%"),
     Cpus: ("0.5", "1", "2"),
     Duration: ("10ms", "100ms", "1s"),
@@ -83,7 +84,7 @@ def _quantities(kind: type[Quantity], incomplete: str) -> Iterator[Candidate]:
     found: dict[Quantity, str] = {}
     for text in texts:
         with suppress(ValueError):
-            found.setdefault(kind.parse(text, whole=_ANY) if kind in (Size, Protected) else kind.parse(text), text)
+            found.setdefault(kind.parse(text, whole=_ANY), text)
     yield from map(Candidate, found.values())
 
 
