@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args, get_origin
 
 from .controllers import cpu, cpuset, hugetlb
-from .formats import File
+from .formats import File, PerDevice
 from .limits import BY_DEVICE, FILES, default, key_of, kinds
 from .ranges import Ranges
 from .units import Quantity
@@ -17,8 +17,17 @@ _UNITS = {
     "count": "number",
     "weight": "weight",
     "flag": "0 or 1",
-    "rates": "bytes/s, operations/s",
 }
+_UNITS_BY_KIND = {
+    "size": "bytes",
+    "rate": "bytes/s",
+    "operations": "operations/s",
+    "time": "microseconds",
+    "count": "number",
+    "weight": "weight",
+    "cpus": "CPUs",
+}
+"""The unit of a device's value, by ``Quantity.kind``."""
 _COMPOSED = {"cpu.period": cpu.MAX, "vcpus": None}
 """Limits without their own file: a part of a file, and whole CPUs."""
 _COMPOSED_ABOUT = {
@@ -48,9 +57,11 @@ class KnownLimit(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """The unit of a number without one."""
+        """The unit of a number without one. A limit by device has those of its values."""
         if self.file is None or self.key == "cpu.max":
             return "CPUs"
+        if isinstance(self.file, PerDevice):
+            return ", ".join(dict.fromkeys(_UNITS_BY_KIND[kind.kind] for kind in self.file.kinds.values()))
         return _UNITS.get(self.file.unit, "text")
 
     @property

@@ -42,7 +42,7 @@ class DeviceLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 MAX = PerDevice(
-    "io.max", "io", unit="rates",
+    "io.max", "io",
     systemd=("IOReadBandwidthMax=", "IOWriteBandwidthMax=", "IOReadIOPSMax=", "IOWriteIOPSMax="),
     about="Most bytes and operations per second, by disk. I/O above it waits.",
     values=DeviceMax, example="rbps=20MB/s wiops=500", what="rate",

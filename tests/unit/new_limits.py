@@ -79,7 +79,7 @@ def main() -> None:
         os.environ["RCTL_STATE"] = state.keep
         with rctl.session() as session:
             found = adjusted(session, kernel)
-        found["complete"] = [said("complete", "zsh", "set", "web1", word) for word in ("memory.c", "io.d")]
+        found["complete"] = [said("complete", "zsh", "set", "web1", word) for word in (SCALAR, BY_DEVICE)]
         found["help"] = [said("help", key) for key in (SCALAR, BY_DEVICE)]
         found["flags"] = said("help", "limits")
     in_force = Standing({SCALAR: "max\n", BY_DEVICE: "8:0 reads=5 writes=max\n"}, {})

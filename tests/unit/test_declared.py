@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from rctl.formats import PerDevice
 from rctl.host import Host
+from rctl.limit_reference import KnownLimit, limits
 from rctl.limits import BY_DEVICE, decode, file_of, keys, nest, writes
 
 TOP = Path(__file__).parents[2]
@@ -39,18 +41,16 @@ DEPTH = PerDevice(
     metrics=(LimitMetric("io_depth_reads", "The depth.", value="reads"),),
 )
 """
-INSERTED = (
-    ("rctl/controllers/memory.py", CAP, "FILES = (MAX, "),
-    ("rctl/controllers/memory.py", "CAP, ", "MAX, HIGH, LOW, MIN"),
-    ("rctl/controllers/memory.py", "cap: Size | UnsetType = UNSET\n    ", "low: Protected"),
-    ("rctl/controllers/memory.py", "(CAP, limits.cap),\n        ", "(LOW, limits.low)"),
-    ("rctl/attributes.py", 'cap = AmountFile("memory.cap")\n    ', 'low = AmountFile("memory.low")'),
-    ("rctl/controllers/io.py", DEPTH, "BY_DEVICE = (MAX,"),
-    ("rctl/controllers/io.py", "DEPTH, ", "MAX, LATENCY)"),
-    ("rctl/controllers/io.py", "depth: dict[str, DeviceDepth] = {}\n    ", "latency: dict[str, DeviceLatency]"),
-    ("rctl/attributes.py", 'depth = NestedKeyedFile("io.depth")\n    ', 'latency = NestedKeyedFile("io.latency")'),
+DECLARED = (
+    ("rctl/controllers/memory.py", "FILES = (", f"{CAP}FILES = (CAP, "),
+    ("rctl/controllers/memory.py", "low: Protected", "cap: Size | UnsetType = UNSET\n    low: Protected"),
+    ("rctl/controllers/memory.py", "(LOW, limits.low)", "(CAP, limits.cap),\n        (LOW, limits.low)"),
+    ("rctl/attributes.py", 'low = AmountFile("', 'cap = AmountFile("memory.cap")\n    low = AmountFile("'),
+    ("rctl/controllers/io.py", "BY_DEVICE = (", f"{DEPTH}BY_DEVICE = (DEPTH, "),
+    ("rctl/controllers/io.py", "latency: dict[", "depth: dict[str, DeviceDepth] = {}\n    latency: dict["),
+    ("rctl/attributes.py", "latency = Nested", 'depth = NestedKeyedFile("io.depth")\n    latency = Nested'),
 )
-"""What is declared: the file, the text, and what stands behind it."""
+"""What is declared: the file, a text in it, and the text that takes its place."""
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
     leave = shutil.ignore_patterns("__pycache__", "made")
     for folder in ("rctl", "exporters", "docs/generate", "tests/unit"):
         shutil.copytree(TOP / folder, copy / folder, ignore=leave)
-    for place, text, behind in INSERTED:
+    for place, old, new in DECLARED:
         source = (copy / place).read_text()
-        assert source.count(behind) == 1, (place, behind)
-        (copy / place).write_text(source.replace(behind, text + behind))
+        assert source.count(old) == 1, (place, old)
+        (copy / place).write_text(source.replace(old, new))
     run = subprocess.run(
         [sys.executable, "-m", "tests.unit.new_limits"],
         cwd=copy,
@@ -116,11 +116,13 @@ def test_it_is_a_metric(told: Any) -> None:
 
 
 def test_it_is_completed_and_helped_with(told: Any) -> None:
-    assert told["complete"] == ["memory.cap=\t+\t\n", "io.depth=\t+\t\n"]
+    for name, found in zip(("memory.cap", "io.depth"), told["complete"], strict=True):
+        assert f"{name}=\t+\t" in found.splitlines()
     scalar, disks = told["help"]
     assert "A cap on memory." in scalar
     assert "since Linux 9.1. Unit: bytes. Default: max" in scalar
     assert "DISK reads=10" in disks
+    assert "since Linux 9.2. Unit: operations/s. Default: " in disks
     assert "memory.cap" in told["flags"]
 
 
@@ -128,6 +130,20 @@ def test_it_is_in_the_documents(told: Any) -> None:
     assert "`memory.cap`" in told["reference"]
     assert told["map"]["memory.cap"] == [["memory.cap"], ["memory.cap"], ["rctl_ve_memory_cap_bytes"], "`MemoryCap=`"]
     assert told["map"]["io.depth"] == [["io.depth"], ["io.depth"], ["rctl_ve_io_depth_reads"], ""]
+
+
+WITH_UNIT = [one for one in limits() if one.file and (one.file.unit or isinstance(one.file, PerDevice))]
+
+
+@pytest.mark.parametrize("file", BY_DEVICE.values(), ids=list(BY_DEVICE))
+def test_no_limit_by_device_takes_per_cent(file: PerDevice) -> None:
+    """They would be of the host's memory, whatever the device."""
+    assert not [name for name, kind in file.kinds.items() if kind.percent]
+
+
+@pytest.mark.parametrize("limit", WITH_UNIT, ids=lambda limit: limit.key)
+def test_a_limit_with_a_unit_is_not_said_to_be_text(limit: KnownLimit) -> None:
+    assert limit.unit != "text"
 
 
 @pytest.mark.parametrize("key", [key for key in keys() if key not in ("files", "hugetlb", "vcpus", "cpu.period")])
