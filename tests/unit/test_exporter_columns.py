@@ -67,7 +67,7 @@ class TestPlace:
             ("io.stat", "(unknown)", "rbytes"),
             ("io.stat", "8:0", "made_up"),
             ("io.stat", "", "rbytes"),
-            ("rdma.current", "mlx4_0", "hca_object"),
+            ("rdma.current", "mlx4_0", "made_up"),
         ],
     )
     def test_what_has_no_known_meaning_is_nowhere(self, file: str, line: str, key: str) -> None:
