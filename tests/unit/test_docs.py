@@ -13,7 +13,7 @@ import pytest
 
 from docs.generate import files, limits, man, metrics, verbs
 from docs.generate.__main__ import parts
-from rctl import other_tools
+from rctl import limit_reference, other_tools
 from rctl.attributes import Limited
 from rctl.host import Host
 from rctl.limits import FILES, keys
@@ -134,6 +134,36 @@ def test_each_verb_is_in_the_reference_with_all_its_options() -> None:
 def test_each_part_of_the_reference_is_included_by_a_page() -> None:
     included = {name for page in PAGES for name in re.findall(r"\{include\} \.\./made/(\S+)", page.read_text())}
     assert set(parts()) == included
+
+
+# The README
+
+
+def first_cells(heading: str) -> list[list[str]]:
+    """What is in backquotes in the first column of the table below a heading, by row."""
+    _, _, below = (REPO / "README.md").read_text().partition(f"\n## {heading}\n")
+    table = re.findall(r"^\| (`.*?) \|", below.partition("\n## ")[0], re.MULTILINE)
+    return [re.findall(r"`([^`]+)`", cell) for cell in table]
+
+
+def test_the_readme_names_each_limit_and_no_other() -> None:
+    """A word with a point before it has the resource of the first one: `memory.max` `.high`."""
+    told = []
+    for first, *others in first_cells("Limits"):
+        told += [first, *(first.partition(".")[0] + key if key.startswith(".") else key for key in others)]
+    assert sorted(told) == sorted(["files.NAME", *(limit.key for limit in limit_reference.limits())])
+
+
+def test_the_readme_names_each_verb_and_no_other() -> None:
+    """In a row of a group, such as `rctl exporter serve` `once`, the words are verbs of the group."""
+    told = []
+    for first, *others in first_cells("Commands"):
+        verb, *more = first.split()[1:]
+        if group := VERBS[verb].below:
+            own = {word.split()[0] for word in (*more[:1], *others)} - {"..."}
+            assert own <= {one.name.split()[-1] for one in group}
+        told += [verb, *(other.split()[0] for other in others if not group)]
+    assert sorted(told) == sorted(verb.name for verb in verbs.root().below)
 
 
 # Man pages
