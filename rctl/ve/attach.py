@@ -16,7 +16,7 @@ from ..adjust.steps import Move
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import NotFoundError, UsageError
+from ..errors import NotAvailableError, NotFoundError, UsageError
 from ..limits import Limits
 from .bare import apply
 
@@ -48,8 +48,11 @@ def enter(ve: Cgroup) -> None:
 
 
 def home(tree: Tree) -> Cgroup | None:
-    """The calling process's cgroup, open, so that the process can be put back; ``None``: not to be seen from here."""
+    """The calling process's cgroup, open, so that the process can be put back; ``None``: not to be opened from here.
+
+    It may lie outside this cgroup namespace, or below another file system that is mounted over a cgroup.
+    """
     path = tree.cgroup_of("self")
-    with suppress(NotFoundError):
+    with suppress(NotFoundError, NotAvailableError):
         return tree.walk(path) if path else None
     return None
