@@ -12,7 +12,7 @@ from rctl.cgroupfs.devices import disk_name
 from rctl.cgroupfs.forest import Forest, Unread
 from rctl.cgroupfs.open_files import Budget
 from rctl.cgroupfs.watch import Watch
-from rctl.errors import RctlError
+from rctl.errors import OUT_OF, RctlError
 from rctl.sample.levels import host_file
 from rctl.sample.limits_in_force import Standing, Standings
 from rctl.sample.member import Ask, Member
@@ -28,6 +28,16 @@ from .self_metrics import Own
 from .settings import Settings
 
 _T = TypeVar("_T")
+
+
+def _boot_id(site: Site) -> str:
+    """This boot's id. Empty where it cannot be read (``ProcSubset=pid``): then no desired value is known."""
+    try:
+        return site.boot_id
+    except OSError as error:
+        if error.errno in OUT_OF:
+            raise
+        return ""
 
 
 class Scraper:
@@ -54,7 +64,7 @@ class Scraper:
         self._budget = budget or Budget(settings.kept_fds)
         self._forest = Forest(site.tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
-        self._desired = Desired(site.state, site.boot_id)
+        self._desired = Desired(site.state, _boot_id(site))
         self._standings = Standings(self._forest, host_file, self._desired.files)
         self._figures = Figures()
         self._identity: tuple[Sequence[Member], list[Block]] = ((), [])

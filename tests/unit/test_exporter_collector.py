@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -16,12 +17,15 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from rctl.adjust.records.history import append
+from rctl.adjust.records.record_format import Record, encode
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
+from rctl.adjust.steps import Set
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import UsageError
+from rctl.host import Host
 from rctl_exporter import Collector
 from rctl_exporter.request_filter import ALL, Only
 from rctl_exporter.scrape import Scraper
@@ -155,6 +159,23 @@ class TestScraper:
             found = samples(b"".join(scraper.scrape()).decode())
             assert found["rctl_scrape_read_errors "] == 1
             assert "an adjustment is of a newer rctl (record version 99" in str(scraper.trouble)
+
+    def test_a_host_that_does_not_tell_its_boot_has_all_but_desired_values(self, site: Site) -> None:
+        """Given a masked /proc/sys (ProcSubset=pid), when a page is made, then only drift is missing from it."""
+
+        def masked(path: str) -> str:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+        make(site.state)
+        with site.tree.open_ve("web1") as ve:
+            step = Set(ve.path, "pids.max", "50", "max")
+            record = Record("id", 1.0, site.boot_id, "rctl set", {ve.path: ve.ino}, (step,))
+        append(site.state, site.state.history, encode(record))
+        blind = site._replace(host=Host(masked))
+        with Scraper(site, Settings()) as seeing, Scraper(blind, Settings()) as scraper:
+            whole, found = (samples(b"".join(one.scrape()).decode()) for one in (seeing, scraper))
+        assert found["rctl_ve_pids_current web1"] == 3
+        assert whole.keys() - found.keys() == {"rctl_ve_limit_drift web1"}
 
     def test_openmetrics_ends_as_it_must(self, site: Site) -> None:
         with Scraper(site, Settings()) as scraper:
