@@ -59,8 +59,11 @@ class File(msgspec.Struct, frozen=True, eq=False):
     - ``default``: the entry of a new cgroup, in normal form.
     - ``since``: the first mainline kernel with it. ``config``: the kernel option that it needs, if distributions leave
       that out. Both are only for messages; rctl looks whether the file exists.
-    - ``rank``: the order of files of one VE that are lowered together.
-    - ``unit``: of the number. ``about``: the effect of the limit, in a sentence.
+    - ``rank``: files of one VE that are lowered together begin with the lowest rank; files that are raised together end
+      with it. A file that must be low before another one is has the lower rank: ``memory.high`` (1) throttles before
+      ``memory.max`` (2) kills. 0 if the order does not matter.
+    - ``unit``: of the number; empty for a limit by device, whose values have their own.
+    - ``about``: the effect of the limit, in a sentence.
     - ``disturbs``: files that the kernel changes when this one is written; undo puts them back, too.
     - ``protects``: a higher value leaves less to others. ``max`` then claims everything, and removes no limit.
     - ``metrics``: show its figures. ``label``: distinguishes several figures of one file (a device, a page size).

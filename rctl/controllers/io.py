@@ -54,7 +54,7 @@ MAX = PerDevice(
     ),
 )  # fmt: skip
 LATENCY = PerDevice(
-    "io.latency", "io", since="4.19", unit="us", values=DeviceLatency, example="target=10ms", what="value",
+    "io.latency", "io", since="4.19", values=DeviceLatency, example="target=10ms", what="value",
     config="CONFIG_BLK_CGROUP_IOLATENCY",
     systemd=("IODeviceLatencyTargetSec=",),
     about="Latency target by disk: if the VE's I/O takes longer, VEs with a higher target, or none, are slowed.",
