@@ -117,9 +117,10 @@ class CpuMax(File, frozen=True):
         return f"{now:.6g} CPUs, not {before:.6g}: a quota is whole microseconds"
 
     def figures(self, text: str) -> Iterator[LimitFigure]:
+        _, period = text.split()
         cores = cpus_of(text.strip())
         yield "", "cores", NO_LIMIT if cores is None else cores
-        yield "", "period", int(text.split()[1])
+        yield "", "period", int(period)
 
     def lowers(self, old: str, new: str) -> bool:
         before, after = cpus_of(old), cpus_of(new)

@@ -131,7 +131,9 @@ class TestDevices:
         assert shown({"misc.max": ""}) == {}
 
 
-@pytest.mark.parametrize("odd", ["", "\n", "odd", "1 2 3", "max max max\n", "8:0\n", "8:0 rbps\n", "8:0 rbps=odd\n"])
+@pytest.mark.parametrize(
+    "odd", ["", "\n", "odd", "max\n", "1 2 3", "max max max\n", "8:0\n", "8:0 rbps\n", "8:0 rbps=odd\n"]
+)
 @pytest.mark.parametrize(
     "file", [*SINGLE, "cpu.max", "cpu.max.burst", "cpu.weight", "io.max", "io.latency", "io.weight", "misc.max"]
 )
