@@ -121,6 +121,14 @@ Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel m
 DeadlineText = Annotated[
     str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for memory to be freed: 10s, 2min")
 ]
+Wait = Annotated[
+    str,
+    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
+]
+SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
+]
 
 
 def seconds(text: str, flag: str = "--deadline") -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from rctl.cli.app import root
 
 TOP = Path(__file__).parents[2]
+VERBS = sorted(path.stem for path in (TOP / "rctl" / "cli" / "verbs").glob("[!_]*.py"))
 RUN = """
 import sys
 from rctl.cli import main
@@ -46,6 +49,17 @@ def rows(group: Any) -> Iterator[tuple[Any, Any]]:
 ROWS = list(rows(root()))
 
 
+def imported(module: str) -> Iterator[str]:
+    """The full names of all that a module's text imports, within its functions, too."""
+    path = TOP.joinpath(*module.split(".")).with_suffix(".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            place = "." * node.level + (node.module or "")
+            yield from (f"{resolve_name(place, module.rpartition('.')[0])}.{one.name}" for one in node.names)
+
+
 def modules(*words: str) -> set[str]:
     """The modules that a command has loaded by its end."""
     done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=True, cwd=TOP)
@@ -73,6 +87,13 @@ def test_a_verb_loads_its_own_file_alone() -> None:
     assert modules("set", "--help") & FILES == {"rctl.cli.verbs.set"}
     assert modules("help", "exporter", "once") & FILES == {"rctl_exporter.verbs"}
     assert modules("bench", "--help") & FILES == {"rctl.bench.verbs"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verbs_file_loads_another(verb: str) -> None:
+    """Given any verb's file, when it is read, then it has no import of another verb's, at its top or within."""
+    place = f"rctl.cli.verbs.{verb}"
+    assert [name for name in imported(place) if name.startswith("rctl.cli.verbs.")] == []
 
 
 def test_no_verb_is_there_twice() -> None:

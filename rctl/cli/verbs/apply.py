@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ...console.flags import DeadlineText, DryRun, Force, Json, Prune, SpecFile, seconds
 from ...console.verb import changes
-
-SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
-
-
-Prune = Annotated[
-    bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
-]
 
 
 @changes

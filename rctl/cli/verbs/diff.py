@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ...console.flags import Json
-from .apply import Prune, SpecFile
+from ...console.flags import Json, Prune, SpecFile
 
 
 def diff(

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from ...console.flags import Json, Names, seconds
+from ...console.flags import Json, Names, Wait, seconds
 from ...console.verb import changes
-
-Wait = Annotated[
-    str,
-    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
-]
 
 
 @changes

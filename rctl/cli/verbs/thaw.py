@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ...console.flags import Json, Names, seconds
+from ...console.flags import Json, Names, Wait, seconds
 from ...console.verb import changes
-from .freeze import Wait
 
 
 @changes
