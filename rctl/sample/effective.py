@@ -46,7 +46,8 @@ class Room(msgspec.Struct, frozen=True):
 def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> dict[str, Bound]:
     """The bounds, by limit. ``levels``: the VE first, the host last. Of equal limits, the one nearest to the VE counts.
 
-    ``names``: which limits of memory, swap, processes and huge pages; unset: all.
+    A limit whose file no level has (an older kernel) is left out. ``names``: which limits of memory, swap, processes
+    and huge pages; unset: all.
     """
     cpus = _cpu_list(levels)
     found = {"cpu.max": _cpu_time(levels, cpus)}
@@ -54,8 +55,9 @@ def effective(levels: Sequence[Level], names: Collection[str] | None = None) -> 
         found["cpuset.cpus"] = cpus
     for name in (*BINDING, *_huge(levels)) if names is None else names:
         stated = [(_amount(level.texts[name]), level.path) for level in levels if name in level.texts]
-        limit, source = min(stated, key=lambda pair: as_number(pair[0]), default=(MAX, ""))
-        found[name] = Bound(limit, "" if limit is MAX else source, name)
+        if stated:
+            limit, source = min(stated, key=lambda pair: as_number(pair[0]))
+            found[name] = Bound(limit, "" if limit is MAX else source, name)
     return found
 
 

@@ -219,6 +219,11 @@ class TestEffective:
         assert found["memory.zswap.max"] == Bound(400, "/t", "memory.zswap.max")
         assert headroom(levels)["memory.zswap.max"] == Room(300, 75.0, "/t")
 
+    def test_a_limit_that_this_kernel_does_not_have_is_left_out(self) -> None:
+        """Given a kernel without zswap's files, when one asks what binds, then nothing is said of them."""
+        levels = Level("/a", {"memory.max": "max", "memory.swap.high": "max"}), HOST
+        assert effective(levels).keys() == {"cpu.max", "cpuset.cpus", "memory.max", "memory.swap.high", "pids.max"}
+
     def test_headroom_counts_what_the_neighbours_use(self) -> None:
         ve = Level("/team/a", {"memory.max": "800", "memory.current": "100"})
         team = Level("/team", {"memory.max": "1000", "memory.current": "950"})

@@ -116,7 +116,7 @@ effective (the lowest on the way up)
   memory.max         200M from /rctl-web1
   memory.swap.max    0 from host
   pids.max           50 from /rctl-web1
-  nothing binds      memory.high, memory.swap.high, memory.zswap.max"""
+  nothing binds      memory.high"""
     )
 
 
