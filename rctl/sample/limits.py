@@ -13,7 +13,6 @@ from ..units import Amount, amount
 
 NAMES = tuple(file.name for file in FILES)
 """The files of all limits, but for huge pages."""
-_NAMED = frozenset(NAMES)
 
 
 def texts(cgroup: Cgroup) -> dict[str, str]:
@@ -23,8 +22,8 @@ def texts(cgroup: Cgroup) -> dict[str, str]:
 
 
 def among(found: Mapping[str, str]) -> dict[str, str]:
-    """The texts of limits' files, of all texts of a VE's files."""
-    return {name: text for name, text in found.items() if name in _NAMED or hugetlb.FILE.fullmatch(name)}
+    """The texts of limits' files, of all texts of a VE's files; in the order of NAMES, huge pages last."""
+    return {name: found[name] for name in (*NAMES, *filter(hugetlb.FILE.fullmatch, found)) if name in found}
 
 
 def values(found: Mapping[str, str]) -> dict[str, Any]:

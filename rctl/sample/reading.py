@@ -29,6 +29,9 @@ GLANCE = (
 )  # fmt: skip
 """The files for the list of many VEs."""
 
+RATED = (core.EVENTS, "cpu.stat", "io.stat", *pressure.READ)
+"""The files with the counters of rates. Every reading begins with them: its clock is theirs."""
+
 FILES = tuple(name for resource in (core, cpu, cpuset, memory, io, pids, pressure) for name in resource.READ)
 """All files that the controllers parse, except huge pages, whose names depend on the machine."""
 
@@ -75,7 +78,7 @@ def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
     """As ``read``, and the texts of the limits' files that it read, by name."""
     from . import limits  # a list of many VEs does not need it
 
-    files = dict.fromkeys((*limits.NAMES, *FILES, *hugetlb.files(cgroup.files())))
+    files = dict.fromkeys((*RATED, *FILES, *limits.NAMES, *hugetlb.files(cgroup.files())))
     sample, texts = _read(cgroup, name, files)
     held = limits.among(texts)
     return msgspec.structs.replace(sample, limits=limits.values(held)), held
@@ -84,6 +87,11 @@ def with_limits(cgroup: Cgroup, name: str) -> tuple[Sample, dict[str, str]]:
 def glance(cgroup: Cgroup, name: str) -> Sample:
     """As ``read``, but only the figures for a list of many VEs; the others are as on a host without them."""
     return _read(cgroup, name, GLANCE)[0]
+
+
+def counters(cgroup: Cgroup, name: str) -> Sample:
+    """As ``read``, but only the figures for rates; the others are as on a host without them."""
+    return _read(cgroup, name, RATED)[0]
 
 
 def _read(cgroup: Cgroup, name: str, files: Iterable[str]) -> tuple[Sample, dict[str, str]]:

@@ -17,7 +17,7 @@ from .effective import Bound, Room, effective, headroom
 from .levels import OptionalReader, way_up
 from .population import processes
 from .rates import Rates, rates
-from .reading import Sample, read, with_limits
+from .reading import Sample, counters, with_limits
 
 
 class View(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def views(
     if interval:
         for name in names:
             with may_go(tree, name, named), tree.open_ve(name) as ve:
-                before[name] = ve.ino, read(ve, name)
+                before[name] = ve.ino, counters(ve, name)
         time.sleep(interval)
     found = []
     for name in names:

@@ -22,7 +22,7 @@ from rctl.ranges import Ranges
 from rctl.sample import Sample, read
 from rctl.sample.effective import Bound, Room, effective, headroom
 from rctl.sample.levels import Level, host, way_up
-from rctl.sample.limits import changed, values
+from rctl.sample.limits import NAMES, changed, values
 from rctl.sample.overview import foreign_rows, rows
 from rctl.sample.population import foreign, processes
 from rctl.sample.rates import DeviceRates, rates
@@ -67,6 +67,20 @@ def sample_of(folder: Path, texts: Mapping[str, str], name: str = "web1") -> Sam
         return read(ve, name)
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were asked for, in order."""
+    found: list[str] = []
+    read_if_there = Cgroup.read_if_there
+
+    def noted(cgroup: Cgroup, name: str) -> str | None:
+        found.append(name)
+        return read_if_there(cgroup, name)
+
+    monkeypatch.setattr(Cgroup, "read_if_there", noted)
+    return found
+
+
 class TestSample:
     def test_it_reads_every_controller_that_is_there(self, tmp_path: Path) -> None:
         sample = sample_of(tmp_path, WEB)
@@ -109,6 +123,24 @@ class TestSample:
     def test_the_root_is_never_empty(self, tmp_path: Path) -> None:
         with opened(cgroup_folder(tmp_path, {"cgroup.procs": "1\n"}), "/") as root:
             assert read(root, "/").state == "running"
+
+    def test_it_reads_the_counters_of_rates_before_all_else(self, tmp_path: Path, reads: list[str]) -> None:
+        """Given that a reading takes its time, when a VE is read, then its counters are read next to its clock."""
+        sample = sample_of(tmp_path, WEB | {"memory.low": "0\n", "io.latency": ""})
+        counted = {
+            "cgroup.events",
+            "cpu.stat",
+            "io.stat",
+            "cpu.pressure",
+            "memory.pressure",
+            "io.pressure",
+            "irq.pressure",
+        }
+        assert set(reads[: len(counted)]) == counted
+        assert reads.index("memory.stat") < reads.index("memory.low")
+        assert len(reads) == len(set(reads))
+        whole = [name for name in NAMES if name in sample.limits]
+        assert list(sample.limits) == [*whole, "hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"]
 
     def test_it_has_every_limit_that_is_there_by_its_file(self, tmp_path: Path) -> None:
         """Given limits of each kind, when a VE is read, then they are there as numbers, MAX, or by device."""

@@ -219,6 +219,32 @@ def test_one_ve_is_open_at_a_time_however_many_are_asked_for(
     assert len(open_files) == 1
 
 
+def test_only_the_second_reading_of_an_interval_reads_limits(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a VE with counters and limits, when one asks for rates, then the first reading opens counters alone."""
+    asked: list[str] = []
+    read_if_there = Cgroup.read_if_there
+
+    def noted(cgroup: Cgroup, name: str) -> str | None:
+        asked.append(name)
+        return read_if_there(cgroup, name)
+
+    def between(_: float) -> None:
+        first.extend(asked)
+        (tmp_path / "rctl-web1" / "cpu.stat").write_text("usage_usec 19944184\n")
+
+    first: list[str] = []
+    monkeypatch.setattr(Cgroup, "read_if_there", noted)
+    monkeypatch.setattr(time, "sleep", between)
+    (found,) = views(tree, ["web1"], HOST.get, 1.0)
+    assert set(first) == {"cgroup.events", "cpu.stat", "io.stat"} | {name for name in first if "pressure" in name}
+    assert found.sample.limits["pids.max"] == 50
+    assert found.rates
+    assert found.rates.cpus
+    assert found.rates.pressure.keys() == {"cpu", "memory"}
+
+
 def test_rates_of_a_ve_that_was_made_anew_in_the_interval_are_refused(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
