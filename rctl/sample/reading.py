@@ -30,7 +30,7 @@ GLANCE = (
 """The files for the list of many VEs."""
 
 RATED = (core.EVENTS, "cpu.stat", "io.stat", *pressure.READ)
-"""The files with the counters of rates. Every reading begins with them: its clock is theirs."""
+"""The files with the counters of rates. ``read`` begins with them, next to its clock."""
 
 FILES = tuple(name for resource in (core, cpu, cpuset, memory, io, pids, pressure) for name in resource.READ)
 """All files that the controllers parse, except huge pages, whose names depend on the machine."""
