@@ -149,7 +149,7 @@ class _Work(NamedTuple):
         absent = () if self.options.dry_run else self.around.missing(self.site.tree)
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
         self.site.tree.open_ves([wish.name for wish in present], opened)
-        _check(self.site.tree, present, opened)
+        _check(self.site.tree, present, opened, self.around)
         if self.options.dry_run:
             return self.planned(opened)
         alone = {ve.path: ve for ve in opened}
@@ -371,7 +371,7 @@ def _close_edits(opened: Iterable[Cgroup]) -> None:
         ve.close_edits()
 
 
-def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
+def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around) -> None:
     """Check that every VE is the intended one, and that rctl may write it."""
     inodes = [ve.ino for ve in opened]
     if len(set(inodes)) < len(inodes):
@@ -387,5 +387,6 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None
         for ve in opened:
             tree.check_files(ve.path)
     if owner.applies():
+        may_write = writers.of if around is NOTHING else owner.check  # all but limits goes to the files
         for ve in opened:
-            writers.of(tree, ve.path)
+            may_write(tree, ve.path)

@@ -9,7 +9,7 @@ import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError
-from ..formats import Write
+from ..formats import File, Write
 from .steps import Move
 
 if TYPE_CHECKING:
@@ -34,11 +34,15 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Through(NamedTuple):
-    """The writer of an entry, if it is not ``files``, and the present or wished value in its own form."""
+    """An entry that another writer than ``files`` sets, and the form of its owner (``writers.base``).
+
+    ``kept``: of what is there. ``own``: to put back; ``None``: the ``form`` of the value that is set.
+    """
 
     writer: str
-    kept: str = ""
-    own: str = ""
+    kept: str
+    own: str | None
+    form: Callable[[File, str, str], str]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -51,7 +55,7 @@ class Wish(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...]
     expected: dict[tuple[str, str], str] = {}
     ino: int | None = None
-    own: dict[tuple[str, str], Through] | None = None
+    own: dict[tuple[str, str], tuple[str, str]] | None = None
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..errors import RctlError
+from . import writers
 from .enabling import disable
 from .enabling.enable import enable
 from .lifecycle import processes
@@ -16,8 +17,7 @@ from .planning import partitions
 from .progress import Event, Progress, quiet
 from .recovery.rollback import Cgroups, put_all_back
 from .shrink_memory import reclaim
-from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, Step
-from .writers import writer_of
+from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, SetThrough, Step
 from .writers.files import SLOW, write_at_once
 
 
@@ -43,12 +43,18 @@ def run(
     Returns notes for people. Raises RollbackError if the roll-back failed, too.
     """
     notes: list[str] = []
-    number, told = already, progress is not quiet
+    number, written, told = already, already, progress is not quiet
     try:
         for number, step in enumerate(plan[already:end], already + 1):
             cgroup = cgroups[step.path]
             if type(step) is Set and step.file not in SLOW:
                 said = write_at_once(cgroup, step)
+            elif type(step) is SetThrough:
+                if number <= written:
+                    continue  # with the steps before it
+                group = _together(step, plan[number - 1 : end])
+                number = written = number + len(group) - 1
+                said = writers.write(cgroup, group, deadline)
             else:
                 said = _run(step, cgroup, deadline, progress)
             if said:
@@ -68,9 +74,19 @@ def run(
     return notes
 
 
+def _together(first: SetThrough, steps: Sequence[Step]) -> list[Set]:
+    """The steps of the same cgroup and writer that follow one another: the writer sets them in one call."""
+    found: list[Set] = []
+    for step in steps:
+        if not (isinstance(step, SetThrough) and (step.path, step.writer) == (first.path, first.writer)):
+            break
+        found.append(step)
+    return found
+
+
 def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
     if isinstance(step, Set):
-        notes = writer_of(step).write(cgroup, step, deadline)
+        notes = writers.write(cgroup, [step], deadline)
         if step.file == core.FREEZE.name and step.new == "1":
             wait_until_frozen(cgroup, deadline)
         return notes

@@ -38,8 +38,7 @@ class Set(msgspec.Struct, frozen=True, gc=False, tag="set"):
 class SetThrough(Set, frozen=True, gc=False, tag="set_through"):
     """``Set`` by another writer than ``files``; ``writer`` is its name.
 
-    ``kept``: the old value in the writer's own form (``Writer.kept``). ``own``: such a form to put back; empty: ``new``
-    is the value to set.
+    ``kept``: what the owner knew of the old value; ``own``: of the new one (forms, see ``writers.base``).
     """
 
     writer: str = ""

@@ -55,13 +55,14 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
                 texts[name] = None
                 continue
             try:
-                texts[name] = ve.edit(name, write.exact) if ways is None else _writer(ways, ve, write).read(ve, write)
+                texts[name] = _text(ve, write, ways)
             except NotAvailableError:
                 texts[name] = None
                 if _is_so_without(tree, ve, write):
                     continue
-                enables += _writer(ways, ve, write).missing(tree, ve.path, write.file)
-                coming += (write.file.controller,)
+                steps = _writer(ways, ve, write).missing(tree, ve.path, write.file)
+                enables += steps
+                coming += (write.file.controller,) * bool(steps)
             clears = clears or not write.wanted
         if coming:
             unknown |= _unknown(wanted, coming)
@@ -75,17 +76,28 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
 
 def _writer(ways: Sequence[Writer] | None, ve: Cgroup, write: Write) -> Writer:
     """The writer of an entry. ``ways``: the writers of the VE; ``None``: its files alone."""
-    return files if ways is None else writers.chosen(ways, write.file, ve.path)
+    return files if ways is None else writers.chosen(ways, write, ve.path)
+
+
+def _text(ve: Cgroup, write: Write, ways: Sequence[Writer] | None) -> str:
+    """The text of the entry's file. It stays open for the write, unless an owner writes it."""
+    if ways is None or _writer(ways, ve, write) is files:
+        return ve.edit(write.file.name, write.exact)
+    return ve.read(write.file.name)
 
 
 def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish) -> dict[tuple[str, str], Through]:
     """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
-    found = {}
+    by_writer: dict[str, tuple[Writer, list[Write]]] = {}
     for write in wish.writes:
         if (writer := _writer(ways, ve, write)) is not files and not (write.if_there and not ve.has(write.file.name)):
-            back = (wish.own or {}).get((write.file.name, write.key))
-            own = back.own if back and back.writer == writer.NAME else ""
-            found[write.file.name, write.key] = Through(writer.NAME, writer.kept(ve, write), own)
+            by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
+    found = {}
+    for name, (writer, writes) in by_writer.items():
+        for write, kept in zip(writes, writer.kept(ve, writes), strict=True):
+            at = write.file.name, write.key
+            back = (wish.own or {}).get(at, ("", ""))
+            found[at] = Through(name, kept, back[1] if back[0] == name else None, writer.form)
     return found
 
 

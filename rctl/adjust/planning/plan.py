@@ -7,7 +7,7 @@ lowers the burst before the quota and the cpuset before its partition, and raise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ import msgspec
 from ...controllers import memory
 from ...formats import File, Write
 from ...units import MAX, amount
-from ..request import Change
+from ..request import Change, Through
 from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, SetThrough, Step
 
 
@@ -78,16 +78,44 @@ def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Se
     """Add the steps of a change to ``found``."""
     path, texts = change.path, change.texts
     depth = path.count("/")
+    if change.through:
+        _compare_through(change, change.through, found)
+        change = msgspec.structs.replace(
+            change, writes=tuple(w for w in change.writes if (w.file.name, w.key) not in change.through)
+        )
     for write in change.writes:
         if differs := compare(write, texts.get(write.file.name), depth):
             order, facts, others = differs
             step = Set(path, *facts)
-            if change.through and (way := change.through.get((write.file.name, write.key))):
-                step = SetThrough(path, *facts, writer=way.writer, kept=way.kept, own=way.own)
             if others:
                 disturbed = tuple((file.name, file.entry(texts[file.name])) for file in others)
                 step = msgspec.structs.replace(step, disturbed=disturbed)
             found.append((order, step))
+
+
+def _compare_through(
+    change: Change, through: Mapping[tuple[str, str], Through], found: list[tuple[_Order, Set]]
+) -> None:
+    """Add the steps of other writers: also if the entry stays the same and its owner's form does not.
+
+    What such a step disturbs is the owner's to put back, with the form.
+    """
+    depth = change.path.count("/")
+    for write in change.writes:
+        if (way := through.get((write.file.name, write.key))) is None:
+            continue
+        file = write.file
+        old = file.entry(change.texts.get(file.name), write.key)
+        new = file.merge(old, write.wanted)
+        own = way.form(file, write.key, new) if way.own is None else way.own
+        if old == new and way.kept == own:
+            continue
+        order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
+        why = file.remark(old, write.wanted, new)
+        step = SetThrough(
+            change.path, file.name, old, new, write.key, write.exact, (), why, False, way.writer, way.kept, own
+        )
+        found.append((order, step))
 
 
 def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
@@ -132,8 +160,15 @@ def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed
         gives,
         Reclaim(change.path, goal, usage),
         step,
-        Set(change.path, memory.HIGH.name, held, final) if final != held else None,
+        _then(wished, change.path, held, final),
     )
     taken = (step, wished, gives)
     rest = [(order, placed) for order, placed in found if not any(placed is one for one in taken)]
     return [*[(order, placed) for placed in group if placed is not None], *rest]
+
+
+def _then(wished: Set | None, path: str, held: str, final: str) -> Set | None:
+    """The last step of ``memory.high``: as it is wished, by the wished writer, or as it was."""
+    if isinstance(wished, SetThrough):
+        return msgspec.structs.replace(wished, old=held, new=final)
+    return Set(path, memory.HIGH.name, held, final) if final != held else None

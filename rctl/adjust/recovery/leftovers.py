@@ -20,7 +20,7 @@ from ...errors import GoneError, NotAvailableError
 from ...limits import file_named
 from ...units import level
 from ..lifecycle import processes
-from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set, Start, Step, by_entry
+from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set, SetThrough, Start, Step, by_entry
 
 
 class Left:
@@ -61,6 +61,8 @@ class Left:
 
     def _has(self, key: Key, steps: list[Set]) -> bool:
         """True if the entry has its final value. An entry that vanished with its controller had its default."""
+        if any(isinstance(step, SetThrough) and step.old == step.new for step in steps):
+            return False  # only the owner knows, so it is put back
         if self._now[key] is not None:
             return _written(self._now[key], steps)
         above, controller = key[0], file_named(key[1]).controller
@@ -109,7 +111,10 @@ class Left:
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
                 if key in self._now and key not in self.foreign and key not in seen:
-                    yield msgspec.structs.replace(step, new=self._sets[key][-1].new, disturbed=self._beside(step))
+                    own = self._sets[key]
+                    through = next((other for other in own if isinstance(other, SetThrough)), step)
+                    beside = self._beside(through)
+                    yield msgspec.structs.replace(through, old=step.old, new=own[-1].new, disturbed=beside)
                 seen.add(key)
 
     def _needed(self) -> dict[str, set[str]]:

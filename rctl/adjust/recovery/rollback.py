@@ -15,12 +15,12 @@ from ...controllers.core import SUBTREE_CONTROL, enable_text
 from ...errors import BusyError, GoneError, NotAvailableError, RollbackError, told
 from ...limits import file_named
 from ...signals import undisturbed
+from .. import writers
 from ..enabling.disable import disable, used
 from ..lifecycle import processes
 from ..planning import partitions
 from ..progress import Event, Progress, quiet
 from ..steps import Disable, Enable, Label, Make, Move, Set, SetThrough, Step
-from ..writers import writer_of
 
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
@@ -103,20 +103,29 @@ def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:
 
 def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
     """Put the step's old entry back, and the files that the step disturbed. Memory is lowered gently here, too."""
-    entries = ((step.file, step.key, step.old), *((name, "", old) for name, old in step.disturbed))
+    if isinstance(step, SetThrough):
+        _restore_form(cgroup, step, deadline)
+        entries = [(name, "", old) for name, old in step.disturbed]
+    else:
+        entries = [(step.file, step.key, step.old), *((name, "", old) for name, old in step.disturbed)]
     for name, key, old in entries:
         file = file_named(name)
         try:
             now = file.entry(cgroup.edit(name), key)
         except NotAvailableError:
-            continue  # the controller was never enabled, or is disabled again
-        gentle = file is memory.MAX and file.lowers(now, old)
-        if isinstance(step, SetThrough) and name == step.file:  # also if the entry is the same: the owner's may differ
-            back: Set = msgspec.structs.replace(
-                step, old=now, new=old, kept="", own=step.kept, disturbed=(), gentle=gentle
-            )
-        elif file.holds(now, old) or not file.settable(old):
+            continue  # the controller was never enabled, or is disabled again: nothing is set
+        if file.holds(now, old) or not file.settable(old):
             continue
-        else:
-            back = Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle)
-        writer_of(back).write(cgroup, back, deadline)
+        gentle = file is memory.MAX and file.lowers(now, old)
+        writers.write(cgroup, [Set(step.path, name, now, old, key, exact=step.exact, gentle=gentle)], deadline)
+
+
+def _restore_form(cgroup: Cgroup, step: SetThrough, deadline: float) -> None:
+    """Put back what the owner knew, also if the entry is the same or its file is not there: the owner's may differ."""
+    file = file_named(step.file)
+    now = file.entry(cgroup.read_if_there(step.file), step.key)
+    gentle = file is memory.MAX and file.lowers(now, step.old)
+    back = msgspec.structs.replace(
+        step, old=now, new=step.old, kept=step.own, own=step.kept, disturbed=(), gentle=gentle
+    )
+    writers.write(cgroup, [back], deadline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from itertools import dropwhile, islice
 
@@ -22,7 +22,7 @@ from ..lifecycle.labels import taken_back
 from ..records.history import Record
 from ..records.journal import Journal, new_id
 from ..records.record_format import named
-from ..request import Around, Through
+from ..request import Around
 from ..site import Site
 from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, SetThrough, by_entry
 from . import choose, ves_made
@@ -261,24 +261,38 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
 def wishes(tree: Tree, record: Record) -> list[Wish]:
     """The values that must be restored to take back the record's adjustment, by VE."""
     sets = by_entry(record.steps)
-    for entry in [entry for entry, steps in sets.items() if steps[0].old == steps[-1].new]:
-        del sets[entry]  # memory.high, which held the VE back while memory was reclaimed, and is as it was
+    for entry in [entry for entry, steps in sets.items() if _as_before(steps)]:
+        del sets[entry]  # memory.high held the VE back while memory was reclaimed, and is as it was
     found = []
     for path in dict.fromkeys(path for path, _, _ in sets):
         own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
-        writes = tuple(write for steps in own.values() for write in _writes(steps[0]))
+        writes = tuple(write for steps in own.values() for write in _writes(steps))
         expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
-        back = {(file, key): steps[0] for (_, file, key), steps in own.items()}
-        forms = {at: Through(step.writer, own=step.kept) for at, step in back.items() if isinstance(step, SetThrough)}
+        forms = {(file, key): form for (_, file, key), steps in own.items() if (form := _form(steps))}
         found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path], forms))
     return found
 
 
-def _writes(step: Set) -> list[Write]:
-    file = file_named(step.file)
-    own = [Write(file, step.old, step.key, exact=step.exact)]
-    besides = [Write(file_named(name), old) for name, old in step.disturbed if file_named(name) in file.disturbs]
-    return [w for w in own + besides if w.file.settable(w.wanted)]
+def _as_before(steps: Sequence[Set]) -> bool:
+    """True if the entry is at the end as it was before, and so is what its owner knows of it."""
+    through = [step for step in steps if isinstance(step, SetThrough)]
+    return steps[0].old == steps[-1].new and (not through or through[0].kept == through[-1].own)
+
+
+def _form(steps: Sequence[Set]) -> tuple[str, str] | None:
+    """The writer of an entry, and what its owner knew of it before; ``None`` if its file was written."""
+    return next(((step.writer, step.kept) for step in steps if isinstance(step, SetThrough)), None)
+
+
+def _writes(steps: Sequence[Set]) -> list[Write]:
+    """The entry as it was, and what the step disturbed. With the form of an owner goes what that disturbed."""
+    first = steps[0]
+    file = file_named(first.file)
+    own = Write(file, first.old, first.key, exact=first.exact)
+    if _form(steps):
+        return [own]
+    besides = [Write(file_named(name), old) for name, old in first.disturbed if file_named(name) in file.disturbs]
+    return [write for write in (own, *besides) if write.file.settable(write.wanted)]
 
 
 def _once(writes: tuple[Write, ...]) -> tuple[Write, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from ...cgroupfs.cgroup import Cgroup
@@ -13,6 +14,11 @@ from ..steps import Enable, Set
 class Writer(Protocol):
     """A way to change entries. The value of an entry is always read from the kernel's file, also after a write.
 
+    An owner may know more than the entry shows: systemd tells a property that is not set from one that is set to the
+    default. A *form* is what the owner knows of one entry, as one printable line of at most 65536 characters. It goes
+    into the journal and the history, and only its writer reads it. A writer whose entries show everything has empty
+    forms.
+
     ``NAME``: its name in steps, journals and the history: lower-case letters.
     """
 
@@ -21,20 +27,8 @@ class Writer(Protocol):
     def check(self, tree: Tree, path: str) -> None:
         """Check that it may write to the cgroup ``path``. Raises NotAvailableError with the remedy if not."""
 
-    def expresses(self, file: File) -> bool:
-        """True if it can set an entry of ``file``, to any value."""
-
-    def read(self, cgroup: Cgroup, write: Write) -> str:
-        """The text of the entry's file, before it is written: a missing right shows here.
-
-        Raises NotAvailableError if the file is missing, KernelError if the caller may not write it.
-        """
-
-    def kept(self, cgroup: Cgroup, write: Write) -> str:
-        """The present value in the writer's own form: what the entry does not show, such as a property that is not set.
-
-        It goes into ``SetThrough.kept``. Empty: the entry shows everything.
-        """
+    def expresses(self, write: Write) -> bool:
+        """True if it can set this entry to this value."""
 
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         """The steps after which ``file`` exists in the cgroup ``path``; empty if the writer enables controllers itself.
@@ -42,9 +36,19 @@ class Writer(Protocol):
         Raises NotAvailableError if no steps can make it exist.
         """
 
-    def write(self, cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
-        """Set the entry, read it back from the kernel's file and compare. Returns notes for people.
+    def kept(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[str]:
+        """The present form of each of these entries, in their order. Raises NotAvailableError without the right to set.
 
-        ``step.own`` of a ``SetThrough`` is a form that ``kept`` returned; then that is put back. ``deadline``: seconds
-        for freeing memory. Raises RctlError if the file does not have the wished value afterwards.
+        Called once for each VE before anything is planned.
+        """
+
+    def form(self, file: File, key: str, entry: str) -> str:
+        """The form of an entry that is set to a value. Pure."""
+
+    def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+        """Set these entries of one cgroup, in one call if it can; read each back from the kernel's file and compare.
+
+        The form to set is ``SetThrough.own``, which is what ``form`` or ``kept`` returned. Memory that a lower
+        ``memory.max`` needs is free by then. Returns notes for people. Raises RctlError if a file does not have the
+        wished value afterwards; some of the entries may be set then, and all of them are put back.
         """

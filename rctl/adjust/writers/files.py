@@ -6,7 +6,8 @@ Memory is lowered gently. A list that cannot be emptied is widened.
 from __future__ import annotations
 
 import errno
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import enabled
@@ -29,38 +30,55 @@ SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
 """Files whose write may take long, or needs further writes."""
 
 
-def expresses(file: File) -> bool:
+def expresses(write: Write) -> bool:
     """True: every entry has a file."""
     return True
 
 
-def read(cgroup: Cgroup, write: Write) -> str:
-    """The text of the entry's file, which stays open for the write."""
-    return cgroup.edit(write.file.name, write.exact)
+def kept(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[str]:
+    """Empty forms: the entries show everything."""
+    return [""] * len(writes)
 
 
-def kept(cgroup: Cgroup, write: Write) -> str:
+def form(file: File, key: str, entry: str) -> str:
     """Empty: the entry shows everything."""
     return ""
 
 
-def write(cgroup: Cgroup, step: Set, deadline: float) -> list[str]:
-    """Write one entry and read it back; memory is lowered gently. Returns notes for people."""
-    file = file_named(step.file)
-    if file is PARTITION:
-        _begin_anew(cgroup, step.old)
-    if file.name not in MEMORY or not file.lowers(step.old, step.new):
-        return write_at_once(cgroup, step)
-    if file is memory.HIGH:
-        lower_high(cgroup, int(step.new), deadline)
-        return write_at_once(cgroup, step)
+def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+    """Write entries, one after the other, and read them back. Returns notes for people."""
+    notes: list[str] = []
+    for step in steps:
+        if step.file == PARTITION.name:
+            _begin_anew(cgroup, step.old)
+        notes += write_at_once(cgroup, step)
+    return notes
+
+
+@contextmanager
+def gently(cgroup: Cgroup, steps: Sequence[Set], deadline: float) -> Iterator[list[str]]:
+    """In the block, lower memory limits are set: memory is freed before, and no more is taken meanwhile.
+
+    For that, ``memory.high`` and ``memory.reclaim`` are written as files, also for another writer. The block gets a
+    list for notes; a note says how many processes the kernel killed.
+    """
+    notes: list[str] = []
+    lowered = {step.file: step for step in steps if step.file in MEMORY and _lowers(step)}
+    if (high := lowered.get(memory.HIGH.name)) is not None:
+        lower_high(cgroup, int(high.new), deadline)
+    if (limit := lowered.get(memory.MAX.name)) is None:
+        yield notes
+        return
     before = _events(cgroup)
-    with held(cgroup, int(step.new), deadline) if step.gentle else nullcontext():
-        notes = write_at_once(cgroup, step)
+    with held(cgroup, int(limit.new), deadline) if limit.gentle else nullcontext():
+        yield notes
     after = _events(cgroup)
     if after != before and (killed := _kills(after) - _kills(before)):
         notes.append(f"{cgroup.path}: the kernel killed {killed} process(es) for lack of memory")
-    return notes
+
+
+def _lowers(step: Set) -> bool:
+    return file_named(step.file).lowers(step.old, step.new)
 
 
 def write_at_once(cgroup: Cgroup, step: Set) -> list[str]:
