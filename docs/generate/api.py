@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,8 +94,13 @@ def _entry(kind: str, title: str, thing: Any, text: str = "") -> Iterator[str]:
     else:
         yield from (f"(api-{name.replace('.', '-')})=", f"### {name.removeprefix('rctl.')}", "")
         yield from ("```python", title.removeprefix("rctl."), "```", "")
-    yield text or inspect.getdoc(thing) or ""
+    yield _fenced(text or inspect.getdoc(thing) or "")
     yield ""
+
+
+def _fenced(text: str) -> str:
+    """The text with each session after ``>>> `` as a block of code."""
+    return re.sub(r"^>>> .*?(?=\n\n|\Z)", r"```pycon\n\g<0>\n```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def _docstring(kind: type[Any]) -> Iterator[str]:

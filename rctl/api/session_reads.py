@@ -38,6 +38,9 @@ class SessionReads(SessionBase):
 
         A cgroup whose name cannot be printed is left out, with a note. Returns names, as all methods take them. Raises
         NotFoundError for a pattern that matches nothing.
+
+        >>> s.match("web*")
+        ['web1', 'web2']
         """
         from ..names.patterns import match
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import re
 from pathlib import Path
@@ -48,8 +49,28 @@ def test_the_sections_that_are_left_out_here_are_there() -> None:
 
 
 @EACH
-def test_each_method_is_on_the_page(function: Any) -> None:
-    assert re.search(rf"\b{function.__name__}\(", PAGE.read_text())
+def test_each_method_is_at_work_on_the_page_or_in_its_docstring(function: Any) -> None:
+    typed = "".join(example.source for example in examples(function))
+    assert re.search(rf"\b{function.__name__}\(", PAGE.read_text() + typed)
+
+
+def examples(function: Any) -> list[doctest.Example]:
+    """What its docstring types after ``>>> ``, and what comes of it."""
+    return doctest.DocTestParser().get_examples(inspect.getdoc(function) or "")
+
+
+def test_what_a_docstring_shows_is_what_comes_of_it(shell: Shell) -> None:
+    """Given a host with web1 and web2, and a Session ``s``."""
+    shown = [function for function in FUNCTIONS if examples(function)]
+    told: list[str] = []
+    with rctl.session() as s:
+        for function in shown:
+            name = function.__qualname__
+            text = inspect.getdoc(function) or ""
+            test = doctest.DocTestParser().get_doctest(text, {"rctl": rctl, "s": s}, name, None, 0)
+            doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append)
+    assert "".join(told) == ""
+    assert rctl.Session.match in shown
 
 
 @EACH
