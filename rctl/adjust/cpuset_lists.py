@@ -33,7 +33,7 @@ def instead(ve: Cgroup, file: File) -> tuple[str, str]:
     """The list to write instead of an empty one, and a note for people. Raises BusyError."""
     _check(ve, file)
     text = everything(file)
-    return text, f"{ve.path}: {file.name}: {text}, all there can be: under tasks it cannot be empty"
+    return text, f"{ve.path}: {file.name}: {text}, every possible one, because it cannot be empty while tasks run"
 
 
 def _check(ve: Cgroup, file: File) -> None:
@@ -48,8 +48,8 @@ def _check(ve: Cgroup, file: File) -> None:
                 kind = (sibling.read_if_there(PARTITION.name) or "member").strip()
                 if kind != "member" and "invalid" not in kind and sibling.ino != ve.ino:
                     raise BusyError(
-                        f"{file.name}: cannot be emptied on {ve.path} under tasks, nor hold all CPUs: some are the "
-                        f"partition of {sibling.path}. Make that a member first, end the tasks, or name CPUs"
+                        f"{file.name}: cannot be emptied on {ve.path} while tasks run, and cannot have all CPUs: some "
+                        f"are the partition of {sibling.path}. Make that a member first, end the tasks, or name CPUs"
                     )
 
 

@@ -382,7 +382,7 @@ def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around:
     for wish, ino in zip(wishes, inodes, strict=True):
         if wish.ino is not None and ino != wish.ino:
             path = tree.path(wish.name)
-            raise GoneError(f"{path}: is another VE of the same name by now (the old one was removed). See rctl ls")
+            raise GoneError(f"{path}: is now another VE of the same name (the old one was removed). See rctl ls")
     if tree.mount.over:
         for ve in opened:
             tree.check_files(ve.path)

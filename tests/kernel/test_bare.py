@@ -330,7 +330,7 @@ def test_undo_of_attach_moves_the_processes_back(other: Ve, tree: Tree) -> None:
 def test_undo_of_a_run_leaves_a_ve_with_processes_and_says_so(tree: Tree) -> None:
     assert rctl("run", "-d", "job", "--pids", "20", "--", "sleep", "1000").status == 0
     done = rctl("undo")
-    assert "job: stays, for it has processes or cgroups inside. See rctl rm --kill" in done.err
+    assert "job: stays, because it has processes or cgroups inside. See rctl rm --kill" in done.err
     assert not Ve(tree, "job").has("pids.max")  # the controller went with the limit
 
 

@@ -174,7 +174,7 @@ def test_list_emptied_with_tasks_becomes_all_of_the_parents(ve: Ve, tree: Tree, 
     worker = sleeper(ve.dir)
     account = ve.set({"cpuset.cpus": ""})
     assert Ranges.parse(ve.text("cpuset.cpus")).numbers == host.cpus
-    assert "under tasks it cannot be empty" in account.notes[0]
+    assert "because it cannot be empty while tasks run" in account.notes[0]
     assert os.sched_getaffinity(worker.pid) == set(host.cpus)
     undo(tree, host, Options())
     assert ve.text("cpuset.cpus") == "0"
@@ -421,7 +421,7 @@ def test_a_partition_that_is_asked_for_is_one_or_nothing_is_changed(
     with refused(RctlError, "The kernel's reason: Parent unable to distribute cpu downstream", ve):
         ve.set({"cpuset.cpus": every, "cpuset.partition": "root"})
     assert ve.text("cpuset.cpus.partition") == before
-    with refused(BusyError, "has no CPUs of its own, so it can be no partition", ve):
+    with refused(BusyError, "has no CPUs of its own and cannot be a partition", ve):
         ve.set({"cpuset.cpus": "", "cpuset.partition": "root"})
 
 

@@ -90,7 +90,10 @@ def test_a_controller_that_a_container_was_not_given_is_named_as_such(inside: In
     """Nothing is wrong with the host's kernel, as it would be if its root lacked one."""
     done = inside(OWN, "mkdir /mnt/rctl-web2", "rctl set web2 pids.max=5")
     assert done.status == 1
-    assert "the pids controller is not given to /mnt, whose root is no host's. Outside of it, write +pids" in done.err
+    assert (
+        "the pids controller is not given to /mnt, which is not the root of the host. Outside of it, write +pids"
+        in done.err
+    )
 
 
 def test_rctl_mount_names_the_hosts(inside: Inside, box: Path) -> None:

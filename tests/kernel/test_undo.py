@@ -74,7 +74,7 @@ def test_change_since_is_not_overwritten_unless_forced(ve: Ve, tree: Tree, host:
     ve.set({"pids.max": 100, "cpu.weight": 50})
     ve.set({"pids.max": 200, "cpu.weight": 70})
     (ve.dir / "pids.max").write_text("300")
-    with refused(RctlError, f"^pids.max: on {ve.path} is 300 by now, and was 200 after that adjustment", ve):
+    with refused(RctlError, f"^pids.max: on {ve.path} is 300 now; it was 200 after that adjustment", ve):
         undo(tree, host, Options())
     undo(tree, host, Options(force=True), None)
     assert (ve.text("pids.max"), ve.text("cpu.weight")) == ("100", "50")
@@ -172,7 +172,7 @@ def test_undo_of_a_verbatim_file_that_somebody_changed_since_is_refused(ve: Ve, 
     ve.set({"files.cgroup.max.depth": "4"})
     ve.set({"files.cgroup.max.depth": "5"})
     (ve.dir / "cgroup.max.depth").write_text("9")
-    with pytest.raises(RctlError, match=r"cgroup\.max\.depth: on /rctl-web1 is 9 by now, and was 5"):
+    with pytest.raises(RctlError, match=r"cgroup\.max\.depth: on /rctl-web1 is 9 now; it was 5"):
         undo(tree, host, Options())
     assert ve.text("cgroup.max.depth") == "9"
     (ve.dir / "cgroup.max.depth").write_text("5")

@@ -44,9 +44,9 @@ def test_undo_removes_no_ve_whose_limits_were_changed_since_it_made_it(place: Pa
     assert rctl("apply", str(site)).status == 0
     made = place / "rctl-made"
     for file, text, told in (
-        ("pids.max", "7", "pids.max: on /rctl-made is 7 by now, and was 5 after"),
-        ("cpuset.cpus", "", "cpuset.cpus: on /rctl-made is empty by now, and was 0 after"),
-        ("cgroup.pressure", "0", "cgroup.pressure: on /rctl-made is 0 by now, and was 1 after"),
+        ("pids.max", "7", "pids.max: on /rctl-made is 7 now; it was 5 after"),
+        ("cpuset.cpus", "", "cpuset.cpus: on /rctl-made is empty now; it was 0 after"),
+        ("cgroup.pressure", "0", "cgroup.pressure: on /rctl-made is 0 now; it was 1 after"),
     ):
         if not (made / file).exists():
             continue
@@ -226,7 +226,7 @@ def test_labels_in_a_spec(ve: Ve, tmp_path: Path) -> None:
     assert rctl("undo").status == 0
     assert os.getxattr(ve.dir, "user.rctl.label.env") == b"prod"
     os.setxattr(ve.dir, "user.rctl.label.env", b"mine")
-    fails(rctl("undo"), 1, "label env: on /rctl-web1 is mine by now, and was prod after that adjustment")
+    fails(rctl("undo"), 1, "label env: on /rctl-web1 is mine now; it was prod after that adjustment")
     assert (ve.text("pids.max"), os.getxattr(ve.dir, "user.rctl.label.env")) == ("5", b"mine")
     assert rctl("undo", "--force").status == 0
     assert (ve.unset("pids.max"), json.loads(rctl("label", "web1", "--json").out)) == (True, {"web1": {}})

@@ -142,7 +142,7 @@ def test_undo_overwrites_no_label_that_somebody_changed_since(
     now = world(shell.kernel)
     status, _, err = shell.run("undo")
     assert status == 1
-    assert f"label {key}: on {path} is {value or '(none)'} by now, and was " in err
+    assert f"label {key}: on {path} is {value or '(none)'} now; it was " in err
     assert "Look at it with rctl label, or overwrite it with --force" in err
     assert world(shell.kernel) == now
     assert shell.run("undo", "--force")[0] == 0
@@ -185,7 +185,9 @@ def test_a_value_that_can_be_no_label_is_refused_with_its_cure(shell: Shell) -> 
     before = world(shell.kernel)
     status, _, err = apply(shell)
     assert (status, len(err.splitlines())) == (1, 1)
-    assert "label env: on /rctl-web1 holds what can be no label. Take it away: rctl label web1 --remove env" in err
+    assert (
+        "label env: on /rctl-web1 has a value that no label can have. Take it away: rctl label web1 --remove env" in err
+    )
     assert world(shell.kernel) == before
     assert shell.run("label", "web1", "--remove", "env")[0] == 0
     assert apply(shell)[0] == 0

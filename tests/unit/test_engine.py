@@ -171,7 +171,7 @@ def test_a_cpu_list_with_tasks_on_it_is_widened_to_all_cpus_for_it_cannot_be_emp
     bench.adjust({"web1": {"cpuset.cpus": "1"}})
     account = bench.adjust({"web1": {"cpuset.cpus": ""}})
     assert bench.kernel.get("/rctl-web1", "cpuset.cpus") == "0-3"
-    assert "under tasks it cannot be empty" in account.notes[0]
+    assert "because it cannot be empty while tasks run" in account.notes[0]
 
 
 # Controllers

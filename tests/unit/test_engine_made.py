@@ -249,7 +249,7 @@ def test_undo_removes_what_was_made_when_it_is_empty_and_else_says_that_it_stays
         run(tree, kernel, state, Around(make=tuple(WANTED)))
         kernel.make("/rctl-new1", enable=False, procs=(99,))
         account = undo(Site(tree, kernel.host, state), Options())[0].account
-        assert "new1: stays, for it has processes or cgroups inside. See rctl rm --kill" in account.notes
+        assert "new1: stays, because it has processes or cgroups inside. See rctl rm --kill" in account.notes
         assert kernel.get("/rctl-new1", "memory.max") == "max"
         assert "rctl-new2" not in kernel.root.children
         assert kernel.get("/rctl-web", "pids.max") == "max"
@@ -305,11 +305,11 @@ def test_a_ve_that_is_filled_before_it_goes_keeps_its_limits_and_controllers() -
 
 
 SINCE = {
-    "a limit that it set": ("pids.max", "7", r"pids\.max: on /rctl-new is 7 by now, and was 5 after"),
-    "one of the same controller": ("cpu.max", "1000 2000", r"cpu\.max: on /rctl-new is .*1000 2000.* by now"),
-    "one that it set no limit of": ("memory.max", "4096", r"memory\.max: on /rctl-new is 4K by now, and was max after"),
-    "one that was taken away": ("cpu.weight", "100", r"cpu\.weight: on /rctl-new is 100 by now, and was 50 after"),
-    "the line of a disk": ("io.max", "8:0 rbps=5", r"io\.max: on /rctl-new is .*rbps=5.* by now"),
+    "a limit that it set": ("pids.max", "7", r"pids\.max: on /rctl-new is 7 now; it was 5 after"),
+    "one of the same controller": ("cpu.max", "1000 2000", r"cpu\.max: on /rctl-new is .*1000 2000.* now"),
+    "one that it set no limit of": ("memory.max", "4096", r"memory\.max: on /rctl-new is 4K now; it was max after"),
+    "one that was taken away": ("cpu.weight", "100", r"cpu\.weight: on /rctl-new is 100 now; it was 50 after"),
+    "the line of a disk": ("io.max", "8:0 rbps=5", r"io\.max: on /rctl-new is .*rbps=5.* now"),
 }
 
 

@@ -55,13 +55,13 @@ def test_what_the_kernel_refuses_is_refused_in_a_dry_run(shell: Shell, word: str
 
 def test_a_partition_without_cpus_of_its_own_is_refused(shell: Shell) -> None:
     line = refused_alike(shell, "set", "web1", "cpuset.partition=root")
-    assert "/rctl-web1 has no CPUs of its own, so it can be no partition. Set cpuset.cpus, too" in line
+    assert "/rctl-web1 has no CPUs of its own and cannot be a partition. Set cpuset.cpus, too" in line
 
 
 def test_a_partition_with_cpus_of_others_is_refused(shell: Shell) -> None:
     shell.run("set", "web2", "cpuset.cpus=1-3")
     line = refused_alike(shell, "set", "web1", "cpuset.cpus=0-1", "cpuset.partition=root")
-    assert "/rctl-web1 can be no partition: /rctl-web2 may run on its CPUs, too" in line
+    assert "/rctl-web1 cannot be a partition: /rctl-web2 may run on its CPUs, too" in line
     assert shell.run("set", "web1", "web2", "cpuset.cpus=2", "-n")[0] == 0
     status, _, err = shell.run("set", "web1", "cpuset.cpus=0", "cpuset.partition=root", "-n")
     assert (status, err.count("not checked: the kernel tells only when it is written")) == (0, 1)

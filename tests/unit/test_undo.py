@@ -102,7 +102,7 @@ def test_an_unknown_id_is_named(bench: Bench) -> None:
 def test_a_limit_that_was_changed_since_is_not_overwritten(bench: Bench) -> None:
     bench.set({"pids.max": 50, "memory.low": "4K"})
     bench.kernel.put("/rctl-web1", "pids.max", "60")
-    with pytest.raises(RctlError, match=r"pids\.max: on /rctl-web1 is 60 by now, and was 50 after"):
+    with pytest.raises(RctlError, match=r"pids\.max: on /rctl-web1 is 60 now; it was 50 after"):
         bench.undo()
     assert (bench.get("pids.max"), bench.get("memory.low")) == ("60", "4096")
 
@@ -382,7 +382,7 @@ def test_a_partition_that_the_kernel_made_invalid_is_undone_without_force(bench:
 def test_a_partition_that_somebody_changed_is_not(bench: Bench, became: str) -> None:
     bench.set({"cpuset.cpus": "1", "cpuset.partition": "root"})
     bench.kernel.node("/rctl-web1").files["cpuset.cpus.partition"] = became
-    with pytest.raises(RctlError, match="by now, and was root after that adjustment"):
+    with pytest.raises(RctlError, match="now; it was root after that adjustment"):
         bench.undo()
 
 

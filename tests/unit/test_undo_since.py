@@ -192,7 +192,7 @@ def test_a_ve_that_was_made_and_filled_stays_and_that_counts_as_undone(bench: Be
     bench.kernel.node("/rctl-new").procs = {102}
     account = bench.undo()
     assert account.notes == (
-        "new: stays, for it has processes or cgroups inside. See rctl rm --kill",
+        "new: stays, because it has processes or cgroups inside. See rctl rm --kill",
         f"{made}: there is nothing else to take back; it counts as undone",
     )
     assert bench.undoable() == []
@@ -284,7 +284,7 @@ def test_a_thaw_that_came_since_does_not_stand_in_the_way_of_the_rest(bench: Ben
 def test_a_limit_beside_a_freeze_that_was_changed_since_is_not_overwritten(bench: Bench) -> None:
     bench.set({"files.cgroup.freeze": 1, "pids.max": 5})
     bench.kernel.put("/rctl-web1", "pids.max", "60")
-    with pytest.raises(RctlError, match=r"pids\.max: on /rctl-web1 is 60 by now, and was 5 after"):
+    with pytest.raises(RctlError, match=r"pids\.max: on /rctl-web1 is 60 now; it was 5 after"):
         bench.undo()
     assert bench.get("pids.max") == "60"
 

@@ -67,7 +67,7 @@ def test_undo_refuses_in_peoples_units(shell: Shell) -> None:
     shell.kernel.put("/rctl-web1", "memory.low", str(1 << 30))
     status, _, err = shell.run("undo")
     assert status == 1
-    assert "memory.low: on /rctl-web1 is 1G by now, and was 512M after that adjustment" in err
+    assert "memory.low: on /rctl-web1 is 1G now; it was 512M after that adjustment" in err
 
 
 @pytest.mark.parametrize("words", [["--", "true"], ["--rm", "--", "true"], [], ["--limit", "pids.max=5", "--", "true"]])

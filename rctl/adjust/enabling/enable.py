@@ -39,8 +39,8 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
     if name not in enabled(tree.root, CONTROLLERS):
         if tree.root.has(TYPE):  # the real root has no cgroup.type
             raise NotAvailableError(
-                f"{file.name}: the {name} controller is not given to {tree.mount.point}, whose root is no host's. "
-                f"Outside of it, write +{name} to the {SUBTREE_CONTROL} of each cgroup above"
+                f"{file.name}: the {name} controller is not given to {tree.mount.point}, which is not the root of the "
+                f"host. Outside of it, write +{name} to the {SUBTREE_CONTROL} of each cgroup above"
             )
         raise NotAvailableError(
             f"{file.name}: the {name} controller is not available on this host: it is missing from the root's "

@@ -36,7 +36,7 @@ def _check_unchanged(ve: Cgroup, has: Mapping[str, str], expected: LabelValues) 
     for key, value in expected.items():
         if has.get(key) != value:
             raise RctlError(
-                f"label {key}: on {ve.path} is {shown_label(has.get(key))} by now, and was {shown_label(value)} after "
+                f"label {key}: on {ve.path} is {shown_label(has.get(key))} now; it was {shown_label(value)} after "
                 "that adjustment. Look at it with rctl label, or overwrite it with --force"
             )
 
@@ -52,7 +52,7 @@ def _steps(name: str, ve: Cgroup, has: Mapping[str, str], wanted: LabelValues) -
             label.check_one(step.key, step.old or "")
         except UsageError:  # a journal with it would be refused
             raise RctlError(
-                f"label {step.key}: on {ve.path} holds what can be no label. "
+                f"label {step.key}: on {ve.path} has a value that no label can have. "
                 f"Take it away: rctl label {name} --remove {step.key}"
             ) from None
     return found

@@ -146,7 +146,7 @@ def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
         now = file_named(name).entry(texts[name], key)
         if now != entry and not file_named(name).unchanged(now, entry):
             raise RctlError(
-                f"{name}: on {ve.path} is {exactly(name, now)} by now, and was {exactly(name, entry)} after that "
+                f"{name}: on {ve.path} is {exactly(name, now)} now; it was {exactly(name, entry)} after that "
                 "adjustment. "
                 "Look at it with rctl show, or overwrite it with --force"
             )

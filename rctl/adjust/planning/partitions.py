@@ -39,13 +39,13 @@ def check(path: str, own: Iterable[str], beside: Mapping[str, str], removed: Col
     lists = [text for text in own if text]
     if not lists:
         raise BusyError(
-            f"{PARTITION.name}: {path} has no CPUs of its own, so it can be no partition. Set cpuset.cpus, too"
+            f"{PARTITION.name}: {path} has no CPUs of its own and cannot be a partition. Set cpuset.cpus, too"
         )
     if others := shared(lists[0], beside):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         cure = "Remove it first, by rctl rm" if others[0] in removed else "Give them other CPUs first, by cpuset.cpus"
         raise BusyError(
-            f"{PARTITION.name}: {path} can be no partition: {others[0]}{more} may run on its CPUs, too. {cure}"
+            f"{PARTITION.name}: {path} cannot be a partition: {others[0]}{more} may run on its CPUs, too. {cure}"
         )
 
 

@@ -55,4 +55,4 @@ class Present(Mapping[str, Cgroup]):
         if cgroup.ino == ino:
             return cgroup
         cgroup.close()
-        raise GoneError(f"{path}: is another cgroup of the same name by now. Nothing to put back there")
+        raise GoneError(f"{path}: is now another cgroup of the same name. There is nothing to put back")

@@ -209,7 +209,7 @@ def _made(tree: Tree, record: Record, left: Container[str], leaving: Container[i
         name = tree.name(path)
         with tree.walk(path) as ve:
             if any(pid not in leaving for pid in processes.processes(ve)) or ve.children():
-                notes.append(f"{name}: stays, for it has processes or cgroups inside. See rctl rm --kill")
+                notes.append(f"{name}: stays, because it has processes or cgroups inside. See rctl rm --kill")
             else:
                 goes.append(name)
     return goes, notes
