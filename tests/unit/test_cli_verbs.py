@@ -433,6 +433,25 @@ def test_help_of_a_verb_is_what_its_option_shows(shell: Shell, words: tuple[str,
     assert shell.run("help", *words) == shell.run(*words, "--help")
 
 
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("MemoryMax", "'MemoryMax': rctl calls it memory.max. Write rctl help memory.max"),
+        ("CPUQuota", "'CPUQuota': rctl calls it cpu.max (a number of CPUs). Write rctl help cpu.max"),
+        ("frob", "'frob': there is no such verb, limit or topic. See rctl --help, or rctl help limits"),
+    ],
+)
+def test_help_knows_other_tools_words(shell: Shell, word: str, words: str) -> None:
+    assert shell.refused("help", word) == f"rctl: help: {words}\n"
+
+
+def test_help_of_a_resource_lists_its_limits(shell: Shell) -> None:
+    status, out, _ = shell.run("help", "memory")
+    assert status == 0
+    assert "memory.swap.max\n" in out
+    assert "pids.max" not in out
+
+
 def test_help_shows_all_verbs(shell: Shell) -> None:
     assert "freeze" in shell.run("help")[1]
     assert "exporter" in shell.run("--help")[1]

@@ -37,9 +37,11 @@ def help_(
     for word in verb or ():
         found = getattr(command, "commands", {}).get(word)
         if found is None:
+            if known := _elsewhere(word):
+                raise UsageError(f"help: {word[:64]!r}: rctl calls it {known}. Write rctl help {known.split()[0]}")
             near = get_close_matches(word[:64], getattr(command, "commands", ()), 1)
             remedy = f"Write rctl help {near[0]}" if near else "See rctl --help, or rctl help limits"
-            raise UsageError(f"help: {word[:64]!r}: there is no such verb. {remedy}")
+            raise UsageError(f"help: {word[:64]!r}: there is no such verb, limit or topic. {remedy}")
         above = command.context_class(found, info_name=word, parent=above, **found.context_settings)
         command = found
     say(Shown(command.get_help(above)))
@@ -56,7 +58,27 @@ def _topic(word: str) -> list[str]:
         from ...limit_reference import limits
 
         return [line for limit in limits() for line in (limit.key, f"    {limit.about}")]
-    return _limit(word) if "." in word or word == "vcpus" else []
+    if "." in word or word == "vcpus":
+        return _limit(word)
+    return _group(word)
+
+
+def _group(word: str) -> list[str]:
+    """The limits of a resource, ``memory`` or ``cpu``; nothing for another word."""
+    from ...limit_reference import limits
+
+    return [
+        line for limit in limits() if limit.key.startswith(f"{word}.") for line in (limit.key, f"    {limit.about}")
+    ]
+
+
+def _elsewhere(word: str) -> str:
+    """rctl's name of another tool's limit, ``MemoryMax``; empty for an unknown word."""
+    from ...limit_reference import limits
+    from ...other_tools import meant, plain
+
+    same = (limit.key for limit in limits() if plain(limit.key) == plain(word))
+    return meant(word) or next(same, "")
 
 
 def _limit(key: str) -> list[str]:
