@@ -12,7 +12,7 @@ import pytest
 
 from rctl.adjust.caveats import caveats as caveats_module
 from rctl.adjust.caveats.caveats import CAVEATS, caveats
-from rctl.adjust.steps import Reclaim, Renew, Set, Step
+from rctl.adjust.steps import Enable, Reclaim, Renew, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
@@ -106,6 +106,12 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
             "_unprotected_above", lowered(file, size, "0"), {"/a": {file: "0\n"}}, {}, {"/a": {file: f"{size}\n"}},
             f"{file} is 1G, and in effect at most 0: /a protects no more",
         )  # fmt: skip
+    yield (
+        "_above_own_max", lowered("memory.low", size, "0"),
+        {"/a/b": {"memory.max": "4096\n"}, "/a": {"memory.low": f"{size}\n"}}, {},
+        {"/a/b": {"memory.max": f"{size}\n"}, "/a": {"memory.low": f"{size}\n"}},
+        "memory.low is 1G, and memory.max is 4K: it protects no more than that",
+    )  # fmt: skip
     yield (
         "_no_writeback_above", Set("/a/b", "memory.zswap.writeback", "0", "1"),
         {"/a": {"memory.zswap.writeback": "0\n"}}, ZSWAP, {"/a": {"memory.zswap.writeback": "1\n"}},
@@ -329,6 +335,19 @@ def test_what_the_host_has_is_read_anew_for_each_adjustment(monkeypatch: pytest.
     assert caveats_module._this() is not first
 
 
+@pytest.mark.parametrize(
+    ("controllers", "populated", "words"),
+    [(("memory",), 1, ["what they have taken so far does not count"]), (("memory",), 0, []), (("pids",), 1, [])],
+)
+def test_memory_that_was_taken_before_the_controller_came_is_told(
+    controllers: tuple[str, ...], populated: int, words: list[str]
+) -> None:
+    texts = {"/a/b": {"cgroup.events": f"populated {populated}\nfrozen 0\n", "memory.current": "0\n"}, "/a": {"x": ""}}
+    said = told(lowered("memory.max", "4096"), texts, HOST, Enable("/a", controllers))
+    assert len(said) == len(words)
+    assert all(word in line for word, line in zip(words, said, strict=True))
+
+
 def test_every_row_is_listed_for_people(shell: Shell) -> None:
     status, out, err = shell.run("help", "caveats")
     assert (status, err) == (0, "")
@@ -341,6 +360,7 @@ def test_every_row_is_listed_for_people(shell: Shell) -> None:
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
     others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "waits", "_not_freed", "_array_member"}
+    others |= {"_charged_above"}
     others |= {"_no_requests", "_above_pool", "partition_lost", "own_partition_lost"}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
 

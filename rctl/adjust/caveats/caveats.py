@@ -167,6 +167,26 @@ def _unprotected_above(step: Set, around: Surroundings) -> str | None:
     return None
 
 
+def _charged_above(step: Set, around: Surroundings) -> str | None:
+    """Memory is charged where it is taken, and stays charged there: to the cgroup that had the controller then."""
+    if step.new == "max" or "memory" not in around.enabled_for(step.path):
+        return None
+    if not core.parse({core.EVENTS: around.text(step.path, core.EVENTS) or ""}).populated:
+        return None
+    return (
+        f"{step.path}: its processes began without the memory controller: what they have taken so far does not count. "
+        f"{step.file} counts what they take from now on. Start them again to have all of it counted"
+    )
+
+
+def _above_own_max(step: Set, around: Surroundings) -> str | None:
+    limit = around.entry(step.path, memory.MAX.name)
+    if step.new == "max" or level(limit) >= level(step.new):
+        return None
+    size = _size(limit)
+    return f"{step.path}: {step.file} is {_size(step.new)}, and memory.max is {size}: it protects no more than that"
+
+
 def _above_ram(step: Set, around: Surroundings) -> str | None:
     if step.new == "max" or int(step.new) <= around.host.memory:
         return None
@@ -335,6 +355,12 @@ CAVEATS: tuple[Caveat, ...] = (
         (memory.LOW.name, memory.MIN.name),
         "protects no more than each cgroup above protects",
         _unprotected_above,
+    ),
+    Caveat((memory.LOW.name, memory.MIN.name), "protects no more than memory.max", _above_own_max),
+    Caveat(
+        (memory.MAX.name, memory.HIGH.name),
+        "counts no memory that was taken before the controller was enabled",
+        _charged_above,
     ),
     Caveat((memory.SWAP_MAX.name,), "frees no swap that is in use", _swap_stays),
     Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), "without effect on a host without swap", _no_swap),

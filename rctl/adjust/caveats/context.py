@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 
 from ...cgroupfs.cgroup import Cgroup
@@ -17,7 +17,7 @@ from ...errors import OUT_OF, RctlError
 from ...host import Host
 from ...limits import file_named
 from ..locks import MANY
-from ..steps import Renew, Set, Step
+from ..steps import Enable, Renew, Set, Step
 
 _FRESH = 0.05
 
@@ -70,6 +70,18 @@ class Surroundings:
     def partitions(self) -> dict[str, bool]:
         """The partitions that get or lose CPUs by the adjustment, by path; True if they were valid before it."""
         return {step.path: step.valid for step in self._steps if isinstance(step, Renew)}
+
+    @cached_property
+    def _enabled(self) -> Mapping[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for step in self._steps:
+            if isinstance(step, Enable):
+                found.setdefault(step.path, set()).update(step.controllers)
+        return found
+
+    def enabled_for(self, path: str) -> Collection[str]:
+        """The controllers that this adjustment gives to a cgroup."""
+        return self._enabled.get(path.rpartition("/")[0] or "/", ())
 
     def entry(self, path: str, file: str) -> str:
         """The entry of a file with one entry, as it will be; the default if the file is missing."""
