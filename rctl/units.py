@@ -380,12 +380,6 @@ def human_size(amount: Amount | float | None, suffix: str = "") -> str:
     return _human(amount, 1024, suffix)
 
 
-def clock(seconds: float) -> str:
-    """CPU time as ps(1) shows it: hours, minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
 def human_rate(amount: Amount | float | None) -> str:
     """Bytes per second for people, in powers of 1000: ``20M/s``."""
     return _human(amount, 1000, "/s")

@@ -82,3 +82,9 @@ def wrapped(line: str, indent: int, room: int | None, *, breaks: bool = False) -
         break_on_hyphens=False,
         drop_whitespace=True,
     )
+
+
+def clock(seconds: float) -> str:
+    """CPU time as ps(1) shows it: hours, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -147,6 +147,5 @@ def _check_unchanged(ve: Cgroup, wish: Wish, texts: Texts) -> None:
         if now != entry and not file_named(name).unchanged(now, entry):
             raise RctlError(
                 f"{name}: on {ve.path} is {exactly(name, now)} now; it was {exactly(name, entry)} after that "
-                "adjustment. "
-                "Look at it with rctl show, or overwrite it with --force"
+                "adjustment. Look at it with rctl show, or overwrite it with --force"
             )

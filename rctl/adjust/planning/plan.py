@@ -110,12 +110,11 @@ def _compare_through(
         own = way.form(file, write.key, new) if way.own is None else way.own
         if old == new and way.kept == own:
             continue
-        order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
         why = file.remark(old, write.wanted, new)
         step = SetThrough(
             change.path, file.name, old, new, write.key, write.exact, (), why, False, way.writer, way.kept, own
         )
-        found.append((order, step))
+        found.append((_order(file, old, new, depth), step))
 
 
 def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
@@ -126,9 +125,13 @@ def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
     new = file.merge(old, write.wanted)
     if old == new:
         return None
-    order = (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
     facts = (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
-    return order, facts, file.disturbs
+    return _order(file, old, new, depth), facts, file.disturbs
+
+
+def _order(file: File, old: str, new: str, depth: int) -> _Order:
+    """The place of a step: what is lowered comes first."""
+    return (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
 
 
 def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed]:

@@ -51,7 +51,8 @@ def ls(
 
 def cells(row: Row) -> tuple[str, ...]:
     """The row for people: ``-`` for a figure that the host does not have."""
-    from ...units import clock, human_size
+    from ...console.terminal import clock
+    from ...units import human_size
 
     percent = "-" if row.memory_percent is None else f"{row.memory_percent:.0f}%"
     pressure = "-" if row.memory_pressure is None else f"{row.memory_pressure:.1f}%"

@@ -26,7 +26,8 @@ def ps(
     """
     from ...console.output import as_json, columns, say, warn
     from ...console.session import session
-    from ...units import clock, human_size
+    from ...console.terminal import clock
+    from ...units import human_size
 
     with session() as s:
         found = s.ps(*names or ())
