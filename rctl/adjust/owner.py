@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from ..cgroupfs.cgroup import Cgroup
+from ..cgroupfs import marks
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError
 
 BOOTED = "/run/systemd/system"  # sd_booted(3)
-_MARKS = ("trusted.delegate", "user.delegate")
 
 
 def applies() -> bool:
@@ -51,15 +50,4 @@ def check(tree: Tree, path: str) -> None:
 
 def given_away(tree: Tree, path: str) -> bool:
     """True if the cgroup is a delegated unit or lies below one."""
-    return any(here.path != "/" and delegated(here) for here in tree.way(path))
-
-
-def delegated(cgroup: Cgroup) -> bool:
-    """True if systemd has marked the cgroup as delegated."""
-    for mark in _MARKS:
-        try:
-            if os.getxattr(cgroup.fd, mark) == b"1":
-                return True
-        except OSError:
-            continue
-    return False
+    return any(here.path != "/" and marks.delegated(here) for here in tree.way(path))

@@ -12,6 +12,7 @@ from rctl.adjust import owner
 from rctl.adjust.engine import adjust
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
+from rctl.cgroupfs import marks
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
@@ -55,7 +56,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     kernel.make(VE, enable=False)
     with state_folder() as state, kernel.installed() as tree:
         monkeypatch.setattr(owner, "BOOTED", str(tmp_path))
-        monkeypatch.setattr(owner, "delegated", lambda cgroup: cgroup.path == UNIT)
+        monkeypatch.setattr(marks, "delegated", lambda cgroup: cgroup.path == UNIT)
         yield Bench(kernel, tree, state)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from ...cgroupfs import files
+from ...cgroupfs import files, marks
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...controllers.core import CONTROLLERS, OF_ANY_KERNEL, SUBTREE_CONTROL, TYPE, enable_text
@@ -48,7 +48,7 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
         )
     found, given_away = [], not owner.applies()
     for here in tree.way(path.rpartition("/")[0]):
-        given_away = given_away or (here.path != "/" and owner.delegated(here))
+        given_away = given_away or (here.path != "/" and marks.delegated(here))
         if name in enabled(here, SUBTREE_CONTROL):
             continue
         if not given_away:
