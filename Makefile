@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-overhead bench report docs man install-man lock audit mutants soak clean
+.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-systemd test-overhead bench report docs man install-man lock audit mutants soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -66,6 +66,10 @@ test-kernel-figures: setup
 
 test-virtual: setup ## A virtual machine as rctl bench virtual makes it
 	@$(BIN)/pytest -q tests/virtual $(ARGS)
+
+test-systemd: setup ## Tests on a host that systemd runs, with docker and podman: LAB_SUITE=bookworm (default) or trixie
+	@$(BIN)/python -m tests.lab systemd --deadline 1800 -- python -m pytest -q -p no:cacheprovider \
+	    -p no:hypothesispytest $(or $(ARGS),tests/systemd)
 
 lint: setup ## Style and types
 	@$(BIN)/ruff check

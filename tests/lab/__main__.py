@@ -10,6 +10,8 @@ from tests import lab
 from tests.lab import accel, disks
 from tests.lab.base import REPO, LabError
 from tests.lab.kernel import SUITES, choose, find, prepare
+from tests.lab.systemd import host
+from tests.lab.systemd.image import SUITES as SYSTEMD_SUITES
 from tests.lab.tools import TOOLS, tools_folders
 
 # hypothesis takes 6 s to load under emulation, and its properties are for tests/unit.
@@ -22,7 +24,14 @@ def main(arguments: list[str]) -> int:
     stop = arguments.index("--") if "--" in arguments else len(arguments)
     stop = 1 if arguments[:1] == ["kernel-tests"] else stop
     options, rest = _parser().parse_args(arguments[:stop]), arguments[stop:]
-    does = {"run": _run, "status": _status, "prepare": _prepare, "shell": _shell, "kernel-tests": _kernel_tests}
+    does = {
+        "run": _run,
+        "systemd": _systemd,
+        "status": _status,
+        "prepare": _prepare,
+        "shell": _shell,
+        "kernel-tests": _kernel_tests,
+    }
     try:
         return does[options.what](options, rest)
     except LabError as error:
@@ -45,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--result", type=Path, metavar="DIR", help="a folder the guest may write to, at $LAB_RESULT")
     run.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
     run.add_argument("--kernel", choices=SUITES, help="(default $LAB_KERNEL, else 6.1)")
+    hosts = what.add_parser("systemd", help="run a command on a host that systemd runs", allow_abbrev=False)
+    hosts.add_argument("--suite", choices=SYSTEMD_SUITES, help="of Debian (default $LAB_SUITE, else bookworm)")
+    hosts.add_argument("--icount", action="store_true", help="the instruction clock: one CPU, repeatable times, slow")
+    hosts.add_argument(
+        "--result", type=Path, metavar="DIR", help="a folder for what is left in the guest's $LAB_RESULT"
+    )
+    hosts.add_argument("--deadline", type=float, default=600, metavar="SECONDS", help="(default %(default)s)")
     what.add_parser("shell", help="a shell in a fresh guest").add_argument("--kernel", choices=SUITES)
     what.add_parser("status", help="say what is ready, change nothing")
     ready = what.add_parser("prepare", help="fetch the kernel and make the disks", allow_abbrev=False)
@@ -72,6 +88,14 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         result=options.result,
         deadline=options.deadline,
         kernel=options.kernel,
+    )
+
+
+def _systemd(options: argparse.Namespace, command: list[str]) -> int:
+    if not (command := command[1:]):
+        raise LabError("no command. Write it after --: python -m tests.lab systemd -- systemctl status")
+    return host.run(
+        command, suite=options.suite, icount=options.icount, deadline=options.deadline, result=options.result
     )
 
 

@@ -52,7 +52,7 @@ def run(
     Raises:
         LabError: the guest did not start, or did not end within the deadline; the console log's tail is printed.
     """
-    with _folder() as work:
+    with work_folder() as work:
         words = [*_machine(machine), *_disks(machine, work), *_shares(work, result)]
         words += [*(vng.console(terminal) if terminal else ()), *_start(machine, work, command)]
         with (work / "console").open("wb") as console:
@@ -103,7 +103,7 @@ def _start(machine: Machine, work: Path, command: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def work_folder() -> Iterator[Path]:
     """A folder for this run alone, gone at its end; those of runs that were killed go at the next."""
     runs = HOME / "runs"
     runs.mkdir(parents=True, exist_ok=True)

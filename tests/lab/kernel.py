@@ -98,7 +98,7 @@ def own_lists(work: Path, suite: str) -> list[str]:
     """Options that make apt use lists of ours and leave the machine's alone."""
     source = work / "sources.list"
     signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-    source.write_text(f"deb {signed}{_mirror()} {suite} main\n")
+    source.write_text(f"deb {signed}{mirror()} {suite} main\n")
     settings = {
         "Dir::Etc::sourcelist": source,
         "Dir::Etc::sourceparts": "/dev/null",
@@ -113,7 +113,7 @@ def own_lists(work: Path, suite: str) -> list[str]:
     return [f"-o{key}={value}" for key, value in settings.items()]
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """$LAB_MIRROR, else the mirror this machine takes Debian from, else Debian's own."""
     if mirror := os.environ.get("LAB_MIRROR"):
         return mirror

@@ -1,0 +1,1 @@
+"""Tests on a host that systemd runs, in the lab: `make test-systemd`. They run inside it, as root."""
