@@ -14,6 +14,7 @@ from .ranges import Ranges
 Reader = Callable[[str], str]
 _ABSENT = (FileNotFoundError, PermissionError)
 """The file is missing, or this user may not read it. Any other failure says nothing about the host."""
+_SCHED_EXT = "/sys/kernel/sched_ext"
 _ARRAY = re.compile(r"^(md\S*) : active .*?\b(raid[0-9]+|linear) (.*)")
 
 
@@ -27,10 +28,23 @@ class Host:
     @cached_property
     def memory(self) -> int:
         """Bytes of RAM (``MemTotal`` in proc(5) meminfo)."""
-        for line in self._read("/proc/meminfo").splitlines():
-            if line.startswith("MemTotal:"):
-                return int(line.split()[1]) * 1024
-        raise ValueError("/proc/meminfo has no MemTotal")
+        if (size := self._meminfo("MemTotal")) is None:
+            raise ValueError("/proc/meminfo has no MemTotal")
+        return size
+
+    @cached_property
+    def hugetlb(self) -> int:
+        """Bytes of memory in huge pages of all sizes, used or reserved (``Hugetlb`` in proc(5) meminfo)."""
+        return self._meminfo("Hugetlb") or 0
+
+    def _meminfo(self, name: str) -> int | None:
+        """Bytes of one line of /proc/meminfo; ``None`` if there is no such line."""
+        found = next((line for line in self._memory_lines if line.startswith(f"{name}:")), None)
+        return None if found is None else int(found.split()[1]) * 1024
+
+    @cached_property
+    def _memory_lines(self) -> list[str]:
+        return self._read("/proc/meminfo").splitlines()
 
     @cached_property
     def swap(self) -> int:
@@ -56,6 +70,21 @@ class Host:
             return self._read("/sys/module/zswap/parameters/enabled").strip() == "Y"
         except _ABSENT:
             return False
+
+    @cached_property
+    def sched_ext(self) -> str:
+        """The name of the sched_ext scheduler that is loaded; empty if none is.
+
+        https://docs.kernel.org/scheduler/sched-ext.html
+        """
+        if self._if_there(f"{_SCHED_EXT}/state").strip() != "enabled":
+            return ""
+        return self._if_there(f"{_SCHED_EXT}/root/ops").strip() or "(without a name)"
+
+    @cached_property
+    def sched_ext_all(self) -> bool:
+        """True if it runs all ordinary threads; otherwise only those with the policy SCHED_EXT."""
+        return self._if_there(f"{_SCHED_EXT}/switch_all").strip() != "0"
 
     @cached_property
     def arrays(self) -> Mapping[str, tuple[str, str]]:

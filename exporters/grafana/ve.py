@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders.timeseries import Panel as Graph
 
 from .parts import ONE, Curve, Field, gauge, graph, limit, rate, stat, table
 
+_NOT_ENFORCED = gauge("limit_not_enforced")
 _SHARE_OF_TIME = "Share of the time, from the kernel's totals."
 
 
@@ -19,10 +20,6 @@ def state() -> list[Stat | Table]:
         stat("Cgroups below", "Living cgroups below it.", gauge("descendants")),
         stat("Dying cgroups", "Removed cgroups below it that still hold memory.", gauge("dying_descendants"),
              levels=(100, 500)),
-        table("Drift", "1: the limit is no longer the value that rctl last set.",
-              {"ve": "VE", "instance": "Host", "setting": "Limit"},
-              [Field(f"max by (instance, ve, setting) ({gauge('limit_drift')})", "Changed", "short", (1, 1))],
-              width=9).height(4),
         stat("Killed", "Processes killed for lack of memory since it was made.",
              f"rctl_ve_memory_events_oom_kill_total{ONE}", levels=(1, 10)),
         stat("Killed as a whole", "1: running out of memory kills all of it.", gauge("memory_oom_group")),
@@ -32,6 +29,14 @@ def state() -> list[Stat | Table]:
         stat("cpu.max period", "The time for which its quota counts.", gauge("cpu_period_seconds"), "s"),
         stat("cpu.max.burst", "CPU time that a burst may add to a period.", gauge("cpu_burst_limit_seconds"), "s"),
         stat("io.weight", "Its share of disks that others want, too.", gauge("io_weight")),
+        table("Drift", "1: the limit is no longer the value that rctl last set.",
+              {"ve": "VE", "instance": "Host", "setting": "Limit"},
+              [Field(f"max by (instance, ve, setting) ({gauge('limit_drift')})", "Changed", "short", (1, 1))],
+              width=6).height(4),
+        table("Not enforced", "1: the limit is set, and the host does not enforce it. rctl show says more.",
+              {"ve": "VE", "instance": "Host", "setting": "Limit", "reason": "Reason"},
+              [Field(f"max by (instance, ve, setting, reason) ({_NOT_ENFORCED})", "Set", "short", (1, 1))],
+              width=6).height(4),
     ]  # fmt: skip
 
 

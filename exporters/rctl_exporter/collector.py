@@ -80,12 +80,12 @@ def metrics(frame: Frame) -> Iterator[Metric]:
 
 
 def _metric(family: Family, blocks: list[Block]) -> Metric:
-    labels = [family.label, "ve"] if family.label else ["ve"]
+    labels = [*family.labels, "ve"]
     made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = made(family.full_name, family.help, labels=labels)
     scale = b"e-6" if family.micro else b""
     for block in blocks:
-        own = [block.label] if family.label else []
+        own = [value for _, value in block.own_labels]
         for member, value in zip(block.members, block.values, strict=True):
             metric.add_metric([*own, readable(member.name)], float(value + scale))
     return metric

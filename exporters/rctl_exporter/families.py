@@ -24,8 +24,8 @@ class Family(msgspec.Struct, frozen=True, eq=False):
 
     ``core``: also in the profile ``core``. ``source``: file, line and key of the interface file, if the value is
     exported unchanged; empty if it is computed (``limit_families``, ``frame``). A line ``*`` stands for every device or
-    node, and ``label`` names it. A ``*`` in the place of the file or key stands for every page size or resource.
-    ``micro``: the kernel counts microseconds.
+    node, and ``label`` names it (two names with a comma between them: the family has two labels of its own). A ``*`` in
+    the place of the file or key stands for every page size or resource. ``micro``: the kernel counts microseconds.
     """
 
     name: str
@@ -36,6 +36,11 @@ class Family(msgspec.Struct, frozen=True, eq=False):
     source: tuple[str, str, str] | None = None
     micro: bool = False
     label: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the family's own labels."""
+        return tuple(filter(None, self.label.split(",")))
 
     @property
     def full_name(self) -> str:
@@ -220,4 +225,6 @@ OTHERS = [
     *_limit(("misc_max", "Most units of a scalar resource.", False), label="resource"),
     *_limit(("limit_drift", "Whether a limit is no longer the value that rctl last set.", True),
             label="setting"),
+    *_limit(("limit_not_enforced", "Limits that are set and that this host does not enforce, and the reason.", True),
+            label="setting,reason"),
 ]  # fmt: skip

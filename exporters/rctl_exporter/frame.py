@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -16,21 +17,28 @@ from .limit_families import Values
 from .settings import Selection
 
 INFO = FAMILIES[0]
-DRIFT = BY_NAME["limit_drift"]
+_BY_SETTING = (BY_NAME["limit_drift"], BY_NAME["limit_not_enforced"])
+_WORDS = re.compile("[ ,]")
 _RANK = {family: rank for rank, family in enumerate(FAMILIES)}
 
 
 class Block(NamedTuple):
     """One family's values for some VEs.
 
-    ``label``: the value of the family's own label. ``values``: one for each member, in the kernel's digits (see
-    ``Family.micro``).
+    ``label``: the value of the family's own label; of two, with a comma between them. ``values``: one for each member,
+    in the kernel's digits (see ``Family.micro``).
     """
 
     family: Family
     label: str
     members: Sequence[Member]
     values: Sequence[bytes]
+
+    @property
+    def own_labels(self) -> list[tuple[str, str]]:
+        """The names and values of the family's own labels."""
+        names = self.family.labels
+        return list(zip(names, self.label.split(",") if len(names) > 1 else [self.label], strict=False))
 
 
 Frame = Mapping[Family, list[Block]]
@@ -63,9 +71,9 @@ def frame(blocks: Iterable[Block], disk_name: Callable[[str], str]) -> Frame:
     for block in blocks:
         if block.family.label == "device":
             block = block._replace(label=name_of(block.label))
-        elif block.family is DRIFT and " " in block.label:
-            setting, device = block.label.split(" ")
-            block = block._replace(label=f"{setting} {name_of(device)}")
+        elif block.family in _BY_SETTING and " " in block.label:
+            setting, device, *reason = _WORDS.split(block.label)
+            block = block._replace(label=",".join([f"{setting} {name_of(device)}", *reason]))
         by_family.setdefault(block.family, []).append(block)
     return {family: by_family[family] for family in _in_order(tuple(by_family))}
 

@@ -45,13 +45,15 @@ def _families(file: str) -> tuple[str, ...]:
     return ()
 
 
-def values(standing: Standing, drift: Mapping[str, bool]) -> Values:
+def values(standing: Standing, drift: Mapping[str, bool], unmet: tuple[tuple[str, str], ...] = ()) -> Values:
     """Every limit of a VE by its place on the page. ``drift``: by setting, whether it differs from rctl's last value.
+
+    ``unmet``: setting and reason of the limits that are not enforced.
 
     A text that cannot be parsed is left out, so that one odd file does not lose the whole page.
     """
     bounds = tuple((limit, standing.bounds[limit].limit) for limit in _BOUNDS if limit in standing.bounds)
-    return _values(tuple(standing.limits.items()), bounds, tuple(drift.items()))
+    return _values(tuple(standing.limits.items()), bounds, tuple(drift.items()), unmet)
 
 
 @lru_cache(1 << 8)  # most VEs have the same limits
@@ -59,6 +61,7 @@ def _values(
     texts: tuple[tuple[str, str], ...],
     bounds: tuple[tuple[str, Amount | float | Ranges], ...],
     drift: tuple[tuple[str, bool], ...],
+    unmet: tuple[tuple[str, str], ...],
 ) -> Values:
     found: dict[Slot, bytes] = {}
     for file, text in texts:
@@ -67,6 +70,8 @@ def _values(
         found[Slot(BY_NAME[_BOUNDS[limit]])] = amount(bound)
     for setting, gone in drift:
         found[Slot(BY_NAME["limit_drift"], setting)] = b"%d" % gone
+    for setting, reason in unmet:
+        found[Slot(BY_NAME["limit_not_enforced"], f"{setting},{reason}")] = b"1"
     return found
 
 

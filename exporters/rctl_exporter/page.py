@@ -112,8 +112,9 @@ def text_of(block: Block, labels: Sequence[bytes]) -> bytes:
     """The lines of a block. Microseconds are shown as seconds by digits appended, without arithmetic."""
     family, count = block.family, len(labels)
     start = family.sample.encode() + b"{"
-    if block.label:
-        start += b'%b="%b",' % (family.label.encode(), escaped(block.label))
+    for name, value in block.own_labels:
+        if value:
+            start += b'%b="%b",' % (name.encode(), escaped(value))
     end = b"e-6\n" if family.micro else b"\n"
     parts = [end + start] * (3 * count + 1)
     parts[0] = start

@@ -18,6 +18,7 @@ from rctl.sample.limits_in_force import Standing, Standings
 from rctl.sample.member import Ask, Member
 from rctl.sample.sweep import Sweep
 
+from .enforcement import Enforcement
 from .files_to_read import ask
 from .frame import Block, Figures, Frame, frame, identity_blocks, limit_blocks, process_blocks, without
 from .limit_families import Values, values
@@ -69,7 +70,8 @@ class Scraper:
         self._figures = Figures()
         self._identity: tuple[Sequence[Member], list[Block]] = ((), [])
         self._stands: Mapping[Member, Standing] = {}
-        self._version = -1
+        self._enforcement = Enforcement(site.tree)
+        self._version = -1, -1
         self._values: dict[Member, tuple[Standing, Values]] = {}
         self._blocks: list[Block] = []
         self._page = Page()
@@ -165,8 +167,9 @@ class Scraper:
         if len(self._desired) > 2 * len(members) + 64:
             self._desired.keep({member.node.cgroup.ino for member in members})
         self._desired.refresh()
-        version = self._desired.version
-        stands = self._standings.refresh(members, version)
+        stands = self._standings.refresh(members, self._desired.version)
+        self._enforcement.refresh(stands)
+        version = self._desired.version, self._enforcement.version
         if stands is not self._stands or version != self._version:
             known = self._values if version == self._version else {}
             self._values = {
@@ -180,7 +183,8 @@ class Scraper:
         return self._blocks
 
     def _shown(self, member: Member, standing: Standing) -> tuple[Standing, Values]:
-        return standing, values(standing, self._desired.drift(member.node.cgroup.ino, standing.limits))
+        drift = self._desired.drift(member.node.cgroup.ino, standing.limits)
+        return standing, values(standing, drift, self._enforcement.reasons(member))
 
     def _enter(self, path: str) -> bool:
         """False for rctl's own VEs: the cgroups below these are part of the VE."""

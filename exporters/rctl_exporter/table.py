@@ -81,7 +81,7 @@ or its collector is switched off.
 def _labels(family: Family) -> tuple[str, ...]:
     if family.kind == "info":
         return ("ve", "backend", "cgroup")
-    return ("ve", family.label) if family.label else ("ve",)
+    return ("ve", *family.labels)
 
 
 def _source(family: Family) -> str:

@@ -77,3 +77,8 @@ def parse(texts: dict[str, str]) -> dict[str, tuple[int, Amount]]:
         for name, text in texts.items()
         if name.startswith("hugetlb.") and name.endswith(".current") and ".rsvd." not in name
     }
+
+
+def in_use(texts: dict[str, str]) -> int:
+    """Bytes of huge pages of all sizes in use."""
+    return sum(use for use, _ in parse(texts).values())

@@ -14,8 +14,10 @@ from ..cgroupfs.mounts import cgroup_mounts
 from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
+from ..host import Host
+from ..not_enforced import HUGETLB
 from ..sample.population import own_processes
-from . import controllers, disks, host, mounts, probe, rctl_folders, rights
+from . import controllers, disks, host, limits_in_force, mounts, probe, rctl_folders, rights
 from .check import Check, usable
 from .host_files import Machine
 
@@ -31,7 +33,11 @@ def diagnose(tree: Tree | None, state: State, machine: Machine | None = None, pr
     checks = [mounts.mounted(found, v1, tree.mount.point if tree else None, problem)]
     if tree:
         checks += _tree_checks(tree, machine, v1)
-    return checks + _host_checks(machine, tree) + [rctl_folders.state_folder(state), rctl_folders.journals(state)]
+    in_force = limits_in_force.checks(tree, Host(machine.present)) if tree and usable(checks) else []
+    return [
+        *checks, *_host_checks(machine, tree), *in_force,
+        rctl_folders.state_folder(state), rctl_folders.journals(state),
+    ]  # fmt: skip
 
 
 def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check]:
@@ -73,7 +79,8 @@ def _host_checks(machine: Machine, tree: Tree | None) -> list[Check]:
         host.pressure({kind: machine.read(f"/proc/pressure/{kind}") for kind in ("cpu", "memory", "io")}),
         host.swap(read("/proc/swaps")),
         host.zswap(machine.read("/sys/module/zswap/parameters/enabled")),
-        host.huge_pages(pools),
+        host.huge_pages(pools, HUGETLB in tree.mount.options if tree else False),
+        host.sched_ext(read("/sys/kernel/sched_ext/state"), read("/sys/kernel/sched_ext/root/ops")),
         *disks.checks(disks.find(machine, qos), io),
         host.size(
             read("/proc/sys/kernel/osrelease").strip(),

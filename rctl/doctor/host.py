@@ -37,14 +37,24 @@ def zswap(enabled: str | None) -> Check:
     return Check("zswap", "info", "off", "To compress swap in memory: echo 1 > /sys/module/zswap/parameters/enabled")
 
 
-def huge_pages(pools: Mapping[str, str]) -> Check:
-    """Check huge pages. ``pools``: text of nr_hugepages by folder name (``hugepages-2048kB``)."""
+def sched_ext(state: str, ops: str) -> Check:
+    """Check for a sched_ext scheduler, from the texts of its ``state`` and ``root/ops``; empty: not in this kernel."""
+    if state.strip() != "enabled":
+        return Check("sched_ext", "ok", "no scheduler is loaded" if state else "not in this kernel")
+    found = f"{ops.strip()} is loaded: cpu.max, cpu.weight, cpu.idle and cpu.max.burst are left to it"
+    return Check("sched_ext", "warn", found, "See whether it heeds them, or stop it")
+
+
+def huge_pages(pools: Mapping[str, str], counted: bool = False) -> Check:
+    """Check huge pages. ``pools``: text of nr_hugepages by folder name (``hugepages-2048kB``).
+
+    ``counted``: memory.max counts them, by a mount option.
+    """
     sizes = [(int(match[1]), text.strip()) for name, text in pools.items() if (match := re.search(r"-(\d+)kB$", name))]
     if not sizes:
         return Check("huge pages", "info", "none in this kernel")
-    return Check(
-        "huge pages", "info", ", ".join(f"{human_size(kib * 1024)}B: {n} reserved" for kib, n in sorted(sizes))
-    )
+    reserved = ", ".join(f"{human_size(kib * 1024)}B: {n} reserved" for kib, n in sorted(sizes))
+    return Check("huge pages", "info", f"{reserved}; memory.max {'counts them' if counted else 'does not count them'}")
 
 
 def size(kernel: str, meminfo: str, cpus: str, nodes: str) -> Check:

@@ -22,6 +22,12 @@ class Machine:
             _raise_if_out_of(error)
             return None
 
+    def present(self, path: str) -> str:
+        """As ``read``. Raises FileNotFoundError if it is missing or may not be read."""
+        if (text := self.read(path)) is None:
+            raise FileNotFoundError(path)
+        return text
+
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted; empty if it cannot be listed."""
         try:

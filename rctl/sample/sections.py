@@ -27,6 +27,9 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
     yield f"{sample.name}{place}  {sample.state}, {count}"
     own = [(f"{file.name} {disk(key)}".strip(), _entry(file, entry)) for file, key, entry in changed(view.limits)]
     yield from _section("limits", own or [("none of its own", "")])
+    if view.not_enforced:
+        yield "not enforced"
+        yield from (f"  {one.why}" for one in view.not_enforced)
     yield from _section("usage", _usage(sample, disk))
     yield from _pressure(sample.pressure)
     yield from _section("headroom", ((name, _room(name, room)) for name, room in view.headroom.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,12 @@ from msgspec.structs import asdict
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
+from ..host import Host, Reader
 from ..names.patterns import may_go
+from ..not_enforced import NotEnforced
 from ..units import MAX
 from .effective import Bound, Room, effective, headroom
+from .in_force import conditions, not_enforced
 from .levels import OptionalReader, way_up
 from .population import processes
 from .rates import Rates, rates
@@ -21,7 +24,10 @@ from .reading import Sample, counters, with_limits
 
 
 class View(msgspec.Struct, frozen=True):
-    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: with an interval."""
+    """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: with an interval.
+
+    ``not_enforced``: limits of its own that this host does not enforce.
+    """
 
     sample: Sample
     processes: int
@@ -29,6 +35,7 @@ class View(msgspec.Struct, frozen=True):
     effective: dict[str, Bound]
     headroom: dict[str, Room]
     rates: Rates | None = None
+    not_enforced: Sequence[NotEnforced] = ()
 
     def exact(self) -> dict[str, Any]:
         """Plain data for programs: exact integers, no limit as ``max``."""
@@ -43,6 +50,7 @@ class View(msgspec.Struct, frozen=True):
             "effective": self.effective,
             "headroom": self.headroom,
             "rates": self.rates,
+            "not_enforced": self.not_enforced,
         }
 
 
@@ -55,7 +63,7 @@ def views(
     meanwhile, or made again in the interval, is left out. Raises KernelError; for a VE that ``named`` has by its name,
     NotFoundError and GoneError.
     """
-    names = list(names)
+    names, facts = list(names), Host(_present(host))
     before: dict[str, tuple[int, Sample]] = {}
     if interval:
         for name in names:
@@ -65,14 +73,28 @@ def views(
     found = []
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            found.append(_view(tree, ve, name, host, before.get(name)))
+            found.append(_view(tree, ve, name, host, facts, before.get(name)))
     return found
 
 
-def _view(tree: Tree, ve: Cgroup, name: str, host: OptionalReader, before: tuple[int, Sample] | None) -> View:
+def _view(
+    tree: Tree, ve: Cgroup, name: str, host: OptionalReader, facts: Host, before: tuple[int, Sample] | None
+) -> View:
     if before and before[0] != ve.ino:
         raise ve.gone()
     sample, limits = with_limits(ve, name)
     levels = way_up(tree, ve.path, host)
     lately = rates(before[1], sample) if before else None
-    return View(sample, processes(ve), limits, effective(levels), headroom(levels), lately)
+    idle = not_enforced(limits, conditions(tree, ve, facts))
+    return View(sample, processes(ve), limits, effective(levels), headroom(levels), lately, idle)
+
+
+def _present(host: OptionalReader) -> Reader:
+    """A reader that raises FileNotFoundError for a missing file, as Host wants it."""
+
+    def read(path: str) -> str:
+        if (text := host(path)) is None:
+            raise FileNotFoundError(path)
+        return text
+
+    return read

@@ -48,7 +48,7 @@ def exported() -> Mapping[str, Labels]:
         *families.IDENTITY, *families.CPU, *families.MEMORY, *families.NUMA, *families.PRESSURE, *families.IO,
         *families.OTHERS,
     )  # fmt: skip
-    found = {one.sample: TARGET | {"ve"} | ({one.label} if one.label else set()) for one in everything}
+    found = {one.sample: TARGET | {"ve"} | set(one.labels) for one in everything}
     found["rctl_ve_info"] |= {"backend", "cgroup"}
     found |= {sample: TARGET | labels for sample, labels in _own()}
     return found | dict.fromkeys(("up", "scrape_duration_seconds"), TARGET)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rctl.cgroupfs.tree import Tree
 from rctl_exporter.scrape import Scraper
 from tests.kernel.conftest import CONTROLLERS
-from tests.kernel.figures import Figures, check, shown, truth, without
+from tests.kernel.figures import COMPUTED, Figures, check, shown, truth, without
 from tests.kernel.helpers import MOUNT, Ve
 from tests.kernel.workload import MIB, burner, disk_user, filler, forker, huge, until
 
@@ -125,7 +125,7 @@ def all_true(scraper: Scraper, tree: Tree, place: Path, only: Callable[[Figures]
     here = {name for name in figures if name in ves or not name.startswith("/") or below(name, place)}
     assert here == ves.keys()
     for name in ves:
-        still = without(figures[name], "limit_drift") == before[name]
+        still = without(figures[name], *COMPUTED) == before[name]
         after = before[name] if still else only(truth(ves[name]))
         check(*(unreported(one) for one in (figures[name], before[name], after)))
         if reported(figures[name]) != reported(after):

@@ -14,8 +14,10 @@ from rctl.adjust.caveats import caveats as caveats_module
 from rctl.adjust.caveats.caveats import CAVEATS, caveats
 from rctl.adjust.steps import Enable, Reclaim, Renew, Set, Step
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.mounts import Mount
 from rctl.errors import OUT_OF, KernelError, NotAvailableError
 from rctl.host import Host
+from rctl.not_enforced import REASONS
 from tests.unit.shell import Shell
 
 GIB = 1 << 30
@@ -35,6 +37,8 @@ class Machine:
 
     def __init__(self, texts: Mapping[str, Mapping[str, str]]) -> None:
         self.texts = texts
+
+    mount = Mount("/sys/fs/cgroup")
 
     @property
     def root(self) -> _Texts:
@@ -171,7 +175,7 @@ def cases() -> Iterator[tuple[str, Set, dict[str, dict[str, str]], dict[str, str
         {}, {"/a/b": {"cpuset.cpus.partition": "root\n"}}, "cpuset.cpus.exclusive is 1, and takes effect with a",
     )  # fmt: skip
     yield (
-        "_no_policy", Set("/a/b", "io.weight", "100", "200", "default"), {"/": {"io.cost.qos": "8:0 enable=0\n"}}, {},
+        "no_weights", Set("/a/b", "io.weight", "100", "200", "default"), {"/": {"io.cost.qos": "8:0 enable=0\n"}}, {},
         {"/": {"io.cost.qos": "8:0 enable=1\n"}}, "no disk uses iocost or BFQ",
     )  # fmt: skip
 
@@ -359,9 +363,9 @@ def test_every_row_is_listed_for_people(shell: Shell) -> None:
 
 def test_every_row_has_a_case() -> None:
     told_of = {name for name, *_ in cases()}
-    others = {"_above_ram", "_more_than_all_cpus", "_no_swap", "_no_zswap", "waits", "_not_freed", "_array_member"}
-    others |= {"_charged_above"}
-    others |= {"_no_requests", "_above_pool", "partition_lost", "own_partition_lost"}
+    others = {"_above_ram", "_more_than_all_cpus", "waits", "_not_freed", "_array_member"}
+    others |= {"_charged_above", "_above_pool", "partition_lost", "own_partition_lost"}
+    others |= {reason.word for reason in REASONS}
     assert {row.told.__name__ for row in CAVEATS} == told_of | others
 
 

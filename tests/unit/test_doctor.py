@@ -153,7 +153,8 @@ class TestHost:
 
     def test_huge_pages_are_sorted_by_size(self) -> None:
         pools = {"hugepages-1048576kB": "0\n", "hugepages-2048kB": "8\n"}
-        assert host.huge_pages(pools).found == "2MB: 8 reserved, 1GB: 0 reserved"
+        assert host.huge_pages(pools).found == "2MB: 8 reserved, 1GB: 0 reserved; memory.max does not count them"
+        assert host.huge_pages(pools, counted=True).found.endswith("; memory.max counts them")
 
     def test_size_is_for_information(self) -> None:
         check = host.size("6.1.0", "MemTotal: 2097152 kB\n", "0-3\n", "")

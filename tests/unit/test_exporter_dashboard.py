@@ -120,7 +120,7 @@ def test_a_panel_explains_itself_and_has_a_unit(panel: dict[str, Any]) -> None:
     assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
     assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
     if panel["type"] == "table":
-        assert all(units(panel, title) for title in titles(panel) - {"VE", "Host", "Limit"})
+        assert all(units(panel, title) for title in titles(panel) - {"VE", "Host", "Limit", "Reason"})
     else:
         assert panel["fieldConfig"]["defaults"]["unit"]
 

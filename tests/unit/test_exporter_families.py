@@ -43,7 +43,7 @@ GAUGES = """
     io_max_writes_per_second{device} io_latency_target_seconds{device} io_weight
     pids_current pids_peak pids_max hugetlb_current_bytes{page_size} hugetlb_max_bytes{page_size}
     rdma_handles_current{device} misc_current{resource} misc_max{resource}
-    limit_drift{setting}
+    limit_drift{setting} limit_not_enforced{setting,reason}
 """
 COUNTERS = """
     cpu_usage_seconds cpu_user_seconds cpu_system_seconds cpu_nice_seconds cpu_throttled_seconds cpu_burst_seconds

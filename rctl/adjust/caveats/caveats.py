@@ -22,6 +22,7 @@ from ...controllers.cpu import cpus_of
 from ...errors import OUT_OF, RctlError
 from ...errors import told as why
 from ...host import Host
+from ...not_enforced import REASONS, Reason
 from ...units import amount, as_number, human_size, level
 from ..steps import Reclaim, Set, Step, by_entry
 from . import cpuset_caveats
@@ -109,26 +110,6 @@ def _this() -> Host:
 def _host(_moment: int) -> Host:
     """The host; its facts are read again with each moment."""
     return this_host()
-
-
-def _no_policy(step: Set, around: Surroundings) -> str | None:
-    if step.key == "default":
-        if around.iocost or around.has(step.path, io.BFQ_WEIGHT.name):
-            return None
-        return "io.weight: accepted, and without effect: no disk uses iocost or BFQ. See rctl doctor"
-    if step.new == "default" or around.uses_iocost(step.key) or around.host.scheduler(step.key) == "bfq":
-        return None
-    return f"io.weight {_disk(step, around)}: accepted, and without effect: it uses neither iocost nor BFQ"
-
-
-def _no_requests(step: Set, around: Surroundings) -> str | None:
-    """Limits that act on requests: arrays and most mapped devices pass I/O on without making requests."""
-    if step.new == io.LATENCY.default or around.host.queues(step.key) is not False:
-        return None
-    disk = _disk(step, around)
-    members = {around.host.whole(member) for member, (array, _) in around.host.arrays.items() if array == disk}
-    name = ", ".join(sorted(members)) or f"the disks below it (/sys/block/{disk}/slaves)"
-    return f"{step.path}: io.latency {disk}: without effect: {disk} has no queue of requests. Name {name}"
 
 
 def _array_member(step: Set, around: Surroundings) -> str | None:
@@ -237,21 +218,6 @@ def _swap_stays(step: Set, around: Surroundings) -> str | None:
     )
 
 
-def _no_swap(step: Set, around: Surroundings) -> str | None:
-    if step.new in ("max", "0") or around.host.swap:
-        return None
-    return f"{step.path}: {step.file} is {_size(step.new)}, and this host has no swap: without effect. See swapon(8)"
-
-
-def _no_zswap(step: Set, around: Surroundings) -> str | None:
-    if step.new in ("max", "1") or around.host.zswap:
-        return None
-    return (
-        f"{step.path}: {step.file} is {_size(step.new)}, and zswap is off: without effect. "
-        "See /sys/module/zswap/parameters/enabled"
-    )
-
-
 def _no_writeback_above(step: Set, around: Surroundings) -> str | None:
     """Writeback is off for all below a cgroup where it is off (mm/memcontrol.c, mem_cgroup_zswap_writeback_enabled)."""
     off = (path for path in around.above(step.path) if around.entry(path, step.file) == "0")
@@ -313,6 +279,17 @@ def _size(entry: str) -> str:
     return human_size(as_number(amount(entry))) if entry != "max" else entry
 
 
+def _not_enforced(reason: Reason) -> Callable[[Set, Surroundings], str | None]:
+    """A limit that this host does not enforce, as ``show``, ``doctor`` and the exporter tell it of limits in force."""
+
+    def told(step: Set, around: Surroundings) -> str | None:
+        why = reason.told(step.file, step.key, step.new, around.conditions(step.path))
+        return f"{step.path}: {why}" if why and not reason.of_host else why
+
+    told.__name__ = reason.word
+    return told
+
+
 CAVEATS: tuple[Caveat, ...] = (
     Caveat(
         (cpuset.CPUS.name, cpuset.MEMS.name),
@@ -363,14 +340,11 @@ CAVEATS: tuple[Caveat, ...] = (
         _charged_above,
     ),
     Caveat((memory.SWAP_MAX.name,), "frees no swap that is in use", _swap_stays),
-    Caveat((memory.SWAP_MAX.name, memory.SWAP_HIGH.name), "without effect on a host without swap", _no_swap),
-    Caveat((memory.ZSWAP_MAX.name, memory.ZSWAP_WRITEBACK.name), "without effect where zswap is off", _no_zswap),
     Caveat((memory.ZSWAP_WRITEBACK.name,), "without effect below a cgroup that has 0", _no_writeback_above),
-    Caveat((io.WEIGHT.name,), "without effect where no disk uses iocost or BFQ", _no_policy),
-    Caveat((io.LATENCY.name,), "without effect on md and most of device mapper: name disks", _no_requests),
     Caveat((io.MAX.name,), "on a member of an array: not the array's limit (RAID 5: no writes)", _array_member),
     Caveat((pids.MAX.name,), "ends no process; new ones fail", _more_pids),
     Caveat((core.FREEZE.name,), "0 thaws nothing below a cgroup that is frozen", _frozen_above),
+    *(Caveat(reason.files, reason.about, _not_enforced(reason)) for reason in REASONS),
 )  # fmt: skip
 """Every case."""
 

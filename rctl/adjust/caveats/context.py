@@ -12,10 +12,13 @@ from functools import cached_property, lru_cache
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import Texts
+from ...cgroupfs.policies import policies
 from ...cgroupfs.tree import Tree
+from ...controllers import hugetlb, io
 from ...errors import OUT_OF, RctlError
 from ...host import Host
 from ...limits import file_named
+from ...not_enforced import HUGETLB, Conditions
 from ..locks import MANY
 from ..steps import Enable, Renew, Set, Step
 
@@ -28,7 +31,8 @@ def moment() -> int:
 
 
 @lru_cache(1)
-def _iocost(root: Cgroup, _moment: int) -> frozenset[str]:
+def iocost_disks(root: Cgroup, _moment: int) -> frozenset[str]:
+    """The disks that use iocost, as ``MAJOR:MINOR``."""
     lines = (root.read_if_there("io.cost.qos") or "").splitlines()
     return frozenset(line.split()[0] for line in lines if "enable=1" in line)
 
@@ -57,14 +61,17 @@ class Surroundings:
         """Upper bound of a cgroup's swap in use, in bytes: that of the host, if that saves many reads."""
         return self.host.swap_used() if self._many else math.inf
 
-    @property
-    def iocost(self) -> bool:
-        """True if a disk uses iocost (``io.cost.qos``)."""
-        return bool(_iocost(self._tree.root, moment()))
-
-    def uses_iocost(self, device: str) -> bool:
-        """True if the disk ``MAJOR:MINOR`` uses iocost."""
-        return device in _iocost(self._tree.root, moment())
+    def conditions(self, path: str) -> Conditions:
+        """What decides whether limits of a VE are enforced. Threads and huge pages are looked at only of a few VEs."""
+        there = None if self._many else self._cgroups.get(path)
+        return Conditions(
+            self.host,
+            lambda: iocost_disks(self._tree.root, moment()),
+            lambda: self._cgroups[path].has(io.BFQ_WEIGHT.name),
+            lambda: policies(there) if there else {},
+            lambda: hugetlb.in_use(there.texts(hugetlb.files(there.files()))) if there else 0,
+            HUGETLB in self._tree.mount.options,
+        )
 
     @cached_property
     def partitions(self) -> dict[str, bool]:
@@ -100,10 +107,6 @@ class Surroundings:
                     return cgroup.read_if_there(file)
             texts = self._texts[path] = Texts(self._cgroups[path])
         return texts[file]
-
-    def has(self, path: str, file: str) -> bool:
-        """True if one of the adjustment's cgroups has this file."""
-        return self._cgroups[path].has(file)
 
     def above(self, path: str) -> Iterator[str]:
         """The cgroups above, the nearest first, without the root."""
