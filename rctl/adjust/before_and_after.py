@@ -165,7 +165,7 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
             threaded.check_enter(home)
     steps += around.back
     if around.start:
-        steps.append(Start(opened[0].path))
+        steps.append(Start(opened[0].path, around.passing))
     leave, leaving = {tree.path(name) for name in around.remove}, {step.pid for step in around.back}
     for ve in opened if leave else ():
         if ve.path in leave:

@@ -283,8 +283,10 @@ class _Work(NamedTuple):
         """The journal, new or existing, with these steps on disk."""
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
-        how, boot_id, version = self.options, self.site.boot_id, version_of(steps)
-        record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version)
+        how, boot_id = self.options, self.site.boot_id
+        lasting = how.lasting
+        version = version_of(steps, lasting=bool(lasting))
+        record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version, **lasting)
         if journal is None:
             with undisturbed():  # a Ctrl-C must not come between making the journal and noting it
                 journal = Journal(self.site.state, record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True):
 
     ``force``: let the kernel kill if memory goes below the use, allow ``max`` for ``memory.min`` and ``memory.low``,
     and let an undo overwrite later changes. ``command``: its name in the history. ``undoes``: the id of the adjustment
-    that this one takes back.
+    that this one takes back. ``runtime``, ``restores``, ``until``: see ``Record``.
     """
 
     deadline: float = 10.0
@@ -31,6 +31,15 @@ class Options(msgspec.Struct, frozen=True):
     dry_run: bool = False
     command: str = ""
     undoes: str | None = None
+    runtime: bool = False
+    restores: bool = False
+    until: float | None = None
+
+    @property
+    def lasting(self) -> dict[str, Any]:
+        """The fields of a record that say how long its limits last, if they are set."""
+        found = {"runtime": self.runtime, "restores": self.restores, "until": self.until}
+        return {name: value for name, value in found.items() if value}
 
 
 class Through(NamedTuple):
@@ -87,6 +96,7 @@ class Around(NamedTuple):
     ``freed``: CPUs that are free now, by the path of the parent of the cgroup that had them.
     ``labels``: to set on VEs, by name, after the limits; ``None`` removes one. ``labelled``: labels by VE that must
     still have this value (``None``: be unset), or nothing is done; a VE that is removed must have no others.
+    ``passing``: the VE goes with the command, so its limits are not desired for later.
     """
 
     make: Sequence[str] = ()
@@ -99,6 +109,7 @@ class Around(NamedTuple):
     labels: Mapping[str, LabelValues] = {}
     labelled: Mapping[str, LabelValues] = {}
     freed: Mapping[str, Collection[int]] = {}
+    passing: bool = False
 
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that must be made."""

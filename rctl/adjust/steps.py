@@ -109,9 +109,13 @@ class Move(msgspec.Struct, frozen=True, tag="move"):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """Start a command in a cgroup. Its process closes the journal, so an open journal means: not started."""
+    """Start a command in a cgroup. Its process closes the journal, so an open journal means: not started.
+
+    ``passing``: the cgroup is removed when the command has ended.
+    """
 
     path: str
+    passing: bool = False
 
     def describe(self) -> str:
         """One line for people."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ..adjust.request import Options
     from ..adjust.undoing.undo import Undone
     from ..limits import Limits
+    from ..over_time.drifting import Compared
+    from ..over_time.restoring import Restored
     from ..spec import Spec
     from ..ve.apply import Applied
     from ..ve.reclaim import Reclaimed
@@ -319,6 +321,51 @@ class Session(SessionReads):
 
         how = self._options(deadline, wait, force, dry_run)
         return undo(self.site, how, id, ve=ve, last=last, each=each)
+
+    # Limits that last.
+
+    def drift(
+        self,
+        *patterns: str,
+        fix: bool = False,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Compared:
+        """Compare desired limits, which rctl set last, with those that the kernel has. It only reads, unless ``fix``.
+
+        ``patterns``: of VEs with desired limits; none: all of them. ``fix``: put the desired values back, as one
+        transaction, and make VEs of rctl's own that are gone anew.
+
+        Returns a Compared: the VEs that differ, with each limit, the VEs that are not there now, and with ``fix`` the
+        account. Raises NotFoundError for a pattern without desired limits; RctlError if a newer rctl changed limits
+        since.
+
+        >>> s.drift().drifted
+        ()
+        """
+        from ..over_time.restoring import drift
+
+        return drift(self.site, self._options(deadline, wait, force, dry_run), patterns, fix=fix)
+
+    def restore(
+        self, *patterns: str, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
+    ) -> Restored:
+        """Put desired limits back: after a boot, or where another program changed them. Makes VEs of rctl's own anew.
+
+        ``patterns``: of VEs with desired limits; none: all of them. All are one transaction; if it fails, each VE is a
+        transaction of its own.
+
+        Returns a Restored: the accounts, the VEs that could not have their limits, and those that are not there now.
+        Raises NotFoundError for a pattern without desired limits.
+
+        >>> s.restore().failed
+        {}
+        """
+        from ..over_time.restoring import restore
+
+        return restore(self.site, self._options(deadline, wait, force, dry_run), patterns)
 
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
         """Settle adjustments that a crash left open: complete one if all was written, otherwise put it back.

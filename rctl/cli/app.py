@@ -24,6 +24,8 @@ _ORDER = (
     "undo",
     "history",
     "recover",
+    "drift",
+    "restore",
     "run",
     "attach",
     "ps",

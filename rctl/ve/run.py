@@ -61,7 +61,7 @@ def run(
     if not detach:
         site = site._replace(progress=waits(site.progress))  # its line would stand before the command's output
     try:
-        bare.apply(site, {name: limits}, options, start=job.start)
+        bare.apply(site, {name: limits}, options, start=job.start, passing=remove)
         if detach:
             return Ran(name, job.pid)
         status = job.wait()

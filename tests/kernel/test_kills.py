@@ -201,6 +201,15 @@ def lost_partition(scene: Scene) -> None:
     assert rctl("set", "web1", "cpuset.cpus=1").status == 0
 
 
+def drifted(scene: Scene) -> None:
+    """Another program has changed limits, and removed a VE that rctl made."""
+    assert rctl("run", "new1", "--pids", "10", "--cpus", "0.5", "--", "/bin/true").status == 0
+    (scene.place / "rctl-new1").rmdir() if "RCTL_TREE" not in os.environ else (scene.place / "new1").rmdir()
+    for name in ("web1", "web2"):
+        (Ve(scene.tree, name).dir / "pids.max").write_text("99")
+    (Ve(scene.tree, "web1").dir / "memory.max").write_text("max")
+
+
 SET = "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"
 CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "set": (nothing, SET),
@@ -213,6 +222,8 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "undo that removes VEs": (applied, "undo"),
     "apply": (nothing, "apply SPEC"),
     "apply --prune": (populated, "apply --prune SPEC"),
+    "drift --fix": (drifted, "drift --fix"),
+    "restore": (drifted, "restore"),
     "run": (nothing, "run job --memory 64M --pids 20 -- /bin/true"),
     "run -d": (nothing, "run -d job --memory 64M --pids 20 -- /bin/sleep 1000"),
     "run in one that is there": (nothing, "run -d web1 --memory 64M -- /bin/sleep 1000"),
@@ -237,6 +248,7 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "recover of an apply --prune": (half("apply --prune SPEC", 14, populated), "recover"),
     "recover of an apply --prune that removes": (half("apply --prune SPEC", 25, populated), "recover"),
     "recover of an attach": (half("attach new FIRST SECOND", 10), "recover"),
+    "recover of a restore": (half("restore", 14, drifted), "recover"),
     "recover of a rm --kill": (half("rm --kill web1 surplus", 11, populated), "recover"),
 }
 

@@ -18,7 +18,14 @@ _TOLD = 3
 
 def append(state: State, path: str, line: bytes) -> None:
     """Add a line to ``state.history`` or ``state.failures``. Raises OSError."""
-    log_files.append(state.folder(state.keep), path.rpartition("/")[2], line)
+    folder = state.folder(state.keep)
+
+    def leaving(parts: list[str], staying: list[str]) -> None:
+        from .checkpoint import before_removal
+
+        before_removal(state, folder, parts, staying)
+
+    log_files.append(folder, path.rpartition("/")[2], line, leaving if path == state.history else None)
 
 
 def latest(state: State, refused: list[str] | None = None, *, known: bool = False) -> Iterator[Record]:

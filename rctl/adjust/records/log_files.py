@@ -14,7 +14,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from ...errors import OUT_OF, RctlError
 
@@ -24,6 +24,7 @@ _MOST_BYTES = 64 << 20
 _LONGEST = 400 * 86400.0  # seconds
 _BLOCK = 1 << 16
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_REPLACE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -31,8 +32,15 @@ class UnreadableError(RctlError):
     """A file that cannot be read, or that the caller does not own. The message begins with its name."""
 
 
-def append(folder: int, name: str, line: bytes) -> None:
-    """Add a line to a file in an open folder. Raises OSError."""
+Leaving = Callable[[list[str], list[str]], object]
+"""Called with the names of the parts that are to be removed, and of those that stay; both oldest first."""
+
+
+def append(folder: int, name: str, line: bytes, leaving: Leaving | None = None) -> None:
+    """Add a line to a file in an open folder. Raises OSError.
+
+    ``leaving`` is called before parts are removed, if any are. If it fails with OSError or RctlError, none is removed.
+    """
     fd, size = _alone(folder, name)
     try:
         torn = size and os.pread(fd, 1, size - 1) != b"\n"  # torn by a crash or a full disk
@@ -43,8 +51,18 @@ def append(folder: int, name: str, line: bytes) -> None:
                 os.ftruncate(fd, size)  # remove the part that reached the full disk
             raise
         if size + len(line) > _PART:
-            with suppress(OSError):  # the line is written; the next call tries again
-                _begin_anew(folder, name)
+            with suppress(OSError, RctlError):  # the line is written; the next part tries again
+                _begin_anew(folder, name, leaving)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(folder: int, name: str) -> Iterator[None]:
+    """A block in which no line is added and no part is removed. Makes the file if it is missing. Raises OSError."""
+    fd, _ = _alone(folder, name)
+    try:
+        yield
     finally:
         os.close(fd)
 
@@ -67,22 +85,34 @@ def _alone(folder: int, name: str) -> tuple[int, int]:
         os.close(fd)
 
 
-def _begin_anew(folder: int, name: str) -> None:
+def _begin_anew(folder: int, name: str, leaving: Leaving | None) -> None:
     """Make the locked file the newest part, and remove parts that are too many, too large or too old."""
     numbers = _numbers(folder, name)
     os.rename(name, f"{name}.{numbers[-1] + 1 if numbers else 1}", src_dir_fd=folder, dst_dir_fd=folder)
+    staying = _staying(folder, name)
+    gone = [part for part in parts(folder, name) if part not in staying]
+    if gone and leaving:
+        leaving(gone, staying[::-1])
+    for part in gone:
+        with suppress(OSError):
+            os.unlink(part, dir_fd=folder)
+
+
+def _staying(folder: int, name: str) -> list[str]:
+    """The parts that are neither too many, nor too large, nor too old, newest first."""
+    found: list[str] = []
     lines = size = 0
     age, later = 0.0, time.time()
-    for number in reversed(_numbers(folder, name)):
-        part = f"{name}.{number}"
+    for part in reversed(parts(folder, name)):
         with suppress(OSError):
             facts = os.stat(part, dir_fd=folder, follow_symlinks=False)
             age, later = age + _passed(later - facts.st_mtime), facts.st_mtime
             if age > _LONGEST or lines >= _MOST_LINES or size >= _MOST_BYTES:
-                os.unlink(part, dir_fd=folder)
                 continue
             size += facts.st_size
             lines += _count(folder, part)
+        found.append(part)
+    return found
 
 
 def _passed(seconds: float) -> float:
@@ -119,6 +149,15 @@ def backwards(folder: int, name: str, passed_over: Callable[[str], object] = str
             if facts.st_ino not in seen:
                 seen.add(facts.st_ino)
                 yield from _from_end(fd, facts.st_size)
+        finally:
+            os.close(fd)
+
+
+def part_backwards(folder: int, part: str) -> Iterator[bytes]:
+    """As ``backwards``, for one part. Raises UnreadableError."""
+    if (fd := open_part(folder, part)) is not None:
+        try:
+            yield from _from_end(fd, os.fstat(fd).st_size)
         finally:
             os.close(fd)
 
@@ -180,6 +219,24 @@ def _from_end(fd: int, at: int) -> Iterator[bytes]:
             whole = True
     if whole and (line := b"".join(reversed(tail))):
         yield line
+
+
+def replace(folder: int, name: str, data: bytes) -> None:
+    """Replace a file in one step, on disk. Only one process may do so at a time. Raises OSError; nothing is changed."""
+    draft = f".{name}"
+    fd = os.open(draft, _REPLACE, 0o600, dir_fd=folder)
+    try:
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft, dir_fd=folder)
+        raise
+    os.fsync(folder)
 
 
 def write_all(fd: int, data: bytes) -> None:

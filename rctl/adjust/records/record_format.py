@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ... import label
 from ...cgroupfs.tree import check_path
@@ -23,12 +24,14 @@ from ...formats import DEVICE, File
 from ...limits import file_named
 from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
 
-VERSION = 5
+VERSION = 6
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
 _SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5}
 """The first version with a kind of step."""
 _OLDEST = 2
 """The version of a record without such steps. An rctl that does not know them can read it, too."""
+_LASTING = 6
+"""The first version with the fields that say how long limits last (``Lasting``)."""
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
 _WRITER = re.compile(r"[a-z]{1,32}", re.ASCII)
 _CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -50,6 +53,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``undoes``: the id of the adjustment that this one took back. ``version``: of the form, see ``version_of``; unset
     in JSON: 1.
+
+    The other fields are only written if they are set (since version 6). ``runtime``: its limits last until the next
+    boot. ``restores``: it only puts desired limits back, and asks for nothing new. ``until``: when its limits go back
+    (seconds since 1970). ``timer``: the id of a timed adjustment whose end this record changes to ``until``; without
+    ``until``, its limits stay for good.
     """
 
     id: str
@@ -60,6 +68,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[Step, ...]
     undoes: str | None = None
     version: int = _OLDEST
+    runtime: bool | UnsetType = UNSET
+    restores: bool | UnsetType = UNSET
+    until: float | UnsetType = UNSET
+    timer: str | UnsetType = UNSET
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -69,9 +81,10 @@ class _Head(msgspec.Struct, frozen=True):
 _RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
 
 
-def version_of(steps: Iterable[Step]) -> int:
-    """The version of a record with these steps: the oldest that has all of them."""
-    return max((_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps))), default=_OLDEST)
+def version_of(steps: Iterable[Step], *, lasting: bool = False) -> int:
+    """The version of a record with these steps: the oldest that has all of them. ``lasting``: with newer fields."""
+    oldest = _LASTING if lasting else _OLDEST
+    return max([oldest, *(_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps)))])
 
 
 def encode(record: Record) -> bytes:
@@ -108,19 +121,33 @@ def _check_known(line: bytes) -> None:
         raise NewerRecordError(f"is of a newer rctl (record version {version}, this rctl knows {VERSION})")
 
 
+def check_id(id: str) -> None:  # noqa: A002 (the word that the history uses)
+    """Raise ValueError for a text that is no id of an adjustment."""
+    _require(_ID.fullmatch(id), "id", id)
+
+
+def check_step(step: Step) -> None:
+    """Raise ValueError for a step that no rctl of this version makes."""
+    _check_path(step.path)
+    _KINDS[type(step)](step)
+
+
 def _check(record: Record) -> None:
-    _require(_ID.fullmatch(record.id), "id", record.id)
+    check_id(record.id)
     _require(record.undoes is None or _ID.fullmatch(record.undoes), "undoes", record.undoes)
-    _require(math.isfinite(record.time) and 0 <= record.time < _YEAR_10000, "time", record.time)
+    for what, moment in (("time", record.time), ("until", record.until or 0.0)):
+        _require(math.isfinite(moment) and 0 <= moment < _YEAR_10000, what, moment)
+    _require(not record.timer or _ID.fullmatch(record.timer), "timer", record.timer)
+    if record.version < _LASTING and any((record.runtime, record.restores, record.until, record.timer)):
+        raise ValueError(f"a field of version {_LASTING} in version {record.version} cannot be")
     _require(len(record.boot_id) <= 64 and record.boot_id.isprintable(), "boot_id", record.boot_id)
     for path, ino in record.inodes.items():
         _check_path(path)
         _require(0 < ino < 1 << 64, "inode", ino)
     for step in record.steps:
-        _check_path(step.path)
+        check_step(step)
         known = step.path in record.inodes or isinstance(step, Make)  # a cgroup to be made has no inode yet
         _require(known, "step without an inode for its path", step.path)
-        _KINDS[type(step)](step)
         if record.version < _SINCE.get(type(step), 0):
             raise ValueError(f"{type(step).__name__.lower()} in version {record.version} cannot be")
         if isinstance(step, Move):

@@ -1,0 +1,229 @@
+"""The desired limits of every VE, and the timers: what all adjustments together ask for. Pure.
+
+They are a fold over the history, oldest first (``take``), across boots and lives of a cgroup. A VE is known by its
+stable name. Each entry is a stack of *layers*, one for each adjustment that set it, the newest on top. An undo, or the
+end of a timer, takes the layers of its adjustment out, wherever they are. So what was desired before is desired again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ...controllers import core
+from ...limits import file_named
+from ..steps import Label, Make, Remove, Set, Start, by_entry
+from .record_format import Record
+from .stable_name import stable_name
+
+_MOST = 16
+"""Most layers of an entry, besides timed ones. Below them, an undo finds the value in its own record."""
+
+
+class Layer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The wish of one adjustment for one entry. ``time``: in seconds since 1970. ``old``: the value before.
+
+    ``boot``: the only boot for which it is meant; empty: it lasts.
+    """
+
+    id: str
+    time: float
+    value: str
+    old: str
+    boot: str = ""
+
+
+class Stack(msgspec.Struct, gc=False, omit_defaults=True):
+    """The layers of an entry, oldest first. ``cut``: there were more below, which are no longer known."""
+
+    layers: list[Layer] = []
+    cut: bool = False
+
+
+class DesiredVe(msgspec.Struct, omit_defaults=True):
+    """The wishes for one VE. ``path``: where it was last. ``labels``: of its spec.
+
+    ``entries``: by the file's name, and the device after a blank if there is one. ``boot``, ``ino``: its life in which
+    rctl last changed it. ``passing``: its wishes end with that life.
+    """
+
+    path: str
+    entries: dict[str, Stack] = {}
+    labels: dict[str, str] = {}
+    boot: str = ""
+    ino: int = 0
+    passing: bool = False
+
+    def present(self, boot: str, ended: frozenset[str] = frozenset()) -> dict[str, Layer]:
+        """The layer of each entry that counts in this boot. ``ended``: ids of timed adjustments whose time is over."""
+        found = {}
+        for entry, stack in self.entries.items():
+            for layer in reversed(stack.layers):
+                if layer.boot in ("", boot) and layer.id not in ended:
+                    found[entry] = layer
+                    break
+        return found
+
+
+class Timer(msgspec.Struct, frozen=True, gc=False):
+    """A timed adjustment: its limits go back at ``until``, in seconds since 1970."""
+
+    id: str
+    time: float
+    until: float
+    command: str
+
+
+class Checkpoint(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """All wishes at one point of the history, as they are stored. See ``DesiredLimits``."""
+
+    version: int
+    last: str
+    boot: str
+    ves: dict[str, DesiredVe]
+    timers: dict[str, Timer]
+
+
+class DesiredLimits:
+    """All wishes, by stable name, and the timers that have not ended, by the id of their adjustment.
+
+    ``last``, ``boot``: the id and the boot of the newest adjustment in it.
+    """
+
+    def __init__(self, start: Checkpoint | None = None) -> None:
+        """``start``: wishes to begin with; they are changed from now on."""
+        self.ves = start.ves if start else {}
+        self.timers = start.timers if start else {}
+        self.last, self.boot = (start.last, start.boot) if start else ("", "")
+        self._places: dict[str, list[tuple[DesiredVe, str]]] = {}
+        for ve in self.ves.values():
+            for entry, stack in ve.entries.items():
+                for layer in stack.layers:
+                    self._places.setdefault(layer.id, []).append((ve, entry))
+
+    def checkpoint(self, version: int) -> Checkpoint:
+        """The wishes in the form that is stored."""
+        return Checkpoint(version, self.last, self.boot, self.ves, self.timers)
+
+    def take(self, record: Record) -> None:
+        """Take the next adjustment of the history into account."""
+        if record.boot_id != self.boot:
+            self._booted(record.boot_id)
+        self.last = record.id
+        if record.timer:
+            self._change(record.timer, record.until or None)
+            return
+        if record.undoes:
+            self._take_out(record.undoes)
+        if record.until:
+            self.timers[record.id] = Timer(record.id, record.time, record.until, record.command)
+        self._take_steps(record)
+
+    def _take_steps(self, record: Record) -> None:
+        renamed = self._made(record)
+        for (path, file, key), steps in by_entry(record.steps).items():
+            ve = self._of(record, path)
+            if path not in renamed and not record.restores and file != core.FREEZE.name:
+                self._set(ve, record, steps, f"{file} {key}".strip())
+        for step in record.steps:
+            if isinstance(step, Label):
+                _label(self._of(record, step.path), step)
+            elif isinstance(step, Start):
+                self._of(record, step.path).passing |= step.passing
+            elif isinstance(step, Remove):
+                self._forget(step.path)
+
+    def due(self, now: float) -> frozenset[str]:
+        """Ids of the timed adjustments whose time is over."""
+        return frozenset(timer.id for timer in self.timers.values() if timer.until <= now)
+
+    def layers_of(self, id: str) -> list[tuple[DesiredVe, str, int]]:  # noqa: A002 (the word that the history uses)
+        """Where the layers of an adjustment are: the VE, the entry, and the place in its stack."""
+        found = []
+        for ve, entry in self._places.get(id, ()):
+            layers = stack.layers if (stack := ve.entries.get(entry)) else []
+            found += [(ve, entry, place) for place, layer in enumerate(layers) if layer.id == id]
+        return found
+
+    def _booted(self, boot: str) -> None:
+        """Forget what was meant for the boot before."""
+        self.boot = boot
+        self.ves = {name: ve for name, ve in self.ves.items() if not ve.passing}
+        for ve in self.ves.values():
+            for stack in ve.entries.values():
+                stack.layers = [layer for layer in stack.layers if not layer.boot]
+
+    def _of(self, record: Record, path: str) -> DesiredVe:
+        """The wishes for the cgroup with this path, in the life that the record is about."""
+        name, boot, ino = stable_name(path), record.boot_id, record.inodes.get(path, 0)
+        ve = self.ves.get(name)
+        if ve is None or (ve.passing and (ve.boot, ve.ino) != (boot, ino)):
+            ve = self.ves[name] = DesiredVe(path)
+        ve.path, ve.boot, ve.ino = path, boot, ino
+        return ve
+
+    def _made(self, record: Record) -> set[str]:
+        """The paths of renamed VEs: their wishes come with them."""
+        found = set()
+        for step in record.steps:
+            if isinstance(step, Make) and step.instead:
+                found.add(step.path)
+                old = self.ves.pop(stable_name(step.instead), None)
+                self.ves[stable_name(step.path)] = old or DesiredVe(step.path)
+                self._of(record, step.path)
+        return found
+
+    def _set(self, ve: DesiredVe, record: Record, steps: list[Set], entry: str) -> None:
+        old, last = steps[0].old, steps[-1]
+        if not last.exact or (old == last.new and len(steps) > 1):
+            return  # memory.high held the VE back while memory was reclaimed, and is as it was
+        for other in file_named(last.file).disturbs:
+            if (beside := ve.entries.get(other.name)) is not None:
+                ve.entries[other.name] = Stack(cut=bool(beside.layers or beside.cut))
+        stack = ve.entries.get(entry)
+        if record.undoes:
+            if stack is None or not (stack.layers or stack.cut):
+                return  # it was nobody's wish before either
+            if stack.layers and file_named(last.file).unchanged(stack.layers[-1].value, last.new):
+                return
+        layer = Layer(record.id, record.time, last.new, old, record.boot_id if record.runtime else "")
+        if stack is None:
+            stack = ve.entries[entry] = Stack([])
+        stack.layers.append(layer)
+        self._places.setdefault(record.id, []).append((ve, entry))
+        if len(stack.layers) > _MOST:
+            self._cut(stack)
+
+    def _cut(self, stack: Stack) -> None:
+        plain = [place for place, layer in enumerate(stack.layers) if layer.id not in self.timers]
+        if len(plain) > _MOST:
+            del stack.layers[plain[0]]
+            stack.cut = True
+
+    def _take_out(self, id: str) -> None:  # noqa: A002
+        """Take the layers of an adjustment out. The layer above one gets the value before it as its own."""
+        self.timers.pop(id, None)
+        places = self.layers_of(id)
+        self._places.pop(id, None)
+        for ve, entry, place in reversed(places):
+            layers = ve.entries[entry].layers
+            gone = layers.pop(place)
+            if place < len(layers) and layers[place].old == gone.value:
+                layers[place] = msgspec.structs.replace(layers[place], old=gone.old)
+
+    def _change(self, id: str, until: float | None) -> None:  # noqa: A002
+        timer = self.timers.pop(id, None)
+        if timer and until:
+            self.timers[id] = msgspec.structs.replace(timer, until=until)
+
+    def _forget(self, path: str) -> None:
+        """The cgroup and all below it were removed."""
+        name = stable_name(path)
+        for gone in [other for other in self.ves if other == name or other.startswith(name + "/")]:
+            del self.ves[gone]
+
+
+def _label(ve: DesiredVe, step: Label) -> None:
+    if step.new is None:
+        ve.labels.pop(step.key, None)
+    else:
+        ve.labels[step.key] = step.new

@@ -1,0 +1,46 @@
+"""``rctl restore``: desired limits back, after a boot."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
+from ...console.verb import changes
+
+
+@changes
+def restore(
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="[VE...]", help="Names, /paths or patterns; without them, all")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    deadline: DeadlineText = "10s",
+    force: Force = False,
+) -> None:
+    """Put all desired limits back, as after a boot.
+
+    rctl makes its own VEs anew, with their limits and labels. It names containers, units and other cgroups that are not
+    there now; rctl keep waits for them. If one VE cannot have its limits, the others still get theirs; the exit status
+    is then 1.
+    """
+    from ...console.output import as_json, done, report, say, warn
+    from ...console.session import session
+
+    with session() as s:
+        found = s.restore(*patterns or (), deadline=seconds(deadline), force=force, dry_run=dry_run)
+    if json:
+        (say if dry_run else done)(as_json(found))
+    else:
+        for account in found.accounts:
+            report(account, json=False)
+        if found.waiting:
+            warn(f"{len(found.waiting)} not there now: {', '.join(found.waiting)}")
+        for name, why in found.failed.items():
+            warn(f"{name}: stays as it is: {why}")
+        if not any(account.outcomes for account in found.accounts) and not found.failed:
+            done("all desired limits are in force")
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,89 @@
+"""Puts desired limits back through the engine, and makes rctl's own VEs anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..adjust.account import Account, Outcome
+from ..adjust.engine import transact
+from ..adjust.request import Around, Options, Wish
+from ..adjust.site import Site
+from ..adjust.steps import Label, Make, Set
+from ..errors import RctlError, RollbackError
+from .drifting import Compared, Drifted, compare
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """``accounts``: one for each transaction. ``waiting``: names of cgroups with desired limits that are not there now.
+
+    ``failed``: why a VE stays as it is, by name.
+    """
+
+    accounts: tuple[Account, ...] = ()
+    waiting: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
+
+
+def drift(site: Site, options: Options, patterns: Sequence[str] = (), *, fix: bool = False) -> Compared:
+    """Compare, see ``compare``; with ``fix``, put what differs back. Raises RctlError; nothing is changed then."""
+    found = compare(site, patterns)
+    if fix and found.drifted:
+        return msgspec.structs.replace(found, account=put_back(site, found, options))
+    return found
+
+
+def restore(site: Site, options: Options, patterns: Sequence[str] = ()) -> Restored:
+    """Put all desired limits back, as one transaction; if that fails, each VE as a transaction of its own.
+
+    So one VE that cannot have its limits does not keep the others from theirs. Raises as ``compare``, and RollbackError
+    if something could not be put back.
+    """
+    compared = compare(site, patterns)
+    try:
+        return Restored((put_back(site, compared, options),), compared.waiting)
+    except RollbackError:
+        raise
+    except RctlError as error:
+        if len(compared.drifted) == 1:
+            return Restored((), compared.waiting, {compared.drifted[0].name: str(error)})
+    accounts: list[Account] = []
+    failed: dict[str, str] = {}
+    for one in compared.drifted:
+        try:
+            accounts.append(put_back(site, Compared((one,)), options))
+        except RollbackError:
+            raise
+        except RctlError as error:
+            failed[one.name] = str(error)
+    return Restored(tuple(accounts), compared.waiting, failed)
+
+
+def put_back(site: Site, compared: Compared, options: Options) -> Account:
+    """Put what differs back, as one transaction. It asks for nothing new: the record says so. Raises RctlError."""
+    drifted, new = compared.drifted, [one for one in compared.drifted if not one.there]
+    if options.dry_run:
+        drifted = tuple(one for one in drifted if one.there)
+    labels = {one.name: dict[str, str | None](one.labels) for one in drifted if one.labels}
+    around = Around(make=() if options.dry_run else [one.name for one in new], labels=labels)
+    wishes = [_wish(one) for one in drifted]
+    account = transact(site, wishes, msgspec.structs.replace(options, restores=True), around=around)
+    if not (options.dry_run and new):
+        return account
+    return msgspec.structs.replace(account, outcomes=(*account.outcomes, *map(_planned, new)))
+
+
+def _wish(one: Drifted) -> Wish:
+    return Wish(one.name, tuple(difference.write for difference in one.differences), ino=one.ino or None)
+
+
+def _planned(one: Drifted) -> Outcome:
+    """The steps that make a VE anew. Controllers are left out: whether they are enabled by then is not known."""
+    limits = (Set(one.path, d.limit, d.written, d.desired, d.device) for d in one.differences)
+    return Outcome(
+        one.name,
+        one.path,
+        "planned",
+        (Make(one.path), *limits, *(Label(one.path, key, None, value) for key, value in one.labels.items())),
+    )

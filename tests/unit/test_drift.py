@@ -1,0 +1,174 @@
+"""``rctl drift`` and ``rctl restore``: what differs from what was asked for, and how it comes back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rctl.host import Host
+from tests.unit.shell import Shell
+
+
+@pytest.fixture(autouse=True)
+def boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    booted(monkeypatch, "first")
+
+
+def booted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(Host, "boot_id", name)
+
+
+def boot_again(shell: Shell) -> None:
+    """No cgroup outlives a boot, except those that others make again: here /docker."""
+    for path in ("/rctl-web1", "/rctl-web2", "/docker"):
+        shell.kernel.remove(path)
+    shell.kernel.make("/docker", enable=False)
+    booted(shell.monkeypatch, "second")
+
+
+def done(shell: Shell, *words: str) -> str:
+    status, out, err = shell.run(*words)
+    assert status == 0, err
+    return out
+
+
+@pytest.fixture
+def changed(shell: Shell) -> Shell:
+    """web1 and /docker have limits by rctl."""
+    shell.kernel.make("/docker")
+    done(shell, "set", "web1", "memory.max=1G", "pids.max=50")
+    done(shell, "set", "/docker", "pids.max=9")
+    return shell
+
+
+def drift(shell: Shell, *words: str) -> dict[str, dict[str, tuple[str, str, str]]]:
+    """By VE and limit: desired, written and cause."""
+    status, out, _ = shell.run("drift", "--json", *words)
+    found = json.loads(out)["drifted"]
+    assert status == (1 if found else 0)
+    return {
+        one["name"]: {d["limit"]: (d["desired"], d["written"], d["cause"]) for d in one["differences"]} for one in found
+    }
+
+
+class TestDrift:
+    def test_none(self, changed: Shell) -> None:
+        assert drift(changed) == {}
+        assert changed.run("drift") == (0, "", "")
+
+    def test_a_limit_that_another_program_changed(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        assert drift(changed) == {"web1": {"pids.max": ("50", "70", "changed")}}
+        status, out, _ = changed.run("drift", "web*")
+        assert status == 1
+        head, row = out.splitlines()
+        assert head.split() == ["NAME", "LIMIT", "DESIRED", "WRITTEN", "SET", "CAUSE"]
+        assert row.startswith("web1  pids.max  50       70")
+        assert row.endswith("another program changed it")
+
+    def test_a_cgroup_that_was_made_anew_has_none_of_its_limits(self, changed: Shell) -> None:
+        changed.kernel.remove("/docker")
+        changed.kernel.make("/docker")
+        assert drift(changed) == {"/docker": {"pids.max": ("9", "max", "made anew")}}
+
+    def test_a_foreign_cgroup_that_is_not_there_is_no_drift_and_named(self, changed: Shell) -> None:
+        changed.kernel.remove("/docker")
+        assert drift(changed) == {}
+        assert "not there now, so not compared: /docker" in changed.run("drift")[2]
+
+    def test_a_ve_of_rctls_own_that_is_not_there_is_drift(self, changed: Shell) -> None:
+        changed.kernel.remove("/rctl-web1")
+        status, out, _ = changed.run("drift")
+        assert (status, out.splitlines()[1].split(None, 1)[0]) == (1, "web1")
+        assert "is not there; --fix makes it anew" in out
+
+    def test_a_removed_ve_is_forgotten_and_a_renamed_one_is_not(self, changed: Shell) -> None:
+        done(changed, "set", "web2", "pids.max=3")
+        done(changed, "rename", "web2", "new")
+        changed.kernel.put("/rctl-new", "pids.max", "4")
+        done(changed, "rm", "--kill", "web1")
+        assert drift(changed) == {"new": {"pids.max": ("3", "4", "changed")}}
+
+    def test_one_that_goes_with_its_command_is_not_waited_for(self, changed: Shell) -> None:
+        assert drift(changed, "web1") == {}
+        status, _, err = changed.run("drift", "web2")
+        assert (status, err) == (1, "rctl: web2: no VE of this name has desired limits. See rctl history web2\n")
+
+    def test_flags_that_are_for_fix_alone(self, changed: Shell) -> None:
+        for flags in (["--dry-run"], ["--force"], ["--deadline", "3s"]):
+            status, _, err = changed.run("drift", *flags)
+            assert (status, "are for --fix. Add it, or leave them out" in err) == (2, True)
+
+
+class TestFix:
+    def test_it_puts_all_back_in_one_adjustment(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        changed.kernel.put("/docker", "pids.max", "70")
+        before = len(done(changed, "history").splitlines())
+        assert "pids.max: 70 -> 50" in done(changed, "drift", "--fix")
+        assert drift(changed) == {}
+        assert len(done(changed, "history").splitlines()) == before + 1
+
+    def test_a_dry_run_shows_it(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        assert "pids.max: 70 -> 50" in done(changed, "drift", "--fix", "--dry-run")
+        assert changed.kernel.get("/rctl-web1", "pids.max") == "70"
+
+    def test_an_undo_of_it_makes_the_other_value_the_desired_one(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        done(changed, "drift", "--fix")
+        done(changed, "undo")
+        assert (changed.kernel.get("/rctl-web1", "pids.max"), drift(changed)) == ("70", {})
+
+    def test_it_makes_a_ve_anew_with_its_labels(self, changed: Shell) -> None:
+        (changed.folder / "spec.toml").write_text(
+            'version = 1\n[ve.new.limits]\npids.max = 9\n[ve.new.labels]\nenv = "a"\n'
+        )
+        done(changed, "apply", "spec.toml")
+        changed.kernel.remove("/rctl-new")
+        assert drift(changed) == {"new": {"pids.max": ("9", "max", "made anew")}}
+        done(changed, "drift", "--fix")
+        assert (drift(changed), json.loads(done(changed, "label", "new", "--json"))) == ({}, {"new": {"env": "a"}})
+
+
+class TestRestore:
+    def test_after_a_boot_all_limits_come_back(self, changed: Shell) -> None:
+        boot_again(changed)
+        assert set(drift(changed)) == {"web1", "/docker"}
+        done(changed, "restore")
+        assert drift(changed) == {}
+        assert changed.kernel.get("/rctl-web1", "memory.max") == str(1 << 30)
+        assert changed.kernel.get("/docker", "pids.max") == "9"
+        assert done(changed, "restore") == "all desired limits are in force\n"
+
+    def test_one_that_cannot_have_its_limits_does_not_keep_the_others_from_theirs(self, changed: Shell) -> None:
+        done(changed, "set", "web2", "io.max=sda wbps=1M")
+        boot_again(changed)
+        changed.kernel.disks = ()
+        status, _, err = changed.run("restore")
+        assert status == 1
+        assert "web2: stays as it is: io.max: cannot write" in err
+        assert set(drift(changed)) == {"web2"}
+
+    def test_what_is_not_there_is_named(self, changed: Shell) -> None:
+        changed.kernel.remove("/docker")
+        status, _, err = changed.run("restore")
+        assert (status, err) == (0, "rctl: 1 not there now: /docker\n")
+
+    def test_a_dry_run_shows_it_also_for_a_ve_that_is_to_be_made(self, changed: Shell) -> None:
+        boot_again(changed)
+        before = changed.kernel.limits()
+        told = done(changed, "restore", "--dry-run")
+        assert changed.kernel.limits() == before
+        assert "web1: planned\n  mkdir\n  pids.max: max -> 50\n  memory.max: max -> 1G" in told
+        assert "/docker: planned" in told
+
+    def test_it_asks_for_nothing_new(self, changed: Shell) -> None:
+        """Given a limit that is undone after a boot, then what was desired before it is desired again."""
+        done(changed, "set", "web1", "pids.max=60")
+        boot_again(changed)
+        done(changed, "restore")
+        done(changed, "set", "web1", "pids.max=80")
+        done(changed, "undo")
+        assert (changed.kernel.get("/rctl-web1", "pids.max"), drift(changed)) == ("60", {})
