@@ -10,6 +10,7 @@
 
 Each verb of the command line parses, calls one method of a Session, and prints. Where a method takes several VEs, their
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
+Units, containers, pods and users have names, too: ``nginx.service``, ``docker:web``, ``pod:prod/web-0``, ``user:bob``.
 
 The methods that change something are here, those that only read are in ``session_reads``. ``session_base`` opens the
 host.
@@ -95,12 +96,13 @@ class Session(SessionReads):
         Raises UsageError if two patterns give one VE different limits, and as described above.
         """
         from ..adjust.engine import adjust
+        from ..names.patterns import match_each
 
         once = {id(wanted): self.typed(wanted) for wanted in limits.values()}
         asked: dict[str, Limits] = {}
-        for pattern, wanted in limits.items():
-            typed = once[id(wanted)]
-            for name in self.match(pattern):
+        for pattern, names in match_each(self.tree, limits, self.tell).items():
+            typed = once[id(limits[pattern])]
+            for name in names:
                 if asked.setdefault(name, typed) != typed:
                     raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
         return adjust(self.site, asked, self._options(deadline, wait, force, dry_run))
@@ -138,9 +140,11 @@ class Session(SessionReads):
 
         If it has no limit for a key, the others get no limit for it either. Raises UsageError if it is among them.
         """
+        from ..names.patterns import one
         from ..ve import copy
 
-        return copy.copy(self.site, name, self.match(*patterns), self._options(deadline, wait, force, dry_run))
+        source, names = one(self.tree, name), self.match(*patterns)
+        return copy.copy(self.site, source, names, self._options(deadline, wait, force, dry_run))
 
     def apply(
         self,
@@ -196,9 +200,10 @@ class Session(SessionReads):
         Returns the bytes asked for, freed, and in use now. Raises NotAvailableError if the kernel does not have
         ``memory.reclaim`` (Linux 5.19), or its ``swappiness`` (6.11).
         """
+        from ..names.patterns import one
         from ..ve.reclaim import reclaim
 
-        return reclaim(self.site, name, size, deadline, swappiness)
+        return reclaim(self.site, one(self.tree, name), size, deadline, swappiness)
 
     # VEs and their processes.
 
@@ -261,7 +266,7 @@ class Session(SessionReads):
         from ..ve.remove import remove
 
         how = self._options(deadline, wait, dry_run=dry_run)
-        return remove(self.site, match(self.tree, patterns, self.tell), how, kill=kill)
+        return remove(self.site, match(self.tree, patterns, self.tell, managed=True), how, kill=kill)
 
     def rename(self, name: str, new: str) -> Account:
         """Give an empty VE the name ``new``. One with processes keeps its name (BusyError)."""
@@ -318,9 +323,11 @@ class Session(SessionReads):
         made an adjustment in between.
         """
         from ..adjust.undoing.undo import undo
+        from ..names.patterns import one
 
         how = self._options(deadline, wait, force, dry_run)
-        return undo(self.site, how, id, ve=ve, last=last, each=each)
+        name = None if ve is None else one(self.tree, ve)
+        return undo(self.site, how, id, ve=name, last=last, each=each)
 
     # Limits that last.
 

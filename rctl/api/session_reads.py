@@ -105,9 +105,10 @@ class SessionReads(SessionBase):
         Returns sizes in bytes, times in microseconds, ``cpu.max`` in CPUs. Raises UsageError for an unknown key,
         NotFoundError, NotAvailableError for a file that this kernel or VE does not have.
         """
+        from ..names.patterns import one
         from ..ve import copy
 
-        return copy.get(self.tree, name, keys)
+        return copy.get(self.tree, one(self.tree, name), keys)
 
     def ps(self, *patterns: str) -> Sequence[Process]:
         """The processes of VEs and of the cgroups below them.
@@ -137,6 +138,7 @@ class SessionReads(SessionBase):
         """
         from ..adjust.records.history import newest
         from ..adjust.undoing.choose import about
+        from ..names.patterns import present
 
-        wanted = about(self.tree, patterns) if patterns else None
+        wanted = about(self.tree, [*patterns, *present(self.tree, patterns)]) if patterns else None
         return newest(self.state, last, self.tell, wanted)

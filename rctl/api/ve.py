@@ -12,6 +12,7 @@ from ..adjust.engine import Options, adjust
 from ..attributes import Limited
 from ..errors import UsageError
 from ..limits import Limits
+from ..names.patterns import one
 from ..sample import Sample
 from ..sample import read as read_sample
 from .session_base import SessionBase
@@ -24,7 +25,7 @@ class VE(Limited):
 
     def __init__(self, session: SessionBase, name: str, options: Options, *, owned: bool = False) -> None:
         """``owned``: the session belongs to this VE, and is closed with it."""
-        self.name = session.tree.name(session.tree.path(name))
+        self.name = one(session.tree, name)
         self.options = options
         self.session = session
         self._owned = owned

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Self
 
-from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
 from ..formats import NAMING, VE_NAME, as_typed
 from . import mounts
 from .cgroup import _DIRECTORY, Cgroup
@@ -26,7 +26,7 @@ _USUAL = mounts.Mount(mounts.USUAL)
 class Tree:
     """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
 
-    __slots__ = ("_stem", "base", "mount", "prefix", "root")
+    __slots__ = ("_names", "_paths", "_stem", "base", "mount", "prefix", "root")
 
     def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX, mount: mounts.Mount = _USUAL) -> None:
         """``root`` is the root of the ``mount``. Tests may pass a plain directory's handle."""
@@ -35,6 +35,8 @@ class Tree:
         self.base = base
         self.prefix = prefix
         self._stem = f"{base.rstrip('/')}/{prefix}"
+        self._paths: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     @classmethod
     def open(cls, place: str | None = None) -> Self:
@@ -63,6 +65,8 @@ class Tree:
 
     def path(self, name: str) -> str:
         """The cgroup path of a VE's name. Raises UsageError for names that could leave the tree."""
+        if self._paths and name in self._paths:
+            return self._paths[name]
         if VE_NAME.fullmatch(name):
             return self._stem + name
         if name.startswith("/"):
@@ -70,11 +74,38 @@ class Tree:
         raise UsageError(f"{as_typed(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
 
     def name(self, path: str) -> str:
-        """The name of a cgroup path for people: the short name of a managed VE, the path itself of a foreign one."""
+        """The name of a cgroup path for people: the short name of a managed VE, the path itself of a foreign one.
+
+        The name that ``learn`` was told, if it was.
+        """
+        if self._names and path in self._names:
+            return self._names[path]
         head, _, tail = path.rpartition("/")
         if (head or "/") == self.base and tail.startswith(self.prefix) and VE_NAME.fullmatch(tail[len(self.prefix) :]):
             return tail[len(self.prefix) :]
         return path
+
+    def learn(self, word: str, name: str, path: str) -> None:
+        """From now on, ``word`` and ``name`` stand for the cgroup ``path`` of another manager."""
+        self._paths[word] = self._paths[name] = path
+        self._names[path] = name
+
+    def has(self, name: str) -> bool:
+        """True if there is a VE of rctl's own with this name. What was learned of the name is forgotten then."""
+        if not VE_NAME.fullmatch(name):
+            return False
+        path = self._stem + name
+        if self.base == "/":
+            there = self.root.has(path[1:])
+        else:
+            try:
+                self.walk(path).close()
+                there = True
+            except RctlError:
+                there = False
+        if there and self._paths:
+            self._paths.pop(name, None)
+        return there
 
     def open_ve(self, name: str) -> Cgroup:
         """Open a VE by name or path. Raises NotFoundError, UsageError."""

@@ -111,9 +111,14 @@ def _merge_disk(key: str, nested: dict[str, Any], more: dict[str, Any]) -> None:
         disks.setdefault(disk, {}).update(values)
 
 
-Names = Annotated[list[str], typer.Argument(metavar="VE...", help="Names, cgroup paths with a leading /, or patterns")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="VE...", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
+]
 Name = Annotated[str, typer.Argument(metavar="VE", help="The VE's name")]
-NameOrPath = Annotated[str, typer.Argument(metavar="VE", help="A name, or a cgroup path with a leading /")]
+NameOrPath = Annotated[
+    str, typer.Argument(metavar="VE", help="A VE, unit or container, or a cgroup path with a leading /")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
 Thaw = Annotated[bool, typer.Option("--thaw", help="If the VE is frozen, thaw it first")]

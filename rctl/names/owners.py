@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from .container_cgroups import INNER, Container, MadeBy, Pod, container_at, is_kubepods, made_by, pod_at
 
-Kind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
+OwnerKind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
 Marks = Callable[[str], bool]
 """True if systemd has marked the cgroup with this path as delegated (``cgroupfs.marks.reader``)."""
 
@@ -50,7 +50,7 @@ class Owner(NamedTuple):
     ``container``: the outermost container that it is or lies in. ``pod``: the pod of Kubernetes.
     """
 
-    kind: Kind
+    kind: OwnerKind
     path: str
     manager: Manager = SYSTEM
     unit: str = ""
@@ -85,9 +85,9 @@ def _is_systemds(place: Owner) -> bool:
     return not place.free and (place.unit != "" or place.manager.kind == "user")
 
 
-def _in_containers(parts: list[str]) -> tuple[Kind, Container | None, Pod | None]:
+def _in_containers(parts: list[str]) -> tuple[OwnerKind, Container | None, Pod | None]:
     """The manager that the path names (``nobody`` if it names none), the container and the pod."""
-    kind: Kind = "nobody"
+    kind: OwnerKind = "nobody"
     container: Container | None = None
     pod: Pod | None = None
     here = above = ""

@@ -1,44 +1,109 @@
-"""Finds the VEs for names, patterns and labels: ``web1``, ``web*``, ``/system.slice/*.service``, ``label:env=prod``."""
+"""Finds the VEs for names, patterns and labels: ``web1``, ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
+
+A name that no VE of rctl's own has may be that of a unit, a container or a pod. ``look_up`` knows these; it is loaded
+only then.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from ..cgroupfs import labels
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, UsageError
 
+if TYPE_CHECKING:
+    from .look_up import Elsewhere, Named
+
 LABEL = "label:"
 _PATTERN = frozenset("*?[")
 
 
-def match(tree: Tree, patterns: Iterable[str], tell: Callable[[str], object] = len) -> list[str]:
-    """VE names for names and shell patterns (``web*``, ``/system.slice/*.service``), each once, in the given order.
+def match(
+    tree: Tree, patterns: Iterable[str], tell: Callable[[str], object] = len, *, managed: bool = False
+) -> list[str]:
+    """VE names for words and shell patterns (``web*``, ``/system.slice/*.service``), each once, in the given order.
 
-    ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern.
+    ``label:KEY=VALUE`` stands for all managed VEs with such a label; the value may be a pattern. A word or pattern that
+    fits no managed VE is looked for among units, users, containers and pods.
 
     A name that cannot be printed is no VE's; ``tell`` is called with each cgroup that is left out for that reason.
-    Raises NotFoundError for a pattern that matches nothing, UsageError for ``**`` as a component.
+    ``managed``: words are names of managed VEs, whether these exist or not.
+    Raises NotFoundError if nothing fits, UsageError for an ambiguous word, and for ``**`` as a component.
     """
     found: dict[str, None] = {}
-    for pattern in patterns:
-        if pattern.startswith(LABEL):
-            found.update(dict.fromkeys(_labelled(tree, pattern, tell)))
-            continue
-        if not _PATTERN.intersection(pattern):
-            found[tree.name(tree.path(pattern))] = None
-            continue
-        matches = _below(tree, pattern, tell) if pattern.startswith("/") else fnmatch.filter(tree.names(), pattern)
-        if not matches:
-            raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls")
-        found.update(dict.fromkeys(matches))
+    for names in match_each(tree, patterns, tell, managed=managed).values():
+        found.update(dict.fromkeys(names))
     return list(found)
 
 
+def match_each(
+    tree: Tree, patterns: Iterable[str], tell: Callable[[str], object] = len, *, managed: bool = False
+) -> dict[str, list[str]]:
+    """As ``match``: the names for each word and pattern."""
+    found: dict[str, list[str]] = {}
+    elsewhere: Elsewhere | None = None
+    for pattern in patterns:
+        is_pattern = not pattern.startswith(LABEL) and bool(_PATTERN.intersection(pattern))
+        if pattern.startswith(LABEL):
+            names = _labelled(tree, pattern, tell)
+        elif pattern.startswith("/"):
+            names = _below(tree, pattern, tell) if is_pattern else [tree.name(tree.path(pattern))]
+        elif is_pattern:
+            names = fnmatch.filter(tree.names(), pattern)
+            if not names and not managed and (":" in pattern or "." in pattern):
+                elsewhere = elsewhere or _elsewhere(tree)
+                names = [_learnt(tree, each.name, each) for each in elsewhere.matching(pattern)]
+        elif managed or tree.has(pattern):
+            names = [tree.name(tree.path(pattern))]
+        else:
+            elsewhere = elsewhere or _elsewhere(tree)
+            names = [one(tree, pattern, elsewhere)]
+        if not names:
+            raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls --all")
+        found[pattern] = names
+    return found
+
+
+def one(tree: Tree, word: str, elsewhere: Elsewhere | None = None) -> str:
+    """The name of the one VE that this word stands for. It is not looked up whether the cgroup of a path exists.
+
+    Raises NotFoundError, UsageError.
+    """
+    if word.startswith("/") or tree.has(word):
+        return tree.name(tree.path(word))
+    from .look_up import may_be
+
+    if not may_be(word):
+        tree.path(word)  # raises
+    return _learnt(tree, word, (elsewhere or _elsewhere(tree)).one(word))
+
+
+def present(tree: Tree, patterns: Iterable[str]) -> list[str]:
+    """The paths of the cgroups that the names and patterns stand for, as far as these exist now."""
+    found: list[str] = []
+    for pattern in patterns:
+        with suppress(NotFoundError, UsageError):
+            found += map(tree.path, match(tree, [pattern]))
+    return found
+
+
+def _elsewhere(tree: Tree) -> Elsewhere:
+    from .look_up import Elsewhere
+
+    return Elsewhere(tree)
+
+
+def _learnt(tree: Tree, word: str, found: Named) -> str:
+    tree.learn(word, found.name, found.path)
+    return found.name
+
+
 def given(tree: Tree, patterns: Iterable[str]) -> set[str]:
-    """Those of the names and patterns that are names, as ``match`` finds them."""
+    """Those of the names and patterns that are names, as ``match`` finds them. Call ``match`` first."""
     plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
     return {tree.name(tree.path(one)) for one in plain}
 

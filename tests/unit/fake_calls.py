@@ -86,7 +86,10 @@ class Calls:
 
     def access(self, name: str, mode: int, *, dir_fd: int, **_: bool) -> bool:
         node = self._at(dir_fd)
-        return not node.removed and (name == "." or self._kernel.has(node, name))
+        return not node.removed and (name == "." or name in node.children or self._kernel.has(node, name))
+
+    def stat(self, name: str, *, dir_fd: int, **_: bool) -> Any:
+        return SimpleNamespace(st_nlink=2 + len(self._at(dir_fd).children[name].children))
 
     def listdir(self, fd: int) -> list[str]:
         with self.scandir(fd) as entries:

@@ -24,7 +24,7 @@ from unittest import mock
 from rctl.adjust import fork, owner, shrink_memory
 from rctl.adjust.records import journal, log_files
 from rctl.adjust.state_folder import State
-from rctl.cgroupfs import cgroup, files, labels, mounts, tree
+from rctl.cgroupfs import cgroup, files, labels, marks, mounts, paths, tree
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
@@ -107,6 +107,8 @@ class FakeKernel(Machine):
                 (cgroup, "os", calls),
                 (tree, "os", calls),
                 (labels, "os", calls),
+                (marks, "os", calls),
+                (paths, "os", calls),
                 (mounts, "find", lambda named: mounts.Mount(mounts.USUAL)),
                 (journal, "os", journal_calls),
                 (log_files, "os", journal_calls),

@@ -20,7 +20,7 @@ SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, ("USED", "STATE"
 def ls(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VE...]", help="Names, cgroup paths with a leading /, or patterns"),
+        typer.Argument(metavar="[VE...]", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
     ] = None,
     everything: Annotated[
         bool,

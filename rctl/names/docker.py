@@ -1,0 +1,104 @@
+"""Names and images of docker's containers.
+
+They are read from the files that dockerd keeps for each container (``/var/lib/docker/containers/ID/config.v2.json``),
+which dockerd writes at each change: this needs neither the daemon nor one of its locks. Only root may read them. Others
+ask the daemon on its socket, which the group ``docker`` may use (https://docs.docker.com/reference/api/engine/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+from .bounded import MOST, content
+from .called import UNKNOWN, Called, called
+
+FOLDER = "/var/lib/docker"
+SOCKET = "/run/docker.sock"
+OF_USER = ".local/share/docker"
+"""The data of a user's own dockerd, below the home folder."""
+_SETTINGS = "/etc/docker/daemon.json"
+_LARGEST = 1 << 20
+_PATIENCE = 1.0
+_REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"  # 1.0: no chunks
+
+
+class _Image(msgspec.Struct):
+    Image: str = ""
+
+
+class _Config(msgspec.Struct):
+    Name: str = ""
+    Config: _Image = msgspec.field(default_factory=_Image)
+
+
+class _Listed(msgspec.Struct):
+    Id: str = ""
+    Names: list[str] = []
+    Image: str = ""
+
+
+class _Settings(msgspec.Struct, rename={"data_root": "data-root"}):
+    data_root: str = ""
+
+
+class Docker:
+    """The containers of one dockerd."""
+
+    def __init__(self, folder: str = "", socket: str = "", root: str = "") -> None:
+        """``folder``: dockerd's data, ``socket``: its socket; unset, those of the system's dockerd below ``root``."""
+        self._folder = folder or root + _data_root(root)
+        self._socket = socket or root + SOCKET
+        self._told: Mapping[str, Called] | None = None
+
+    def called(self, container: str) -> Called:
+        """The name and image of the container with this id."""
+        if (data := content(f"{self._folder}/containers/{container}/config.v2.json", _LARGEST)) is not None:
+            try:
+                config = msgspec.json.decode(data, type=_Config)
+            except msgspec.DecodeError:
+                return UNKNOWN
+            return called(config.Name.removeprefix("/"), config.Config.Image)
+        if os.access(f"{self._folder}/containers", os.X_OK):
+            return UNKNOWN
+        if self._told is None or container not in self._told:
+            self._told = _ask(self._socket)
+        return self._told.get(container, UNKNOWN)
+
+
+def _data_root(root: str) -> str:
+    data = content(root + _SETTINGS, _LARGEST)
+    try:
+        return (data and msgspec.json.decode(data, type=_Settings).data_root) or FOLDER
+    except msgspec.DecodeError:
+        return FOLDER
+
+
+def _ask(socket: str) -> Mapping[str, Called]:
+    """The running containers, by id, as the daemon lists them; none if it does not answer soon."""
+    if not os.access(socket, os.W_OK):
+        return {}
+    import time
+    from socket import AF_UNIX, SOCK_STREAM
+    from socket import socket as new
+
+    end, answer = time.monotonic() + _PATIENCE, b""
+    try:
+        with new(AF_UNIX, SOCK_STREAM) as line:
+            line.settimeout(_PATIENCE)
+            line.connect(socket)
+            line.sendall(_REQUEST)
+            while (left := end - time.monotonic()) > 0 and len(answer) < MOST:
+                line.settimeout(left)
+                if not (part := line.recv(1 << 16)):
+                    break
+                answer += part
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if b" 200 " not in head.partition(b"\r\n")[0]:
+            return {}
+        found = msgspec.json.decode(body, type=list[_Listed])
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return {one.Id: called(one.Names[0].removeprefix("/") if one.Names else "", one.Image) for one in found}

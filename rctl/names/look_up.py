@@ -1,0 +1,179 @@
+"""The cgroup for a word of people, if it is no VE of rctl's own: a unit, a user, a container, a pod, an id.
+
+Each cgroup of the tree is named by its path (``owners``) and by the files of its container manager (``identities``).
+A word is compared with these names; there is no other table of names.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from ..cgroupfs.paths import paths
+from ..cgroupfs.tree import Tree
+from ..errors import NotFoundError, UsageError
+from ..formats import VE_NAME
+from . import users
+from .identities import Identities
+from .owners import Owner, owner_of, readable
+
+CONTAINERS = ("docker", "podman", "containerd", "crio", "pod")
+KINDS = ("unit", "user", *CONTAINERS)
+"""What may stand before the colon of a word."""
+SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
+_ID = re.compile(r"[0-9a-f]{4,64}")
+"""The beginning of a container's id, long enough to be meant."""
+_IN_CONTAINER = re.compile(r"(?<!_pod_)[0-9a-f]{64}.*/")
+_MOST_SHOWN = 8
+
+
+class Named(NamedTuple):
+    """A cgroup with a name. ``words``: other words for it, of which others may have the same. ``id``: a container's."""
+
+    name: str
+    path: str
+    words: Sequence[str] = ()
+    id: str = ""
+
+
+class Elsewhere:
+    """The units, users, containers and pods of a host, as they are when first asked for."""
+
+    def __init__(self, tree: Tree, identities: Identities | None = None) -> None:
+        self._tree = tree
+        self._identities = identities or Identities(tree.has)
+
+    def one(self, word: str) -> Named:
+        """The only cgroup that this word names. Raises NotFoundError, UsageError if it names several."""
+        kind = kind_of(word)
+        found = self._called(word, kind) or self._with_id(word, kind)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFoundError(self._unknown(word, kind))
+        names = sorted((one.name for one in found), key=lambda name: (name.count("/"), name))
+        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        raise UsageError(f"{word}: may be {', '.join(names[:_MOST_SHOWN])}{more}. Write one of these")
+
+    def matching(self, pattern: str) -> list[Named]:
+        """All whose name matches; ``*`` does not cross a slash. Without a kind: units of the system."""
+        kind, _, plain = pattern.rpartition(":")
+        if kind in ("", "unit"):
+            wanted = f"unit:{plain}" if "/" in plain else plain
+            return [one for one in self._units if _fits(one.name, wanted) or _fits(one.words[0], wanted)]
+        return [one for one in (self._units if kind == "user" else self._containers) if _fits(one.name, pattern)]
+
+    def everything(self) -> Iterator[Named]:
+        """All that have a name."""
+        yield from (one for one in (*self._units, *self._containers) if one.name != one.path)
+
+    def _called(self, word: str, kind: str) -> Sequence[Named]:
+        """Those with exactly this name; else those with this as another word."""
+        found: Sequence[Named] = []
+        if kind in ("", "unit", "user"):
+            found = [one for one in self._units if one.name == word or word in one.words]
+        if kind != "user" and not (found and word.endswith(SUFFIXES)):
+            found = [*found, *(one for one in self._containers if one.name == word or word in one.words)]
+        return [one for one in found if one.name == word] or found
+
+    def _with_id(self, word: str, kind: str) -> Sequence[Named]:
+        digits = word.removeprefix(f"{kind}:")
+        if not _ID.fullmatch(digits):
+            return []
+        return [one for one in self._containers if one.id.startswith(digits) and one.name.startswith(kind)]
+
+    @cached_property
+    def _owners(self) -> list[Owner]:
+        """The owners of all cgroups that are not rctl's. The marks of delegation do not change any name."""
+        name = self._tree.name
+
+        def enter(path: str) -> bool:
+            return name(path) == path and not _IN_CONTAINER.search(path)
+
+        return [owner_of(path, _unmarked) for path in paths(self._tree, enter) if name(path) == path]
+
+    @cached_property
+    def _units(self) -> list[Named]:
+        """The units of the system's manager and of users' managers, by path; without those of containers and pods."""
+        found = []
+        for owner in self._owners:
+            name = owner.path if owner.container or owner.pod else self._identities.unit_name(owner)
+            if name != owner.path:
+                found.append(Named(name, owner.path, _words_of_unit(owner)))
+        return found
+
+    @cached_property
+    def _containers(self) -> list[Named]:
+        """Containers and pods, by path. A scope whose limits are set below it has the path for its name."""
+        inner = {owner.container.path for owner in self._owners if owner.container and owner.container.inner}
+        found = []
+        for owner in self._owners:
+            if (owner.container or owner.pod) and owner.manager.kind != "other":
+                name = self._identities.of(owner, owner.path in inner).name
+                words = _words_of_container(name) if name != owner.path else []
+                if owner.is_unit and owner.unit:
+                    words += [owner.unit, f"unit:{owner.unit}"]
+                id_ = owner.container.id if owner.container and name != owner.path else ""
+                found.append(Named(name, owner.path, words, id_))
+        return found
+
+    def _unknown(self, word: str, kind: str) -> str:
+        """The error for a word that names nothing, with the nearest names."""
+        from difflib import get_close_matches
+
+        known = {} if kind else {name: name for name in self._tree.names()}
+        for one in self.everything():
+            if one.name.startswith(f"{kind}:" if kind in CONTAINERS else ""):
+                known |= {_stem(each): one.name for each in (*one.words, one.name)}
+        near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.7))
+        meant = f". Did you mean {' or '.join(near)}?" if near else "."
+        where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
+        return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"
+
+
+def may_be(word: str) -> bool:
+    """True if a VE, a unit or a container may have this name."""
+    return bool(VE_NAME.fullmatch(word) or kind_of(word) or word.endswith(SUFFIXES) or _ID.fullmatch(word))
+
+
+def kind_of(word: str) -> str:
+    """What stands before the colon of a word, if that is a kind; else empty."""
+    kind, colon, _ = word.partition(":")
+    return kind if colon and kind in KINDS else ""
+
+
+def _stem(word: str) -> str:
+    return word.rpartition(":")[2].removesuffix(".service")
+
+
+def _words_of_unit(owner: Owner) -> Sequence[str]:
+    """The unit in full comes first. The caller's own units need no user before their names."""
+    forms = dict.fromkeys((owner.unit, readable(owner.unit), owner.unit.removesuffix(".service")))
+    uid = owner.manager.uid if owner.manager.kind == "user" else users.of_slice(owner.unit)
+    if owner.manager.kind != "user":
+        return [*forms, *(f"unit:{form}" for form in forms), *([f"user:{uid}"] if uid is not None else ())]
+    names = users.by_uid(owner.manager.uid).name, str(uid)
+    return [*(f"unit:{name}/{form}" for name in names for form in forms), *(forms if uid == os.getuid() else ())]
+
+
+def _words_of_container(name: str) -> list[str]:
+    """Without the kind; and without the user or the namespace."""
+    kind, _, plain = name.partition(":")
+    first, slash, rest = plain.partition("/")
+    if kind == "pod":
+        return [f"pod:{rest}"] if slash else []
+    return [f"{kind}:{rest}", rest] if slash else [first]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """True if each part between slashes matches."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _unmarked(path: str) -> bool:
+    return False

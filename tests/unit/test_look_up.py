@@ -1,0 +1,199 @@
+"""Words of people for units, users, containers and pods: what they find, and what is said if they find none or many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rctl.cgroupfs.tree import Tree
+from rctl.errors import NotFoundError, UsageError
+from rctl.names import look_up, patterns, users
+from rctl.names.look_up import Elsewhere
+from tests.unit import host_tree
+from tests.unit.host_tree import DB, MANAGER, NGINX, POD, SHOP, WEB
+
+
+@dataclass
+class Host:
+    tree: Tree
+    elsewhere: Elsewhere
+
+    def path(self, word: str) -> str:
+        return self.tree.path(patterns.one(self.tree, word, self.elsewhere))
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    bob = users.User(1001, "bob", "/home/bob")
+    monkeypatch.setattr(users, "by_uid", lambda uid: bob if uid == 1001 else users.User(uid, str(uid)))
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    host_tree.make(tmp_path / "cgroups", tmp_path / "root")
+    with host_tree.opened(tmp_path / "cgroups") as tree:
+        found = host_tree.elsewhere(tree, tmp_path / "root")
+        monkeypatch.setattr(patterns, "_elsewhere", lambda tree: found)
+        yield Host(tree, found)
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ("own", "/rctl-own"),
+        ("sshd.service", "/rctl-sshd.service"),
+        ("unit:sshd.service unit:sshd", "/system.slice/sshd.service"),
+        ("nginx nginx.service unit:nginx unit:nginx.service", "/system.slice/nginx.service"),
+        ("web.service unit:web", "/system.slice/web.service"),
+        ("system.slice unit:system.slice", "/system.slice"),
+        (r"dev-disk-by\x2duuid-1.swap dev-disk-by-uuid-1.swap", r"/system.slice/dev-disk-by\x2duuid-1.swap"),
+        ("user:bob user:1001 user-1001.slice unit:user-1001.slice", "/user.slice/user-1001.slice"),
+        ("user@1001.service user@1001", MANAGER),
+        ("unit:bob/worker.service unit:bob/worker unit:1001/worker.service", f"{MANAGER}/app.slice/worker.service"),
+        (
+            f"docker:web {WEB} {WEB[:12]} {WEB[:4]} docker:{WEB[:6]} docker-{WEB}.scope",
+            f"/system.slice/docker-{WEB}.scope",
+        ),
+        (f"docker:db db docker:{DB[:4]}", f"/system.slice/docker-{DB}.scope"),
+        (f"podman:shop {SHOP[:12]} podman:{SHOP[:4]}", f"/machine.slice/libpod-{SHOP}.scope/container"),
+        (f"podman:bob/shop podman:{DB}", f"{MANAGER}/user.slice/libpod-{DB}.scope/container"),
+        (f"libpod-{SHOP}.scope", f"/machine.slice/libpod-{SHOP}.scope"),
+        ("pod:prod/front pod:front", POD),
+        (f"pod:prod/front/nginx pod:front/nginx {NGINX} pod:{NGINX[:8]}", f"{POD}/cri-containerd-{NGINX}.scope"),
+        ("/system.slice/web.service", "/system.slice/web.service"),
+        ("/no/such/cgroup", "/no/such/cgroup"),
+    ],
+)
+def test_words_and_the_cgroups_that_they_stand_for(host: Host, words: str, path: str) -> None:
+    assert {word: host.path(word) for word in words.split()} == dict.fromkeys(words.split(), path)
+
+
+def test_a_found_cgroup_is_shown_by_its_name(host: Host) -> None:
+    assert patterns.match(host.tree, ["nginx", "unit:nginx", "web1234"[:0] or "docker:web"]) == [
+        "nginx.service",
+        "docker:web",
+    ]
+    assert host.tree.name("/system.slice/nginx.service") == "nginx.service"
+    assert patterns.given(host.tree, ["nginx", "docker:web"]) == {"nginx.service", "docker:web"}
+
+
+@pytest.mark.parametrize(
+    ("word", "candidates"),
+    [
+        ("web", "docker:web, web.service"),
+        ("shop", "podman:shop, podman:bob/shop"),
+        (DB[:12], "docker:db, podman:bob/shop"),
+    ],
+)
+def test_an_ambiguous_word_lists_what_it_may_be(host: Host, word: str, candidates: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        host.path(word)
+    assert str(caught.value) == f"{word}: may be {candidates}. Write one of these"
+
+
+def test_only_some_of_very_many_candidates_are_listed(host: Host, tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"cgroups/docker/abcd{number:060x}").mkdir(parents=True)
+    with pytest.raises(UsageError) as caught:
+        host.path("abcd")
+    assert str(caught.value).endswith(" and 32 more. Write one of these")
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (
+            "ngin",
+            "ngin: there is no such VE (/rctl-ngin), unit or container. Did you mean nginx.service? See rctl ls --all",
+        ),
+        ("ow", "ow: there is no such VE (/rctl-ow), unit or container. Did you mean own? See rctl ls --all"),
+        (
+            "docker:webb",
+            "docker:webb: there is no such VE, unit or container. Did you mean docker:web? See rctl ls --all",
+        ),
+        ("unit:bob/workr.service", "Did you mean unit:bob/worker.service?"),
+        ("user:alice", "user:alice: there is no such VE, unit or container. See rctl ls --all"),
+        ("zzzzzz", "zzzzzz: there is no such VE (/rctl-zzzzzz), unit or container. See rctl ls --all"),
+        ("fff", "there is no such VE"),
+        ("fffffff", "there is no such VE"),
+        ("docker:", "there is no such VE"),
+        ("worker", "there is no such VE"),
+        ("worker.service", "Did you mean unit:bob/worker.service"),
+    ],
+)
+def test_an_unknown_word_gets_the_nearest_names(host: Host, word: str, says: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        host.path(word)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["", "a b", "../etc", "web:web", "x/y", "docker/web", "a" * 65])
+def test_what_can_be_no_name_is_told_so(host: Host, word: str) -> None:
+    with pytest.raises(UsageError, match="not a VE's name"):
+        host.path(word)
+
+
+def test_users_find_their_own_units_without_their_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1001)
+    assert host.path("worker") == host.path("worker.service") == f"{MANAGER}/app.slice/worker.service"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("o*", ["own"]),
+        ("*.service", ["sshd.service"]),  # rctl's own come first
+        ("n*.service", ["nginx.service"]),
+        ("unit:*.service", ["nginx.service", "unit:sshd.service", "web.service", "user@1001.service"]),
+        ("unit:bob/*", ["unit:bob/app.slice", "unit:bob/worker.service", "unit:bob/user.slice"]),
+        ("unit:*/w*", ["unit:bob/worker.service"]),
+        ("user-*.slice", ["user:bob"]),
+        ("user:*", ["user:bob"]),
+        ("docker:*", ["docker:web", "docker:db"]),
+        ("docker:w?b", ["docker:web"]),
+        ("podman:*", ["podman:shop"]),
+        ("podman:*/*", ["podman:bob/shop"]),
+        ("pod:prod/*", ["pod:prod/front"]),
+        ("pod:prod/*/ng*", ["pod:prod/front/nginx"]),
+        ("pod:*/*", ["pod:prod/front"]),
+    ],
+)
+def test_patterns_match_within_their_kind(host: Host, pattern: str, names: list[str]) -> None:
+    assert sorted(patterns.match(host.tree, [pattern])) == sorted(names)
+
+
+@pytest.mark.parametrize("pattern", ["w*", "*", "docker:x*", "pod:test/*", "user:a*", "*.socket", "unit:alice/*"])
+def test_a_pattern_that_matches_nothing_is_an_error_or_rctls_own(host: Host, pattern: str) -> None:
+    if pattern == "*":
+        assert patterns.match(host.tree, [pattern]) == ["own", "sshd.service"]
+        return
+    with pytest.raises(NotFoundError, match="no VE matches"):
+        patterns.match(host.tree, [pattern])
+
+
+def test_a_name_of_rctls_own_wins_also_when_it_is_made_later(host: Host, tmp_path: Path) -> None:
+    assert host.path("nginx.service") == "/system.slice/nginx.service"
+    (tmp_path / "cgroups/rctl-nginx.service").mkdir()
+    assert host.path("nginx.service") == "/rctl-nginx.service"
+
+
+def test_rctls_own_names_look_nowhere_else(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_elsewhere", None)
+    assert patterns.match(host.tree, ["own", "o*"]) == ["own"]
+
+
+def test_many_words_need_one_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    real = look_up.paths
+    monkeypatch.setattr(look_up, "paths", lambda tree, enter: looks.append("") or real(tree, enter))
+    patterns.match(host.tree, ["nginx", "docker:web", "pod:*/*", "user:bob", WEB])
+    assert looks == [""]
+
+
+def test_what_lies_within_a_container_is_not_looked_at(host: Host) -> None:
+    assert [
+        one.path for one in host.elsewhere.everything() if one.path.startswith(f"/system.slice/docker-{WEB}.scope/")
+    ] == []
+    with pytest.raises(NotFoundError):
+        patterns.match(host.tree, ["unit:init*.scope", "unit:ini.scope"])
