@@ -188,7 +188,7 @@ class Scraper:
 
     def _enter(self, path: str) -> bool:
         """False for rctl's own VEs: the cgroups below these are part of the VE."""
-        return self._tree.name(path).startswith("/")
+        return not self._tree.managed(path)
 
     def _choose(self, path: str) -> tuple[str, Ask] | None:
         name = self._tree.name(path)

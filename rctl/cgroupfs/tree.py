@@ -80,10 +80,14 @@ class Tree:
         """
         if self._names and path in self._names:
             return self._names[path]
+        return self.managed(path) or path
+
+    def managed(self, path: str) -> str:
+        """The short name of a managed VE; empty for a foreign one."""
         head, _, tail = path.rpartition("/")
         if (head or "/") == self.base and tail.startswith(self.prefix) and VE_NAME.fullmatch(tail[len(self.prefix) :]):
             return tail[len(self.prefix) :]
-        return path
+        return ""
 
     def learn(self, word: str, name: str, path: str) -> None:
         """From now on, ``word`` and ``name`` stand for the cgroup ``path`` of another manager."""
@@ -203,10 +207,10 @@ class Tree:
         """Names of the managed VEs, sorted; empty if rctl's place does not exist yet."""
         try:
             with self.place() as base:
-                found = [self.name(f"{self.base.rstrip('/')}/{child}") for child in base.children()]
+                found = [self.managed(f"{self.base.rstrip('/')}/{child}") for child in base.children()]
         except NotFoundError:
             return []
-        return [name for name in found if not name.startswith("/")]
+        return list(filter(None, found))
 
 
 def check_path(path: str, what: str) -> str:

@@ -167,25 +167,27 @@ def columns(
     spare: Sequence[int] = (),
     whole: Sequence[int] = (),
     *,
-    paths: Sequence[int] = (),
+    names: Sequence[int] = (),
     wrap: bool = False,
 ) -> None:
     """Print a table with aligned columns; its head is bold on a terminal. ``right``: columns aligned to the right.
 
     On a narrow terminal, texts are cut, except in the columns ``whole``. If that is not enough, the columns ``spare``
-    are left out, in this order. In the columns ``paths``, a path is cut at its front, because its end distinguishes it.
-    ``wrap``: instead of being cut, the last column continues in the next line.
+    are left out, in this order. In the columns ``names``, ids of containers are shortened on a terminal, and names are
+    cut in the middle. ``wrap``: instead of being cut, the last column continues in the next line.
     """
     table = [[escaped(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     if (room := terminal.width(sys.stdout)) is not None:
+        table = [[terminal.short_ids(cell) if i in names else cell for i, cell in enumerate(row)] for row in table]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    if room is not None:
         widths = terminal.fit(widths, room, [i for i in range(len(head)) if i not in right and i not in whole], spare)
     for number, row in enumerate(table):
         cells, more = list(row), list[str]()
         if wrap:
             cells[-1], *more = terminal.wrapped(row[-1], 0, widths[-1], breaks=True)
         sized = enumerate(zip(cells, widths, strict=True))
-        fitting = [(i, terminal.cut(cell, w, path=i in paths), w) for i, (cell, w) in sized if w]
+        fitting = [(i, terminal.cut(cell, w, name=i in names), w) for i, (cell, w) in sized if w]
         line = "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, cell, w in fitting).rstrip()
         _out(f"\x1b[1m{line}\x1b[0m" if number == 0 and terminal.colors(sys.stdout) else line)
         for rest in more:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TextIO
 
+_ID = re.compile(r"[0-9a-f]{64}")
 _READABLE, _LEAST = 16, 8
 """Characters to which a text column is cut: before columns of numbers are left out, and after."""
 
@@ -30,7 +32,8 @@ def colors(stream: TextIO) -> bool:
 def fit(widths: Sequence[int], room: int, texts: Sequence[int], spare: Sequence[int] = ()) -> list[int]:
     """The width of each column of a table so that it fits into ``room``; 0 leaves the column out. Pure.
 
-    ``texts``: columns that may be cut. ``spare``: columns that may be left out, in this order.
+    ``texts``: columns that may be cut. ``spare``: columns that may be left out, in this order; after these, columns
+    from the right.
     """
     for gone in range(len(spare) + 1):
         found = [0 if column in spare[:gone] else width for column, width in enumerate(widths)]
@@ -38,6 +41,9 @@ def fit(widths: Sequence[int], room: int, texts: Sequence[int], spare: Sequence[
         if _total(found) <= room:
             return found
     _cut(found, room, texts, _LEAST)
+    for column in range(len(found) - 1, 0, -1):
+        if _total(found) > room:
+            found[column] = 0
     return found
 
 
@@ -53,14 +59,22 @@ def _cut(widths: list[int], room: int, texts: Sequence[int], least: int) -> None
         widths[widest] = max(least, widths[widest] - over)
 
 
-def cut(text: str, most: int, *, path: bool = False) -> str:
-    """A text of at most ``most`` characters. A cut text ends in ``~``; if ``path`` is set, a cut path begins with it.
+def cut(text: str, most: int, *, name: bool = False) -> str:
+    """A text of at most ``most`` characters, with ``~`` for what was cut: at the end, or in the middle of a ``name``.
 
-    A name that does not begin with ``/`` is no path.
+    The end of a name distinguishes it more often than its beginning, so more of that stays.
     """
-    if path and text.startswith("/") and len(text) > most > 1:
-        return "~" + text[1 - most :]
-    return text if len(text) <= most else text[: max(0, most - 1)] + "~" * (most > 0)
+    if len(text) <= most:
+        return text
+    if not name or most < 3:
+        return text[: max(0, most - 1)] + "~" * (most > 0)
+    head = (most - 1) // 3
+    return f"{text[:head]}~{text[head + 1 - most :]}"
+
+
+def short_ids(text: str) -> str:
+    """The text with the ids of containers as docker and podman show them: twelve digits."""
+    return _ID.sub(lambda found: found[0][:12] + "~", text)
 
 
 def wrapped(line: str, indent: int, room: int | None, *, breaks: bool = False) -> list[str]:

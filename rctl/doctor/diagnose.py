@@ -15,9 +15,10 @@ from ..cgroupfs.tree import Tree, enabled
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
 from ..host import Host
+from ..names.look_up import Elsewhere
 from ..not_enforced import HUGETLB
 from ..sample.population import own_processes
-from . import controllers, disks, host, limits_in_force, mounts, probe, rctl_folders, rights
+from . import controllers, disks, host, limits_in_force, mounts, owners, probe, rctl_folders, rights
 from .check import Check, usable
 from .host_files import Machine
 
@@ -51,6 +52,7 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
     return [
         *checks,
         *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
+        *owners.owners(Elsewhere(tree).everything()),
         *controllers.files(probe.kernel_files(tree), swap_accounting_is_off(machine.read("/proc/cmdline") or "")),
     ]
 

@@ -1,43 +1,20 @@
-"""The names that people know a cgroup by: its unit, its container with the image, its pod, its user."""
+"""Finds the names that people know a cgroup by, from its owner and the files that container managers keep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from . import docker, podman, users
 from .called import UNKNOWN, Called
 from .container_cgroups import Container
 from .docker import Docker
+from .identity import Identity
 from .kubelet import Kubelet, PodName
-from .owners import Owner, OwnerKind
+from .owners import Owner
 from .podman import Podman
 
 _SHORT = 12
 """Digits of an id that docker and podman show."""
-
-
-class Identity(NamedTuple):
-    """What people call a cgroup. A part that is not known, or that it does not have, is empty.
-
-    ``name``: the one that rctl shows and takes: ``nginx.service``, ``unit:bob/worker.service``, ``user:bob``,
-    ``docker:web``, ``podman:bob/web``, ``pod:prod/web-0/nginx``; the path of a cgroup that has none.
-
-    ``container``: its name, or the beginning of its id.
-    """
-
-    name: str
-    owner: OwnerKind
-    unit: str = ""
-    container: str = ""
-    image: str = ""
-    pod: str = ""
-    namespace: str = ""
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The parts that are known, without the name."""
-        return {key: value for key, value in self._asdict().items() if value and key != "name"}
 
 
 class Identities:

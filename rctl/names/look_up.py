@@ -71,6 +71,15 @@ class Elsewhere:
         """All that have a name."""
         yield from (one for one in (*self._units, *self._containers) if one.name != one.path)
 
+    def beginning(self, word: str) -> Iterator[str]:
+        """The names that begin like this. Files of container managers are read only for a word with such a kind."""
+        of_containers = kind_of(word) in CONTAINERS
+        for one in self._containers if of_containers else self._units:
+            if one.name.startswith(word) and one.name != one.path:
+                yield one.name
+            elif not of_containers and one.words[0].startswith(word):  # user-1001.slice
+                yield one.words[0]
+
     def _called(self, word: str, kind: str) -> Sequence[Named]:
         """Those with exactly this name; else those with this as another word."""
         found: Sequence[Named] = []
@@ -89,12 +98,12 @@ class Elsewhere:
     @cached_property
     def _owners(self) -> list[Owner]:
         """The owners of all cgroups that are not rctl's. The marks of delegation do not change any name."""
-        name = self._tree.name
+        managed = self._tree.managed
 
         def enter(path: str) -> bool:
-            return name(path) == path and not _IN_CONTAINER.search(path)
+            return not managed(path) and not _IN_CONTAINER.search(path)
 
-        return [owner_of(path, _unmarked) for path in paths(self._tree, enter) if name(path) == path]
+        return [owner_of(path, _unmarked) for path in paths(self._tree, enter) if not managed(path)]
 
     @cached_property
     def _units(self) -> list[Named]:

@@ -10,6 +10,8 @@ import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError
+from ..names.identify import Identify
+from ..names.identity import Identity
 from ..names.patterns import may_go, shown
 from ..units import MAX, Amount
 from .population import foreign, processes
@@ -21,7 +23,7 @@ class Row(msgspec.Struct, frozen=True):
 
     ``cpu``: CPU time used so far, in seconds. ``cpus``: the limit in CPUs. Memory and swap are in bytes.
     ``memory_percent``: of the VE's own limit. ``memory_pressure``: per cent of the last 10 s in which some task waited
-    for memory.
+    for memory. ``owner``: who made the cgroup. ``unit`` to ``namespace``: what it belongs to, as far as it is known.
     """
 
     name: str
@@ -38,6 +40,12 @@ class Row(msgspec.Struct, frozen=True):
     pids: int | None
     pids_max: Amount | None
     memory_pressure: float | None
+    owner: str = "rctl"
+    unit: str | None = None
+    container: str | None = None
+    image: str | None = None
+    pod: str | None = None
+    namespace: str | None = None
 
 
 def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Iterator[Row]:
@@ -45,18 +53,20 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
 
     Raises NotFoundError for a missing VE if ``named`` has its name, and not only a pattern.
     """
+    identify = Identify(tree)
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            yield row(glance(ve, name), processes(ve))
+            yield row(glance(ve, name), processes(ve), identify(ve))
 
 
 def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
-    """A row for each cgroup that has processes, is not rctl's, and whose path is ``wanted``; by path."""
-    found = []
+    """A row for each cgroup that has processes, is not rctl's, and whose path or name is ``wanted``; by path."""
+    found, identify = [], Identify(tree)
     for cgroup in foreign(tree):
-        if wanted(cgroup.path):
+        identity = identify(cgroup)
+        if wanted(cgroup.path) or wanted(identity.name):
             with suppress(GoneError):
-                found.append(row(glance(cgroup, cgroup.path), processes(cgroup)))
+                found.append(row(glance(cgroup, identity.name), processes(cgroup), identity))
     return sorted(found, key=lambda row: row.path)
 
 
@@ -77,7 +87,7 @@ def everything(tree: Tree, patterns: Sequence[str], tell: Callable[[str], object
     return found
 
 
-def row(sample: Sample, inhabitants: int) -> Row:
+def row(sample: Sample, inhabitants: int, identity: Identity) -> Row:
     """The row of one sample. Pure. A cgroup may have any name, so unprintable characters are escaped."""
     memory, pids, cpu = sample.memory, sample.pids, sample.cpu
     some = sample.pressure.get("memory", {}).get("some")
@@ -97,6 +107,7 @@ def row(sample: Sample, inhabitants: int) -> Row:
         pids=pids.current if pids else None,
         pids_max=pids.max if pids else None,
         memory_pressure=some.avg10 if some else None,
+        **identity.labels,
     )
 
 

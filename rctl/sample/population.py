@@ -46,7 +46,7 @@ def in_children(node: Node, known: Mapping[Node, int]) -> int:
 
 def foreign(tree: Tree) -> Iterator[Cgroup]:
     """Cgroups with processes that are neither rctl's, nor below one of these, nor the root; open until the next."""
-    for cgroup in _below(tree.root, lambda path: tree.name(path).startswith("/")):
+    for cgroup in _below(tree.root, lambda path: not tree.managed(path)):
         with suppress(GoneError):
             if own_processes(cgroup):
                 yield cgroup

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..controllers import cpu
 from ..formats import File, PerDevice, Pressure
 from ..limits import file_named
+from ..names.identity import Identity
 from ..units import MAX, Duration, Quantity, Rate, human_rate, human_size
 from .effective import Bound, Room
 from .levels import HOST
@@ -25,6 +26,8 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
     count = "1 process" if view.processes == 1 else f"{view.processes} processes"
     place = "" if sample.name == sample.path else f"  {sample.path}"
     yield f"{sample.name}{place}  {sample.state}, {count}"
+    if view.identity and view.identity.owner != "rctl":
+        yield f"owner: {_owner(view.identity)}"
     own = [(f"{file.name} {disk(key)}".strip(), _entry(file, entry)) for file, key, entry in changed(view.limits)]
     yield from _section("limits", own or [("none of its own", "")])
     if view.not_enforced:
@@ -36,6 +39,12 @@ def lines(view: View, disk: DiskName) -> Iterator[str]:
     yield from _section("effective (the lowest on the way up)", _bounds(view.effective))
     if view.rates:
         yield from _section(f"rates over {view.rates.seconds:.3g} s", _rates(view.rates, disk))
+
+
+def _owner(identity: Identity) -> str:
+    parts = {"pod": f"{identity.namespace}/{identity.pod}" if identity.pod else ""}
+    parts |= {"container": identity.container, "image": identity.image, "unit": identity.unit}
+    return ", ".join([identity.owner, *(f"{what} {name}" for what, name in parts.items() if name)])
 
 
 def _section(title: str, pairs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Iterator[str]:

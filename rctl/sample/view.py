@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..host import Host, Reader
+from ..names.identify import Identify
+from ..names.identity import Identity
 from ..names.patterns import may_go
 from ..not_enforced import NotEnforced
 from ..units import MAX
@@ -26,7 +28,7 @@ from .reading import Sample, counters, with_limits
 class View(msgspec.Struct, frozen=True):
     """``limits``: texts of their files by name. ``effective``, ``headroom``: by limit. ``rates``: with an interval.
 
-    ``not_enforced``: limits of its own that this host does not enforce.
+    ``not_enforced``: limits of its own that this host does not enforce. ``identity``: what people call the VE.
     """
 
     sample: Sample
@@ -36,6 +38,7 @@ class View(msgspec.Struct, frozen=True):
     headroom: dict[str, Room]
     rates: Rates | None = None
     not_enforced: Sequence[NotEnforced] = ()
+    identity: Identity | None = None
 
     def exact(self) -> dict[str, Any]:
         """Plain data for programs: exact integers, no limit as ``max``."""
@@ -51,6 +54,8 @@ class View(msgspec.Struct, frozen=True):
             "headroom": self.headroom,
             "rates": self.rates,
             "not_enforced": self.not_enforced,
+            **dict.fromkeys(Identity._fields[1:]),
+            **(self.identity.labels if self.identity else {}),
         }
 
 
@@ -70,10 +75,11 @@ def views(
             with may_go(tree, name, named), tree.open_ve(name) as ve:
                 before[name] = ve.ino, counters(ve, name)
         time.sleep(interval)
-    found = []
+    found, identify = [], Identify(tree)
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            found.append(_view(tree, ve, name, host, facts, before.get(name)))
+            view = _view(tree, ve, name, host, facts, before.get(name))
+            found.append(replace(view, identity=identify(ve)))
     return found
 
 

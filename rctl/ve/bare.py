@@ -44,7 +44,7 @@ def managed_path(tree: Tree, name: str) -> str:
     """The path of a managed VE. Raises UsageError for a foreign one: rctl does not make or remove these."""
     if VE_NAME.fullmatch(name) or name.startswith("/"):
         path = tree.path(name)
-        if tree.name(path) != path:
+        if tree.managed(path):
             return path
         raise UsageError(f"{name}: not one of rctl's own VEs. Give a plain name, such as web1")
     raise UsageError(f"{as_typed(name)}: not a name for one of rctl's own VEs, such as web1. {NAMING}")
@@ -76,7 +76,7 @@ def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: 
     ``around``: further steps of the transaction, see ``Around``. Returns the names of the new VEs, and the account.
     """
     tree = site.tree
-    names = [name for name in limits if tree.name(tree.path(name)) != tree.path(name)]
+    names = [name for name in limits if tree.managed(tree.path(name))]
     account = adjust(site, limits, options, around=Around(make=names, **around))
     return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
 

@@ -16,6 +16,7 @@ from rctl.cli.complete.candidate import Candidate
 from rctl.cli.complete.line import split
 from rctl.cli.complete.place import ARGUMENTS
 from rctl.limits import BY_DEVICE, decode, keys, nest
+from rctl.names.look_up import KINDS
 from tests.unit.fake_kernel import FakeKernel
 from tests.unit.shell import Shell
 
@@ -270,3 +271,50 @@ def test_bash_is_answered(line: str, answer: str, reply: str) -> None:
     """
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
     assert reply in done.stdout
+
+
+# Units, users, containers and pods
+
+A_HOST = (
+    "/system.slice/nginx.service",
+    "/system.slice/nfs-server.service",
+    "/user.slice/user-64999.slice/user@64999.service/app.slice/worker.service",
+    f"/system.slice/docker-4f1c{'0' * 60}.scope",
+    f"/machine.slice/libpod-{'a' * 64}.scope/container",
+    "/kubepods.slice/kubepods-pod3f5e1a2b_4c6d_7e8f_9a0b_1c2d3e4f5a6b.slice",
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("ng", ["nginx.service"]),
+        ("web1", ["web1"]),
+        ("unit:64999/", ["unit:64999/app.slice", "unit:64999/worker.service"]),
+        ("user", ["user:", "user.slice", "user:64999", "user@64999.service"]),
+        ("user-", ["user-64999.slice"]),
+        ("do", ["docker:"]),
+        ("docker:", ["docker:4f1c00000000"]),
+        ("podman:", ["podman:aaaaaaaaaaaa"]),
+        ("pod", ["podman:", "pod:"]),
+        ("pod:", ["pod:3f5e1a2b-4c6d-7e8f-9a0b-1c2d3e4f5a6b"]),
+        ("docker:5", []),
+    ],
+)
+def test_completion_knows_units_users_containers_and_pods(shell: Shell, word: str, expected: list[str]) -> None:
+    for path in A_HOST:
+        shell.kernel.make(path, enable=False)
+    assert sorted(offered(shell, "show", word)) == sorted(expected)
+
+
+def test_without_ves_and_letters_the_kinds_are_offered(shell: Shell) -> None:
+    for name in ("web1", "web2"):
+        shell.kernel.root.children.pop(f"rctl-{name}")
+    assert offered(shell, "show", "") == [f"{kind}:" for kind in KINDS]
+
+
+def test_bash_completes_after_the_colon(shell: Shell) -> None:
+    for path in A_HOST:
+        shell.kernel.make(path, enable=False)
+    assert in_bash(shell, "rctl show docker:4f") == ["4f1c00000000 "]
+    assert in_bash(shell, "rctl show dock") == ["docker:"]

@@ -173,7 +173,7 @@ class TestVerbs:
     def test_ls_shows_use_beside_limit(self, capsys: pytest.CaptureFixture[str]) -> None:
         ls_module.ls()
         head, row = capsys.readouterr().out.splitlines()
-        assert head.split() == list(ls_module.HEAD)
+        assert head.split() == list(ls_module.HEAD[:-1]), "all are rctl's"
         assert row.split() == ["web1", "running", "2", "0:00:09", "1.5", "100M", "200M", "50%", "0", "12", "50", "1.5%"]
 
     def test_ls_without_ves_says_how_to_make_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,12 +189,24 @@ class TestVerbs:
         ls_module.ls(json=True)
         assert json.loads(capsys.readouterr().out) == []
 
-    def test_ls_all_shows_foreign_cgroups_by_path(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_ls_all_shows_foreign_cgroups_by_name_with_their_owner(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tmp_path / "nginx.service").mkdir()
         for name in ("cgroup.procs", "cgroup.events"):
             (tmp_path / "nginx.service" / name).write_text("20\n" if name == "cgroup.procs" else "populated 1\n")
         ls_module.ls(["*nginx*"], everything=True)
-        assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["/nginx.service", "running", "1"]
+        head, row = (line.split() for line in capsys.readouterr().out.splitlines())
+        assert (row[:3], head[-1], row[-1]) == (["nginx.service", "running", "1"], "OWNER", "systemd")
+
+    def test_ls_all_as_json_says_all_that_is_known(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "nginx.service").mkdir()
+        (tmp_path / "nginx.service/cgroup.procs").write_text("20\n")
+        (tmp_path / "nginx.service/cgroup.events").write_text("populated 1\n")
+        ls_module.ls(["/nginx*"], everything=True, json=True)
+        (row,) = json.loads(capsys.readouterr().out)
+        assert (row["path"], row["owner"], row["unit"]) == ("/nginx.service", "systemd", "nginx.service")
+        assert (row["container"], row["image"], row["pod"], row["namespace"]) == (None,) * 4
 
     def test_ls_all_of_nothing_that_matches_is_an_error(self) -> None:
         with pytest.raises(NotFoundError, match="no cgroup with processes matches"):

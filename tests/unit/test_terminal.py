@@ -68,10 +68,10 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
 
 N = "a-rather-long-name-of-a-ve"
 LONG = [
-    (N, "running", "1000", "100:00:00", "1.25", "1023.5M", "1023.5M", "100%", "512.5M", "1000", "max", "0.0%"),
-    ("web1", "empty", "0", "0:00:00", "-", "-", "-", "-", "-", "-", "-", "-"),
+    (N, "running", "1000", "100:00:00", "1.25", "1023.5M", "1023.5M", "100%", "512.5M", "1000", "max", "0.0%", "rctl"),
+    ("web1", "empty", "0", "0:00:00", "-", "-", "-", "-", "-", "-", "-", "-", "kubernetes"),
 ]  # fmt: skip
-RIGHT = frozenset(range(2, len(HEAD)))
+RIGHT = frozenset(range(2, len(HEAD) - 1))
 
 
 def test_a_table_fits_a_terminal_of_80_columns(screen: Screen) -> None:
@@ -157,7 +157,11 @@ def test_columns_are_cut_and_left_out_only_where_they_must(
     spare = [i for i in range(len(columns)) if i not in texts][:spares]
     found = terminal.fit(widths, room, texts, spare)
     assert all(new <= old for new, old in zip(found, widths, strict=True))
-    assert all(new == old for i, (new, old) in enumerate(zip(found, widths, strict=True)) if i not in [*texts, *spare])
+    assert all(new in (0, old) for i, (new, old) in enumerate(zip(found, widths, strict=True)) if i not in texts)
+    shown = [width for width in found if width]
+    assert sum(shown) + 2 * (len(shown) - 1) <= room or len(shown) == 1
+    if any(not found[i] for i in range(len(found)) if i not in spare):
+        assert not any(found[i] for i in spare), "the spare ones go first"
     if sum(widths) + 2 * (len(widths) - 1) <= room:
         assert found == widths
 
@@ -196,15 +200,34 @@ def test_a_list_of_ves_leaves_out_a_figure_with_its_limit(
     assert head.count("LIMIT") <= 1 + ("PIDS" in head)
 
 
-def test_a_path_is_cut_at_its_front(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room", range(10, 130, 7))
+def test_a_list_of_ves_is_at_most_as_wide_as_the_terminal_and_no_number_is_cut(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(room))
+    lines = _plain(screen.shows(lambda: output.columns(HEAD, LONG, RIGHT, SPARE, names=(0,)))).splitlines()
+    assert max(map(len, lines)) <= room
+    assert all("~" not in cell for line in lines for cell in line.split()[1:])
+
+
+def test_names_are_cut_in_the_middle_and_ids_shortened(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    rows = [("/system.slice/a-very-long-name@nginx.service", "1"), ("a-very-long-name-of-a-ve-of-rctls-own-kind", "2")]
-    shown = screen.shows(lambda: output.columns(("NAME", "X"), rows, frozenset({1}), paths=(0,)))
-    shown = shown.splitlines()[1:]
-    assert [line.split()[0] for line in shown] == [
-        "~slice/a-very-long-name@nginx.service",
-        "a-very-long-name-of-a-ve-of-rctls-ow~",
+    id_ = "4f1c0a2e5b7d8c9e" * 4
+    names = ("/system.slice/a-very-long-name@nginx.service", "a-very-long-name-of-a-ve-of-rctls-own-kind")
+    rows = [(names[0], "1"), (names[1], "2"), (f"docker-{id_}.scope", "3"), ("web1", "4")]
+    shown = screen.shows(lambda: output.columns(("NAME", "X"), rows, frozenset({1}), names=(0,)))
+    assert [line.split()[0] for line in shown.splitlines()[1:]] == [
+        "/system.slic~-long-name@nginx.service",
+        "a-very-long-~f-a-ve-of-rctls-own-kind",
+        "docker-4f1c0a2e5b7d~.scope",
+        "web1",
     ]
+
+
+def test_in_a_pipe_ids_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    output.columns(("NAME",), [("ab" * 32,)], names=(0,))
+    assert "ab" * 32 in sys.stdout.getvalue()  # type: ignore[attr-defined]
 
 
 def test_of_a_command_line_the_programs_name_is_kept(

@@ -33,8 +33,29 @@ def managed(incomplete: str, given: Sequence[str]) -> list[Candidate]:
 
 
 def ves(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-    """rctl's own VEs; after a slash, cgroups by path, one level at a time."""
-    return cgroups(incomplete) if incomplete.startswith("/") else managed(incomplete, given)
+    """rctl's own VEs, units, users, containers and pods; after a slash, cgroups by path, one level at a time.
+
+    Without a letter to begin with there may be hundreds of units: then rctl's own are offered, or else the kinds.
+    """
+    if incomplete.startswith("/"):
+        return cgroups(incomplete)
+    own = managed(incomplete, given)
+    return own if own and not incomplete else [*own, *_elsewhere(incomplete, given)]
+
+
+def _elsewhere(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """The names of units, users, containers and pods that begin like this, and the kinds that do."""
+    from ...cgroupfs.tree import Tree
+    from ...names.look_up import KINDS, Elsewhere
+
+    kinds = [f"{kind}:" for kind in KINDS if kind.startswith(incomplete)]
+    found = [Candidate(kind, more=True) for kind in kinds]
+    if not incomplete:
+        return found
+    with _quietly(), Tree.open() as tree:
+        named = Elsewhere(tree).beginning(incomplete)
+        found += [Candidate(name) for name in islice(named, _MOST) if name not in given]
+    return found
 
 
 def cgroups(incomplete: str) -> list[Candidate]:

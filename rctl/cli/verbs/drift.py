@@ -47,7 +47,7 @@ def drift(
     elif found.account:
         report(found.account, json=False)
     elif rows := [row for one in found.drifted for row in _rows(one)]:
-        columns(HEAD, rows, spare=(4,), whole=(1,), paths=(0,))
+        columns(HEAD, rows, spare=(4,), whole=(1,), names=(0,))
     if found.waiting and not json:
         warn(f"not there now, so not compared: {_some(found.waiting)}")
     if found.drifted and not found.account:

@@ -49,4 +49,4 @@ def label(
             done(f"{name}: {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}")
     else:
         rows = [(n, " ".join(f"{k}={v}" for k, v in ls.items())) for n, ls in found.items()]
-        columns(("VE", "LABELS"), rows, paths=(0,), wrap=True)
+        columns(("VE", "LABELS"), rows, names=(0,), wrap=True)

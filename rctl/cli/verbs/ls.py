@@ -11,9 +11,14 @@ from ...console.flags import Json
 if TYPE_CHECKING:
     from ...sample.overview import Row
 
-HEAD = ("NAME", "STATE", "PROCS", "CPU", "CPUS", "MEMORY", "LIMIT", "USED", "SWAP", "PIDS", "LIMIT", "PRESSURE")
+HEAD = (
+    *("NAME", "STATE", "PROCS", "CPU", "CPUS", "MEMORY", "LIMIT"),
+    *("USED", "SWAP", "PIDS", "LIMIT", "PRESSURE", "OWNER"),
+)
 _PIDS = HEAD.index("PIDS")
-SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, ("USED", "STATE", "PROCS", "CPUS")))
+_NUMBERS = frozenset(range(2, len(HEAD) - 1))
+_LEAST = ("USED", "STATE", "PROCS", "CPUS", "OWNER")
+SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, _LEAST))
 """Columns that a narrow terminal leaves out, in this order; ``--json`` has all of them."""
 
 
@@ -33,7 +38,7 @@ def ls(
     """List VEs with their use, limits and memory pressure.
 
     CPU is the CPU time that the VE's processes have used so far. CPUS is the number of CPUs that it may use. Pressure
-    is the share of the last 10 s in which some task waited for memory.
+    is the share of the last 10 s in which some task waited for memory. The owner is shown if it is not rctl for all.
     """
     from ...console.output import as_json, columns, say, warn
     from ...console.session import session
@@ -44,7 +49,9 @@ def ls(
         say(as_json(found))
     elif found:
         rows = [cells(row) for row in found]
-        columns(HEAD, rows, right=frozenset(range(2, len(HEAD))), spare=SPARE, paths=(0,))
+        shown = len(HEAD) - all(row.owner == "rctl" for row in found)
+        spare = [column for column in SPARE if column < shown]
+        columns(HEAD[:shown], [row[:shown] for row in rows], right=_NUMBERS, spare=spare, names=(0,))
     else:
         warn("no VEs yet. Make one: rctl run NAME --memory 1G -- CMD")
 
@@ -69,6 +76,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _number(row.pids),
         _number(row.pids_max),
         pressure,
+        row.owner,
     )
 
 

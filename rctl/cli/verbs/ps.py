@@ -38,4 +38,4 @@ def ps(
         warn("no processes in these VEs")
         return
     rows = [(p.ve, str(p.pid), p.user, clock(p.cpu), human_size(p.memory), p.command) for p in found]
-    columns(HEAD, rows, right=frozenset({1, 3, 4}), paths=(0,))
+    columns(HEAD, rows, right=frozenset({1, 3, 4}), names=(0,))

@@ -1,0 +1,159 @@
+"""Units, containers and users by the names that people use: found, shown, completed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MOUNT = Path("/sys/fs/cgroup")
+AS_ALICE = ("systemd-run", "--quiet", "--machine=alice@", "--user", "--pipe", "--wait", "--collect")
+
+
+def done(*words: str, status: int = 0) -> str:
+    """The output of a command that ends so; its errors if the status is another than 0."""
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.returncode == status, found.stderr
+    return found.stderr if status else found.stdout
+
+
+def rctl(*words: str, status: int = 0) -> str:
+    return done("rctl", *words, status=status)
+
+
+def data(*words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rctl(*words, "--json"))
+    return found
+
+
+class Containers:
+    """One of docker, one of root's podman, one of alice's podman. ``ids``: by name."""
+
+    def __init__(self) -> None:
+        run = ("run", "-d", "--network", "none", "box", "sleep", "1000")
+        self.ids = {
+            "docker:web": done("docker", *run[:2], "--name", "web", *run[2:]).strip(),
+            "podman:shop": done("podman", *run[:2], "--name", "shop", *run[2:]).strip(),
+            "podman:alice/shop": done(*AS_ALICE, "podman", *run[:2], "--name", "shop", *run[2:]).strip(),
+        }
+
+    def remove(self) -> None:
+        done("docker", "rm", "-f", "web")
+        done("podman", "rm", "-f", "-t", "0", "shop")
+        done(*AS_ALICE, "podman", "rm", "-f", "-t", "0", "shop")
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    made = Containers()
+    yield made
+    made.remove()
+
+
+def test_each_container_is_listed_by_its_name_with_owner_and_image(containers: Containers) -> None:
+    rows = {row["name"]: row for row in data("ls", "--all")}
+    for name, id_ in containers.ids.items():
+        row = rows[name]
+        assert id_ in row["path"]
+        assert row["owner"] == name.partition(":")[0]
+        assert row["container"] == name.rpartition(":")[2].rpartition("/")[2]
+        assert row["image"].split(":")[0].rpartition("/")[2] == "box"
+        assert row["processes"] == 1
+
+
+def test_units_are_listed_by_their_names(containers: Containers) -> None:
+    rows = {row["name"]: row for row in data("ls", "--all")}
+    assert (rows["nginx.service"]["owner"], rows["nginx.service"]["unit"]) == ("systemd", "nginx.service")
+    assert rows["docker.service"]["owner"] == "systemd"
+    assert any(name.startswith("unit:alice/") for name in rows)
+
+
+@pytest.mark.parametrize("name", ["docker:web", "podman:shop", "podman:alice/shop"])
+def test_a_container_is_found_by_name_id_and_the_beginning_of_its_id(containers: Containers, name: str) -> None:
+    id_ = containers.ids[name]
+    for word in (name, id_, id_[:12], f"{name.partition(':')[0]}:{id_[:12]}"):
+        (shown,) = data("show", word)
+        assert (shown["name"], id_ in shown["path"]) == (name, True)
+
+
+def test_the_name_stands_for_the_cgroup_that_has_the_processes(containers: Containers) -> None:
+    for name in containers.ids:
+        (shown,) = data("show", name)
+        assert (MOUNT / shown["path"][1:] / "cgroup.procs").read_text() != ""
+
+
+def test_a_unit_is_found_with_and_without_its_suffix() -> None:
+    for word in ("nginx", "nginx.service", "unit:nginx", "unit:nginx.service", "/system.slice/nginx.service"):
+        (shown,) = data("show", word)
+        assert shown["path"] == "/system.slice/nginx.service"
+
+
+def test_a_user_is_found_by_name_and_number() -> None:
+    for word in ("user:alice", "user:1001", "user-1001.slice"):
+        assert data("show", word)[0]["path"] == "/user.slice/user-1001.slice"
+
+
+def test_a_word_for_two_containers_lists_them(containers: Containers) -> None:
+    said = rctl("show", "shop", status=2)
+    assert said == "rctl: shop: may be podman:shop, podman:alice/shop. Write one of these\n"
+
+
+def test_an_unknown_word_suggests_the_nearest(containers: Containers) -> None:
+    assert "Did you mean docker:web?" in rctl("show", "docker:wep", status=1)
+    assert "Did you mean nginx.service?" in rctl("show", "ngin", status=1)
+
+
+def test_patterns_stay_within_their_kind(containers: Containers) -> None:
+    assert [one["name"] for one in data("show", "docker:*")] == ["docker:web"]
+    assert [one["name"] for one in data("show", "podman:*", "podman:*/*")] == ["podman:shop", "podman:alice/shop"]
+    assert "nginx.service" in [one["name"] for one in data("show", "*.service")]
+
+
+def test_alice_finds_her_own_container_and_sees_what_she_may(containers: Containers) -> None:
+    shown = json.loads(done(*AS_ALICE, "rctl", "show", "podman:alice/shop", "--json"))
+    assert shown[0]["container"] == "shop"
+    assert "docker:" + containers.ids["docker:web"][:12] in done(*AS_ALICE, "rctl", "ls", "--all")
+
+
+def test_a_member_of_the_group_docker_asks_the_daemon(containers: Containers) -> None:
+    words = (
+        "setpriv",
+        "--reuid=bob",
+        "--regid=bob",
+        "--init-groups",
+        "--groups=docker",
+        "rctl",
+        "ls",
+        "--all",
+        "--json",
+    )
+    rows = json.loads(done(*(word for word in words if word != "--init-groups")))
+    assert "docker:web" in [row["name"] for row in rows]
+
+
+def test_a_new_name_of_a_container_is_known_at_once(containers: Containers) -> None:
+    done("docker", "rename", "web", "www")
+    try:
+        assert data("show", "docker:www")[0]["container"] == "www"
+    finally:
+        done("docker", "rename", "www", "web")
+
+
+def test_completion_offers_them(containers: Containers) -> None:
+    def offered(word: str) -> list[str]:
+        return [line.split("\t")[0] for line in rctl("complete", "zsh", "--", "show", word).splitlines()]
+
+    assert offered("docker:") == ["docker:web"]
+    assert sorted(offered("podman:")) == ["podman:alice/shop", "podman:shop"]
+    assert offered("ngi") == ["nginx.service"]
+    assert "user:alice" in offered("user:")
+
+
+def test_the_doctor_counts_them(containers: Containers) -> None:
+    (check,) = [one for one in json.loads(rctl("doctor", "--json")) if one["name"] == "owners"]
+    assert check["state"] == "ok"
+    assert "1 of docker, 2 of podman" in check["found"]
