@@ -297,12 +297,12 @@ class Duration(Quantity):
 
 
 class Deadline(Duration):
-    """Time to wait, at most a year; a number without a unit is seconds."""
+    """Time to wait, at most a year; a number without a unit is seconds. ``m`` is minutes here, as for sleep(1)."""
 
     __slots__ = ()
     examples = "10, 10s, 500ms or 2min"
     high = 8760 * 3600 * 10**6
-    _units: ClassVar[dict[str, int]] = {**Duration._units, "": 10**6}
+    _units: ClassVar[dict[str, int]] = {**Duration._units, "": 10**6, "m": 60 * 10**6, "d": 86400 * 10**6}
 
     @property
     def seconds(self) -> float:

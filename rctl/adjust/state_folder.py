@@ -15,6 +15,7 @@ from ..cgroupfs.mounts import kind_of
 from ..errors import OUT_OF, NotAvailableError, UsageError, explained
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _KERNEL = frozenset(("cgroup", "cgroup2", "configfs", "debugfs", "proc", "resctrl", "sysfs", "tracefs"))
 """File systems of the kernel itself: a new folder there would be a kernel object, or would fail."""
 _Place = tuple[str, int | None]
@@ -122,6 +123,15 @@ def _opened(path: str, place: _Place, *, make: bool) -> int:
         why = explained(error, "Set RCTL_STATE to a folder of your own")
         done = "read" if not make else "opened" if os.path.isdir(path) else "made"
         raise NotAvailableError(f"{path}: cannot be {done}: {why}") from None
+
+
+def lock_file(state: State, name: str) -> int:
+    """Open a file of the folder ``run`` to lock it, and make it if it is missing. The caller closes it."""
+    try:
+        return os.open(name, _LOCK_FILE, 0o600, dir_fd=state.folder(state.run))
+    except OSError as error:
+        why = explained(error, "Set RCTL_STATE to a folder of your own")
+        raise NotAvailableError(f"{state.run}/{name}: cannot be opened: {why}") from None
 
 
 def check_place(path: str, above: int | None = None) -> None:

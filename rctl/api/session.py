@@ -12,8 +12,8 @@ Each verb of the command line parses, calls one method of a Session, and prints.
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
 Units, containers, pods and users have names, too: ``nginx.service``, ``docker:web``, ``pod:prod/web-0``, ``user:bob``.
 
-The methods that change something are here, those that only read are in ``session_reads``. ``session_base`` opens the
-host.
+The methods that change something are here, those about limits that last in ``session_lasting``, those that only read in
+``session_reads``. ``session_base`` opens the host.
 """
 
 from __future__ import annotations
@@ -24,15 +24,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .session_base import THAW, Asked
-from .session_reads import SessionReads
+from .session_lasting import SessionLasting
 
 if TYPE_CHECKING:
     from ..adjust.account import Account
     from ..adjust.request import Options
     from ..adjust.undoing.undo import Undone
     from ..limits import Limits
-    from ..over_time.drifting import Compared
-    from ..over_time.restoring import Restored
     from ..spec import Spec
     from ..ve.apply import Applied
     from ..ve.reclaim import Reclaimed
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
 _FREEZE = {"files": {"cgroup.freeze": "1"}}
 
 
-class Session(SessionReads):
+class Session(SessionLasting):
     """rctl on one host. Use it as a context manager, or call ``close()``.
 
     It opens each thing when it is first needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts,
@@ -86,12 +84,14 @@ class Session(SessionReads):
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
+        lasting: float | None = None,
     ) -> Account:
         """Set limits of VEs, by name or pattern, as one transaction.
 
         ``limits``: by name or pattern, and for each by key: ``{"web*": {"memory.max": "2G", "cpu.max": 1.5}}``. Numbers
         are bytes, CPUs or microseconds, as the limit has them. A limit that is not named stays as it is. ``max`` is
-        no limit, ``default`` is the value of a new VE.
+        no limit, ``default`` is the value of a new VE. ``lasting``: seconds after which the old values come back; see
+        ``timers``. A process waits for that, also if this one ends.
 
         Raises UsageError if two patterns give one VE different limits, and as described above.
         """
@@ -105,7 +105,12 @@ class Session(SessionReads):
             for name in names:
                 if asked.setdefault(name, typed) != typed:
                     raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
-        return adjust(self.site, asked, self._options(deadline, wait, force, dry_run))
+        how = self._options(deadline, wait, force, dry_run)
+        if lasting is None:
+            return adjust(self.site, asked, how)
+        from ..over_time.timers import adjust_for
+
+        return adjust_for(self.site, asked, how, lasting)
 
     def reset(
         self,
@@ -329,68 +334,19 @@ class Session(SessionReads):
         name = None if ve is None else one(self.tree, ve)
         return undo(self.site, how, id, ve=name, last=last, each=each)
 
-    # Limits that last.
-
-    def drift(
-        self,
-        *patterns: str,
-        fix: bool = False,
-        deadline: float = 10.0,
-        wait: float = 30.0,
-        force: bool = False,
-        dry_run: bool = False,
-    ) -> Compared:
-        """Compare desired limits, which rctl set last, with those that the kernel has. It only reads, unless ``fix``.
-
-        ``patterns``: of VEs with desired limits; none: all of them. ``fix``: put the desired values back, as one
-        transaction, and make VEs of rctl's own that are gone anew.
-
-        Returns a Compared: the VEs that differ, with each limit, the VEs that are not there now, and with ``fix`` the
-        account. Raises NotFoundError for a pattern without desired limits; RctlError if a newer rctl changed limits
-        since.
-
-        >>> s.drift().drifted
-        ()
-        """
-        from ..over_time.restoring import drift
-
-        return drift(self.site, self._options(deadline, wait, force, dry_run), patterns, fix=fix)
-
-    def restore(
-        self, *patterns: str, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
-    ) -> Restored:
-        """Put desired limits back: after a boot, or where another program changed them. Makes VEs of rctl's own anew.
-
-        ``patterns``: of VEs with desired limits; none: all of them. All are one transaction; if it fails, each VE is a
-        transaction of its own.
-
-        Returns a Restored: the accounts, the VEs that could not have their limits, and those that are not there now.
-        Raises NotFoundError for a pattern without desired limits.
-
-        >>> s.restore().failed
-        {}
-        """
-        from ..over_time.restoring import restore
-
-        return restore(self.site, self._options(deadline, wait, force, dry_run), patterns)
-
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
         """Settle adjustments that a crash left open: complete one if all was written, otherwise put it back.
+
+        It also ends timed adjustments whose time is over.
 
         Returns a line for people about each, and about each adjustment that is under way in another process.
 
         Raises RollbackError if one could not be settled.
         """
         from ..adjust.recovery.recover import recover
+        from ..over_time.timers import settled
 
-        return recover(self.site, deadline, wait)
-
-    def _options(
-        self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
-    ) -> Options:
-        from ..adjust.request import Options
-
-        return Options(deadline, wait, force, dry_run, self.command)
+        return [*recover(self.site, deadline, wait), *settled(self.site, self._options(deadline, wait))]
 
 
 session = Session

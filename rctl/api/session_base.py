@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..adjust.progress import Progress, quiet
 
 if TYPE_CHECKING:
+    from ..adjust.request import Options
     from ..adjust.site import Site
     from ..adjust.state_folder import State
     from ..cgroupfs.tree import Tree
@@ -97,3 +98,10 @@ class SessionBase:
 
         found: Limits = limits if isinstance(limits, Limits) else decode(nest(plain(limits)), self.host)
         return replace(found, files=found.files | THAW["files"]) if thaw else found
+
+    def _options(
+        self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
+    ) -> Options:
+        from ..adjust.request import Options
+
+        return Options(deadline, wait, force, dry_run, self.command)

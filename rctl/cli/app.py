@@ -41,6 +41,7 @@ _ORDER = (
 )
 """The order of their list. A verb that is not here comes after these."""
 _OTHERS = (
+    VerbRow("timers", "rctl.cli.timers:VERBS", "List, extend and cancel timed adjustments."),
     VerbRow("completion", "rctl.cli.complete:completion", "Print the script for completion in a shell."),
     VerbRow("complete", "rctl.cli.complete:complete", "Answer a shell's script.", hidden=True),
     VerbRow("bench", "rctl.bench.verbs:VERBS", "Measure the cost of rctl, as ratios within one run."),

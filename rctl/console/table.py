@@ -107,6 +107,13 @@ class VerbGroup(TyperGroup):
         super().__init__(rich_markup_mode=None, **more)
         self.commands = Verbs(rows)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as Typer does. A group that has a verb ``list`` means that one if none is named."""
+        if "list" in self.commands and (not args or (args[0][:1] == "-" and args[0] not in ctx.help_option_names)):
+            args = ["list", *args]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the verbs from their rows, without loading them."""
         with formatter.section("Commands"):

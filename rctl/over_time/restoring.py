@@ -13,6 +13,7 @@ from ..adjust.site import Site
 from ..adjust.steps import Label, Make, Set
 from ..errors import RctlError, RollbackError
 from .drifting import Compared, Drifted, compare
+from .timers import settled
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -40,6 +41,9 @@ def restore(site: Site, options: Options, patterns: Sequence[str] = ()) -> Resto
     So one VE that cannot have its limits does not keep the others from theirs. Raises as ``compare``, and RollbackError
     if something could not be put back.
     """
+    if not options.dry_run:
+        for line in settled(site, options):
+            site.tell(line)
     compared = compare(site, patterns)
     try:
         return Restored((put_back(site, compared, options),), compared.waiting)

@@ -7,6 +7,7 @@ All is as before or all is as after, nothing is left, and what recover says is t
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.records.checkpoint import desired_limits
 from rctl.adjust.records.history import history
 from rctl.adjust.recovery.recover import recover
 from rctl.adjust.site import Site
@@ -21,12 +24,14 @@ from rctl.adjust.state_folder import State, default_state, make
 from rctl.cgroupfs.files import this_host
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import RctlError
+from rctl.limits import decode, nest
 from rctl.ve import bare
 from tests.kernel.conftest import _remove
 from tests.kernel.helpers import Ve, content, enabled, no_journal, set_all, settings
 from tests.kernel.killer import killed_at
 from tests.kernel.real import labels
 from tests.kernel.shell import load_for_all, rctl
+from tests.kernel.sleepers import end_sleepers
 from tests.kernel.workload import Worker, end_all, filler, sleeper
 
 OLD = {"pids.max": 50, "memory.max": "100M"}
@@ -97,6 +102,7 @@ class Scene:
     def clear(self) -> None:
         """To nothing."""
         end_all()
+        end_sleepers()
         for path in [path for path in self.place.iterdir() if path.is_dir() and path.name not in self.before]:
             _remove(path)
         for name in enabled(self.place):
@@ -120,6 +126,7 @@ class Scene:
         records = history(default_state())
         revoked = {r.undoes for r in records if any(r.undoes == o.id and r.command == o.command for o in records)}
         lasting = [record for record in records if not {record.id, record.undoes} & revoked - {None}]
+        found["timers"] = len(desired_limits(default_state()).timers)
         found["history"] = [record.command.split()[:2] for record in lasting]
         return found
 
@@ -210,6 +217,13 @@ def drifted(scene: Scene) -> None:
     (Ve(scene.tree, "web1").dir / "memory.max").write_text("max")
 
 
+def timed_out(scene: Scene) -> None:
+    """A timed adjustment whose time is over, and that nobody has ended."""
+    limits = {"web1": decode(nest({"pids.max": 77, "cpu.weight": "idle"}), this_host())}
+    how = Options(command="rctl set --for 1s", until=time.time() - 1)
+    adjust(Site(scene.tree, this_host(), default_state()), limits, how)
+
+
 SET = "set web1 web2 pids.max=77 cpu.max=1.5 memory.max=60M"
 CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "set": (nothing, SET),
@@ -224,6 +238,8 @@ CASES: dict[str, tuple[Callable[[Scene], None], str]] = {
     "apply --prune": (populated, "apply --prune SPEC"),
     "drift --fix": (drifted, "drift --fix"),
     "restore": (drifted, "restore"),
+    "set --for": (nothing, "set --for 1h web1 pids.max=77 memory.max=60M"),
+    "the end of a timer": (timed_out, "recover"),
     "run": (nothing, "run job --memory 64M --pids 20 -- /bin/true"),
     "run -d": (nothing, "run -d job --memory 64M --pids 20 -- /bin/sleep 1000"),
     "run in one that is there": (nothing, "run -d web1 --memory 64M -- /bin/sleep 1000"),

@@ -17,8 +17,10 @@ from tests.unit.shell import Shell
 
 METHOD = {"ls": "list", "set": "adjust", "rm": "remove"}
 """Verbs whose method has another name: ``list`` is Python's word, ``set`` its type, ``rm`` the shell's."""
-NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema"}
+NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema", "timers"}
 """What needs no session: pages about rctl itself, and two features with verbs of their own."""
+TIMERS = {"timers", "extend_timer", "cancel_timer", "wait_for_timers"}
+"""What the group ``timers`` does."""
 SHOWN = {"help", "json", "quiet", "exit_code"}
 """Options about what is printed, and the exit status."""
 PARAMETER = {
@@ -53,7 +55,7 @@ def test_each_verb_is_a_method_with_the_same_parameters(verb: str) -> None:
 
 def test_each_method_that_does_something_is_a_verb_or_python_s_own() -> None:
     public = {name for name, _ in inspect.getmembers(rctl.Session, inspect.isfunction) if not name.startswith("_")}
-    assert public - {METHOD.get(verb, verb) for verb in VERBS} == {"close", "match", "open", "sample", "typed"}
+    assert public - {METHOD.get(verb, verb) for verb in VERBS} - TIMERS == {"close", "match", "open", "sample", "typed"}
 
 
 def test_the_session_alone_opens_a_tree_and_reads_the_host() -> None:

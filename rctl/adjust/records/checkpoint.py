@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
+from msgspec.structs import asdict
 
 from ...errors import RctlError, explained
 from ..state_folder import State
-from ..steps import Label, Set
+from ..steps import Label, Set, SetThrough
 from . import log_files
 from .desired_limits import Checkpoint, DesiredLimits
 from .record_format import NewerRecordError, Record, check_id, check_step, decode
@@ -161,7 +162,10 @@ def _check(found: Checkpoint) -> None:
             file, _, key = entry.partition(" ")
             for layer in stack.layers:
                 check_id(layer.id)
-                check_step(Set(ve.path, file, layer.old, layer.value, key))
+                step = Set(ve.path, file, layer.old, layer.value, key, disturbed=layer.beside)
+                check_step(step)
+                if layer.writer:
+                    check_step(SetThrough(**asdict(step), writer=layer.writer, kept=layer.kept))
         for key, value in ve.labels.items():
             check_step(Label(ve.path, key, None, value))
 

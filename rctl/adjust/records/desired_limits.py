@@ -11,7 +11,7 @@ import msgspec
 
 from ...controllers import core
 from ...limits import file_named
-from ..steps import Label, Make, Remove, Set, Start, by_entry
+from ..steps import Label, Make, Remove, Set, SetThrough, Start, by_entry
 from .record_format import Record
 from .stable_name import stable_name
 
@@ -22,7 +22,9 @@ _MOST = 16
 class Layer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The wish of one adjustment for one entry. ``time``: in seconds since 1970. ``old``: the value before.
 
-    ``boot``: the only boot for which it is meant; empty: it lasts.
+    ``boot``: the only boot for which it is meant; empty: it lasts. For the end of a timer: ``beside``: entries that the
+    kernel changed with it, with their values before; ``writer``, ``kept``: the writer that set it, and what its owner
+    knew before; ``lasts``: False for states and verbatim text, which go back, and are not desired.
     """
 
     id: str
@@ -30,6 +32,10 @@ class Layer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     value: str
     old: str
     boot: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
+    writer: str = ""
+    kept: str = ""
+    lasts: bool = True
 
 
 class Stack(msgspec.Struct, gc=False, omit_defaults=True):
@@ -58,7 +64,7 @@ class DesiredVe(msgspec.Struct, omit_defaults=True):
         found = {}
         for entry, stack in self.entries.items():
             for layer in reversed(stack.layers):
-                if layer.boot in ("", boot) and layer.id not in ended:
+                if layer.lasts and layer.boot in ("", boot) and layer.id not in ended:
                     found[entry] = layer
                     break
         return found
@@ -122,7 +128,7 @@ class DesiredLimits:
         renamed = self._made(record)
         for (path, file, key), steps in by_entry(record.steps).items():
             ve = self._of(record, path)
-            if path not in renamed and not record.restores and file != core.FREEZE.name:
+            if path not in renamed and not record.restores:
                 self._set(ve, record, steps, f"{file} {key}".strip())
         for step in record.steps:
             if isinstance(step, Label):
@@ -174,8 +180,11 @@ class DesiredLimits:
 
     def _set(self, ve: DesiredVe, record: Record, steps: list[Set], entry: str) -> None:
         old, last = steps[0].old, steps[-1]
-        if not last.exact or (old == last.new and len(steps) > 1):
+        if old == last.new and len(steps) > 1:
             return  # memory.high held the VE back while memory was reclaimed, and is as it was
+        lasts = last.exact and last.file != core.FREEZE.name
+        if not (lasts or record.until):
+            return
         for other in file_named(last.file).disturbs:
             if (beside := ve.entries.get(other.name)) is not None:
                 ve.entries[other.name] = Stack(cut=bool(beside.layers or beside.cut))
@@ -185,7 +194,7 @@ class DesiredLimits:
                 return  # it was nobody's wish before either
             if stack.layers and file_named(last.file).unchanged(stack.layers[-1].value, last.new):
                 return
-        layer = Layer(record.id, record.time, last.new, old, record.boot_id if record.runtime else "")
+        layer = _layer(record, steps, lasts)
         if stack is None:
             stack = ve.entries[entry] = Stack([])
         stack.layers.append(layer)
@@ -208,7 +217,9 @@ class DesiredLimits:
             layers = ve.entries[entry].layers
             gone = layers.pop(place)
             if place < len(layers) and layers[place].old == gone.value:
-                layers[place] = msgspec.structs.replace(layers[place], old=gone.old)
+                layers[place] = msgspec.structs.replace(
+                    layers[place], old=gone.old, writer=gone.writer, kept=gone.kept, beside=gone.beside
+                )
 
     def _change(self, id: str, until: float | None) -> None:  # noqa: A002
         timer = self.timers.pop(id, None)
@@ -220,6 +231,16 @@ class DesiredLimits:
         name = stable_name(path)
         for gone in [other for other in self.ves if other == name or other.startswith(name + "/")]:
             del self.ves[gone]
+
+
+def _layer(record: Record, steps: list[Set], lasts: bool) -> Layer:
+    """The layer of an entry that these steps of a record set."""
+    first, boot = steps[0], record.boot_id if record.runtime else ""
+    through = next((step for step in steps if isinstance(step, SetThrough)), None)
+    writer, kept = (through.writer, through.kept) if through else ("", "")
+    others = {file.name for file in file_named(first.file).disturbs} if not through else set()
+    beside = tuple((name, text) for name, text in first.disturbed if name in others)
+    return Layer(record.id, record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
 
 
 def _label(ve: DesiredVe, step: Label) -> None:

@@ -27,13 +27,15 @@ _ID = re.compile(r"[0-9]{8}-")
 def standing(state: State) -> Iterator[Record]:
     """Adjustments that are neither undone nor an undo themselves, newest first. They are read on demand.
 
+    A record that only changes the time of a timer is left out.
+
     Raises RctlError at an adjustment of a newer rctl: it may have undone those before it.
     """
     undone: set[str] = set()
     for record in latest(state, known=True):
         if record.undoes is not None:
             undone.add(record.undoes)
-        elif record.id not in undone:
+        elif record.id not in undone and not record.timer:
             yield record
 
 

@@ -86,6 +86,17 @@ def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     return [] if given else beginning(incomplete, found)
 
 
+def timers(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """Timed adjustments that have not ended, each with its command."""
+    from ...adjust.records.checkpoint import desired_limits
+    from ...adjust.state_folder import default_state
+
+    found: list[Candidate] = []
+    with _quietly():
+        found.extend(Candidate(timer.id, timer.command) for timer in desired_limits(default_state()).timers.values())
+    return [] if given else beginning(incomplete, found)
+
+
 def processes(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """Processes by id, each with its name. Kernel threads are left out, because they cannot be moved."""
     numbers = [n for n in os.listdir("/proc") if n.isdecimal() and n.startswith(incomplete) and n not in given]

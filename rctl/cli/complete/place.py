@@ -71,6 +71,8 @@ ARGUMENTS: dict[str, Offer] = {
     "adjustment": names.adjustments,
     "pids": names.processes,
     "command": _commands,
+    "timer": names.timers,
+    "time": _words("10m", "1h", "1d"),
     "shell": _words("bash", "zsh", "fish"),
     **dict.fromkeys(("file", "files", "first", "second"), _files),
 }
@@ -80,6 +82,7 @@ OPTIONS: dict[str, Offer] = {
     "limit": values.limits,
     "ve": names.ves,
     "signal": _words("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "KILL", "STOP", "CONT"),
+    "lasting": _words("10m", "1h", "1d"),
     "deadline": _words("1s", "10s", "1min"),
     "swappiness": _words("0", "60", "100", "200"),
     "interval": _words("500ms", "1s", "10s"),

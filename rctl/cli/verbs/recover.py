@@ -10,7 +10,8 @@ from ...console.verb import changes
 def recover(json: Json = False, deadline: DeadlineText = "10s") -> None:
     """Complete or put back adjustments that a crash left open.
 
-    An adjustment is completed if every value had been written; otherwise it is put back. recover prints which.
+    An adjustment is completed if every value had been written; otherwise it is put back. recover prints which. It also
+    ends timed adjustments whose time is over; see rctl timers.
     """
     from ...console.output import as_json, done
     from ...console.session import session

@@ -37,6 +37,10 @@ def set_(
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
+    lasting: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="Put the old values back after this time: 10m, 2h. See rctl timers"),
+    ] = None,
     flags: Any = None,
 ) -> None:
     """Change limits of running VEs, all or nothing.
@@ -61,5 +65,7 @@ def set_(
     if not wanted:
         raise UsageError("set: no limit given. Write: rctl set NAME memory.max=2G")
     limits = dict.fromkeys(names, wanted)
+    back = None if lasting is None else seconds(lasting, "--for")
     with session() as s:
-        report(s.adjust(limits, deadline=seconds(deadline), force=force, dry_run=dry_run), json=json)
+        account = s.adjust(limits, deadline=seconds(deadline), force=force, dry_run=dry_run, lasting=back)
+    report(account, json=json)

@@ -1,0 +1,247 @@
+"""Timed adjustments: their limits go back when their time is over, unless somebody changed them meanwhile.
+
+Timers are part of the desired limits, so they are as safe as the history. The end of a timer is an undo of its
+adjustment, for those entries that still hold its values.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from ..adjust.account import Account
+from ..adjust.engine import adjust, transact
+from ..adjust.records.checkpoint import desired_limits
+from ..adjust.records.desired_limits import DesiredLimits, DesiredVe, Layer, Timer
+from ..adjust.records.history import append
+from ..adjust.records.journal import new_id
+from ..adjust.records.record_format import Record, encode, version_of
+from ..adjust.request import Options, Wish
+from ..adjust.site import Site
+from ..adjust.state_folder import lock_file
+from ..cgroupfs.cgroup import Cgroup
+from ..errors import NotFoundError, RctlError, UsageError
+from ..formats import Whole, Write
+from ..limits import Limits, file_named
+from .drifting import opened
+from .waker import awaited
+
+_LONGEST = 366 * 86400.0
+
+
+class TimedLimit(msgspec.Struct, frozen=True):
+    """A limit of a timed adjustment. ``now``: its value. ``then``: the value to which it goes back.
+
+    ``stays``: why it will stay as it is; empty if it goes back.
+    """
+
+    ve: str
+    limit: str
+    device: str
+    now: str
+    then: str
+    stays: str = ""
+
+
+class TimerRow(msgspec.Struct, frozen=True):
+    """A timed adjustment. ``set_at``, ``until``: in seconds since 1970. ``left``: seconds; negative if overdue."""
+
+    id: str
+    command: str
+    set_at: float
+    until: float
+    left: float
+    limits: tuple[TimedLimit, ...]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A timer that ended. ``notes``: for people, about limits that stay."""
+
+    id: str
+    notes: tuple[str, ...]
+
+
+def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, seconds: float) -> Account:
+    """Set limits as ``adjust`` does, and put the old values back after some seconds. A process waits for that.
+
+    Raises UsageError for a time that is none, and as ``adjust``.
+    """
+    if not 0 < seconds < _LONGEST:
+        raise UsageError("--for: the time must be more than 0, and at most a year. Write it like 10m or 2h")
+    if options.dry_run:
+        return adjust(site, limits, options)
+    with awaited(site.state):
+        until = time.time() + seconds
+        account = adjust(site, limits, msgspec.structs.replace(options, until=until))
+    if account.id is None:
+        note = "nothing differs, so there is no timer"
+    else:
+        back = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+        note = f"the old values come back at {back}. To keep these: rctl timers cancel {account.id}"
+    return msgspec.structs.replace(account, notes=(*account.notes, note))
+
+
+def timers(site: Site) -> tuple[TimerRow, ...]:
+    """The timers that have not ended, the next one first. Raises RctlError if the history cannot be read."""
+    found, now = desired_limits(site.state), time.time()
+    rows = []
+    for timer in sorted(found.timers.values(), key=lambda timer: timer.until):
+        limits = tuple(_limit(site, found, place) for place in found.layers_of(timer.id))
+        rows.append(TimerRow(timer.id, timer.command, timer.time, timer.until, timer.until - now, limits))
+    return tuple(rows)
+
+
+def extend(site: Site, id: str, seconds: float) -> Timer:  # noqa: A002 (the word that the history uses)
+    """Let a timed adjustment last longer: from its end, or from now if that is over already.
+
+    Raises NotFoundError if no timer has this id.
+    """
+    with _one_at_a_time(site):
+        timer = _known(site, id)
+        until = max(timer.until, time.time()) + seconds
+        _note(site, id, until)
+    return msgspec.structs.replace(timer, until=until)
+
+
+def cancel(site: Site, id: str) -> Timer:  # noqa: A002
+    """Let the limits of a timed adjustment stay for good. Raises NotFoundError if no timer has this id."""
+    with _one_at_a_time(site):
+        timer = _known(site, id)
+        _note(site, id, None)
+    return timer
+
+
+def settle(site: Site, options: Options) -> tuple[list[Ended], list[RctlError]]:
+    """End the timers whose time is over. Returns them, and the errors of those that could not be ended yet."""
+    ended: list[Ended] = []
+    failed: list[RctlError] = []
+    if not desired_limits(site.state).due(time.time()):
+        return ended, failed
+    with _one_at_a_time(site):
+        found = desired_limits(site.state)
+        for timer in sorted(found.timers.values(), key=lambda timer: -timer.time):
+            if timer.until <= time.time():
+                try:
+                    ended.append(_end(site, timer, options))
+                except RctlError as error:
+                    failed.append(error)
+    return ended, failed
+
+
+def settled(site: Site, options: Options) -> list[str]:
+    """As ``settle``, with a line for people about each timer; one that stays due is one, too."""
+    try:
+        ended, failed = settle(site, options)
+    except RctlError as error:
+        return [f"timers: {error}"]
+    lines = ["; ".join([f"{one.id}: its time was over, and it ended", *one.notes]) for one in ended]
+    return lines + [f"a timer could not be ended: {error}" for error in failed]
+
+
+def _end(site: Site, timer: Timer, options: Options) -> Ended:
+    """Put back what still holds the timer's values, as one transaction that is the undo of its adjustment."""
+    found = desired_limits(site.state)
+    backs: dict[str, list[tuple[str, Layer]]] = {}
+    inodes: dict[str, int] = {}
+    notes: list[str] = []
+    for place in found.layers_of(timer.id):
+        ve, entry, _ = place
+        limit = _limit(site, found, place)
+        if limit.stays:
+            notes.append(f"{limit.ve}: {entry} stays: {limit.stays}")
+            continue
+        with opened(site.tree, ve) as cgroup:
+            if cgroup is not None:
+                inodes[limit.ve] = cgroup.ino
+                backs.setdefault(limit.ve, []).append((entry, layer_at(place)))
+
+    def still(cgroups: Sequence[Cgroup]) -> list[Wish]:
+        """The VEs are locked now."""
+        return [_wish(cgroup, name, backs[name], notes) for name, cgroup in zip(backs, cgroups, strict=True)]
+
+    said = f"end of the timer of: {timer.command}"
+    how = msgspec.structs.replace(options, command=said, undoes=timer.id)
+    wishes = [Wish(name, (), ino=inodes[name]) for name in backs]
+    account = transact(site, wishes, how, prepare=still) if wishes else None
+    if account is None or account.id is None:
+        told = "; ".join([said, *dict.fromkeys(notes)])
+        record = Record(new_id(), time.time(), site.boot_id, told, {}, (), timer.id)
+        _append(site, record)
+    return Ended(timer.id, tuple(dict.fromkeys(notes)))
+
+
+def _wish(cgroup: Cgroup, name: str, backs: Sequence[tuple[str, Layer]], notes: list[str]) -> Wish:
+    """What still holds the timer's value goes back, with what the kernel changed beside it, in its owner's form."""
+    writes: dict[tuple[str, str], Write] = {}
+    own: dict[tuple[str, str], tuple[str, str]] = {}
+    for entry, layer in backs:
+        file, device = file_named(entry.partition(" ")[0]), entry.partition(" ")[2]
+        now = file.entry(cgroup.read_if_there(file.name), device)
+        if not file.unchanged(now, layer.value):
+            notes.append(f"{name}: {entry} stays: another program changed it to {now}")
+            continue
+        if layer.writer:
+            own[file.name, device] = layer.writer, layer.kept
+        beside = [(file_named(other), "", text) for other, text in layer.beside]
+        for one, key, text in ((file, device, layer.old), *beside):
+            if one.settable(text):
+                writes.setdefault((one.name, key), Write(one, text, key, exact=not isinstance(one, Whole)))
+    return Wish(name, tuple(writes.values()), ino=cgroup.ino, own=own or None)
+
+
+_Place = tuple[DesiredVe, str, int]
+
+
+def layer_at(place: _Place) -> Layer:
+    ve, entry, number = place
+    return ve.entries[entry].layers[number]
+
+
+def _limit(site: Site, found: DesiredLimits, place: _Place) -> TimedLimit:
+    ve, entry, number = place
+    name, _, device = entry.partition(" ")
+    layer, layers = layer_at(place), ve.entries[entry].layers
+    stays = ""
+    if number + 1 < len(layers):
+        above = layers[-1].id
+        stays = f"{above} set it since" + ", which has a timer of its own" * (above in found.timers)
+    return TimedLimit(site.tree.name(ve.path), name, device, layer.value, layer.old, stays)
+
+
+def _known(site: Site, id: str) -> Timer:  # noqa: A002
+    found = desired_limits(site.state).timers
+    if (timer := found.get(id)) is None:
+        known = f"Timers: {', '.join(found)}" if found else "There is none"
+        raise NotFoundError(f"{id}: no timer has this id. {known}. See rctl timers")
+    return timer
+
+
+def _note(site: Site, id: str, until: float | None) -> None:  # noqa: A002
+    """Add the change of a timer to the history."""
+    command = f"rctl timers {'extend' if until else 'cancel'} {id}"
+    version = version_of((), lasting=True)
+    record = Record(new_id(), time.time(), site.boot_id, command, {}, (), version=version, timer=id)
+    _append(site, msgspec.structs.replace(record, until=until) if until else record)
+
+
+def _append(site: Site, record: Record) -> None:
+    try:
+        append(site.state, site.state.history, encode(record))
+    except OSError as error:
+        raise RctlError(f"{site.state.history}: cannot be written: {error.strerror}; nothing was changed") from None
+
+
+@contextmanager
+def _one_at_a_time(site: Site) -> Iterator[None]:
+    """A block in which no other process changes or ends timers."""
+    fd = lock_file(site.state, "timers.lock")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

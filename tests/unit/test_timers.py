@@ -1,0 +1,289 @@
+"""Timed adjustments: the old value comes back when the time is over, unless somebody changed the limit meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import rctl
+from rctl.adjust.request import Options
+from rctl.over_time import timers
+from rctl.over_time.sleeper import next_moment
+from rctl.over_time.timers import Ended, settle
+from tests.unit.shell import Shell
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass."""
+    now = [1_800_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+
+    def passed(seconds: float) -> None:
+        now[0] += seconds
+
+    return passed
+
+
+@pytest.fixture(autouse=True)
+def awaited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened while a process was made sure to wait."""
+    told: list[str] = []
+
+    @contextmanager
+    def block(_: object) -> Iterator[None]:
+        told.append("begin")
+        yield
+        told.append("end")
+
+    monkeypatch.setattr(timers, "awaited", block)
+    return told
+
+
+def done(shell: Shell, *words: str) -> str:
+    status, out, err = shell.run(*words)
+    assert status == 0, err
+    return out
+
+
+def settled(failures: int = 0) -> list[Ended]:
+    with rctl.session(command="rctl timers") as s:
+        ended, failed = settle(s.site, Options())
+    assert len(failed) == failures, failed
+    return ended
+
+
+def newest(shell: Shell) -> str:
+    return str(json.loads(done(shell, "history", "--last", "1", "--json"))[0]["id"])
+
+
+def listed(shell: Shell) -> list[tuple[str, str, str, bool]]:
+    """Limit, now, then, and whether it stays."""
+    return [
+        (one["limit"], one["now"], one["then"], bool(one["stays"]))
+        for timer in json.loads(done(shell, "timers", "--json"))
+        for one in timer["limits"]
+    ]
+
+
+class TestTheEnd:
+    def test_the_old_value_comes_back_and_not_before(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=5")
+        done(shell, "set", "web1", "web2", "pids.max=50", "--for", "10m")
+        clock(599)
+        assert settled() == []
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "50"
+        clock(2)
+        assert len(settled()) == 1
+        assert [shell.kernel.get(path, "pids.max") for path in ("/rctl-web1", "/rctl-web2")] == ["5", "max"]
+        assert (settled(), listed(shell)) == ([], [])
+
+    def test_it_is_an_undo_in_the_history(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        timed = newest(shell)
+        clock(601)
+        settled()
+        record = json.loads(done(shell, "history", "--last", "1", "--json"))[0]
+        assert record["undoes"] == timed
+        assert record["command"] == "end of the timer of: rctl set web1 pids.max=50 --for 10m"
+        assert "nothing left to undo" in shell.run("undo")[2]
+
+    def test_what_somebody_changed_meanwhile_stays_and_is_told(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=50", "cpu.weight=300", "--for", "10m")
+        shell.kernel.put("/rctl-web1", "pids.max", "77")
+        clock(601)
+        (ended,) = settled()
+        assert ended.notes == ("web1: pids.max stays: another program changed it to 77",)
+        assert (shell.kernel.get("/rctl-web1", "pids.max"), shell.kernel.get("/rctl-web1", "cpu.weight")) == (
+            "77",
+            "100",
+        )
+
+    def test_when_all_was_changed_the_history_says_so(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        done(shell, "set", "web1", "pids.max=60")
+        plain = newest(shell)
+        clock(601)
+        settled()
+        record = json.loads(done(shell, "history", "--last", "1", "--json"))[0]
+        assert record["command"].endswith(f"; web1: pids.max stays: {plain} set it since")
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "60"
+
+    def test_an_idle_ve_gets_its_weight_back(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "cpu.weight=200")
+        done(shell, "set", "web1", "cpu.weight=idle", "--for", "1h")
+        clock(3601)
+        settled()
+        assert (shell.kernel.get("/rctl-web1", "cpu.idle"), shell.kernel.get("/rctl-web1", "cpu.weight")) == (
+            "0",
+            "200",
+        )
+        assert shell.run("drift")[0] == 0
+
+    def test_a_frozen_ve_thaws(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "files.cgroup.freeze=1", "--for", "1min")
+        clock(61)
+        settled()
+        assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
+
+    def test_a_ve_that_is_gone_ends_its_timer(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web2", "pids.max=50", "--for", "10m")
+        shell.kernel.remove("/rctl-web2")
+        clock(601)
+        assert len(settled()) == 1
+        assert listed(shell) == []
+
+    def test_one_that_cannot_go_back_yet_is_tried_again(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        """Given memory in use above the old limit, when the time is over, then nothing is killed, and it stays due."""
+        shell.kernel.make("/rctl-full", procs=(77,), anon=200 << 20)
+        done(shell, "set", "full", "memory.max=300M", "memory.swap.max=0")
+        done(shell, "set", "full", "memory.max=1G", "--for", "10m")
+        shell.kernel.node("/rctl-full").anon = 900 << 20
+        clock(601)
+        assert settled(failures=1) == []
+        assert shell.kernel.get("/rctl-full", "memory.max") == str(1 << 30)
+        shell.kernel.node("/rctl-full").anon = 100 << 20
+        assert len(settled()) == 1
+
+    def test_what_was_desired_before_is_desired_again(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=5")
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        assert shell.run("drift")[0] == 0
+        clock(601)
+        assert shell.run("drift")[0] == 1, "the time is over, and the value not back yet"
+        settled()
+        assert shell.run("drift")[0] == 0
+
+
+class TestNested:
+    def test_the_inner_one_ends_first(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=10", "--for", "10m")
+        done(shell, "set", "web1", "pids.max=20", "--for", "5m")
+        clock(301)
+        settled()
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "10"
+        clock(300)
+        settled()
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+    def test_the_outer_one_ends_first_and_its_value_does_not_come_back(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=10", "--for", "5m")
+        done(shell, "set", "web1", "pids.max=20", "--for", "10m")
+        assert listed(shell) == [("pids.max", "10", "max", True), ("pids.max", "20", "10", False)]
+        clock(301)
+        (ended,) = settled()
+        assert ended.notes[0].endswith("set it since, which has a timer of its own")
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "20"
+        assert listed(shell) == [("pids.max", "20", "max", False)]
+        clock(300)
+        settled()
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+    def test_both_are_over_at_once(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=10", "--for", "5m")
+        done(shell, "set", "web1", "pids.max=20", "--for", "10m")
+        clock(9999)
+        assert len(settled()) == 2
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+    def test_a_change_for_good_that_is_undone_leaves_the_timer(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=10", "--for", "5m")
+        done(shell, "set", "web1", "pids.max=20")
+        done(shell, "undo")
+        clock(301)
+        settled()
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+class TestTheVerb:
+    def test_list(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "memory.max=1G", "--for", "2h")
+        head, row = done(shell, "timers").splitlines()
+        assert head.split() == ["ID", "VE", "LIMIT", "NOW", "THEN", "LEFT"]
+        assert row.split() == [newest(shell), "web1", "memory.max", "1G", "max", "2:00:00"]
+
+    def test_none(self, shell: Shell) -> None:
+        assert shell.run("timers")[2] == "rctl: no timers. Set one: rctl set NAME memory.max=1G --for 10m\n"
+
+    def test_extend(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        assert done(shell, "timers", "extend", newest(shell), "10m").split(": ")[1].startswith("ends at")
+        clock(601)
+        assert settled() == []
+        clock(600)
+        assert len(settled()) == 1
+
+    def test_cancel(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        timed = newest(shell)
+        assert done(shell, "timers", "cancel", timed) == f"{timed}: its limits stay\n"
+        clock(9999)
+        assert (settled(), listed(shell)) == ([], [])
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "50"
+        assert shell.run("drift")[0] == 0
+        done(shell, "undo")
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max", "an undo passes over the record of the cancel"
+
+    def test_undo_ends_the_timer(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        done(shell, "undo")
+        clock(9999)
+        assert (settled(), listed(shell)) == ([], [])
+
+    @pytest.mark.parametrize("words", [["extend", "x", "10m"], ["cancel", "x"]])
+    def test_an_id_that_has_no_timer(self, shell: Shell, words: list[str]) -> None:
+        assert shell.run("timers", *words) == (1, "", "rctl: x: no timer has this id. There is none. See rctl timers\n")
+
+    @pytest.mark.parametrize(("time", "why"), [("soon", "--for: 'soon'"), ("0", "--for: "), ("-1m", "--for: ")])
+    def test_a_time_that_is_none(self, shell: Shell, time: str, why: str) -> None:
+        assert why in shell.refused("set", "web1", "pids.max=50", f"--for={time}")
+
+    def test_a_process_waits_before_the_change_is_made(self, shell: Shell, awaited: list[str]) -> None:
+        shell.kernel.watch = lambda operation: awaited.append("write") if operation.kind == "write" else None
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        assert (awaited[0], awaited[-1], "write" in awaited) == ("begin", "end", True)
+
+    def test_a_dry_run_starts_nothing(self, shell: Shell, awaited: list[str]) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m", "--dry-run")
+        assert awaited == []
+
+    def test_what_changes_nothing_has_no_timer(self, shell: Shell) -> None:
+        status, _, err = shell.run("set", "web1", "pids.max=max", "--for", "10m")
+        assert (status, err) == (0, "rctl: nothing differs, so there is no timer\n")
+        assert listed(shell) == []
+
+
+class TestWhoeverWaits:
+    def test_the_next_look_is_at_the_next_end(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        assert looked() is None
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        done(shell, "set", "web2", "pids.max=50", "--for", "1h")
+        assert looked() == pytest.approx(1_800_000_600, abs=1)
+        clock(601)
+        assert looked() == pytest.approx(1_800_003_600, abs=1)
+
+    def test_what_fails_is_tried_again_soon(
+        self, shell: Shell, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        clock(601)
+        monkeypatch.setattr(timers, "transact", _refused)
+        assert looked() == pytest.approx(1_800_000_631, abs=1)
+
+
+def _refused(*_: object, **__: object) -> None:
+    raise rctl.RctlError("busy")
+
+
+def looked() -> float | None:
+    with rctl.session() as s:
+        return next_moment(s.site)
