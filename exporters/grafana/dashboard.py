@@ -78,7 +78,11 @@ def _variables() -> list[DatasourceVariable | QueryVariable | CustomVariable]:
         .multi(True)
         .include_all(True)
         .all_value(".*"),
-        _asked("ve", "VE", 'label_values(rctl_ve_info{instance=~"$instance"}, ve)'),
+        _asked("owner", "Owner", 'label_values(rctl_ve_info{instance=~"$instance"}, owner)')
+        .multi(True)
+        .include_all(True)
+        .all_value(".*"),
+        _asked("ve", "VE", 'label_values(rctl_ve_info{instance=~"$instance", owner=~"$owner"}, ve)'),
         CustomVariable("top").label("Top").values("5,10,25,100").options(top).current(top[1]),
     ]
 

@@ -23,7 +23,7 @@ from rctl.cgroupfs.tree import Tree
 
 from .families import Family
 from .frame import INFO, Block, Frame
-from .owner import backend, readable
+from .owner import readable
 from .scrape import Scraper
 from .settings import Settings
 
@@ -95,7 +95,5 @@ def _info(family: Family, blocks: list[Block]) -> Metric:
     metric = InfoMetricFamily(family.full_name, family.help, labels=["ve"])
     for block in blocks:
         for member in block.members:
-            path = member.node.cgroup.path
-            labels = {"backend": backend(member.name, path), "cgroup": readable(path)}
-            metric.add_metric([readable(member.name)], labels)
+            metric.add_metric([readable(member.name)], dict(member.info))
     return metric

@@ -78,7 +78,7 @@ def _declared(files: Sequence[File]) -> list[Family]:
 
 
 IDENTITY = [
-    Family("", "info", "The manager of the VE, and the path of its cgroup.", "identity", True),
+    Family("", "info", "The owner of the VE, its cgroup, unit, container and pod.", "identity", True),
     Family(
         "populated", "gauge", "Whether the VE, or a cgroup below it, has a process.", "identity", True,
         ("cgroup.events", "", "populated"),

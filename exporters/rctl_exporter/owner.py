@@ -1,19 +1,11 @@
-"""The manager of a cgroup, from its path. Pure."""
+"""The labels that say what a VE is: its owner, its unit, container, image and pod. Pure."""
 
 from __future__ import annotations
 
-import re
+from rctl.names.identity import Identity
 
-_BACKENDS = (
-    ("podman", re.compile(r"libpod-|/libpod_parent|/podman-")),
-    ("kubernetes", re.compile(r"/kubepods|kubepods-|kubepods\.slice")),
-    ("docker", re.compile(r"/docker/|/docker-[0-9a-f]{12,}\.scope|/docker$")),
-    ("containerd", re.compile(r"/cri-containerd-|/containerd|/nerdctl")),
-    ("crio", re.compile(r"/crio-")),
-    ("lxc", re.compile(r"/lxc\.payload|/lxc/|/lxc\.monitor")),
-    ("machined", re.compile(r"/machine\.slice/|/machine-")),
-    ("systemd", re.compile(r"\.(slice|service|scope|socket|mount|swap)$|^/init\.scope")),
-)
+LABELS = ("backend", "cgroup", "container", "image", "namespace", "owner", "pod", "unit")
+"""Labels of the info metric beside ``ve``. Those that a VE does not have are left out."""
 
 
 def readable(text: str) -> str:
@@ -31,8 +23,8 @@ def _spelled(letter: str) -> str:
     return letter
 
 
-def backend(name: str, path: str) -> str:
-    """``rctl`` for its own VEs; else the manager of this cgroup, as its name shows; ``other`` if it shows none."""
-    if name != path:
-        return "rctl"
-    return next((who for who, pattern in _BACKENDS if pattern.search(path)), "other")
+def info(identity: Identity, path: str) -> dict[str, str]:
+    """The labels of a VE, in the order of ``LABELS``. ``backend`` is the owner; ``other`` where it is nobody."""
+    known = identity.labels
+    known |= {"backend": "other" if identity.owner == "nobody" else identity.owner, "cgroup": path}
+    return {label: readable(known[label]) for label in LABELS if label in known}

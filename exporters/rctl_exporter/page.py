@@ -6,14 +6,14 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rctl.sample.member import Member
 
 from .families import Family
 from .frame import INFO, Block, Frame
-from .owner import backend, readable
+from .owner import readable
 
 
 class Labels(NamedTuple):
@@ -71,7 +71,7 @@ class Page:
     def _labels_of(self, member: Member) -> Labels:
         known = self._labels.get(member)
         if known is None:
-            known = self._labels[member] = labels_of(member.name, member.node.cgroup.path)
+            known = self._labels[member] = labels_of(member.name, member.info)
         return known
 
     def _forget(self, frame: Frame) -> None:
@@ -102,10 +102,10 @@ def escaped(text: str) -> bytes:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"").encode()
 
 
-def labels_of(name: str, path: str) -> Labels:
-    """A VE's labels."""
+def labels_of(name: str, info: Mapping[str, str]) -> Labels:
+    """A VE's labels. ``info``: those of the info metric."""
     ve = b've="%b"} ' % escaped(readable(name))
-    return Labels(ve, b'backend="%b",cgroup="%b",' % (escaped(backend(name, path)), escaped(readable(path))) + ve)
+    return Labels(ve, b"".join(b'%b="%b",' % (label.encode(), escaped(text)) for label, text in info.items()) + ve)
 
 
 def text_of(block: Block, labels: Sequence[bytes]) -> bytes:

@@ -27,6 +27,7 @@ from .read_errors import Trouble
 from .request_filter import ALL, Only
 from .self_metrics import Own
 from .settings import Settings
+from .ve_names import VeNames
 
 _T = TypeVar("_T")
 
@@ -63,6 +64,7 @@ class Scraper:
         self._tree = site.tree
         self._settings = settings
         self._budget = budget or Budget(settings.kept_fds)
+        self._names = VeNames(site.tree)
         self._forest = Forest(site.tree.root, self._enter, Watch() if watch else None, self._budget)
         self._sweep = Sweep(self._forest, self._choose, self._budget)
         self._desired = Desired(site.state, _boot_id(site))
@@ -190,8 +192,9 @@ class Scraper:
         """False for rctl's own VEs: the cgroups below these are part of the VE."""
         return not self._tree.managed(path)
 
-    def _choose(self, path: str) -> tuple[str, Ask] | None:
-        name = self._tree.name(path)
-        if path == "/" or not self._settings.matches(name):
+    def _choose(self, path: str) -> tuple[str, Ask, Mapping[str, str]] | None:
+        matched = self._tree.managed(path) or path
+        if path == "/" or not self._settings.matches(matched):
             return None
-        return name, ask(self._settings.selection(name))
+        name, info = self._names.name(path)
+        return name, ask(self._settings.selection(matched)), info

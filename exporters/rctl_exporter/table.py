@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from . import memory_stat
+from . import memory_stat, owner
 from .columns import FAMILIES
 from .families import Family
 
@@ -56,9 +56,15 @@ def page() -> str:
 Every family that `rctl exporter` shows of a VE. `rctl exporter metrics` prints the same table. This page is made by
 `python -m rctl_exporter.table`.
 
-All families have the label `ve`: the name of a managed VE, or the cgroup path of a foreign one. A figure is absent if
-the kernel lacks it, or if the VE has no controller for it. A limit of `max` is `+Inf`. Families marked `opt in` are
-shown with `--collect full,numa`. For ratios, use the recording rules in `exporters/prometheus`.
+All families have the label `ve`, the name by which rctl shows and takes a VE: `web1` for one of its own,
+`nginx.service`, `unit:bob/worker.service`, `user:bob`, `docker:web`, `podman:web`, `pod:prod/front/nginx`, or the path
+of the cgroup. The name is found once in the life of a cgroup. No two cgroups have the same: the later one has its path.
+`rctl_ve_info` also has the `owner` (`rctl`, `systemd`, `docker`, `podman`, `kubernetes`, `containerd`, `crio`, `lxc`,
+`machined` or `nobody`), and the `unit`, `container`, `image`, `pod` and `namespace` of a VE that has one. `backend` is
+the owner, or `other` instead of `nobody`.
+
+A figure is absent if the kernel lacks it, or if the VE has no controller for it. A limit of `max` is `+Inf`. Families
+marked `opt in` are shown with `--collect full,numa`. For ratios, use the recording rules in `exporters/prometheus`.
 
 {markdown()}
 Event counters of `memory.stat` (`pgfault`, `workingset_*`, `thp_*`, ...) are `rctl_ve_memory_stat_<key>_total`, in the
@@ -80,7 +86,7 @@ or its collector is switched off.
 
 def _labels(family: Family) -> tuple[str, ...]:
     if family.kind == "info":
-        return ("ve", "backend", "cgroup")
+        return ("ve", *owner.LABELS)
     return ("ve", *family.labels)
 
 

@@ -99,17 +99,18 @@ class Tree:
         if not VE_NAME.fullmatch(name):
             return False
         path = self._stem + name
-        if self.base == "/":
-            there = self.root.has(path[1:])
-        else:
-            try:
-                self.walk(path).close()
-                there = True
-            except RctlError:
-                there = False
+        there = self.root.has(path[1:]) if self.base == "/" else self.exists(path)
         if there and self._paths:
             self._paths.pop(name, None)
         return there
+
+    def exists(self, path: str) -> bool:
+        """True if there is a cgroup with this path, and the caller may open it."""
+        try:
+            self.walk(path).close()
+        except RctlError:
+            return False
+        return True
 
     def open_ve(self, name: str) -> Cgroup:
         """Open a VE by name or path. Raises NotFoundError, UsageError."""

@@ -1,4 +1,4 @@
-"""The names of cgroups that are open: the owner from the tree, then the names of units, containers and pods.
+"""The names of cgroups by path: the owner from the tree, then the names of units, containers and pods.
 
 For rctl's own VEs nothing more is loaded.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from .identity import Identity
 
@@ -19,23 +18,29 @@ if TYPE_CHECKING:
 class Identify:
     """Names cgroups of one tree. Keeps what it has read of the files of container managers."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, identities: Identities | None = None) -> None:
+        """``identities``: unset, those of this host."""
         self._tree = tree
+        self._given = identities
 
     @cached_property
     def _identities(self) -> Identities:
-        from .identities import Identities
+        return self._given or _identities(self._tree)
 
-        return Identities(self._tree.has)
-
-    def __call__(self, cgroup: Cgroup) -> Identity:
-        """What people call this cgroup."""
-        if name := self._tree.managed(cgroup.path):
+    def __call__(self, path: str) -> Identity:
+        """What people call the cgroup with this path."""
+        if name := self._tree.managed(path):
             return Identity(name, "rctl")
         from ..cgroupfs.marks import reader
         from .container_cgroups import INNER
         from .owners import owner_of
 
-        owner = owner_of(cgroup.path, reader(self._tree))
-        is_containers = owner.container is not None and owner.container.path == cgroup.path
-        return self._identities.of(owner, is_containers and cgroup.has(INNER))
+        owner = owner_of(path, reader(self._tree))
+        inner = owner.container is not None and owner.container.path == path and self._tree.exists(f"{path}/{INNER}")
+        return self._identities.of(owner, inner)
+
+
+def _identities(tree: Tree) -> Identities:
+    from .identities import Identities
+
+    return Identities(tree.has)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..cgroupfs.changed_counts import Noted, is_noted
@@ -68,15 +68,16 @@ class Member:
     """One VE that is read repeatedly.
 
     ``parts``: its files, as they were when ``files`` was the node's count. ``procs``: the list of its processes.
-    ``unread``: the error, if that list exists and cannot be read.
+    ``unread``: the error, if that list exists and cannot be read. ``info``: texts about it, for the caller.
     """
 
-    __slots__ = ("ask", "files", "name", "node", "parts", "procs", "unread")
+    __slots__ = ("ask", "files", "info", "name", "node", "parts", "procs", "unread")
 
-    def __init__(self, node: Node, name: str, ask: Ask) -> None:
+    def __init__(self, node: Node, name: str, ask: Ask, info: Mapping[str, str] | None = None) -> None:
         self.node = node
         self.name = name
         self.ask = ask
+        self.info = info or {}
         self.files = -1
         self.parts: list[Part] = []
         self.procs: Kept | None = None

@@ -56,14 +56,14 @@ def rows(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> Itera
     identify = Identify(tree)
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
-            yield row(glance(ve, name), processes(ve), identify(ve))
+            yield row(glance(ve, name), processes(ve), identify(ve.path))
 
 
 def foreign_rows(tree: Tree, wanted: Callable[[str], bool]) -> list[Row]:
     """A row for each cgroup that has processes, is not rctl's, and whose path or name is ``wanted``; by path."""
     found, identify = [], Identify(tree)
     for cgroup in foreign(tree):
-        identity = identify(cgroup)
+        identity = identify(cgroup.path)
         if wanted(cgroup.path) or wanted(identity.name):
             with suppress(GoneError):
                 found.append(row(glance(cgroup, identity.name), processes(cgroup), identity))

@@ -20,7 +20,7 @@ from .population import in_children
 _TRIED = 16  # layouts of the same files to try before a new one is made
 
 
-Choose = Callable[[str], tuple[str, Ask] | None]
+Choose = Callable[[str], tuple[str, Ask] | tuple[str, Ask, Mapping[str, str]] | None]
 """For a cgroup path, the VE's name and the wish for it; ``None`` leaves it out."""
 
 

@@ -79,7 +79,7 @@ def views(
     for name in names:
         with may_go(tree, name, named), tree.open_ve(name) as ve:
             view = _view(tree, ve, name, host, facts, before.get(name))
-            found.append(replace(view, identity=identify(ve)))
+            found.append(replace(view, identity=identify(ve.path)))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import promql_parser as promql
 import yaml
 
-from rctl_exporter import families, memory_stat
+from rctl_exporter import families, memory_stat, owner
 from rctl_exporter.self_metrics import Own
 from tests.lab.tools import prometheus_folder
 
@@ -49,7 +49,7 @@ def exported() -> Mapping[str, Labels]:
         *families.OTHERS,
     )  # fmt: skip
     found = {one.sample: TARGET | {"ve"} | set(one.labels) for one in everything}
-    found["rctl_ve_info"] |= {"backend", "cgroup"}
+    found["rctl_ve_info"] |= {*owner.LABELS}
     found |= {sample: TARGET | labels for sample, labels in _own()}
     return found | dict.fromkeys(("up", "scrape_duration_seconds"), TARGET)
 

@@ -103,8 +103,8 @@ def test_names_are_escaped_and_the_info_says_where_a_ve_lies(tree: Tree, place: 
     odd = nested(tree, place, *AWKWARD)
     page = b"".join(exporter().scrape()).decode()
     escaped = odd.path.replace("\\", "\\\\").replace('"', '\\"')
-    assert f'rctl_ve_info{{backend="other",cgroup="{escaped}",ve="{escaped}"}} 1\n' in page
-    assert f'rctl_ve_info{{backend="rctl",cgroup="{ve.path}",ve="web1"}} 1\n' in page
+    assert f'rctl_ve_info{{backend="other",cgroup="{escaped}",owner="nobody",ve="{escaped}"}} 1\n' in page
+    assert f'rctl_ve_info{{backend="rctl",cgroup="{ve.path}",owner="rctl",ve="web1"}} 1\n' in page
 
 
 def test_a_name_that_is_no_text_is_shown_all_the_same(tree: Tree, place: Path, exporter: Made) -> None:

@@ -62,4 +62,9 @@ def opened(cgroups: Path) -> Tree:
 
 def elsewhere(tree: Tree, root: Path) -> Elsewhere:
     """What is found there by name."""
-    return Elsewhere(tree, Identities(tree.has, str(root), lambda uid: "/home/bob"))
+    return Elsewhere(tree, identities(tree, root))
+
+
+def identities(tree: Tree, root: Path) -> Identities:
+    """Reads the files of that host's managers."""
+    return Identities(tree.has, str(root), lambda uid: "/home/bob")

@@ -90,7 +90,7 @@ class TestRegistering:
             assert found["rctl_ve_pids_current web1"] == 3
             assert found["rctl_ve_cpu_usage_seconds_total web1"] == 1.5
             assert found["rctl_ve_pids_max web1"] == float("inf")
-            assert found["rctl_ve_pids_max /system.slice/x.service"] == 7
+            assert found["rctl_ve_pids_max x.service"] == 7
             assert not any("inner" in name for name in found)
             (place / "rctl-web1" / "pids.current").write_text("4\n")
             assert samples(generate_latest(registry).decode())["rctl_ve_pids_current web1"] == 4

@@ -167,8 +167,8 @@ def test_every_row_and_panel_has_a_number_of_its_own() -> None:
 
 
 def test_the_variables_are_asked_of_what_is_exported() -> None:
-    assert list(VARIABLES) == ["datasource", "instance", "ve", "top"]
-    for name in ("instance", "ve"):
+    assert list(VARIABLES) == ["datasource", "instance", "owner", "ve", "top"]
+    for name in ("instance", "owner", "ve"):
         variable = VARIABLES[name]
         asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
         assert asked

@@ -74,7 +74,7 @@ class TestText:
         assert escaped(text) == shown
 
     def test_bytes_that_are_no_utf8_stay_different(self) -> None:
-        names = [labels_of(name, name).ve for name in ("/\udcff", "/\udcfe", "/?")]
+        names = [labels_of(name, {}).ve for name in ("/\udcff", "/\udcfe", "/?")]
         assert names[0] == 've="/\ufffdff"} '.encode()
         assert len(set(names)) == 3
 
