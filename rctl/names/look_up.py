@@ -138,7 +138,7 @@ class Elsewhere:
         for one in self.everything():
             if one.name.startswith(f"{kind}:" if kind in CONTAINERS else ""):
                 known |= {_stem(each): one.name for each in (*one.words, one.name)}
-        near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.7))
+        near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
         return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 MOUNT = Path("/sys/fs/cgroup")
-AS_ALICE = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "XDG_RUNTIME_DIR=/run/user/1001")
+BUS = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus"
+AS_ALICE = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "XDG_RUNTIME_DIR=/run/user/1001", BUS)
 
 
 def done(*words: str, status: int = 0) -> str:
@@ -153,7 +154,18 @@ def test_completion_offers_them(containers: Containers) -> None:
     assert "user:alice" in offered("user:")
 
 
+def test_the_exporter_has_their_names_and_images(containers: Containers) -> None:
+    lines = [line for line in rctl("exporter", "once").splitlines() if line.startswith("rctl_ve_info{")]
+    for name in containers.ids:
+        (line,) = [line for line in lines if f've="{name}"' in line]
+        assert f'container="{name.rpartition(":")[2].rpartition("/")[2]}"' in line
+        assert 'image="' in line
+    names = [line.rpartition('ve="')[2] for line in lines]
+    assert len(names) == len(set(names))
+
+
 def test_the_doctor_counts_them(containers: Containers) -> None:
-    (check,) = [one for one in json.loads(rctl("doctor", "--json")) if one["name"] == "owners"]
+    found = subprocess.run(["rctl", "doctor", "--json"], capture_output=True, text=True, check=False).stdout
+    (check,) = [one for one in json.loads(found) if one["name"] == "owners"]
     assert check["state"] == "ok"
     assert "1 of docker, 2 of podman" in check["found"]
