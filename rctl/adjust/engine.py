@@ -83,6 +83,8 @@ def adjust(
             for (name, asked), ve in zip(limits.items(), opened, strict=True):
                 with naming(name):
                     found = _asked(resolve.disks(resolve.vcpus(asked, ve, host, promises)), host, options)
+                if not options.force:
+                    owner.check_pod(site.tree, ve.path, found)
                 wishes.append(Wish(name, found, ino=inodes.get(name)))
             return wishes
 
@@ -150,6 +152,9 @@ class _Work(NamedTuple):
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
         self.site.tree.open_ves([wish.name for wish in present], opened)
         _check(self.site.tree, present, opened, self.around)
+        if not self.options.force:
+            for ve, wish in zip(opened, present, strict=True):
+                owner.check_pod(self.site.tree, ve.path, wish.writes)
         if self.options.dry_run:
             return self.planned(opened)
         alone = {ve.path: ve for ve in opened}

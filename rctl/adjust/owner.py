@@ -7,12 +7,16 @@ again at the next daemon-reload.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cache
 
 from ..cgroupfs import marks
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError
+from ..formats import Write
 
+_PODS = "kubepods"
+"""The path of each cgroup of kubelet has this word."""
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 
@@ -46,6 +50,14 @@ def check(tree: Tree, path: str) -> None:
         f"{path}: lies outside any delegated unit on a host that systemd runs. "
         "Set RCTL_TREE to a cgroup below a unit with Delegate=yes; see rctl doctor"
     )
+
+
+def check_pod(tree: Tree, path: str, writes: Iterable[Write]) -> None:
+    """Raise NotAvailableError with kubectl's command if kubelet sets these entries of the cgroup."""
+    if _PODS in path:
+        from ..names.kubernetes import check
+
+        check(tree, path, writes)
 
 
 def given_away(tree: Tree, path: str) -> bool:

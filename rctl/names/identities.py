@@ -47,6 +47,10 @@ class Identities:
             return Identity(full, owner.kind, owner.unit, pod=pod.name, namespace=pod.namespace)
         return Identity(self.unit_name(owner), owner.kind, owner.unit)
 
+    def containers_of(self, pod: str) -> list[str]:
+        """The names of the containers of the pod with this uid, as far as they are known."""
+        return self._kubelet.containers(pod)
+
     def unit_name(self, owner: Owner) -> str:
         """The name of a unit: with its user, unless it is the system's. The path of what is no unit, or another's."""
         if not owner.is_unit or not owner.unit or owner.manager.kind == "other":

@@ -16,6 +16,7 @@ from .bounded import Version, listed, version
 _PODS = "/var/log/pods"
 _CONTAINERS = "/var/log/containers"
 _PART = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+_NAME = re.compile(_PART)
 _POD = re.compile(rf"({_PART})_({_PART})_([0-9A-Za-z-]+)")
 _CONTAINER = re.compile(rf"{_PART}_{_PART}_({_PART})-([0-9a-f]{{64}})\.log")
 
@@ -43,6 +44,12 @@ class Kubelet:
             found = (_POD.fullmatch(name) for name in listed(self._folders[0]))
             self._pods = {pod[3]: PodName(pod[1], pod[2]) for pod in found if pod}
         return self._pods.get(uid, PodName())
+
+    def containers(self, uid: str) -> list[str]:
+        """The names of the containers of the pod with this uid; those that ran once and start the pod, too."""
+        pod = self.pod(uid)
+        folder = f"{self._folders[0]}/{pod.namespace}_{pod.name}_{uid}"
+        return sorted(name for name in listed(folder) if _NAME.fullmatch(name)) if pod.name else []
 
     def container(self, container: str) -> str:
         """The name of the container with this id; empty if it is not known, as that of a pod's own sandbox."""
