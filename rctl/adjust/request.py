@@ -10,7 +10,7 @@ import msgspec
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError
 from ..formats import File, Write
-from .steps import Move
+from .steps import ChangePart, Move
 
 if TYPE_CHECKING:
     from ..cgroupfs.cgroup import Cgroup
@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True):
 
     ``force``: let the kernel kill if memory goes below the use, allow ``max`` for ``memory.min`` and ``memory.low``,
     and let an undo overwrite later changes. ``command``: its name in the history. ``undoes``: the id of the adjustment
-    that this one takes back. ``runtime``, ``restores``, ``until``: see ``Record``.
+    that this one takes back. ``runtime``, ``restores``, ``until``, ``part``: see ``Record``.
     """
 
     deadline: float = 10.0
@@ -34,11 +34,12 @@ class Options(msgspec.Struct, frozen=True):
     runtime: bool = False
     restores: bool = False
     until: float | None = None
+    part: ChangePart | None = None
 
     @property
     def lasting(self) -> dict[str, Any]:
-        """The fields of a record that say how long its limits last, if they are set."""
-        found = {"runtime": self.runtime, "restores": self.restores, "until": self.until}
+        """The fields of a record that say how long its limits last, and of what it is a part, if they are set."""
+        found = {"runtime": self.runtime, "restores": self.restores, "until": self.until, "part": self.part}
         return {name: value for name, value in found.items() if value}
 
 

@@ -173,6 +173,13 @@ before that.
 """
 
 
+class ChangePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The change of several adjustments to which one belongs, by its id, and its number in it, from 1."""
+
+    change: str
+    number: int
+
+
 def _parts_that_differ(old: str, new: str) -> tuple[str, str]:
     """The ``name=value`` pairs that differ between two entries; otherwise the whole entries."""
     if "=" not in old or "=" not in new:

@@ -131,14 +131,17 @@ class SessionReads(SessionBase):
     def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
         """Adjustments, newest first; with patterns, only those of these VEs, also of VEs that are gone.
 
+        A rolling change, or a ramp, is one Record with the steps of all its ``parts``.
+
         ``last``: at most so many. Lines that are no record of rctl, or of a newer rctl, give a note.
 
         Returns Records: ``id``, ``time`` in seconds since 1970, ``command``, ``steps``. Raises RctlError if the history
         cannot be read.
         """
+        from ..adjust.records.changes import grouped
         from ..adjust.records.history import newest
         from ..adjust.undoing.choose import about
         from ..names.patterns import present
 
         wanted = about(self.tree, [*patterns, *present(self.tree, patterns)]) if patterns else None
-        return newest(self.state, last, self.tell, wanted)
+        return newest(self.state, last, self.tell, wanted, group=grouped)

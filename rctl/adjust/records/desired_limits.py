@@ -3,6 +3,7 @@
 They are a fold over the history, oldest first (``take``), across boots and lives of a cgroup. A VE is known by its
 stable name. Each entry is a stack of *layers*, one for each adjustment that set it, the newest on top. An undo, or the
 end of a timer, takes the layers of its adjustment out, wherever they are. So what was desired before is desired again.
+The adjustments of a rolling change, or of a ramp, are one wish: their layers have the id of the change.
 """
 
 from __future__ import annotations
@@ -194,11 +195,15 @@ class DesiredLimits:
                 return  # it was nobody's wish before either
             if stack.layers and file_named(last.file).unchanged(stack.layers[-1].value, last.new):
                 return
-        layer = _layer(record, steps, lasts)
-        if stack is None:
-            stack = ve.entries[entry] = Stack([])
+        self._add(ve, entry, _layer(record, steps, lasts))
+
+    def _add(self, ve: DesiredVe, entry: str, layer: Layer) -> None:
+        stack = ve.entries.setdefault(entry, Stack([]))
+        if stack.layers and stack.layers[-1].id == layer.id:  # of the step before in the same ramp
+            stack.layers[-1] = msgspec.structs.replace(stack.layers[-1], time=layer.time, value=layer.value)
+            return
         stack.layers.append(layer)
-        self._places.setdefault(record.id, []).append((ve, entry))
+        self._places.setdefault(layer.id, []).append((ve, entry))
         if len(stack.layers) > _MOST:
             self._cut(stack)
 
@@ -240,7 +245,8 @@ def _layer(record: Record, steps: list[Set], lasts: bool) -> Layer:
     writer, kept = (through.writer, through.kept) if through else ("", "")
     others = {file.name for file in file_named(first.file).disturbs} if not through else set()
     beside = tuple((name, text) for name, text in first.disturbed if name in others)
-    return Layer(record.id, record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
+    wish = record.part.change if record.part else record.id
+    return Layer(wish, record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
 
 
 def _label(ve: DesiredVe, step: Label) -> None:

@@ -59,14 +59,21 @@ def latest(state: State, refused: list[str] | None = None, *, known: bool = Fals
 
 
 def newest(
-    state: State, last: int | None, tell: Callable[[str], object], wanted: Callable[[Record], bool] | None = None
+    state: State,
+    last: int | None,
+    tell: Callable[[str], object],
+    wanted: Callable[[Record], bool] | None = None,
+    *,
+    group: Callable[[Iterator[Record]], Iterator[Record]] = iter,
 ) -> list[Record]:
     """The ``last`` finished adjustments (``None``: all), newest first; only those for which ``wanted`` returns True.
+
+    ``group``: makes one record of several before they are counted (``changes.grouped``).
 
     ``tell`` is called about lines that are no record.
     """
     refused: list[str] = []
-    found = list(islice(filter(wanted, latest(state, refused)), last))
+    found = list(islice(filter(wanted, group(latest(state, refused))), last))
     for line in refused[:_TOLD]:
         tell(line)
     if len(refused) > _TOLD:

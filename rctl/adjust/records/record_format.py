@@ -22,7 +22,7 @@ from ...controllers.cpuset import MEMBER, PartitionKind
 from ...errors import UsageError
 from ...formats import DEVICE, File
 from ...limits import file_named
-from ..steps import Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
+from ..steps import ChangePart, Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
 
 VERSION = 6
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
@@ -57,7 +57,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     The other fields are only written if they are set (since version 6). ``runtime``: its limits last until the next
     boot. ``restores``: it only puts desired limits back, and asks for nothing new. ``until``: when its limits go back
     (seconds since 1970). ``timer``: the id of a timed adjustment whose end this record changes to ``until``; without
-    ``until``, its limits stay for good.
+    ``until``, its limits stay for good. ``part``: of a rolling change or a ramp.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restores: bool | UnsetType = UNSET
     until: float | UnsetType = UNSET
     timer: str | UnsetType = UNSET
+    part: ChangePart | UnsetType = UNSET
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -138,8 +139,10 @@ def _check(record: Record) -> None:
     for what, moment in (("time", record.time), ("until", record.until or 0.0)):
         _require(math.isfinite(moment) and 0 <= moment < _YEAR_10000, what, moment)
     _require(not record.timer or _ID.fullmatch(record.timer), "timer", record.timer)
-    if record.version < _LASTING and any((record.runtime, record.restores, record.until, record.timer)):
+    if record.version < _LASTING and any((record.runtime, record.restores, record.until, record.timer, record.part)):
         raise ValueError(f"a field of version {_LASTING} in version {record.version} cannot be")
+    if isinstance(part := record.part, ChangePart):
+        _require(_ID.fullmatch(part.change) and 0 < part.number < 1 << 32, "part", part)
     _require(len(record.boot_id) <= 64 and record.boot_id.isprintable(), "boot_id", record.boot_id)
     for path, ino in record.inodes.items():
         _check_path(path)

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from ...cgroupfs.tree import Tree
 from ...errors import GoneError, NotFoundError, RctlError, UsageError
+from ..records.changes import grouped, part_of
 from ..records.history import Record, latest
 from ..records.journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
 from ..records.record_format import named
@@ -35,18 +36,30 @@ def standing(state: State) -> Iterator[Record]:
     for record in latest(state, known=True):
         if record.undoes is not None:
             undone.add(record.undoes)
-        elif record.id not in undone and not record.timer:
+        elif record.id not in undone and _change(record) not in undone and not record.timer:
             yield record
 
 
+def changes(state: State) -> Iterator[Record]:
+    """As ``standing``; the adjustments of one rolling change, or of one ramp, are one record (``WholeChange``)."""
+    return grouped(standing(state))
+
+
+def standing_change(state: State, wanted: str) -> Record | None:
+    """The rolling change or ramp with this id, as one record, with those of its parts that are not undone."""
+    return next((record for record in changes(state) if record.id == wanted), None)
+
+
 def by_id(site: Site, wanted: str) -> Record:
-    """The adjustment with this id.
+    """The adjustment with this id; a rolling change or a ramp is one. So is each of its parts, by its own id.
 
     Raises NotFoundError if there is none, or if it is undone already; UsageError for a wrong id, and for an undo;
     RctlError if it, or its undo, is not in the history yet.
     """
     state = site.state
-    record = next((r for r in standing(state) if r.id == wanted), None)
+    record = next((r for r in standing(state) if wanted in (r.id, _change(r))), None)
+    if record is not None and record.id != wanted:
+        record = standing_change(state, wanted)
     if record is None or unwritten(state):
         _check_settled(site, lambda record: wanted in (record.id, record.undoes))
     if record is None and not _ID.match(wanted):
@@ -56,8 +69,12 @@ def by_id(site: Site, wanted: str) -> Record:
     return record
 
 
+def _change(record: Record) -> str:
+    return part.change if (part := part_of(record)) else ""
+
+
 def _not_standing(state: State, wanted: str) -> RctlError:
-    found = next((record for record in latest(state) if record.id == wanted), None)
+    found = next((record for record in latest(state) if wanted in (record.id, _change(record))), None)
     if found is None:
         return NotFoundError(f"{wanted}: no such adjustment. See rctl history")
     if found.undoes is None:
@@ -75,7 +92,7 @@ def newest(site: Site, count: int = 1) -> list[Record]:
     _check_settled(site)
     tree = site.tree
     found: list[Record] = []
-    records = standing(site.state)
+    records = changes(site.state)
     for record in records:
         if record.boot_id != site.boot_id:
             if found:
@@ -98,7 +115,7 @@ def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
     with tree.open_ve(name) as ve:
         ino = ve.ino
     found: list[Record] = []
-    for record in standing(site.state):
+    for record in changes(site.state):
         if len(found) == count or record.boot_id != site.boot_id:
             break
         if path not in paths(record) or record.inodes.get(path) != ino:

@@ -104,8 +104,8 @@ def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[R
 def _before(site: Site, record: Record, ve: str | None) -> Record | None:
     """The newest adjustment before this one (of the VE ``ve`` if one is named) that did more than freeze or thaw."""
     # In the order of the history, because the clock may have been set back since.
-    standing = dropwhile(lambda newer: newer.id != record.id, choose.standing(site.state))
-    for older in islice(standing, 1, _SEARCHED):
+    those = dropwhile(lambda newer: newer.id != record.id, choose.changes(site.state))
+    for older in islice(those, 1, _SEARCHED):
         if older.boot_id != record.boot_id or not choose.left(site.tree, older):
             continue
         more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
