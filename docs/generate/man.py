@@ -19,6 +19,7 @@ _STATUS = (
     Option("1", "Failed, and nothing changed."),
     Option("2", "Used wrongly."),
     Option("3", "Something could not be put back. rctl recover tries again."),
+    Option("4", "A part of a rolling change is done and stays."),
 )
 _ENVIRONMENT = (
     Option("RCTL_TREE", "The cgroup below which VEs live. Unset: the root."),

@@ -12,8 +12,8 @@ Each verb of the command line parses, calls one method of a Session, and prints.
 names may be patterns: ``web*``, ``/system.slice/*.service``, ``label:env=prod``.
 Units, containers, pods and users have names, too: ``nginx.service``, ``docker:web``, ``pod:prod/web-0``, ``user:bob``.
 
-The methods that change something are here, those about limits that last in ``session_lasting``, those that only read in
-``session_reads``. ``session_base`` opens the host.
+The methods that change something are here, those about limits that last in ``session_lasting``, those whose changes
+take time in ``session_gradual``, those that only read in ``session_reads``. ``session_base`` opens the host.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .session_base import THAW, Asked
+from .session_gradual import SessionGradual
 from .session_lasting import SessionLasting
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _FREEZE = {"files": {"cgroup.freeze": "1"}}
 
 
-class Session(SessionLasting):
+class Session(SessionGradual, SessionLasting):
     """rctl on one host. Use it as a context manager, or call ``close()``.
 
     It opens each thing when it is first needed: the cgroup2 mount (``RCTL_MOUNT``, ``RCTL_TREE``), the host's facts,
@@ -96,15 +97,8 @@ class Session(SessionLasting):
         Raises UsageError if two patterns give one VE different limits, and as described above.
         """
         from ..adjust.engine import adjust
-        from ..names.patterns import match_each
 
-        once = {id(wanted): self.typed(wanted) for wanted in limits.values()}
-        asked: dict[str, Limits] = {}
-        for pattern, names in match_each(self.tree, limits, self.tell).items():
-            typed = once[id(limits[pattern])]
-            for name in names:
-                if asked.setdefault(name, typed) != typed:
-                    raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
+        asked = self._by_name(limits)
         how = self._options(deadline, wait, force, dry_run)
         if lasting is None:
             return adjust(self.site, asked, how)

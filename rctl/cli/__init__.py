@@ -1,6 +1,7 @@
 """The command line: one file for each verb or small group of verbs. It holds no logic of its own.
 
-Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly; 128 + N ended by signal N.
+Exit status: 0 done; 1 failed, and nothing was changed; 2 used wrongly; 4 a part of a rolling change is done; 128 + N
+ended by signal N.
 """
 
 from __future__ import annotations

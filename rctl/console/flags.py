@@ -136,6 +136,39 @@ Prune = Annotated[
 ]
 
 
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch", metavar="SIZE", help="Change so many VEs at a time: 10%, 5, or 1,10% (the last one repeats)"
+    ),
+]
+Pause = Annotated[str | None, typer.Option("--pause", metavar="TIME", help="Wait between batches: 30s")]
+CheckText = Annotated[
+    str | None,
+    typer.Option("--check", metavar="COMMAND", help="Run this for each VE after its batch; see RCTL_VE, RCTL_PATH"),
+]
+CheckTimeout = Annotated[
+    str | None, typer.Option("--check-timeout", metavar="TIME", help="Longest for one check: 30s (default)")
+]
+AbortAfter = Annotated[
+    int | None, typer.Option("--abort-after", metavar="N", help="Stop when N VEs have failed (default: 1)")
+]
+OnAbort = Annotated[
+    str | None, typer.Option("--on-abort", metavar="keep|undo", help="Then keep what is done (default), or undo it")
+]
+Retry = Annotated[
+    str | None, typer.Option("--retry", metavar="ID", help="Go on with a rolling change where it stopped")
+]
+Over = Annotated[
+    str | None, typer.Option("--over", metavar="TIME", help="Move the values in steps, within this time: 5min")
+]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="So many steps (default: 20, or one a second)")]
+StopAtPressure = Annotated[
+    str | None,
+    typer.Option("--stop-at-pressure", metavar="PERCENT", help="Then put all back: 20%, or memory=20%,io=10%"),
+]
+
+
 def seconds(text: str, flag: str = "--deadline") -> float:
     """The time of a flag, in seconds. Raises UsageError."""
     from ..units import Deadline

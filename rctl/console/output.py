@@ -38,6 +38,11 @@ def as_json(data: Any) -> Shown:
     return Shown(escaped_json(text, ascii_only=not _is_utf8(sys.stdout)))
 
 
+def as_json_line(data: Any) -> Shown:
+    """JSON for programs on one line, for events."""
+    return Shown(" ".join(line.strip() for line in as_json(data).split("\n")))
+
+
 def _plain(value: Any) -> Any:
     from ..ranges import Ranges
     from ..units import Quantity

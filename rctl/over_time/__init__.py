@@ -1,1 +1,1 @@
-"""What takes time: limits that last over a boot, timed limits, and the service that keeps them."""
+"""What takes time: rolling changes, ramps, limits that last over a boot, timed limits, the service that keeps them."""

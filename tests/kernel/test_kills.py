@@ -340,3 +340,67 @@ def difference(old: World, new: World) -> dict[str, Any]:
         key: difference(a, b) if isinstance(a, dict) and isinstance(b, dict) else f"{a} -> {b}"
         for key, (a, b) in both.items()
     }
+
+
+ROLLING = "set web1 web2 surplus pids.max=77 memory.max=60M --batch 1"
+RAMP = "set web1 web2 surplus pids.max=80 memory.max=160M --over 20ms --steps 3"
+START, GOAL = 100 << 20, 160 << 20
+STEPS = [(50, START), *((50 + 30 * k // 3, (START + (GOAL - START) * k // 3) // 4096 * 4096) for k in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("text", [ROLLING, RAMP], ids=["rolling", "ramp"])
+def test_a_change_in_parts_that_is_killed_leaves_whole_parts(text: str, scene: Scene) -> None:
+    """After recover, each batch is done or not, and all VEs of a ramp are at the same step; all of it can be undone."""
+
+    def begin() -> Callable[[], None]:
+        scene.build(all_limited)
+        return command(*text.split())
+
+    what = begin()
+    old = without_history(scene.world())
+    whole = killed_at(0, what)
+    assert whole.status == 0, whole
+    new = without_history(scene.world())
+    scene.clear()
+    bad = []
+    for at in range(1 + len(text) % STEP, len(whole.calls) + 1, STEP):
+        ended = killed_at(at, begin())
+        settled(scene)
+        trouble = check_parts(scene, text, old, new)
+        if trouble:
+            bad.append(f"{at} {ended.calls[-1]}: {trouble}")
+        scene.clear()
+    assert not bad, "\n".join(bad)
+
+
+def all_limited(scene: Scene) -> None:
+    """The three VEs have the same limits."""
+    set_all(scene.tree, {Ve(scene.tree, "surplus"): OLD}, command="before")
+
+
+def without_history(world: World) -> World:
+    """What lies in the cgroups."""
+    return {key: value for key, value in world.items() if key != "history"}
+
+
+def check_parts(scene: Scene, text: str, old: World, new: World) -> str:
+    """What is wrong after a kill and a recover; empty for nothing."""
+    ves = [Ve(scene.tree, name) for name in ("web1", "web2", "surplus")]
+    found = [(ve.number("pids.max"), ve.number("memory.max")) for ve in ves]
+    if text == ROLLING:
+        whole = [(50, START), (77, 60 << 20)]
+        if any(one not in whole for one in found) or found != sorted(found, reverse=True):
+            return f"half a batch: {found}"
+        for name in os.listdir(scene.folder / "run" / "changes") if (scene.folder / "run" / "changes").exists() else ():
+            done = rctl("set", "--retry", name)
+            if done.status != 0 or without_history(scene.world()) != new:
+                return f"retry: {done}, {difference(new, without_history(scene.world()))}"
+            found = whole[1:]
+    elif len(set(found)) > 1 or found[0] not in STEPS:
+        return f"half a step: {found}"
+    if found[0] != (50, START):
+        done = rctl("undo")
+        if done.status != 0:
+            return f"undo: {done}"
+    world = without_history(scene.world())
+    return "" if world == old and no_journal() else f"not as before: {difference(old, world)}"

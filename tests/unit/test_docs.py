@@ -189,5 +189,5 @@ def test_a_man_page_has_no_macro_but_those_of_man(name: str) -> None:
 
 def test_a_man_page_tells_what_the_verb_takes() -> None:
     text = man.pages()["rctl-set.1"]
-    assert ".SH SYNOPSIS\nrctl set [OPTIONS] VE... [KEY=VALUE...]\n" in text
+    assert ".SH SYNOPSIS\nrctl set [OPTIONS] [VE... [KEY=VALUE...]]\n" in text
     assert ".TP\n\\fB\\-\\-memory SIZE\\fR\nMost memory: 2G, 512MiB, 50%, max\n" in text

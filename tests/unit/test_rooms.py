@@ -198,6 +198,7 @@ IO = {"os", "io", "pathlib", "shutil", "socket", "subprocess", "tempfile", "glob
 
 
 STATE = {f"rctl/adjust/{n}.py" for n in ("records/journal", "records/log_files", "locks", "state_folder")}
+STATE.add("rctl/over_time/change_log.py")
 """Files that work in the state folders, relative to their descriptors."""
 
 

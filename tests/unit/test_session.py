@@ -15,6 +15,8 @@ from rctl.console.flags import LIMIT_FLAGS
 from rctl.errors import BusyError, NotFoundError, UsageError
 from tests.unit.shell import Shell
 
+BESIDES = {"set": ("roll", "ramp"), "apply": ("roll",)}
+"""The methods of a verb that its options choose."""
 METHOD = {"ls": "list", "set": "adjust", "rm": "remove"}
 """Verbs whose method has another name: ``list`` is Python's word, ``set`` its type, ``rm`` the shell's."""
 NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema", "timers"}
@@ -45,17 +47,19 @@ VERBS = [name for name in root().commands if name not in NO_METHOD]
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_is_a_method_with_the_same_parameters(verb: str) -> None:
     command = root().commands[verb]
-    method = inspect.signature(getattr(rctl.Session, METHOD.get(verb, verb))).parameters
+    methods = (METHOD.get(verb, verb), *BESIDES.get(verb, ()))
+    method = {name for one in methods for name in inspect.signature(getattr(rctl.Session, one)).parameters}
     asked = {parameter.name for parameter in command.params} - SHOWN - set(LIMIT_FLAGS)
     told = {PARAMETER.get((verb, name), "patterns" if name == "names" else name) for name in asked}
-    assert told <= set(method)
+    assert told <= method
     if set(LIMIT_FLAGS) <= {parameter.name for parameter in command.params}:
         assert "limits" in method
 
 
 def test_each_method_that_does_something_is_a_verb_or_python_s_own() -> None:
     public = {name for name, _ in inspect.getmembers(rctl.Session, inspect.isfunction) if not name.startswith("_")}
-    assert public - {METHOD.get(verb, verb) for verb in VERBS} - TIMERS == {"close", "match", "open", "sample", "typed"}
+    verbs = {METHOD.get(verb, verb) for verb in VERBS}.union(*BESIDES.values())
+    assert public - verbs - TIMERS == {"close", "match", "open", "sample", "typed"}
 
 
 def test_the_session_alone_opens_a_tree_and_reads_the_host() -> None:

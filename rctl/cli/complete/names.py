@@ -76,12 +76,12 @@ def cgroups(incomplete: str) -> list[Candidate]:
 def adjustments(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """The newest adjustments that undo can take back, newest first, each with its command."""
     from ...adjust.state_folder import default_state
-    from ...adjust.undoing.choose import left, standing
+    from ...adjust.undoing.choose import changes, left
     from ...cgroupfs.tree import Tree
 
     found: list[Candidate] = []
     with _quietly(), Tree.open() as tree:
-        newest = islice(standing(default_state()), _ADJUSTMENTS)
+        newest = islice(changes(default_state()), _ADJUSTMENTS)
         found.extend(Candidate(record.id, record.command) for record in newest if left(tree, record))
     return [] if given else beginning(incomplete, found)
 
@@ -95,6 +95,17 @@ def timers(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     with _quietly():
         found.extend(Candidate(timer.id, timer.command) for timer in desired_limits(default_state()).timers.values())
     return [] if given else beginning(incomplete, found)
+
+
+def unfinished(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """Rolling changes that did not come to their end, newest first, each with its command."""
+    from ...adjust.state_folder import default_state
+    from ...over_time.change_log import unfinished as those
+
+    found: list[Candidate] = []
+    with _quietly():
+        found.extend(Candidate(request.id, request.command) for request in those(default_state()))
+    return beginning(incomplete, found)
 
 
 def processes(incomplete: str, given: Sequence[str]) -> list[Candidate]:

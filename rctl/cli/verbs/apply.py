@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from ...console.flags import DeadlineText, DryRun, Force, Json, Prune, SpecFile, seconds
+from ...console.flags import (
+    AbortAfter,
+    Batch,
+    CheckText,
+    CheckTimeout,
+    DeadlineText,
+    DryRun,
+    Force,
+    Json,
+    OnAbort,
+    Pause,
+    Prune,
+    Retry,
+    SpecFile,
+    seconds,
+)
 from ...console.verb import changes
 
 
@@ -16,14 +31,33 @@ def apply(
     json: Json = False,
     deadline: DeadlineText = "10s",
     force: Force = False,
+    batch: Batch = None,
+    pause: Pause = None,
+    check: CheckText = None,
+    check_timeout: CheckTimeout = None,
+    abort_after: AbortAfter = None,
+    on_abort: OnAbort = None,
+    retry: Retry = None,
 ) -> None:
     """Make and change VEs to match a spec, all or nothing.
 
-    rctl makes VEs that are missing, and writes only differences.
+    rctl makes VEs that are missing, and writes only differences. With --batch it does so batch by batch, as rctl set
+    does; then the exit status is 4 if a part is done and stays.
     """
     from ...console.output import as_json, done, report, say
     from ...console.session import session
+    from ...errors import UsageError
+    from .. import gradual
 
+    given = gradual.Flags(batch, pause, check, check_timeout, abort_after, on_abort, retry)
+    if given.rolls:
+        if prune:
+            raise UsageError(
+                "--prune: cannot be combined with --batch. Run rctl apply --prune when all batches are done"
+            )
+        with session() as s:
+            gradual.roll(s, file, given, json=json, deadline=seconds(deadline), force=force, dry_run=dry_run)
+        return
     with session() as s:
         result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run)
     tell = say if dry_run else done

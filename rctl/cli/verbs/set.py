@@ -6,7 +6,26 @@ from typing import Annotated, Any
 
 import typer
 
-from ...console.flags import DeadlineText, DryRun, Force, Json, asked, is_ve, seconds, takes_limits
+from ...console.flags import (
+    AbortAfter,
+    Batch,
+    CheckText,
+    CheckTimeout,
+    DeadlineText,
+    DryRun,
+    Force,
+    Json,
+    OnAbort,
+    Over,
+    Pause,
+    Retry,
+    Steps,
+    StopAtPressure,
+    asked,
+    is_ve,
+    seconds,
+    takes_limits,
+)
 from ...console.verb import Changes, shaped
 
 
@@ -27,12 +46,12 @@ class SetVerb(Changes):
 @takes_limits
 def set_(
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="VE... [KEY=VALUE...]",
             help="Names, /paths or patterns, then limits: memory.max=2G cpu.max=1.5",
         ),
-    ],
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
@@ -41,6 +60,16 @@ def set_(
         str | None,
         typer.Option("--for", metavar="TIME", help="Put the old values back after this time: 10m, 2h. See rctl timers"),
     ] = None,
+    batch: Batch = None,
+    pause: Pause = None,
+    check: CheckText = None,
+    check_timeout: CheckTimeout = None,
+    abort_after: AbortAfter = None,
+    on_abort: OnAbort = None,
+    retry: Retry = None,
+    over: Over = None,
+    steps: Steps = None,
+    stop_at_pressure: StopAtPressure = None,
     flags: Any = None,
 ) -> None:
     """Change limits of running VEs, all or nothing.
@@ -49,15 +78,29 @@ def set_(
     option. If the VE uses more memory than its new limit, rctl frees memory first. The kernel may kill only with
     --force.
 
+    --batch changes many VEs batch by batch, each all or nothing, and checks each VE with --check. The exit status is 4
+    if a part is done and stays; --retry goes on. --over moves the values in steps; Ctrl-C, or --stop-at-pressure, puts
+    all back. rctl undo takes back a rolling change or a ramp as one.
+
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
     from ...console.output import report
     from ...console.session import session
     from ...errors import UsageError
     from ...limits import keys
+    from .. import gradual
 
-    names = [word for word in words if is_ve(word)]
-    wanted = asked([word for word in words if not is_ve(word)], flags)
+    given = gradual.Flags(
+        batch, pause, check, check_timeout, abort_after, on_abort, retry, over, steps, stop_at_pressure
+    )
+    names = [word for word in words or () if is_ve(word)]
+    wanted = asked([word for word in words or () if not is_ve(word)], flags)
+    if given.rolls and retry is not None:
+        if names or wanted:
+            raise UsageError(f"--retry {retry}: its VEs and limits are known. Leave them out")
+        with session() as s:
+            gradual.roll(s, None, given, json=json, dry_run=dry_run)
+        return
     if not names:
         raise UsageError("set: no VE given. Write: rctl set NAME memory.max=2G")
     if not wanted and (key := next((name for name in names if name in keys()), "")):
@@ -67,5 +110,11 @@ def set_(
     limits = dict.fromkeys(names, wanted)
     back = None if lasting is None else seconds(lasting, "--for")
     with session() as s:
-        account = s.adjust(limits, deadline=seconds(deadline), force=force, dry_run=dry_run, lasting=back)
+        how: dict[str, Any] = {"deadline": seconds(deadline), "force": force, "dry_run": dry_run}
+        if given.rolls or given.ramps:
+            if back is not None:
+                raise UsageError(f"--for: cannot be combined with {given.given[0]} yet. Leave one of them out")
+            (gradual.roll if given.rolls else gradual.ramp)(s, limits, given, json=json, **how)
+            return
+        account = s.adjust(limits, lasting=back, **how)
     report(account, json=json)

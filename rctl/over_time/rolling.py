@@ -1,0 +1,254 @@
+"""A rolling change: batch by batch, each all or nothing, with a check of each VE and one budget of failures.
+
+Each batch is one transaction of the engine, and its record carries the id of the change: so ``undo`` takes back all of
+them at once. What was done is on disk (``change_log``), so a change that was stopped, by whatever, can go on.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from ..adjust.account import Account
+from ..adjust.records.changes import last_number
+from ..adjust.request import Options
+from ..adjust.site import Site
+from ..adjust.steps import ChangePart
+from ..adjust.undoing.choose import paths, standing_change
+from ..adjust.undoing.undo import undo
+from ..cgroupfs.tree import Tree
+from ..errors import NotFoundError, RctlError, RollbackError
+from .batches import batches
+from .change_log import ChangeLog, Line, RollRequest
+from .check_command import CheckCommand
+
+Do = Callable[[Sequence[str], Options], Account]
+"""Changes one batch: the VEs by name, and the options of its transaction."""
+Status = Literal["done", "kept", "put back", "planned"]
+_WORD = re.compile(r"[^\w./@+-]+|[:.](?= |$)")
+
+
+class RollEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event. ``event``: ``begin``, ``set`` (limits were written), ``batch`` (one is over, and checked) or ``end``.
+
+    ``id``: of the change. ``ves``: their number; ``done``, ``failures``: so many so far. ``batch`` of ``batches``;
+    ``names``: its VEs. ``account``: of its transaction; ``failed``: why, by VE. ``seconds`` since the begin.
+    ``status``: of the end.
+    """
+
+    event: Literal["begin", "set", "batch", "end"]
+    id: str
+    ves: int
+    done: int = 0
+    failures: int = 0
+    batch: int = 0
+    batches: int = 0
+    names: tuple[str, ...] = ()
+    account: Account | None = None
+    failed: dict[str, str] = {}
+    seconds: float = 0.0
+    status: str = ""
+
+
+class Rolled(msgspec.Struct, frozen=True):
+    """How a rolling change ended.
+
+    ``status``: ``done``, all VEs; ``kept``: it was stopped, or VEs failed, and what was done stays; ``put back``:
+    nothing is changed; ``planned``: a dry run. ``done``: the VEs that are done. ``failed``: why, by VE; if a batch
+    failed and the error names no VE, under its first one. ``left``: the VEs whose turn did not come.
+    """
+
+    id: str
+    status: Status
+    done: tuple[str, ...]
+    failed: dict[str, str]
+    left: tuple[str, ...]
+    seconds: float
+
+
+class Rolling:
+    """A rolling change that begins or goes on, with its open log."""
+
+    def __init__(
+        self, site: Site, log: ChangeLog, do: Do, check: CheckCommand | None, each: Callable[[RollEvent], object]
+    ) -> None:
+        self._site, self._log, self._do, self._check, self._each = site, log, do, check, each
+        self._asked = log.request
+        self._begin = time.monotonic()
+        self._number = last_number(site.state, self._asked.id, site.boot_id) + 1
+        self._done: dict[str, None] = dict.fromkeys(log.done)
+        self._failed: dict[str, str] = {}
+        left = [name for name in self._asked.ves if name not in log.done]
+        self._plan = batches(left, self._asked.batch, len(self._asked.ves))
+
+    def run(self) -> Rolled:
+        """All batches, until the budget of failures is spent.
+
+        Raises RollbackError if something could not be put back; otherwise only KeyboardInterrupt, with a note that says
+        what became of the change.
+        """
+        try:
+            self._tell("begin", names=tuple(self._asked.ves))
+            enough = self._batches()
+            if enough and self._asked.on_abort == "undo":
+                return self._ended(self.put_back())
+            return self._ended("done" if not self._failed else "kept" if self._changed() else "put back")
+        except KeyboardInterrupt as stop:
+            stop.add_note(self._stopped())
+            raise
+
+    def _batches(self) -> bool:
+        """True if the budget was spent."""
+        for number, names in enumerate(self._plan, 1):
+            if number > 1 and self._asked.pause:
+                time.sleep(self._asked.pause)
+            reached, failed = self._batch(number, names)
+            if self._check:
+                failed |= self._checked(number, reached)
+            self._failed |= failed
+            fine = tuple(name for name in reached if name not in failed)
+            self._done |= dict.fromkeys(fine)
+            self._log.add(Line(fine, failed))
+            self._tell("batch", number, fine, failed=failed)
+            if self._left() <= 0:
+                return True
+        return False
+
+    def _left(self) -> int:
+        """How many failures the budget still allows, the last of which ends the change."""
+        return self._asked.abort_after - len(self._failed)
+
+    def _batch(self, number: int, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """Set the limits of one batch. Returns the VEs that have them, and why others have not.
+
+        If the batch fails, nothing of it is changed. Then its VEs are done one by one, as long as the budget allows.
+        """
+        try:
+            self._set(number, names)
+            return list(names), {}
+        except RollbackError:
+            raise
+        except RctlError as error:
+            self._number = self._next_number()
+            failed = {culprit(self._site.tree, names, error): str(error)}
+            if len(names) == 1 or self._left() <= 1:
+                return [], failed
+        reached, failed = [], {}
+        for name in names:
+            if len(failed) >= self._left():
+                break
+            try:
+                self._set(number, [name])
+                reached.append(name)
+            except RollbackError:
+                raise
+            except RctlError as error:
+                self._number = self._next_number()
+                failed[name] = str(error)
+        return reached, failed
+
+    def _set(self, number: int, names: Sequence[str]) -> None:
+        asked = self._asked
+        part = ChangePart(asked.id, self._number)
+        how = Options(asked.deadline, force=asked.force, command=asked.command, part=part)
+        account = self._do(names, how)
+        self._number += account.id is not None
+        self._tell("set", number, tuple(names), account=account)
+
+    def _next_number(self) -> int:
+        return last_number(self._site.state, self._asked.id, self._site.boot_id) + 1
+
+    def _checked(self, number: int, names: Sequence[str]) -> dict[str, str]:
+        """Why the checks of these VEs failed."""
+        assert self._check
+        tree = self._site.tree
+        environments = {name: environment(tree, name, self._asked.id, number) for name in names}
+        return {name: f"the check failed: {why}" for name, why in self._check.run(environments) if why}
+
+    def put_back(self) -> Status:
+        """Take back what was done. Raises RollbackError if that fails: then all of it stays."""
+        try:
+            undo(self._site, Options(self._asked.deadline, command=self._asked.command), self._asked.id)
+        except NotFoundError:
+            if self._changed():
+                raise
+        except RctlError as error:
+            self._log.add(Line(ended="kept"))
+            raise RollbackError(
+                f"{self._asked.id}: was to be put back, and stays: {error}. Then: rctl undo {self._asked.id}"
+            ) from error
+        self._log.add(Line(undone=True))
+        self._done.clear()
+        return "put back"
+
+    def _changed(self) -> bool:
+        """True if a VE is changed by this change now."""
+        return standing_change(self._site.state, self._asked.id) is not None
+
+    def _ended(self, status: Status) -> Rolled:
+        if status == "done":
+            self._log.remove()
+        else:
+            self._log.add(Line(ended=status))
+        left = tuple(name for name in self._asked.ves if name not in self._done and name not in self._failed)
+        self._tell("end", status=status, failed=self._failed)
+        return Rolled(self._asked.id, status, tuple(self._done), self._failed, left, time.monotonic() - self._begin)
+
+    def _stopped(self) -> str:
+        """What became of the change when a signal stopped it, for people."""
+        asked = self._asked
+        if asked.on_abort == "undo":
+            self.put_back()
+            return f"{asked.id} was put back"
+        record = standing_change(self._site.state, asked.id)
+        if record is None:
+            return f"nothing was changed; go on: rctl {asked.verb} --retry {asked.id}"
+        self._log.add(Line(ended="interrupted"))
+        return (
+            f"{len(paths(record))} of {len(asked.ves)} VEs are changed and stay; go on: {retry(asked)}; "
+            f"take back: rctl undo {asked.id}"
+        )
+
+    def _tell(
+        self,
+        event: Literal["begin", "set", "batch", "end"],
+        batch: int = 0,
+        names: tuple[str, ...] = (),
+        *,
+        account: Account | None = None,
+        failed: Mapping[str, str] = {},
+        status: str = "",
+    ) -> None:
+        self._each(
+            RollEvent(
+                event, self._asked.id, len(self._asked.ves), len(self._done), len(self._failed), batch,
+                len(self._plan), names, account, dict(failed), round(time.monotonic() - self._begin, 3), status,
+            )
+        )  # fmt: skip
+
+
+def retry(asked: RollRequest) -> str:
+    """The command that goes on with a change, for people."""
+    return f"rctl {asked.verb} {'FILE ' if asked.verb == 'apply' else ''}--retry {asked.id}"
+
+
+def culprit(tree: Tree, names: Sequence[str], error: RctlError) -> str:
+    """The VE that an error is about: the first that its text names; the first of the batch if it names none."""
+    words = set(_WORD.split(str(error)))
+    return next((name for name in names if name in words or tree.path(name) in words), names[0])
+
+
+def environment(tree: Tree, name: str, change: str, batch: int) -> dict[str, str]:
+    """What the check of a VE finds in its environment."""
+    path = tree.path(name)
+    return {
+        "RCTL_VE": name,
+        "RCTL_CGROUP": path,
+        "RCTL_PATH": f"{tree.mount.point.rstrip('/')}{path}",
+        "RCTL_CHANGE": change,
+        "RCTL_BATCH": str(batch),
+    }
