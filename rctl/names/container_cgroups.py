@@ -43,6 +43,8 @@ _MADE_BY: tuple[tuple[MadeBy, re.Pattern[str]], ...] = (
     ("lxc", re.compile(r"lxc|lxc\.(?:payload|monitor|pivot)(?:\..*)?")),
     ("machined", re.compile(r"machine-.*\.scope|systemd-nspawn@.*\.service")),
 )
+_BY_ANY = re.compile("|".join(pattern.pattern for _, pattern in _MADE_BY))
+_DIGITS = 64
 
 
 class Container(NamedTuple):
@@ -73,14 +75,15 @@ def is_kubepods(component: str) -> bool:
 
 def made_by(component: str, above: str) -> MadeBy | None:
     """The manager that makes cgroups with such a name; ``None`` if none does. ``above``: the component above."""
-    for name, pattern in _MADE_BY:
-        if pattern.fullmatch(component):
-            return name
+    if _BY_ANY.fullmatch(component):  # most are units of systemd, and fail here at once
+        return next(name for name, pattern in _MADE_BY if pattern.fullmatch(component))
     return "machined" if above == "machine.slice" else None
 
 
 def container_at(component: str, above: str, path: str, pod: Pod | None) -> Container | None:
     """The container whose own cgroup this is. ``above``: the component above; ``pod``: the pod that it lies in."""
+    if len(component) < _DIGITS:
+        return None
     for runtime, pattern in _CONTAINERS:
         if match := pattern.fullmatch(component):
             return Container(runtime, match["id"], path)

@@ -12,6 +12,7 @@ from .identity import Identity
 from .kubelet import Kubelet, PodName
 from .owners import Owner
 from .podman import Podman
+from .unit_names import unit_name
 
 _SHORT = 12
 """Digits of an id that docker and podman show."""
@@ -45,21 +46,11 @@ class Identities:
             pod = self._kubelet.pod(owner.pod.uid)
             full = _pod_name(pod, owner.pod.uid) if owner.path == owner.pod.path else owner.path
             return Identity(full, owner.kind, owner.unit, pod=pod.name, namespace=pod.namespace)
-        return Identity(self.unit_name(owner), owner.kind, owner.unit)
+        return Identity(unit_name(owner, self._taken), owner.kind, owner.unit)
 
     def containers_of(self, pod: str) -> list[str]:
         """The names of the containers of the pod with this uid, as far as they are known."""
         return self._kubelet.containers(pod)
-
-    def unit_name(self, owner: Owner) -> str:
-        """The name of a unit: with its user, unless it is the system's. The path of what is no unit, or another's."""
-        if not owner.is_unit or not owner.unit or owner.manager.kind == "other":
-            return owner.path
-        if owner.manager.kind == "user":
-            return f"unit:{users.by_uid(owner.manager.uid).name}/{owner.unit}"
-        if (uid := users.of_slice(owner.unit)) is not None:
-            return f"user:{users.by_uid(uid).name}"
-        return f"unit:{owner.unit}" if self._taken(owner.unit) else owner.unit
 
     def _of_container(self, owner: Owner, container: Container, inner: bool) -> Identity:
         pod = PodName()

@@ -7,19 +7,20 @@ A word is compared with these names; there is no other table of names.
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..cgroupfs.paths import paths
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, UsageError
 from ..formats import VE_NAME
-from . import users
-from .identities import Identities
-from .owners import Owner, owner_of, readable
+from .owners import Owner, owner_of
+from .unit_names import unit_name, words_of_unit
+
+if TYPE_CHECKING:
+    from .identities import Identities
 
 CONTAINERS = ("docker", "podman", "containerd", "crio", "pod")
 KINDS = ("unit", "user", *CONTAINERS)
@@ -44,8 +45,9 @@ class Elsewhere:
     """The units, users, containers and pods of a host, as they are when first asked for."""
 
     def __init__(self, tree: Tree, identities: Identities | None = None) -> None:
+        """``identities``: unset, those of this host."""
         self._tree = tree
-        self._identities = identities or Identities(tree.has)
+        self._given = identities
 
     def one(self, word: str) -> Named:
         """The only cgroup that this word names. Raises NotFoundError, UsageError if it names several."""
@@ -110,19 +112,22 @@ class Elsewhere:
         """The units of the system's manager and of users' managers, by path; without those of containers and pods."""
         found = []
         for owner in self._owners:
-            name = owner.path if owner.container or owner.pod else self._identities.unit_name(owner)
+            name = owner.path if owner.container or owner.pod else unit_name(owner, self._tree.has)
             if name != owner.path:
-                found.append(Named(name, owner.path, _words_of_unit(owner)))
+                found.append(Named(name, owner.path, words_of_unit(owner)))
         return found
 
     @cached_property
     def _containers(self) -> list[Named]:
         """Containers and pods, by path. A scope whose limits are set below it has the path for its name."""
+        from .identities import Identities
+
+        identities = self._given or Identities(self._tree.has)
         inner = {owner.container.path for owner in self._owners if owner.container and owner.container.inner}
         found = []
         for owner in self._owners:
             if (owner.container or owner.pod) and owner.manager.kind != "other":
-                name = self._identities.of(owner, owner.path in inner).name
+                name = identities.of(owner, owner.path in inner).name
                 words = _words_of_container(name) if name != owner.path else []
                 if owner.is_unit and owner.unit:
                     words += [owner.unit, f"unit:{owner.unit}"]
@@ -157,16 +162,6 @@ def kind_of(word: str) -> str:
 
 def _stem(word: str) -> str:
     return word.rpartition(":")[2].removesuffix(".service")
-
-
-def _words_of_unit(owner: Owner) -> Sequence[str]:
-    """The unit in full comes first. The caller's own units need no user before their names."""
-    forms = dict.fromkeys((owner.unit, readable(owner.unit), owner.unit.removesuffix(".service")))
-    uid = owner.manager.uid if owner.manager.kind == "user" else users.of_slice(owner.unit)
-    if owner.manager.kind != "user":
-        return [*forms, *(f"unit:{form}" for form in forms), *([f"user:{uid}"] if uid is not None else ())]
-    names = users.by_uid(owner.manager.uid).name, str(uid)
-    return [*(f"unit:{name}/{form}" for name in names for form in forms), *(forms if uid == os.getuid() else ())]
 
 
 def _words_of_container(name: str) -> list[str]:

@@ -32,6 +32,11 @@ def managed(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     return beginning(incomplete, (Candidate(name) for name in found if name not in given))
 
 
+def exported(incomplete: str, given: Sequence[str]) -> list[Candidate]:
+    """What the exporter's patterns name: rctl's own VEs, and cgroups by path."""
+    return cgroups(incomplete) if incomplete.startswith("/") else managed(incomplete, given)
+
+
 def ves(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """rctl's own VEs, units, users, containers and pods; after a slash, cgroups by path, one level at a time.
 

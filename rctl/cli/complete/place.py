@@ -93,7 +93,7 @@ OPTIONS: dict[str, Offer] = {
     "interval": _words("500ms", "1s", "10s"),
     "profile": _words("core", "full"),
     "clock": _words("auto", "instructions", "wall"),
-    **dict.fromkeys(("include", "exclude", "collect"), names.ves),
+    **dict.fromkeys(("include", "exclude", "collect"), names.exported),
     **dict.fromkeys(("folder", "web_config", "report", "output", "json"), _files),
     **{flag: values.of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
 }
