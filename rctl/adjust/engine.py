@@ -15,14 +15,13 @@ import msgspec
 
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import raise_file_limit
-from ..cgroupfs.tree import Tree
 from ..controllers import core
-from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, UsageError, naming, note_outcome
+from ..errors import BusyError, NotFoundError, RctlError, RollbackError, UsageError, naming, note_outcome
 from ..formats import Write
 from ..host import Host
 from ..limits import Limits, writes
 from ..signals import undisturbed
-from . import owner, writers
+from . import owner
 from .account import Account, done, failed, outcomes
 from .before_and_after import after, enabled_first, made, paths
 from .caveats.caveats import caveats
@@ -31,8 +30,9 @@ from .lifecycle import freeze, remove
 from .locks import MANY, Locks, parents
 from .planning import partitions, plan, precheck, resolve
 from .planning.current import Seen, look
+from .planning.intended import check_intended
 from .progress import Event
-from .records import failures
+from .records import failures, wishes
 from .records.as_shown import tell_as_shown
 from .records.journal import HALF_DONE, Journal, new_id
 from .records.record_format import Record, version_of
@@ -43,7 +43,7 @@ from .request import Wish as Wish
 from .run_plan import run
 from .site import Site
 from .state_folder import make
-from .steps import Enable, Remove, Renew, Start, Step, lasts
+from .steps import Enable, Remove, Renew, Start, Step, Want, lasts
 
 _UNKNOWN = 16
 """About the most files that a wish touches before it is prepared."""
@@ -151,7 +151,7 @@ class _Work(NamedTuple):
         absent = () if self.options.dry_run else self.around.missing(self.site.tree)
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
         self.site.tree.open_ves([wish.name for wish in present], opened)
-        _check(self.site.tree, present, opened, self.around)
+        check_intended(self.site.tree, present, opened, self.around)
         if not self.options.force:
             for ve, wish in zip(opened, present, strict=True):
                 owner.check_pod(self.site.tree, ve.path, wish.writes)
@@ -264,7 +264,7 @@ class _Work(NamedTuple):
             limits = _steps(seen, self.options)
         self.notes.extend(seen.notes)
         last = () if self.around is NOTHING else after(self.around, self.site.tree, opened, limits)
-        steps = (*before, *plan.ended(limits, last, renewed))
+        steps = (*before, *self.wanted(seen, limits), *plan.ended(limits, last, renewed))
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
@@ -272,11 +272,21 @@ class _Work(NamedTuple):
         alone |= {path: self.stack.enter_context(self.site.tree.walk(path)) for path in besides if path not in alone}
         journal = self.written(journal, steps, alone, besides)
         self.notes.extend(self.run(journal, alone, names, len(before)))
+        told = [step for step in steps if not isinstance(step, Want)]
+        if not told:
+            return Account(None, outcomes(names, (), "planned"), tuple(self.notes))
         if before or last:
-            ended = done(names, steps, lambda path: alone[path].alive())
+            ended = done(names, told, lambda path: alone[path].alive())
         else:
-            ended = outcomes(names, steps, "changed")
+            ended = outcomes(names, told, "changed")
         return Account(journal.record.id, ended, tuple(self.notes))
+
+    def wanted(self, seen: Seen, limits: Sequence[Step]) -> tuple[Want, ...]:
+        """The wishes for values that are there already. What puts something back, or passes, asks for nothing."""
+        how = self.options
+        if how.undoes or how.restores or how.until:
+            return ()
+        return wishes.new(self.site.state, self.site.boot_id, plan.held(seen.changes, limits))
 
     def written(
         self,
@@ -376,24 +386,3 @@ def _close(opened: Iterable[Cgroup]) -> None:
 def _close_edits(opened: Iterable[Cgroup]) -> None:
     for ve in opened:
         ve.close_edits()
-
-
-def _check(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around) -> None:
-    """Check that every VE is the intended one, and that rctl may write it."""
-    inodes = [ve.ino for ve in opened]
-    if len(set(inodes)) < len(inodes):
-        seen: dict[int, str] = {}
-        for wish, ino in zip(wishes, inodes, strict=True):
-            if (twin := seen.setdefault(ino, wish.name)) != wish.name:
-                raise UsageError(f"{wish.name}: is the same VE as {twin}. Name it once")
-    for wish, ino in zip(wishes, inodes, strict=True):
-        if wish.ino is not None and ino != wish.ino:
-            path = tree.path(wish.name)
-            raise GoneError(f"{path}: is now another VE of the same name (the old one was removed). See rctl ls")
-    if tree.mount.over:
-        for ve in opened:
-            tree.check_files(ve.path)
-    if owner.applies():
-        may_write = writers.of if around is NOTHING else owner.check  # all but limits goes to the files
-        for ve in opened:
-            may_write(tree, ve.path)

@@ -165,7 +165,31 @@ class Renew(msgspec.Struct, frozen=True, tag="renew"):
         return f"{self.path}: cpuset.cpus.partition: {self.kind}" + ("" if self.valid else ", once more")
 
 
-Step = Set | SetThrough | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew
+class Want(msgspec.Struct, frozen=True, tag="want"):
+    """Ask for the ``value`` that an entry has already. Nothing is written; it is the desired value from now on."""
+
+    path: str
+    file: str
+    value: str
+    key: str = ""
+
+    def describe(self) -> str:
+        """One line for people."""
+        entry = f"{self.file} {self.key}".strip()
+        return f"{self.path}: {entry}: {shown(self.value, file_named(self.file).unit)}, as it is"
+
+
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """Ask for nothing any more: no limit of the cgroup is desired."""
+
+    path: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.path}: no limit is desired"
+
+
+Step = Set | SetThrough | Enable | Disable | Reclaim | Make | Label | Move | Start | Remove | Renew | Want | Forget
 """The order: first make, then limits and labels, then move processes or start; remove last, when all else is done.
 
 Controllers are disabled after the limits, or after the removals if there are any; partitions are checked again right

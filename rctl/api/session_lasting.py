@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .session_reads import SessionReads
@@ -10,6 +10,7 @@ from .session_reads import SessionReads
 if TYPE_CHECKING:
     from ..adjust.records.desired_limits import Timer
     from ..over_time.drifting import Compared
+    from ..over_time.keeping import KeepEvent
     from ..over_time.restoring import Restored
     from ..over_time.timers import TimerRow
 
@@ -59,6 +60,31 @@ class SessionLasting(SessionReads):
         from ..over_time.restoring import restore
 
         return restore(self.site, self._options(deadline, wait, force, dry_run), patterns)
+
+    def forget(self, *patterns: str, dry_run: bool = False) -> Sequence[str]:
+        """Forget the desired limits of VEs, such as containers that never come back. What they have now stays.
+
+        ``patterns``: of VEs with desired limits. Returns their names. Raises NotFoundError for a pattern without any.
+
+        >>> s.forget()
+        ()
+        """
+        from ..over_time.forgetting import forget
+
+        return forget(self.site, self._options(dry_run=dry_run), patterns) if patterns else ()
+
+    def keep(self, *, enforce: bool = False, deadline: float = 10.0, each: Callable[[KeepEvent], object] = id) -> None:
+        """Give cgroups that are made anew their desired limits, and end timers, until a signal ends the process.
+
+        ``enforce``: also put back limits that another program changed. ``each``: called with each KeepEvent.
+
+        Raises BusyError if another one runs already, NotAvailableError without inotify.
+
+        >>> s.keep(each=print)  # doctest: +SKIP
+        """
+        from ..over_time.service import keep
+
+        keep(self.site, self._options(deadline), enforce=enforce, tell=each)
 
     def timers(self) -> Sequence[TimerRow]:
         """Timed adjustments that have not ended, the next one first.

@@ -53,6 +53,10 @@ class Watch:
                 f"inotify: {error.strerror}. Raise fs.inotify.max_user_instances, or run without watching"
             ) from None
 
+    def fileno(self) -> int:
+        """The descriptor that is readable when the kernel has reported something."""
+        return int(self._inotify.fileno())
+
     def add(self, directory: int) -> int | None:
         """Watch an open directory; ``None`` if the user has no watch left, it was removed, or it may not be watched."""
         try:

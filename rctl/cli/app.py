@@ -26,6 +26,8 @@ _ORDER = (
     "recover",
     "drift",
     "restore",
+    "keep",
+    "forget",
     "run",
     "attach",
     "ps",

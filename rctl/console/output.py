@@ -25,16 +25,16 @@ class Shown(str):
     __slots__ = ()
 
 
-def as_json(data: Any) -> Shown:
+def as_json(data: Any, *, one_line: bool = False) -> Shown:
     """JSON for programs, indented: quantities as numbers, no limit as ``"max"``, number lists as the kernel's text."""
     import msgspec
 
     try:
-        text = msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=2).decode()
+        text = msgspec.json.format(msgspec.json.encode(data, enc_hook=_plain), indent=-1 if one_line else 2).decode()
     except UnicodeEncodeError:  # the name of a file or cgroup has bytes that are no UTF-8
         import json
 
-        text = json.dumps(msgspec.to_builtins(data, enc_hook=_plain), indent=2)
+        text = json.dumps(msgspec.to_builtins(data, enc_hook=_plain), indent=None if one_line else 2)
     return Shown(escaped_json(text, ascii_only=not _is_utf8(sys.stdout)))
 
 

@@ -88,7 +88,7 @@ def compare(site: Site, patterns: Sequence[str] = (), found: DesiredLimits | Non
     due = found.due(time.time())
     drifted: list[Drifted] = []
     waiting: list[str] = []
-    for ve in _chosen(site.tree, found, patterns):
+    for ve in chosen(site.tree, found, patterns):
         layers = ve.present(site.boot_id, due)
         if not (layers or ve.labels) or (ve.passing and ve.boot != site.boot_id):
             continue
@@ -109,15 +109,20 @@ def compare_one(site: Site, ve: DesiredVe, layers: Mapping[str, Layer]) -> Drift
             if name == ve.path or ve.passing:
                 return None
             return Drifted(name, ve.path, False, tuple(_differences({}, layers, "made anew")), ve.labels)
-        anew = (ve.boot, ve.ino) != (site.boot_id, cgroup.ino)
-        if anew and ve.passing:
-            return None
-        texts = cgroup.texts(dict.fromkeys(entry.partition(" ")[0] for entry in layers))
-        found = _differences(texts, layers, "made anew" if anew else "changed")
-        different = tuple(found) if anew else tuple(_with_time(cgroup, one) for one in found)
-        has = labels.of(cgroup) if anew and ve.labels else ve.labels
-        missing = {key: value for key, value in ve.labels.items() if key not in has}
-        return Drifted(name, ve.path, True, different, missing, cgroup.ino)
+        return compare_open(site, ve, layers, cgroup)
+
+
+def compare_open(site: Site, ve: DesiredVe, layers: Mapping[str, Layer], cgroup: Cgroup) -> Drifted | None:
+    """As ``compare_one``, for a cgroup that is open."""
+    anew = (ve.boot, ve.ino) != (site.boot_id, cgroup.ino)
+    if anew and ve.passing:
+        return None
+    texts = cgroup.texts(dict.fromkeys(entry.partition(" ")[0] for entry in layers))
+    found = _differences(texts, layers, "made anew" if anew else "changed")
+    different = tuple(found) if anew else tuple(_with_time(cgroup, one) for one in found)
+    has = labels.of(cgroup) if anew and ve.labels else ve.labels
+    missing = {key: value for key, value in ve.labels.items() if key not in has}
+    return Drifted(site.tree.name(ve.path), ve.path, True, different, missing, cgroup.ino)
 
 
 def _with_time(cgroup: Cgroup, one: Difference) -> Difference:
@@ -149,7 +154,7 @@ def _differences(texts: Mapping[str, str], layers: Mapping[str, Layer], cause: C
             yield Difference(name, device, layer.value, written, layer.time, layer.id, cause)
 
 
-def _chosen(tree: Tree, found: DesiredLimits, patterns: Sequence[str]) -> list[DesiredVe]:
+def chosen(tree: Tree, found: DesiredLimits, patterns: Sequence[str]) -> list[DesiredVe]:
     """The VEs that a pattern names: by name, path, stable name or ``label:``. Without patterns, all."""
     if not patterns:
         return list(found.ves.values())

@@ -104,7 +104,7 @@ def extend(site: Site, id: str, seconds: float) -> Timer:  # noqa: A002 (the wor
     with _one_at_a_time(site):
         timer = _known(site, id)
         until = max(timer.until, time.time()) + seconds
-        _note(site, id, until)
+        _change(site, id, until)
     return msgspec.structs.replace(timer, until=until)
 
 
@@ -112,7 +112,7 @@ def cancel(site: Site, id: str) -> Timer:  # noqa: A002
     """Let the limits of a timed adjustment stay for good. Raises NotFoundError if no timer has this id."""
     with _one_at_a_time(site):
         timer = _known(site, id)
-        _note(site, id, None)
+        _change(site, id, None)
     return timer
 
 
@@ -171,7 +171,7 @@ def _end(site: Site, timer: Timer, options: Options) -> Ended:
     if account is None or account.id is None:
         told = "; ".join([said, *dict.fromkeys(notes)])
         record = Record(new_id(), time.time(), site.boot_id, told, {}, (), timer.id)
-        _append(site, record)
+        note(site, record)
     return Ended(timer.id, tuple(dict.fromkeys(notes)))
 
 
@@ -221,15 +221,16 @@ def _known(site: Site, id: str) -> Timer:  # noqa: A002
     return timer
 
 
-def _note(site: Site, id: str, until: float | None) -> None:  # noqa: A002
+def _change(site: Site, id: str, until: float | None) -> None:  # noqa: A002
     """Add the change of a timer to the history."""
     command = f"rctl timers {'extend' if until else 'cancel'} {id}"
     version = version_of((), lasting=True)
     record = Record(new_id(), time.time(), site.boot_id, command, {}, (), version=version, timer=id)
-    _append(site, msgspec.structs.replace(record, until=until) if until else record)
+    note(site, msgspec.structs.replace(record, until=until) if until else record)
 
 
-def _append(site: Site, record: Record) -> None:
+def note(site: Site, record: Record) -> None:
+    """Add a record to the history. Raises RctlError; nothing is changed then."""
     try:
         append(site.state, site.state.history, encode(record))
     except OSError as error:

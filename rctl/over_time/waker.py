@@ -150,7 +150,7 @@ def awaited(state: State) -> Iterator[None]:
         with link:
             gone = _is_closed(link)
         if gone:
-            (connected(state) or _start()).close()
+            start_sleeper_if_needed(state)
 
 
 def _is_closed(link: socket.socket) -> bool:
@@ -161,6 +161,11 @@ def _is_closed(link: socket.socket) -> bool:
         return False
     except ConnectionError:
         return True
+
+
+def start_sleeper_if_needed(state: State) -> None:
+    """Make sure that some process waits for timers."""
+    (connected(state) or _start()).close()
 
 
 def take_over(waker: Waker, state: State) -> bool:

@@ -12,6 +12,7 @@ from rctl.adjust.account import Account
 from rctl.adjust.records.history import latest
 from rctl.adjust.request import Options
 from rctl.adjust.state_folder import default_state
+from rctl.adjust.undoing.choose import asks_only
 from rctl.api.session import Session
 from rctl.errors import NotFoundError
 from rctl.host import Host
@@ -81,7 +82,8 @@ class World(ABC):
     def told(self) -> list[tuple[str, str]]:
         """The newest adjustments in the history, by id and command."""
         with default_state() as state:
-            return [(record.id, record.command) for record in islice(latest(state), 3)]
+            changes = (record for record in latest(state) if not asks_only(record))
+            return [(record.id, record.command) for record in islice(changes, 3)]
 
     def _make(self, session: Session, op: Op, _: Record | None) -> None:
         bare.make(session.tree, op.names[0]).close()

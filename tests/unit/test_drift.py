@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
 from rctl.host import Host
+from rctl.over_time import timers
 from tests.unit.shell import Shell
 
 
 @pytest.fixture(autouse=True)
 def boot(monkeypatch: pytest.MonkeyPatch) -> None:
     booted(monkeypatch, "first")
+    monkeypatch.setattr(timers, "awaited", lambda _: nullcontext())
 
 
 def booted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -99,6 +102,65 @@ class TestDrift:
         for flags in (["--dry-run"], ["--force"], ["--deadline", "3s"]):
             status, _, err = changed.run("drift", *flags)
             assert (status, "are for --fix. Add it, or leave them out" in err) == (2, True)
+
+
+class TestForget:
+    def test_what_is_forgotten_is_neither_drift_nor_waited_for(self, changed: Shell) -> None:
+        changed.kernel.remove("/docker")
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        assert done(changed, "forget", "/docker", "web1", "--dry-run").count("would be forgotten") == 2
+        assert done(changed, "forget", "/docker", "web1").splitlines() == [
+            "/docker: no limit is desired any more",
+            "web1: no limit is desired any more",
+        ]
+        assert changed.run("drift") == (0, "", "")
+        assert changed.kernel.get("/rctl-web1", "pids.max") == "70"
+        assert "no VE of this name has desired limits" in changed.run("forget", "web1")[2]
+
+    def test_undo_passes_over_it(self, changed: Shell) -> None:
+        done(changed, "forget", "web1")
+        done(changed, "undo")
+        assert changed.kernel.get("/docker", "pids.max") == "max"
+
+
+class TestWishesForWhatIsThere:
+    """A value that is there already is a wish, too, though nothing is written."""
+
+    def test_to_set_the_other_value_ends_the_drift(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        assert done(changed, "set", "web1", "pids.max=70") == "web1: unchanged\n"
+        assert drift(changed) == {}
+        changed.kernel.put("/rctl-web1", "pids.max", "50")
+        assert drift(changed) == {"web1": {"pids.max": ("70", "50", "changed")}}
+
+    def test_a_value_of_another_program_can_be_asked_for(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web2", "pids.max", "70")
+        done(changed, "set", "web2", "pids.max=70")
+        changed.kernel.put("/rctl-web2", "pids.max", "max")
+        assert drift(changed) == {"web2": {"pids.max": ("70", "max", "changed")}}
+
+    def test_it_is_noted_once(self, changed: Shell) -> None:
+        before = len(done(changed, "history").splitlines())
+        for _ in range(3):
+            done(changed, "set", "web1", "pids.max=50", "cpu.weight=default")
+        assert len(done(changed, "history").splitlines()) == before, "it is desired already, or the default"
+
+    def test_undo_passes_over_it(self, changed: Shell) -> None:
+        done(changed, "set", "web2", "pids.max=3")
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        done(changed, "set", "web1", "pids.max=70")
+        done(changed, "undo")
+        assert changed.kernel.get("/rctl-web2", "pids.max") == "max"
+
+    def test_beside_limits_that_change(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        assert "pids.max" not in done(changed, "set", "web1", "pids.max=70", "cpu.weight=300")
+        assert drift(changed) == {}
+
+    def test_what_is_put_back_or_passes_asks_for_nothing(self, changed: Shell) -> None:
+        changed.kernel.put("/rctl-web1", "pids.max", "70")
+        done(changed, "set", "web1", "pids.max=70", "cpu.weight=300", "--for", "1h")
+        assert drift(changed) == {"web1": {"pids.max": ("50", "70", "changed")}}
 
 
 class TestFix:

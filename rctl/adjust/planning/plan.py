@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from ...controllers import memory
+from ...controllers import core, memory
 from ...formats import File, Write
 from ...units import MAX, amount
 from ..request import Change, Through
-from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, SetThrough, Step
+from ..steps import Disable, Enable, Reclaim, Remove, Renew, Set, SetThrough, Step, Want
 
 
 def steps(
@@ -45,6 +45,22 @@ def steps(
     enables = (step for step in switches if isinstance(step, Enable))
     disables = (step for step in switches if isinstance(step, Disable))
     return (*enables, *limits, *disables)
+
+
+def held(changes: Sequence[Change], steps: Sequence[Step]) -> list[Want]:
+    """The wishes for entries that have the wished value already, so that there is no step for them."""
+    done = {(step.path, step.file, step.key) for step in steps if isinstance(step, Set)}
+    if sum(len(change.writes) for change in changes) == len(done):
+        return []
+    return [
+        Want(change.path, write.file.name, write.file.entry(text, write.key), write.key)
+        for change in changes
+        for write in change.writes
+        if (text := change.texts.get(write.file.name)) is not None
+        and write.exact
+        and write.file is not core.FREEZE
+        and (change.path, write.file.name, write.key) not in done
+    ]
 
 
 def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:

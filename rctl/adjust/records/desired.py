@@ -14,7 +14,7 @@ import msgspec
 
 from ...limits import file_named
 from ..state_folder import State
-from ..steps import Set
+from ..steps import Set, Want
 from .failures import NewerFailureError
 from .failures import decode as decode_failure
 from .follow import Follower
@@ -116,6 +116,8 @@ class Desired:
                 self.writes[step.file] += 1
                 if record.boot_id == self._boot_id and (ino := record.inodes.get(step.path)):
                     self._set(self._entries.setdefault(ino, {}), step)
+            elif isinstance(step, Want) and record.boot_id == self._boot_id:
+                self._entries.setdefault(record.inodes[step.path], {})[step.file, step.key] = step.value
 
     @staticmethod
     def _set(entries: dict[tuple[str, str], str], step: Set) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from ...controllers import core
 from ...limits import file_named
-from ..steps import Label, Make, Remove, Set, SetThrough, Start, by_entry
+from ..steps import Forget, Label, Make, Remove, Set, SetThrough, Start, Want, by_entry
 from .record_format import Record
 from .stable_name import stable_name
 
@@ -136,7 +136,12 @@ class DesiredLimits:
                 _label(self._of(record, step.path), step)
             elif isinstance(step, Start):
                 self._of(record, step.path).passing |= step.passing
-            elif isinstance(step, Remove):
+            elif isinstance(step, Want) and step.path not in renamed:
+                layer = Layer(
+                    _wish(record), record.time, step.value, step.value, record.boot_id if record.runtime else ""
+                )
+                self._add(self._of(record, step.path), f"{step.file} {step.key}".strip(), layer)
+            elif isinstance(step, Remove | Forget):
                 self._forget(step.path)
 
     def due(self, now: float) -> frozenset[str]:
@@ -238,6 +243,11 @@ class DesiredLimits:
             del self.ves[gone]
 
 
+def _wish(record: Record) -> str:
+    """The id of its layers: the parts of one change are one wish."""
+    return record.part.change if record.part else record.id
+
+
 def _layer(record: Record, steps: list[Set], lasts: bool) -> Layer:
     """The layer of an entry that these steps of a record set."""
     first, boot = steps[0], record.boot_id if record.runtime else ""
@@ -245,8 +255,7 @@ def _layer(record: Record, steps: list[Set], lasts: bool) -> Layer:
     writer, kept = (through.writer, through.kept) if through else ("", "")
     others = {file.name for file in file_named(first.file).disturbs} if not through else set()
     beside = tuple((name, text) for name, text in first.disturbed if name in others)
-    wish = record.part.change if record.part else record.id
-    return Layer(wish, record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
+    return Layer(_wish(record), record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
 
 
 def _label(ve: DesiredVe, step: Label) -> None:

@@ -22,11 +22,27 @@ from ...controllers.cpuset import MEMBER, PartitionKind
 from ...errors import UsageError
 from ...formats import DEVICE, File
 from ...limits import file_named
-from ..steps import ChangePart, Disable, Enable, Label, Make, Move, Reclaim, Remove, Renew, Set, SetThrough, Start, Step
+from ..steps import (
+    ChangePart,
+    Disable,
+    Enable,
+    Forget,
+    Label,
+    Make,
+    Move,
+    Reclaim,
+    Remove,
+    Renew,
+    Set,
+    SetThrough,
+    Start,
+    Step,
+    Want,
+)
 
 VERSION = 6
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
-_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5}
+_SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5, Want: 6, Forget: 6}
 """The first version with a kind of step."""
 _OLDEST = 2
 """The version of a record without such steps. An rctl that does not know them can read it, too."""
@@ -149,7 +165,8 @@ def _check(record: Record) -> None:
         _require(0 < ino < 1 << 64, "inode", ino)
     for step in record.steps:
         check_step(step)
-        known = step.path in record.inodes or isinstance(step, Make)  # a cgroup to be made has no inode yet
+        # A cgroup to be made has no inode yet, and one to be forgotten none any more.
+        known = step.path in record.inodes or isinstance(step, Make | Forget)
         _require(known, "step without an inode for its path", step.path)
         if record.version < _SINCE.get(type(step), 0):
             raise ValueError(f"{type(step).__name__.lower()} in version {record.version} cannot be")
@@ -175,6 +192,10 @@ def _check_set(step: Set) -> None:
     for name, text in step.disturbed:
         _require(name in beside, "disturbed file", name)
         _check_entry(beside[name], text)
+
+
+def _check_want(step: Want) -> None:
+    _check_set(Set(step.path, step.file, step.value, step.value, step.key))
 
 
 def _check_set_through(step: SetThrough) -> None:
@@ -218,7 +239,7 @@ def _check_label(step: Label) -> None:
             raise ValueError(str(error)) from None
 
 
-def _check_own(step: Make | Remove | Start) -> None:
+def _check_own(step: Make | Remove | Start | Forget) -> None:
     _require(step.path != "/", "path", step.path)
 
 
@@ -246,6 +267,8 @@ _KINDS: dict[type[Any], Callable[[Any], None]] = {
     Start: _check_own,
     Remove: _check_own,
     Renew: _check_renew,
+    Want: _check_want,
+    Forget: _check_own,
 }
 """The check of each kind of step."""
 

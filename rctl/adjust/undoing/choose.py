@@ -18,7 +18,7 @@ from ..records.journal import ForeignError, Journal, NewerJournalError, left_ope
 from ..records.record_format import named
 from ..site import Site
 from ..state_folder import State
-from ..steps import Enable, Renew
+from ..steps import Enable, Forget, Renew, Want
 
 _SEARCHED = 100
 """Most adjustments of removed VEs that are searched for one that can be taken back."""
@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9]{8}-")
 def standing(state: State) -> Iterator[Record]:
     """Adjustments that are neither undone nor an undo themselves, newest first. They are read on demand.
 
-    A record that only changes the time of a timer is left out.
+    A record that changes no VE is left out: of a wish for what is there already, or of the time of a timer.
 
     Raises RctlError at an adjustment of a newer rctl: it may have undone those before it.
     """
@@ -36,7 +36,7 @@ def standing(state: State) -> Iterator[Record]:
     for record in latest(state, known=True):
         if record.undoes is not None:
             undone.add(record.undoes)
-        elif record.id not in undone and _change(record) not in undone and not record.timer:
+        elif record.id not in undone and _change(record) not in undone and not asks_only(record):
             yield record
 
 
@@ -48,6 +48,11 @@ def changes(state: State) -> Iterator[Record]:
 def standing_change(state: State, wanted: str) -> Record | None:
     """The rolling change or ramp with this id, as one record, with those of its parts that are not undone."""
     return next((record for record in changes(state) if record.id == wanted), None)
+
+
+def asks_only(record: Record) -> bool:
+    """True if the record changes no VE: it only changes what is desired, or the time of a timer."""
+    return bool(record.timer or record.steps) and all(isinstance(step, Want | Forget) for step in record.steps)
 
 
 def by_id(site: Site, wanted: str) -> Record:

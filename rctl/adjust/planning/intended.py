@@ -1,0 +1,32 @@
+"""Checks that the opened cgroups are the ones that an adjustment means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...errors import GoneError, UsageError
+from .. import owner, writers
+from ..request import NOTHING, Around, Wish
+
+
+def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around) -> None:
+    """Check that every VE is the intended one, and that rctl may write it."""
+    inodes = [ve.ino for ve in opened]
+    if len(set(inodes)) < len(inodes):
+        seen: dict[int, str] = {}
+        for wish, ino in zip(wishes, inodes, strict=True):
+            if (twin := seen.setdefault(ino, wish.name)) != wish.name:
+                raise UsageError(f"{wish.name}: is the same VE as {twin}. Name it once")
+    for wish, ino in zip(wishes, inodes, strict=True):
+        if wish.ino is not None and ino != wish.ino:
+            path = tree.path(wish.name)
+            raise GoneError(f"{path}: is now another VE of the same name (the old one was removed). See rctl ls")
+    if tree.mount.over:
+        for ve in opened:
+            tree.check_files(ve.path)
+    if owner.applies():
+        may_write = writers.of if around is NOTHING else owner.check  # all but limits goes to the files
+        for ve in opened:
+            may_write(tree, ve.path)

@@ -1,0 +1,34 @@
+"""Wishes for values that are there already: without them, an adjustment that writes nothing would ask for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import RctlError
+from ...limits import file_named
+from ..state_folder import State
+from ..steps import Want
+from .checkpoint import desired_limits
+from .stable_name import stable_name
+
+
+def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
+    """Those of the wishes that are not desired yet. A default is only one if another value was desired before.
+
+    Empty if the desired limits cannot be read: the adjustment itself does not depend on them.
+    """
+    if not held:
+        return ()
+    try:
+        found = desired_limits(state).ves
+    except RctlError:
+        return ()
+    wanted = []
+    for want in held:
+        file = file_named(want.file)
+        ve = found.get(stable_name(want.path))
+        layer = ve.present(boot).get(f"{want.file} {want.key}".strip()) if ve else None
+        known = file.entry(None, want.key) if layer is None else layer.value
+        if not file.unchanged(known, want.value):
+            wanted.append(want)
+    return tuple(wanted)

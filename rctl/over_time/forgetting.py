@@ -1,0 +1,27 @@
+"""Forgets desired limits: of containers that never come back, or of VEs that another program looks after now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..adjust.records.checkpoint import desired_limits
+from ..adjust.records.journal import new_id
+from ..adjust.records.record_format import Record, version_of
+from ..adjust.request import Options
+from ..adjust.site import Site
+from ..adjust.steps import Forget
+from .drifting import chosen
+from .timers import note
+
+
+def forget(site: Site, options: Options, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Forget the desired limits of VEs; what they have now stays. Returns their names.
+
+    Raises NotFoundError for a pattern that matches no VE with desired limits.
+    """
+    ves = chosen(site.tree, desired_limits(site.state), patterns)
+    steps = tuple(Forget(ve.path) for ve in ves)
+    if steps and not options.dry_run:
+        note(site, Record(new_id(), time.time(), site.boot_id, options.command, {}, steps, version=version_of(steps)))
+    return tuple(site.tree.name(ve.path) for ve in ves)
