@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.helpers import Ve
+from tests.kernel.sched_ext import STATE, loaded
 from tests.kernel.shell import rctl
 from tests.kernel.test_caveats import no_swap
 from tests.kernel.workload import MIB, burner, huge, until, window
@@ -99,9 +100,25 @@ def test_huge_pages_that_memory_max_does_not_count(ve: Ve) -> None:
     told_nowhere(ve)
 
 
-def test_no_scheduler_of_sched_ext_is_taken_for_one(ve: Ve) -> None:
-    """The lab has no tool that loads one; doctor must agree with the kernel's own word."""
-    state = Path("/sys/kernel/sched_ext/state")
-    there = state.read_text().strip() if state.exists() else ""
-    assert there in ("", "disabled")
-    assert ("no scheduler is loaded" if there else "not in this kernel") in rctl("doctor").out
+@pytest.mark.usefixtures("as_root")
+def test_a_sched_ext_scheduler_takes_no_notice_of_cpu_max(ve: Ve) -> None:
+    """Linux 7 has sched_ext in the lab. Under a scheduler that heeds no limit, none is felt."""
+    if not STATE.exists():
+        assert "sched_ext" in rctl("doctor").out
+        assert "not in this kernel" in rctl("doctor").out
+        return
+    burner(ve.dir)
+    assert ve.set({"cpu.max": 0.1, "cpu.weight": 200}).notes == ()
+    assert used(ve, 1) < 0.3
+    told_nowhere(ve)
+    with loaded("rctl_test"):
+        assert used(ve, 1) > 0.5
+        words = "cpu.max: the sched_ext scheduler rctl_test runs this host: without effect"
+        window(0.06)  # what is known of the host lasts for a moment
+        (note,) = ve.set({"cpu.max": 0.2}).notes
+        assert note.startswith(words)
+        told_everywhere(ve, "cpu.max", "sched_ext", words)
+        told_everywhere(ve, "cpu.weight", "sched_ext", "cpu.weight: the sched_ext scheduler rctl_test runs this host")
+    assert STATE.read_text().strip() == "disabled"
+    assert used(ve, 1) < 0.4
+    told_nowhere(ve)
