@@ -99,19 +99,25 @@ class _Shown:
         if event.account and self._dry_run:
             say(f"batch {event.batch} of {event.batches}: {_names(event.names)}")
             report(event.account, json=False)
-        elif event.account:
-            for note in event.account.notes:
-                if note not in self._told:
-                    self._told.add(note)
-                    warn(note)
-        elif event.event == "begin":
+            return
+        for note in event.account.notes if event.account else ():
+            if note not in self._told:
+                self._told.add(note)
+                warn(note)
+        if event.event == "begin":
             done(f"{event.id}: {event.ves} VEs in {event.batches} batches")
         elif event.event == "batch":
-            for name, why in event.failed.items():
-                warn(why if why.startswith((f"{name}:", f"{name} ")) else f"{name}: {why}")
-            done(f"batch {event.batch} of {event.batches}: {_names(event.names)}")
-        if not self._dry_run and event.event != "end":
+            self._batch(event)
+        if event.event != "end":
             tell(_progress(event))
+
+    @staticmethod
+    def _batch(event: RollEvent) -> None:
+        for name in event.gone:
+            warn(f"{name}: was removed meanwhile; it is left out")
+        for name, why in event.failed.items():
+            warn(why if why.startswith((f"{name}:", f"{name} ")) else f"{name}: {why}")
+        done(f"batch {event.batch} of {event.batches}: {_names(event.names)}")
 
 
 def _progress(event: RollEvent) -> str:
@@ -127,11 +133,12 @@ def _names(names: tuple[str, ...]) -> str:
 
 def _in_short(result: Rolled, verb: str) -> str:
     """The end of a rolling change in one line."""
-    count = len(result.done) + len(result.failed) + len(result.left)
+    count = len(result.done) + len(result.failed) + len(result.left) + len(result.gone)
     if result.status == "planned":
         return f"{count} VEs; nothing is changed"
     if result.status == "done":
-        return f"{result.id}: all {count} VEs are done. To take them back: rctl undo {result.id}"
+        all_of = f"{len(result.done)} of {count}" if result.gone else f"all {count}"
+        return f"{result.id}: {all_of} VEs are done. To take them back: rctl undo {result.id}"
     failed = f"{len(result.failed)} failed"
     again = f"Go on: rctl {verb} --retry {result.id}"
     if result.status == "put back":

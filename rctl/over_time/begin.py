@@ -104,7 +104,7 @@ def _request(site: Site, ves: dict[str, int], verb: str, command: str, how: How)
     return RollRequest(
         new_id(), time.time(), site.boot_id, command, verb, ves, how.batch,
         pause=how.pause, check=check, check_seconds=how.check_timeout, abort_after=how.abort_after,
-        on_abort=how.on_abort, deadline=how.deadline, force=how.force,
+        on_abort=how.on_abort, deadline=how.deadline, wait=how.wait, force=how.force,
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class RollRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     abort_after: int = 1
     on_abort: str = "keep"
     deadline: float = 10.0
+    wait: float = 30.0
     force: bool = False
     version: int = VERSION
 
@@ -66,16 +67,16 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 class ChangeLog:
     """An open log. Use as a context manager, which lets go of the lock.
 
-    ``done``: the VEs that need nothing more. ``failed``: why, by VE. ``ended``: how the change ended last.
+    ``done``: the VEs that need nothing more. ``failed``: why, by VE. ``resumed``: it was begun by another process.
     """
 
-    def __init__(self, state: State, fd: int, request: RollRequest, lines: tuple[Line, ...] = ()) -> None:
+    def __init__(self, state: State, fd: int, request: RollRequest, lines: tuple[Line, ...] | None = None) -> None:
         self.request = request
         self.done: dict[str, None] = {}
         self.failed: dict[str, str] = {}
-        self.ended = ""
+        self.resumed = lines is not None
         self._state, self._fd = state, fd
-        for line in lines:
+        for line in lines or ():
             self._take(line)
 
     def __enter__(self) -> Self:
@@ -155,7 +156,6 @@ class ChangeLog:
         for name, why in line.failed.items():
             self.done.pop(name, None)
             self.failed[name] = why
-        self.ended = line.ended
 
 
 def unfinished(state: State) -> Iterator[RollRequest]:

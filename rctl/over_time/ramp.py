@@ -171,7 +171,7 @@ def _put_back(site: Site, options: Options, ramp_id: str, cause: BaseException) 
     try:
         undo(site, msgspec.structs.replace(options, part=None), ramp_id)
     except NotFoundError:
-        cause.add_note("the ramp had changed nothing")
+        cause.add_note("nothing of the ramp is left to take back")
         return
     except RctlError as error:
         raise RollbackError(

@@ -14,14 +14,14 @@ from typing import Literal
 import msgspec
 
 from ..adjust.account import Account
-from ..adjust.records.changes import last_number
+from ..adjust.records.changes import is_undone, last_number
 from ..adjust.request import Options
 from ..adjust.site import Site
 from ..adjust.steps import ChangePart
 from ..adjust.undoing.choose import paths, standing_change
 from ..adjust.undoing.undo import undo
 from ..cgroupfs.tree import Tree
-from ..errors import NotFoundError, RctlError, RollbackError
+from ..errors import GoneError, NotFoundError, RctlError, RollbackError
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
 from .check_command import CheckCommand
@@ -29,7 +29,19 @@ from .check_command import CheckCommand
 Do = Callable[[Sequence[str], Options], Account]
 """Changes one batch: the VEs by name, and the options of its transaction."""
 Status = Literal["done", "kept", "put back", "planned"]
+_NEWEST = 1000
+"""Most records of the history that are searched for one that was just written."""
 _WORD = re.compile(r"[^\w./@+-]+|[:.](?= |$)")
+
+
+class StoppedError(RctlError):
+    """The change could not go on, and what was done stays."""
+
+    exit_status = 4
+
+
+class UndoneError(RctlError):
+    """Another process undid the change while it ran."""
 
 
 class RollEvent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,7 +49,7 @@ class RollEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``id``: of the change. ``ves``: their number; ``done``, ``failures``: so many so far. ``batch`` of ``batches``;
     ``names``: its VEs. ``account``: of its transaction; ``failed``: why, by VE. ``seconds`` since the begin.
-    ``status``: of the end.
+    ``status``: of the end. ``gone``: VEs of the batch that were removed meanwhile.
     """
 
     event: Literal["begin", "set", "batch", "end"]
@@ -52,6 +64,7 @@ class RollEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: dict[str, str] = {}
     seconds: float = 0.0
     status: str = ""
+    gone: tuple[str, ...] = ()
 
 
 class Rolled(msgspec.Struct, frozen=True):
@@ -59,7 +72,8 @@ class Rolled(msgspec.Struct, frozen=True):
 
     ``status``: ``done``, all VEs; ``kept``: it was stopped, or VEs failed, and what was done stays; ``put back``:
     nothing is changed; ``planned``: a dry run. ``done``: the VEs that are done. ``failed``: why, by VE; if a batch
-    failed and the error names no VE, under its first one. ``left``: the VEs whose turn did not come.
+    failed and the error names no VE, under its first one. ``left``: the VEs whose turn did not come. ``gone``: VEs that
+    were removed meanwhile, which is no failure.
     """
 
     id: str
@@ -68,6 +82,7 @@ class Rolled(msgspec.Struct, frozen=True):
     failed: dict[str, str]
     left: tuple[str, ...]
     seconds: float
+    gone: tuple[str, ...] = ()
 
 
 class Rolling:
@@ -76,20 +91,23 @@ class Rolling:
     def __init__(
         self, site: Site, log: ChangeLog, do: Do, check: CheckCommand | None, each: Callable[[RollEvent], object]
     ) -> None:
+        """``each`` is called with each event."""
         self._site, self._log, self._do, self._check, self._each = site, log, do, check, each
         self._asked = log.request
         self._begin = time.monotonic()
-        self._number = last_number(site.state, self._asked.id, site.boot_id) + 1
+        self._number = last_number(site.state, self._asked.id, site.boot_id) + 1 if log.resumed else 1
+        self._wrote = False
         self._done: dict[str, None] = dict.fromkeys(log.done)
         self._failed: dict[str, str] = {}
+        self._gone: dict[str, None] = {}
         left = [name for name in self._asked.ves if name not in log.done]
         self._plan = batches(left, self._asked.batch, len(self._asked.ves))
 
     def run(self) -> Rolled:
         """All batches, until the budget of failures is spent.
 
-        Raises RollbackError if something could not be put back; otherwise only KeyboardInterrupt, with a note that says
-        what became of the change.
+        Raises RollbackError if something could not be put back, UndoneError if another process undid the change,
+        StoppedError if it could not go on; KeyboardInterrupt with a note that says what became of the change.
         """
         try:
             self._tell("begin", names=tuple(self._asked.ves))
@@ -97,26 +115,55 @@ class Rolling:
             if enough and self._asked.on_abort == "undo":
                 return self._ended(self.put_back())
             return self._ended("done" if not self._failed else "kept" if self._changed() else "put back")
+        except UndoneError:
+            self._log.add(Line(undone=True, ended="put back"))
+            raise
+        except RollbackError:
+            raise
+        except RctlError as error:  # its log, or the history, cannot be written or read
+            raise StoppedError(
+                f"{error}. {self._asked.id}: stopped; to take back what was done: {self._undo}"
+            ) from None
         except KeyboardInterrupt as stop:
             stop.add_note(self._stopped())
             raise
+
+    @property
+    def _undo(self) -> str:
+        return f"rctl undo {self._asked.id}"
 
     def _batches(self) -> bool:
         """True if the budget was spent."""
         for number, names in enumerate(self._plan, 1):
             if number > 1 and self._asked.pause:
                 time.sleep(self._asked.pause)
-            reached, failed = self._batch(number, names)
+            if self._wrote and is_undone(self._site.state, self._asked.id, self._site.boot_id):
+                raise UndoneError(
+                    f"{self._asked.id}: was undone by another process, so the other batches were not begun"
+                )
+            reached, failed = self._batch(number, self._present(names))
             if self._check:
                 failed |= self._checked(number, reached)
             self._failed |= failed
             fine = tuple(name for name in reached if name not in failed)
+            gone = tuple(name for name in names if name in self._gone)
             self._done |= dict.fromkeys(fine)
-            self._log.add(Line(fine, failed))
-            self._tell("batch", number, fine, failed=failed)
+            self._log.add(Line((*fine, *gone), failed))
+            self._tell("batch", number, fine, failed=failed, gone=gone)
             if self._left() <= 0:
                 return True
         return False
+
+    def _present(self, names: Sequence[str]) -> list[str]:
+        """The VEs that are still there; the others were removed, and are no failure. Those to be made are present."""
+        found = []
+        for name in names:
+            ino = self._asked.ves[name]
+            if not ino or self._asked.verb == "apply" or is_there(self._site.tree, name, ino):
+                found.append(name)
+            else:
+                self._gone[name] = None
+        return found
 
     def _left(self) -> int:
         """How many failures the budget still allows, the last of which ends the change."""
@@ -127,6 +174,8 @@ class Rolling:
 
         If the batch fails, nothing of it is changed. Then its VEs are done one by one, as long as the budget allows.
         """
+        if not names:
+            return [], {}
         try:
             self._set(number, names)
             return list(names), {}
@@ -134,6 +183,8 @@ class Rolling:
             raise
         except RctlError as error:
             self._number = self._next_number()
+            if isinstance(error, GoneError | NotFoundError) and len(left := self._present(names)) < len(names):
+                return self._batch(number, left)
             failed = {culprit(self._site.tree, names, error): str(error)}
             if len(names) == 1 or self._left() <= 1:
                 return [], failed
@@ -154,13 +205,15 @@ class Rolling:
     def _set(self, number: int, names: Sequence[str]) -> None:
         asked = self._asked
         part = ChangePart(asked.id, self._number)
-        how = Options(asked.deadline, force=asked.force, command=asked.command, part=part)
+        how = Options(asked.deadline, asked.wait, asked.force, command=asked.command, part=part)
         account = self._do(names, how)
         self._number += account.id is not None
+        self._wrote |= account.id is not None
         self._tell("set", number, tuple(names), account=account)
 
     def _next_number(self) -> int:
-        return last_number(self._site.state, self._asked.id, self._site.boot_id) + 1
+        """After an error, which may have come when the record was written already."""
+        return max(self._number, last_number(self._site.state, self._asked.id, self._site.boot_id, _NEWEST) + 1)
 
     def _checked(self, number: int, names: Sequence[str]) -> dict[str, str]:
         """Why the checks of these VEs failed."""
@@ -172,14 +225,15 @@ class Rolling:
     def put_back(self) -> Status:
         """Take back what was done. Raises RollbackError if that fails: then all of it stays."""
         try:
-            undo(self._site, Options(self._asked.deadline, command=self._asked.command), self._asked.id)
+            how = Options(self._asked.deadline, self._asked.wait, command=self._asked.command)
+            undo(self._site, how, self._asked.id)
         except NotFoundError:
             if self._changed():
                 raise
         except RctlError as error:
             self._log.add(Line(ended="kept"))
             raise RollbackError(
-                f"{self._asked.id}: was to be put back, and stays: {error}. Then: rctl undo {self._asked.id}"
+                f"{self._asked.id}: was to be put back, and stays: {error}. Then: {self._undo}"
             ) from error
         self._log.add(Line(undone=True))
         self._done.clear()
@@ -194,9 +248,11 @@ class Rolling:
             self._log.remove()
         else:
             self._log.add(Line(ended=status))
-        left = tuple(name for name in self._asked.ves if name not in self._done and name not in self._failed)
+        over = {**self._done, **self._failed, **self._gone}
+        left = tuple(name for name in self._asked.ves if name not in over)
         self._tell("end", status=status, failed=self._failed)
-        return Rolled(self._asked.id, status, tuple(self._done), self._failed, left, time.monotonic() - self._begin)
+        seconds = time.monotonic() - self._begin
+        return Rolled(self._asked.id, status, tuple(self._done), self._failed, left, seconds, tuple(self._gone))
 
     def _stopped(self) -> str:
         """What became of the change when a signal stopped it, for people."""
@@ -210,7 +266,7 @@ class Rolling:
         self._log.add(Line(ended="interrupted"))
         return (
             f"{len(paths(record))} of {len(asked.ves)} VEs are changed and stay; go on: {retry(asked)}; "
-            f"take back: rctl undo {asked.id}"
+            f"take back: {self._undo}"
         )
 
     def _tell(
@@ -221,14 +277,24 @@ class Rolling:
         *,
         account: Account | None = None,
         failed: Mapping[str, str] = {},
+        gone: tuple[str, ...] = (),
         status: str = "",
     ) -> None:
         self._each(
             RollEvent(
                 event, self._asked.id, len(self._asked.ves), len(self._done), len(self._failed), batch,
-                len(self._plan), names, account, dict(failed), round(time.monotonic() - self._begin, 3), status,
+                len(self._plan), names, account, dict(failed), round(time.monotonic() - self._begin, 3), status, gone,
             )
         )  # fmt: skip
+
+
+def is_there(tree: Tree, name: str, ino: int) -> bool:
+    """True if the VE exists, and is not another one of the same name."""
+    try:
+        with tree.open_ve(name) as ve:
+            return ve.ino == ino
+    except (GoneError, NotFoundError):
+        return False
 
 
 def retry(asked: RollRequest) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -94,9 +95,9 @@ def whole(newest_first: list[Record]) -> WholeChange:
     )
 
 
-def last_number(state: State, change: str, boot_id: str) -> int:
-    """The number of the newest part of a change in the history; 0 if it has none there."""
-    for record in latest(state):
+def last_number(state: State, change: str, boot_id: str, most: int | None = None) -> int:
+    """The number of the newest part of a change in the history, or in its newest ``most`` records; 0: it has none."""
+    for record in islice(latest(state), most):
         if record.boot_id != boot_id:
             break
         if (part := part_of(record)) and part.change == change:
