@@ -18,28 +18,21 @@ def paths(tree: Tree, enter: Callable[[str], bool] = lambda _: True, top: str = 
     left = [top]
     while left:
         above = left.pop()
+        stem = above.rstrip("/")
         try:
             with tree.walk(above) as here:
-                below = _children(here.fd)
-        except (OSError, RctlError):
+                below = [(name, f"{stem}/{name}") for name in here.children() if name.isprintable()]
+                if tree.mount.over:
+                    below = [(name, path) for name, path in below if not tree.covered(path)]
+                left += [path for name, path in below if enter(path) and not _is_leaf(here.fd, name)]
+        except RctlError:
             continue
-        stem = above.rstrip("/")
-        for name, is_leaf in below:
-            path = f"{stem}/{name}"
-            if name.isprintable() and not (tree.mount.over and tree.covered(path)):
-                yield path
-                if not is_leaf and enter(path):
-                    left.append(path)
+        yield from (path for _, path in below)
 
 
-def _children(fd: int) -> list[tuple[str, bool]]:
-    """The names of the cgroups directly below, sorted; True for one that has none below it: it has two links."""
-    with os.scandir(fd) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    found = []
-    for name in names:
-        try:
-            found.append((name, os.stat(name, dir_fd=fd, follow_symlinks=False).st_nlink == 2))
-        except OSError:
-            continue
-    return found
+def _is_leaf(above: int, name: str) -> bool:
+    """True if there is no cgroup below: a directory has two links, and one more for each directory in it."""
+    try:
+        return os.stat(name, dir_fd=above, follow_symlinks=False).st_nlink == 2
+    except OSError:
+        return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,8 @@ from ..cgroupfs.paths import paths
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, UsageError
 from ..formats import VE_NAME
-from .owners import Owner, owner_of
+from . import users
+from .owners import owner_of, unescaped
 from .unit_names import unit_name, words_of_unit
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
 _ID = re.compile(r"[0-9a-f]{4,64}")
 """The beginning of a container's id, long enough to be meant."""
 _IN_CONTAINER = re.compile(r"(?<!_pod_)[0-9a-f]{64}.*/")
+_OF_CONTAINERS = re.compile(r"[0-9a-f]{64}|pod")
+_HAS_UNITS = re.compile(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
 
@@ -75,18 +78,26 @@ class Elsewhere:
 
     def beginning(self, word: str) -> Iterator[str]:
         """The names that begin like this. Files of container managers are read only for a word with such a kind."""
-        of_containers = kind_of(word) in CONTAINERS
-        for one in self._containers if of_containers else self._units:
-            if one.name.startswith(word) and one.name != one.path:
-                yield one.name
-            elif not of_containers and one.words[0].startswith(word):  # user-1001.slice
-                yield one.words[0]
+        kind = kind_of(word)
+        if kind in CONTAINERS:
+            yield from (one.name for one in self._containers if one.name.startswith(word) and one.name != one.path)
+            return
+        plain = word.removeprefix("unit:").rpartition("/")[2]
+        for one in self._units_where(lambda unit: unit.startswith(plain) or users.of_slice(unit) is not None):
+            names = one.name, one.words[0], f"unit:{one.words[0]}"
+            yield from next(([name] for name in names if name.startswith(word)), [])
 
     def _called(self, word: str, kind: str) -> Sequence[Named]:
         """Those with exactly this name; else those with this as another word."""
         found: Sequence[Named] = []
         if kind in ("", "unit", "user"):
-            found = [one for one in self._units if one.name == word or word in one.words]
+            only_units = kind != "" or word.endswith(SUFFIXES)
+            plain = word.removeprefix("unit:").rpartition("/")[2]
+            likely = plain, f"{plain}.service"
+            units = self._units_where(
+                lambda unit: unit in likely or "\\x" in unit or users.of_slice(unit) is not None, only_units
+            )
+            found = [one for one in units if one.name == word or word in one.words]
         if kind != "user" and not (found and word.endswith(SUFFIXES)):
             found = [*found, *(one for one in self._containers if one.name == word or word in one.words)]
         return [one for one in found if one.name == word] or found
@@ -98,24 +109,38 @@ class Elsewhere:
         return [one for one in self._containers if one.id.startswith(digits) and one.name.startswith(kind)]
 
     @cached_property
-    def _owners(self) -> list[Owner]:
-        """The owners of all cgroups that are not rctl's. The marks of delegation do not change any name."""
+    def _paths(self) -> list[str]:
+        """All cgroups that are not rctl's. What lies in a container is left out, but for one level."""
         managed = self._tree.managed
 
         def enter(path: str) -> bool:
             return not managed(path) and not _IN_CONTAINER.search(path)
 
-        return [owner_of(path, _unmarked) for path in paths(self._tree, enter) if not managed(path)]
+        return [path for path in paths(self._tree, enter) if not managed(path)]
+
+    @cached_property
+    def _paths_of_units(self) -> list[str]:
+        """The cgroups directly below slices and users' managers: each unit is one of them."""
+        managed = self._tree.managed
+        return [path for path in paths(self._tree, lambda path: bool(_HAS_UNITS.search(path))) if not managed(path)]
+
+    def _units_where(self, likely: Callable[[str], bool], only_units: bool = True) -> Iterator[Named]:
+        """The units of the system's manager and of users' managers whose full name is ``likely``, by path.
+
+        Without those of containers and pods. ``only_units``: nothing else will be looked for.
+        """
+        known = "_paths" in self.__dict__ or not only_units
+        for path in self._paths if known else self._paths_of_units:
+            if likely(unescaped(path.rpartition("/")[2])):
+                owner = owner_of(path, _unmarked)  # the marks of delegation do not change any name
+                name = path if owner.container or owner.pod else unit_name(owner, self._tree.has)
+                if name != path:
+                    yield Named(name, path, words_of_unit(owner))
 
     @cached_property
     def _units(self) -> list[Named]:
-        """The units of the system's manager and of users' managers, by path; without those of containers and pods."""
-        found = []
-        for owner in self._owners:
-            name = owner.path if owner.container or owner.pod else unit_name(owner, self._tree.has)
-            if name != owner.path:
-                found.append(Named(name, owner.path, words_of_unit(owner)))
-        return found
+        """All units."""
+        return list(self._units_where(lambda _: True))
 
     @cached_property
     def _containers(self) -> list[Named]:
@@ -123,9 +148,10 @@ class Elsewhere:
         from .identities import Identities
 
         identities = self._given or Identities(self._tree.has)
-        inner = {owner.container.path for owner in self._owners if owner.container and owner.container.inner}
+        owners = [owner_of(path, _unmarked) for path in self._paths if _OF_CONTAINERS.search(path)]
+        inner = {owner.container.path for owner in owners if owner.container and owner.container.inner}
         found = []
-        for owner in self._owners:
+        for owner in owners:
             if (owner.container or owner.pod) and owner.manager.kind != "other":
                 name = identities.of(owner, owner.path in inner).name
                 words = _words_of_container(name) if name != owner.path else []

@@ -36,8 +36,8 @@ def test_a_limit_is_set_by_the_name_of_a_unit_and_undone(units: Path) -> None:
     done = rctl("set", "rctl-test-nginx", "pids.max=50")
     assert (done.status, done.out.splitlines()[0]) == (0, "rctl-test-nginx.service: changed")
     assert (units / UNIT / "pids.max").read_text() == "50\n"
-    assert json.loads(rctl("get", "rctl-test-nginx.service", "pids.max", "--json").out) == {"pids.max": ["50"]}
-    assert "rctl-test-nginx.service" in rctl("history", "rctl-test-nginx").out or rctl("history", f"/{UNIT}").out
+    assert json.loads(rctl("get", "rctl-test-nginx.service", "pids.max", "--json").out) == {"pids.max": 50}
+    assert len(json.loads(rctl("history", "rctl-test-nginx", "--json").out)) == 1
     assert rctl("undo", "--ve", "rctl-test-nginx").status == 0
     assert (units / UNIT / "pids.max").read_text() == "max\n"
 
