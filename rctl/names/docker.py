@@ -8,7 +8,8 @@ ask the daemon on its socket, which the group ``docker`` may use (https://docs.d
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +22,8 @@ OF_USER = ".local/share/docker"
 """The data of a user's own dockerd, below the home folder."""
 _SETTINGS = "/etc/docker/daemon.json"
 _LARGEST = 1 << 20
-_PATIENCE = 1.0
+_PATIENCE, _SOON, _AGAIN = 1.0, 0.5, 30.0
+"""Seconds: for one answer; until the next question; until the next one to a daemon that did not answer."""
 _REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"  # 1.0: no chunks
 
 
@@ -51,7 +53,8 @@ class Docker:
         """``folder``: dockerd's data, ``socket``: its socket; unset, those of the system's dockerd below ``root``."""
         self._folder = folder or root + _data_root(root)
         self._socket = socket or root + SOCKET
-        self._told: Mapping[str, Called] | None = None
+        self._told: Mapping[str, Called] = {}
+        self._ask_after = 0.0
 
     def called(self, container: str) -> Called:
         """The name and image of the container with this id."""
@@ -63,8 +66,10 @@ class Docker:
             return called(config.Name.removeprefix("/"), config.Config.Image)
         if os.access(f"{self._folder}/containers", os.X_OK):
             return UNKNOWN
-        if self._told is None or container not in self._told:
-            self._told = _ask(self._socket)
+        if container not in self._told and (now := time.monotonic()) >= self._ask_after:
+            told = _ask(self._socket)
+            self._told = told or {}
+            self._ask_after = now + (_AGAIN if told is None else _SOON)
         return self._told.get(container, UNKNOWN)
 
 
@@ -76,11 +81,10 @@ def _data_root(root: str) -> str:
         return FOLDER
 
 
-def _ask(socket: str) -> Mapping[str, Called]:
-    """The running containers, by id, as the daemon lists them; none if it does not answer soon."""
+def _ask(socket: str) -> Mapping[str, Called] | None:
+    """The running containers, by id, as the daemon lists them; ``None`` if it does not answer soon."""
     if not os.access(socket, os.W_OK):
-        return {}
-    import time
+        return None
     from socket import AF_UNIX, SOCK_STREAM
     from socket import socket as new
 
@@ -97,8 +101,13 @@ def _ask(socket: str) -> Mapping[str, Called]:
                 answer += part
         head, _, body = answer.partition(b"\r\n\r\n")
         if b" 200 " not in head.partition(b"\r\n")[0]:
-            return {}
+            return None
         found = msgspec.json.decode(body, type=list[_Listed])
     except (OSError, msgspec.DecodeError):
-        return {}
-    return {one.Id: called(one.Names[0].removeprefix("/") if one.Names else "", one.Image) for one in found}
+        return None
+    return {one.Id: called(_own(one.Names), one.Image) for one in found}
+
+
+def _own(names: Sequence[str]) -> str:
+    """The container's own name among those that include links to it (``/db/alias``)."""
+    return next((name[1:] for name in names if name.count("/") == 1), "")

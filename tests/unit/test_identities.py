@@ -216,7 +216,7 @@ def test_labels_are_the_parts_that_are_known(tmp_path: Path) -> None:
     assert identity(tmp_path, f"/docker/{WEB}").labels == {"owner": "docker", "container": "web"}
 
 
-ANSWER = json.dumps([{"Id": WEB, "Names": ["/web"], "Image": "nginx:1.27", "State": "running"}]).encode()
+ANSWER = json.dumps([{"Id": WEB, "Names": ["/app/db", "/web"], "Image": "nginx:1.27", "State": "running"}]).encode()
 
 
 @pytest.fixture
@@ -276,3 +276,11 @@ def test_root_never_asks_the_daemon(tmp_path: Path) -> None:
         assert Docker(socket=str(tmp_path / "docker.sock"), root=str(tmp_path)).called(WEB) == Called()
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_a_daemon_is_asked_once_for_many_unknown_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("rctl.names.docker._ask", lambda socket: asked.append(socket))
+    others = Docker(str(tmp_path / "unreadable"), "/run/docker.sock")
+    assert {others.called(f"{number:064x}") for number in range(100)} == {Called()}
+    assert asked == ["/run/docker.sock"]
