@@ -31,6 +31,8 @@ _ID = re.compile(r"[0-9a-f]{4,64}")
 """The beginning of a container's id, long enough to be meant."""
 _IN_CONTAINER = re.compile(r"(?<!_pod_)[0-9a-f]{64}.*/")
 _OF_CONTAINERS = re.compile(r"[0-9a-f]{64}|pod")
+_IN_PATH = {"docker": "docker", "podman": "libpod", "pod": "kubepods"}
+"""What the paths of all containers of a kind have."""
 _HAS_UNITS = re.compile(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
@@ -70,7 +72,9 @@ class Elsewhere:
         if kind in ("", "unit"):
             wanted = f"unit:{plain}" if "/" in plain else plain
             return [one for one in self._units if _fits(one.name, wanted) or _fits(one.words[0], wanted)]
-        return [one for one in (self._units if kind == "user" else self._containers) if _fits(one.name, pattern)]
+        return [
+            one for one in (self._units if kind == "user" else self._containers_of(kind)) if _fits(one.name, pattern)
+        ]
 
     def everything(self) -> Iterator[Named]:
         """All that have a name."""
@@ -80,7 +84,7 @@ class Elsewhere:
         """The names that begin like this. Files of container managers are read only for a word with such a kind."""
         kind = kind_of(word)
         if kind in CONTAINERS:
-            yield from (one.name for one in self._containers if one.name.startswith(word) and one.name != one.path)
+            yield from (one.name for one in self._containers_of(kind) if one.name.startswith(word))
             return
         plain = word.removeprefix("unit:").rpartition("/")[2]
         for one in self._units_where(lambda unit: unit.startswith(plain) or users.of_slice(unit) is not None):
@@ -144,11 +148,18 @@ class Elsewhere:
 
     @cached_property
     def _containers(self) -> list[Named]:
-        """Containers and pods, by path. A scope whose limits are set below it has the path for its name."""
+        """Containers and pods of all kinds."""
+        return self._containers_of("")
+
+    def _containers_of(self, kind: str) -> list[Named]:
+        """Containers and pods of a kind, by path. A scope whose limits are set below it has the path for its name."""
         from .identities import Identities
 
-        identities = self._given or Identities(self._tree.has)
-        owners = [owner_of(path, _unmarked) for path in self._paths if _OF_CONTAINERS.search(path)]
+        if "_containers" in self.__dict__:
+            return [one for one in self._containers if kind_of(one.name) == kind]
+        identities, part = self._given or Identities(self._tree.has), _IN_PATH.get(kind, "")
+        likely = [path for path in self._paths if part in path and _OF_CONTAINERS.search(path)]
+        owners = [owner_of(path, _unmarked) for path in likely]
         inner = {owner.container.path for owner in owners if owner.container and owner.container.inner}
         found = []
         for owner in owners:
