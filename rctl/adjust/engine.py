@@ -299,7 +299,8 @@ class _Work(NamedTuple):
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how, boot_id = self.options, self.site.boot_id
-        lasting = how.lasting
+        names = {path: name for path in touched if (name := self.site.named(path))}
+        lasting = how.lasting | ({"names": names} if names else {})
         version = version_of(steps, lasting=bool(lasting))
         record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version, **lasting)
         if journal is None:

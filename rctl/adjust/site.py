@@ -11,10 +11,21 @@ from .progress import Progress, quiet
 from .state_folder import State
 
 
+def unnamed(path: str) -> str:
+    """No cgroup has another name than its path."""
+    return ""
+
+
+def nowhere(name: str) -> None:
+    """No container has this name."""
+
+
 class Site(NamedTuple):
     """The cgroups, the host's facts, rctl's own folders, and the receivers of progress and notes.
 
-    ``progress`` is called with each step, ``tell`` with notes for people, one line each.
+    ``progress`` is called with each step, ``tell`` with notes for people, one line each. ``named`` returns the stable
+    name of a container for its path, and an empty text for any other path. ``path_of`` returns the present path for
+    such a name, if there is one.
     """
 
     tree: Tree
@@ -22,6 +33,8 @@ class Site(NamedTuple):
     state: State
     progress: Progress = quiet
     tell: Callable[[str], object] = len
+    named: Callable[[str], str] = unnamed
+    path_of: Callable[[str], str | None] = nowhere
 
     @property
     def boot_id(self) -> str:

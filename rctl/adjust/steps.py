@@ -108,7 +108,7 @@ class Move(msgspec.Struct, frozen=True, tag="move"):
         return f"{self.path}: cgroup.procs: process {self.pid} from {self.home}"
 
 
-class Start(msgspec.Struct, frozen=True, tag="start"):
+class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     """Start a command in a cgroup. Its process closes the journal, so an open journal means: not started.
 
     ``passing``: the cgroup is removed when the command has ended.
@@ -134,13 +134,17 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
         return f"{self.path}: " + (f"cgroup.kill: {self.inside} process(es), then rmdir" if self.kill else "rmdir")
 
 
-class Label(msgspec.Struct, frozen=True, tag="label"):
-    """Set, change or remove a label of a cgroup. ``None``: the label is unset."""
+class Label(msgspec.Struct, frozen=True, tag="label", omit_defaults=True):
+    """Set, change or remove a label of a cgroup. ``None``: the label is unset.
+
+    ``noted``: it was written before the record, which only keeps it for the next life of the cgroup.
+    """
 
     path: str
     key: str
     old: str | None
     new: str | None
+    noted: bool = False
 
     def describe(self) -> str:
         """One line for people."""

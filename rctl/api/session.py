@@ -278,16 +278,16 @@ class Session(SessionGradual, SessionLasting):
     ) -> Mapping[str, Mapping[str, str]]:
         """Set and remove labels of VEs, all or nothing.
 
-        ``labels``: to set. ``remove``: keys to remove. Returns all labels of each VE. Raises UsageError for a label
-        that is not allowed.
+        ``labels``: to set. ``remove``: keys to remove. The history notes them for VEs that are made anew, and undo
+        passes over that. Returns all labels of each VE. Raises UsageError for a label that is not allowed.
         """
         from ..names.patterns import match, shown
-        from ..ve import copy
+        from ..ve import label
 
         names = match(self.tree, patterns, self.tell)
         if not labels and not remove:
             names = shown(self.tree, names, patterns, self.tell)
-        return copy.label(self.tree, names, labels, remove)
+        return label.label(self.site, names, labels, remove, self.command)
 
     def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
         """Send a signal to all processes of VEs. ``signal``: its number.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..cgroupfs.tree import Tree
     from ..host import Host
     from ..limits import Limits
+    from ..names.stable import ContainerNames
 
 
 Asked = Mapping[str, Any]
@@ -76,6 +77,7 @@ class SessionBase:
         """Close the mount and the folders; the session opens them again when needed. VEs stay. It raises nothing."""
         if self._owns_tree and (tree := self.__dict__.pop("tree", None)) is not None:
             tree.root.close()
+            self.__dict__.pop("_container_names", None)
         if (state := self.__dict__.get("state")) is not None:
             state.close()
 
@@ -84,7 +86,21 @@ class SessionBase:
         """The Site that the rooms below work on."""
         from ..adjust.site import Site
 
-        return Site(self.tree, self.host, self.state, self.progress, self.tell)
+        return Site(self.tree, self.host, self.state, self.progress, self.tell, self._named, self._path_of)
+
+    def _named(self, path: str) -> str:
+        if len(path) <= 64:  # no container: its id alone has so many digits
+            return ""
+        return self._container_names(path)
+
+    def _path_of(self, name: str) -> str | None:
+        return self._container_names.path(name)
+
+    @cached_property
+    def _container_names(self) -> ContainerNames:
+        from ..names.stable import ContainerNames
+
+        return ContainerNames(self.tree)
 
     def typed(self, limits: Asked | Limits, *, thaw: bool = False) -> Limits:
         """Check limits of one VE. Methods take the result instead of plain data.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import msgspec
@@ -13,12 +13,12 @@ import msgspec
 from ..adjust.account import Account
 from ..adjust.records.checkpoint import desired_limits
 from ..adjust.records.desired_limits import DesiredLimits, DesiredVe, Layer
-from ..adjust.records.stable_name import stable_name
+from ..adjust.records.stable_name import CONTAINERS, stable_name
 from ..adjust.site import Site
 from ..cgroupfs import labels, write_times
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import GoneError, NotAvailableError, NotFoundError
+from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
 from ..formats import File, Write
 from ..limits import file_named
 
@@ -88,7 +88,8 @@ def compare(site: Site, patterns: Sequence[str] = (), found: DesiredLimits | Non
     due = found.due(time.time())
     drifted: list[Drifted] = []
     waiting: list[str] = []
-    for ve in chosen(site.tree, found, patterns):
+    for name, ve in chosen(site, found, patterns).items():
+        find_again(site, name, ve)
         layers = ve.present(site.boot_id, due)
         if not (layers or ve.labels) or (ve.passing and ve.boot != site.boot_id):
             continue
@@ -106,7 +107,7 @@ def compare_one(site: Site, ve: DesiredVe, layers: Mapping[str, Layer]) -> Drift
     name = tree.name(ve.path)
     with opened(tree, ve) as cgroup:
         if cgroup is None:
-            if name == ve.path or ve.passing:
+            if not tree.managed(ve.path) or ve.passing:
                 return None
             return Drifted(name, ve.path, False, tuple(_differences({}, layers, "made anew")), ve.labels)
         return compare_open(site, ve, layers, cgroup)
@@ -120,7 +121,7 @@ def compare_open(site: Site, ve: DesiredVe, layers: Mapping[str, Layer], cgroup:
     texts = cgroup.texts(dict.fromkeys(entry.partition(" ")[0] for entry in layers))
     found = _differences(texts, layers, "made anew" if anew else "changed")
     different = tuple(found) if anew else tuple(_with_time(cgroup, one) for one in found)
-    has = labels.of(cgroup) if anew and ve.labels else ve.labels
+    has = labels.of(cgroup) if anew and ve.labels and site.tree.managed(ve.path) else ve.labels
     missing = {key: value for key, value in ve.labels.items() if key not in has}
     return Drifted(site.tree.name(ve.path), ve.path, True, different, missing, cgroup.ino)
 
@@ -154,17 +155,26 @@ def _differences(texts: Mapping[str, str], layers: Mapping[str, Layer], cause: C
             yield Difference(name, device, layer.value, written, layer.time, layer.id, cause)
 
 
-def chosen(tree: Tree, found: DesiredLimits, patterns: Sequence[str]) -> list[DesiredVe]:
-    """The VEs that a pattern names: by name, path, stable name or ``label:``. Without patterns, all."""
+def find_again(site: Site, name: str, ve: DesiredVe) -> None:
+    """Note where the container with this stable name is now: another one has its name, and another path."""
+    if not name.startswith(CONTAINERS):
+        return
+    if not site.tree.exists(ve.path) and (path := site.path_of(name)):
+        ve.path = path
+    site.tree.learn(name, name, ve.path)
+
+
+def chosen(site: Site, found: DesiredLimits, patterns: Sequence[str]) -> dict[str, DesiredVe]:
+    """The VEs that a pattern names, by stable name: by name, path or ``label:``. Without patterns, all."""
     if not patterns:
-        return list(found.ves.values())
+        return dict(found.ves)
     chosen: dict[str, DesiredVe] = {}
     for pattern in patterns:
-        matches = _matching(tree, pattern, found.ves)
+        matches = _matching(site.tree, pattern, found.ves)
         if not matches:
             raise NotFoundError(f"{pattern}: no VE of this name has desired limits. See rctl history {pattern}")
         chosen |= {name: found.ves[name] for name in matches}
-    return list(chosen.values())
+    return chosen
 
 
 def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[str]:
@@ -174,7 +184,12 @@ def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[st
         known = {stable_name(tree.path(name)) for name in match(tree, [pattern])}
         return [name for name in ves if name in known]
     same: Callable[[str], bool] = lambda name: fnmatch.fnmatchcase(name, pattern)  # noqa: E731
-    return [name for name, ve in ves.items() if any(map(same, names_of(tree, name, ve)))]
+    if found := [name for name, ve in ves.items() if any(map(same, names_of(tree, name, ve)))]:
+        return found
+    with suppress(NotFoundError, UsageError):  # another word for a unit or a container
+        paths = {tree.path(name) for name in match(tree, [pattern])}
+        return [name for name, ve in ves.items() if ve.path in paths]
+    return []
 
 
 def names_of(tree: Tree, name: str, ve: DesiredVe) -> Iterable[str]:

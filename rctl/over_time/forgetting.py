@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from ..adjust.records.checkpoint import desired_limits
 from ..adjust.records.journal import new_id
 from ..adjust.records.record_format import Record, version_of
+from ..adjust.records.stable_name import CONTAINERS
 from ..adjust.request import Options
 from ..adjust.site import Site
 from ..adjust.steps import Forget
@@ -20,8 +23,10 @@ def forget(site: Site, options: Options, patterns: Sequence[str]) -> tuple[str, 
 
     Raises NotFoundError for a pattern that matches no VE with desired limits.
     """
-    ves = chosen(site.tree, desired_limits(site.state), patterns)
-    steps = tuple(Forget(ve.path) for ve in ves)
+    ves = chosen(site, desired_limits(site.state), patterns)
+    steps = tuple(Forget(ve.path) for ve in ves.values())
     if steps and not options.dry_run:
-        note(site, Record(new_id(), time.time(), site.boot_id, options.command, {}, steps, version=version_of(steps)))
-    return tuple(site.tree.name(ve.path) for ve in ves)
+        record = Record(new_id(), time.time(), site.boot_id, options.command, {}, steps, version=version_of(steps))
+        names = {ve.path: name for name, ve in ves.items() if name.startswith(CONTAINERS)}
+        note(site, msgspec.structs.replace(record, names=names) if names else record)
+    return tuple(name if name.startswith(CONTAINERS) else site.tree.name(ve.path) for name, ve in ves.items())

@@ -19,12 +19,13 @@ from ..adjust.records.checkpoint import desired_limits
 from ..adjust.records.follow import Follower
 from ..adjust.records.journal import left_open, peek
 from ..adjust.records.record_format import decode
+from ..adjust.records.stable_name import CONTAINERS
 from ..adjust.request import Around, Options, Wish
 from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.watch import LostError, Watch
 from ..errors import BusyError, GoneError, NotFoundError, RctlError
-from .drifting import Difference, Drifted, compare_one, compare_open
+from .drifting import Difference, Drifted, compare_one, compare_open, find_again
 from .timers import settled
 from .watched import Watched
 
@@ -65,6 +66,7 @@ class Keeper:
         self._behind = self._desired.last
         self._watched = Watched(site.tree, self._watch)
         self._looks: dict[str, float] = {}
+        self._strangers: dict[str, float] = {}
         self._young: dict[str, float] = {}
         self._put: dict[tuple[str, str], deque[float]] = defaultdict(deque)
         self._alone: dict[tuple[str, str], str] = {}
@@ -90,15 +92,19 @@ class Keeper:
         """Hear the reports, and do what is due. Returns the time of the next step, in seconds since 1970, if any."""
         self._hear()
         now = time.time()
+        for path in [path for path, moment in self._strangers.items() if moment <= now]:
+            del self._strangers[path]
+            self._identify(path)
         for name in [name for name, moment in self._looks.items() if moment <= now]:
             del self._looks[name]
             self._look(name)
         self._end_timers()
         timers = [max(timer.until, self._again) for timer in self._desired.timers.values()]
-        return min([*self._looks.values(), *timers], default=None)
+        return min([*self._looks.values(), *self._strangers.values(), *timers], default=None)
 
     def _look_at_all(self) -> None:
         for name, ve in self._desired.ves.items():
+            find_again(self._site, name, ve)
             self._watched.follow(ve.path)
             self._looks[name] = 0.0
         for path in sorted(self._watched.unwatched)[:1]:
@@ -123,6 +129,16 @@ class Keeper:
                 self._watched.follow(ve.path)
             if anew or any((ve.path, entry.partition(" ")[0]) in written for entry in ve.entries):
                 self._looks.setdefault(name, soon)
+        if any(name.startswith(CONTAINERS) for name in self._desired.ves):
+            self._strangers |= dict.fromkeys(made - {ve.path for ve in self._desired.ves.values()}, soon)
+
+    def _identify(self, path: str) -> None:
+        """Look whether a cgroup that was made is that of a container with desired limits: its id is another one."""
+        if (ve := self._desired.ves.get(name := self._site.named(path))) is not None:
+            ve.path = path
+            find_again(self._site, name, ve)
+            self._watched.follow(path)
+            self._looks[name] = 0.0
 
     def _refresh(self) -> bool:
         """Read new adjustments; True if there were any."""

@@ -1,10 +1,9 @@
-"""Copies limits of a VE, resets them, exports them as a spec; renames and labels VEs."""
+"""Copies limits of a VE, resets them, exports them as a spec; renames VEs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -211,27 +210,3 @@ def rename(site: Site, old: str, new: str, options: Options) -> Account:
     wishes = [Wish(old, (), ino=inode), Wish(new, ())]
     around = Around(make=[new], remove=[old], instead=old)
     return transact(site, wishes, options, prepare=take_over, around=around)
-
-
-def label(
-    tree: Tree, names: Iterable[str], pairs: Mapping[str, str], remove: Iterable[str] = ()
-) -> dict[str, dict[str, str]]:
-    """Set and remove labels of VEs, all or nothing. Returns all labels of each. Raises as ``labels.put``."""
-    gone = frozenset(remove) - pairs.keys()
-    before: dict[str, dict[str, str]] = {}
-    for name in names:
-        with tree.open_ve(name) as ve:
-            before[name] = labels.of(ve)
-    begun: list[str] = []
-    try:
-        for name in before if pairs or gone else ():
-            begun.append(name)
-            with tree.open_ve(name) as ve:
-                labels.put(ve, pairs, gone)
-    except BaseException:
-        for name in begun:
-            with suppress(RctlError), tree.open_ve(name) as ve:
-                labels.restore(ve, before[name])
-        raise
-    after = {name: sorted((old | dict(pairs)).items()) for name, old in before.items()}
-    return {name: {key: value for key, value in found if key not in gone} for name, found in after.items()}

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from rctl.host import Host
+from tests.kernel.conftest import IN_LAB
+from tests.kernel.docker_files import FIRST, SECOND, DockerFiles
 from tests.kernel.helpers import Ve
 from tests.kernel.shell import rctl
 
@@ -87,6 +89,29 @@ def test_every_kind_of_limit_comes_back_after_a_boot(
     done("restore")
     assert (foreign / "pids.max").read_text() == "9\n"
     assert (foreign / "cpu.idle").read_text() == "1\n"
+    assert drift() == {}
+
+
+@pytest.mark.skipif(not IN_LAB, reason="makes units at the root of the tree, which is a host's own")
+def test_a_container_that_is_made_anew_has_its_name_and_its_limits(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given docker rm and docker run with the same name, then the new container, with another id, is that one."""
+    docker = DockerFiles(place, tmp_path, monkeypatch)
+    docker.start(FIRST, "web")
+    done("set", "docker:web", "pids.max=7")
+    docker.remove(FIRST)
+    assert drift() == {}
+    assert "docker:web" in rctl("drift").err
+    second = docker.start(SECOND, "web")
+    assert drift() == {"docker:web": {"pids.max": "max"}}
+    done("restore", "docker:web")
+    assert (second / "pids.max").read_text() == "7\n"
+    done("set", "docker:web", "pids.max=9")
+    (second / "pids.max").write_text("max")
+    done("drift", "--fix")
+    assert (second / "pids.max").read_text() == "9\n"
+    assert done("forget", "docker:web") == "docker:web: no limit is desired any more\n"
     assert drift() == {}
 
 

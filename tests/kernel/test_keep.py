@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from rctl.cgroupfs.tree import Tree
+from tests.kernel.conftest import IN_LAB
+from tests.kernel.docker_files import FIRST, SECOND, DockerFiles
 from tests.kernel.helpers import Ve
 from tests.kernel.shell import load_for_all, rctl
 from tests.kernel.sleepers import end_sleepers, sleepers
@@ -232,6 +234,24 @@ def test_it_ends_timers_and_leaves_the_rest_to_a_sleeper(ve: Ve, other: Ve, tmp_
         until(lambda: keep.texts("timer"), "the message")
     until(lambda: len(sleepers()) == 1, "a sleeper")
     assert other.text("pids.max") == "9"
+
+
+@pytest.mark.skipif(not IN_LAB, reason="makes units at the root of the tree, which is a host's own")
+def test_a_container_of_the_same_name_gets_the_limits_of_the_one_before(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = DockerFiles(place, tmp_path / "docker", monkeypatch)
+    docker.start(FIRST, "web")
+    done("set", "docker:web", "pids.max=7")
+    with keeping(tmp_path) as keep:
+        keep.until_quiet()
+        docker.remove(FIRST)
+        other = docker.start("7" * 64, "db")
+        second = docker.start(SECOND, "web")
+        until(lambda: (second / "pids.max").read_text() == "7\n", "the limit")
+        keep.until_quiet()
+        assert (other / "pids.max").read_text() == "max\n"
+        assert [one["ve"] for one in keep.told()] == ["docker:web"]
 
 
 def test_there_is_one_of_it(ve: Ve, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -192,6 +193,29 @@ class TestFix:
         assert drift(changed) == {"new": {"pids.max": ("9", "max", "made anew")}}
         done(changed, "drift", "--fix")
         assert (drift(changed), json.loads(done(changed, "label", "new", "--json"))) == ({}, {"new": {"env": "a"}})
+
+
+class TestLabels:
+    def test_a_label_comes_back_with_the_ve(self, changed: Shell) -> None:
+        done(changed, "label", "web1", "env=prod", "tier=front")
+        done(changed, "label", "web1", "--remove", "tier")
+        boot_again(changed)
+        done(changed, "restore")
+        assert json.loads(done(changed, "label", "web1", "--json")) == {"web1": {"env": "prod"}}
+
+    def test_undo_passes_over_it(self, changed: Shell) -> None:
+        done(changed, "label", "web1", "env=prod")
+        done(changed, "undo")
+        assert changed.kernel.get("/docker", "pids.max") == "max"
+        assert json.loads(done(changed, "label", "web1", "--json")) == {"web1": {"env": "prod"}}
+
+    def test_a_history_that_cannot_be_written_keeps_no_label_away(self, changed: Shell) -> None:
+        place = Path(changed.state, "history.jsonl")
+        place.rename(f"{place}.away")
+        place.mkdir()
+        status, out, err = changed.run("label", "web1", "env=prod")
+        assert (status, "env=prod" in out) == (0, True)
+        assert "the history cannot note them" in err
 
 
 class TestRestore:

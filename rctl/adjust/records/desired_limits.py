@@ -142,7 +142,7 @@ class DesiredLimits:
                 )
                 self._add(self._of(record, step.path), f"{step.file} {step.key}".strip(), layer)
             elif isinstance(step, Remove | Forget):
-                self._forget(step.path)
+                self._forget(_name(record, step.path))
 
     def due(self, now: float) -> frozenset[str]:
         """Ids of the timed adjustments whose time is over."""
@@ -166,7 +166,9 @@ class DesiredLimits:
 
     def _of(self, record: Record, path: str) -> DesiredVe:
         """The wishes for the cgroup with this path, in the life that the record is about."""
-        name, boot, ino = stable_name(path), record.boot_id, record.inodes.get(path, 0)
+        name, boot, ino = _name(record, path), record.boot_id, record.inodes.get(path, 0)
+        if name not in self.ves and (old := self.ves.pop(stable_name(path), None)):
+            self.ves[name] = old  # its name was not known before
         ve = self.ves.get(name)
         if ve is None or (ve.passing and (ve.boot, ve.ino) != (boot, ino)):
             ve = self.ves[name] = DesiredVe(path)
@@ -236,11 +238,14 @@ class DesiredLimits:
         if timer and until:
             self.timers[id] = msgspec.structs.replace(timer, until=until)
 
-    def _forget(self, path: str) -> None:
+    def _forget(self, name: str) -> None:
         """The cgroup and all below it were removed."""
-        name = stable_name(path)
         for gone in [other for other in self.ves if other == name or other.startswith(name + "/")]:
             del self.ves[gone]
+
+
+def _name(record: Record, path: str) -> str:
+    return (record.names or {}).get(path) or stable_name(path)
 
 
 def _wish(record: Record) -> str:

@@ -39,6 +39,7 @@ from ..steps import (
     Step,
     Want,
 )
+from .stable_name import CONTAINERS
 
 VERSION = 6
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
@@ -73,7 +74,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     The other fields are only written if they are set (since version 6). ``runtime``: its limits last until the next
     boot. ``restores``: it only puts desired limits back, and asks for nothing new. ``until``: when its limits go back
     (seconds since 1970). ``timer``: the id of a timed adjustment whose end this record changes to ``until``; without
-    ``until``, its limits stay for good. ``part``: of a rolling change or a ramp.
+    ``until``, its limits stay for good. ``names``: stable names of cgroups by path, where they do not follow from the
+    path (containers). ``part``: of a rolling change or a ramp.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restores: bool | UnsetType = UNSET
     until: float | UnsetType = UNSET
     timer: str | UnsetType = UNSET
+    names: dict[str, str] | UnsetType = UNSET
     part: ChangePart | UnsetType = UNSET
 
 
@@ -155,7 +158,11 @@ def _check(record: Record) -> None:
     for what, moment in (("time", record.time), ("until", record.until or 0.0)):
         _require(math.isfinite(moment) and 0 <= moment < _YEAR_10000, what, moment)
     _require(not record.timer or _ID.fullmatch(record.timer), "timer", record.timer)
-    if record.version < _LASTING and any((record.runtime, record.restores, record.until, record.timer, record.part)):
+    for path, name in (record.names or {}).items():
+        _require(any(step.path == path for step in record.steps), "name of a path without a step", path)
+        _require(name.startswith(CONTAINERS) and name.isprintable() and len(name) < _SHOWN * 2, "stable name", name)
+    newer = (record.runtime, record.restores, record.until, record.timer, record.names, record.part)
+    if record.version < _LASTING and any(newer):
         raise ValueError(f"a field of version {_LASTING} in version {record.version} cannot be")
     if isinstance(part := record.part, ChangePart):
         _require(_ID.fullmatch(part.change) and 0 < part.number < 1 << 32, "part", part)

@@ -6,6 +6,10 @@ _UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
 """Endings of the units that have a cgroup (systemd.unit(5))."""
 
 
+CONTAINERS = ("docker:", "podman:")
+"""Beginnings of the stable names of containers. They do not follow from a path: records name them."""
+
+
 def stable_name(path: str) -> str:
     """The path of a cgroup without the slices in front of a unit, because a unit may change its slice.
 

@@ -18,7 +18,7 @@ from ..records.journal import ForeignError, Journal, NewerJournalError, left_ope
 from ..records.record_format import named
 from ..site import Site
 from ..state_folder import State
-from ..steps import Enable, Forget, Renew, Want
+from ..steps import Enable, Forget, Label, Renew, Want
 
 _SEARCHED = 100
 """Most adjustments of removed VEs that are searched for one that can be taken back."""
@@ -52,7 +52,9 @@ def standing_change(state: State, wanted: str) -> Record | None:
 
 def asks_only(record: Record) -> bool:
     """True if the record changes no VE: it only changes what is desired, or the time of a timer."""
-    return bool(record.timer or record.steps) and all(isinstance(step, Want | Forget) for step in record.steps)
+    return bool(record.timer or record.steps) and all(
+        isinstance(step, Want | Forget) or (isinstance(step, Label) and step.noted) for step in record.steps
+    )
 
 
 def by_id(site: Site, wanted: str) -> Record:
