@@ -21,6 +21,7 @@ from typing import Self
 
 from ..cgroupfs.tree import Tree
 from ..errors import BusyError, NotAvailableError, explained
+from ..signals import undisturbed
 from .fork import hold, let_go
 from .progress import Event, Progress, quiet
 from .state_folder import State
@@ -57,7 +58,20 @@ class Locks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        let_go(self._fd)
+        try:
+            self._close()
+        finally:  # a Ctrl-C may have come before it was closed
+            self._close()
+
+    def __del__(self) -> None:
+        """A Ctrl-C came before ``__exit__`` began: who puts things back in this process may need the locks."""
+        self._close()
+
+    def _close(self) -> None:
+        if (fd := getattr(self, "_fd", -1)) >= 0:
+            with undisturbed():
+                self._fd = -1
+                let_go(fd)
 
     def take(self, alone: Iterable[tuple[int, str]], shared: Collection[tuple[int, str]] = ()) -> None:
         """Lock cgroups, given as (inode, path), ``alone`` or ``shared`` with others who share.
