@@ -48,6 +48,7 @@ class Surroundings:
         self._cgroups = cgroups
         self._many = len(cgroups) > MANY
         self._texts: dict[str, Texts] = {}
+        self._conditions: dict[str, Conditions] = {}
         self._new: dict[tuple[str, str, str], str] | None = None
         self._beside: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
@@ -63,8 +64,10 @@ class Surroundings:
 
     def conditions(self, path: str) -> Conditions:
         """What decides whether limits of a VE are enforced. Threads and huge pages are looked at only of a few VEs."""
+        if (known := self._conditions.get(path)) is not None:
+            return known
         there = None if self._many else self._cgroups.get(path)
-        return Conditions(
+        self._conditions[path] = found = Conditions(
             self.host,
             lambda: iocost_disks(self._tree.root, moment()),
             lambda: self._cgroups[path].has(io.BFQ_WEIGHT.name),
@@ -72,6 +75,7 @@ class Surroundings:
             lambda: hugetlb.in_use(there.texts(hugetlb.files(there.files()))) if there else 0,
             HUGETLB in self._tree.mount.options,
         )
+        return found
 
     @cached_property
     def partitions(self) -> dict[str, bool]:
