@@ -18,13 +18,13 @@ from ..adjust.records.journal import new_id
 from ..adjust.request import Options, Wish
 from ..adjust.site import Site
 from ..adjust.steps import ChangePart, Enable, Reclaim, Set, by_entry
-from ..adjust.undoing.undo import undo
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, RctlError, RollbackError, UsageError
 from ..formats import Write
 from ..limits import Limits, file_named
 from . import pressure
 from .spans import Span, use_file, values
+from .taking_back import take_back
 
 STEPS = 20
 """Steps of a ramp whose number is not given; fewer if they would be less than a second apart."""
@@ -169,7 +169,7 @@ def _wait(tree: Tree, spans: Mapping[str, object], bounds: Mapping[str, float], 
 def _put_back(site: Site, options: Options, ramp_id: str, cause: BaseException) -> None:
     """Take back what the ramp wrote. Raises RollbackError if that fails: then it stays."""
     try:
-        undo(site, msgspec.structs.replace(options, part=None), ramp_id)
+        take_back(site, msgspec.structs.replace(options, part=None), ramp_id, cause)
     except NotFoundError:
         cause.add_note("nothing of the ramp is left to take back")
         return

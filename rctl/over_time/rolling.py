@@ -19,12 +19,12 @@ from ..adjust.request import Options
 from ..adjust.site import Site
 from ..adjust.steps import ChangePart
 from ..adjust.undoing.choose import paths, standing_change
-from ..adjust.undoing.undo import undo
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, RollbackError
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
 from .check_command import CheckCommand
+from .taking_back import settle, take_back
 
 Do = Callable[[Sequence[str], Options], Account]
 """Changes one batch: the VEs by name, and the options of its transaction."""
@@ -125,8 +125,13 @@ class Rolling:
                 f"{error}. {self._asked.id}: stopped; to take back what was done: {self._undo}"
             ) from None
         except KeyboardInterrupt as stop:
-            stop.add_note(self._stopped())
+            stop.add_note(self._stopped(stop))
             raise
+
+    @property
+    def _how(self) -> Options:
+        """The options of an undo of the whole change."""
+        return Options(self._asked.deadline, self._asked.wait, command=self._asked.command)
 
     @property
     def _undo(self) -> str:
@@ -222,11 +227,10 @@ class Rolling:
         environments = {name: environment(tree, name, self._asked.id, number) for name in names}
         return {name: f"the check failed: {why}" for name, why in self._check.run(environments) if why}
 
-    def put_back(self) -> Status:
+    def put_back(self, stop: BaseException | None = None) -> Status:
         """Take back what was done. Raises RollbackError if that fails: then all of it stays."""
         try:
-            how = Options(self._asked.deadline, self._asked.wait, command=self._asked.command)
-            undo(self._site, how, self._asked.id)
+            take_back(self._site, self._how, self._asked.id, stop)
         except NotFoundError:
             if self._changed():
                 raise
@@ -254,12 +258,13 @@ class Rolling:
         seconds = time.monotonic() - self._begin
         return Rolled(self._asked.id, status, tuple(self._done), self._failed, left, seconds, tuple(self._gone))
 
-    def _stopped(self) -> str:
+    def _stopped(self, stop: KeyboardInterrupt) -> str:
         """What became of the change when a signal stopped it, for people."""
         asked = self._asked
         if asked.on_abort == "undo":
-            self.put_back()
+            self.put_back(stop)
             return f"{asked.id} was put back"
+        settle(self._site, self._how, stop)
         record = standing_change(self._site.state, asked.id)
         if record is None:
             return f"nothing was changed; go on: rctl {asked.verb} --retry {asked.id}"

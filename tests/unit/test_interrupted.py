@@ -132,3 +132,47 @@ def stopped(
 
 def _lines(path: str) -> int:
     return len(Path(path).read_text().splitlines()) if os.path.exists(path) else 0
+
+
+def in_ves(limits: dict[tuple[str, str], str]) -> list[tuple[str, str]]:
+    """The two limits of web1 and web2."""
+    return [
+        (limits.get((f"/rctl-{ve}", "pids.max"), "max"), limits.get((f"/rctl-{ve}", "cpu.weight"), "100"))
+        for ve in ("web1", "web2")
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_in_a_rolling_change_leaves_whole_batches_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    words = ["set", "web1", "web2", "pids.max=5", "cpu.weight=200", "--batch", "1"]
+    count, *_ = stopped(0, words, [], tmp_path, monkeypatch, capsys)
+    for at in range(EVERY, count, EVERY):
+        _, status, _, err, _, after, done = stopped(at, words, [], tmp_path, monkeypatch, capsys)
+        if done is None:  # rctl recover settles it
+            continue
+        ves = in_ves(after)
+        assert set(ves) <= {("max", "100"), ("5", "200")}, at
+        assert ves in ([("max", "100")] * 2, [("5", "200"), ("max", "100")], [("5", "200")] * 2), at
+        if "VEs are changed and stay" in err:
+            assert f"{ves.count(('5', '200'))} of 2 VEs are changed" in err, at
+        elif "nothing was changed" in err or (status and not done):
+            assert ves == [("max", "100")] * 2, at
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_in_a_ramp_puts_all_back_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    words = ["set", "web1", "web2", "pids.max=5", "cpu.weight=200", "--over", "1ms", "--steps", "3"]
+    first = ["set", "web1", "web2", "pids.max=50", "cpu.weight=100"]
+    count, *_ = stopped(0, words, first, tmp_path, monkeypatch, capsys)
+    for at in range(EVERY, count, EVERY):
+        _, status, out, err, before, after, done = stopped(at, words, first, tmp_path, monkeypatch, capsys)
+        if done is None:
+            continue
+        if "step 3 of 3" in out and in_ves(after) != in_ves(before):  # it was at its goal, and said so
+            assert in_ves(after) == [("5", "200")] * 2, at
+        else:
+            assert (status, in_ves(after)) == (130, in_ves(before)), (at, err)
