@@ -35,7 +35,8 @@ class Identify:
         from .container_cgroups import INNER
         from .owners import owner_of
 
-        owner = owner_of(path, reader(self._tree))
+        marked = reader(self._tree)
+        owner = owner_of(path, lambda unit: unit != path and marked(unit))  # its own mark changes no name and no kind
         inner = owner.container is not None and owner.container.path == path and self._tree.exists(f"{path}/{INNER}")
         return self._identities.of(owner, inner)
 

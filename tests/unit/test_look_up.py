@@ -11,7 +11,7 @@ import pytest
 
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
-from rctl.names import look_up, patterns, users
+from rctl.names import identities, look_up, patterns, users
 from rctl.names.look_up import Elsewhere
 from tests.unit import host_tree
 from tests.unit.host_tree import DB, MANAGER, NGINX, POD, SHOP, WEB
@@ -197,3 +197,21 @@ def test_what_lies_within_a_container_is_not_looked_at(host: Host) -> None:
     ] == []
     with pytest.raises(NotFoundError):
         patterns.match(host.tree, ["unit:init*.scope", "unit:ini.scope"])
+
+
+def test_a_word_for_a_unit_opens_slices_alone_however_many_units_there_are(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(500):
+        (tmp_path / f"cgroups/system.slice/app{number}.service/below").mkdir(parents=True)
+    walked: list[str] = []
+    real = Tree.walk
+    monkeypatch.setattr(Tree, "walk", lambda tree, path: walked.append(path) or real(tree, path))
+    monkeypatch.setattr(identities, "Identities", None)
+    assert list(host.elsewhere.beginning("app49")) == [
+        "app49.service",
+        *(f"app49{digit}.service" for digit in range(10)),
+    ]
+    assert host.path("app7.service") == "/system.slice/app7.service"
+    assert {path for path in walked if not path.endswith(".slice")} <= {"/", MANAGER}
+    assert len(walked) < 20
