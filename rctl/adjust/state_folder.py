@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import Self
+from typing import Protocol, Self
 
 from ..cgroupfs.mounts import kind_of
 from ..errors import OUT_OF, NotAvailableError, UsageError, explained
@@ -22,22 +22,30 @@ _Place = tuple[str, int | None]
 """A name, and the descriptor of the folder that it lies in; ``None``: the name is a path."""
 
 
+class Closable(Protocol):
+    """Something that holds files open."""
+
+    def close(self) -> None:
+        """Close them."""
+
+
 class State:
     """Two folders: ``run`` for locks and journals (gone at reboot), ``keep`` for the history.
 
     ``journals``: the folder of the open journals. ``locks``: the file whose bytes, one for each cgroup inode, are the
     VEs' locks. ``history``, ``failures``: JSON lines, one for each finished adjustment, and one for each limit that
-    could not be written, oldest first.
+    could not be written, oldest first. ``followed``: the desired limits (``records.following``).
 
     A folder is opened when it is first needed, checked through its descriptor, and held until ``close()``. All work in
     it is relative to that descriptor, so a link that is put in its place later has no effect.
     """
 
-    __slots__ = ("_held", "failures", "history", "journals", "keep", "locks", "run")
+    __slots__ = ("_held", "failures", "followed", "history", "journals", "keep", "locks", "run")
 
     def __init__(self, run: str, keep: str) -> None:
         """Opens nothing yet."""
         self._held: dict[str, int] = {}
+        self.followed: Closable | None = None
         self.run, self.keep = run, keep
         self.journals, self.locks = f"{run}/journal", f"{run}/lock"
         self.history, self.failures = f"{keep}/history.jsonl", f"{keep}/failures.jsonl"
@@ -78,7 +86,10 @@ class State:
             return None
 
     def close(self) -> None:
-        """Close the folders."""
+        """Close the folders, and what is followed in them."""
+        if (known := self.followed) is not None:
+            self.followed = None
+            known.close()
         while self._held:
             os.close(self._held.popitem()[1])
 

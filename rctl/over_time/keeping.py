@@ -15,10 +15,8 @@ from typing import Literal
 import msgspec
 
 from ..adjust.engine import transact
-from ..adjust.records.checkpoint import desired_limits
-from ..adjust.records.follow import Follower
+from ..adjust.records.following import Following
 from ..adjust.records.journal import left_open, peek
-from ..adjust.records.record_format import decode
 from ..adjust.records.stable_name import CONTAINERS
 from ..adjust.request import Around, Options, Wish
 from ..adjust.site import Site
@@ -60,10 +58,9 @@ class Keeper:
         self._site, self._enforce, self._tell = site, enforce, tell
         self._options = msgspec.structs.replace(options, restores=True)
         self._watch = Watch()
-        self._history = Follower(site.state, site.state.history)
-        self._history_watch = self._watch.add(site.state.folder(site.state.keep))
-        self._desired = desired_limits(site.state)
-        self._behind = self._desired.last
+        self._watch.add(site.state.folder(site.state.keep))
+        self._following = Following(site.state)
+        self._desired = self._following.limits
         self._watched = Watched(site.tree, self._watch)
         self._looks: dict[str, float] = {}
         self._strangers: dict[str, float] = {}
@@ -85,7 +82,7 @@ class Keeper:
 
     def close(self) -> None:
         """Close all."""
-        self._history.close()
+        self._following.close()
         self._watch.close()
 
     def step(self) -> float | None:
@@ -141,20 +138,10 @@ class Keeper:
             self._looks[name] = 0.0
 
     def _refresh(self) -> bool:
-        """Read new adjustments; True if there were any."""
-        records = []
-        for line in self._history.lines():
-            try:
-                records.append(decode(line))
-            except ValueError as error:
-                self._say("", "note", f"{self._site.state.history}: a line {error}; it is passed over")
-        if self._behind and (known := [n for n, record in enumerate(records) if record.id == self._behind]):
-            records = records[known[0] + 1 :]  # they came while all was read
-        for record in records:
-            self._behind = ""
-            self._desired.take(record)
-            for path in dict.fromkeys(step.path for step in record.steps):
-                self._watched.follow(path)
+        """Read new adjustments; True if there were any. Raises RctlError for one of a newer rctl."""
+        records = self._following.refresh()
+        for path in dict.fromkeys(step.path for record in records for step in record.steps):
+            self._watched.follow(path)
         return bool(records)
 
     def _look(self, name: str) -> None:

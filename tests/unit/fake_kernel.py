@@ -22,7 +22,7 @@ from typing import Any
 from unittest import mock
 
 from rctl.adjust import fork, owner, shrink_memory
-from rctl.adjust.records import journal, log_files
+from rctl.adjust.records import follow, journal, log_files
 from rctl.adjust.state_folder import State
 from rctl.cgroupfs import cgroup, files, labels, marks, mounts, paths, tree
 from rctl.cgroupfs.tree import Tree
@@ -112,6 +112,7 @@ class FakeKernel(Machine):
                 (mounts, "find", lambda named: mounts.Mount(mounts.USUAL)),
                 (journal, "os", journal_calls),
                 (log_files, "os", journal_calls),
+                (follow, "os", journal_calls),
                 (journal, "let_go", journal_calls.let_go),
                 (shrink_memory, "time", clock),
                 (owner, "BOOTED", "/nowhere"),

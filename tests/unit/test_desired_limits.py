@@ -204,7 +204,7 @@ class TestTimers:
         many = [adjusted(to(str(n), str(n - 1))) for n in range(2, 60)]
         found = folded(adjusted(to("1", "max"), id="t", until=9.0), *many)
         assert len(found.layers_of("t")) == 1
-        assert len(found.ves[WEB].entries["pids.max"].layers) == 17
+        assert len(found.ves[WEB].entries["pids.max"].layers) == 9
 
 
 PATHS = st.sampled_from([WEB, DB, "/x/y", "/system.slice/n.service"])

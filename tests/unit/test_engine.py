@@ -467,6 +467,7 @@ def test_no_descriptor_stays_open(bench: Bench) -> None:
     bench.refusal(KernelError, {"web1": {"cpu.max": 1, "cpu.burst": "500ms"}})
     bench.refusal(NotFoundError, {"web1": {"cpu.max": 1}, "web9": {"cpu.max": 1}})
     assert len(bench.kernel.fds) == before
+    bench.state.close()
     assert bench.kernel.journal_fds == set()
 
 

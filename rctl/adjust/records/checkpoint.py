@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 import msgspec
-from msgspec.structs import asdict
 
 from ...errors import RctlError, explained
 from ..state_folder import State
-from ..steps import Label, Set, SetThrough
+from ..steps import Enable, Label, Set, SetThrough, Start
 from . import log_files
 from .desired_limits import Checkpoint, DesiredLimits
 from .record_format import NewerRecordError, Record, check_id, check_step, decode
@@ -24,7 +24,7 @@ VERSION = 1
 """Version of the form of a checkpoint."""
 NAME = "desired.json"
 _LONG = 1000
-"""So many adjustments after a checkpoint are a reason to write a new one."""
+"""So many adjustments, or steps of adjustments, after a checkpoint are a reason to write a new one."""
 _LARGEST = 256 << 20
 
 
@@ -54,7 +54,7 @@ def desired_limits(state: State) -> DesiredLimits:
     found, before = DesiredLimits(start), start.last if start else ""
     for record in reversed(after):
         found.take(record)
-    if len(after) > _LONG:
+    if len(after) > _LONG or sum(len(record.steps) for record in after) > _LONG:
         with suppress(OSError, RctlError), log_files.locked(folder, name):
             if before == _last(state, folder):  # a newer one must not be replaced: its history may be gone
                 _write(folder, found)
@@ -89,7 +89,10 @@ def before_removal(state: State, folder: int, leaving: Sequence[str], staying: S
 
 def _after(state: State, lines: Iterator[bytes], last: str) -> Iterator[Record]:
     """The records of lines, newest first, up to the one with the id ``last``. A line that is no record is left out."""
+    begin = b'{"id":"%s",' % last.encode()
     for line in lines:
+        if last and line.startswith(begin):
+            return
         try:
             record = decode(line)
         except NewerRecordError as error:
@@ -158,16 +161,26 @@ def _check(found: Checkpoint) -> None:
     for id_ in (found.last, *found.timers, *(timer.id for timer in found.timers.values())):
         check_id(id_)
     for ve in found.ves.values():
+        check_step(Start(ve.path) if ve.path != "/" else Enable("/", ()))
         for entry, stack in ve.entries.items():
-            file, _, key = entry.partition(" ")
             for layer in stack.layers:
                 check_id(layer.id)
-                step = Set(ve.path, file, layer.old, layer.value, key, disturbed=layer.beside)
-                check_step(step)
+                _check_entry(entry, layer.old, layer.value, layer.beside)
                 if layer.writer:
-                    check_step(SetThrough(**asdict(step), writer=layer.writer, kept=layer.kept))
+                    file, _, key = entry.partition(" ")
+                    through = SetThrough(
+                        ve.path, file, layer.old, layer.value, key, writer=layer.writer, kept=layer.kept
+                    )
+                    check_step(through)
         for key, value in ve.labels.items():
             check_step(Label(ve.path, key, None, value))
+
+
+@lru_cache(1 << 12)
+def _check_entry(entry: str, old: str, new: str, beside: tuple[tuple[str, str], ...]) -> None:
+    """Many VEs have the same limits, so most calls are answered from the cache. Raises ValueError."""
+    file, _, key = entry.partition(" ")
+    check_step(Set("/", file, old, new, key, disturbed=beside))
 
 
 def _write(folder: int, found: DesiredLimits) -> None:

@@ -16,7 +16,7 @@ from ..steps import Forget, Label, Make, Remove, Set, SetThrough, Start, Want, b
 from .record_format import Record
 from .stable_name import stable_name
 
-_MOST = 16
+_MOST = 8
 """Most layers of an entry, besides timed ones. Below them, an undo finds the value in its own record."""
 
 

@@ -8,7 +8,7 @@ from ...errors import RctlError
 from ...limits import file_named
 from ..state_folder import State
 from ..steps import Want
-from .checkpoint import desired_limits
+from .following import followed
 from .stable_name import stable_name
 
 
@@ -20,8 +20,8 @@ def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
     if not held:
         return ()
     try:
-        found = desired_limits(state).ves
-    except RctlError:
+        found = followed(state).ves
+    except (RctlError, OSError):
         return ()
     wanted = []
     for want in held:

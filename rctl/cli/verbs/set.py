@@ -96,8 +96,8 @@ def set_(
     names = [word for word in words or () if is_ve(word)]
     wanted = asked([word for word in words or () if not is_ve(word)], flags)
     if given.rolls and retry is not None:
-        if names or wanted:
-            raise UsageError(f"--retry {retry}: its VEs and limits are known. Leave them out")
+        if names or wanted or lasting:
+            raise UsageError(f"--retry {retry}: its VEs and limits are known. Leave them out, and --for")
         with session() as s:
             gradual.roll(s, None, given, json=json, dry_run=dry_run)
         return
