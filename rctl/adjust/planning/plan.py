@@ -49,9 +49,9 @@ def steps(
 
 def held(changes: Sequence[Change], steps: Sequence[Step]) -> list[Want]:
     """The wishes for entries that have the wished value already, so that there is no step for them."""
+    if len(steps) == sum(len(change.writes) for change in changes) and {*map(type, steps)} <= {Set, SetThrough}:
+        return []  # nearly always so: each wish has its step
     done = {(step.path, step.file, step.key) for step in steps if isinstance(step, Set)}
-    if sum(len(change.writes) for change in changes) == len(done):
-        return []
     return [
         Want(change.path, write.file.name, write.file.entry(text, write.key), write.key)
         for change in changes
