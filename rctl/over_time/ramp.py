@@ -107,7 +107,7 @@ def ramp(
             _wait(site.tree, spans, bounds, time.monotonic() + min(_AFTER, when[1] - when[0]))
     except RollbackError:
         raise
-    except (RctlError, KeyboardInterrupt) as error:
+    except BaseException as error:
         _put_back(site, options, ramp_id, error)
         raise
     return Ramped(ramp_id, len(when), time.monotonic() - begin, account)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rctl.api.session import session
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import UsageError
 from rctl.over_time import pressure, ramp
@@ -154,6 +155,18 @@ def test_ctrl_c_puts_all_back(shell: Shell, clock: Clock) -> None:
         signal.signal(signal.SIGINT, before)
     assert (status, shell.kernel.get("/rctl-web1", "pids.max")) == (130, "100")
     assert "the ramp stopped, and was put back" in err
+
+
+def test_a_callback_that_fails_puts_all_back(shell: Shell, clock: Clock) -> None:
+    shell.run("set", "web1", "pids.max=100")
+
+    def each(step: ramp.RampStep) -> None:
+        if step.step == 2:
+            raise ZeroDivisionError
+
+    with session() as s, pytest.raises(ZeroDivisionError):
+        s.ramp({"web1": {"pids.max": 20}}, 4.0, each=each)
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "100"
 
 
 class TestPressure:
