@@ -24,6 +24,8 @@ from ..errors import BusyError, NotFoundError, RctlError, explained
 VERSION = 1
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_RDWR | os.O_APPEND
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_DRAFT = ".new"
+"""How the name of a file ends whose request is not on disk yet."""
 _KEPT = 100
 """Most files of changes that were not finished."""
 
@@ -90,15 +92,18 @@ class ChangeLog:
         """Write the request of a new change to disk, and lock it. Raises RctlError if that fails."""
         folder = state.folder(place(state))
         _clean(state, folder)
-        fd = os.open(request.id, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+        draft = request.id + _DRAFT
+        fd = os.open(draft, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             _add(fd, request)
+            os.rename(draft, request.id, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         except BaseException as error:
             os.close(fd)
-            with suppress(OSError):
-                os.unlink(request.id, dir_fd=folder)
+            for name in (draft, request.id):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=folder)
             if isinstance(error, OSError):
                 raise RctlError(f"{place(state)}/{request.id}: cannot be written: {explained(error)}") from None
             raise
@@ -161,7 +166,7 @@ class ChangeLog:
 def unfinished(state: State) -> Iterator[RollRequest]:
     """The requests of the changes that did not come to their end, newest first; those that still run, too."""
     folder = state.folder_if_there(place(state))
-    for name in sorted(os.listdir(folder), reverse=True) if folder is not None else ():
+    for name in sorted(filter(_ID.fullmatch, os.listdir(folder)), reverse=True) if folder is not None else ():
         with suppress(OSError, RctlError):
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
             try:
@@ -201,9 +206,11 @@ def _read(fd: int, name: str) -> Iterator[RollRequest | Line]:
 
 
 def _clean(state: State, folder: int) -> None:
-    """Remove the oldest files of changes that nobody has continued, if there are too many."""
-    names = sorted(name for name in os.listdir(folder) if _ID.fullmatch(name))
-    for name in names[: max(0, len(names) - _KEPT)]:
+    """Remove what a crash left of a request, and the oldest changes that nobody continued, if there are too many."""
+    there = os.listdir(folder)
+    names = sorted(name for name in there if _ID.fullmatch(name))
+    drafts = [name for name in there if name.endswith(_DRAFT)]
+    for name in [*drafts, *names[: max(0, len(names) - _KEPT)]]:
         with suppress(OSError):
             fd = os.open(name, _FLAGS, dir_fd=folder)
             try:

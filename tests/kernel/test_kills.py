@@ -391,7 +391,8 @@ def check_parts(scene: Scene, text: str, old: World, new: World) -> str:
         whole = [(50, START), (77, 60 << 20)]
         if any(one not in whole for one in found) or found != sorted(found, reverse=True):
             return f"half a batch: {found}"
-        for name in os.listdir(scene.folder / "run" / "changes") if (scene.folder / "run" / "changes").exists() else ():
+        folder = scene.folder / "run" / "changes"
+        for name in [name for name in os.listdir(folder) if "." not in name] if folder.exists() else ():
             done = rctl("set", "--retry", name)
             if done.status != 0 or without_history(scene.world()) != new:
                 return f"retry: {done}, {difference(new, without_history(scene.world()))}"
