@@ -42,7 +42,7 @@ class Identities:
         """
         if owner.container:
             return self._of_container(owner, owner.container, inner)
-        if owner.pod:
+        if owner.pod and not users.of_path(owner.path):
             pod = self._kubelet.pod(owner.pod.uid)
             full = _pod_name(pod, owner.pod.uid) if owner.path == owner.pod.path else owner.path
             return Identity(full, owner.kind, owner.unit, pod=pod.name, namespace=pod.namespace)
@@ -54,7 +54,7 @@ class Identities:
 
     def _of_container(self, owner: Owner, container: Container, inner: bool) -> Identity:
         pod = PodName()
-        if owner.pod and owner.kind == "kubernetes":
+        if owner.pod and owner.kind == "kubernetes" and not users.of_path(owner.path):
             pod = self._kubelet.pod(owner.pod.uid)
             name = self._kubelet.container(container.id) or container.id[:_SHORT]
             image = self._called(container).image if container.runtime == "crio" else ""

@@ -62,7 +62,9 @@ class Elsewhere:
             return found[0]
         if not found:
             raise NotFoundError(self._unknown(word, kind))
-        names = sorted((one.name for one in found), key=lambda name: (name.count("/"), name))
+        called = [one.name for one in found]
+        shown = (one.name if called.count(one.name) == 1 else one.path for one in found)
+        names = sorted(shown, key=lambda name: (name.count("/"), name))
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         raise UsageError(f"{word}: may be {', '.join(names[:_MOST_SHOWN])}{more}. Write one of these")
 

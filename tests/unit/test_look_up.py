@@ -14,7 +14,7 @@ from rctl.errors import NotFoundError, UsageError
 from rctl.names import identities, look_up, patterns, users
 from rctl.names.look_up import Elsewhere
 from tests.unit import host_tree
-from tests.unit.host_tree import DB, MANAGER, NGINX, POD, SHOP, WEB
+from tests.unit.host_tree import DB, MANAGER, NGINX, POD, SHOP, UID, WEB
 
 
 @dataclass
@@ -90,6 +90,25 @@ def test_an_ambiguous_word_lists_what_it_may_be(host: Host, word: str, candidate
     with pytest.raises(UsageError) as caught:
         host.path(word)
     assert str(caught.value) == f"{word}: may be {candidates}. Write one of these"
+
+
+def test_two_with_the_same_name_are_listed_by_their_paths(host: Host, tmp_path: Path) -> None:
+    """Who has a delegated cgroup may make others below it under any name."""
+    path = f"/batch/docker-{WEB}.scope"
+    (tmp_path / f"cgroups{path}").mkdir(parents=True)
+    (tmp_path / f"cgroups/docker/{WEB}").mkdir(parents=True)
+    with pytest.raises(UsageError) as caught:
+        host.path("docker:web")
+    assert str(caught.value) == (
+        f"docker:web: may be /docker/{WEB}, /system.slice/docker-{WEB}.scope. Write one of these"
+    )
+
+
+def test_a_pod_in_the_tree_of_a_user_is_none_of_kubelets(host: Host, tmp_path: Path) -> None:
+    for below in (f"pod{UID}", f"pod{UID}/{NGINX}"):
+        (tmp_path / f"cgroups{MANAGER}/kubepods/{below}").mkdir(parents=True)
+    assert host.path("pod:prod/front") == POD
+    assert host.path("pod:prod/front/nginx") == f"{POD}/cri-containerd-{NGINX}.scope"
 
 
 def test_only_some_of_very_many_candidates_are_listed(host: Host, tmp_path: Path) -> None:
