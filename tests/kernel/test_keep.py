@@ -75,7 +75,7 @@ def keeping(tmp_path: Path, *words: str) -> Iterator[Keep]:
     out = tmp_path / "told"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(f"\0rctl-test-{os.getpid()}")
-        ready.settimeout(60)
+        ready.settimeout(120)
         pid = os.fork()
         if not pid:
             _child(out, words)
@@ -225,14 +225,14 @@ def test_new_wishes_are_kept_too_and_removed_ones_are_not(ve: Ve, make_ve: Calla
 def test_it_ends_timers_and_leaves_the_rest_to_a_sleeper(ve: Ve, other: Ve, tmp_path: Path) -> None:
     """Given a sleeper, when keep begins, then it takes its timers over; at its end, a sleeper waits for the rest."""
     done("set", "web2", "pids.max=9", "--for", "1h")
-    until(lambda: len(sleepers()) == 1, "a sleeper")
+    until(lambda: len(sleepers()) == 1, "a sleeper", 120)
     with keeping(tmp_path) as keep:
-        until(lambda: not sleepers(), "the end of the sleeper")
+        until(lambda: not sleepers(), "the end of the sleeper", 120)
         done("set", "web1", "pids.max=50", "--for", "1s")
         until(lambda: ve.text("pids.max") == "max", "the old value", 60)
         assert not sleepers()
         until(lambda: keep.texts("timer"), "the message")
-    until(lambda: len(sleepers()) == 1, "a sleeper")
+    until(lambda: len(sleepers()) == 1, "a sleeper", 120)
     assert other.text("pids.max") == "9"
 
 

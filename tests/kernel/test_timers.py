@@ -53,7 +53,7 @@ def test_the_old_value_comes_back_and_whoever_waited_ends(ve: Ve, other: Ve) -> 
 def test_one_process_waits_for_all_timers(ve: Ve, other: Ve) -> None:
     """Given a sleeper that waits for an hour, when a shorter timer is made, then it is woken for that one."""
     done("set", "web1", "pids.max=50", "--for", "1h")
-    until(lambda: (Path(os.environ["RCTL_STATE"]) / "run/waker").exists(), "a sleeper that listens")
+    until(lambda: (Path(os.environ["RCTL_STATE"]) / "run/waker").exists(), "a sleeper that listens", 120)
     first = sleepers()
     done("set", "web2", "pids.max=60", "--for", "2s")
     back(other, "pids.max", "max", "the old value")
@@ -67,7 +67,7 @@ def test_a_sleeper_that_was_killed_is_replaced_by_the_next(ve: Ve, other: Ve) ->
     """Given a kill -9 of the sleeper, then rctl recover ends what is due, and the next timer has a sleeper again."""
     done("set", "web1", "pids.max=50", "--for", "1s")
     timed = time.time()
-    until(lambda: len(sleepers()) == 1, "a sleeper")
+    until(lambda: len(sleepers()) == 1, "a sleeper", 120)
     os.kill(sleepers()[0], signal.SIGKILL)
     until(lambda: not sleepers(), "its end")
     if ve.text("pids.max") == "50":
@@ -128,6 +128,6 @@ def test_before_its_end_a_timed_limit_is_restored_and_ends_on_time(
 def test_what_is_in_the_state_folder_is_the_users_alone(ve: Ve) -> None:
     done("set", "web1", "pids.max=50", "--for", "1h")
     run = Path(os.environ["RCTL_STATE"]) / "run"
-    until(lambda: (run / "waker").exists(), "the socket")
+    until(lambda: (run / "waker").exists(), "the socket", 120)
     assert [path.name for path in run.iterdir() if path.is_file() and path.stat().st_mode & 0o77] == []
     assert run.stat().st_mode & 0o77 == 0
