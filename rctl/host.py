@@ -39,12 +39,12 @@ class Host:
 
     def _meminfo(self, name: str) -> int | None:
         """Bytes of one line of /proc/meminfo; ``None`` if there is no such line."""
-        found = next((line for line in self._memory_lines if line.startswith(f"{name}:")), None)
-        return None if found is None else int(found.split()[1]) * 1024
+        found = self._memory_text.partition(f"\n{name}:")[2]
+        return int(found.split(None, 1)[0]) * 1024 if found else None
 
     @cached_property
-    def _memory_lines(self) -> list[str]:
-        return self._read("/proc/meminfo").splitlines()
+    def _memory_text(self) -> str:
+        return "\n" + self._read("/proc/meminfo")
 
     @cached_property
     def swap(self) -> int:

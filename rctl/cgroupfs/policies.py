@@ -24,9 +24,7 @@ def policies(top: Cgroup, most: int = _MOST) -> dict[int, list[int]]:
     """
     found: dict[int, list[int]] = {}
     left = most
-    for cgroup, down in walk(top, _child, _children):
-        if not down:
-            continue
+    for cgroup in [top] if _is_leaf(top) else (one for one, down in walk(top, _child, _children) if down):
         for tid in _threads(cgroup)[:left]:
             left -= 1
             with suppress(ProcessLookupError, PermissionError):
@@ -42,6 +40,12 @@ def _threads(cgroup: Cgroup) -> list[int]:
     with suppress(GoneError, KernelError):
         return [int(tid) for tid in (cgroup.read_if_there(THREADS) or "").split() if tid != "0"]
     return []
+
+
+def _is_leaf(cgroup: Cgroup) -> bool:
+    with suppress(GoneError, KernelError):
+        return cgroup.is_leaf()
+    return False
 
 
 def _child(here: Cgroup, name: str) -> Cgroup | None:

@@ -70,6 +70,9 @@ class _Texts:
     def has(self, name: str) -> bool:
         return self.read_if_there(name) is not None
 
+    def is_leaf(self) -> bool:
+        return not self.children()
+
     def children(self) -> list[str]:
         below = self.path.rstrip("/") + "/"
         return [path[len(below) :] for path in self._texts if path.startswith(below)]
