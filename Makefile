@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-systemd test-overhead bench report docs man install-man lock audit mutants soak clean
+.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-systemd test-suites test-overhead bench report docs man install-man lock audit mutants soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -71,6 +71,9 @@ test-systemd: setup ## Tests on a host that systemd runs, with docker and podman
 	@$(BIN)/python -m tests.lab systemd --deadline 1800 -- python -m pytest -q -p no:cacheprovider \
 	    -p no:hypothesispytest $(or $(ARGS),tests/systemd)
 
+test-suites: setup ## The tests on hosts with systemd 252 (bookworm) and 257 (trixie)
+	@for suite in bookworm trixie; do LAB_SUITE=$$suite $(MAKE) --no-print-directory test-systemd || exit; done
+
 lint: setup ## Style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -100,7 +103,7 @@ test-large: setup ## The tests of many VEs, with thousands instead of hundreds
 	    -p no:cacheprovider -p no:hypothesispytest --rootdir $(CURDIR) \
 	    $(patsubst %,tests/kernel/test_%.py,concurrency crash recover exporter_gone exporter_prometheus) $(ARGS)
 
-test-all: test test-kernels test-kills test-random test-large soak mutants ## All tests, for an hour or two
+test-all: test test-suites test-kernels test-kills test-random test-large soak mutants ## All tests, for an hour or two
 
 test-overhead: setup ## The cost of a VE, in instructions, against its ceilings
 	@tests/lab/packages gcc libc6-dev zstd gzip

@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ..cgroupfs import marks
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError
 from ..formats import Write
+
+if TYPE_CHECKING:
+    from ..names.owners import Owner
+
 
 _PODS = "kubepods"
 """The path of each cgroup of kubelet has this word."""
@@ -38,13 +43,15 @@ def check_if_applies(tree: Tree, path: str) -> None:
 
 
 def check(tree: Tree, path: str) -> None:
-    """Raise NotAvailableError if systemd manages the cgroup."""
-    if given_away(tree, path.rpartition("/")[0]):
+    """Raise NotAvailableError if a systemd manages the cgroup: the system's, a user's, or another one."""
+    found = _owner(tree, path)
+    if found.free:
         return
-    unit = path.rpartition("/")[2]
-    if unit.endswith((".service", ".scope", ".slice")):
+    if found.is_unit:
+        user = f" --user --machine={found.manager.uid}@" if found.manager.kind == "user" else ""
         raise NotAvailableError(
-            f"{path}: belongs to systemd, which would undo the change. Use: systemctl set-property {unit} NAME=VALUE"
+            f"{path}: belongs to systemd, which would undo the change. Use: "
+            f"systemctl{user} set-property {found.unit} NAME=VALUE"
         )
     raise NotAvailableError(
         f"{path}: lies outside any delegated unit on a host that systemd runs. "
@@ -60,6 +67,19 @@ def check_pod(tree: Tree, path: str, writes: Iterable[Write]) -> None:
         check(tree, path, writes)
 
 
+def delegated_root(tree: Tree, path: str) -> str:
+    """The delegated unit below which the cgroup lies, and where rctl may enable controllers; empty: none."""
+    found = _owner(tree, path)
+    return found.delegated if found.free else ""
+
+
 def given_away(tree: Tree, path: str) -> bool:
-    """True if the cgroup is a delegated unit or lies below one."""
-    return any(here.path != "/" and marks.delegated(here) for here in tree.way(path))
+    """True if the cgroup is a delegated unit or lies below one, and no other systemd manages it."""
+    found = _owner(tree, path)
+    return found.free or (found.delegated == path and found.manager.kind != "other")
+
+
+def _owner(tree: Tree, path: str) -> Owner:
+    from ..names.owners import owner_of
+
+    return owner_of(path, marks.reader(tree))

@@ -112,6 +112,12 @@ class Around(NamedTuple):
     freed: Mapping[str, Collection[int]] = {}
     passing: bool = False
 
+    def beyond_limits(self, name: str) -> bool:
+        """True if it does more to the VE than to set its limits: that goes to the files, whoever owns its limits."""
+        if self.move or self.back or self.start:
+            return True
+        return any(name in names for names in (self.make, self.remove, self.labels, self.labelled, (self.instead,)))
+
     def missing(self, tree: Tree) -> list[str]:
         """The VEs that must be made."""
         found = []

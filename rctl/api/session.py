@@ -86,12 +86,14 @@ class Session(SessionGradual, SessionLasting):
         force: bool = False,
         dry_run: bool = False,
         lasting: float | None = None,
+        runtime: bool = False,
     ) -> Account:
         """Set limits of VEs, by name or pattern, as one transaction.
 
         ``limits``: by name or pattern, and for each by key: ``{"web*": {"memory.max": "2G", "cpu.max": 1.5}}``. Numbers
         are bytes, CPUs or microseconds, as the limit has them. A limit that is not named stays as it is. ``max`` is
-        no limit, ``default`` is the value of a new VE. ``lasting``: seconds after which the old values come back; see
+        no limit, ``default`` is the value of a new VE. ``runtime``: until the next boot only; otherwise an owner that
+        stores limits, such as systemd, keeps them. ``lasting``: seconds after which the old values come back; see
         ``timers``. A process waits for that, also if this one ends.
 
         Raises UsageError if two patterns give one VE different limits, and as described above.
@@ -99,7 +101,7 @@ class Session(SessionGradual, SessionLasting):
         from ..adjust.engine import adjust
 
         asked = self._by_name(limits)
-        how = self._options(deadline, wait, force, dry_run)
+        how = self._options(deadline, wait, force, dry_run, runtime)
         if lasting is None:
             return adjust(self.site, asked, how)
         from ..over_time.timers import adjust_for

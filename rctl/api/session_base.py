@@ -116,8 +116,13 @@ class SessionBase:
         return replace(found, files=found.files | THAW["files"]) if thaw else found
 
     def _options(
-        self, deadline: float = 10.0, wait: float = 30.0, force: bool = False, dry_run: bool = False
+        self,
+        deadline: float = 10.0,
+        wait: float = 30.0,
+        force: bool = False,
+        dry_run: bool = False,
+        runtime: bool = False,
     ) -> Options:
         from ..adjust.request import Options
 
-        return Options(deadline, wait, force, dry_run, self.command)
+        return Options(deadline, wait, force, dry_run, self.command, runtime=runtime)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from tests.kernel.shell import forked
 
 CALLS = {
-    1: "write", 18: "pwrite64", 20: "writev", 62: "kill", 74: "fsync", 75: "fdatasync", 76: "truncate", 77: "ftruncate",
-    56: "clone", 57: "fork", 58: "vfork", 435: "clone3", 59: "execve", 322: "execveat", 83: "mkdir", 258: "mkdirat",
-    84: "rmdir", 87: "unlink", 263: "unlinkat", 82: "rename", 264: "renameat", 316: "renameat2", 86: "link",
-    265: "linkat", 257: "openat", 190: "fsetxattr", 199: "fremovexattr",
+    1: "write", 44: "sendto", 18: "pwrite64", 20: "writev", 62: "kill", 74: "fsync", 75: "fdatasync",
+    76: "truncate", 77: "ftruncate", 56: "clone", 57: "fork", 58: "vfork", 435: "clone3", 59: "execve",
+    322: "execveat", 83: "mkdir", 258: "mkdirat", 84: "rmdir", 87: "unlink", 263: "unlinkat", 82: "rename",
+    264: "renameat", 316: "renameat2", 86: "link", 265: "linkat", 257: "openat", 190: "fsetxattr",
+    199: "fremovexattr",
 }  # fmt: skip
 """x86_64's numbers (arch/x86/entry/syscalls/syscall_64.tbl). An openat counts when it may make the file."""
 _SEIZE, _CONT, _DETACH, _MESSAGE, _LISTEN = 0x4206, 7, 17, 0x4201, 0x4208

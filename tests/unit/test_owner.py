@@ -15,6 +15,7 @@ from rctl.adjust.state_folder import State
 from rctl.cgroupfs import marks
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
+from rctl.systemd import bus
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
 UNIT = "/system.slice/app.service"
@@ -74,7 +75,7 @@ def test_above_it_they_are_systemds_to_enable(bench: Bench, enabled: tuple[str, 
     bench.enable(*enabled)
     assert bench.refusal(VE) == (
         f"pids.max: the pids controller is not enabled in {where}, which is systemd's to do. "
-        f"Set Delegate=yes (or DelegateControllers=pids) on the unit above {VE}"
+        f"Let a unit need it, such as by Delegate=pids in the unit above {VE}"
     )
 
 
@@ -84,8 +85,12 @@ def test_without_systemd_they_are_enabled_all_the_way(bench: Bench, monkeypatch:
     assert bench.kernel.get(VE, "pids.max") == "5"
 
 
-def test_a_unit_itself_is_systemds(bench: Bench) -> None:
-    assert "Use: systemctl set-property app.service" in bench.refusal(UNIT)
+def test_a_unit_itself_is_systemds_which_is_asked(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "PRIVATE", str(tmp_path / "private"))  # nobody listens there
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert bench.refusal(UNIT).startswith(f"systemd cannot be reached at {tmp_path}/private: ")
 
 
 def test_a_ve_outside_any_delegated_unit_is_refused(bench: Bench) -> None:

@@ -52,16 +52,22 @@ class Manager:
         if not path.startswith("/rctl-"):
             raise NotAvailableError(f"{path}: is not the manager's")
 
-    def expresses(self, write: Write) -> bool:
+    def present(self) -> bool:
+        return True
+
+    def resets(self, file: File, path: str) -> bool:
+        return False
+
+    def expresses(self, write: Write, path: str) -> bool:
         return write.file.name in PROPERTIES
 
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         return files.missing(tree, path, file)
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[str]:
+    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
         return [self.properties.get((cgroup.path, PROPERTIES[write.file.name]), UNSET) for write in writes]
 
-    def form(self, file: File, key: str, entry: str) -> str:
+    def form(self, file: File, key: str, entry: str, runtime: bool) -> str:
         return entry
 
     def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:

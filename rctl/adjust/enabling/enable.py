@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from ...cgroupfs import files, marks
+from ...cgroupfs import files
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...controllers.core import CONTROLLERS, OF_ANY_KERNEL, SUBTREE_CONTROL, TYPE, enable_text
@@ -46,15 +46,15 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
             f"{file.name}: the {name} controller is not available on this host: it is missing from the root's "
             f"cgroup.controllers. Enable it in the kernel (CONFIG, cgroup_disable=) or unmount it from cgroup v1"
         )
-    found, given_away = [], not owner.applies()
+    found = []
+    root = owner.delegated_root(tree, path) if owner.applies() else "/"
     for here in tree.way(path.rpartition("/")[0]):
-        given_away = given_away or (here.path != "/" and marks.delegated(here))
         if name in enabled(here, SUBTREE_CONTROL):
             continue
-        if not given_away:
+        if not root or not f"{here.path}/".startswith(root):
             raise NotAvailableError(
                 f"{file.name}: the {name} controller is not enabled in {here.path}, which is systemd's to do. "
-                f"Set Delegate=yes (or DelegateControllers={name}) on the unit above {path}"
+                f"Let a unit need it, such as by Delegate={name} in the unit above {path}"
             )
         _check_rights(here, name, file.name)
         threaded.check_enable(here, name, file.name)

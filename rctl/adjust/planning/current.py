@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -54,13 +55,14 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             if write.if_there and not ve.has(name):
                 texts[name] = None
                 continue
-            try:
-                texts[name] = _text(ve, write, ways)
+            writer = _writer(ways, ve, write)
+            try:  # it stays open for the write, unless an owner writes it
+                texts[name] = ve.edit(name, write.exact) if writer is files else ve.read(name)
             except NotAvailableError:
                 texts[name] = None
                 if _is_so_without(tree, ve, write):
                     continue
-                steps = _writer(ways, ve, write).missing(tree, ve.path, write.file)
+                steps = writer.missing(tree, ve.path, write.file)
                 enables += steps
                 coming += (write.file.controller,) * bool(steps)
             clears = clears or not write.wanted
@@ -70,7 +72,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(Change(ve.path, wanted, texts, _through(ways, ve, wish) if ways else None))
+        changes.append(Change(ve.path, wanted, texts, _through(ways, ve, wish, options.runtime) if ways else None))
     return Seen(changes, merged(enables), notes, unknown)
 
 
@@ -79,14 +81,7 @@ def _writer(ways: Sequence[Writer] | None, ve: Cgroup, write: Write) -> Writer:
     return files if ways is None else writers.chosen(ways, write, ve.path)
 
 
-def _text(ve: Cgroup, write: Write, ways: Sequence[Writer] | None) -> str:
-    """The text of the entry's file. It stays open for the write, unless an owner writes it."""
-    if ways is None or _writer(ways, ve, write) is files:
-        return ve.edit(write.file.name, write.exact)
-    return ve.read(write.file.name)
-
-
-def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish) -> dict[tuple[str, str], Through]:
+def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish, runtime: bool) -> dict[tuple[str, str], Through]:
     """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
     by_writer: dict[str, tuple[Writer, list[Write]]] = {}
     for write in wish.writes:
@@ -94,10 +89,10 @@ def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish) -> dict[tuple[str, 
             by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
     found = {}
     for name, (writer, writes) in by_writer.items():
-        for write, kept in zip(writes, writer.kept(ve, writes), strict=True):
+        for write, kept in zip(writes, writer.kept(ve, writes, runtime), strict=True):
             at = write.file.name, write.key
             back = (wish.own or {}).get(at, ("", ""))
-            found[at] = Through(name, kept, back[1] if back[0] == name else None, writer.form)
+            found[at] = Through(name, kept, back[1] if back[0] == name else None, partial(writer.form, runtime=runtime))
     return found
 
 

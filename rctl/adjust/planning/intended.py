@@ -8,7 +8,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import GoneError, UsageError
 from .. import owner, writers
-from ..request import NOTHING, Around, Wish
+from ..request import Around, Wish
 
 
 def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around) -> None:
@@ -27,6 +27,6 @@ def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup],
         for ve in opened:
             tree.check_files(ve.path)
     if owner.applies():
-        may_write = writers.of if around is NOTHING else owner.check  # all but limits goes to the files
-        for ve in opened:
+        for wish, ve in zip(wishes, opened, strict=True):
+            may_write = owner.check if around.beyond_limits(wish.name) else writers.of
             may_write(tree, ve.path)

@@ -124,7 +124,7 @@ def _compare_through(
         old = file.entry(change.texts.get(file.name), write.key)
         new = file.merge(old, write.wanted)
         own = way.form(file, write.key, new) if way.own is None else way.own
-        if old == new and way.kept == own:
+        if old == new and own in ("", way.kept):
             continue
         why = file.remark(old, write.wanted, new)
         step = SetThrough(

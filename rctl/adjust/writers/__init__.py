@@ -8,51 +8,54 @@ also after a crash and in an undo.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import Write
 from ..steps import Set, SetThrough
-from . import files
+from . import files, systemd
 from .base import Writer
 
-WRITERS: tuple[Writer, ...] = (files,)
+WRITERS: tuple[Writer, ...] = (systemd, files)
 """All writers, in the order of preference: the way of an owner comes before its files."""
 
 
 def only_files() -> bool:
-    """True if there is no other writer than ``files``."""
-    return (files,) == WRITERS
+    """True if no cgroup of this host has another writer than ``files``."""
+    return not any(writer is not files and writer.present() for writer in WRITERS)
 
 
 def of(tree: Tree, path: str) -> Sequence[Writer]:
-    """The writers that may write to the cgroup ``path``, in the order of preference.
+    """The writers that may write to the cgroup ``path``, in the order of preference. The last one is ``files``.
 
-    Raises the NotAvailableError of the last writer if none may.
+    Raises the NotAvailableError of ``files`` if none may.
     """
     found: list[Writer] = []
-    refused: NotAvailableError | None = None
     for writer in WRITERS:
-        try:
+        if writer is files:
+            continue
+        with suppress(NotAvailableError):
             writer.check(tree, path)
             found.append(writer)
-        except NotAvailableError as error:
-            refused = error
-    if refused and not found:
-        raise refused
-    return found
+    if not found:
+        files.check(tree, path)
+    return (*found, files)
 
 
 def chosen(writers: Sequence[Writer], write: Write, path: str) -> Writer:
-    """The first of them that can express this entry. Raises NotAvailableError if none can."""
+    """The first of them that can express this entry. Raises NotAvailableError if an owner would reset it."""
     for writer in writers:
-        if writer.expresses(write):
+        if writer.expresses(write, path):
             return writer
-    names = " and ".join(writer.NAME for writer in writers)
-    raise NotAvailableError(
-        f"{write.file.name}: {names} cannot set it on {path}. Leave it out, or ask the owner of {path}"
-    )
+        if writer.resets(write.file, path):
+            unit, setting = path.rpartition("/")[2], " and ".join(write.file.systemd) or "it"
+            raise NotAvailableError(
+                f"{write.file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. "
+                f"Set {setting} in the unit's file: systemctl edit {unit}"
+            )
+    raise NotAvailableError(f"{write.file.name}: cannot be set on {path}. Leave it out")
 
 
 def named(name: str) -> Writer | None:

@@ -27,8 +27,14 @@ class Writer(Protocol):
     def check(self, tree: Tree, path: str) -> None:
         """Check that it may write to the cgroup ``path``. Raises NotAvailableError with the remedy if not."""
 
-    def expresses(self, write: Write) -> bool:
-        """True if it can set this entry to this value."""
+    def present(self) -> bool:
+        """True if this owner may have cgroups on this host; cheap."""
+
+    def expresses(self, write: Write, path: str) -> bool:
+        """True if it can set this entry of the cgroup ``path``. Raises NotAvailableError if the owner is silent."""
+
+    def resets(self, file: File, path: str) -> bool:
+        """True if the owner sets this file back to a value of its own, so that nobody else may write it."""
 
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         """The steps after which ``file`` exists in the cgroup ``path``; empty if the writer enables controllers itself.
@@ -36,14 +42,18 @@ class Writer(Protocol):
         Raises NotAvailableError if no steps can make it exist.
         """
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[str]:
+    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
         """The present form of each of these entries, in their order. Raises NotAvailableError without the right to set.
 
+        ``runtime``: the new values are to last until the next boot; raises NotAvailableError if they would not.
         Called once for each VE before anything is planned.
         """
 
-    def form(self, file: File, key: str, entry: str) -> str:
-        """The form of an entry that is set to a value. Pure."""
+    def form(self, file: File, key: str, entry: str, runtime: bool) -> str:
+        """The form of an entry that is set to a value; ``runtime``: until the next boot. Pure.
+
+        An empty form: nothing to set, because another entry of the same request brings this one about.
+        """
 
     def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         """Set these entries of one cgroup, in one call if it can; read each back from the kernel's file and compare.

@@ -30,17 +30,27 @@ SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
 """Files whose write may take long, or needs further writes."""
 
 
-def expresses(write: Write) -> bool:
+def present() -> bool:
+    """True: every cgroup has files."""
+    return True
+
+
+def expresses(write: Write, path: str) -> bool:
     """True: every entry has a file."""
     return True
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[str]:
+def resets(file: File, path: str) -> bool:
+    """False: a file keeps what was written to it."""
+    return False
+
+
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
     """Empty forms: the entries show everything."""
     return [""] * len(writes)
 
 
-def form(file: File, key: str, entry: str) -> str:
+def form(file: File, key: str, entry: str, runtime: bool) -> str:
     """Empty: the entry shows everything."""
     return ""
 

@@ -70,6 +70,9 @@ def set_(
     over: Over = None,
     steps: Steps = None,
     stop_at_pressure: StopAtPressure = None,
+    runtime: Annotated[
+        bool, typer.Option("--runtime", help="Until the next boot only; a unit of systemd otherwise keeps its limits")
+    ] = False,
     flags: Any = None,
 ) -> None:
     """Change limits of running VEs, all or nothing.
@@ -116,5 +119,5 @@ def set_(
                 raise UsageError(f"--for: cannot be combined with {given.given[0]} yet. Leave one of them out")
             (gradual.roll if given.rolls else gradual.ramp)(s, limits, given, json=json, **how)
             return
-        account = s.adjust(limits, lasting=back, **how)
+        account = s.adjust(limits, lasting=back, runtime=runtime, **how)
     report(account, json=json)

@@ -1,0 +1,211 @@
+"""The D-Bus interface of a systemd manager: https://www.freedesktop.org/software/systemd/man/org.freedesktop.systemd1.html
+
+Root talks to a manager through its private socket, as systemctl does. So no message bus has to run. Others talk to the
+system's manager through the bus, which asks polkit for their rights.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
+
+NAME = "org.freedesktop.systemd1"
+MANAGER = "/org/freedesktop/systemd1"
+PRIVATE = "/run/systemd/private"
+USERS_PRIVATE = "/run/user/{uid}/systemd/private"
+BUS = "/run/dbus/system_bus_socket"
+_SECONDS = 25.0  # the time limit of sd-bus(3)
+_REMEDY = "See systemctl status, or start it again: systemctl daemon-reexec"
+_Call = tuple[str, str, str, str, str, tuple[Any, ...]]
+"""Object, interface, service, method, signature, arguments."""
+Property = tuple[str, tuple[str, Any]]
+"""A property for D-Bus: its name, its type's signature, its value."""
+
+
+class BusError(RctlError):
+    """A manager refused a call. ``name``: the D-Bus name of the error."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+class Bus:
+    """A connection to one manager. Use it as a context manager, or ``close()`` it."""
+
+    def __init__(self, uid: int | None = None, deadline: float = _SECONDS) -> None:
+        """Connects. ``uid``: the user of the manager; ``None``: the system's. ``deadline``: seconds for each call.
+
+        Raises NotAvailableError if the manager cannot be reached.
+        """
+        self._uid = uid
+        self._who = f"the systemd of user {uid}" if uid is not None else "systemd"
+        self._deadline = deadline
+        self._connect()
+
+    def _connect(self) -> None:
+        from jeepney import Parser
+
+        self._serial, self._parser = 0, Parser()
+        direct = self._uid is not None or os.geteuid() == 0
+        place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
+        self._wire = self._connected(place if direct else BUS)
+        if not direct:
+            bus = "org.freedesktop.DBus"
+            self._exchange([("/org/freedesktop/DBus", bus, bus, "Hello", "", ())], unknown=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+    def call(
+        self,
+        method: str,
+        signature: str = "",
+        *arguments: Any,
+        path: str = MANAGER,
+        interface: str = f"{NAME}.Manager",
+        to: str = NAME,
+    ) -> tuple[Any, ...]:
+        """Call a method and return what it returns. Raises BusError, and NotAvailableError without an answer."""
+        answer: tuple[Any, ...]
+        [answer] = self._calls([(path, interface, to, method, signature, arguments)])
+        return answer
+
+    def get(self, unit: str, kind: str, names: Iterable[str]) -> dict[str, Any]:
+        """Properties of a loaded unit, by name. ``kind``: its interface (``Service``), or ``Unit``.
+
+        A property that this systemd does not know is left out. Raises as ``call``.
+        """
+        path, found = unit_path(unit), dict.fromkeys(names)
+        asked = [
+            (path, "org.freedesktop.DBus.Properties", NAME, "Get", "ss", (f"{NAME}.{kind}", name)) for name in found
+        ]
+        answers = self._calls(asked, unknown=True)
+        return {name: answer[0][1] for name, answer in zip(found, answers, strict=True) if answer}
+
+    def set(self, unit: str, properties: Sequence[Property], *, runtime: bool) -> None:
+        """Set properties of a unit: all, or none. ``runtime``: only until the next boot.
+
+        systemd has written its cgroup files when this returns. Raises as ``call``.
+        """
+        self.call("SetUnitProperties", "sba(sv)", unit, runtime, list(properties))
+        self.call("GetUnit", "s", unit)  # systemd writes the files before it takes the next call
+
+    def _calls(self, calls: Sequence[_Call], unknown: bool = False) -> list[Any]:
+        """Send all calls at once, and return their answers. ``unknown``: an unknown property gives ``()``.
+
+        If the manager closes the connection, as it does to execute itself anew, they are sent once more. So a call must
+        have the same effect twice.
+        """
+        try:
+            return self._exchange(calls, unknown)
+        except ConnectionError:
+            self.close()
+            self._connect()
+        except OSError as error:
+            raise self._silent(error) from None
+        try:
+            return self._exchange(calls, unknown)
+        except OSError as error:
+            raise self._silent(error) from None
+
+    def _silent(self, error: OSError) -> NotAvailableError:
+        why = f"no answer in {self._deadline:g} s" if isinstance(error, TimeoutError) else explained(error)
+        return NotAvailableError(f"{self._who} does not answer: {why}. {_REMEDY}")
+
+    def _exchange(self, calls: Sequence[_Call], unknown: bool) -> list[Any]:
+        from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
+
+        first, text = self._serial + 1, b""
+        for path, interface, to, method, signature, arguments in calls:
+            self._serial += 1
+            message = new_method_call(DBusAddress(path, to, interface), method, signature or None, arguments)
+            text += message.serialise(self._serial)
+        answers: dict[int, tuple[Any, ...]] = {}
+        until = time.monotonic() + self._deadline
+        self._wire.sendall(text)
+        while len(answers) <= self._serial - first:
+            message = self._received(until)
+            serial = message.header.fields.get(HeaderFields.reply_serial, 0)
+            if serial < first:
+                continue  # a signal
+            if message.header.message_type is MessageType.error:
+                name = message.header.fields.get(HeaderFields.error_name, "")
+                if not (unknown and name in _UNKNOWN):
+                    raise _refused(name, str(message.body[0]) if message.body else "")
+                answers[serial] = ()
+            else:
+                answers[serial] = message.body
+        return [answers[number] for number in range(first, self._serial + 1)]
+
+    def _received(self, until: float) -> Any:
+        while (message := self._parser.get_next_message()) is None:
+            self._wire.settimeout(max(0.001, until - time.monotonic()))
+            if not (data := self._wire.recv(65536)):
+                raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
+            self._parser.add_data(data)
+        return message
+
+    def _connected(self, place: str) -> socket.socket:
+        """Connect and authenticate as this user, with BEGIN in the first message.
+
+        If the server read BEGIN together with the first call, it would not look at that call until the next one came.
+        """
+        wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            wire.settimeout(self._deadline)
+            wire.connect(place)
+            wire.sendall(b"\0AUTH EXTERNAL %s\r\nBEGIN\r\n" % str(os.geteuid()).encode().hex().encode())
+            answer = b""
+            while b"\r\n" not in answer:
+                if len(answer) > 1024 or not (data := wire.recv(1024)):
+                    raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
+                answer += data
+            if not answer.startswith(b"OK "):
+                raise PermissionError(errno.EACCES, "it refuses this user")
+        except OSError as error:
+            wire.close()
+            raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None
+        return wire
+
+
+_UNKNOWN = frozenset(
+    f"org.freedesktop.DBus.Error.{name}" for name in ("UnknownProperty", "UnknownInterface", "InvalidArgs")
+)
+
+
+def _refused(name: str, text: str) -> RctlError:
+    short = name.rpartition(".")[2]
+    if short == "NoSuchUnit":
+        return NotFoundError(f"{text or 'systemd: no such unit'} See systemctl list-units")
+    if short in ("AccessDenied", "InteractiveAuthorizationRequired"):
+        return NotAvailableError(f"systemd: {text or 'access denied'}. Run it as root, or give the right by polkit")
+    if short in ("TransactionIsDestructive", "ShuttingDown"):
+        return BusyError(f"systemd: {text}. Try again when the host is up")
+    return BusError(name, f"systemd: {text or name}")
+
+
+def unit_path(unit: str) -> str:
+    """The D-Bus object of a unit. https://dbus.freedesktop.org/doc/dbus-specification.html#message-protocol-marshaling-object-path"""
+    escaped = "".join(
+        letter if letter.isascii() and letter.isalnum() and (at or not letter.isdigit()) else _escape(letter)
+        for at, letter in enumerate(unit)
+    )
+    return f"{MANAGER}/unit/{escaped}"
+
+
+def _escape(letter: str) -> str:
+    return "".join(f"_{byte:02x}" for byte in letter.encode())

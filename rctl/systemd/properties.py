@@ -1,0 +1,121 @@
+"""systemd's properties for the entries of interface files. Pure.
+
+The names are declared with each limit (``File.systemd``), as in systemd.resource-control(5). On D-Bus, some have other
+names and units: see the man page org.freedesktop.systemd1(5).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..controllers import cpu, cpuset, io
+from ..formats import File
+from ..ranges import Ranges
+from ..units import MAX, amount
+
+INFINITY = (1 << 64) - 1
+"""No limit; for a weight and a period: not set."""
+Value = int | str | bool | None
+"""``None``: not set. The CPUs and nodes are hexadecimal: a bit for each, as systemd has them."""
+_BUS = {
+    "CPUQuota": "CPUQuotaPerSecUSec",
+    "CPUQuotaPeriodSec": "CPUQuotaPeriodUSec",
+    "IODeviceLatencyTargetSec": "IODeviceLatencyTargetUSec",
+}
+_SINCE = {"MemoryZSwapMax": 253, "MemoryZSwapWriteback": 256, "CPUSetPartition": 261}
+"""The version of systemd that brought a property; all others came before 244, the first with all of cgroup v2."""
+_MASKS = ("AllowedCPUs", "AllowedMemoryNodes")
+_RESET = frozenset(("memory.oom.group", "cpu.weight.nice", io.BFQ_WEIGHT.name))
+"""Files that systemd writes together with others, without a property for a running unit."""
+_PERIOD = 100_000
+
+
+def names(file: File, version: int) -> tuple[str, ...]:
+    """The properties that set the file in a running unit; empty if this version of systemd has none."""
+    if file.name in _RESET:
+        return ()
+    found = (name.rstrip("=") for name in file.systemd if not name.startswith("Startup"))
+    plain = tuple(name.partition("=")[0] for name in found)
+    return plain if all(_SINCE.get(name, 0) <= version for name in plain) else ()
+
+
+def resets(file: File, version: int) -> bool:
+    """True if systemd sets the file back to a value of its own."""
+    return file.name in _RESET or bool(names(file, version))
+
+
+def on_bus(name: str) -> str:
+    """The name of a property on D-Bus."""
+    return _BUS.get(name, name)
+
+
+def by_device(name: str) -> bool:
+    """True if the property is a list of devices and their values."""
+    return name.startswith("IO") and name != "IOWeight"
+
+
+def signature(name: str) -> str:
+    """The D-Bus type of a property."""
+    if by_device(name):
+        return "a(st)"
+    return "ay" if name in _MASKS else "b" if name == "MemoryZSwapWriteback" else "t"
+
+
+def values(file: File, key: str, entry: str) -> dict[str, Value]:
+    """The properties, by their documented name, with which systemd makes the file hold ``entry``.
+
+    Those of the device ``key``, where the property is a list of devices. Raises ValueError for an entry that has none.
+    """
+    if file is cpu.MAX:
+        quota, period = entry.split()
+        return {
+            "CPUQuota": INFINITY if quota == "max" else -(-int(quota) * 1_000_000 // int(period)),
+            "CPUQuotaPeriodSec": INFINITY if int(period) == _PERIOD else int(period),
+        }
+    if file is io.BFQ_WEIGHT:
+        return {}
+    if file is cpu.IDLE:
+        return {"CPUWeight": 0} if entry == "1" else {}
+    if file is cpu.WEIGHT:
+        return {} if entry == "0" else {"CPUWeight": int(entry)}  # 0: while it is idle
+    if file is io.WEIGHT:
+        return {"IOWeight": int(entry)} if key == "default" else {"IODeviceWeight": _or_none(entry, "default")}
+    if file is io.MAX:
+        given = dict(pair.split("=") for pair in entry.split())
+        return {name: _or_none(given[each], "max") for each, name in _IO_MAX.items()}
+    if file is io.LATENCY:
+        return {"IODeviceLatencyTargetSec": _or_none(entry.partition("=")[2], "max")}
+    if file in (cpuset.CPUS, cpuset.MEMS):
+        return {names(file, 0)[0]: mask(entry)}
+    [name] = names(file, 1 << 20)
+    if signature(name) == "b":
+        return {name: entry == "1"}
+    number = amount(entry)
+    return {name: INFINITY if number is MAX else int(number)}
+
+
+_IO_MAX = {
+    "rbps": "IOReadBandwidthMax", "wbps": "IOWriteBandwidthMax", "riops": "IOReadIOPSMax", "wiops": "IOWriteIOPSMax",
+}  # fmt: skip
+
+
+def _or_none(text: str, unset: str) -> int | None:
+    return None if text == unset else int(text)
+
+
+def mask(entry: str) -> str:
+    """A list of CPUs or nodes as systemd has it: bit 0 of the first byte is number 0. Hexadecimal."""
+    bits = sum(1 << number for number in Ranges.parse(entry).numbers)
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little").hex()
+
+
+def from_bus(name: str, raw: Any) -> Value:
+    """The value of a property that D-Bus gave; not for a list of devices."""
+    if signature(name) == "ay":
+        return bytes(raw).rstrip(b"\0").hex()
+    return bool(raw) if signature(name) == "b" else int(raw)
+
+
+def to_bus(name: str, value: Value) -> Any:
+    """A value as D-Bus takes it; not for a list of devices."""
+    return bytes.fromhex(value) if isinstance(value, str) else value

@@ -1,0 +1,159 @@
+"""The connection to a systemd manager, against a small one: calls, refusals, silence, a manager that starts anew."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jeepney import HeaderFields, Message, Parser, new_error, new_method_return
+
+from rctl.errors import BusyError, NotAvailableError, NotFoundError, RctlError
+from rctl.systemd import bus
+from rctl.systemd.bus import Bus, unit_path
+
+Answer = Callable[[Message], Message | None]
+
+
+class Manager:
+    """Listens as a user's systemd does. ``answer``: to a call; ``None``: it closes the connection."""
+
+    def __init__(self, place: Path) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.greetings: list[bytes] = []
+        self.refuses = False
+        self.answer: Answer = lambda call: new_method_return(call, "", ())
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(place))
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                wire, _ = self._listener.accept()
+            except OSError:
+                return
+            with wire:
+                self.greetings.append(wire.recv(1024))
+                wire.sendall(b"REJECTED EXTERNAL\r\n" if self.refuses else b"OK 0123\r\n")
+                self._talk(wire)
+
+    def _talk(self, wire: socket.socket) -> None:
+        parser = Parser()
+        while data := wire.recv(4096):
+            parser.add_data(data)
+            while (call := parser.get_next_message()) is not None:
+                self.calls.append((call.header.fields[HeaderFields.member], call.body))
+                if (answer := self.answer(call)) is None:
+                    return
+                wire.sendall(answer.serialise(1))
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    monkeypatch.setattr(bus, "USERS_PRIVATE", str(tmp_path / "{uid}"))
+    made = Manager(tmp_path / "7")
+    yield made
+    made.close()
+
+
+def connected() -> Bus:
+    return Bus(7, deadline=5)
+
+
+def refusing(name: str, text: str = "because") -> Answer:
+    return lambda call: new_error(call, f"org.freedesktop.{name}", "s", (text,))
+
+
+def test_begin_comes_with_the_first_message(manager: Manager) -> None:
+    with connected():
+        pass
+    assert manager.greetings[0].startswith(b"\0AUTH EXTERNAL ")
+    assert manager.greetings[0].endswith(b"\r\nBEGIN\r\n")
+
+
+def test_all_properties_go_in_one_call_and_the_files_are_written_when_it_returns(manager: Manager) -> None:
+    with connected() as wire:
+        wire.set("web.service", [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", 7))], runtime=True)
+    assert [name for name, _ in manager.calls] == ["SetUnitProperties", "GetUnit"]
+    assert manager.calls[0][1] == ("web.service", True, [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", 7))])
+
+
+def test_a_property_that_the_manager_does_not_know_is_left_out(manager: Manager) -> None:
+    def answer(call: Message) -> Message:
+        if call.body[1] == "New":
+            return new_error(call, "org.freedesktop.DBus.Error.UnknownProperty", "s", ("no",))
+        return new_method_return(call, "v", (("t", 9),))
+
+    manager.answer = answer
+    with connected() as wire:
+        assert wire.get("web.service", "Service", ["MemoryMax", "New"]) == {"MemoryMax": 9}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("systemd1.NoSuchUnit", NotFoundError),
+        ("DBus.Error.AccessDenied", NotAvailableError),
+        ("systemd1.TransactionIsDestructive", BusyError),
+        ("DBus.Error.InvalidArgs", RctlError),
+    ],
+)
+def test_a_refusal_is_told(manager: Manager, name: str, kind: type[RctlError]) -> None:
+    manager.answer = refusing(name)
+    with connected() as wire, pytest.raises(kind, match="because"):
+        wire.call("GetUnit", "s", "web.service")
+
+
+def test_a_manager_that_starts_anew_is_asked_again(manager: Manager) -> None:
+    def once(call: Message) -> Message | None:
+        return new_method_return(call, "s", ("here",)) if len(manager.calls) > 1 else None
+
+    manager.answer = once
+    with connected() as wire:
+        assert wire.call("GetUnit", "s", "web.service") == ("here",)
+    assert len(manager.greetings) == 2
+
+
+def test_a_manager_that_closes_each_connection_is_told(manager: Manager) -> None:
+    manager.answer = lambda call: None
+    with connected() as wire, pytest.raises(NotAvailableError, match="the systemd of user 7 does not answer"):
+        wire.call("GetUnit", "s", "web.service")
+
+
+def test_a_silent_manager_is_told_at_the_deadline(manager: Manager) -> None:
+    never = threading.Event()
+    manager.answer = lambda call: new_method_return(call, "", ()) if never.wait(5) else None
+    with Bus(7, deadline=0.05) as wire, pytest.raises(NotAvailableError, match=r"no answer in 0\.05 s"):
+        wire.call("GetUnit", "s", "web.service")
+
+
+def test_a_user_that_the_manager_refuses_is_told(manager: Manager) -> None:
+    manager.refuses = True
+    with pytest.raises(NotAvailableError, match="refuses this user"):
+        connected()
+
+
+def test_no_manager_is_told(manager: Manager) -> None:
+    with pytest.raises(NotAvailableError, match="the systemd of user 8 cannot be reached"):
+        Bus(8)
+
+
+@pytest.mark.parametrize(
+    ("unit", "path"),
+    [
+        ("nginx.service", "nginx_2eservice"),
+        ("7.scope", "_37_2escope"),
+        ("docker-a1.scope", "docker_2da1_2escope"),
+        ("ü.service", "_c3_bc_2eservice"),
+    ],
+)
+def test_the_object_of_a_unit(unit: str, path: str) -> None:
+    assert unit_path(unit) == f"/org/freedesktop/systemd1/unit/{path}"
