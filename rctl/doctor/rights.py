@@ -59,7 +59,12 @@ def systemd(booted: bool, path: str, delegated: bool, uid: int, mount: str) -> C
         return Check("systemd", "ok", f"does not run this host; VEs live in {path}")
     if delegated:
         return Check("systemd", "ok", f"runs this host and has delegated {path}")
-    return Check("systemd", "fail", f"runs this host and has not delegated {path}", delegation(uid, mount))
+    return Check(
+        "systemd",
+        "fail",
+        f"runs this host and has not delegated {path}, so rctl makes no VEs there",
+        delegation(uid, mount),
+    )
 
 
 def delegation(uid: int, mount: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,6 +212,14 @@ def test_many_units_change_together_or_not_at_all(app: str) -> None:
         said = rctl("set", "app.service", "two.service", "memory.max=100M", "memory.oom.group=1", status=1)
         assert "OOMPolicy" in said
         assert held(app, "memory.max") == held(two, "memory.max") == str(200 << 20)
+
+
+def test_doctor_says_what_can_be_set_here() -> None:
+    found = subprocess.run(["rctl", "doctor"], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stdout.endswith(
+        "Limits of systemd's units can be set here. For VEs of rctl's own, fix the problem above.\n"
+    )
 
 
 # A user's manager.

@@ -41,6 +41,8 @@ def doctor(json: Json = False) -> None:
 def _in_short(failed: Sequence[str]) -> str:
     if failed == ["run"]:
         return "Limits can be set here. For run and attach, fix the problem above."
+    if failed == ["systemd"]:
+        return "Limits of systemd's units can be set here. For VEs of rctl's own, fix the problem above."
     return f"Limits cannot be set here. Fix {len(failed)} problem(s) above." if failed else "Limits can be set here."
 
 
