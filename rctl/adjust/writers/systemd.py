@@ -37,7 +37,6 @@ NAME = "systemd"
 STORED, RUNTIME = "stored", "runtime"
 _DROP_IN = re.compile(r"/(?:system\.control|user\.control|transient)/[^/]+\.d/50-([A-Za-z]+)\.conf")
 _USER = re.compile(r".*/user@([0-9]+)\.service/")
-_UNIT = ("DropInPaths", "NeedDaemonReload")
 StoredProperty = tuple[str, Value, str]
 """A property, its value, and where it is stored."""
 _FORM = msgspec.json.Decoder(list[StoredProperty])
