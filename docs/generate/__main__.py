@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import api, files, limits, man, metrics, spec, verbs
+from rctl.cli.manual import pages
+
+from . import api, files, limits, metrics, spec, verbs
 
 
 def parts() -> dict[str, str]:
@@ -24,7 +26,7 @@ def parts() -> dict[str, str]:
 
 def main(arguments: list[str]) -> None:
     """Write the files. A file that would not change is left alone, so that a second build is fast."""
-    made = {"parts": parts, "man": man.pages}
+    made = {"parts": parts, "man": pages.pages}
     if len(arguments) != 2 or arguments[0] not in made:
         sys.exit("usage: python -m docs.generate parts|man FOLDER")
     folder = Path(arguments[1])

@@ -12,6 +12,7 @@ from ..console.table import VerbGroup, VerbRow, verb_files
 
 _ORDER = (
     "doctor",
+    "setup",
     "ls",
     "show",
     "get",

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from docs.generate import files, limits, man, metrics, verbs
+from docs.generate import files, limits, metrics, verbs
 from docs.generate.__main__ import parts
 from rctl import limit_reference, other_tools
 from rctl.attributes import Limited
+from rctl.cli.manual import pages, tree
 from rctl.host import Host
 from rctl.limits import FILES, keys
 from rctl.spec import parse
@@ -23,7 +24,7 @@ REPO = Path(__file__).parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md"), *(REPO / "examples").glob("*.md")])
 PAGES = [page for page in PAGES if "made" not in page.parts]
 HOST = Host({"/proc/meminfo": "MemTotal: 4194304 kB\n"}.__getitem__)
-VERBS = {verb.name: verb for verb in verbs.walk(verbs.root())}
+VERBS = {verb.name: verb for verb in tree.walk(tree.root())}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -164,7 +165,7 @@ def test_the_readme_names_verbs_that_are_there() -> None:
             own = {word.split()[0] for word in (*more[:1], *others)} - {"..."}
             assert own <= {one.name.split()[-1] for one in group}
         told += [verb, *(other.split()[0] for other in others if not group)]
-    assert set(told) <= {verb.name for verb in verbs.root().below}
+    assert set(told) <= {verb.name for verb in tree.root().below}
     assert len(set(told)) == len(told) > 20
 
 
@@ -172,12 +173,12 @@ def test_the_readme_names_verbs_that_are_there() -> None:
 
 
 def test_there_is_a_man_page_for_each_verb() -> None:
-    assert set(man.pages()) == {"rctl.1", "rctl-limits.7", *(f"rctl-{verb.name}.1" for verb in verbs.root().below)}
+    assert set(pages.pages()) == {"rctl.1", "rctl-limits.7", *(f"rctl-{verb.name}.1" for verb in tree.root().below)}
 
 
-@pytest.mark.parametrize("name", sorted(man.pages()))
+@pytest.mark.parametrize("name", sorted(pages.pages()))
 def test_a_man_page_has_no_macro_but_those_of_man(name: str) -> None:
-    text = man.pages()[name]
+    text = pages.pages()[name]
     assert text.startswith(f".TH {name.rpartition('.')[0].upper()} {name[-1]} ")
     for line in text.splitlines():
         assert not line.startswith("'")
@@ -188,6 +189,6 @@ def test_a_man_page_has_no_macro_but_those_of_man(name: str) -> None:
 
 
 def test_a_man_page_tells_what_the_verb_takes() -> None:
-    text = man.pages()["rctl-set.1"]
+    text = pages.pages()["rctl-set.1"]
     assert ".SH SYNOPSIS\nrctl set [OPTIONS] [VE... [KEY=VALUE...]]\n" in text
     assert ".TP\n\\fB\\-\\-memory SIZE\\fR\nMost memory: 2G, 512MiB, 50%, max\n" in text

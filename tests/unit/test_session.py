@@ -19,8 +19,8 @@ BESIDES = {"set": ("roll", "ramp"), "apply": ("roll",)}
 """The methods of a verb that its options choose."""
 METHOD = {"ls": "list", "set": "adjust", "rm": "remove"}
 """Verbs whose method has another name: ``list`` is Python's word, ``set`` its type, ``rm`` the shell's."""
-NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema", "timers"}
-"""What needs no session: pages about rctl itself, and two features with verbs of their own."""
+NO_METHOD = {"bench", "complete", "completion", "exporter", "help", "schema", "setup", "timers"}
+"""What needs no session: pages about rctl itself, its own files on the host, features with verbs of their own."""
 TIMERS = {"timers", "extend_timer", "cancel_timer", "wait_for_timers"}
 """What the group ``timers`` does."""
 SHOWN = {"help", "json", "quiet", "exit_code"}

@@ -17,7 +17,7 @@ Shell = Literal["bash", "zsh", "fish"]
 def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
     """Print the script for completion in a shell.
 
-    It completes verbs, VEs, limits and values. Put the script where the shell looks for it:
+    It completes verbs, VEs, limits and values. rctl setup puts it where the shell looks for it. By hand:
 
     bash: rctl completion bash >/etc/bash_completion.d/rctl
 

@@ -53,6 +53,12 @@ def _shown(command: Any) -> Sequence[Any]:
     return command.commands.shown if hasattr(command, "commands") else ()
 
 
+def _parts(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+    from ...setup.parts import PARTS
+
+    return beginning(incomplete, (Candidate(name, part.about) for name, part in PARTS.items() if name not in given))
+
+
 def _words(*words: str) -> Offer:
     return lambda incomplete, given: beginning(incomplete, map(Candidate, words))
 
@@ -71,6 +77,7 @@ ARGUMENTS: dict[str, Offer] = {
     "adjustment": names.adjustments,
     "pids": names.processes,
     "command": _commands,
+    "parts": _parts,
     "timer": names.timers,
     "time": _words("10m", "1h", "1d"),
     "shell": _words("bash", "zsh", "fish"),

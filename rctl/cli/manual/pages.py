@@ -5,14 +5,11 @@ https://man7.org/linux/man-pages/man7/man.7.html
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Sequence
 
-from rctl.limit_reference import limits, verbatim
-from rctl.version import __version__
-
-from .verbs import Option, Verb, root, walk
+from ...limit_reference import limits, verbatim
+from ...version import __version__
+from .tree import Option, Verb, root, walk
 
 _STATUS = (
     Option("0", "Done."),
@@ -35,7 +32,7 @@ _FILES = (
 
 
 def pages() -> dict[str, str]:
-    """The text of each man page, by its file name."""
+    """The text of each man page, by its file name. They have no date, so the same rctl makes the same pages."""
     top = root()
     found = {"rctl.1": _page("rctl", 1, "set limits of containers, services and cgroups while they run", _top(top))}
     for verb in top.below:
@@ -45,8 +42,7 @@ def pages() -> dict[str, str]:
 
 
 def _page(name: str, section: int, summary: str, body: Iterator[str]) -> str:
-    made = time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
-    head = f'.TH {name.upper()} {section} {time.strftime("%Y-%m-%d", made)} "rctl {__version__}" "rctl"'
+    head = f'.TH {name.upper()} {section} "" "rctl {__version__}" "rctl"'
     return "\n".join([head, ".nh", ".ad l", ".SH NAME", f"{_text(name)} \\- {_text(summary.rstrip('.'))}", *body, ""])
 
 

@@ -1,0 +1,1 @@
+"""rctl's manual, made from its own verbs and limits."""

@@ -1,0 +1,1 @@
+"""``rctl setup``: the files of rctl on a host, besides the program itself. Units, completion, man pages."""
