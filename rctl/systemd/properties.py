@@ -39,6 +39,14 @@ def names(file: File, version: int) -> tuple[str, ...]:
     return plain if all(_SINCE.get(name, 0) <= version for name in plain) else ()
 
 
+def names_at(file: File, key: str, version: int) -> tuple[str, ...]:
+    """The properties that set the entry ``key`` of the file, as ``names``; those of one device or the default alone."""
+    found = names(file, version)
+    if file is not io.WEIGHT:
+        return found
+    return tuple(name for name in found if by_device(name) is (key != "default"))
+
+
 def resets(file: File, version: int) -> bool:
     """True if systemd sets the file back to a value of its own."""
     return file.name in _RESET or bool(names(file, version))

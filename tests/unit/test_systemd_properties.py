@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rctl.controllers import cpu, cpuset, io, memory, pids
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.systemd.properties import INFINITY, Value, from_bus, mask, names, on_bus, resets, to_bus, values
+from rctl.systemd.properties import INFINITY, Value, from_bus, mask, names, names_at, on_bus, resets, to_bus, values
 
 NEW = 261
 CASES: list[tuple[File, str, str, dict[str, Value]]] = [
@@ -39,7 +39,12 @@ CASES: list[tuple[File, str, str, dict[str, Value]]] = [
 @pytest.mark.parametrize(("file", "key", "entry", "expected"), CASES)
 def test_an_entry_as_properties(file: File, key: str, entry: str, expected: dict[str, Value]) -> None:
     assert values(file, key, entry) == expected
-    assert set(expected) <= set(names(file, NEW))
+    assert set(expected) <= set(names_at(file, key, NEW))
+
+
+def test_the_default_and_the_devices_of_a_weight_have_properties_of_their_own() -> None:
+    assert names_at(io.WEIGHT, "default", NEW) == ("IOWeight",)
+    assert names_at(io.WEIGHT, "8:0", NEW) == ("IODeviceWeight",)
 
 
 @pytest.mark.parametrize("file", [cpu.IDLE, io.BFQ_WEIGHT])

@@ -1,0 +1,57 @@
+"""A unit of a systemd, and the connection to its manager."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+_USER = re.compile(r".*/user@([0-9]+)\.service/")
+
+
+class Unit(NamedTuple):
+    """A unit. ``name``: as systemd has it (``nginx.service``). ``uid``: its manager's user; ``None``: the system's."""
+
+    name: str
+    uid: int | None
+
+    @classmethod
+    def at(cls, path: str) -> Unit:
+        """The unit whose cgroup this is; ``path`` must be that of a unit of the system's or of a user's manager."""
+        user = _USER.match(path)
+        return cls(path.rpartition("/")[2].removeprefix("_"), int(user[1]) if user else None)
+
+    @property
+    def kind(self) -> str:
+        """The D-Bus interface of its own properties."""
+        return self.name.rpartition(".")[2].capitalize()
+
+    @property
+    def bus(self) -> Bus:
+        """The connection to its manager; open until this process ends. Raises NotAvailableError if it is silent."""
+        return _bus(self.uid, os.getpid())
+
+    @property
+    def version(self) -> int:
+        """Its manager's version; 0 if that is no number. Raises NotAvailableError if the manager is silent."""
+        return _version(self.uid)
+
+
+@cache
+def _bus(uid: int | None, _pid: int) -> Bus:
+    from .bus import Bus
+
+    return Bus(uid)
+
+
+@cache
+def _version(uid: int | None) -> int:
+    [(_, text)] = _bus(uid, os.getpid()).call(
+        "Get", "ss", "org.freedesktop.systemd1.Manager", "Version", interface="org.freedesktop.DBus.Properties"
+    )
+    found = re.match(r"[0-9]+", text)
+    return int(found[0]) if found else 0

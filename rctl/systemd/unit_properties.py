@@ -1,0 +1,122 @@
+"""The properties of a unit as its manager has them now, with the place where each is stored."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import drop_ins, properties
+from .drop_ins import RUNTIME, STORED
+from .properties import Value
+from .unit import Unit
+
+if TYPE_CHECKING:
+    from .bus import Property
+
+StoredProperty = tuple[str, Value, str]
+"""A property, its value, and where it is stored: ``STORED``, ``RUNTIME``; empty: nowhere, or not said."""
+
+
+class UnitProperties(NamedTuple):
+    """Some properties of a unit: by name, as they came from D-Bus."""
+
+    unit: Unit
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, unit: Unit, names: Iterable[str]) -> UnitProperties:
+        """Ask the manager. Raises NotAvailableError if it does not answer."""
+        wanted = sorted(names)
+        found = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, wanted))
+        return cls(unit, {name: found[properties.on_bus(name)] for name in wanted})
+
+    def entry(self, name: str, key: str) -> StoredProperty:
+        """A property, for the device ``key`` if it is a list of devices."""
+        raw, where = self.values[name], drop_ins.where(self.unit, name)
+        if not properties.by_device(name):
+            return name, properties.from_bus(name, raw), where
+        value = next((value for device, value in raw if _number(device) == key), None)
+        return name, value, where if value is not None else ""
+
+    def place(self, entry: StoredProperty) -> str:
+        """Where a property is to be stored: a list of devices where it is now if one of them is to be left out."""
+        name, value, where = entry
+        return where or (drop_ins.where(self.unit, name) if value is None else "")
+
+    def to_set(self, wanted: Sequence[tuple[str, StoredProperty]]) -> list[Property]:
+        """The properties, with the key of their entry, for D-Bus.
+
+        A device that is to be left out needs a new list of all others.
+        """
+        found: list[Property] = []
+        lists: dict[str, dict[str, Value]] = {}
+        for key, (name, value, _) in wanted:
+            if properties.by_device(name):
+                lists.setdefault(name, {})[key] = value
+            else:
+                found.append((properties.on_bus(name), (properties.signature(name), properties.to_bus(name, value))))
+        for name, devices in lists.items():
+            bus, kind_ = properties.on_bus(name), properties.signature(name)
+            pairs = [(_node(key), value) for key, value in devices.items() if value is not None]
+            unset = {key for key, value in devices.items() if value is None}
+            if unset.intersection(_number(device) for device, _ in self.values[name]):
+                others = [(device, value) for device, value in self.values[name] if _number(device) not in devices]
+                found.append((bus, (kind_, [])))
+                pairs = [*others, *pairs]
+            if pairs:
+                found.append((bus, (kind_, pairs)))
+        return found
+
+
+def overruled(unit: Unit, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Drop-ins that set one of these properties, and win at the next daemon-reload: their path, and the property."""
+    paths = unit.bus.get(unit.name, "Unit", ("DropInPaths",)).get("DropInPaths", ())
+    found = drop_ins.others(unit, paths)
+    return [
+        (path, name)
+        for name in names
+        for path in found
+        if os.path.basename(path) > f"50-{name}.conf" and _sets(path, name)
+    ]
+
+
+def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
+    """Remove the drop-ins of properties that were put back to a value that was stored nowhere, or only elsewhere."""
+    unset = {name for name, _, where in entries if where == ""}
+    if lists := [name for name in unset if properties.by_device(name)]:
+        full = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, lists))
+        unset -= {name for name in lists if full[properties.on_bus(name)]}  # other devices are still in it
+    for name, _, where in entries:
+        if where in (STORED, RUNTIME) or name in unset:
+            drop_ins.remove(unit, name, keep=where)
+
+
+def _sets(path: str, name: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            return any(re.match(rf"\s*{name}\s*=", line) for line in lines)
+    except OSError:
+        return False
+
+
+def _number(device: str) -> str:
+    """MAJOR:MINOR of a device node; empty if it is none."""
+    try:
+        facts = os.stat(device)
+    except OSError:
+        return ""
+    return f"{os.major(facts.st_rdev)}:{os.minor(facts.st_rdev)}"
+
+
+def _node(number: str) -> str:
+    """The device node of MAJOR:MINOR, by its usual name."""
+    try:
+        with open(f"/sys/dev/block/{number}/uevent", encoding="utf-8") as lines:
+            name = next(line[8:].strip() for line in lines if line.startswith("DEVNAME="))
+        if _number(f"/dev/{name}") == number:
+            return f"/dev/{name}"
+    except (OSError, StopIteration):
+        pass
+    return f"/dev/block/{number}"
