@@ -25,7 +25,7 @@ from ..signals import undisturbed
 from . import owner
 from .enabling import threaded
 from .enabling.enable import enable
-from .lifecycle import freeze, processes
+from .lifecycle import freeze, may_move, processes, ve_cgroup
 from .records.journal import Journal, new_id
 from .records.record_format import Record
 from .recovery.rollback import put_all_back
@@ -104,7 +104,7 @@ def make_below(tree: Tree, name: str, base: Cgroup) -> Cgroup:
     path = tree.path(name)
     owner.check_if_applies(tree, path)
     try:
-        return base.make(path.rpartition("/")[2])
+        return ve_cgroup.make(base, path, f"VE {name} of rctl")
     except KernelError as error:
         if error.errno not in _NO_RIGHT:
             raise cgroup_limits.explained(base, path.rpartition("/")[2], error) from None
@@ -115,6 +115,7 @@ def check_make(tree: Tree, names: Sequence[str], base: Cgroup) -> None:
     """Check before ``made``: raises as it does, and makes nothing."""
     for name in names if owner.applies() else ():
         owner.check(tree, tree.path(name))
+        ve_cgroup.check_make(tree.path(name))
     try:
         if names:
             base.check_write(".", names[0], "cannot be made")
@@ -152,12 +153,12 @@ def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence
         path = opened[0].path
         for pid in around.move:
             processes.check_whole(pid)
-        moves = [Move(path, pid, processes.started(pid), _home(tree, pid) or path) for pid in around.move]
+        moves = [Move(path, pid, processes.started(pid), _home(tree, pid, path) or path) for pid in around.move]
         lost = [step.pid for step in moves if step.home == path and not processes.is_in(opened[0], step)]
         if lost and len(moves) > 1:
             raise NotAvailableError(
-                f"{lost[0]}: its cgroup lies outside this cgroup namespace or mount, so it could not be put back "
-                "there. Move it alone, or run rctl outside the container"
+                f"{lost[0]}: could not be put back into its cgroup, which lies outside this cgroup namespace or mount, "
+                "or belongs to the system's systemd. Move each process alone"
             )
         steps += [step for step in moves if not processes.is_in(opened[0], step)]
     for step in around.back:
@@ -183,10 +184,14 @@ def _remove(name: str, ve: Cgroup, kill: bool, leaving: Collection[int]) -> Remo
     return Remove(ve.path, kill, len(inside))
 
 
-def _home(tree: Tree, pid: int) -> str | None:
-    """The cgroup of a process; ``None`` outside this mount: from there it can be taken, but not put back."""
+def _home(tree: Tree, pid: int, path: str) -> str | None:
+    """The cgroup of a process; ``None`` if it can be taken from there to ``path``, but not put back.
+
+    So it is outside this mount, and where only a user's systemd can take it away.
+    """
     try:
-        return tree.cgroup_of(pid)
+        home = tree.cgroup_of(pid)
+        return home if home is None or may_move.may_return(tree, home, path) else None
     except (FileNotFoundError, ProcessLookupError):
         raise NotFoundError(f"{pid}: there is no such process. See ps") from None
 

@@ -1,7 +1,7 @@
 """systemd's single-writer rule: a cgroup has one manager. https://systemd.io/CGROUP_DELEGATION/
 
 On a host with systemd, rctl writes only below a delegated unit. A unit's own limits belong to systemd, which sets them
-again at the next daemon-reload.
+again at the next daemon-reload. The units of rctl's own VEs are delegated: rctl moves processes there, and sets labels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..cgroupfs import marks
+from ..cgroupfs import marks, ve_cgroups
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError
 from ..formats import Write
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 _PODS = "kubepods"
 """The path of each cgroup of kubelet has this word."""
-BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 
 def applies() -> bool:
     """True if systemd runs this host."""
-    return _there(BOOTED)
+    return _there(ve_cgroups.BOOTED)
 
 
 @cache
@@ -43,9 +42,12 @@ def check_if_applies(tree: Tree, path: str) -> None:
 
 
 def check(tree: Tree, path: str) -> None:
-    """Raise NotAvailableError if a systemd manages the cgroup: the system's, a user's, or another one."""
+    """Raise NotAvailableError if a systemd manages the cgroup: the system's, a user's, or another one.
+
+    The unit of one of rctl's own VEs passes: only its limits are set by systemd.
+    """
     found = _owner(tree, path)
-    if found.free:
+    if found.free or ve_cgroups.unit_at(path):
         return
     if found.is_unit:
         user = f" --user --machine={found.manager.uid}@" if found.manager.kind == "user" else ""
@@ -55,7 +57,7 @@ def check(tree: Tree, path: str) -> None:
         )
     raise NotAvailableError(
         f"{path}: lies outside any delegated unit on a host that systemd runs. "
-        "Set RCTL_TREE to a cgroup below a unit with Delegate=yes; see rctl doctor"
+        "Unset RCTL_TREE, or set it to a cgroup below a unit with Delegate=yes"
     )
 
 

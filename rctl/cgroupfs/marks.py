@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..errors import RctlError
 from .cgroup import Cgroup
 from .tree import Tree
+from .ve_cgroups import unit_at
 
 _MARKS = ("trusted.delegate", "user.delegate")
 
@@ -28,9 +29,14 @@ def delegated(cgroup: Cgroup) -> bool:
 
 
 def reader(tree: Tree) -> Callable[[str], bool]:
-    """A function that says whether the cgroup with a path is marked. False for a cgroup that cannot be opened."""
+    """A function that says whether the cgroup with a path is marked. False for a cgroup that cannot be opened.
+
+    The unit of one of rctl's own VEs is delegated: not every manager of a user leaves a mark.
+    """
 
     def marked(path: str) -> bool:
+        if unit_at(path):
+            return True
         try:
             with tree.walk(path) as cgroup:
                 return delegated(cgroup)

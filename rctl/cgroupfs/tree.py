@@ -1,9 +1,9 @@
 """The place of VEs: the cgroup2 mount, rctl's place in it, and the way from a name to a cgroup.
 
-A *managed* VE has a name, such as ``web1``, and lies at ``<path><prefix>web1``. By default that is ``/rctl-web1``,
-directly below the root, because every level of depth costs each context switch. ``RCTL_TREE=/some/cgroup`` puts VEs
-below another cgroup (such as a delegated one), as ``/some/cgroup/web1``. A *foreign* VE is named by its path, such as
-``/system.slice/nginx.service``.
+A *managed* VE has a name, such as ``web1``. By default it lies at ``/rctl-web1``, directly below the root, because each
+level of depth costs each context switch; on a host that systemd runs it is a unit (see ``ve_cgroups``).
+``RCTL_TREE=/some/cgroup`` puts VEs below another cgroup (such as a delegated one), as ``/some/cgroup/web1``. A
+*foreign* VE is named by its path, such as ``/system.slice/nginx.service``.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import Self
 
 from ..errors import NotAvailableError, NotFoundError, RctlError, UsageError
 from ..formats import NAMING, VE_NAME, as_typed
-from . import mounts
+from . import mounts, ve_cgroups
 from .cgroup import _DIRECTORY, Cgroup
+from .ve_cgroups import Naming
 
-PREFIX = "rctl-"
 _MANY = 64
 _USUAL = mounts.Mount(mounts.USUAL)
+_PLAIN = Naming()
 
 
 class Tree:
     """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
 
-    __slots__ = ("_names", "_paths", "_stem", "base", "mount", "prefix", "root")
+    __slots__ = ("_names", "_paths", "_stem", "base", "mount", "naming", "root")
 
-    def __init__(self, root: Cgroup, base: str = "/", prefix: str = PREFIX, mount: mounts.Mount = _USUAL) -> None:
+    def __init__(self, root: Cgroup, naming: Naming = _PLAIN, mount: mounts.Mount = _USUAL) -> None:
         """``root`` is the root of the ``mount``. Tests may pass a plain directory's handle."""
         self.root = root
         self.mount = mount
-        self.base = base
-        self.prefix = prefix
-        self._stem = f"{base.rstrip('/')}/{prefix}"
+        self.naming = naming
+        self.base = naming.base
+        self._stem = f"{self.base.rstrip('/')}/"
         self._paths: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -42,14 +43,15 @@ class Tree:
     def open(cls, place: str | None = None) -> Self:
         """Open this host's cgroup2 mount: ``$RCTL_MOUNT``, or the result of ``mounts.choose``.
 
-        ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the root itself. Raises NotAvailableError if no
-        cgroup2 is mounted, UsageError for a wrong ``RCTL_TREE`` or ``RCTL_MOUNT``.
+        ``place``: rctl's cgroup path; unset: ``$RCTL_TREE``, else the usual one (``ve_cgroups.usual``). ``/`` is the
+        place of root's VEs. Raises NotAvailableError if no cgroup2 is mounted, UsageError for a wrong ``RCTL_TREE`` or
+        ``RCTL_MOUNT``.
         """
-        place = place or os.environ.get("RCTL_TREE") or "/"
-        check_path(place, "RCTL_TREE")
+        place = place or os.environ.get("RCTL_TREE") or ""
+        given = check_path(place, "RCTL_TREE") if place else ""
+        naming = Naming(given, "") if given not in ("", "/") else ve_cgroups.system() if given else ve_cgroups.usual()
         mount = mounts.find(os.environ.get("RCTL_MOUNT"))
-        root = Cgroup("/", os.open(mount.point, _DIRECTORY), mounts.number(mount.device))
-        return cls(root, mount=mount) if place == "/" else cls(root, place.rstrip("/"), "", mount)
+        return cls(Cgroup("/", os.open(mount.point, _DIRECTORY), mounts.number(mount.device)), naming, mount)
 
     def others(self) -> Iterator[Tree]:
         """This host's other cgroup2 mounts; each is open until the next."""
@@ -68,7 +70,7 @@ class Tree:
         if self._paths and name in self._paths:
             return self._paths[name]
         if VE_NAME.fullmatch(name):
-            return self._stem + name
+            return self._stem + self.naming.component(name)
         if name.startswith("/"):
             return check_path(name, "VE")
         raise UsageError(f"{as_typed(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")
@@ -85,8 +87,8 @@ class Tree:
     def managed(self, path: str) -> str:
         """The short name of a managed VE; empty for a foreign one."""
         head, _, tail = path.rpartition("/")
-        if (head or "/") == self.base and tail.startswith(self.prefix) and VE_NAME.fullmatch(tail[len(self.prefix) :]):
-            return tail[len(self.prefix) :]
+        if (head or "/") == self.base and VE_NAME.fullmatch(name := self.naming.name(tail)):
+            return name
         return ""
 
     def learn(self, word: str, name: str, path: str) -> None:
@@ -98,7 +100,7 @@ class Tree:
         """True if there is a VE of rctl's own with this name. What was learned of the name is forgotten then."""
         if not VE_NAME.fullmatch(name):
             return False
-        path = self._stem + name
+        path = self._stem + self.naming.component(name)
         there = self.root.has(path[1:]) if self.base == "/" else self.exists(path)
         if there and self._paths:
             self._paths.pop(name, None)

@@ -6,12 +6,13 @@ import os
 import resource
 
 from ..adjust.enabling.threaded import kind
-from ..adjust.owner import BOOTED, given_away
+from ..adjust.owner import given_away
 from ..adjust.state_folder import State
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.files import swap_accounting_is_off
 from ..cgroupfs.mounts import cgroup_mounts
 from ..cgroupfs.tree import Tree, enabled
+from ..cgroupfs.ve_cgroups import BOOTED
 from ..controllers.core import CONTROLLERS, SUBTREE_CONTROL
 from ..errors import NotFoundError
 from ..host import Host

@@ -49,7 +49,7 @@ def trial(tree: Tree) -> str:
 
     Returns the reason if that fails; else an empty text. The name is no VE's, in case the doctor is killed meanwhile.
     """
-    name = f"{tree.prefix}_doctor-{os.getpid()}"
+    name = f"{tree.naming.prefix}_doctor-{os.getpid()}"
     path = f"{tree.base.rstrip('/')}/{name}"
     try:
         with tree.walk(tree.base) as place:

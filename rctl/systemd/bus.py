@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
@@ -53,6 +54,7 @@ class Bus:
         from jeepney import Parser
 
         self._serial, self._parser = 0, Parser()
+        self._ended: dict[str, str] = {}
         direct = self._uid is not None or os.geteuid() == 0
         place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
         self._wire = self._connected(place if direct else BUS)
@@ -104,6 +106,22 @@ class Bus:
         self.call("SetUnitProperties", "sba(sv)", unit, runtime, list(properties))
         self.call("GetUnit", "s", unit)  # systemd writes the files before it takes the next call
 
+    def job(self, method: str, signature: str, *arguments: Any) -> None:
+        """Call a method that queues a job, and wait until the job is done, whatever its result.
+
+        Returns at once if the manager executes itself anew meanwhile. Raises as ``call``.
+        """
+        [job] = self.call(method, signature, *arguments)
+        until = time.monotonic() + self._deadline
+        try:
+            while job not in self._ended:
+                self._received(until)
+        except ConnectionError:
+            self.close()
+            self._connect()
+        except OSError as error:
+            raise self._silent(error) from None
+
     def _calls(self, calls: Sequence[_Call], unknown: bool = False) -> list[Any]:
         """Send all calls at once, and return their answers. ``unknown``: an unknown property gives ``()``.
 
@@ -141,7 +159,7 @@ class Bus:
             message = self._received(until)
             serial = message.header.fields.get(HeaderFields.reply_serial, 0)
             if serial < first:
-                continue  # a signal
+                continue  # a signal, or the answer to a call before
             if message.header.message_type is MessageType.error:
                 name = message.header.fields.get(HeaderFields.error_name, "")
                 if not (unknown and name in _UNKNOWN):
@@ -152,11 +170,17 @@ class Bus:
         return [answers[number] for number in range(first, self._serial + 1)]
 
     def _received(self, until: float) -> Any:
+        """The next message. It notes the ends of jobs, which the manager tells all its private connections."""
+        from jeepney import HeaderFields
+
         while (message := self._parser.get_next_message()) is None:
             self._wire.settimeout(max(0.001, until - time.monotonic()))
             if not (data := self._wire.recv(65536)):
                 raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
             self._parser.add_data(data)
+        if message.header.fields.get(HeaderFields.member) == "JobRemoved":
+            _, job, _, result = message.body
+            self._ended[job] = result
         return message
 
     def _connected(self, place: str) -> socket.socket:
@@ -180,6 +204,16 @@ class Bus:
             wire.close()
             raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None
         return wire
+
+
+def shared(uid: int | None) -> Bus:
+    """This process's connection to a manager; it stays open. ``uid``: its user; ``None``: the system's."""
+    return _shared(uid, os.getpid())
+
+
+@cache
+def _shared(uid: int | None, _pid: int) -> Bus:
+    return Bus(uid)
 
 
 _UNKNOWN = frozenset(

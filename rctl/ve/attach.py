@@ -10,12 +10,11 @@ import msgspec
 from ..adjust.account import Account
 from ..adjust.enabling import threaded
 from ..adjust.engine import Options
-from ..adjust.lifecycle import may_move
+from ..adjust.lifecycle import may_move, ve_cgroup
 from ..adjust.site import Site
 from ..adjust.steps import Move
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..controllers import core
 from ..errors import NotAvailableError, NotFoundError, UsageError
 from ..limits import Limits
 from .bare import apply
@@ -44,7 +43,7 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
 def enter(ve: Cgroup) -> None:
     """Move the calling process into the VE. Its memory so far stays charged to its old cgroup. Raises RctlError."""
     threaded.check_enter(ve)
-    ve.write(core.PROCS, "0")
+    ve_cgroup.enter(ve, 0)
 
 
 def home(tree: Tree) -> Cgroup | None:

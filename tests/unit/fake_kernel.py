@@ -21,10 +21,10 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from rctl.adjust import fork, owner, shrink_memory
+from rctl.adjust import fork, shrink_memory
 from rctl.adjust.records import follow, journal, log_files
 from rctl.adjust.state_folder import State
-from rctl.cgroupfs import cgroup, files, labels, marks, mounts, paths, tree
+from rctl.cgroupfs import cgroup, files, labels, marks, mounts, paths, tree, ve_cgroups
 from rctl.cgroupfs.tree import Tree
 from rctl.host import Host
 from rctl.limits import Limits, decode, nest
@@ -115,7 +115,7 @@ class FakeKernel(Machine):
                 (follow, "os", journal_calls),
                 (journal, "let_go", journal_calls.let_go),
                 (shrink_memory, "time", clock),
-                (owner, "BOOTED", "/nowhere"),
+                (ve_cgroups, "BOOTED", "/nowhere"),
                 (files, "possible", lambda kind: f"0-{self.cpus - 1}" if kind == "cpu" else "0"),
                 (copy, "has_huge_pages", lambda size: size == 2 << 20),
                 (files, "online_cpus", lambda: f"0-{self.cpus - 1}"),

@@ -12,6 +12,7 @@ from rctl.adjust.state_folder import State
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import cgroup_mounts
 from rctl.cgroupfs.tree import Tree
+from rctl.cgroupfs.ve_cgroups import Naming
 from rctl.cli.verbs.doctor import lines
 from rctl.doctor import Check, controllers, diagnose, disks, host, mounts, rctl_folders, rights, usable
 from rctl.doctor.host_files import Machine
@@ -262,7 +263,7 @@ class TestWhole:
 
     def examine(self, machine: Machine, base: str = "/") -> list[Check]:
         fd = os.open(f"{machine.root}/sys/fs/cgroup", os.O_RDONLY | os.O_DIRECTORY)
-        with Tree(Cgroup("/", fd), base, "") as tree:
+        with Tree(Cgroup("/", fd), Naming(base, "")) as tree:
             return diagnose(tree, State(f"{machine.root}/run/rctl", f"{machine.root}/keep"), machine)
 
     def test_swapaccount_0_is_known_without_a_ve(self, machine: Machine) -> None:

@@ -21,6 +21,7 @@ from rctl.adjust.steps import Make, Remove, Start
 from rctl.adjust.undoing.undo import take_back, undo
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
+from rctl.cgroupfs.ve_cgroups import Naming
 from rctl.errors import BusyError, NotFoundError, RctlError, UsageError
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
@@ -69,7 +70,7 @@ def test_a_ve_is_made_below_cgroups_that_do_not_hand_down_its_controllers() -> N
     kernel = FakeKernel()
     kernel.make("/box", enable=False)
     with state_folder() as state, kernel.installed() as tree:
-        box = Tree(tree.root, "/box", "")
+        box = Tree(tree.root, Naming("/box", ""))
         asked = {"new": limits({"pids.max": 9}, kernel.host)}
         adjust(Site(box, kernel.host, state), asked, Options(wait=0), around=Around(make=("new",)))
         assert kernel.get("/box/new", "pids.max") == "9"

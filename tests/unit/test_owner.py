@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rctl.adjust import owner
 from rctl.adjust.engine import adjust
 from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State
-from rctl.cgroupfs import marks
+from rctl.cgroupfs import marks, ve_cgroups
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotAvailableError
 from rctl.systemd import bus
@@ -56,7 +55,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     kernel = FakeKernel()
     kernel.make(VE, enable=False)
     with state_folder() as state, kernel.installed() as tree:
-        monkeypatch.setattr(owner, "BOOTED", str(tmp_path))
+        monkeypatch.setattr(ve_cgroups, "BOOTED", str(tmp_path))
         monkeypatch.setattr(marks, "delegated", lambda cgroup: cgroup.path == UNIT)
         yield Bench(kernel, tree, state)
 
@@ -80,7 +79,7 @@ def test_above_it_they_are_systemds_to_enable(bench: Bench, enabled: tuple[str, 
 
 
 def test_without_systemd_they_are_enabled_all_the_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "BOOTED", "/nowhere")
+    monkeypatch.setattr(ve_cgroups, "BOOTED", "/nowhere")
     bench.set(VE)
     assert bench.kernel.get(VE, "pids.max") == "5"
 

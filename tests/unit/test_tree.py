@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.mounts import Mount
 from rctl.cgroupfs.tree import Tree, check_path
+from rctl.cgroupfs.ve_cgroups import Naming
 from rctl.errors import GoneError, KernelError, NotAvailableError, NotFoundError, UsageError
 from rctl.names.patterns import match, shown
 from tests.unit.fake_kernel import FakeKernel
 
-BELOW = Tree(Cgroup("/", -1), "/some/cgroup", "")
+BELOW = Tree(Cgroup("/", -1), Naming("/some/cgroup", ""))
 TOP = Tree(Cgroup("/", -1))
 
 
@@ -94,7 +95,7 @@ def test_no_name_that_is_accepted_ever_leaves_the_tree(name: str, tree: Tree) ->
     assert path == "/" or not {"", ".", ".."} & set(parts[1:])
     assert not any(ord(letter) < 32 for letter in path)
     if not name.startswith("/"):
-        assert path == f"{tree.base.rstrip('/')}/{tree.prefix}{name}"
+        assert path == f"{tree.base.rstrip('/')}/{tree.naming.prefix}{name}"
         assert "/" not in name
 
 
@@ -148,7 +149,7 @@ def test_the_managed_ves_are_listed_in_order(tree: Tree) -> None:
 
 
 def test_a_place_that_is_not_made_yet_has_no_ves(tree: Tree) -> None:
-    assert Tree(tree.root, "/nowhere", "").names() == []
+    assert Tree(tree.root, Naming("/nowhere", "")).names() == []
 
 
 def test_a_pattern_takes_all_that_match(tree: Tree) -> None:

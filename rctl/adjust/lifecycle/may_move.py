@@ -14,6 +14,7 @@ from ...cgroupfs.tree import Tree
 from ...controllers.core import PROCS
 from ...errors import READ_ONLY, NotAvailableError, NotFoundError
 from .. import owner
+from . import ve_cgroup
 
 
 def check(tree: Tree, pid: int | str, path: str) -> None:
@@ -30,7 +31,7 @@ def check(tree: Tree, pid: int | str, path: str) -> None:
             return None
         common = os.path.commonpath((home, path))
         with tree.walk(common) as above:
-            if above.may_write(PROCS):
+            if above.may_write(PROCS) or _systemd_may(pid, path):
                 return None
         if "ro" in tree.mount.options:
             raise NotAvailableError(f"{path}: {who} may not be moved there: {READ_ONLY}")
@@ -39,6 +40,22 @@ def check(tree: Tree, pid: int | str, path: str) -> None:
             f"which is above both. {_remedy(tree)}"
         )
     return None
+
+
+def _systemd_may(pid: int | str, path: str) -> bool:
+    """True if the caller's own systemd moves the process: the VE is a unit of it, and the process is the caller's."""
+    unit = ve_cgroup.unit_of(path)
+    uid = os.geteuid()
+    return unit is not None and unit.uid == uid and (pid == "self" or os.stat(f"/proc/{pid}").st_uid == uid)
+
+
+def may_return(tree: Tree, home: str, path: str) -> bool:
+    """True if the caller may move a process back from ``path`` to the cgroup ``home``."""
+    unit = ve_cgroup.unit_of(path)
+    if unit is None or unit.uid is None:
+        return True  # it may move it here, and the way back needs the same right
+    with tree.walk(os.path.commonpath((home, path))) as above:
+        return above.may_write(PROCS)
 
 
 def _may_be_made(tree: Tree, path: str) -> bool:

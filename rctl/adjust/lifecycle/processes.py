@@ -12,6 +12,7 @@ from ...controllers import core
 from ...errors import GoneError, NotFoundError, UsageError
 from ..enabling import threaded
 from ..steps import Move
+from . import ve_cgroup
 
 
 def processes(ve: Cgroup) -> list[int]:
@@ -56,7 +57,7 @@ def remove(ve: Cgroup, seconds: float) -> None:
         for child in _children(cgroup):
             remove_soon(cgroup, child, seconds)
     with ve.above() as base:
-        remove_soon(base, ve.path.rpartition("/")[2], seconds)
+        ve_cgroup.remove(base, ve.path, seconds)
 
 
 def check_remove(ve: Cgroup, kill: bool) -> None:
@@ -70,7 +71,7 @@ def check_remove(ve: Cgroup, kill: bool) -> None:
 def unmake(ve: Cgroup) -> None:
     """Remove a VE that was just made. Raises BusyError if another program has filled it meanwhile."""
     with ve.above() as base:
-        base.remove(ve.path.rpartition("/")[2])
+        ve_cgroup.remove(base, ve.path)
 
 
 def started(pid: int) -> int:
@@ -116,7 +117,7 @@ def move(ve: Cgroup, step: Move) -> None:
     """Move a process into the VE. Raises NotFoundError if it has ended, KernelError if the kernel refuses it."""
     if started(step.pid) != step.started:
         raise NotFoundError(f"{step.pid}: the process ended meanwhile")
-    ve.write(core.PROCS, str(step.pid))
+    ve_cgroup.enter(ve, step.pid)
 
 
 def move_back(ve: Cgroup, home: Cgroup, step: Move) -> None:

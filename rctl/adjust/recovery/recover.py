@@ -14,7 +14,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
 from ..enabling.disable import take_all_back
-from ..lifecycle import remove
+from ..lifecycle import remove, ve_cgroup
 from ..locks import Locks
 from ..planning import partitions
 from ..records import pending_history
@@ -160,6 +160,13 @@ def _settle(site: Site, journal: Journal, deadline: float) -> str:
     if not journal.back and journal.told():
         journal.close(done=False)
         return f"recovered {what}: rolled forward, it had ended"
+    told = _settled_steps(site, journal, what, deadline)
+    ve_cgroup.tidy(site.tree, record.steps)
+    return told
+
+
+def _settled_steps(site: Site, journal: Journal, what: str, deadline: float) -> str:
+    record = journal.record
     with Present(site.tree, _inodes(site.tree, record)) as cgroups:
         if journal.forward and not journal.back:
             removes = [step for step in record.steps if isinstance(step, Remove)]

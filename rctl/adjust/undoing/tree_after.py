@@ -113,7 +113,7 @@ class Supposed(Tree):
 
     def __init__(self, tree: Tree) -> None:
         self._changed = _Changed()
-        super().__init__(_Cgroup.like(tree.root, self._changed), tree.base, tree.prefix, tree.mount)
+        super().__init__(_Cgroup.like(tree.root, self._changed), tree.naming, tree.mount)
 
     def walk(self, path: str) -> Cgroup:
         """As in a real tree."""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import allow_open_files
 from ...cgroupfs.tree import Tree
+from ...cgroupfs.ve_cgroups import Naming
 from ...controllers.core import CONTROLLERS, PROCS, SUBTREE_CONTROL, enable_text
 from ...errors import UsageError
 from ...signals import undisturbed
@@ -153,7 +154,7 @@ def _stage(tree: Tree, below: bool) -> Iterator[Stage]:
             bare.make(tree, own).close()
         parent = stack.enter_context(tree.open_ve(own))
         _enable_all(parent)
-        inner = Tree(tree.root, parent.path, "")
+        inner = Tree(tree.root, Naming(parent.path, ""))
         yield Stage(inner, "ve-", ("ve-*", parent.path), where, os.environ | {"RCTL_TREE": parent.path}, folder)
 
 

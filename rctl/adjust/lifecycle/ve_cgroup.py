@@ -1,0 +1,106 @@
+"""The cgroup of one of rctl's own VEs: made, entered and removed, by rctl itself or through the manager of its unit.
+
+A unit is stopped after its cgroup was removed: rmdir(2) fails if a process came into it meanwhile, while systemd would
+end that process. If a crash comes in between, the unit is left without a cgroup; ``tidy`` stops it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from ...cgroupfs import ve_cgroups
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree, remove_soon
+from ...cgroupfs.ve_cgroups import Unit
+from ...controllers.core import PROCS
+from ...errors import BusyError, KernelError, NotAvailableError, RctlError, UsageError
+from .. import owner
+from ..steps import Make, Remove, Step
+
+_LONGEST = 255
+"""Characters of a unit's name, and of a cgroup's."""
+
+
+def unit_of(path: str) -> Unit | None:
+    """The unit of the VE whose cgroup is ``path``; ``None`` if the VE is no unit."""
+    return ve_cgroups.unit_at(path) if owner.applies() else None
+
+
+def check_make(path: str) -> None:
+    """Check that the manager of its unit, if it is one, would make the VE. Raises NotAvailableError, UsageError."""
+    if (unit := unit_of(path)) is None:
+        return
+    if len(unit.name) > _LONGEST:
+        raise UsageError(f"{unit.name}: too long for a unit, by {len(unit.name) - _LONGEST}. Choose a shorter name")
+    if unit.uid is None and os.geteuid():
+        raise NotAvailableError(
+            f"{path}: only root may make it, and user {os.geteuid()} has no systemd of its own now. Log in by ssh or "
+            f"on a terminal, or have root run: loginctl enable-linger {os.geteuid()}"
+        )
+
+
+def make(base: Cgroup, path: str, about: str) -> Cgroup:
+    """Make the VE below ``base`` and open it. ``about``: the unit's description.
+
+    Raises BusyError if it exists, and as ``check_make`` and ``Cgroup.make``.
+    """
+    name = path.rpartition("/")[2]
+    if (unit := unit_of(path)) is None:
+        return base.make(name)
+    from ...systemd import ve_units
+
+    check_make(path)
+    if base.has(name):
+        raise BusyError(f"{path}: exists already. Choose another name")
+    try:
+        ve_units.start(unit.name, unit.uid, about)
+        return base.child(name)
+    except BaseException:
+        with suppress(RctlError):  # the first error counts
+            if not base.has(name):
+                ve_units.stop(unit.name, unit.uid)
+        raise
+
+
+def remove(base: Cgroup, path: str, seconds: float = 0.0) -> None:
+    """Remove the empty VE below ``base``. Raises BusyError if it still has processes or children after ``seconds``."""
+    name = path.rpartition("/")[2]
+    if seconds:
+        remove_soon(base, name, seconds)
+    else:
+        base.remove(name)
+    _stop(path)
+
+
+def tidy(tree: Tree, steps: Iterable[Step]) -> None:
+    """After a crash: stop the units of VEs that these steps made or removed, if they have no cgroup."""
+    if owner.applies():
+        for path in {step.path for step in steps if isinstance(step, Make | Remove)}:
+            if not tree.exists(path):
+                _stop(path)
+
+
+def _stop(path: str) -> None:
+    if (unit := unit_of(path)) is not None:
+        from ...systemd import ve_units
+
+        ve_units.stop(unit.name, unit.uid)
+
+
+def enter(ve: Cgroup, pid: int) -> None:
+    """Move a process into the VE; 0: the caller. A user may have no right to that; then the user's systemd does it.
+
+    Raises KernelError, NotFoundError, and NotAvailableError if systemd refuses it.
+    """
+    try:
+        ve.write(PROCS, str(pid))
+    except KernelError as error:
+        unit = unit_of(ve.path)
+        if error.errno not in (errno.EACCES, errno.EPERM) or unit is None or unit.uid is None:
+            raise
+        from ...systemd import ve_units
+
+        ve_units.attach(unit.name, unit.uid, pid or os.getpid())

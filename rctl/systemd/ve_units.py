@@ -1,0 +1,88 @@
+"""The units of rctl's own VEs: one transient service for each, without a process of its own.
+
+It is a service of the type ``oneshot`` that stays active after its command, ``/bin/true``, so it needs no process to
+stay, and survives daemon-reload and daemon-reexec. A scope would go with its last process. The unit is delegated, with
+no controllers: systemd enables those that its properties need. See systemd.service(5), org.freedesktop.systemd1(5).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from ..errors import BusyError, NotFoundError, RctlError
+from .bus import Bus, BusError, Property, shared
+
+_NO_LIMIT = (1 << 64) - 1
+_COMMAND = ("/bin/true", ["true"], True)
+"""Its program, its words, and that its failure counts as success: it may be missing on a host."""
+_PROPERTIES: Sequence[Property] = (
+    ("Type", ("s", "oneshot")),
+    ("ExecStart", ("a(sasb)", [_COMMAND])),
+    ("RemainAfterExit", ("b", True)),
+    ("Slice", ("s", "-.slice")),  # directly below the root: each level costs each context switch
+    ("DelegateControllers", ("as", [])),
+    ("CollectMode", ("s", "inactive-or-failed")),
+    ("IgnoreOnIsolate", ("b", True)),
+    ("OOMPolicy", ("s", "continue")),
+    ("TasksMax", ("t", _NO_LIMIT)),
+)
+_MAKES_CGROUP: Property = ("MemoryAccounting", ("b", True))
+"""systemd makes the cgroup of a unit without processes when a property is set that needs it. This is the default."""
+
+
+def start(unit: str, uid: int | None, about: str) -> None:
+    """Start the unit of a VE whose cgroup does not exist; then it does. A unit that a crash has left is stopped first.
+
+    ``uid``: the user of its manager; ``None``: the system's. ``about``: its description. Raises BusyError if another
+    unit has the name, NotAvailableError without an answer.
+    """
+    bus = shared(uid)
+    properties = [*_PROPERTIES, ("Description", ("s", about))]
+    wanted: tuple[Any, ...] = unit, "fail", properties, []
+    try:
+        bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
+    except BusError as error:
+        if not error.name.endswith(".UnitExists"):
+            raise
+        _check_left_over(bus, unit)
+        stop(unit, uid)
+        bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
+    if (state := _settled(bus, unit)) != "active":
+        raise RctlError(f"{unit}: systemd has not started it, it is {state}. See journalctl -u {unit}")
+    bus.set(unit, [_MAKES_CGROUP], runtime=True)
+
+
+def stop(unit: str, uid: int | None) -> None:
+    """Stop the unit of a VE, if there is one; systemd ends its processes, and removes its cgroup."""
+    bus = shared(uid)
+    with suppress(NotFoundError):
+        bus.job("StopUnit", "ss", unit, "replace")
+        _settled(bus, unit)
+
+
+def attach(unit: str, uid: int | None, pid: int) -> None:
+    """Move a process into the cgroup of a VE's unit. Raises NotAvailableError, BusError."""
+    shared(uid).call("AttachProcessesToUnit", "ssau", unit, "", [pid])
+
+
+def _check_left_over(bus: Bus, unit: str) -> None:
+    """Raise BusyError if the unit is not one that a crash has left of a VE."""
+    found = bus.get(unit, "Unit", ("Transient", "FragmentPath"))
+    if not found.get("Transient"):
+        place = found.get("FragmentPath") or "it is loaded"
+        raise BusyError(f"{unit}: is another unit of systemd ({place}). Choose another name for the VE")
+
+
+def _settled(bus: Bus, unit: str) -> str:
+    """The state of a unit once it has no job."""
+    until = time.monotonic() + 25.0
+    while True:
+        found = bus.get(unit, "Unit", ("ActiveState", "Job"))
+        if not found.get("Job", (0,))[0] and not found.get("ActiveState", "").endswith("ing"):
+            return str(found.get("ActiveState", "inactive"))
+        if time.monotonic() > until:
+            raise BusyError(f"{unit}: systemd is still busy with it. See systemctl list-jobs")
+        time.sleep(0.01)

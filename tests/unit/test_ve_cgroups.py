@@ -1,0 +1,95 @@
+"""Where rctl's own VEs lie, and how their cgroups are called, with and without systemd."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rctl.cgroupfs import ve_cgroups
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.tree import Tree
+from rctl.cgroupfs.ve_cgroups import Naming, Unit, unit_at
+from rctl.formats import VE_NAME
+
+USER = "/user.slice/user-1000.slice/user@1000.service"
+PLAIN, BELOW = Naming(), Naming("/a", "")
+OF_ROOT, OF_USER = Naming(suffix=".service"), Naming(USER, suffix=".service")
+UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.service")
+"""A unit that is no template and no instance: systemd.unit(5)."""
+
+
+@pytest.mark.parametrize(
+    ("naming", "path"),
+    [
+        (PLAIN, "/rctl-web1"),
+        (OF_ROOT, "/rctl-web1.service"),
+        (OF_USER, f"{USER}/rctl-web1.service"),
+        (BELOW, "/a/web1"),
+    ],
+)
+def test_a_ve_has_one_path_and_the_path_one_name(naming: Naming, path: str) -> None:
+    tree = Tree(Cgroup("/", -1), naming)
+    assert tree.path("web1") == path
+    assert tree.managed(path) == tree.name(path) == "web1"
+    assert tree.managed(f"{path}/below") == ""
+
+
+def test_what_no_unit_may_be_called_is_escaped() -> None:
+    assert OF_ROOT.component("a@b+c") == r"rctl-a\x40b\x2bc.service"
+    assert PLAIN.component("a@b+c") == "rctl-a@b+c"
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(st.from_regex(VE_NAME, fullmatch=True), st.sampled_from([PLAIN, OF_ROOT, OF_USER, BELOW]))
+def test_every_name_can_be_read_from_its_cgroup(name: str, naming: Naming) -> None:
+    component = naming.component(name)
+    assert naming.name(component) == name
+    assert not naming.suffix or UNIT_NAME.fullmatch(component)
+
+
+@pytest.mark.parametrize(
+    "path", ["/rctl-web1", "/system.slice/rctl-exporter.service", "/rctl-.service", "/rctl-web1.slice"]
+)
+def test_other_cgroups_are_none_of_its_ves(path: str) -> None:
+    assert Tree(Cgroup("/", -1), OF_ROOT).managed(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/rctl-web1.service", Unit("rctl-web1.service", None)),
+        (f"{USER}/rctl-web1.service", Unit("rctl-web1.service", 1000)),
+        (f"{USER}/app.slice/rctl-web1.service", None),
+        ("/user.slice/user-1000.slice/user@1001.service/rctl-web1.service", None),
+        ("/rctl-web1.service/below", None),
+        ("/system.slice/rctl-exporter.service", None),
+        ("/rctl-web1", None),
+    ],
+)
+def test_a_path_says_which_manager_runs_the_unit(path: str, unit: Unit | None) -> None:
+    assert unit_at(path) == unit
+
+
+@pytest.mark.parametrize(
+    ("booted", "uid", "manager", "naming"),
+    [
+        (False, 0, False, PLAIN),
+        (False, 1000, True, PLAIN),
+        (True, 0, True, OF_ROOT),
+        (True, 1000, True, OF_USER),
+        (True, 1000, False, OF_ROOT),
+    ],
+)
+def test_the_usual_place(
+    booted: bool, uid: int, manager: bool, naming: Naming, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {True: str(tmp_path), False: str(tmp_path / "none")}
+    monkeypatch.setattr(ve_cgroups, "BOOTED", there[booted])
+    monkeypatch.setattr(ve_cgroups, "USER_MANAGER", there[manager])
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert ve_cgroups.usual() == naming
