@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from rctl.console.declare import Argument, Option
 from rctl.console.flags import Json
-from rctl.console.table import VerbRow
+from rctl.console.rows import VerbRow
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -22,14 +21,14 @@ VERBS = (
 
 Include = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="Export only these VEs: web*, '/system.slice/**'. Repeatable"),
+    Option("--include", metavar="PATTERN", help="Export only these VEs: web*, '/system.slice/**'. Repeatable"),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="Do not export these VEs. Repeatable")
+    list[str] | None, Option("--exclude", metavar="PATTERN", help="Do not export these VEs. Repeatable")
 ]
 Collect = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--collect",
         metavar="[PATTERN=]WORD,...",
         help="Export this of the VEs that match PATTERN: a profile (core, full), collectors (cpu,memory), or both "
@@ -37,22 +36,20 @@ Collect = Annotated[
     ),
 ]
 ProfileWord = Annotated[
-    str | None, typer.Option("--profile", metavar="core|full", help="About 35 or about 150 series for each VE [core]")
+    str | None, Option("--profile", metavar="core|full", help="About 35 or about 150 series for each VE [core]")
 ]
 KeptFds = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--kept-fds",
         metavar="N",
         help="Most kernel files kept open between scrapes [from the limit of open files; in core, not all of them]",
     ),
 ]
-OpenMetrics = Annotated[
-    bool, typer.Option("--openmetrics", help="Print OpenMetrics instead of the Prometheus text format")
-]
+OpenMetrics = Annotated[bool, Option("--openmetrics", help="Print OpenMetrics instead of the Prometheus text format")]
 Listen = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--listen",
         "--web.listen-address",
         metavar="ADDRESS:PORT",
@@ -62,7 +59,7 @@ Listen = Annotated[
 ]
 WebConfig = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--web.config.file",
         metavar="FILE",
         help="TLS, users and headers, in exporter-toolkit's format. Read again when it changes",
@@ -70,7 +67,7 @@ WebConfig = Annotated[
 ]
 AllowedHost = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--web.allowed-host",
         metavar="NAME",
         help="Also answer requests for this host name [on loopback: localhost and this host's name; elsewhere: any]. "
@@ -120,7 +117,7 @@ def once(
 
 def write(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")
+        str, Argument(metavar="FILE", help="The file, such as /var/lib/prometheus/node-exporter/rctl.prom")
     ],
     profile: ProfileWord = None,
     include: Include = None,

@@ -98,12 +98,26 @@ def _status() -> int:
 
 
 def _ended() -> int:
-    """Run the verb. Typer's own function would report an interruption in its words, with its own status."""
+    """Run the verb."""
+    from ..console.declare import Exit
+    from .app import plain_call
+
+    words = sys.argv[1:] or ["--help"]
+    try:
+        if call := plain_call(words):
+            call()
+            return 0
+        return _by_typer(words)
+    except Exit as end:
+        return end.exit_code
+
+
+def _by_typer(words: list[str]) -> int:
+    """Let Typer read the words. Its own function would report an interruption in its words, with its own status."""
     from typer import Exit
 
     from .app import root
 
-    words = sys.argv[1:] or ["--help"]
     try:
         with root().make_context("rctl", words) as context:
             return int(context.command.invoke(context) or 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import typer
-from typer.core import TyperOption
-
-from ..console.table import VerbGroup, VerbRow, verb_files
+from ..console.declare import Exit
+from ..console.lean import load_msgspec
+from ..console.rows import Declared, Row, VerbRow, verb_files
+from ..console.words import arguments
 
 _ORDER = (
     "doctor",
@@ -51,10 +52,45 @@ _OTHERS = (
     VerbRow("exporter", "rctl_exporter.verbs:VERBS", "Serve every figure of every VE to Prometheus."),
 )
 """Verbs that have no file in ``verbs``, and groups of verbs."""
+_WITHOUT_LIMITS = frozenset(("complete", "completion", "exporter", "bench"))
+"""Verbs that may need no msgspec, or that run so long that its cost does not matter."""
 
 
-def root() -> VerbGroup:
-    """``rctl`` itself, as Typer runs it."""
+def rows() -> list[Row]:
+    """The verbs, in the order of their list."""
+    return [*verb_files(f"{__package__}.verbs", f"{os.path.dirname(__file__)}/verbs", _ORDER), *_OTHERS]
+
+
+def declared() -> Declared:
+    """``rctl`` itself, as its verbs declare it."""
+    return Declared("rctl", rows())
+
+
+def plain_call(words: Sequence[str]) -> Callable[[], object] | None:
+    """The call of the verb that these words name, if they are right and plain; else ``None``: ``root`` reads them."""
+    found: Any = declared()
+    rest = list(words)
+    while hasattr(found, "commands"):
+        if not rest or rest[0] not in found.commands:
+            return None
+        found = found.commands[rest.pop(0)]
+    if (given := arguments(found.function, rest)) is None:
+        return None
+    if words[0] not in _WITHOUT_LIMITS:
+        load_msgspec()
+    if given.pop("quiet", False):
+        from ..console.output import be_quiet
+
+        be_quiet()
+    return lambda: found.function(**given)
+
+
+def root() -> Any:
+    """``rctl`` itself, as Typer runs it. Loads Typer."""
+    from typer.core import TyperOption
+
+    from ..console.table import VerbGroup
+
     version = TyperOption(
         param_decls=["--version", "-V"],
         is_flag=True,
@@ -64,7 +100,7 @@ def root() -> VerbGroup:
         help="Show the version",
     )
     return VerbGroup(
-        (*verb_files(f"{__package__}.verbs", f"{os.path.dirname(__file__)}/verbs", _ORDER), *_OTHERS),
+        rows(),
         name="rctl",
         help="Set resource limits of containers, services and cgroups while they run.\n\n"
         "A VE is a cgroup with its processes: one of rctl's own by its name (web1), any other by its path "
@@ -80,4 +116,4 @@ def _version(context: Any, parameter: Any, wanted: bool) -> None:
         from ..version import __version__
 
         say(f"rctl {__version__}")
-        raise typer.Exit
+        raise Exit

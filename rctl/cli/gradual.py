@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
-
+from ..console.declare import Exit
 from ..console.flags import seconds
 from ..console.output import as_json_line, done, report, say, tell, warn
 from ..errors import UsageError
@@ -65,7 +64,7 @@ class Flags(NamedTuple):
 
 
 def roll(s: Session, what: Mapping[str, Any] | str | Spec | None, flags: Flags, *, json: bool, **how: Any) -> None:
-    """Make a rolling change, and print it. Raises typer.Exit with 1 or 4 if not all is done."""
+    """Make a rolling change, and print it. Raises Exit with 1 or 4 if not all is done."""
     named: dict[str, Any] = {
         "batch": flags.batch,
         "pause": None if flags.pause is None else seconds(flags.pause, "--pause"),
@@ -82,7 +81,7 @@ def roll(s: Session, what: Mapping[str, Any] | str | Spec | None, flags: Flags, 
     if not json:
         done(_in_short(result, "apply FILE" if what is not None and not isinstance(what, Mapping) else "set"))
     if status := _STATUS[result.status]:
-        raise typer.Exit(status)
+        raise Exit(status)
 
 
 class _Shown:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ..console.declare import Argument, changes
 from ..console.flags import Json, seconds
-from ..console.table import VerbRow
-from ..console.verb import changes
+from ..console.rows import VerbRow
 
 if TYPE_CHECKING:
     from ..over_time.timers import TimedLimit, TimerRow
 
 HEAD = ("ID", "VE", "LIMIT", "NOW", "THEN", "LEFT")
-TimerId = Annotated[str, typer.Argument(metavar="ID", help="The id of a timed adjustment, from rctl timers")]
+TimerId = Annotated[str, Argument(metavar="ID", help="The id of a timed adjustment, from rctl timers")]
 
 
 def list_(json: Json = False) -> None:
@@ -38,7 +36,7 @@ def list_(json: Json = False) -> None:
 @changes
 def extend(
     timer: TimerId,
-    time: Annotated[str, typer.Argument(metavar="TIME", help="How much longer: 10m, 2h")],
+    time: Annotated[str, Argument(metavar="TIME", help="How much longer: 10m, 2h")],
     json: Json = False,
 ) -> None:
     """Let a timed adjustment last longer."""

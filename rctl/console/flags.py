@@ -5,14 +5,12 @@ Limits are given as ``memory.max=2G`` (every limit, by the kernel's name) or, fo
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import typer
-
 from ..errors import UsageError
 from ..escape import escaped
+from .declare import Argument, Option, Parameter
 
 LIMIT_FLAGS = {
     "memory": ("memory.max", "SIZE", "Most memory: 2G, 512MiB, 50%, max"),
@@ -35,27 +33,23 @@ They stand here, and not with the limits, so that a verb that sets none does not
 """
 
 
-def _option(name: str, value: str, text: str) -> inspect.Parameter:
-    option = typer.Option(f"--{name.replace('_', '-')}", metavar=value, help=text)
-    kind: Any = Annotated[list[str] | None, option] if name == "io_max" else Annotated[str | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+def _parameter(name: str, value: str, text: str) -> Parameter:
+    option = Option(f"--{name.replace('_', '-')}", metavar=value, help=text)
+    several = name == "io_max"
+    kind: Any = Annotated[list[str] | None, option] if several else Annotated[str | None, option]
+    return Parameter(name, kind, None, option, str, several)
 
 
 def takes_limits(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb, whose last parameter is ``flags``, one option for each of LIMIT_FLAGS."""
-    signature = inspect.signature(verb, eval_str=True)
-    own = [p for name, p in signature.parameters.items() if name != "flags"]
-    added = [_option(name, value, text) for name, (_, value, text) in LIMIT_FLAGS.items()]
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
 
     def wrapped(**given: Any) -> Any:
         flags = {name: given.pop(name) for name in LIMIT_FLAGS}
         return verb(**given, flags=flags)
 
-    wrapped.__doc__ = verb.__doc__
-    wrapped.__name__ = verb.__name__
-    wrapped.__signature__ = signature.replace(parameters=[*keyword, *added])  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in (*keyword, *added)}
+    wrapped.__doc__, wrapped.__name__ = verb.__doc__, verb.__name__
+    limits = [_parameter(name, value, text) for name, (_, value, text) in LIMIT_FLAGS.items()]
+    wrapped.__dict__.update(__wrapped__=verb, limits=limits)
     return wrapped
 
 
@@ -113,59 +107,51 @@ def _merge_disk(key: str, nested: dict[str, Any], more: dict[str, Any]) -> None:
 
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="VE...", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
+    Argument(metavar="VE...", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
 ]
-Name = Annotated[str, typer.Argument(metavar="VE", help="The VE's name")]
-NameOrPath = Annotated[
-    str, typer.Argument(metavar="VE", help="A VE, unit or container, or a cgroup path with a leading /")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, change nothing")]
-Thaw = Annotated[bool, typer.Option("--thaw", help="If the VE is frozen, thaw it first")]
-Force = Annotated[bool, typer.Option("--force", help="Do it even if the kernel may kill or later changes are lost")]
+Name = Annotated[str, Argument(metavar="VE", help="The VE's name")]
+NameOrPath = Annotated[str, Argument(metavar="VE", help="A VE, unit or container, or a cgroup path with a leading /")]
+Json = Annotated[bool, Option("--json", help="Print JSON")]
+DryRun = Annotated[bool, Option("--dry-run", "-n", help="Show the plan, change nothing")]
+Thaw = Annotated[bool, Option("--thaw", help="If the VE is frozen, thaw it first")]
+Force = Annotated[bool, Option("--force", help="Do it even if the kernel may kill or later changes are lost")]
 DeadlineText = Annotated[
-    str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for memory to be freed: 10s, 2min")
+    str, Option("--deadline", metavar="TIME", help="Longest to wait for memory to be freed: 10s, 2min")
 ]
 Wait = Annotated[
     str,
-    typer.Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
+    Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
 ]
-SpecFile = Annotated[str, typer.Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+SpecFile = Annotated[str, Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
 Prune = Annotated[
-    bool, typer.Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
+    bool, Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
 ]
 
 
 Batch = Annotated[
     str | None,
-    typer.Option(
-        "--batch", metavar="SIZE", help="Change so many VEs at a time: 10%, 5, or 1,10% (the last one repeats)"
-    ),
+    Option("--batch", metavar="SIZE", help="Change so many VEs at a time: 10%, 5, or 1,10% (the last one repeats)"),
 ]
-Pause = Annotated[str | None, typer.Option("--pause", metavar="TIME", help="Wait between batches: 30s")]
+Pause = Annotated[str | None, Option("--pause", metavar="TIME", help="Wait between batches: 30s")]
 CheckText = Annotated[
     str | None,
-    typer.Option("--check", metavar="COMMAND", help="Run this for each VE after its batch; see RCTL_VE, RCTL_PATH"),
+    Option("--check", metavar="COMMAND", help="Run this for each VE after its batch; see RCTL_VE, RCTL_PATH"),
 ]
 CheckTimeout = Annotated[
-    str | None, typer.Option("--check-timeout", metavar="TIME", help="Longest for one check: 30s (default)")
+    str | None, Option("--check-timeout", metavar="TIME", help="Longest for one check: 30s (default)")
 ]
 AbortAfter = Annotated[
-    int | None, typer.Option("--abort-after", metavar="N", help="Stop when N VEs have failed (default: 1)")
+    int | None, Option("--abort-after", metavar="N", help="Stop when N VEs have failed (default: 1)")
 ]
 OnAbort = Annotated[
-    str | None, typer.Option("--on-abort", metavar="keep|undo", help="Then keep what is done (default), or undo it")
+    str | None, Option("--on-abort", metavar="keep|undo", help="Then keep what is done (default), or undo it")
 ]
-Retry = Annotated[
-    str | None, typer.Option("--retry", metavar="ID", help="Go on with a rolling change where it stopped")
-]
-Over = Annotated[
-    str | None, typer.Option("--over", metavar="TIME", help="Move the values in steps, within this time: 5min")
-]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="So many steps (default: 20, or one a second)")]
+Retry = Annotated[str | None, Option("--retry", metavar="ID", help="Go on with a rolling change where it stopped")]
+Over = Annotated[str | None, Option("--over", metavar="TIME", help="Move the values in steps, within this time: 5min")]
+Steps = Annotated[int | None, Option("--steps", metavar="N", help="So many steps (default: 20, or one a second)")]
 StopAtPressure = Annotated[
     str | None,
-    typer.Option("--stop-at-pressure", metavar="PERCENT", help="Then put all back: 20%, or memory=20%,io=10%"),
+    Option("--stop-at-pressure", metavar="PERCENT", help="Then put all back: 20%, or memory=20%,io=10%"),
 ]
 
 

@@ -1,14 +1,18 @@
-"""The classes of all verbs: the form of their usage line, and --quiet for those that change something."""
+"""Verbs as Typer has them: their classes, the form of their usage line, and --quiet for those that change something."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand, TyperOption
 
-F = TypeVar("F", bound=Callable[..., Any])
+from .declare import QUIET, REQUIRED, Parameter, parameters
+
 _WHOLE = re.compile(r"-?[0-9]+")
 
 
@@ -43,34 +47,49 @@ class Changes(Verb):
         super().__init__(*args, **more)
         self.params.append(
             TyperOption(
-                param_decls=["--quiet", "-q"],
+                param_decls=[*QUIET.words],
                 is_flag=True,
                 expose_value=False,
                 is_eager=True,
                 callback=_be_quiet,
-                help="Print nothing on success",
+                **QUIET.more,
             )
         )
 
 
-def shaped(shape: type[Verb]) -> Callable[[F], F]:
-    """Make the command of a verb's function an instance of this class; the default is Verb."""
-
-    def mark(function: F) -> F:
-        function.__dict__["shape"] = shape
-        return function
-
-    return mark
-
-
-changes = shaped(Changes)
-
-
 def class_of(function: Callable[..., Any]) -> type[Verb]:
-    """The class that ``shaped`` set for the function's command."""
-    found = vars(function).get("shape", Verb)
-    assert issubclass(found, Verb)
-    return found  # type: ignore[no-any-return]
+    """The class of the function's command: the one that ``shaped`` names, with --quiet if it changes something."""
+    module, _, name = getattr(function, "shape", f"{__name__}:Verb").partition(":")
+    found: type[Verb] = getattr(import_module(module), name)
+    return type(name, (Changes, found), {}) if getattr(function, "changes", False) else found
+
+
+def for_typer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the signature that Typer reads: its declarations as Typer's own."""
+
+    def called(**given: Any) -> Any:
+        return function(**given)
+
+    called.__doc__, called.__name__ = function.__doc__, function.__name__
+    found = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.default is REQUIRED else one.default,
+            annotation=_annotation(one),
+        )
+        for one in parameters(function)
+    ]
+    called.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in found}
+    return called
+
+
+def _annotation(one: Parameter) -> Any:
+    if one.declared is None:
+        return one.annotation
+    make: Any = typer.Option if one.param_type_name == "option" else typer.Argument
+    return Annotated[one.annotation.__origin__, make(*one.declared.words, **one.declared.more)]
 
 
 def _take_digits(kind: Any) -> None:

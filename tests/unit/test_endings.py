@@ -103,14 +103,13 @@ def test_a_signal_that_comes_while_the_end_is_told_changes_nothing(
     cli._interrupt(number, None)  # after the end, too
 
 
+@pytest.mark.parametrize("reader", ["rctl.cli.app.plain_call", "typer.core.TyperGroup.parse_args"])
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_words_are_read_ends_with_its_own_status(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, reader: str
 ) -> None:
-    from typer.core import TyperGroup
-
-    monkeypatch.setattr(TyperGroup, "parse_args", lambda *_: cli._interrupt(number, None))
-    assert shell.run("ls") == (128 + number, "", "rctl: interrupted\n")
+    monkeypatch.setattr(reader, lambda *_: cli._interrupt(number, None))
+    assert shell.run("ls", "--help") == (128 + number, "", "rctl: interrupted\n")
 
 
 @pytest.mark.parametrize(

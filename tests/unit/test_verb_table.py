@@ -60,9 +60,10 @@ def imported(module: str) -> Iterator[str]:
             yield from (f"{resolve_name(place, module.rpartition('.')[0])}.{one.name}" for one in node.names)
 
 
-def modules(*words: str) -> set[str]:
-    """The modules that a command has loaded by its end."""
-    done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=True, cwd=TOP)
+def modules(*words: str, status: int | None = 0) -> set[str]:
+    """The modules that a command has loaded by its end. ``status``: ``None``, it may also fail."""
+    done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=False, cwd=TOP)
+    assert status is None or done.returncode == status, done.stderr
     return set(done.stderr.split())
 
 
@@ -81,6 +82,15 @@ def test_a_list_of_verbs_loads_none_of_their_files(words: list[str]) -> None:
     loaded = modules(*words)
     assert not loaded & FILES
     assert not any(name.startswith(("rctl.adjust", "rctl.cgroupfs", "rctl.bench")) for name in loaded)
+
+
+@pytest.mark.parametrize(
+    "words", [["ls"], ["complete", "zsh", "set", ""], ["complete", "bash", "--", " =", "rctl set --m"]], ids=" ".join
+)
+def test_plain_words_load_neither_typer_nor_what_only_it_needs(words: list[str]) -> None:
+    """Typer costs more than most verbs. msgspec takes from typing what it would take from typing_extensions."""
+    loaded = modules(*words, status=None)
+    assert not loaded & {"typer", "inspect", "typing_extensions", "rich", "shutil", "subprocess", "urllib"}
 
 
 def test_a_verb_loads_its_own_file_alone() -> None:

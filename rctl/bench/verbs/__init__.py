@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...console.table import VerbRow
+from ...console.rows import VerbRow
 
 VERBS = (
     VerbRow(

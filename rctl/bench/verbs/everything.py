@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Argument, Exit, Option
 from ...console.flags import Json
 from .parts import PLACE, CheckFlag, DiskFolder, setting
 
 if TYPE_CHECKING:
     from ..figures.result import Result
 
-ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write an HTML report with plots")]
+ReportFile = Annotated[str | None, Option("--report", metavar="FILE", help="Write an HTML report with plots")]
 
 
 def everything(
     report: ReportFile = None,
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results; - prints them")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Measure fewer rounds; intervals are wide")] = False,
+    json: Annotated[str | None, Option("--json", metavar="FILE", help="Write the results; - prints them")] = None,
+    quick: Annotated[bool, Option("--quick", help="Measure fewer rounds; intervals are wide")] = False,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Run only this benchmark. Repeatable")
+        list[str] | None, Option("--only", metavar="NAME", help="Run only this benchmark. Repeatable")
     ] = None,
     folder: DiskFolder = PLACE,
     check: CheckFlag = False,
@@ -48,13 +47,13 @@ def everything(
     if run.stop:
         raise run.stop
     if not any(figure.value is not None for result in run.results for figure in result.figures):
-        raise typer.Exit(1)
+        raise Exit(1)
     checked(run.results, check)
 
 
 def report(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Results in JSON")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The page to write")] = "report.html",
+    files: Annotated[list[str], Argument(metavar="FILE...", help="Results in JSON")],
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The page to write")] = "report.html",
 ) -> None:
     """Make an HTML page of results in JSON.
 
@@ -81,9 +80,9 @@ def report(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A.json", help="The earlier results")],
-    second: Annotated[str, typer.Argument(metavar="B.json", help="The later results")],
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a figure became worse")] = False,
+    first: Annotated[str, Argument(metavar="A.json", help="The earlier results")],
+    second: Annotated[str, Argument(metavar="B.json", help="The later results")],
+    check: Annotated[bool, Option("--check", help="Exit with 1 if a figure became worse")] = False,
     json: Json = False,
 ) -> None:
     """Compare two runs.
@@ -97,7 +96,7 @@ def compare(
     found = compared(load(first), load(second))
     show_comparison(found, json=json)
     if check and found.worse:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _keep(results: list[Result], report: str | None, json: str | None) -> None:

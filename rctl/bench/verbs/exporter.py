@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Option
 from ...console.flags import Json
 from ...errors import UsageError
 from .parts import PLACE, CheckFlag, _one
@@ -20,14 +19,12 @@ _MOST = 20000
 
 
 def exporter(
-    ves: Annotated[
-        str, typer.Option("--ves", metavar="N,N,...", help="Numbers of VEs, with commas")
-    ] = "1,100,1000,5000",
-    profile: Annotated[str, typer.Option(metavar="core|full", help="About 35 or about 150 series a VE")] = "full",
-    rounds: Annotated[int, typer.Option(min=3, max=1000, metavar="N", help="Scrapes of each")] = 8,
+    ves: Annotated[str, Option("--ves", metavar="N,N,...", help="Numbers of VEs, with commas")] = "1,100,1000,5000",
+    profile: Annotated[str, Option(metavar="core|full", help="About 35 or about 150 series a VE")] = "full",
+    rounds: Annotated[int, Option(min=3, max=1000, metavar="N", help="Scrapes of each")] = 8,
     below: Annotated[
         bool,
-        typer.Option("--below/--beside", help="VEs below one parent, as in a slice, or where rctl makes them"),
+        Option("--below/--beside", help="VEs below one parent, as in a slice, or where rctl makes them"),
     ] = True,
     check: CheckFlag = False,
     json: Json = False,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Option
 from ...console.flags import Json, command_line
 from ...errors import UsageError
 
@@ -16,32 +15,26 @@ if TYPE_CHECKING:
 
 OnlyFlag = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="NAME", help="Workloads by a part of their name or group, or a pattern. Repeatable"),
+    Option("--only", metavar="NAME", help="Workloads by a part of their name or group, or a pattern. Repeatable"),
 ]
-ClockFlag = Annotated[
-    str, typer.Option("--clock", metavar="CLOCK", help="auto, instructions (the lab's --icount), or wall")
-]
+ClockFlag = Annotated[str, Option("--clock", metavar="CLOCK", help="auto, instructions (the lab's --icount), or wall")]
 FilesFolder = Annotated[
     str,
-    typer.Option("--folder", metavar="FOLDER", help="Folder for the files of the workloads, on the disk to measure"),
+    Option("--folder", metavar="FOLDER", help="Folder for the files of the workloads, on the disk to measure"),
 ]
-RoundsFlag = Annotated[
-    int, typer.Option("--rounds", min=1, max=100, metavar="N", help="Pairs on the instruction clock")
-]
+RoundsFlag = Annotated[int, Option("--rounds", min=1, max=100, metavar="N", help="Pairs on the instruction clock")]
 
 
 def overhead(
-    budget: Annotated[str, typer.Option("--budget", metavar="PERCENT", help="Highest cost that passes: 2%")] = "2%",
-    time: Annotated[
-        str, typer.Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")
-    ] = "60s",
+    budget: Annotated[str, Option("--budget", metavar="PERCENT", help="Highest cost that passes: 2%")] = "2%",
+    time: Annotated[str, Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")] = "60s",
     only: OnlyFlag = None,
     clock: ClockFlag = "auto",
     rounds: RoundsFlag = 2,
     folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder is made in it)
-    lean: Annotated[bool, typer.Option("--lean", help="Measure a VE without pressure accounting")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List the workloads and end")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
+    lean: Annotated[bool, Option("--lean", help="Measure a VE without pressure accounting")] = False,
+    list_: Annotated[bool, Option("--list", help="List the workloads and end")] = False,
+    check: Annotated[bool, Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
     json: Json = False,
 ) -> None:
     """Measure the same work bare and in a VE, by turns. Needs root.
@@ -67,9 +60,7 @@ def overhead(
 
 def explain(
     only: OnlyFlag = None,
-    time: Annotated[
-        str, typer.Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")
-    ] = "5min",
+    time: Annotated[str, Option("--time", metavar="TIME", help="Time to measure on a real clock: 60s, 5min")] = "5min",
     clock: ClockFlag = "auto",
     rounds: RoundsFlag = 2,
     folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder is made in it)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Option
 from ...console.flags import Json, command_line
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
     from ..figures.result import Result
     from ..parts.benchmarks import Setting
 
-CheckFlag = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every verdict is pass")]
-DiskFolder = Annotated[str, typer.Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
+CheckFlag = Annotated[bool, Option("--check", help="Exit with 1 unless every verdict is pass")]
+DiskFolder = Annotated[str, Option("--folder", metavar="FOLDER", help="Folder on the disk to measure")]
 PLACE = "/var/tmp"  # noqa: S108 (a new folder is made in it)
 
 
@@ -53,17 +52,17 @@ def setting(folder: str, *, quick: bool = False) -> Iterator[Setting]:
 def adjust(
     rounds: Annotated[
         int,
-        typer.Option(min=0, max=10000, metavar="N", help="Pairs of bare loop and engine, 3 or more; 0 leaves this out"),
+        Option(min=0, max=10000, metavar="N", help="Pairs of bare loop and engine, 3 or more; 0 leaves this out"),
     ] = 15,
-    ves: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="VEs for the second case")] = 1000,
+    ves: Annotated[int, Option(min=1, max=5000, metavar="N", help="VEs for the second case")] = 1000,
     felt: Annotated[
         int,
-        typer.Option(
+        Option(
             min=0, max=1000, metavar="N", help="Rounds in which to time each limit until it is felt; 0 leaves this out"
         ),
     ] = 15,
     folder: DiskFolder = PLACE,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a ratio is over its budget")] = False,
+    check: Annotated[bool, Option("--check", help="Exit with 1 if a ratio is over its budget")] = False,
     json: Json = False,
 ) -> None:
     """Measure adjustments beside bare writes and reads.
@@ -85,7 +84,7 @@ def adjust(
 
 
 def density(
-    ves: Annotated[int, typer.Option(min=8, max=20000, metavar="N", help="Number of VEs to make")] = 200,
+    ves: Annotated[int, Option(min=8, max=20000, metavar="N", help="Number of VEs to make")] = 200,
     check: CheckFlag = False,
     json: Json = False,
 ) -> None:
@@ -99,7 +98,7 @@ def density(
 
 
 def life(
-    rounds: Annotated[int, typer.Option(min=6, max=10000, metavar="N", help="Number of rounds")] = 15,
+    rounds: Annotated[int, Option(min=6, max=10000, metavar="N", help="Number of rounds")] = 15,
     check: CheckFlag = False,
     json: Json = False,
 ) -> None:
@@ -113,7 +112,7 @@ def life(
 
 
 def virtual(
-    rounds: Annotated[int, typer.Option(min=6, max=1000, metavar="N", help="Number of rounds in each place")] = 10,
+    rounds: Annotated[int, Option(min=6, max=1000, metavar="N", help="Number of rounds in each place")] = 10,
     folder: DiskFolder = PLACE,
     json: Json = False,
 ) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
+from ...console.declare import Exit
 from ...console.output import as_json, columns, say, tell, warn
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def checked(results: Sequence[Result], check: bool) -> None:
     from ..figures.result import verdict_of
 
     if check and verdict_of(results) != "pass":
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def show_comparison(found: Comparison, *, json: bool) -> None:

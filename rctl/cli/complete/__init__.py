@@ -7,14 +7,14 @@ else ``.``; a text about it. ``:files`` and ``:commands`` ask the shell to offer
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import typer
+from ...console.declare import Argument
 
 Shell = Literal["bash", "zsh", "fish"]
 
 
-def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
+def completion(shell: Annotated[Shell, Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
     """Print the script for completion in a shell.
 
     It completes verbs, VEs, limits and values. rctl setup puts it where the shell looks for it. By hand:
@@ -33,15 +33,15 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
 
 
 def complete(
-    context: typer.Context,
-    shell: Annotated[Shell, typer.Argument()],
-    words: Annotated[list[str] | None, typer.Argument()] = None,
+    shell: Annotated[Shell, Argument()],
+    words: Annotated[list[str] | None, Argument()] = None,
 ) -> None:
     """Answer a shell's script. bash passes its word breaks and its line; the others pass the words after rctl."""
     from ...console.output import Shown, say
+    from ..app import declared
     from . import line, place
 
-    root: Any = context.find_root().command
+    root = declared()
     if shell == "bash":
         breaks, text = words or ["", ""]
         typed = line.split(text)

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from ...console.flags import LIMIT_FLAGS, is_ve
-from . import names, values
+from ...console.lean import load_msgspec
 from .candidate import COMMANDS, FILES, Candidate, beginning
 
 Offer = Callable[[str, Sequence[str]], Sequence[Candidate]]
 """Candidates for an incomplete word; the second argument holds the words that the argument or option has already."""
+
+
+def _late(place: str) -> Offer:
+    """A function of the module ``names`` or ``values``. They load the tree, or the limits, so they are loaded late."""
+    module, _, name = place.partition(".")
+
+    def offer(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+        load_msgspec()
+        found: Sequence[Candidate] = getattr(import_module(f"{__package__}.{module}"), name)(incomplete, given)
+        return found
+
+    return offer
+
+
+_ves = _late("names.ves")
+_limits, _keys = _late("values.limits"), _late("values.keys")
+
+
+def _of_key(key: str) -> Offer:
+    """The values of a limit's flag."""
+
+    def offer(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
+        load_msgspec()
+        from . import values
+
+        return values.of_key(key, incomplete)
+
+    return offer
 
 
 def _files(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
@@ -24,13 +53,13 @@ def _commands(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 def _limits_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     """The words of ``set``: at least one VE, then limits."""
     if any(map(is_ve, given)):
-        return [*values.limits(incomplete, given), *names.ves(incomplete, given)]
-    return names.ves(incomplete, given)
+        return [*_limits(incomplete, given), *_ves(incomplete, given)]
+    return _ves(incomplete, given)
 
 
 def _keys_after_a_ve(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     """The words of ``reset``: at least one VE, then keys."""
-    return [*(values.keys(incomplete, given) if given else ()), *names.ves(incomplete, given)]
+    return [*(_keys(incomplete, given) if given else ()), *_ves(incomplete, given)]
 
 
 def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
@@ -39,9 +68,9 @@ def _nothing(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
 
 def _verbs(incomplete: str, given: Sequence[str]) -> Sequence[Candidate]:
     """The verbs, or those of the group that is named: ``help bench adjust``."""
-    from ..app import root
+    from ..app import declared
 
-    command: Any = root()
+    command: Any = declared()
     for word in given:
         command = getattr(command, "commands", {}).get(word)
     names = [row.name for row in _shown(command)] + ["caveats"] * (not given)
@@ -64,21 +93,21 @@ def _words(*words: str) -> Offer:
 
 
 ARGUMENTS: dict[str, Offer] = {
-    "name": names.managed,
-    "names": names.ves,
-    "patterns": names.ves,
+    "name": _late("names.managed"),
+    "names": _ves,
+    "patterns": _ves,
     "words": _limits_after_a_ve,
     "selected": _keys_after_a_ve,
-    "labelled": names.ves,
-    "keys": values.keys,
+    "labelled": _ves,
+    "keys": _keys,
     "new": _nothing,  # a name that does not exist yet
     "verb": _verbs,
     "size": _words("64M", "256M", "1G"),
-    "adjustment": names.adjustments,
-    "pids": names.processes,
+    "adjustment": _late("names.adjustments"),
+    "pids": _late("names.processes"),
     "command": _commands,
     "parts": _parts,
-    "timer": names.timers,
+    "timer": _late("names.timers"),
     "time": _words("10m", "1h", "1d"),
     "shell": _words("bash", "zsh", "fish"),
     **dict.fromkeys(("file", "files", "first", "second"), _files),
@@ -86,23 +115,23 @@ ARGUMENTS: dict[str, Offer] = {
 """The completion of each argument, by its name in the verb."""
 
 OPTIONS: dict[str, Offer] = {
-    "limit": values.limits,
-    "ve": names.ves,
+    "limit": _limits,
+    "ve": _ves,
     "signal": _words("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "KILL", "STOP", "CONT"),
     "lasting": _words("10m", "1h", "1d"),
     "deadline": _words("1s", "10s", "1min"),
     "batch": _words("1", "10%", "25%", "1,10%"),
     "on_abort": _words("keep", "undo"),
-    "retry": names.unfinished,
+    "retry": _late("names.unfinished"),
     "stop_at_pressure": _words("10%", "20%", "50%"),
     **dict.fromkeys(("pause", "check_timeout", "over"), _words("10s", "30s", "1min", "5min")),
     "swappiness": _words("0", "60", "100", "200"),
     "interval": _words("500ms", "1s", "10s"),
     "profile": _words("core", "full"),
     "clock": _words("auto", "instructions", "wall"),
-    **dict.fromkeys(("include", "exclude", "collect"), names.exported),
+    **dict.fromkeys(("include", "exclude", "collect"), _late("names.exported")),
     **dict.fromkeys(("folder", "web_config", "report", "output", "json"), _files),
-    **{flag: values.of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
+    **{flag: _of_key(key) for flag, (key, *_) in LIMIT_FLAGS.items()},
 }
 """The completion of each option, by its name in the verb. ``--only`` names workloads in ``bench``, VEs elsewhere."""
 
@@ -135,10 +164,17 @@ def _offer(command: Any, parameter: Any, incomplete: str, given: Sequence[str]) 
 
 def _only(command: Any, incomplete: str) -> Sequence[Candidate]:
     if command.name in ("overhead", "explain"):
-        return names.workloads(incomplete)
+        return _words_of("workloads", incomplete)
     if command.name == "all":
-        return names.benchmarks(incomplete)
-    return names.ves(incomplete, ())
+        return _words_of("benchmarks", incomplete)
+    return _ves(incomplete, ())
+
+
+def _words_of(what: str, incomplete: str) -> Sequence[Candidate]:
+    from . import names
+
+    found: Sequence[Candidate] = getattr(names, what)(incomplete)
+    return found
 
 
 def _place(command: Any, before: Sequence[str]) -> tuple[Any, Any, list[str], bool]:

@@ -34,7 +34,7 @@ def limits(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """Keys that are not given yet, each with its ``=``; after the ``=``, the key's values."""
     key, equals, value = incomplete.partition("=")
     if equals:
-        return [c._replace(word=f"{key}={c.word}") for c in of_key(key)(value, ())]
+        return [c._replace(word=f"{key}={c.word}") for c in of_key(key, value)]
     from ...limits import BY_DEVICE
 
     taken = {word.partition("=")[0] for word in given} - BY_DEVICE.keys()
@@ -48,18 +48,14 @@ def _keys() -> list[str]:
     return [key for key in keys() if key not in ("hugetlb", "files")] + huge
 
 
-def of_key(key: str) -> Any:
+def of_key(key: str, incomplete: str) -> list[Candidate]:
     """The completion of this limit's value."""
+    from ...limits import BY_DEVICE, kinds
 
-    def offer(incomplete: str, given: Sequence[str]) -> list[Candidate]:
-        from ...limits import BY_DEVICE, kinds
-
-        if key in BY_DEVICE:
-            return _disk(BY_DEVICE[key].kinds, incomplete)
-        kind = kinds().get("hugetlb" if key.startswith("hugetlb.") else key)
-        return beginning(incomplete, _values(kind, incomplete))
-
-    return offer
+    if key in BY_DEVICE:
+        return _disk(BY_DEVICE[key].kinds, incomplete)
+    kind = kinds().get("hugetlb" if key.startswith("hugetlb.") else key)
+    return beginning(incomplete, _values(kind, incomplete))
 
 
 def _values(kind: Any, incomplete: str) -> Iterator[Candidate]:

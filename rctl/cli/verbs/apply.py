@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from ...console.declare import Exit, changes
 from ...console.flags import (
     AbortAfter,
     Batch,
@@ -20,7 +19,6 @@ from ...console.flags import (
     SpecFile,
     seconds,
 )
-from ...console.verb import changes
 
 
 @changes
@@ -66,4 +64,4 @@ def apply(
     else:
         report(result.account, json=False)
     if any(outcome.status == "left alone" for outcome in result.account.outcomes):
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, changes
 from ...console.flags import Json, Name, Thaw
-from ...console.verb import changes
 
 
 @changes
 def attach(
     name: Name,
-    pids: Annotated[list[int], typer.Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
+    pids: Annotated[list[int], Argument(metavar="PID...", min=1, max=4194304, help="Process ids")],
     thaw: Thaw = False,
     json: Json = False,
 ) -> None:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, changes
 from ...console.flags import DeadlineText, DryRun, Force, Json, NameOrPath, seconds
-from ...console.verb import changes
 
 
 @changes
 def copy(
     name: NameOrPath,
-    names: Annotated[
-        list[str], typer.Argument(metavar="VE...", help="VEs that get its limits: names, paths or patterns")
-    ],
+    names: Annotated[list[str], Argument(metavar="VE...", help="VEs that get its limits: names, paths or patterns")],
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Exit, Option
 from ...console.flags import Json, Prune, SpecFile
 
 
@@ -13,7 +12,7 @@ def diff(
     file: SpecFile,
     prune: Prune = False,
     json: Json = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs")] = False,
+    exit_code: Annotated[bool, Option("--exit-code", help="Exit with 1 if anything differs")] = False,
 ) -> None:
     """Show what rctl apply would change.
 
@@ -34,4 +33,4 @@ def diff(
     elif lines:
         say(*lines)
     if lines and exit_code:
-        raise typer.Exit(1)
+        raise Exit(1)

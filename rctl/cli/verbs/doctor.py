@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
+from ...console.declare import Exit
 from ...console.flags import Json
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def doctor(json: Json = False) -> None:
             say(*terminal.wrapped(line, _indent(checks), room))
         say("", _in_short([check.name for check in checks if check.state == "fail"]))
     if not usable(checks):
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _in_short(failed: Sequence[str]) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Argument, Exit, Option, changes
 from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ...console.verb import changes
 
 if TYPE_CHECKING:
     from ...over_time.drifting import Difference, Drifted
@@ -18,9 +16,9 @@ HEAD = ("NAME", "LIMIT", "DESIRED", "WRITTEN", "SET", "CAUSE")
 @changes
 def drift(
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="[VE...]", help="Names, /paths or patterns; without them, all")
+        list[str] | None, Argument(metavar="[VE...]", help="Names, /paths or patterns; without them, all")
     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Put the desired values back, all or nothing")] = False,
+    fix: Annotated[bool, Option("--fix", help="Put the desired values back, all or nothing")] = False,
     dry_run: DryRun = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
@@ -51,7 +49,7 @@ def drift(
     if found.waiting and not json:
         warn(f"not there now, so not compared: {_some(found.waiting)}")
     if found.drifted and not found.account:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument
 from ...console.flags import Json
 
 
 def export(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
+        Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
     ] = None,
     json: Json = False,
 ) -> None:

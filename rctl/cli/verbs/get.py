@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument
 from ...console.flags import Json, NameOrPath
 
 
 def get(
     name: NameOrPath,
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY...]", help="Limits by key; unset: all that differ from a new VE")
+        list[str] | None, Argument(metavar="[KEY...]", help="Limits by key; unset: all that differ from a new VE")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ...console.declare import Argument
+
 
 def help_(
     context: typer.Context,
     verb: Annotated[
-        list[str] | None, typer.Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
+        list[str] | None, Argument(metavar="[VERB...]", help="A verb, or two for a group: bench adjust")
     ] = None,
 ) -> None:
     """Show the help of a verb, a limit or a topic.

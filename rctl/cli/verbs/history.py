@@ -6,8 +6,7 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Argument, Option
 from ...console.flags import Json
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ _NARROW = 80
 
 
 def history(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[VE...]", help="Only adjustments of these VEs")] = None,
-    last: Annotated[int, typer.Option("--last", min=1, max=1_000_000, metavar="N", help="Show the last N")] = 20,
+    names: Annotated[list[str] | None, Argument(metavar="[VE...]", help="Only adjustments of these VEs")] = None,
+    last: Annotated[int, Option("--last", min=1, max=1_000_000, metavar="N", help="Show the last N")] = 20,
     json: Json = False,
 ) -> None:
     """Show the last adjustments, newest first.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Exit, Option
 from ...console.flags import DeadlineText, Json, seconds
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def keep(
     enforce: Annotated[
-        bool, typer.Option("--enforce", help="Also put back limits that another program changed on a living cgroup")
+        bool, Option("--enforce", help="Also put back limits that another program changed on a living cgroup")
     ] = False,
     json: Json = False,
     deadline: DeadlineText = "10s",
@@ -37,4 +36,4 @@ def keep(
         try:
             s.keep(enforce=enforce, deadline=seconds(deadline), each=show)
         except KeyboardInterrupt:
-            raise typer.Exit from None
+            raise Exit from None

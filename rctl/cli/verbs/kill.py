@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
+from ...console.declare import Option, changes, shaped
 from ...console.flags import Json, Names
-from ...console.verb import Changes, shaped
-
-_SIGNAL = re.compile(r"-([0-9]+|[A-Z][A-Z0-9]+)")
 
 
-class KillVerb(Changes):
-    """``kill``; it also takes a signal as kill(1) does: ``-9``, ``-HUP``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as Typer does, after the signal is taken out."""
-        words = list(args)
-        for at, word in enumerate(args):
-            if (match := _SIGNAL.fullmatch(word)) and (not at or args[at - 1] not in ("-s", "--signal")):
-                words[at] = f"--signal={match[1]}"
-        return super().parse_args(ctx, words)
-
-
-@shaped(KillVerb)
+@changes
+@shaped("rctl.cli.own_usage:KillVerb")
 def kill(
     names: Names,
     signal: Annotated[
-        str, typer.Option("--signal", "-s", metavar="SIGNAL", help="By name or number: TERM, HUP, KILL, 9")
+        str, Option("--signal", "-s", metavar="SIGNAL", help="By name or number: TERM, HUP, KILL, 9")
     ] = "TERM",
     json: Json = False,
 ) -> None:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, Option, changes
 from ...console.flags import Json
-from ...console.verb import changes
 
 
 @changes
 def label(
     labelled: Annotated[
         list[str],
-        typer.Argument(metavar="VE... [KEY=VALUE...]", help="Names or patterns, then labels to set: env=prod"),
+        Argument(metavar="VE... [KEY=VALUE...]", help="Names or patterns, then labels to set: env=prod"),
     ],
-    remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove this label. Repeatable")
-    ] = None,
+    remove: Annotated[list[str] | None, Option("--remove", metavar="KEY", help="Remove this label. Repeatable")] = None,
     json: Json = False,
 ) -> None:
     """Show, set and remove labels of VEs.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Argument, Option
 from ...console.flags import Json
 
 if TYPE_CHECKING:
@@ -25,13 +24,11 @@ SPARE = (HEAD.index("SWAP"), _PIDS + 1, _PIDS, *map(HEAD.index, _LEAST))
 def ls(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VE...]", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
+        Argument(metavar="[VE...]", help="VEs, units, containers, cgroup paths with a leading /, or patterns"),
     ] = None,
     everything: Annotated[
         bool,
-        typer.Option(
-            "--all", "-a", help="Also list other cgroups that have processes; patterns then match whole paths"
-        ),
+        Option("--all", "-a", help="Also list other cgroups that have processes; patterns then match whole paths"),
     ] = False,
     json: Json = False,
 ) -> None:

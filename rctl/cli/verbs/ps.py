@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument
 from ...console.flags import Json
 
 HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
@@ -14,7 +13,7 @@ HEAD = ("VE", "PID", "USER", "CPU", "MEMORY", "COMMAND")
 def ps(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
+        Argument(metavar="[VE...]", help="Names or patterns; without any, all of rctl's own VEs"),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, Exit, Option, changes
 from ...console.flags import DeadlineText, Json, Name, seconds
-from ...console.verb import changes
 
 
 @changes
 def reclaim(
     name: Name,
-    size: Annotated[str, typer.Argument(metavar="SIZE", help="The amount to free: 512M, 2G")],
+    size: Annotated[str, Argument(metavar="SIZE", help="The amount to free: 512M, 2G")],
     swappiness: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=0,
             max=200,
             metavar="NUMBER",
@@ -47,4 +45,4 @@ def reclaim(
     )
     done(as_json(found) if json else text)
     if short:
-        raise typer.Exit(1)
+        raise Exit(1)

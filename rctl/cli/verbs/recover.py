@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...console.declare import changes
 from ...console.flags import DeadlineText, Json, seconds
-from ...console.verb import changes
 
 
 @changes

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, changes
 from ...console.flags import Json, Name
-from ...console.verb import changes
 
 
 @changes
 def rename(
     name: Name,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name")],
+    new: Annotated[str, Argument(metavar="NEW", help="Its new name")],
     json: Json = False,
 ) -> None:
     """Give an empty VE another name.

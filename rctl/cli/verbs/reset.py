@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, changes
 from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ...console.verb import changes
 
 
 @changes
 def reset(
     selected: Annotated[
-        list[str], typer.Argument(metavar="VE... KEY...", help="Names, /paths or patterns, then limits: memory.max")
+        list[str], Argument(metavar="VE... KEY...", help="Names, /paths or patterns, then limits: memory.max")
     ],
     dry_run: DryRun = False,
     json: Json = False,

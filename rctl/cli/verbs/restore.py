@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Argument, Exit, changes
 from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ...console.verb import changes
 
 
 @changes
 def restore(
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="[VE...]", help="Names, /paths or patterns; without them, all")
+        list[str] | None, Argument(metavar="[VE...]", help="Names, /paths or patterns; without them, all")
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -43,4 +41,4 @@ def restore(
         if not any(account.outcomes for account in found.accounts) and not found.failed:
             done("all desired limits are in force")
     if found.failed:
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Exit, Option, changes
 from ...console.flags import Json, Names, seconds
-from ...console.verb import changes
 
 
 @changes
 def rm(
     names: Names,
-    kill: Annotated[bool, typer.Option("--kill", help="End its processes first (SIGKILL)")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show what would be removed, change nothing")
-    ] = False,
+    kill: Annotated[bool, Option("--kill", help="End its processes first (SIGKILL)")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", "-n", help="Show what would be removed, change nothing")] = False,
     json: Json = False,
     deadline: Annotated[
-        str, typer.Option("--deadline", metavar="TIME", help="Longest to wait for processes to end: 10s, 2min")
+        str, Option("--deadline", metavar="TIME", help="Longest to wait for processes to end: 10s, 2min")
     ] = "10s",
 ) -> None:
     """Remove VEs.
@@ -37,4 +33,4 @@ def rm(
         warn(note)
     done(*([as_json(found.told)] if json else [f"{name}: {what}" for name, what in found.told.items()]))
     if not found.complete:
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -4,46 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from ...console.declare import Argument, Exit, Option, shaped
 from ...console.flags import DeadlineText, Json, Name, Thaw, asked, seconds, takes_limits
-from ...console.verb import Verb, shaped
 
 
-class RunVerb(Verb):
-    """``run``. Its command begins at ``--``; words after that are never taken for the VE's name."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as Typer does. Raises UsageError if no word before ``--`` is the name, or if one is a limit."""
-        from ...errors import UsageError
-
-        before = args[: args.index("--")] if "--" in args else list(args)
-        given = self.make_parser(ctx).parse_args(list(before))[0]
-        name = given.get("name")
-        if not isinstance(name, str) and not {"--help", "-h"}.intersection(before):
-            raise UsageError("run: the VE's name is missing. Write: rctl run NAME -- CMD")
-        between = given.get("command") if "--" in args else None
-        if limit := next((word for word in between or () if "=" in word), ""):
-            raise UsageError(f"run: {limit}: a limit needs an option before it. Write: --limit {limit}")
-        return super().parse_args(ctx, args)
-
-
-@shaped(RunVerb)
+@shaped("rctl.cli.own_usage:RunVerb", parses=True)
 @takes_limits
 def run(
     name: Name,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command to run, after --")],
+    command: Annotated[list[str], Argument(metavar="-- CMD...", help="The command to run, after --")],
     limit: Annotated[
         list[str] | None,
-        typer.Option("--limit", "-l", metavar="KEY=VALUE", help="Any limit: memory.high=1G. Repeatable"),
+        Option("--limit", "-l", metavar="KEY=VALUE", help="Any limit: memory.high=1G. Repeatable"),
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option("--detach", "-d", help="Print the process id and return. Output not redirected to a file is lost"),
+        Option("--detach", "-d", help="Print the process id and return. Output not redirected to a file is lost"),
     ] = False,
-    remove: Annotated[bool, typer.Option("--rm", help="Remove the VE after the command has ended")] = False,
+    remove: Annotated[bool, Option("--rm", help="Remove the VE after the command has ended")] = False,
     lean: Annotated[
-        bool, typer.Option("--lean", help="Turn pressure accounting off in the VE, so that context switches cost less")
+        bool, Option("--lean", help="Turn pressure accounting off in the VE, so that context switches cost less")
     ] = False,
     thaw: Thaw = False,
     deadline: DeadlineText = "10s",
@@ -74,4 +54,4 @@ def run(
     if detach:
         done(as_json({"pid": ran.pid, "ve": name}) if json else str(ran.pid))
     elif ran.status:
-        raise typer.Exit(ran.status)
+        raise Exit(ran.status)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from ...console.declare import Argument, Option, changes, shaped
 from ...console.flags import (
     AbortAfter,
     Batch,
@@ -26,28 +25,15 @@ from ...console.flags import (
     seconds,
     takes_limits,
 )
-from ...console.verb import Changes, shaped
 
 
-class SetVerb(Changes):
-    """``set``. Its help ends with every key."""
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Print the keys, from the declarations of the limits."""
-        from ...limits import keys
-
-        below = {"hugetlb": "hugetlb.2MB hugetlb.2MB.rsvd", "files": "files.NAME"}
-        formatter.write_paragraph()
-        with formatter.section("Keys"):
-            formatter.write_text(" ".join(below.get(key, key) for key in keys()))
-
-
-@shaped(SetVerb)
+@changes
+@shaped("rctl.cli.own_usage:SetVerb")
 @takes_limits
 def set_(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="VE... [KEY=VALUE...]",
             help="Names, /paths or patterns, then limits: memory.max=2G cpu.max=1.5",
         ),
@@ -58,7 +44,7 @@ def set_(
     force: Force = False,
     lasting: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="Put the old values back after this time: 10m, 2h. See rctl timers"),
+        Option("--for", metavar="TIME", help="Put the old values back after this time: 10m, 2h. See rctl timers"),
     ] = None,
     batch: Batch = None,
     pause: Pause = None,
@@ -71,7 +57,7 @@ def set_(
     steps: Steps = None,
     stop_at_pressure: StopAtPressure = None,
     runtime: Annotated[
-        bool, typer.Option("--runtime", help="Until the next boot only; a unit of systemd otherwise keeps its limits")
+        bool, Option("--runtime", help="Until the next boot only; a unit of systemd otherwise keeps its limits")
     ] = False,
     flags: Any = None,
 ) -> None:

@@ -6,10 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ...console.declare import Argument, Option, changes
 from ...console.flags import Json
-from ...console.verb import changes
 
 if TYPE_CHECKING:
     from ...setup.plan import Step
@@ -19,17 +17,15 @@ if TYPE_CHECKING:
 def setup(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PART...]", help="restore, keep, exporter, completion, man; without them, all"),
+        Argument(metavar="[PART...]", help="restore, keep, exporter, completion, man; without them, all"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this, only show what would be done")] = False,
-    start: Annotated[
-        bool, typer.Option("--start", help="Start keep and the exporter, too, now and at each boot")
-    ] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do it; without this, only show what would be done")] = False,
+    start: Annotated[bool, Option("--start", help="Start keep and the exporter, too, now and at each boot")] = False,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Stop the units, and remove the files that rctl setup wrote")
+        bool, Option("--remove", help="Stop the units, and remove the files that rctl setup wrote")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace files that were edited, or that rctl setup did not write")
+        bool, Option("--force", help="Replace files that were edited, or that rctl setup did not write")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from ...console.declare import Option
 from ...console.flags import Json, Names, seconds
 
 
@@ -14,7 +13,7 @@ def show(
     json: Json = False,
     interval: Annotated[
         str | None,
-        typer.Option("--interval", "-i", metavar="TIME", help="Watch for this time and show rates, too: 1s, 500ms"),
+        Option("--interval", "-i", metavar="TIME", help="Watch for this time and show rates, too: 1s, 500ms"),
     ] = None,
 ) -> None:
     """Show limits, use, pressure and the room left.

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from ...console.declare import Argument, Option, changes
 from ...console.flags import DeadlineText, DryRun, Force, Json, seconds
-from ...console.verb import changes
 
 
 @changes
 def undo(
     adjustment: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="An id from rctl history; without it, the last adjustment")
+        str | None, Argument(metavar="[ID]", help="An id from rctl history; without it, the last adjustment")
     ] = None,
-    ve: Annotated[
-        str | None, typer.Option("--ve", metavar="VE", help="Take back the last adjustment of this VE")
-    ] = None,
+    ve: Annotated[str | None, Option("--ve", metavar="VE", help="Take back the last adjustment of this VE")] = None,
     last: Annotated[
-        int, typer.Option("--last", min=1, max=1000, metavar="N", help="Take back the last N, until one fails")
+        int, Option("--last", min=1, max=1000, metavar="N", help="Take back the last N, until one fails")
     ] = 1,
     dry_run: DryRun = False,
     json: Json = False,
