@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from ..adjust import owner
 from ..adjust.state_folder import State, lock_file
-from ..errors import NotAvailableError, explained
+from ..errors import NotAvailableError, RctlError, explained
 from .alarm import Alarm
 
 _SOCKET = "waker"
@@ -189,7 +190,10 @@ def _address(folder: int) -> str:
 
 
 def _start() -> socket.socket:
-    """Start the sleeper as a process of its own, which gets the other end of a connection as its standard input."""
+    """Start the sleeper as a process of its own, which gets the other end of a connection as its standard input.
+
+    On a host that systemd runs it gets a scope, so it outlives the caller's unit. Without a manager it stays there.
+    """
     here, there = socket.socketpair()
     try:
         pid = os.fork()
@@ -198,7 +202,8 @@ def _start() -> socket.socket:
     if not pid:
         try:
             os.setsid()
-            if os.fork():  # a child of nobody, so that it leaves no zombie
+            if child := os.fork():  # a child of nobody, so that it leaves no zombie
+                there.send(str(child).encode())
                 os._exit(0)
             os.chdir("/")
             os.dup2(there.fileno(), 0)
@@ -210,4 +215,10 @@ def _start() -> socket.socket:
             os._exit(127)
     os.waitpid(pid, 0)
     there.close()
+    sleeper = here.recv(16)
+    if sleeper and owner.applies():
+        from ..systemd import own_scope
+
+        with suppress(RctlError):
+            own_scope.give(int(sleeper), f"rctl-timers-{int(sleeper)}", "Timed limits go back at their time (rctl)")
     return here

@@ -1,0 +1,67 @@
+"""Limits that last, where systemd ends processes with their unit, and containers start again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systemd.helpers import AS_ALICE, done, held, rctl, unit, until
+
+
+@pytest.fixture
+def app() -> Iterator[str]:
+    with unit("app.service") as path:
+        yield path
+
+
+def scopes(*options: str) -> str:
+    """The scopes of processes that wait for the end of a timer."""
+    return done("systemctl", *options, "list-units", "--plain", "--no-legend", "rctl-timers-*.scope")
+
+
+def test_a_timer_outlives_the_unit_that_set_it(app: str) -> None:
+    done("systemd-run", "--quiet", "--wait", "rctl", "set", "app.service", "memory.max=200M", "--for", "5s")
+    assert held(app, "memory.max") == str(200 << 20)
+    assert "Timed limits go back" in scopes()
+    until(lambda: held(app, "memory.max") == "max")
+    until(lambda: scopes() == "")
+
+
+def test_a_timer_of_a_user_outlives_her_unit() -> None:
+    done("systemd-run", "--quiet", "--machine=alice@", "--user", "--unit=job", "sleep", "1000")
+    job = "/user.slice/user-1001.slice/user@1001.service/app.slice/job.service"
+    try:
+        done(*AS_ALICE, "/usr/local/bin/rctl", "set", job, "memory.max=50M", "--for", "5s")
+        assert held(job, "memory.max") == str(50 << 20)
+        until(lambda: held(job, "memory.max") == "max")
+    finally:
+        done("systemctl", "--user", "--machine=alice@", "stop", "job.service")
+
+
+@pytest.fixture
+def keeping() -> Iterator[None]:
+    """``rctl keep`` as a service."""
+    done("systemd-run", "--quiet", "--unit=keep", "--service-type=notify", "rctl", "keep")
+    yield
+    done("systemctl", "stop", "keep.service")
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_container_that_starts_again_gets_back_what_its_manager_forgot() -> None:
+    done("docker", "run", "-d", "--name", "web", "--network", "none", "box", "sleep", "1000")
+    try:
+        rctl("set", "docker:web", "memory.high=40M")
+        done("docker", "restart", "-t", "0", "web")
+        until(lambda: rctl("get", "docker:web", "memory.high").strip() == str(40 << 20))
+    finally:
+        done("docker", "rm", "-f", "web")
+        subprocess.run(["rctl", "forget", "docker:web"], check=False, capture_output=True)
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_unit_that_starts_again_gets_back_what_systemd_does_not_know(app: str) -> None:
+    rctl("set", "app.service", "memory.swap.high=32M")
+    done("systemctl", "restart", "app.service")
+    until(lambda: held(app, "memory.swap.high") == str(32 << 20))
