@@ -70,6 +70,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     - ``without``: the effect of a missing file, if ``doctor`` is to report it.
     - ``key``: the limit's key, if it differs from the file's name.
     - ``systemd``: the properties that set it, as in systemd.resource-control(5).
+    - ``docker``: the fields that set it, as in a container's ``HostConfig`` of the Docker Engine API.
     """
 
     label: ClassVar[str] = ""
@@ -88,6 +89,7 @@ class File(msgspec.Struct, frozen=True, eq=False):
     about: str = ""
     key: str = ""
     systemd: tuple[str, ...] = ()
+    docker: tuple[str, ...] = ()
 
     def entry(self, text: str | None, key: str = "") -> str:
         """The entry under ``key`` in the kernel's text; ``None`` (the file does not exist yet) gives the default."""

@@ -189,7 +189,7 @@ class NiceFile(File, frozen=True):
 
 MAX = CpuMax(
     "cpu.max", "cpu", default="max 100000", since="4.15", rank=1, unit="us",
-    systemd=("CPUQuota=", "CPUQuotaPeriodSec="),
+    systemd=("CPUQuota=", "CPUQuotaPeriodSec="), docker=("NanoCpus", "CpuQuota", "CpuPeriod"),
     about="Most CPU time, as a number of CPUs. After using it up, the VE waits for the next cpu.period.",
     metrics=(
         LimitMetric("cpu_limit_cores", "CPU time that cpu.max allows, in CPUs.", core=True, value="cores"),
@@ -204,7 +204,7 @@ BURST = File(
 )  # fmt: skip
 WEIGHT = CpuWeightFile(
     "cpu.weight", "cpu", default="100", since="4.15", rank=3, unit="weight",
-    systemd=("CPUWeight=", "StartupCPUWeight="),
+    systemd=("CPUWeight=", "StartupCPUWeight="), docker=("CpuShares",),
     about="Share of the CPUs when others want them, too. idle: the VE runs when no other task wants the CPU.",
     metrics=(LimitMetric("cpu_weight", "Share of the CPUs, 1 to 10000."),),
 )  # fmt: skip

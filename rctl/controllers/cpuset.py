@@ -75,12 +75,13 @@ INVALID, MEMBER = " invalid", "member"
 PartitionKind = Literal["member", "root", "isolated"]
 
 CPUS = ListFile(
-    "cpuset.cpus", "cpuset", default="", since="5.0", rank=0, systemd=("AllowedCPUs=", "StartupAllowedCPUs="),
+    "cpuset.cpus", "cpuset", default="", since="5.0", rank=0,
+    systemd=("AllowedCPUs=", "StartupAllowedCPUs="), docker=("CpusetCpus",),
     about="CPUs that the VE may run on, by number.",
 )  # fmt: skip
 MEMS = ListFile(
     "cpuset.mems", "cpuset", default="", since="5.0", rank=0,
-    systemd=("AllowedMemoryNodes=", "StartupAllowedMemoryNodes="),
+    systemd=("AllowedMemoryNodes=", "StartupAllowedMemoryNodes="), docker=("CpusetMems",),
     about="Memory nodes that the VE may use, by number.",
 )  # fmt: skip
 PARTITION = Partition(

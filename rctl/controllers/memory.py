@@ -15,7 +15,7 @@ from ..units import Amount, Flag, Protected, Size, amount
 
 MAX = File(
     "memory.max", "memory", rank=2, unit="bytes",
-    systemd=("MemoryMax=",),
+    systemd=("MemoryMax=",), docker=("Memory",),
     about="Most memory. Above it, the kernel first frees memory of the VE, and then kills processes of it.",
     metrics=(LimitMetric("memory_max_bytes", "Most memory.", core=True),),
 )  # fmt: skip
@@ -27,7 +27,7 @@ HIGH = File(
 )  # fmt: skip
 LOW = File(
     "memory.low", "memory", default="0", unit="bytes", protects=True,
-    systemd=("MemoryLow=",),
+    systemd=("MemoryLow=",), docker=("MemoryReservation",),
     about="Memory of the VE that the kernel does not free while others have unprotected memory.",
     metrics=(LimitMetric("memory_low_bytes", "Memory that is protected from reclaim as far as possible."),),
 )  # fmt: skip
@@ -39,7 +39,7 @@ MIN = File(
 )  # fmt: skip
 SWAP_MAX = File(
     "memory.swap.max", "memory", rank=3, unit="bytes", without="swap cannot be limited",
-    systemd=("MemorySwapMax=",),
+    systemd=("MemorySwapMax=",), docker=("MemorySwap",),
     about="Most swap, not counting memory. Above it, the kernel moves no more memory of the VE to swap.",
     metrics=(LimitMetric("swap_max_bytes", "Most swap.", core=True),),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from ..units import Amount, PidCount, amount
 
 MAX = File(
     "pids.max", "pids", unit="count",
-    systemd=("TasksMax=",),
+    systemd=("TasksMax=",), docker=("PidsLimit",),
     about="Most processes and threads. Above it, fork(2) fails.",
     metrics=(LimitMetric("pids_max", "Most processes and threads.", core=True),),
 )  # fmt: skip

@@ -42,6 +42,7 @@ class Manager:
     """An owner of cgroups below /rctl-, and its writer. It is another process: a crash of rctl does not end it."""
 
     NAME = "manager"
+    STORES_ONLY = False
 
     def __init__(self, kernel: FakeKernel) -> None:
         self.kernel = kernel
@@ -58,8 +59,8 @@ class Manager:
     def resets(self, file: File, path: str) -> bool:
         return False
 
-    def expresses(self, write: Write, path: str) -> bool:
-        return write.file.name in PROPERTIES
+    def expressible(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
+        return [write for write in writes if write.file.name in PROPERTIES]
 
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         return files.missing(tree, path, file)
@@ -67,7 +68,7 @@ class Manager:
     def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
         return [self.properties.get((cgroup.path, PROPERTIES[write.file.name]), UNSET) for write in writes]
 
-    def form(self, file: File, key: str, entry: str, runtime: bool) -> str:
+    def form(self, file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
         return entry
 
     def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
@@ -237,9 +238,9 @@ def test_what_the_owner_does_not_know_is_set_although_the_file_holds_it(
 
 
 def test_a_record_of_a_writer_that_is_not_known_is_refused_by_its_name(state: State) -> None:
-    step = SetThrough("/rctl-web1", "pids.max", "max", "50", writer="docker", kept=UNSET)
+    step = SetThrough("/rctl-web1", "pids.max", "max", "50", writer="lxd", kept=UNSET)
     record = Record("20261122-1", 1.0, BOOT, "rctl set", {"/rctl-web1": 7}, (step,), version=5)
-    with pytest.raises(NewerRecordError, match="wrote through docker, which this rctl does not know"):
+    with pytest.raises(NewerRecordError, match="wrote through lxd, which this rctl does not know"):
         decode(encode(record))
 
 

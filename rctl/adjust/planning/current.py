@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from ..request import Change, Options, Through, Wish
 from ..steps import Disable, Enable
 from ..writers import files
 from ..writers.base import Writer
+
+Ways = Mapping[tuple[str, str], Writer]
+"""The writer of each entry, by file and key."""
 
 
 class Seen(NamedTuple):
@@ -47,7 +50,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     plain = writers.only_files()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        ways = None if plain else writers.of(tree, ve.path)
+        ways = None if plain else _ways(writers.of(tree, ve.path, options.runtime), ve, wish)
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -55,7 +58,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
             if write.if_there and not ve.has(name):
                 texts[name] = None
                 continue
-            writer = _writer(ways, ve, write)
+            writer = files if ways is None else ways[name, write.key]
             try:  # it stays open for the write, unless an owner writes it
                 texts[name] = ve.edit(name, write.exact) if writer is files else ve.read(name)
             except NotAvailableError:
@@ -76,23 +79,26 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     return Seen(changes, merged(enables), notes, unknown)
 
 
-def _writer(ways: Sequence[Writer] | None, ve: Cgroup, write: Write) -> Writer:
-    """The writer of an entry. ``ways``: the writers of the VE; ``None``: its files alone."""
-    return files if ways is None else writers.chosen(ways, write, ve.path)
+def _ways(found: Sequence[Writer], ve: Cgroup, wish: Wish) -> Ways:
+    """The writer of each entry that can be there; what is put back goes to the writer that had set it."""
+    before = {at: name for at, (name, _) in (wish.own or {}).items()}
+    there = [write for write in wish.writes if not write.if_there or ve.has(write.file.name)]
+    return writers.chosen(found, ve, there, before)
 
 
-def _through(ways: Sequence[Writer], ve: Cgroup, wish: Wish, runtime: bool) -> dict[tuple[str, str], Through]:
+def _through(ways: Ways, ve: Cgroup, wish: Wish, runtime: bool) -> dict[tuple[str, str], Through]:
     """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
     by_writer: dict[str, tuple[Writer, list[Write]]] = {}
     for write in wish.writes:
-        if (writer := _writer(ways, ve, write)) is not files and not (write.if_there and not ve.has(write.file.name)):
+        if (writer := ways.get((write.file.name, write.key), files)) is not files:
             by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
     found = {}
     for name, (writer, writes) in by_writer.items():
         for write, kept in zip(writes, writer.kept(ve, writes, runtime), strict=True):
             at = write.file.name, write.key
             back = (wish.own or {}).get(at, ("", ""))
-            found[at] = Through(name, kept, back[1] if back[0] == name else None, partial(writer.form, runtime=runtime))
+            form = partial(writer.form, runtime=runtime, kept=kept)
+            found[at] = Through(name, kept, back[1] if back[0] == name else None, form)
     return found
 
 

@@ -7,19 +7,23 @@ also after a crash and in an undo.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
-from ...formats import Write
+from ...formats import File, Write
 from ..steps import Set, SetThrough
-from . import files, systemd
+from . import docker, files, systemd
 from .base import Writer
 
-WRITERS: tuple[Writer, ...] = (systemd, files)
+WRITERS: tuple[Writer, ...] = (docker, systemd, files)
 """All writers, in the order of preference: the way of an owner comes before its files."""
+
+
+Entry = tuple[str, str]
+"""File and key."""
 
 
 def only_files() -> bool:
@@ -27,14 +31,15 @@ def only_files() -> bool:
     return not any(writer is not files and writer.present() for writer in WRITERS)
 
 
-def of(tree: Tree, path: str) -> Sequence[Writer]:
+def of(tree: Tree, path: str, runtime: bool = False) -> Sequence[Writer]:
     """The writers that may write to the cgroup ``path``, in the order of preference. The last one is ``files``.
 
-    Raises the NotAvailableError of ``files`` if none may.
+    ``runtime``: only those that can set a value until the next boot. Raises the NotAvailableError of ``files`` if none
+    may.
     """
     found: list[Writer] = []
     for writer in WRITERS:
-        if writer is files:
+        if writer is files or (runtime and writer.STORES_ONLY):
             continue
         with suppress(NotAvailableError):
             writer.check(tree, path)
@@ -44,18 +49,33 @@ def of(tree: Tree, path: str) -> Sequence[Writer]:
     return (*found, files)
 
 
-def chosen(writers: Sequence[Writer], write: Write, path: str) -> Writer:
-    """The first of them that can express this entry. Raises NotAvailableError if an owner would reset it."""
+def chosen(
+    writers: Sequence[Writer], cgroup: Cgroup, writes: Sequence[Write], before: Mapping[Entry, str]
+) -> dict[Entry, Writer]:
+    """For each entry the first of the writers that can express it.
+
+    ``before``: the names of the writers to which entries are to go again, if they are among these. Raises
+    NotAvailableError if an owner would reset one that it cannot express.
+    """
+    found: dict[Entry, Writer] = {}
     for writer in writers:
-        if writer.expresses(write, path):
-            return writer
-        if writer.resets(write.file, path):
-            unit, setting = path.rpartition("/")[2], " and ".join(write.file.systemd) or "it"
-            raise NotAvailableError(
-                f"{write.file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. "
-                f"Set {setting} in the unit's file: systemctl edit {unit}"
-            )
-    raise NotAvailableError(f"{write.file.name}: cannot be set on {path}. Leave it out")
+        own = [write for write in writes if before.get((write.file.name, write.key)) == writer.NAME]
+        found |= {(write.file.name, write.key): writer for write in own}
+    for writer in writers:
+        rest = [write for write in writes if (write.file.name, write.key) not in found]
+        found |= {(write.file.name, write.key): writer for write in (writer.expressible(cgroup, rest) if rest else ())}
+        for write in rest:
+            if (write.file.name, write.key) not in found and writer.resets(write.file, cgroup.path):
+                raise _would_reset(writer, write.file, cgroup.path)
+    return found
+
+
+def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:
+    unit, setting = path.rpartition("/")[2], " and ".join(file.systemd) or "it"
+    return NotAvailableError(
+        f"{file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. "
+        f"Set {setting} in the unit's file: systemctl edit {unit}"
+    )
 
 
 def named(name: str) -> Writer | None:

@@ -19,10 +19,12 @@ class Writer(Protocol):
     into the journal and the history, and only its writer reads it. A writer whose entries show everything has empty
     forms.
 
-    ``NAME``: its name in steps, journals and the history: lower-case letters.
+    ``NAME``: its name in steps, journals and the history: lower-case letters. ``STORES_ONLY``: it stores all values,
+    and cannot set one until the next boot only.
     """
 
     NAME: str
+    STORES_ONLY: bool
 
     def check(self, tree: Tree, path: str) -> None:
         """Check that it may write to the cgroup ``path``. Raises NotAvailableError with the remedy if not."""
@@ -30,8 +32,11 @@ class Writer(Protocol):
     def present(self) -> bool:
         """True if this owner may have cgroups on this host; cheap."""
 
-    def expresses(self, write: Write, path: str) -> bool:
-        """True if it can set this entry of the cgroup ``path``. Raises NotAvailableError if the owner is silent."""
+    def expressible(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
+        """Those of the entries that it can set; some can only be set together.
+
+        Raises NotAvailableError if the owner is silent.
+        """
 
     def resets(self, file: File, path: str) -> bool:
         """True if the owner sets this file back to a value of its own, so that nobody else may write it."""
@@ -49,8 +54,8 @@ class Writer(Protocol):
         Called once for each VE before anything is planned.
         """
 
-    def form(self, file: File, key: str, entry: str, runtime: bool) -> str:
-        """The form of an entry that is set to a value; ``runtime``: until the next boot. Pure.
+    def form(self, file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
+        """The form of an entry that is set to a value; ``runtime``: until the next boot; ``kept``: its present form.
 
         An empty form: nothing to set, because another entry of the same request brings this one about.
         """

@@ -22,6 +22,7 @@ from ..shrink_memory import held, lower_high
 from ..steps import Set
 
 NAME = "files"
+STORES_ONLY = False
 check = owner.check_if_applies
 missing = enable.missing
 MEMORY = frozenset((memory.MAX.name, memory.HIGH.name))
@@ -35,9 +36,9 @@ def present() -> bool:
     return True
 
 
-def expresses(write: Write, path: str) -> bool:
-    """True: every entry has a file."""
-    return True
+def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
+    """All: every entry has a file."""
+    return writes
 
 
 def resets(file: File, path: str) -> bool:
@@ -50,7 +51,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
     return [""] * len(writes)
 
 
-def form(file: File, key: str, entry: str, runtime: bool) -> str:
+def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """Empty: the entry shows everything."""
     return ""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ...names.owners import Owner
 
 NAME = "systemd"
+STORES_ONLY = False
 _FORM = msgspec.json.Decoder(list[StoredProperty])
 
 
@@ -63,9 +64,10 @@ def _no_unit(found: Owner) -> str:
     return f"{found.path}: is no unit of systemd"
 
 
-def expresses(write: Write, path: str) -> bool:
-    """True if a property sets this entry, or comes with one that does."""
-    return write.if_there or bool(properties.names(write.file, Unit.at(path).version))
+def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
+    """Those of the entries that a property sets, or that come with one that does."""
+    unit = Unit.at(cgroup.path)
+    return [write for write in writes if write.if_there or properties.names(write.file, unit.version)]
 
 
 def resets(file: File, path: str) -> bool:
@@ -108,7 +110,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
     return found
 
 
-def form(file: File, key: str, entry: str, runtime: bool) -> str:
+def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The properties of an entry that is set to a value."""
     where = RUNTIME if runtime else STORED
     found = properties.values(file, key, entry).items()
@@ -132,6 +134,17 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
     set_anew = [name for _, (name, _, where) in wanted if where]
     return [*notes, *_overruled(unit, set_anew), *(_forgotten(cgroup.path) if set_anew else ())]
+
+
+def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
+    """Set entries of a unit until it starts again, because another owner has stored them and not set them."""
+    unit = Unit.at(cgroup.path)
+    entries = [
+        (step.key, (name, value, ""))
+        for step in steps
+        for name, value in properties.values(file_named(step.file), step.key, step.new).items()
+    ]
+    unit.bus.set(unit.name, UnitProperties(unit, {}).to_set(entries), runtime=True)
 
 
 def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:

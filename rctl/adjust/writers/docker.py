@@ -1,0 +1,292 @@
+"""The writer ``docker``: the limits of a container are set through dockerd, which stores them for the next start.
+
+It asks the Docker Engine API on its socket, and starts no process. A *form* is the fields of the entry in the
+container's ``HostConfig``, as a JSON object (``containers.docker_fields``).
+
+docker stores that a limit of swap is taken away, and does not do it while the container runs. So the writer does it at
+the container's unit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.tree import Tree
+from ...containers import cpu_shares, docker_fields
+from ...containers.docker_fields import Form, entries, is_set, stored
+from ...controllers import cpu, cpuset, memory
+from ...errors import GoneError, NotAvailableError, NotFoundError, RctlError, explained
+from ...formats import File, Write
+from ...limits import file_named
+from ..steps import Set, SetThrough
+from . import files, systemd
+
+NAME = "docker"
+STORES_ONLY = True
+SOCKET = "/run/docker.sock"
+OF_USER = "/run/user/{uid}/docker.sock"
+missing = systemd.missing
+_SECONDS = 60.0
+"""For an answer: on a busy host, dockerd and its runtime need seconds for an update."""
+_MOST = 4 << 20
+_FORM = msgspec.json.Decoder(Form)
+_REMEDY = "See systemctl status docker. Until docker is there, --runtime sets limits without it"
+
+
+class _Container(NamedTuple):
+    """A container: its id, and the socket of its dockerd."""
+
+    id: str
+    socket: str
+
+    def ask(self, method: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer to a request about it. Raises NotAvailableError, NotFoundError; RctlError if docker refuses."""
+        from ...containers import unix_http
+
+        data = msgspec.json.encode(body) if body is not None else b""
+        try:
+            status, text = unix_http.ask(
+                self.socket, method, f"/containers/{self.id}/{what}", data, seconds=_SECONDS, most=_MOST
+            )
+            found = msgspec.json.decode(text) if text else {}
+        except PermissionError:
+            raise NotAvailableError(
+                f"docker: this user may not use {self.socket}. Run it as root, or as a member of the group docker"
+            ) from None
+        except TimeoutError:
+            raise NotAvailableError(f"docker: no answer at {self.socket} in {_SECONDS:g} s. {_REMEDY}") from None
+        except (OSError, ValueError) as error:
+            why = explained(error) if isinstance(error, OSError) else str(error)
+            raise NotAvailableError(f"docker: no answer at {self.socket}: {why}. {_REMEDY}") from None
+        if status == 200:
+            return found
+        said = found.get("message", "") if isinstance(found, dict) else ""
+        why = " ".join(str(said).split()).removeprefix(f"Cannot update container {self.id}: ")[:400]
+        if status == 404:
+            raise NotFoundError(f"docker: {why or 'no such container'}. See docker ps")
+        raise RctlError(f"docker refuses to update {self.id[:12]}: {why or status}")
+
+    def config(self) -> dict[str, Any]:
+        """Its ``HostConfig``. Raises GoneError if it does not run, and as ``ask``."""
+        found = self.ask("GET", "json")
+        try:
+            config, running = found["HostConfig"], found["State"]["Running"]
+            if not isinstance(config, dict):
+                raise TypeError
+        except (KeyError, TypeError):
+            raise NotAvailableError(f"docker: the answer at {self.socket} is not docker's. {_REMEDY}") from None
+        if not running:
+            raise GoneError(f"docker: container {self.id[:12]} does not run. Start it: docker start {self.id[:12]}")
+        return config
+
+
+def present() -> bool:
+    """True if dockerd has a socket here."""
+    return os.access(SOCKET, os.F_OK)
+
+
+def check(tree: Tree, path: str) -> None:
+    """Check that the cgroup is that of a container of docker's. Raises NotAvailableError if not."""
+    if _container(path) is None:
+        raise NotAvailableError(f"{path}: is no container of docker")
+
+
+def _container(path: str) -> _Container | None:
+    if NAME not in path:
+        return None
+    from ...names.owners import owner_of
+
+    found = owner_of(path, lambda _: False)
+    box = found.container
+    if found.kind != NAME or box is None or path not in (box.path, box.inner):
+        return None
+    if found.manager.uid >= 0:
+        return _Container(box.id, OF_USER.format(uid=found.manager.uid))
+    named = os.environ.get("DOCKER_HOST", "")
+    return _Container(box.id, named.removeprefix("unix://") if named.startswith("unix:///") else SOCKET)
+
+
+def _at(path: str) -> _Container:
+    """The container of a cgroup that ``check`` let pass."""
+    found = _container(path)
+    assert found is not None
+    return found
+
+
+def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
+    """Those of the entries that an update sets, and that another update can take back."""
+    found = [write for write in writes if write.file.docker]
+    if not found:
+        return ()
+    config = _config(_at(cgroup.path))
+    wanted = {write.file: write.file.merge(_now(cgroup, write.file), write.wanted) for write in found}
+    forms = {file: _form(file, entry, stored(file, config)) for file, entry in wanted.items()}
+    refused = {file for file, own in forms.items() if own is None}
+    if _now(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
+        refused.add(cpu.WEIGHT)
+    if _uneven(cgroup, wanted, config):
+        refused |= {memory.MAX, memory.SWAP_MAX, memory.LOW}
+    return [write for write in found if write.file not in refused]
+
+
+def _uneven(cgroup: Cgroup, wanted: Mapping[File, str], config: Mapping[str, Any]) -> bool:
+    """True if docker would not start a container with these limits of memory and swap.
+
+    It wants a limit of memory for one of swap, and none below the reservation.
+    """
+    if not {memory.MAX, memory.SWAP_MAX, memory.LOW}.intersection(wanted):
+        return False
+    limit, swap, low = (wanted.get(file, _now(cgroup, file)) for file in (memory.MAX, memory.SWAP_MAX, memory.LOW))
+    if limit == "max":
+        return swap != "max"
+    if memory.MAX not in wanted and limit not in entries(memory.MAX, stored(memory.MAX, config)):
+        return True
+    return memory.LOW in wanted and int(low) > int(limit)
+
+
+def _form(file: File, entry: str, kept: Form) -> Form | None:
+    if file in (cpuset.CPUS, cpuset.MEMS) and not entry:
+        return kept  # the plan replaces an empty list
+    return docker_fields.form(file, entry, kept, os.cpu_count() or 1)
+
+
+def _now(cgroup: Cgroup, file: File) -> str:
+    return file.entry(cgroup.read_if_there(file.name))
+
+
+def _config(container: _Container) -> dict[str, Any]:
+    config = container.config()
+    try:
+        for file in (cpu.MAX, memory.MAX, memory.SWAP_MAX, memory.LOW):
+            stored(file, config)
+    except ValueError as error:
+        raise NotAvailableError(f"docker: the answer at {container.socket} is not docker's: {error}") from None
+    return config
+
+
+def resets(file: File, path: str) -> bool:
+    """False: docker sets a limit at the start, and at an update of that limit."""
+    return False
+
+
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+    """The present fields of these entries."""
+    config = _config(_at(cgroup.path))
+    return [_text(stored(write.file, config)) for write in writes]
+
+
+def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
+    """The fields with which an update sets the entry."""
+    before = _FORM.decode(kept)
+    return _text(_form(file, entry, before) or before)
+
+
+def _text(form: Form) -> str:
+    return msgspec.json.encode(form).decode()
+
+
+def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+    """Set all entries in one update, and read the files back.
+
+    Returns a note about fields that docker cannot unset, and about a value that will be rounded.
+    """
+    container = _at(cgroup.path)
+    config = _config(container)
+    forms: dict[File, Form] = {}
+    instead: Form = {}
+    for step in steps:
+        assert isinstance(step, SetThrough)
+        file, own = file_named(step.file), _FORM.decode(step.own)
+        now = stored(file, config)
+        if not is_set(own) and is_set(now):
+            own = _unset(cgroup, step, now)
+            instead |= own
+        if is_set(own) and (own != now or _now(cgroup, file) != step.new):
+            forms[file] = own
+    if forms:
+        swap = _swap(cgroup, config)
+        container.ask("POST", "update", docker_fields.request(forms, config, swap))
+        _weigh(container, cgroup, steps, forms)
+    _complete(cgroup, steps)
+    return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
+
+
+def _unset(cgroup: Cgroup, step: SetThrough, now: Form) -> Form:
+    """The fields with the effect of fields that are not set. Raises RctlError if there are none."""
+    file, entry = file_named(step.file), step.new
+    if file in (cpuset.CPUS, cpuset.MEMS) and not entry:
+        entry = _all_of_parent(cgroup, file)
+    found = _form(file, entry, now)
+    if found is None:
+        raise RctlError(f"{step.file}: docker cannot unset it on {cgroup.path}. Set a value with docker update")
+    return found
+
+
+def _stay(cgroup: Cgroup, instead: Form) -> list[str]:
+    if not instead:
+        return []
+    kept = ", ".join(f"{name}={value}" for name, value in instead.items() if value)
+    return [f"{cgroup.path}: docker cannot unset a limit. It stores what has the same effect: {kept}"]
+
+
+def _all_of_parent(cgroup: Cgroup, file: File) -> str:
+    with cgroup.above() as parent:
+        return (parent.read_if_there(f"{file.name}.effective") or "").strip()
+
+
+def _swap(cgroup: Cgroup, config: Mapping[str, Any]) -> int:
+    """The present limit of swap in bytes, as docker has it if that is the same; -1: none."""
+    now, own = _now(cgroup, memory.SWAP_MAX), stored(memory.SWAP_MAX, config)
+    if now in entries(memory.SWAP_MAX, own) and isinstance(found := own[docker_fields.SWAP], int):
+        return found
+    return docker_fields.NO_LIMIT if now == "max" else int(now)
+
+
+def _weigh(container: _Container, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:
+    """Set ``cpu.weight`` once more if this runtime has the newer conversion from shares."""
+    if cpu.WEIGHT not in forms:
+        return
+    [wanted] = [step.new for step in steps if step.file == cpu.WEIGHT.name]
+    for shares in cpu_shares.for_weight(int(wanted)):
+        if _now(cgroup, cpu.WEIGHT) == wanted:
+            return
+        container.ask("POST", "update", {"CpuShares": shares})
+
+
+def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> None:
+    """Set what docker stores and does not set in a running container, and read all entries back."""
+    if rest := [step for step in steps if not _has(cgroup, step)]:
+        if cgroup.path.endswith(".scope"):
+            systemd.set_besides(cgroup, rest)
+        else:
+            for step in rest:
+                files.write_at_once(cgroup, step)
+    for step in steps:
+        if not _has(cgroup, step):
+            got = _now(cgroup, file_named(step.file))
+            raise RctlError(
+                f"{step.file}: docker was asked for {step.new!r} on {cgroup.path}, and the kernel shows {got!r}. "
+                "See journalctl -u docker"
+            )
+
+
+def _has(cgroup: Cgroup, step: Set) -> bool:
+    file = file_named(step.file)
+    got = _now(cgroup, file)
+    return got == step.new or file.holds(got, step.new) or (not step.new and file in (cpuset.CPUS, cpuset.MEMS))
+
+
+def _rounded(cgroup: Cgroup, step: Set) -> list[str]:
+    """A note if a daemon-reload will change the value: systemd has a whole per cent of a CPU, rounded up by docker."""
+    if step.file != cpu.MAX.name or step.new.startswith("max") or not cgroup.path.endswith(".scope"):
+        return []
+    quota, period = map(int, step.new.split())
+    if quota * 100 % period == 0:
+        return []
+    per_cent = -(-quota * 100 // period)
+    return [f"{cgroup.path}: cpu.max: systemd rounds it up to {per_cent} % of a CPU at the next daemon-reload"]

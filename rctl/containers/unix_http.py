@@ -1,0 +1,64 @@
+"""HTTP on a Unix socket: one request and its answer, of bounded size and time.
+
+HTTP/1.0 (RFC 1945): the end of the answer is the end of the connection, so it comes in no chunks.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import NamedTuple
+
+MOST = 16 << 20
+"""Bytes of the largest answer that is read."""
+
+
+class Answer(NamedTuple):
+    """The status and the body of an answer."""
+
+    status: int
+    body: bytes
+
+
+def ask(place: str, method: str, path: str, body: bytes = b"", *, seconds: float, most: int = MOST) -> Answer:
+    """Send a request to the server at the socket ``place``, and return its answer.
+
+    ``body``: JSON. ``seconds``: the time for all of it. ``most``: bytes of the answer. Raises OSError if the server
+    cannot be reached, TimeoutError if it takes too long, and ValueError for an answer that is too long or no HTTP.
+    """
+    head = f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n"
+    if body:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    end = time.monotonic() + seconds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as wire:
+        wire.settimeout(seconds)
+        wire.connect(place)
+        wire.sendall(f"{head}\r\n".encode() + body)
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            wire.settimeout(_left(end))
+            if not (part := wire.recv(1 << 16)):
+                return _answer(b"".join(parts))
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise ValueError(f"its answer is longer than {most >> 10} KiB")
+
+
+def _left(end: float) -> float:
+    if (left := end - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+def _answer(data: bytes) -> Answer:
+    head, found, body = data.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    if not found or len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise ValueError("its answer is no HTTP")
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length" and value.strip() != str(len(body)).encode():
+            raise ValueError("its answer ends early")
+    return Answer(int(words[1]), body)
