@@ -22,6 +22,11 @@ def where(unit: Unit, name: str) -> str:
     return STORED if STORED in there else RUNTIME if there else ""
 
 
+def is_transient(unit: Unit) -> bool:
+    """True for a unit without a file of its own: a scope, and what systemd-run starts. It ends with the boot."""
+    return any(os.path.exists(folder.removesuffix(".d")) for _, folder in folders(unit)[2:])
+
+
 def remove(unit: Unit, name: str, keep: str = "") -> None:
     """Remove the drop-ins of the property; ``keep``: except those stored there. What the manager holds does not change.
 

@@ -283,22 +283,3 @@ def test_a_user_may_not_set_a_unit_of_the_system() -> None:
     said = done(*AS_ALICE, "/usr/local/bin/rctl", "set", NGINX, "memory.max=60M", status=1)
     assert "as root" in said
     assert held(NGINX, "memory.max") == "max"
-
-
-# Containers.
-
-
-@pytest.fixture
-def web() -> Iterator[str]:
-    run = ("docker", "run", "-d", "--name", "web", "--network", "none", "box", "sleep", "1000")
-    yield f"/system.slice/docker-{done(*run).strip()}.scope"
-    done("docker", "rm", "-f", "web")
-
-
-def test_a_docker_containers_scope_keeps_its_limits_until_it_starts_again_and_rctl_says_so(web: str) -> None:
-    said = done("sh", "-c", "rctl set docker:web memory.high=40M pids.max=30 2>&1")
-    assert "docker does not know these limits" in said
-    reload()
-    assert (held(web, "memory.high"), held(web, "pids.max")) == (str(40 << 20), "30")
-    done("docker", "restart", "-t", "0", "web")
-    assert held(web, "memory.high") == "max"

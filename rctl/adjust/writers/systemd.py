@@ -20,7 +20,7 @@ from ...controllers import core
 from ...errors import NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
-from ...systemd import properties, unit_properties
+from ...systemd import drop_ins, properties, unit_properties
 from ...systemd.drop_ins import RUNTIME, STORED
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
@@ -98,6 +98,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
         unit.bus.set(unit.name, [], runtime=True)  # changes nothing, and needs the right to
     wanted = [properties.names_at(write.file, write.key, unit.version) for write in writes]
     seen = UnitProperties.of(unit, {name for group in wanted for name in group})
+    lasting = drop_ins.is_transient(unit)  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
         entries = [seen.entry(name, write.key) for name in group]
@@ -106,6 +107,8 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
                 f"{write.file.name}: {stored}= of {unit.name} is stored for good, and would come back at the next "
                 "daemon-reload. Leave out --runtime"
             )
+        if not runtime and lasting:
+            entries = [(name, value, STORED if where else "") for name, value, where in entries]
         found.append(_text(entries))
     return found
 
