@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from ..names.owners import Owner
 
 
+HANDED_DOWN = frozenset(("cpu", "cpuset", "io", "memory", "pids"))
+"""The controllers that systemd enables where a unit needs them. It leaves all others alone."""
+TO_USERS = (
+    "As root, put [Service] and Delegate=cpu cpuset io memory pids, in two lines, in "
+    "/etc/systemd/system/user@.service.d/delegate.conf, and run: systemctl daemon-reload. Then, as the user: "
+    "systemctl --user daemon-reexec"
+)
+"""How a user's units get all controllers that systemd hands down."""
 _PODS = "kubepods"
 """The path of each cgroup of kubelet has this word."""
 
@@ -47,7 +55,7 @@ def check(tree: Tree, path: str) -> None:
     The unit of one of rctl's own VEs passes: only its limits are set by systemd.
     """
     found = _owner(tree, path)
-    if found.free or ve_cgroups.unit_at(path):
+    if found.free or ve_cgroups.is_unit(path):
         return
     if found.is_unit:
         user = f" --user --machine={found.manager.uid}@" if found.manager.kind == "user" else ""

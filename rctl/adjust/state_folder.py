@@ -16,6 +16,7 @@ from ..errors import OUT_OF, NotAvailableError, UsageError, explained
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_RUNTIME = "/run/user/{}"
 _KERNEL = frozenset(("cgroup", "cgroup2", "configfs", "debugfs", "proc", "resctrl", "sysfs", "tracefs"))
 """File systems of the kernel itself: a new folder there would be a kernel object, or would fail."""
 _Place = tuple[str, int | None]
@@ -180,10 +181,22 @@ def default_state() -> State:
         return State(f"{place}/run", place)
     if os.geteuid() == 0:
         return State("/run/rctl", "/var/lib/rctl")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    runtime = _runtime()
     run = f"{runtime}/rctl" if runtime else f"/tmp/rctl-{os.geteuid()}"  # noqa: S108 (owner and mode are checked)
     keep = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return State(run, f"{keep}/rctl")
+
+
+def _runtime() -> str:
+    """The run-time folder of the caller; empty if there is none.
+
+    ``XDG_RUNTIME_DIR`` may be another user's: su(1) keeps it.
+    """
+    for place in (os.environ.get("XDG_RUNTIME_DIR"), _RUNTIME.format(os.geteuid())):
+        with suppress(OSError):
+            if place and os.stat(place).st_uid == os.geteuid():
+                return place
+    return ""
 
 
 def make(state: State) -> State:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..errors import RctlError
 from .cgroup import Cgroup
 from .tree import Tree
-from .ve_cgroups import unit_at
+from .ve_cgroups import is_unit
 
 _MARKS = ("trusted.delegate", "user.delegate")
 
@@ -35,7 +35,7 @@ def reader(tree: Tree) -> Callable[[str], bool]:
     """
 
     def marked(path: str) -> bool:
-        if unit_at(path):
+        if is_unit(path):
             return True
         try:
             with tree.walk(path) as cgroup:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 USER_MANAGER = "/run/user/{uid}/systemd"
 """This folder is there while the manager of the user runs."""
-_UNIT = re.compile(r"(?:/user\.slice/user-([0-9]+)\.slice/user@\1\.service)?/(rctl-[^/]+\.service)")
+_UNIT = re.compile(r"(?:/user\.slice/user-([0-9]+)\.slice/user@\1\.service)?/rctl-[^/]+\.service")
 _ESCAPED = {"@": r"\x40", "+": r"\x2b"}
 """The characters of ``formats.VE_NAME`` that are escaped in a unit's name. ``@`` would make it an instance."""
 
@@ -47,13 +47,6 @@ class Naming(NamedTuple):
         return name
 
 
-class Unit(NamedTuple):
-    """The unit of a VE. ``uid``: the user of its manager; ``None``: the system's."""
-
-    name: str
-    uid: int | None
-
-
 def usual() -> Naming:
     """The place of the caller's VEs, unless something else was asked for.
 
@@ -72,7 +65,6 @@ def system() -> Naming:
     return Naming(suffix=".service" if os.access(BOOTED, os.F_OK) else "")
 
 
-def unit_at(path: str) -> Unit | None:
-    """The unit of the VE whose cgroup is ``path``; ``None`` if the VE is no unit."""
-    found = _UNIT.fullmatch(path)
-    return Unit(found[2], int(found[1]) if found[1] else None) if found else None
+def is_unit(path: str) -> bool:
+    """True if ``path`` is the cgroup of a VE that is a unit: of the system's manager, or of a user's."""
+    return _UNIT.fullmatch(path) is not None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
 from .. import limits
+from ..adjust.owner import HANDED_DOWN, TO_USERS
 from ..controllers.memory import SWAP
 from .check import Check
 from .mounts import NO_V1
@@ -38,11 +39,15 @@ FILES = (
 
 
 class OwnCgroup(NamedTuple):
-    """rctl's cgroup. ``controllers``: those it can hand down. ``handed_down``: rctl may write the root's files."""
+    """rctl's cgroup. ``controllers``: those it can hand down. ``handed_down``: rctl may write the root's files.
+
+    ``units``: the VEs are units of systemd, which hands the controllers down.
+    """
 
     path: str
     controllers: Collection[str]
     handed_down: bool
+    units: bool = False
 
 
 def controllers(root: Collection[str], place: OwnCgroup, v1: Mapping[str, str], proc_cgroups: str) -> list[Check]:
@@ -76,6 +81,10 @@ def _controller(
     if name in root:
         remedy = (
             f"As root: echo +{name} > cgroup.subtree_control in each cgroup above {place.path} (systemd: Delegate=yes)"
+            if not place.units
+            else TO_USERS
+            if name in HANDED_DOWN
+            else "Run as root: only VEs of root can have it"
         )
         return Check(title, bad, f"not handed down to {place.path}; {needed}", remedy)
     if old in v1:

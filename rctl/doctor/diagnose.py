@@ -49,7 +49,8 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
             checks, own_controllers = _place_checks(tree, place, machine), enabled(place, CONTROLLERS)
     except NotFoundError:
         checks, own_controllers = [rights.missing_place(tree.base)], frozenset()
-    mine = controllers.OwnCgroup(tree.base, own_controllers, probe.may_write(tree.root)[SUBTREE_CONTROL])
+    handed_down = probe.may_write(tree.root)[SUBTREE_CONTROL]
+    mine = controllers.OwnCgroup(tree.base, own_controllers, handed_down, bool(tree.naming.suffix))
     return [
         *checks,
         *controllers.controllers(enabled(tree.root, CONTROLLERS), mine, v1, machine.read("/proc/cgroups") or ""),
@@ -61,11 +62,14 @@ def _tree_checks(tree: Tree, machine: Machine, v1: dict[str, str]) -> list[Check
 def _place_checks(tree: Tree, place: Cgroup, machine: Machine) -> list[Check]:
     path, uid = place.path, os.geteuid()
     inner = rights.inner_processes(path, own_processes(place), kind(place), enabled(place, SUBTREE_CONTROL))
-    checks = [
-        rights.write(path, probe.may_write(place), uid),
-        rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path), uid, tree.mount.point),
-        *([inner] if inner else []),
-    ]
+    if tree.naming.suffix:
+        checks = [rights.units(path, uid)]
+    else:
+        checks = [
+            rights.write(path, probe.may_write(place), uid),
+            rights.systemd(machine.has_folder(BOOTED), path, given_away(tree, path)),
+            *([inner] if inner else []),
+        ]
     if not machine.root and usable(checks):
         checks.append(rights.run(path, probe.trial(tree)))
     return checks

@@ -6,15 +6,16 @@ import errno
 import os
 from collections import deque
 
-from ..adjust.lifecycle import may_move
+from ..adjust.lifecycle import may_move, ve_cgroup
 from ..cgroupfs.cgroup import Cgroup
-from ..cgroupfs.tree import Tree, remove_soon
-from ..controllers.core import CONTROLLERS, PROCS
+from ..cgroupfs.tree import Tree
+from ..controllers.core import CONTROLLERS
 from ..errors import GoneError, KernelError, NotAvailableError, NotFoundError, RctlError
 from .controllers import FILES
 from .rights import NEEDED
 
 _MOST = 300  # cgroups to look into
+_SECONDS = 5.0  # for the end of the process of the trial
 
 
 def kernel_files(tree: Tree) -> dict[str, bool | None]:
@@ -49,15 +50,14 @@ def trial(tree: Tree) -> str:
 
     Returns the reason if that fails; else an empty text. The name is no VE's, in case the doctor is killed meanwhile.
     """
-    name = f"{tree.naming.prefix}_doctor-{os.getpid()}"
-    path = f"{tree.base.rstrip('/')}/{name}"
+    path = f"{tree.base.rstrip('/')}/{tree.naming.component(f'_doctor-{os.getpid()}')}"
     try:
         with tree.walk(tree.base) as place:
             try:
-                with place.make(name) as made:
+                with ve_cgroup.make(place, path, "rctl doctor") as made:
                     number = _entered(made)
             finally:
-                remove_soon(place, name)
+                ve_cgroup.remove(place, path, _SECONDS)
         if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
             may_move.check(tree, "self", path)
         return f"cgroup.procs: {os.strerror(number)}. See dmesg, and security modules" if number else ""
@@ -71,7 +71,7 @@ def _entered(cgroup: Cgroup) -> int:
     if not pid:
         number = errno.EIO
         try:
-            cgroup.write(PROCS, "0")
+            ve_cgroup.enter(cgroup, 0)
             number = 0
         except KernelError as error:
             number = error.errno

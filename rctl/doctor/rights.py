@@ -1,4 +1,4 @@
-"""The caller's right to make VEs in rctl's place, and systemd's rule for that place. Pure."""
+"""The caller's right to make VEs in rctl's place, and systemd's part in that. Pure."""
 
 from __future__ import annotations
 
@@ -53,29 +53,22 @@ def run(path: str, problem: str) -> Check:
     return Check("run", "fail", found, remedy)
 
 
-def systemd(booted: bool, path: str, delegated: bool, uid: int, mount: str) -> Check:
+def systemd(booted: bool, path: str, delegated: bool) -> Check:
     """systemd's single-writer rule (https://systemd.io/CGROUP_DELEGATION/). ``booted``: as sd_booted(3)."""
     if not booted:
         return Check("systemd", "ok", f"does not run this host; VEs live in {path}")
     if delegated:
         return Check("systemd", "ok", f"runs this host and has delegated {path}")
-    return Check(
-        "systemd",
-        "fail",
-        f"runs this host and has not delegated {path}, so rctl makes no VEs there",
-        delegation(uid, mount),
+    remedy = (
+        "Unset RCTL_TREE: then systemd makes a unit for each VE. Or set it to a cgroup below a unit with Delegate=yes"
     )
+    return Check("systemd", "fail", f"runs this host and has not delegated {path}, so rctl makes no VEs there", remedy)
 
 
-def delegation(uid: int, mount: str) -> str:
-    """The commands that make a delegated unit for rctl and point rctl to it.
-
-    The unit's own process moves into a child, because a cgroup with processes cannot have limited children. ``0`` is
-    the writing process itself (systemd would expand ``$$``). ``_keeper`` is no VE's name.
-    """
-    above = "" if uid == 0 else f"/user.slice/user-{uid}.slice/user@{uid}.service"
-    path = f"{above}/rctl.service"
-    keeper = f"{mount}{path}/_keeper"
-    script = f"mkdir -p {keeper} && echo 0 >{keeper}/cgroup.procs && exec sleep infinity"
-    user = "" if uid == 0 else "--user "
-    return f"systemd-run {user}--unit=rctl --slice=-.slice -p Delegate=yes sh -c '{script}'; export RCTL_TREE={path}"
+def units(path: str, uid: int) -> Check:
+    """systemd makes the VEs of root in ``/``, those of a user in the cgroup of the user's own systemd, if that runs."""
+    if uid and path == "/":
+        remedy = f"Log in by ssh or on a terminal, or have root run: loginctl enable-linger {uid}"
+        return Check("systemd", "fail", f"runs this host; none of user {uid} runs now, so no VE can be made", remedy)
+    whose = "" if path == "/" else f", the one of user {uid}"
+    return Check("systemd", "ok", f"runs this host{whose}, and makes a unit for each VE, such as rctl-web1.service")

@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
@@ -204,16 +203,6 @@ class Bus:
             wire.close()
             raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None
         return wire
-
-
-def shared(uid: int | None) -> Bus:
-    """This process's connection to a manager; it stays open. ``uid``: its user; ``None``: the system's."""
-    return _shared(uid, os.getpid())
-
-
-@cache
-def _shared(uid: int | None, _pid: int) -> Bus:
-    return Bus(uid)
 
 
 _UNKNOWN = frozenset(

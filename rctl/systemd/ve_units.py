@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import BusyError, NotFoundError, RctlError
-from .bus import Bus, BusError, Property, shared
+from .bus import BusError, Property
+from .unit import Unit
 
 _NO_LIMIT = (1 << 64) - 1
 _COMMAND = ("/bin/true", ["true"], True)
@@ -33,56 +34,53 @@ _MAKES_CGROUP: Property = ("MemoryAccounting", ("b", True))
 """systemd makes the cgroup of a unit without processes when a property is set that needs it. This is the default."""
 
 
-def start(unit: str, uid: int | None, about: str) -> None:
+def start(unit: Unit, about: str) -> None:
     """Start the unit of a VE whose cgroup does not exist; then it does. A unit that a crash has left is stopped first.
 
-    ``uid``: the user of its manager; ``None``: the system's. ``about``: its description. Raises BusyError if another
-    unit has the name, NotAvailableError without an answer.
+    ``about``: its description. Raises BusyError if another unit has the name, NotAvailableError without an answer.
     """
-    bus = shared(uid)
     properties = [*_PROPERTIES, ("Description", ("s", about))]
-    wanted: tuple[Any, ...] = unit, "fail", properties, []
+    wanted: tuple[Any, ...] = unit.name, "fail", properties, []
     try:
-        bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
+        unit.bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
     except BusError as error:
         if not error.name.endswith(".UnitExists"):
             raise
-        _check_left_over(bus, unit)
-        stop(unit, uid)
-        bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
-    if (state := _settled(bus, unit)) != "active":
-        raise RctlError(f"{unit}: systemd has not started it, it is {state}. See journalctl -u {unit}")
-    bus.set(unit, [_MAKES_CGROUP], runtime=True)
+        _check_left_over(unit)
+        stop(unit)
+        unit.bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", *wanted)
+    if (state := _settled(unit)) != "active":
+        raise RctlError(f"{unit.name}: systemd has not started it, it is {state}. See journalctl -u {unit.name}")
+    unit.bus.set(unit.name, [_MAKES_CGROUP], runtime=True)
 
 
-def stop(unit: str, uid: int | None) -> None:
+def stop(unit: Unit) -> None:
     """Stop the unit of a VE, if there is one; systemd ends its processes, and removes its cgroup."""
-    bus = shared(uid)
     with suppress(NotFoundError):
-        bus.job("StopUnit", "ss", unit, "replace")
-        _settled(bus, unit)
+        unit.bus.job("StopUnit", "ss", unit.name, "replace")
+        _settled(unit)
 
 
-def attach(unit: str, uid: int | None, pid: int) -> None:
+def attach(unit: Unit, pid: int) -> None:
     """Move a process into the cgroup of a VE's unit. Raises NotAvailableError, BusError."""
-    shared(uid).call("AttachProcessesToUnit", "ssau", unit, "", [pid])
+    unit.bus.call("AttachProcessesToUnit", "ssau", unit.name, "", [pid])
 
 
-def _check_left_over(bus: Bus, unit: str) -> None:
+def _check_left_over(unit: Unit) -> None:
     """Raise BusyError if the unit is not one that a crash has left of a VE."""
-    found = bus.get(unit, "Unit", ("Transient", "FragmentPath"))
+    found = unit.bus.get(unit.name, "Unit", ("Transient", "FragmentPath"))
     if not found.get("Transient"):
         place = found.get("FragmentPath") or "it is loaded"
-        raise BusyError(f"{unit}: is another unit of systemd ({place}). Choose another name for the VE")
+        raise BusyError(f"{unit.name}: is another unit of systemd ({place}). Choose another name for the VE")
 
 
-def _settled(bus: Bus, unit: str) -> str:
+def _settled(unit: Unit) -> str:
     """The state of a unit once it has no job."""
     until = time.monotonic() + 25.0
     while True:
-        found = bus.get(unit, "Unit", ("ActiveState", "Job"))
+        found = unit.bus.get(unit.name, "Unit", ("ActiveState", "Job"))
         if not found.get("Job", (0,))[0] and not found.get("ActiveState", "").endswith("ing"):
             return str(found.get("ActiveState", "inactive"))
         if time.monotonic() > until:
-            raise BusyError(f"{unit}: systemd is still busy with it. See systemctl list-jobs")
+            raise BusyError(f"{unit.name}: systemd is still busy with it. See systemctl list-jobs")
         time.sleep(0.01)

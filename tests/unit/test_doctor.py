@@ -119,22 +119,25 @@ class TestRights:
         assert check.state == "fail"
         assert repr(kind) in check.found
 
-    def test_a_host_run_by_systemd_needs_a_delegated_unit(self) -> None:
-        assert rights.systemd(False, "/", False, 0, "/sys/fs/cgroup").state == "ok"
-        assert rights.systemd(True, "/rctl.service", True, 0, "/sys/fs/cgroup").state == "ok"
-        assert rights.systemd(True, "/", False, 0, "/sys/fs/cgroup").state == "fail"
+    def test_another_place_on_a_host_run_by_systemd_must_be_delegated(self) -> None:
+        assert rights.systemd(False, "/", False).state == "ok"
+        assert rights.systemd(True, "/rctl.service", True).state == "ok"
+        assert rights.systemd(True, "/other", False).state == "fail"
 
-    def test_the_delegated_units_own_process_moves_out_of_the_way(self) -> None:
-        assert rights.delegation(0, "/sys/fs/cgroup") == (
-            "systemd-run --unit=rctl --slice=-.slice -p Delegate=yes sh -c "
-            "'mkdir -p /sys/fs/cgroup/rctl.service/_keeper && echo 0 >/sys/fs/cgroup/rctl.service/_keeper/cgroup.procs "
-            "&& exec sleep infinity'; export RCTL_TREE=/rctl.service"
-        )
+    def test_systemd_makes_the_ves_of_root_and_of_users_whose_systemd_runs(self) -> None:
+        assert rights.units("/", 0).state == "ok"
+        assert rights.units("/user.slice/user-1000.slice/user@1000.service", 1000).state == "ok"
+        without = rights.units("/", 1000)
+        assert (without.state, without.remedy.split(": ")[1]) == ("fail", "loginctl enable-linger 1000")
 
-    def test_a_users_own_unit_lies_below_the_users_manager(self) -> None:
-        command = rights.delegation(1000, "/sys/fs/cgroup")
-        assert command.startswith("systemd-run --user ")
-        assert command.endswith("RCTL_TREE=/user.slice/user-1000.slice/user@1000.service/rctl.service")
+    def test_a_user_is_told_how_systemd_gives_controllers_to_users(self) -> None:
+        place = controllers.OwnCgroup("/user.slice", ("cpu", "memory", "pids"), False, units=True)
+        found = {
+            one.name: one for one in controllers.controllers(("cpu", "io", "memory", "pids", "hugetlb"), place, {}, "")
+        }
+        assert found["controller cpu"].state == "ok"
+        assert "Delegate=cpu cpuset io memory pids" in found["controller io"].remedy
+        assert found["controller hugetlb"].remedy == "Run as root: only VEs of root can have it"
 
 
 class TestHost:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from rctl.adjust import state_folder
 from rctl.adjust.locks import Locks
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import Journal, left_open
@@ -177,13 +179,22 @@ def test_root_has_the_systems_places(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_state() == State("/run/rctl", "/var/lib/rctl")
 
 
+class Owned(NamedTuple):
+    """The facts of a folder."""
+
+    st_uid: int
+
+
 def test_others_have_the_xdg_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RCTL_STATE", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    monkeypatch.setattr(os, "stat", lambda path: Owned(0 if path == "/run/user/0" else 1000))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/mine")
     monkeypatch.setenv("XDG_STATE_HOME", "/home/me/.state")
-    assert default_state() == State("/run/user/1000/rctl", "/home/me/.state/rctl")
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert default_state() == State("/run/mine/rctl", "/home/me/.state/rctl")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")  # as su(1) leaves it
+    assert default_state().run == "/run/user/1000/rctl"
+    monkeypatch.setattr(os, "stat", lambda path: Owned(0))
     assert default_state().run == "/tmp/rctl-1000"
 
 
@@ -202,6 +213,7 @@ def test_in_tmp_the_folder_that_anybody_could_have_made_first_is_checked_itself(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(state_folder, "_RUNTIME", "/nowhere/{}")
     found = default_state()
     monkeypatch.setattr(os, "geteuid", lambda: me)
     assert os.path.dirname(found.run) == "/tmp"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rctl.cgroupfs import ve_cgroups
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.cgroupfs.ve_cgroups import Naming, Unit, unit_at
+from rctl.cgroupfs.ve_cgroups import Naming, is_unit
 from rctl.formats import VE_NAME
 
 USER = "/user.slice/user-1000.slice/user@1000.service"
@@ -60,19 +60,19 @@ def test_other_cgroups_are_none_of_its_ves(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "unit"),
+    ("path", "is_one"),
     [
-        ("/rctl-web1.service", Unit("rctl-web1.service", None)),
-        (f"{USER}/rctl-web1.service", Unit("rctl-web1.service", 1000)),
-        (f"{USER}/app.slice/rctl-web1.service", None),
-        ("/user.slice/user-1000.slice/user@1001.service/rctl-web1.service", None),
-        ("/rctl-web1.service/below", None),
-        ("/system.slice/rctl-exporter.service", None),
-        ("/rctl-web1", None),
+        ("/rctl-web1.service", True),
+        (f"{USER}/rctl-web1.service", True),
+        (f"{USER}/app.slice/rctl-web1.service", False),
+        ("/user.slice/user-1000.slice/user@1001.service/rctl-web1.service", False),
+        ("/rctl-web1.service/below", False),
+        ("/system.slice/rctl-exporter.service", False),
+        ("/rctl-web1", False),
     ],
 )
-def test_a_path_says_which_manager_runs_the_unit(path: str, unit: Unit | None) -> None:
-    assert unit_at(path) == unit
+def test_a_path_says_whether_it_is_the_unit_of_a_ve(path: str, is_one: bool) -> None:
+    assert is_unit(path) is is_one
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from contextlib import suppress
 from ...cgroupfs import ve_cgroups
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, remove_soon
-from ...cgroupfs.ve_cgroups import Unit
 from ...controllers.core import PROCS
 from ...errors import BusyError, KernelError, NotAvailableError, RctlError, UsageError
+from ...systemd.unit import Unit
 from .. import owner
 from ..steps import Make, Remove, Step
 
@@ -26,7 +26,7 @@ _LONGEST = 255
 
 def unit_of(path: str) -> Unit | None:
     """The unit of the VE whose cgroup is ``path``; ``None`` if the VE is no unit."""
-    return ve_cgroups.unit_at(path) if owner.applies() else None
+    return Unit.at(path) if owner.applies() and ve_cgroups.is_unit(path) else None
 
 
 def check_make(path: str) -> None:
@@ -56,12 +56,12 @@ def make(base: Cgroup, path: str, about: str) -> Cgroup:
     if base.has(name):
         raise BusyError(f"{path}: exists already. Choose another name")
     try:
-        ve_units.start(unit.name, unit.uid, about)
+        ve_units.start(unit, about)
         return base.child(name)
     except BaseException:
         with suppress(RctlError):  # the first error counts
             if not base.has(name):
-                ve_units.stop(unit.name, unit.uid)
+                ve_units.stop(unit)
         raise
 
 
@@ -87,7 +87,7 @@ def _stop(path: str) -> None:
     if (unit := unit_of(path)) is not None:
         from ...systemd import ve_units
 
-        ve_units.stop(unit.name, unit.uid)
+        ve_units.stop(unit)
 
 
 def enter(ve: Cgroup, pid: int) -> None:
@@ -103,4 +103,4 @@ def enter(ve: Cgroup, pid: int) -> None:
             raise
         from ...systemd import ve_units
 
-        ve_units.attach(unit.name, unit.uid, pid or os.getpid())
+        ve_units.attach(unit, pid or os.getpid())

@@ -80,12 +80,23 @@ def missing(tree: Tree, path: str, file: File) -> list[Enable]:
 
     Raises NotAvailableError if this host lacks the controller, or the kernel the file.
     """
+    if (uid := Unit.at(path).uid) is not None:
+        _check_handed_down(tree, path, file, uid)
     with tree.walk(path) as cgroup:
         if file.controller in enabled(cgroup, core.CONTROLLERS) or file.controller not in enabled(
             tree.root, core.CONTROLLERS
         ):
             raise NotAvailableError(enable.absent(file, path))
     return []
+
+
+def _check_handed_down(tree: Tree, path: str, file: File, uid: int) -> None:
+    """Raise NotAvailableError if the user's manager has not got the controller that the file needs."""
+    with tree.walk(path[: path.index("/user@")] + f"/user@{uid}.service") as manager:
+        if file.controller in enabled(tree.root, core.CONTROLLERS) - enabled(manager, core.CONTROLLERS):
+            raise NotAvailableError(
+                f"{file.name}: systemd does not give the {file.controller} controller to user {uid}. {owner.TO_USERS}"
+            )
 
 
 def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
