@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .bus import shared
+from .unit import Unit
 
 
 def give(pid: int, name: str, about: str) -> None:
@@ -14,10 +14,10 @@ def give(pid: int, name: str, about: str) -> None:
     ``.scope``. ``about``: its description. Raises NotAvailableError if the manager does not answer, BusError if it
     refuses.
     """
-    uid = os.geteuid() or None
+    scope = Unit(f"{name}.scope", os.geteuid() or None)
     properties = [
         ("Description", ("s", about)),
         ("PIDs", ("au", [pid])),
         ("CollectMode", ("s", "inactive-or-failed")),
     ]
-    shared(uid).job("StartTransientUnit", "ssa(sv)a(sa(sv))", f"{name}.scope", "fail", properties, [])
+    scope.bus.job("StartTransientUnit", "ssa(sv)a(sa(sv))", scope.name, "fail", properties, [])
