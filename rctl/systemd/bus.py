@@ -54,10 +54,10 @@ class Bus:
 
         self._serial, self._parser = 0, Parser()
         self._ended: dict[str, str] = {}
-        direct = self._uid is not None or os.geteuid() == 0
+        self._direct = self._uid is not None or os.geteuid() == 0
         place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
-        self._wire = self._connected(place if direct else BUS)
-        if not direct:
+        self._wire = self._connected(place if self._direct else BUS)
+        if not self._direct:
             bus = "org.freedesktop.DBus"
             self._exchange([("/org/freedesktop/DBus", bus, bus, "Hello", "", ())], unknown=False)
 
@@ -91,19 +91,23 @@ class Bus:
         A property that this systemd does not know is left out. Raises as ``call``.
         """
         path, found = unit_path(unit), dict.fromkeys(names)
-        asked = [
-            (path, "org.freedesktop.DBus.Properties", NAME, "Get", "ss", (f"{NAME}.{kind}", name)) for name in found
-        ]
-        answers = self._calls(asked, unknown=True)
+        answers = self._calls([_get(path, kind, name) for name in found], unknown=True)
         return {name: answer[0][1] for name, answer in zip(found, answers, strict=True) if answer}
 
-    def set(self, unit: str, properties: Sequence[Property], *, runtime: bool) -> None:
-        """Set properties of a unit: all, or none. ``runtime``: only until the next boot.
+    def set(self, unit: str, properties: Sequence[Property], *, runtime: bool) -> list[str]:
+        """Set properties of a unit: all, or none. ``runtime``: only until the next boot. Returns all its drop-ins.
 
-        systemd has written its cgroup files when this returns. Raises as ``call``.
+        systemd has written its cgroup files when this returns: it writes them before it takes the next call, which asks
+        for the drop-ins. Raises as ``call``.
         """
-        self.call("SetUnitProperties", "sba(sv)", unit, runtime, list(properties))
-        self.call("GetUnit", "s", unit)  # systemd writes the files before it takes the next call
+        given = (MANAGER, f"{NAME}.Manager", NAME, "SetUnitProperties", "sba(sv)", (unit, runtime, list(properties)))
+        asked = _get(unit_path(unit), "Unit", "DropInPaths")
+        if self._direct:
+            [_, found] = self._calls([given, asked])
+        else:  # through the bus, a call may wait for polkit, and a later one overtake it
+            self._calls([given])
+            [found] = self._calls([asked])
+        return list(found[0][1])
 
     def job(self, method: str, signature: str, *arguments: Any) -> None:
         """Call a method that queues a job, and wait until the job is done, whatever its result.
@@ -219,6 +223,10 @@ def _refused(name: str, text: str) -> RctlError:
     if short in ("TransactionIsDestructive", "ShuttingDown"):
         return BusyError(f"systemd: {text}. Try again when the host is up")
     return BusError(name, f"systemd: {text or name}")
+
+
+def _get(path: str, kind: str, name: str) -> _Call:
+    return path, "org.freedesktop.DBus.Properties", NAME, "Get", "ss", (f"{NAME}.{kind}", name)
 
 
 def unit_path(unit: str) -> str:

@@ -20,7 +20,7 @@ StoredProperty = tuple[str, Value, str]
 
 
 class UnitProperties(NamedTuple):
-    """Some properties of a unit: by name, as they came from D-Bus."""
+    """Some properties of a unit: by name, as they came from D-Bus. A property that was not asked for is missing."""
 
     unit: Unit
     values: Mapping[str, Any]
@@ -39,11 +39,6 @@ class UnitProperties(NamedTuple):
             return name, properties.from_bus(name, raw), where
         value = next((value for device, value in raw if _number(device) == key), None)
         return name, value, where if value is not None else ""
-
-    def place(self, entry: StoredProperty) -> str:
-        """Where a property is to be stored: a list of devices where it is now if one of them is to be left out."""
-        name, value, where = entry
-        return where or (drop_ins.where(self.unit, name) if value is None else "")
 
     def to_set(self, wanted: Sequence[tuple[str, StoredProperty]]) -> list[Property]:
         """The properties, with the key of their entry, for D-Bus.
@@ -70,10 +65,18 @@ class UnitProperties(NamedTuple):
         return found
 
 
-def overruled(unit: Unit, names: Iterable[str]) -> list[tuple[str, str]]:
-    """Drop-ins that set one of these properties, and win at the next daemon-reload: their path, and the property."""
-    paths = unit.bus.get(unit.name, "Unit", ("DropInPaths",)).get("DropInPaths", ())
-    found = drop_ins.others(unit, paths)
+def place(unit: Unit, entry: StoredProperty) -> str:
+    """Where a property is to be stored: a list of devices where it is now if one of them is to be left out."""
+    name, value, where = entry
+    return where or (drop_ins.where(unit, name) if value is None else "")
+
+
+def overruled(unit: Unit, paths: Iterable[str], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Drop-ins that set one of these properties, and win at the next daemon-reload: their path, and the property.
+
+    ``paths``: all drop-ins of the unit.
+    """
+    found = drop_ins.others(unit, paths) if names else ()
     return [
         (path, name)
         for name in names

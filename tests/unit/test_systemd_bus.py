@@ -80,9 +80,18 @@ def test_begin_comes_with_the_first_message(manager: Manager) -> None:
 
 
 def test_all_properties_go_in_one_call_and_the_files_are_written_when_it_returns(manager: Manager) -> None:
+    def answer(call: Message) -> Message:
+        return (
+            new_method_return(call, "v", (("as", ["/etc/a.conf"]),))
+            if call.body[1] == "DropInPaths"
+            else new_method_return(call)
+        )
+
+    manager.answer = answer
     with connected() as wire:
-        wire.set("web.service", [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", 7))], runtime=True)
-    assert [name for name, _ in manager.calls] == ["SetUnitProperties", "GetUnit"]
+        found = wire.set("web.service", [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", 7))], runtime=True)
+    assert found == ["/etc/a.conf"]
+    assert [name for name, _ in manager.calls] == ["SetUnitProperties", "Get"]
     assert manager.calls[0][1] == ("web.service", True, [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", 7))])
 
 

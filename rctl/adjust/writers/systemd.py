@@ -138,16 +138,20 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
-    seen = UnitProperties.of(unit, {name for _, (name, _, _) in wanted})
+    lists = {name for _, (name, _, _) in wanted if properties.by_device(name)}
+    seen = UnitProperties.of(unit, lists) if lists else UnitProperties(unit, {})
+    known: list[str] = []
     for stored in (True, False):
-        given = [(step.key, entry) for step, entry in wanted if (seen.place(entry) == STORED) is stored]
+        given = [
+            (step.key, entry) for step, entry in wanted if (unit_properties.place(unit, entry) == STORED) is stored
+        ]
         if given:
-            unit.bus.set(unit.name, seen.to_set(given), runtime=not stored)
+            known = unit.bus.set(unit.name, seen.to_set(given), runtime=not stored)
     unit_properties.tidy(unit, [entry for _, entry in wanted])
     placed = {step for step, (_, _, where) in wanted if where}
     notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
     set_anew = [name for _, (name, _, where) in wanted if where]
-    return [*notes, *_overruled(unit, set_anew), *(_forgotten(cgroup.path) if set_anew else ())]
+    return [*notes, *_overruled(unit, known, set_anew), *(_forgotten(cgroup.path) if set_anew else ())]
 
 
 def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
@@ -179,10 +183,10 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:
     )
 
 
-def _overruled(unit: Unit, names: Sequence[str]) -> list[str]:
+def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[str]:
     return [
         f"{unit.name}: {path} sets {name}=, too, and wins at the next daemon-reload. Change it there"
-        for path, name in unit_properties.overruled(unit, names)
+        for path, name in unit_properties.overruled(unit, known, names)
     ]
 
 

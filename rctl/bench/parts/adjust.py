@@ -5,6 +5,9 @@ back, close. It uses paths relative to the cgroup mount, and plain ``os`` calls.
 writes; it also locks, plans, journals, verifies and keeps the history. Both change the same files to the same values by
 turns, in one process: to the first values and back, because taking memory away costs the engine more than giving it.
 The result is the median of the ratios of pairs. Absolute times mean nothing on other machines.
+
+Where systemd runs the host, VEs are units. There a careful script sets their properties in one call to the manager
+(``SetUnitProperties``), and writes only those files that have no property; it reads the same files before and after.
 """
 
 from __future__ import annotations
@@ -16,17 +19,21 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ...adjust import writers
 from ...adjust.engine import Options, Wish, transact
 from ...adjust.site import Site
+from ...adjust.writers import systemd
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import Write
-from ...limits import decode, nest, writes
+from ...limits import decode, nest
+from ...limits import writes as to_writes
 from ...ve import bare
 from ..figures.result import Figure
 from ..figures.stats import ratio_interval, verdict
 from ..stage.place import removed, text_of
-from . import peers
+from . import peers, through_systemd
+from .bare_calls import Text, set_bare
 
 TEN: tuple[dict[str, object], ...] = (
     {"memory.max": "1G", "memory.high": "900M", "memory.low": "64M", "memory.swap.max": "512M", "memory.oom.group": 1,
@@ -36,19 +43,22 @@ TEN: tuple[dict[str, object], ...] = (
 )  # fmt: skip
 ONE: tuple[dict[str, object], ...] = ({"pids.max": 500}, {"pids.max": 300})
 CLAIMS = {"10 limits, 1 VE": 2.0, "1 limit, many VEs": 1.5}
+CLAIM_THROUGH_SYSTEMD = 1.3
 ENGINE = "the engine over bare reads and writes"
+THROUGH_SYSTEMD = "the engine over bare calls to systemd, with the same reads"
 
 
 class Case(msgspec.Struct, frozen=True):
     """One comparison.
 
-    ``pairs``: (bare, engine) in seconds; each is for two adjustments, there and back. ``lacking``: files that this
-    kernel does not have; neither of the two touched these.
+    ``pairs``: (bare, engine) in seconds; each is for two adjustments, there and back. ``lacking``: files that cannot
+    be set here; neither of the two touched these.
     """
 
     name: str
     at_most: float
     pairs: tuple[tuple[float, float], ...]
+    group: str = ENGINE
     lacking: tuple[str, ...] = ()
 
     def figure(self) -> Figure:
@@ -57,10 +67,10 @@ class Case(msgspec.Struct, frozen=True):
         bare_us, engine_us = (1e6 * statistics.median(side) for side in zip(*self.pairs, strict=True))
         origin = f"median of {len(self.pairs)} pairs, there and back: {engine_us:.0f} us over {bare_us:.0f} us"
         if self.lacking:
-            origin += f", without {', '.join(self.lacking)}, which this kernel does not have"
+            origin += f", without {', '.join(self.lacking)}, which cannot be set here"
         return Figure(
             self.name, found.ratio, "ratio", origin, found.low, found.high, self.at_most,
-            verdict(found, self.at_most), ENGINE,
+            verdict(found, self.at_most), self.group,
         )  # fmt: skip
 
 
@@ -84,7 +94,7 @@ def _case(
     tell: Callable[[str], None],
 ) -> Case:  # fmt: skip
     tree = site.tree
-    plans = [writes(decode(nest(v), site.host), site.host) for v in values]
+    plans = [to_writes(decode(nest(v), site.host), site.host) for v in values]
 
     def engine(wanted: tuple[Write, ...]) -> float:
         wishes = [Wish(ve, wanted) for ve in ves]
@@ -105,9 +115,13 @@ def _case(
     plans = [tuple(write for write in plan if write.file.name not in lacking) for plan in plans]
     known = _entries(tree, ves[0], plans)
     paths = [tree.path(ve) for ve in ves]
+    through = writers.of(tree, paths[0])[0] is systemd
+    calls = {wanted: through_systemd.split(texts) for wanted, texts in known.items()} if through else {}
 
     def bare_loop(wanted: tuple[Write, ...]) -> float:
-        return _bare(tree.root.fd, paths, known[wanted])
+        if through:
+            return through_systemd.set_bare(tree.root.fd, paths, *calls[wanted])
+        return set_bare(tree.root.fd, paths, known[wanted])
 
     pairs = []
     for number in range(rounds):
@@ -115,34 +129,13 @@ def _case(
         there, bare_back = engine(plans[0]), bare_loop(plans[1])
         bare_there, back = bare_loop(plans[0]), engine(plans[1])
         pairs.append((bare_there + bare_back, there + back))
-    return Case(name, CLAIMS[name], tuple(pairs), tuple(sorted(lacking)))
+    claim, group = (CLAIM_THROUGH_SYSTEMD, THROUGH_SYSTEMD) if through else (CLAIMS[name], ENGINE)
+    return Case(name, claim, tuple(pairs), group, tuple(sorted(lacking)))
 
 
-def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[tuple[str, str]]]:
+def _entries(tree: Tree, ve: str, plans: Sequence[tuple[Write, ...]]) -> dict[tuple[Write, ...], list[Text]]:
     """The texts that the engine writes, by plan."""
     with tree.open_ve(ve) as cgroup:
         return {
             wanted: [(w.file.name, text_of(cgroup, w)) for w in wanted if cgroup.has(w.file.name)] for wanted in plans
         }
-
-
-def _bare(root: int, paths: Sequence[str], texts: Sequence[tuple[str, str]]) -> float:
-    begin = time.perf_counter()
-    for path in paths:
-        for name, text in texts:
-            file = f"{path[1:]}/{name}"
-            _read(root, file)
-            fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
-            os.write(fd, text.encode())
-            os.close(fd)
-            _read(root, file)
-    return time.perf_counter() - begin
-
-
-def _read(root: int, file: str) -> bytes:
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
-    data = b""
-    while chunk := os.read(fd, 4096):
-        data += chunk
-    os.close(fd)
-    return data

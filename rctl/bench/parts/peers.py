@@ -120,9 +120,15 @@ def _systemctl(stack: ExitStack, _: Tree, __: str) -> Argv:
     return "systemctl", "set-property", "--runtime", _tried(stack, _unit), f"TasksMax={_FILL}"
 
 
+def _docker_update(stack: ExitStack, _: Tree, __: str) -> Argv:
+    _needs("docker")
+    return "docker", "update", f"--pids-limit={_FILL}", _tried(stack, _docker)
+
+
 _PEERS: dict[str, Callable[[ExitStack, Tree, str], Argv]] = {
     "cgset": _cgset,
     "crun update": _crun,
+    "docker update": _docker_update,
     "podman update": _podman_update,
     "systemctl set-property": _systemctl,
 }
@@ -214,6 +220,21 @@ def _podman(tree: Tree) -> Iterator[str]:
         finally:
             subprocess.run([*store, "rm", "--force", "--time=0", _NAME], check=False, capture_output=True)
             removed(tree, parent)
+
+
+@contextmanager
+def _docker() -> Iterator[str]:
+    """A container of docker that sleeps, on an empty image and the host's own files; nothing is fetched."""
+    empty = subprocess.run(["tar", "--create", "--files-from=/dev/null"], check=True, capture_output=True).stdout
+    mounts = [f"--volume={root}:{root}:ro" for root in _RUNTIME if os.path.isdir(root)]
+    options = ["--detach", "--network=none", "--log-driver=none", f"--name={_NAME}", *mounts]
+    try:
+        subprocess.run(["docker", "import", "-", _NAME], input=empty, check=True, capture_output=True)
+        subprocess.run(["docker", "run", *options, _NAME, "/bin/sleep", "3600"], check=True, capture_output=True)
+        yield _NAME
+    finally:
+        subprocess.run(["docker", "rm", "--force", _NAME], check=False, capture_output=True)
+        subprocess.run(["docker", "rmi", "--force", _NAME], check=False, capture_output=True)
 
 
 @contextmanager
