@@ -33,6 +33,14 @@ class Web:
         self.id = done(*run, *options, "box", *command).strip()
         self.path = f"/system.slice/docker-{self.id}.scope"
 
+    @classmethod
+    def named(cls, name: str) -> Web:
+        """The container with this name, which runs already."""
+        found = cls.__new__(cls)
+        found.id = done("docker", "inspect", "-f", "{{.Id}}", name).strip()
+        found.path = f"/system.slice/docker-{found.id}.scope"
+        return found
+
     def stored(self, *names: str) -> Any:
         """What docker has stored for a field, or for several."""
         config = json.loads(done("docker", "inspect", self.id))[0]["HostConfig"]

@@ -87,6 +87,12 @@ class Manager:
             raise RctlError(f"the manager does not answer: {error.strerror}") from None
         return []
 
+    def outlives(self, path: str) -> bool:
+        return False
+
+    def put_back(self, path: str, step: SetThrough) -> None:
+        raise AssertionError
+
     def state(self) -> tuple[Any, Any]:
         """What the manager knows, and what the files hold."""
         return dict(self.properties), self.kernel.limits()

@@ -19,12 +19,16 @@ from ...controllers.core import SUBTREE_CONTROL
 from ...errors import GoneError, NotAvailableError
 from ...limits import file_named
 from ...units import level
+from .. import writers
 from ..lifecycle import processes
 from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set, SetThrough, Start, Step, by_entry
 
 
 class Left:
-    """``written``: everything has its final value. ``foreign``: entries that another program changed since."""
+    """``written``: everything has its final value. ``foreign``: entries that another program changed since.
+
+    What the owner of a removed cgroup stores does not count as written: only the owner knows, so it is put back.
+    """
 
     def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> None:
         """Read the present values; ``cgroups`` raises GoneError for removed cgroups, which do not count.
@@ -41,11 +45,17 @@ class Left:
                     self._helpers[step.path, name, ""].append(helper)
         self._now = _read([*self._sets, *(key for key in self._helpers if key not in self._sets)], cgroups)
         own = [(key, steps) for key, steps in self._sets.items() if key in self._now]
+        self._stored = {
+            key for key, steps in self._sets.items() if key not in self._now and any(map(writers.stored, steps))
+        }
         self.foreign = {key for key, steps in own if not self._ours(key, steps)}
         self._labels = _read_labels(self._steps, cgroups)
         self._off = self._disabled(cgroups)
         self.written = (
-            self._off is not None and all(self._has(key, steps) for key, steps in own) and not any(self._held())
+            self._off is not None
+            and not self._stored
+            and all(self._has(key, steps) for key, steps in own)
+            and not any(self._held())
         ) and all(self._done(step, cgroups, recorded) for step in self._steps)
 
     def _disabled(self, cgroups: Mapping[str, Cgroup]) -> set[tuple[str, str]] | None:
@@ -110,7 +120,8 @@ class Left:
                 yield step
             elif isinstance(step, Set):
                 key = (step.path, step.file, step.key)
-                if key in self._now and key not in self.foreign and key not in seen:
+                there = key in self._now and key not in self.foreign
+                if (there or key in self._stored) and key not in seen:
                     own = self._sets[key]
                     through = next((other for other in own if isinstance(other, SetThrough)), step)
                     beside = self._beside(through)

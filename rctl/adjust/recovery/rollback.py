@@ -55,7 +55,7 @@ def put_all_back(
 def roll_back(
     done: Sequence[Step], cgroups: Cgroups, deadline: float, progress: Progress = quiet, *, again: bool = False
 ) -> list[str]:
-    """Put back the values before ``done``, newest first; a removed VE needs nothing.
+    """Put back the values before ``done``, newest first. Of a removed VE only what its owner stores is put back.
 
     ``again``: this was begun before a crash. Returns what could not be put back.
     """
@@ -66,12 +66,24 @@ def roll_back(
         try:
             _put_back(step, cgroups, deadline)
         except GoneError:
-            continue
+            if isinstance(step, SetThrough):
+                left += _put_back_stored(step)
+            else:
+                continue
         except Exception as error:  # noqa: BLE001 (after any error, the other steps are put back, too)
             left.append(told(error))
         with suppress(Exception):  # the terminal may be gone
             progress(Event("rollback", number, len(done), step.describe()))
     return left + partitions.put_all_back(done, cgroups, again=again)
+
+
+def _put_back_stored(step: SetThrough) -> list[str]:
+    """The cgroup is gone. What its owner stores for its next life is not. Returns what could not be put back."""
+    try:
+        writers.put_back(step)
+    except Exception as error:  # noqa: BLE001 (as above)
+        return [told(error)]
+    return []
 
 
 def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from ...cgroupfs.tree import Tree
 from ...errors import GoneError, NotFoundError, RctlError, UsageError
+from .. import writers
 from ..records.changes import grouped, part_of
 from ..records.history import Record, latest
 from ..records.journal import ForeignError, Journal, NewerJournalError, left_open, unwritten
@@ -125,7 +126,7 @@ def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
     for record in changes(site.state):
         if len(found) == count or record.boot_id != site.boot_id:
             break
-        if path not in paths(record) or record.inodes.get(path) != ino:
+        if path not in paths(record) or not concerns(record, path, ino):
             continue
         if others := sorted(tree.name(other) for other in left(tree, record) - {path}):
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
@@ -188,13 +189,23 @@ def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
 
 
 def left(tree: Tree, record: Record) -> set[str]:
-    """The cgroups of the adjustment that still exist, without others of the same name."""
+    """The cgroups of the adjustment that still exist, without others of the same name.
+
+    One that was made anew counts if its owner gave it what the adjustment has stored: a container that was restarted.
+    """
     found = set()
     for path in paths(record):
         with suppress(NotFoundError), tree.walk(path) as cgroup:
-            if cgroup.ino == record.inodes.get(path):
+            if concerns(record, path, cgroup.ino):
                 found.add(path)
     return found
+
+
+def concerns(record: Record, path: str, ino: int) -> bool:
+    """True if the cgroup with this inode is the one of the adjustment, or was made anew with what that has stored."""
+    return record.inodes.get(path) == ino or (
+        record.runtime is not True and any(step.path == path and writers.stored(step) for step in record.steps)
+    )
 
 
 def elsewhere(tree: Tree, record: Record) -> str:

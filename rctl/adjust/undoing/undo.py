@@ -15,6 +15,7 @@ from ...errors import GoneError, NotFoundError, RctlError, UsageError
 from ...formats import Write
 from ...limits import file_named
 from ...signals import undisturbed
+from .. import writers
 from ..account import Account
 from ..engine import Options, Wish, transact
 from ..lifecycle import freeze, processes
@@ -24,7 +25,7 @@ from ..records.journal import Journal, new_id
 from ..records.record_format import named
 from ..request import Around
 from ..site import Site
-from ..steps import Disable, Enable, Label, Make, Move, Remove, Set, SetThrough, by_entry
+from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Set, SetThrough, by_entry
 from . import choose, ves_made
 from .tree_after import Supposed, UnreckonedError
 
@@ -266,11 +267,24 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
     found = []
     for path in dict.fromkeys(path for path, _, _ in sets):
         own = {entry: steps for entry, steps in sets.items() if entry[0] == path}
+        ino = record.inodes[path]
+        if any(isinstance(step, SetThrough) for steps in own.values() for step in steps):
+            ino, own = _in_this_life(tree, record, path, own)
         writes = tuple(write for steps in own.values() for write in _writes(steps))
         expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
         forms = {(file, key): form for (_, file, key), steps in own.items() if (form := _form(steps))}
-        found.append(Wish(tree.name(path), _once(writes), expected, record.inodes[path], forms))
+        found.append(Wish(tree.name(path), _once(writes), expected, ino, forms))
     return found
+
+
+def _in_this_life(
+    tree: Tree, record: Record, path: str, sets: dict[Key, list[Set]]
+) -> tuple[int, dict[Key, list[Set]]]:
+    """The inode of the cgroup now, and of the ``sets`` those that still count: all, or what the owner has stored."""
+    with suppress(NotFoundError), tree.walk(path) as cgroup:
+        if cgroup.ino != record.inodes[path]:
+            return cgroup.ino, {entry: steps for entry, steps in sets.items() if any(map(writers.stored, steps))}
+    return record.inodes[path], sets
 
 
 def _as_before(steps: Sequence[Set]) -> bool:

@@ -14,7 +14,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import File, Write
-from ..steps import Set, SetThrough
+from ..steps import Set, SetThrough, Step
 from . import docker, files, systemd
 from .base import Writer
 
@@ -81,6 +81,19 @@ def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:
 def named(name: str) -> Writer | None:
     """The writer with this name; ``None`` if this rctl has none."""
     return next((writer for writer in WRITERS if name == writer.NAME), None)
+
+
+def stored(step: Step) -> bool:
+    """True if the step stored a value that stays when its cgroup is removed."""
+    writer = named(step.writer) if isinstance(step, SetThrough) else None
+    return writer is not None and writer.outlives(step.path)
+
+
+def put_back(step: SetThrough) -> None:
+    """Give the owner of a removed cgroup its old form back, for the next life of the cgroup."""
+    writer = named(step.writer)
+    if writer is not None and writer.outlives(step.path):
+        writer.put_back(step.path, step)
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set], deadline: float) -> list[str]:

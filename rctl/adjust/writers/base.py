@@ -8,7 +8,7 @@ from typing import Protocol
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...formats import File, Write
-from ..steps import Enable, Set
+from ..steps import Enable, Set, SetThrough
 
 
 class Writer(Protocol):
@@ -67,3 +67,9 @@ class Writer(Protocol):
         ``memory.max`` needs is free by then. Returns notes for people. Raises RctlError if a file does not have the
         wished value afterwards; some of the entries may be set then, and all of them are put back.
         """
+
+    def outlives(self, path: str) -> bool:
+        """True if what it stores for the cgroup stays when that is removed, and counts when it is made anew."""
+
+    def put_back(self, path: str, step: SetThrough) -> None:
+        """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one."""

@@ -18,7 +18,7 @@ import msgspec
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...containers import cpu_shares, docker_fields
-from ...containers.docker_fields import Form, entries, is_set, stored
+from ...containers.docker_fields import NO_LIMIT, Form, entries, is_set, stored
 from ...controllers import cpu, cpuset, memory
 from ...errors import GoneError, NotAvailableError, NotFoundError, RctlError, explained
 from ...formats import File, Write
@@ -73,6 +73,13 @@ class _Container(NamedTuple):
 
     def config(self) -> dict[str, Any]:
         """Its ``HostConfig``. Raises GoneError if it does not run, and as ``ask``."""
+        config, running = self.inspected()
+        if not running:
+            raise GoneError(f"docker: container {self.id[:12]} does not run. Start it: docker start {self.id[:12]}")
+        return config
+
+    def inspected(self) -> tuple[dict[str, Any], bool]:
+        """Its ``HostConfig``, and whether it runs. Raises as ``ask``."""
         found = self.ask("GET", "json")
         try:
             config, running = found["HostConfig"], found["State"]["Running"]
@@ -80,9 +87,7 @@ class _Container(NamedTuple):
                 raise TypeError
         except (KeyError, TypeError):
             raise NotAvailableError(f"docker: the answer at {self.socket} is not docker's. {_REMEDY}") from None
-        if not running:
-            raise GoneError(f"docker: container {self.id[:12]} does not run. Start it: docker start {self.id[:12]}")
-        return config
+        return config, running is True
 
 
 def present() -> bool:
@@ -216,6 +221,29 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
 
 
+def outlives(path: str) -> bool:
+    """True: docker keeps what it stored until the container itself is removed."""
+    return True
+
+
+def put_back(path: str, step: SetThrough) -> None:
+    """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
+    container, file = _at(path), file_named(step.file)
+    try:
+        config, _ = container.inspected()
+    except NotFoundError:
+        return  # the container was removed, too
+    now, old = stored(file, config), _FORM.decode(step.kept)
+    if now == old or not (now == _FORM.decode(step.own) or step.new in entries(file, now)):
+        return
+    if not is_set(old):
+        old = _form(file, step.old, now) or now
+    swap = stored(memory.SWAP_MAX, config)[docker_fields.SWAP]
+    container.ask(
+        "POST", "update", docker_fields.request({file: old}, config, swap if isinstance(swap, int) else NO_LIMIT)
+    )
+
+
 def _unset(cgroup: Cgroup, step: SetThrough, now: Form) -> Form:
     """The fields with the effect of fields that are not set. Raises RctlError if there are none."""
     file, entry = file_named(step.file), step.new
@@ -244,7 +272,7 @@ def _swap(cgroup: Cgroup, config: Mapping[str, Any]) -> int:
     now, own = _now(cgroup, memory.SWAP_MAX), stored(memory.SWAP_MAX, config)
     if now in entries(memory.SWAP_MAX, own) and isinstance(found := own[docker_fields.SWAP], int):
         return found
-    return docker_fields.NO_LIMIT if now == "max" else int(now)
+    return NO_LIMIT if now == "max" else int(now)
 
 
 def _weigh(container: _Container, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:

@@ -19,7 +19,7 @@ from ...limits import file_named
 from .. import cpuset_lists, owner
 from ..enabling import enable
 from ..shrink_memory import held, lower_high
-from ..steps import Set
+from ..steps import Set, SetThrough
 
 NAME = "files"
 STORES_ONLY = False
@@ -54,6 +54,15 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """Empty: the entry shows everything."""
     return ""
+
+
+def outlives(path: str) -> bool:
+    """False: files go with their cgroup."""
+    return False
+
+
+def put_back(path: str, step: SetThrough) -> None:
+    """Nothing: files go with their cgroup."""
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:

@@ -138,20 +138,45 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
-    lists = {name for _, (name, _, _) in wanted if properties.by_device(name)}
-    seen = UnitProperties.of(unit, lists) if lists else UnitProperties(unit, {})
-    known: list[str] = []
-    for stored in (True, False):
-        given = [
-            (step.key, entry) for step, entry in wanted if (unit_properties.place(unit, entry) == STORED) is stored
-        ]
-        if given:
-            known = unit.bus.set(unit.name, seen.to_set(given), runtime=not stored)
-    unit_properties.tidy(unit, [entry for _, entry in wanted])
+    known = _set(unit, [(step.key, entry) for step, entry in wanted])
     placed = {step for step, (_, _, where) in wanted if where}
     notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
     set_anew = [name for _, (name, _, where) in wanted if where]
     return [*notes, *_overruled(unit, known, set_anew), *(_forgotten(cgroup.path) if set_anew else ())]
+
+
+def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
+    """Set properties, with the key of their entry, in one call for each place where they are stored.
+
+    Returns the drop-ins of the unit that its manager knows.
+    """
+    lists = {name for _, (name, _, _) in wanted if properties.by_device(name)}
+    seen = UnitProperties.of(unit, lists) if lists else UnitProperties(unit, {})
+    known: list[str] = []
+    for stored in (True, False):
+        given = [(key, entry) for key, entry in wanted if (unit_properties.place(unit, entry) == STORED) is stored]
+        if given:
+            known = unit.bus.set(unit.name, seen.to_set(given), runtime=not stored)
+    unit_properties.tidy(unit, [entry for _, entry in wanted])
+    return known
+
+
+def outlives(path: str) -> bool:
+    """True if the unit has a file of its own: then its drop-ins stay. False if its manager is gone."""
+    unit = Unit.at(path)
+    try:
+        about = unit.bus.get(unit.name, "Unit", ("LoadState", "Transient"))
+    except NotAvailableError:
+        return False
+    return about.get("LoadState") == "loaded" and not about.get("Transient")
+
+
+def put_back(path: str, step: SetThrough) -> None:
+    """Set the old properties of a unit that runs no more, or was started anew, if it still has the new ones."""
+    unit, new = Unit.at(path), _entries(step.own)
+    seen = UnitProperties.of(unit, {name for name, _, _ in new})
+    if all(seen.entry(name, step.key)[:2] == (name, value) for name, value, _ in new):
+        _set(unit, [(step.key, entry) for entry in _entries(step.kept)])
 
 
 def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:

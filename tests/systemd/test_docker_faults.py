@@ -1,0 +1,155 @@
+"""A change through docker that ends in the middle: all old or all new, in the files and in what docker has stored."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rctl
+from rctl.adjust.state_folder import default_state
+from rctl.adjust.steps import Set
+from rctl.adjust.writers import docker
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.errors import RctlError, RollbackError
+from tests.kernel.killer import killed_at
+from tests.systemd.helpers import done, held
+from tests.systemd.test_docker import M, Web
+
+BEFORE = {"memory.max": "300M", "memory.swap.max": "100M", "pids.max": 40, "cpu.max": 1}
+AFTER = {"memory.max": "200M", "memory.swap.max": "200M", "memory.high": "150M", "pids.max": 60, "cpu.max": 0.5}
+FILES = ("memory.max", "memory.swap.max", "memory.high", "cpu.max", "pids.max")
+STORED = ("Memory", "MemorySwap", "CpuQuota", "PidsLimit")
+STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 3
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    made = Web()
+    try:
+        set_limits(BEFORE)
+        yield made
+    finally:
+        done("docker", "rm", "-f", "web")
+
+
+def set_limits(limits: dict[str, Any]) -> None:
+    with rctl.session() as session:
+        session.adjust({"docker:web": limits})
+
+
+def state(web: Web) -> tuple[dict[str, str], Any]:
+    """What the files hold, and what docker has stored."""
+    return web.files(*FILES), web.stored(*STORED)
+
+
+def recovered() -> list[str]:
+    with rctl.session() as session:
+        told = list(session.recover())
+    assert list(Path(default_state().journals).iterdir()) == []
+    return told
+
+
+def test_kill_at_any_moment_leaves_all_old_or_all_new(web: Web) -> None:
+    old = state(web)
+    ends, at = {"old": 0, "new": 0}, 1
+    while (ended := killed_at(at, lambda: set_limits(AFTER))).killed:
+        recovered()
+        now = state(web)
+        if now == old:
+            ends["old"] += 1
+        else:
+            assert now[0]["memory.high"] == str(150 * M), (at, ended.calls[-1])
+            assert now[1] == {"Memory": 200 * M, "MemorySwap": 400 * M, "CpuQuota": 50000, "PidsLimit": 60}
+            ends["new"] += 1
+            with rctl.session() as session:
+                session.undo()
+            assert state(web) == old, (at, ended.calls[-1])
+        at += STEP
+    assert ended.status == 0, ended.said
+    assert ends["old"] > 0
+    assert ends["new"] > 0
+
+
+def killed_after_dockers_part() -> None:
+    """Kill a change when docker has stored a part of it, and its journal is still open."""
+    at = 10  # before that, the journal is not written yet
+    while (ended := killed_at(at, lambda: set_limits(AFTER))).killed:
+        if Web.named("web").stored("Memory") == 200 * M:
+            return
+        recovered()
+        at += 1
+    pytest.fail(f"docker's part was never killed: {ended.said}")
+
+
+@pytest.mark.parametrize("meanwhile", [("docker", "restart", "-t", "0", "web"), ("docker", "stop", "-t", "0", "web")])
+def test_a_container_that_stops_before_recovery_has_its_stored_limits_back(
+    web: Web, meanwhile: tuple[str, ...]
+) -> None:
+    old = web.stored(*STORED)
+    killed_after_dockers_part()
+    done(*meanwhile)
+    assert any("rolled back" in line for line in recovered())
+    assert web.stored(*STORED) == old
+
+
+def test_dockerd_is_restarted_before_recovery(web: Web) -> None:
+    old = web.stored(*STORED)
+    killed_after_dockers_part()
+    done("systemctl", "restart", "docker")  # which ends its containers
+    recovered()
+    assert web.stored(*STORED) == old
+
+
+def test_a_stopped_dockerd_is_started_by_its_socket_for_the_recovery(web: Web) -> None:
+    old = web.stored(*STORED)
+    killed_after_dockers_part()
+    done("systemctl", "stop", "docker.service")
+    recovered()
+    assert web.stored(*STORED) == old
+
+
+def test_without_docker_nothing_is_changed_and_recovery_waits_for_it(web: Web) -> None:
+    old = web.stored(*STORED)
+    killed_after_dockers_part()
+    done("systemctl", "stop", "docker.socket", "docker.service")
+    try:
+        said = subprocess.run(["rctl", "recover"], capture_output=True, text=True, check=False)
+        assert said.returncode == 3
+        assert "docker: no answer at /run/docker.sock" in said.stderr
+    finally:
+        done("systemctl", "start", "docker.socket", "docker.service")
+    recovered()
+    assert web.stored(*STORED) == old
+
+
+def test_a_container_that_stops_in_mid_change_is_told_and_keeps_what_docker_had(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, write = web.stored(*STORED), docker.write
+
+    def and_then_its_end(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+        notes = write(cgroup, steps)
+        assert web.stored(*STORED) != old
+        done("docker", "kill", "web")
+        return notes
+
+    monkeypatch.setattr(docker, "write", and_then_its_end)
+    with pytest.raises(RctlError) as failure:
+        set_limits(AFTER)
+    assert not isinstance(failure.value, RollbackError)
+    assert web.stored(*STORED) == old
+
+
+def test_undo_after_a_restart_takes_back_what_docker_had_stored(web: Web) -> None:
+    old = state(web)
+    set_limits(AFTER)
+    web.restart()
+    assert held(web.path, "memory.max") == str(200 * M)
+    assert held(web.path, "memory.high") == "max"
+    done("rctl", "undo")
+    assert state(web) == old
