@@ -4,8 +4,6 @@ Each limit has one of three states: unset (``msgspec.UNSET``: keep the present v
 The word ``default`` stands for the value of a new cgroup: ``max`` for limits, ``0`` for protections.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .controllers import core, cpu, cpuset, hugetlb, io, memory, pids, pressure
+from .controllers.cpu import Cpu
+from .controllers.cpuset import Cpuset
+from .controllers.hugetlb import Hugetlb
+from .controllers.io import Io
+from .controllers.memory import Memory
+from .controllers.pids import Pids
 from .errors import UsageError
 from .formats import File, Keyed, Nested, PerDevice, Write
 from .host import Host
@@ -46,13 +50,13 @@ def file_named(name: str) -> File:
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The limits of one VE. Keys are the kernel's names, so ``memory.swap.max`` is ``limits.memory.swap.max``."""
 
-    memory: memory.Memory = memory.Memory()
-    cpu: cpu.Cpu = cpu.Cpu()
+    memory: Memory = Memory()
+    cpu: Cpu = Cpu()
     vcpus: Vcpus | UnsetType = UNSET
-    cpuset: cpuset.Cpuset = cpuset.Cpuset()
-    io: io.Io = io.Io()
-    pids: pids.Pids = pids.Pids()
-    hugetlb: hugetlb.Hugetlb = {}
+    cpuset: Cpuset = Cpuset()
+    io: Io = Io()
+    pids: Pids = Pids()
+    hugetlb: Hugetlb = {}
     files: dict[str, str | int] = {}
 
 
@@ -138,7 +142,7 @@ def keys() -> list[str]:
     return list(kinds())
 
 
-def known() -> Known:
+def known() -> "Known":
     """The allowed keys and values, for error messages."""
     from .wrong_input import Known
 

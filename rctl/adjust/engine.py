@@ -4,8 +4,6 @@ Lock, read, plan, journal, then step by step write and read back; roll back on a
 comes before the read, so what was planned is still true when it is written.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress

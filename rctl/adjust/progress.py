@@ -1,7 +1,5 @@
 """The progress that an adjustment reports."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

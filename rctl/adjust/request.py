@@ -1,7 +1,5 @@
 """The request for an adjustment: entries, options, and the steps around the limits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 

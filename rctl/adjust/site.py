@@ -1,7 +1,5 @@
 """The place of adjustments: one host, as the engine sees it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The steps of a plan. Each can describe itself: ``--dry-run`` prints the steps of a run."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 

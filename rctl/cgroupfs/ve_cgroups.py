@@ -5,8 +5,6 @@ On a host that systemd runs, each VE is a unit of its own: ``/rctl-web1.service`
 may have are escaped as systemd does it: ``\x40`` is ``@``. Pure, except ``usual``.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from typing import NamedTuple

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..console.declare import Exit
 from ..console.flags import seconds
@@ -22,7 +24,7 @@ _STATUS = {"done": 0, "planned": 0, "put back": 1, "kept": KEPT}
 _NAMED = 5
 
 
-class Flags(NamedTuple):
+class Flags(msgspec.Struct, frozen=True):
     """The flags as typed; ``None``: not given."""
 
     batch: str | None = None
@@ -39,7 +41,7 @@ class Flags(NamedTuple):
     @property
     def given(self) -> list[str]:
         """The flags that were given, as typed on the command line."""
-        return [f"--{name.replace('_', '-')}" for name, value in self._asdict().items() if value is not None]
+        return [f"--{name.replace('_', '-')}" for name in self.__struct_fields__ if getattr(self, name) is not None]
 
     @property
     def rolls(self) -> bool:

@@ -4,8 +4,6 @@ The table that is read from them serves all: the words of a command line (``word
 prints help and explains wrong usage. Nothing here loads Typer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 

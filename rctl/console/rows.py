@@ -3,8 +3,6 @@
 So the start of rctl, the list of verbs and completion cost the same, whatever the number of verbs.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,14 +88,19 @@ class Verbs(Mapping[str, Any]):
 
 
 class Declared:
-    """A verb as it is declared: its function and ``params``. For a group, the verbs below it: ``commands``."""
+    """A verb as it is declared: its ``function``. For a group, the verbs below it: ``commands``."""
 
     def __init__(self, name: str, found: Any) -> None:
-        self.name, self.params = name, list[Parameter]()
+        self.name = name
         if isinstance(found, Sequence):
             self.commands = Verbs(found, lambda row: Declared(row.name, row.load()))
-            return
-        self.function = found
-        self.params = [one for one in parameters(found) if one.declared]
-        if getattr(found, "changes", False):
-            self.params.append(Parameter("quiet", bool, False, QUIET, bool))
+        else:
+            self.function = found
+
+    @property
+    def params(self) -> list[Parameter]:
+        """Its options and arguments, --quiet too."""
+        if not hasattr(self, "function"):
+            return []
+        quiet = [Parameter("quiet", bool, False, QUIET, bool)] * getattr(self.function, "changes", False)
+        return [*(one for one in parameters(self.function) if one.declared), *quiet]

@@ -4,8 +4,6 @@ cgroup.freeze came with Linux 5.2, cgroup.kill with 5.14. This file also checks 
 key.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache

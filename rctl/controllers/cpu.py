@@ -3,8 +3,6 @@
 cpu.max and cpu.weight came with Linux 4.15, cpu.max.burst with 5.14, cpu.idle with 5.15.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import lru_cache

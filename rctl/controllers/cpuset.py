@@ -4,8 +4,6 @@ cpus, mems and cpus.partition came with Linux 5.0, cpus.exclusive with 6.7.
 ``vcpus`` is rctl's own limit: a number of whole CPUs, for which rctl picks a list here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 

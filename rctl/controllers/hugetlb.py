@@ -5,8 +5,6 @@ cgroup v2 has them since Linux 5.6. The page size is part of the file's name, as
 ``hugetlb.2MB.rsvd.max``), mmap(2) fails with ENOMEM.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache

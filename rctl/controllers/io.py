@@ -4,8 +4,6 @@ io.max and io.weight came with Linux 4.5, io.latency with 4.19. Here a limit nam
 names and paths are resolved before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import msgspec

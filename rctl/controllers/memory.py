@@ -4,8 +4,6 @@ max, high, low and min came with Linux 4.5, swap.max with 4.5, oom.group with 4.
 and reclaim with 5.19, zswap.writeback with 6.8.
 """
 
-from __future__ import annotations
-
 import msgspec
 from msgspec import UNSET, UnsetType
 

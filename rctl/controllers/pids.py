@@ -3,8 +3,6 @@
 pids.max and pids.current came with Linux 4.5, pids.peak with 6.1.
 """
 
-from __future__ import annotations
-
 import msgspec
 from msgspec import UNSET, UnsetType
 

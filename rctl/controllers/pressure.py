@@ -4,8 +4,6 @@ The files came with Linux 4.20, ``irq.pressure`` and ``cgroup.pressure`` with 6.
 accounting, and its cost, off.
 """
 
-from __future__ import annotations
-
 from ..formats import File, Pressure, pressure
 
 SWITCH = File(

@@ -18,6 +18,14 @@ _ABOUT_ROOT = re.compile(
 )
 
 
+_NO_HOMES = "ProtectHome=tmpfs\nTemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,mode=0755"
+"""Empty homes in which folders can be shown.
+
+systemd 257 gives the homes of ProtectHome=tmpfs the mode of the real ones, so the temporary user cannot enter /root.
+The second line changes that. Alone it has no effect, because DynamicUser= implies ProtectHome=read-only.
+"""
+
+
 def unit(name: str, host: HostFacts) -> str:
     """The text of a unit of rctl's, for this host."""
     text = (files(__package__) / "units" / name).read_text()
@@ -25,7 +33,7 @@ def unit(name: str, host: HostFacts) -> str:
         text = _SYSTEM_ONLY.sub("", _ABOUT_ROOT.sub("", text)).replace("multi-user.target", "default.target")
     elif host.in_homes and "ProtectHome=yes" in text:
         shown = " ".join(map(_quoted, host.in_homes))
-        text = text.replace("ProtectHome=yes", f"ProtectHome=tmpfs\nBindReadOnlyPaths={shown}")
+        text = text.replace("ProtectHome=yes", f"{_NO_HOMES}\nBindReadOnlyPaths={shown}")
     given = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in host.variables.items())
     return text.replace("[Service]\n", f"[Service]\n{given}").replace(
         "ExecStart=rctl ", f"ExecStart={_quoted(host.program).replace('$', '$$')} "

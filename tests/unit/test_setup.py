@@ -323,7 +323,7 @@ def test_a_user_s_units_have_no_setting_that_only_root_s_may_have(box: Box) -> N
 def test_a_program_in_a_home_is_shown_to_the_exporter_alone(box: Box) -> None:
     box.has(in_homes=("/root/venvs/rctl", "/root/my python"))
     text = unit("rctl-exporter.service", box.facts)
-    assert 'ProtectHome=tmpfs\nBindReadOnlyPaths=/root/venvs/rctl "/root/my python"\n' in text
+    assert '/run/user:ro,mode=0755\nBindReadOnlyPaths=/root/venvs/rctl "/root/my python"\n' in text
 
 
 def test_words_of_a_unit_are_quoted_as_systemd_reads_them(box: Box) -> None:

@@ -5,8 +5,6 @@ them.
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache

@@ -1,7 +1,5 @@
 """Reads the present state before planning, and finds the controllers that must be switched first."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple

@@ -18,7 +18,7 @@ from ..state_folder import State
 from ..steps import Enable, Label, Set, SetThrough, Start
 from . import log_files
 from .desired_limits import Checkpoint, DesiredLimits
-from .record_format import NewerRecordError, Record, check_id, check_step, decode
+from .record_format import NewerRecordError, Record, check_id, check_step, decode, decoded
 
 VERSION = 1
 """Version of the form of a checkpoint."""
@@ -31,9 +31,6 @@ _LARGEST = 256 << 20
 class _CheckpointHead(msgspec.Struct, frozen=True):
     version: int
     last: str
-
-
-_CHECKPOINT, _HEAD = msgspec.json.Decoder(Checkpoint), msgspec.json.Decoder(_CheckpointHead)
 
 
 def desired_limits(state: State) -> DesiredLimits:
@@ -126,7 +123,7 @@ def _read(state: State, folder: int) -> Checkpoint | None:
         return None
     _head(state, data)
     try:
-        found = _CHECKPOINT.decode(data)
+        found = decoded(Checkpoint, data)
         _check(found)
     except (ValueError, RecursionError) as error:
         raise _foreign(state, error) from None
@@ -143,7 +140,7 @@ def _content(folder: int) -> bytes | None:
 
 def _head(state: State, data: bytes) -> _CheckpointHead:
     try:
-        head = _HEAD.decode(data)
+        head = decoded(_CheckpointHead, data)
     except (ValueError, RecursionError) as error:
         raise _foreign(state, error) from None
     if head.version > VERSION:

@@ -14,6 +14,7 @@ from ...errors import RctlError, told
 from ..state_folder import State
 from ..steps import Set, Step
 from .history import append
+from .record_format import decoded
 
 VERSION = 1
 """Version of a line's form. A line without a version is of version 1."""
@@ -38,14 +39,11 @@ class _Versioned(msgspec.Struct, frozen=True):
     version: int = 1
 
 
-_LINE, _VERSIONED = msgspec.json.Decoder(Failure), msgspec.json.Decoder(_Versioned)
-
-
 def decode(line: bytes) -> Failure:
     """A failure from its line. Raises NewerFailureError, ValueError for any other line."""
-    if (version := _VERSIONED.decode(line).version) > VERSION:
+    if (version := decoded(_Versioned, line).version) > VERSION:
         raise NewerFailureError(f"is of a newer rctl (version {version}, this rctl knows {VERSION})")
-    return _LINE.decode(line)
+    return decoded(Failure, line)
 
 
 def note(state: State, step: Step, error: BaseException) -> None:

@@ -10,7 +10,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, get_args
+from functools import cache
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -41,6 +42,7 @@ from ..steps import (
 )
 from .stable_name import CONTAINERS
 
+T = TypeVar("T")
 VERSION = 6
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
 _SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5, Want: 6, Forget: 6}
@@ -98,7 +100,15 @@ class _Head(msgspec.Struct, frozen=True):
     version: int = 1
 
 
-_RECORD, _HEAD = msgspec.json.Decoder(Record), msgspec.json.Decoder(_Head)
+def decoded(kind: type[T], data: bytes) -> T:
+    """Data in JSON. Raises ValueError. The decoder is made when it is first used: most adjustments read no record."""
+    found: T = _decoder(kind).decode(data)  # type: ignore[arg-type]
+    return found
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def version_of(steps: Iterable[Step], *, lasting: bool = False) -> int:
@@ -118,7 +128,7 @@ def decode(line: bytes) -> Record:
     Raises NewerRecordError for a record of a newer rctl.
     """
     try:
-        record = _RECORD.decode(line)
+        record = decoded(Record, line)
     except (msgspec.DecodeError, RecursionError) as error:
         _check_known(line)
         raise ValueError(str(error)) from None
@@ -134,7 +144,7 @@ def decode(line: bytes) -> Record:
 def _check_known(line: bytes) -> None:
     """Raise NewerRecordError if the line is of a newer rctl."""
     try:
-        version = _HEAD.decode(line).version
+        version = decoded(_Head, line).version
     except (msgspec.DecodeError, RecursionError):
         return
     if version > VERSION:
