@@ -129,11 +129,6 @@ def _may_not_make(name: str, base: Cgroup, number: int) -> NotAvailableError:
     return NotAvailableError(f"{name}: cannot be made below {base.path}: {READ_ONLY if number == errno.EROFS else why}")
 
 
-def paths(step: Step) -> tuple[str, ...]:
-    """The cgroups that a step touches."""
-    return (step.path, step.home) if isinstance(step, Move) else (step.path,)
-
-
 def after(around: Around, tree: Tree, opened: Sequence[Cgroup], before: Sequence[Step] = ()) -> tuple[Step, ...]:
     """The steps after the limits; ``before``: the steps of the limits.
 

@@ -21,7 +21,6 @@ from ..limits import Limits, writes
 from ..signals import undisturbed
 from . import owner
 from .account import Account, done, failed, outcomes
-from .before_and_after import after, enabled_first, made, paths
 from .caveats.caveats import caveats
 from .enabling.disable import take_all_back, unneeded
 from .lifecycle import freeze, remove
@@ -32,16 +31,15 @@ from .planning.intended import check_intended
 from .progress import Event
 from .records import failures, wishes
 from .records.as_shown import tell_as_shown
-from .records.journal import HALF_DONE, Journal, new_id
+from .records.journal import HALF_DONE, Journal, any_open, new_id
 from .records.record_format import Record, version_of
-from .recovery.recover import recover_for
 from .request import NOTHING, Around
 from .request import Options as Options
 from .request import Wish as Wish
 from .run_plan import run
 from .site import Site
 from .state_folder import make
-from .steps import Enable, Remove, Renew, Start, Step, Want, lasts
+from .steps import Enable, Remove, Renew, Start, Step, Want, lasts, touched
 
 _UNKNOWN = 16
 """About the most files that a wish touches before it is prepared."""
@@ -171,7 +169,7 @@ class _Work(NamedTuple):
         cgroups = {ve.path: ve for ve in opened}
         renewed = self.renewed(seen, limits, cgroups)
         unchecked = precheck.check(limits, cgroups, self.site.tree)
-        steps = plan.ended(limits, after(self.around, self.site.tree, opened, limits), renewed)
+        steps = plan.ended(limits, self.last(opened, limits), renewed)
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
         ]
@@ -200,6 +198,14 @@ class _Work(NamedTuple):
             precheck.check_partitions(asked, limits, cgroups, self.site.tree, removed)
         return partitions.concerned(self.site.tree, sets, cgroups, removed, freed, asked)
 
+    def last(self, opened: Sequence[Cgroup], limits: Sequence[Step]) -> Sequence[Step]:
+        """The steps after the limits."""
+        if self.around is NOTHING:
+            return ()
+        from .before_and_after import after
+
+        return after(self.around, self.site.tree, opened, limits)
+
     def names(self, opened: Sequence[Cgroup]) -> dict[str, str]:
         """The VEs' names by path."""
         return {ve.path: wish.name for wish, ve in zip(self.wishes, opened, strict=True)}
@@ -214,6 +220,10 @@ class _Work(NamedTuple):
         else:
             inodes = [(cgroup.ino, path) for path, cgroup in alone.items()]
             locks.take([*inodes, (_ALLOCATION, "vcpus")] if self.prepare else inodes, parents(self.site.tree, alone))
+        if not any_open(self.site.state):
+            return True
+        from .recovery.recover import recover_for
+
         until = time.monotonic() + self.options.wait
         deadline, apart = self.options.deadline, own.record.id if own else ""
         told = recover_for(self.site, deadline, locks, alone.values(), until, apart)
@@ -222,6 +232,8 @@ class _Work(NamedTuple):
 
     def make(self, locks: Locks, absent: Sequence[str], alone: dict[str, Cgroup], opened: list[Cgroup]) -> Journal:
         """Make the missing VEs, locked from the beginning, and insert them into ``opened``."""
+        from .before_and_after import made
+
         base = alone[self.site.tree.base]
         making = made(self.site, self.options.command, absent, base, self.around.instead)
         journal, new = self.stack.enter_context(making)
@@ -255,18 +267,20 @@ class _Work(NamedTuple):
             renewed = self.renewed(seen, limits, alone)
         before = journal.record.steps if journal else ()
         if seen.open:
+            from .before_and_after import enabled_first
+
             first = tuple(step for step in limits if isinstance(step, Enable))
             tentative = self.written(journal, (*before, *limits), alone)
             self.stack.enter_context(enabled_first(tentative, first, alone, made=journal is not None))
             journal, before, seen = tentative, (*before, *first), self.look(opened)
             limits = _steps(seen, self.options)
         self.notes.extend(seen.notes)
-        last = () if self.around is NOTHING else after(self.around, self.site.tree, opened, limits)
+        last = self.last(opened, limits)
         steps = (*before, *self.wanted(seen, limits), *plan.ended(limits, last, renewed))
         names = self.names(opened)
         if not steps:
             return Account(None, outcomes(names, steps, "planned"), tuple(self.notes))
-        besides = dict.fromkeys(path for step in last for path in paths(step))
+        besides = dict.fromkeys(path for step in last for path in touched(step))
         alone |= {path: self.stack.enter_context(self.site.tree.walk(path)) for path in besides if path not in alone}
         journal = self.written(journal, steps, alone, besides)
         self.notes.extend(self.run(journal, alone, names, len(before)))

@@ -245,3 +245,8 @@ def by_entry(steps: Iterable[Step]) -> dict[Key, list[Set]]:
         if isinstance(step, Set):
             found[step.path, step.file, step.key].append(step)
     return found
+
+
+def touched(step: Step) -> tuple[str, ...]:
+    """The cgroups that a step touches."""
+    return (step.path, step.home) if isinstance(step, Move) else (step.path,)

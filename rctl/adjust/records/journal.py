@@ -267,6 +267,11 @@ def new_id() -> str:
     return f"{moment}-{int(now * 1000) % 1000:03}-{os.urandom(4).hex()}"
 
 
+def any_open(state: State) -> bool:
+    """True if there are files of journals; one look, for each adjustment. Makes the folder if it is missing."""
+    return bool(os.listdir(state.folder(state.journals)))
+
+
 def left_open(state: State, aside: bool = False) -> list[str]:
     """Names of all journals on disk, oldest first, also of adjustments that still run.
 

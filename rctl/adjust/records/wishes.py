@@ -8,7 +8,6 @@ from ...errors import RctlError
 from ...limits import file_named
 from ..state_folder import State
 from ..steps import Want
-from .following import followed
 from .stable_name import stable_name
 
 
@@ -19,6 +18,8 @@ def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
     """
     if not held:
         return ()
+    from .following import followed
+
     try:
         found = followed(state).ves
     except (RctlError, OSError):

@@ -5,7 +5,6 @@ A file that is no journal of this rctl is set aside, so that it does not block o
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Container, Iterable
 from contextlib import suppress
@@ -18,7 +17,17 @@ from ..lifecycle import remove, ve_cgroup
 from ..locks import Locks
 from ..planning import partitions
 from ..records import pending_history
-from ..records.journal import HALF_DONE, ForeignError, Journal, UnwrittenError, left_open, peek, set_aside, sweep
+from ..records.journal import (
+    HALF_DONE,
+    ForeignError,
+    Journal,
+    UnwrittenError,
+    any_open,
+    left_open,
+    peek,
+    set_aside,
+    sweep,
+)
 from ..records.record_format import Record
 from ..site import Site
 from ..state_folder import make
@@ -93,7 +102,7 @@ def recover_for(
     """
     state = site.state
     told: list[str] = []
-    if not os.listdir(state.folder(state.journals)):
+    if not any_open(state):
         return told
     inodes = {cgroup.ino for cgroup in own}
     sweep(state)
