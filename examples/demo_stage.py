@@ -25,6 +25,7 @@ import rctl.console.output
 import rctl.sample.overview
 import rctl.ve.command
 from rctl.cgroupfs.devices import resolve
+from rctl.cgroupfs.tree import Tree
 from rctl.console import terminal
 
 REPO = Path(__file__).resolve().parents[1]
@@ -163,9 +164,9 @@ def stage() -> Iterator[str]:
         raise DemoError("demo-*: such VEs exist already. Remove them: rctl rm --kill 'demo-*'")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    with rctl.open(os.environ.get("RCTL_TREE", "/")) as home, tempfile.TemporaryDirectory(".demo", dir=place) as folder:
+    with Tree.open() as tree, tree.place() as home, tempfile.TemporaryDirectory(".demo", dir=place) as folder:
         os.environ["RCTL_STATE"] = f"{folder}/state"  # keeps the user's history unchanged
-        before = home.cgroup.read("cgroup.subtree_control").split()
+        before = home.read("cgroup.subtree_control").split()
         try:
             yield folder
         finally:
@@ -174,10 +175,10 @@ def stage() -> Iterator[str]:
             status, said = cli("rm", "--kill", "demo-*")
             if status and "no VE matches" not in said:
                 print(said, file=sys.stderr)
-            enabled = [name for name in home.cgroup.read("cgroup.subtree_control").split() if name not in before]
-            if enabled:
+            enabled = [name for name in home.read("cgroup.subtree_control").split() if name not in before]
+            if enabled and not tree.naming.suffix:  # where VEs are units, systemd enables and disables controllers
                 with contextlib.suppress(rctl.RctlError):  # others may use them by now
-                    home.cgroup.write("cgroup.subtree_control", " ".join(f"-{name}" for name in enabled))
+                    home.write("cgroup.subtree_control", " ".join(f"-{name}" for name in enabled))
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -30,7 +30,7 @@ class Identify:
     def __call__(self, path: str) -> Identity:
         """What people call the cgroup with this path."""
         if name := self._tree.managed(path):
-            return Identity(name, "rctl")
+            return Identity(name, "rctl", path.rpartition("/")[2] if self._tree.naming.suffix else "")
         from ..cgroupfs.marks import reader
         from .container_cgroups import INNER
         from .owners import owner_of

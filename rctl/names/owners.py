@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from ..cgroupfs.ve_cgroups import is_unit
 from .container_cgroups import INNER, Container, MadeBy, Pod, container_at, is_kubepods, made_by, pod_at
 
 OwnerKind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
@@ -69,12 +70,13 @@ class Owner(NamedTuple):
 def owner_of(path: str, marks: Marks, *, managed: bool = False) -> Owner:
     """The owner of the cgroup ``path``.
 
-    ``marks`` is asked about services, scopes and the like, not about slices. ``managed``: it is one of rctl's own VEs.
+    ``marks`` is asked about services, scopes and the like, not about slices. ``managed``: it is one of rctl's own VEs;
+    the unit of such a VE is known by its name, also if the VE is another user's.
     """
     parts = path.split("/")[1:] if path != "/" else []
     place = _in_units(path, parts, marks, managed)
     kind, container, pod = _in_containers(parts)
-    if managed:
+    if managed or is_unit(path):
         kind = "rctl"
     elif place.manager.kind == "other" or (kind == "nobody" and _is_systemds(place)):
         kind = "systemd"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import msgspec
@@ -57,6 +58,11 @@ def run(
         limits, note = lean.of(limits, tree.root)
         if note:
             site.tell(note)
+    if become and os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
+        site.tell(
+            f"{name}: when systemd stops this service, it ends the command, and not the processes that this started in "
+            f"{name}. Use: rctl run --rm, and ExecStopPost=-rctl rm --kill {name}"
+        )
     job = Command(site, program, words, beside=not become, detach=detach)
     if not detach:
         site = site._replace(progress=waits(site.progress))  # its line would stand before the command's output

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.helpers import MOUNT, data, done, held, prop, rctl, reload, until
+from tests.systemd.helpers import MOUNT, data, done, held, prop, rctl, reload, unit, until
 
 WEB1 = "/rctl-web1.service"
 TRANSIENT = Path("/run/systemd/transient")
@@ -94,3 +95,77 @@ def test_a_name_of_another_unit_is_refused() -> None:
         other.unlink()
         reload()
     assert said == (f"rctl: rctl-other.service: is another unit of systemd ({other}). Choose another name for the VE\n")
+
+
+def test_a_service_whose_command_is_run_in_a_ve_leaves_nothing(tmp_path: Path) -> None:
+    program = shutil.which("rctl")
+    children = "sh -c 'sleep 1000 & setsid sleep 1001 & wait'"
+    settings = "TimeoutStopSec=60", f"ExecStopPost=-{program} rm --kill web1"
+    with unit("app.service", *settings, command=f"{program} run --rm web1 --memory 64M -- {children}"):
+        until(lambda: there() and len(held(WEB1, "cgroup.procs").split()) == 3)
+        done("systemctl", "stop", "app.service")
+        assert left() == []
+        done("systemctl", "start", "app.service")
+        until(there)
+        done("systemctl", "kill", "--signal=KILL", "app.service")
+        until(lambda: prop("app.service", "ActiveState") == "failed")
+        assert left() == []
+        done("systemctl", "reset-failed", "app.service")
+
+
+def test_a_service_that_becomes_the_command_is_told_what_its_stop_leaves() -> None:
+    with unit("app.service", command=f"{shutil.which('rctl')} run web1 -- sleep 1000"):
+        until(lambda: there() and held(WEB1, "cgroup.procs") != "")
+        said = done("journalctl", "-u", "app.service", "-o", "cat")
+        assert "Use: rctl run --rm, and ExecStopPost=-rctl rm --kill web1" in said
+
+
+def test_undo_gives_it_the_properties_that_it_had(web1: str) -> None:
+    def stored() -> list[str]:
+        return sorted(path.stem.removeprefix("50-") for path in (TRANSIENT / "rctl-web1.service.d").iterdir())
+
+    before = stored()
+    rctl("set", "web1", "memory.max=100M", "cpu.weight=50")
+    rctl("set", "web1", "memory.max=50M", "pids.max=20", "--runtime")
+    assert (held(web1, "memory.max"), held(web1, "pids.max")) == (str(50 << 20), "20")
+    rctl("undo", "--last", "2")
+    assert (held(web1, "memory.max"), held(web1, "cpu.weight"), held(web1, "pids.max")) == (
+        str(256 << 20), "100", "max",
+    )  # fmt: skip
+    assert stored() == before
+
+
+def test_what_systemd_has_no_property_for_goes_to_the_file(web1: str) -> None:
+    rctl("set", "web1", "cpu.max=1", "cpu.burst=50ms", "hugetlb.2MB=4M")
+    rctl("freeze", "web1")
+    rctl("label", "web1", "env=prod")
+    for again in ("daemon-reload", "daemon-reexec"):
+        done("systemctl", again)
+        shown = held(web1, "cpu.max.burst"), held(web1, "hugetlb.2MB.max"), held(web1, "cgroup.freeze")
+        assert shown == ("50000", str(4 << 20), "1")
+    assert [one["name"] for one in data("ls", "label:env=prod")] == ["web1"]
+    rctl("thaw", "web1")
+
+
+def test_a_neighbours_oom_kill_leaves_it_alone(web1: str) -> None:
+    fill = "import time; kept = bytearray(200 << 20); time.sleep(1000)"
+    rctl("run", "--detach", "web2", "--memory", "20M", "--swap", "0", "--", "python3", "-c", fill)
+    until(lambda: "oom_kill 1" in held("/rctl-web2.service", "memory.events"))
+    assert [(one["name"], one["state"]) for one in data("ls")] == [("web1", "running"), ("web2", "empty")]
+
+
+def test_it_is_shown_as_rctls_own_with_its_unit(web1: str) -> None:
+    assert {key: data("show", "web1")[0].get(key) for key in ("owner", "unit")} == {
+        "owner": "rctl", "unit": "rctl-web1.service",
+    }  # fmt: skip
+    page = rctl("exporter", "once")
+    assert "rctl_ve_info{" in page
+    assert any('ve="web1"' in line and 'owner="rctl"' in line for line in page.splitlines() if "rctl_ve_info{" in line)
+    assert "web1" in rctl("ls", "--all")
+
+
+def test_doctor_finds_nothing_to_fix() -> None:
+    told = {check["name"]: check for check in data("doctor")}
+    assert told["systemd"]["found"] == "runs this host, and makes a unit for each VE, such as rctl-web1.service"
+    assert [name for name, check in told.items() if check["state"] == "fail"] == []
+    assert told["run"]["state"] == "ok"

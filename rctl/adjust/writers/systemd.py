@@ -16,6 +16,7 @@ import msgspec
 from ...cgroupfs import marks
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
+from ...cgroupfs.ve_cgroups import is_unit
 from ...controllers import core
 from ...errors import NotAvailableError, RctlError
 from ...formats import File, Write
@@ -107,13 +108,14 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
     unit = Unit.at(cgroup.path)
     if unit.uid is None and os.geteuid():
         unit.bus.set(unit.name, [], runtime=True)  # changes nothing, and needs the right to
+    lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
     wanted = [properties.names_at(write.file, write.key, unit.version) for write in writes]
     seen = UnitProperties.of(unit, {name for group in wanted for name in group})
     lasting = drop_ins.is_transient(unit)  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
         entries = [seen.entry(name, write.key) for name in group]
-        if runtime and (stored := next((name for name, _, where in entries if where == STORED), None)):
+        if runtime and lasts and (stored := next((name for name, _, where in entries if where == STORED), None)):
             raise NotAvailableError(
                 f"{write.file.name}: {stored}= of {unit.name} is stored for good, and would come back at the next "
                 "daemon-reload. Leave out --runtime"

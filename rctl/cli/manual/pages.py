@@ -19,7 +19,10 @@ _STATUS = (
     Option("4", "A part of a rolling change is done and stays."),
 )
 _ENVIRONMENT = (
-    Option("RCTL_TREE", "The cgroup below which VEs live. Unset: the root."),
+    Option(
+        "RCTL_TREE",
+        "The cgroup below which VEs live. Unset: the root, or a unit for each VE under systemd.",
+    ),
     Option("RCTL_STATE", "The folder for journals and history. Unset: the folders below FILES."),
     Option("RCTL_MOUNT", "The cgroup2 mount to work on. Unset: the one of your cgroup namespace."),
     Option("NO_COLOR", "Set: no colours."),
