@@ -49,6 +49,8 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
         ways = None if plain else _ways(writers.of(tree, ve.path, options.runtime), ve, wish)
+        if ways is not None and not wish.own:
+            notes += _forgotten(ve.path, ways)
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -82,6 +84,23 @@ def _ways(found: Sequence[Writer], ve: Cgroup, wish: Wish) -> Ways:
     before = {at: name for at, (name, _) in (wish.own or {}).items()}
     there = [write for write in wish.writes if not write.if_there or ve.has(write.file.name)]
     return writers.chosen(found, ve, there, before)
+
+
+def _forgotten(path: str, ways: Ways) -> list[str]:
+    """A note if the cgroup is a container's, and its manager does not store these limits."""
+    lost = dict.fromkeys(name for (name, _), writer in ways.items() if not writer.STORES_ONLY)
+    if not lost:
+        return []
+    from ...names.owners import owner_of
+
+    found = owner_of(path, lambda _: False)
+    if found.container is None or found.kind == "kubernetes":
+        return []
+    who = found.kind
+    return [
+        f"{path}: {who} does not know these limits: {', '.join(lost)}. When the container starts again, it has those "
+        f"of {who}"
+    ]
 
 
 def _through(ways: Ways, ve: Cgroup, wish: Wish, runtime: bool) -> dict[tuple[str, str], Through]:

@@ -15,10 +15,10 @@ from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import File, Write
 from ..steps import Set, SetThrough, Step
-from . import docker, files, systemd
+from . import docker, files, scope, systemd
 from .base import Writer
 
-WRITERS: tuple[Writer, ...] = (docker, systemd, files)
+WRITERS: tuple[Writer, ...] = (docker, scope, systemd, files)
 """All writers, in the order of preference: the way of an owner comes before its files."""
 
 

@@ -144,7 +144,7 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     placed = {step for step, (_, _, where) in wanted if where}
     notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
     set_anew = [name for _, (name, _, where) in wanted if where]
-    return [*notes, *_overruled(unit, known, set_anew), *(_forgotten(cgroup.path) if set_anew else ())]
+    return [*notes, *_overruled(unit, known, set_anew)]
 
 
 def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
@@ -215,17 +215,6 @@ def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[s
         f"{unit.name}: {path} sets {name}=, too, and wins at the next daemon-reload. Change it there"
         for path, name in unit_properties.overruled(unit, known, names)
     ]
-
-
-def _forgotten(path: str) -> list[str]:
-    """A note if the unit belongs to a container, whose manager stores limits of its own."""
-    from ...names.owners import owner_of
-
-    found = owner_of(path, lambda _: False)
-    if found.container is None:
-        return []
-    who = found.kind
-    return [f"{path}: {who} does not know these limits. When the container starts again, it has those of {who}"]
 
 
 def _text(entries: Iterable[StoredProperty]) -> str:

@@ -1,0 +1,83 @@
+"""A podman container's limits: its scope gets them, too, if it has limits; a note says what a restart forgets."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, held, rctl, reload
+
+M = 1 << 20
+RUN = ("podman", "run", "-d", "--name", "shop", "--network", "none")
+ALICES = "/user.slice/user-1001.slice/user@1001.service"
+AS_USER = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "XDG_RUNTIME_DIR=/run/user/1001")
+BUS = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus"
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """The scope of a container of root's podman."""
+    try:
+        yield f"/machine.slice/libpod-{done(*RUN, 'box', 'sleep', '1000').strip()}.scope"
+    finally:
+        done("podman", "rm", "-f", "-t", "0", "shop")
+
+
+@pytest.fixture
+def alices() -> Iterator[str]:
+    """The scope of a container of alice's podman."""
+    try:
+        container = done(*AS_USER, BUS, *RUN, "box", "sleep", "1000").strip()
+        [found] = (MOUNT / ALICES.strip("/")).rglob(f"libpod-{container}.scope")
+        yield f"/{found.relative_to(MOUNT)}"
+    finally:
+        done(*AS_USER, BUS, "podman", "rm", "-f", "-t", "0", "shop")
+
+
+def both(scope: str, file: str) -> tuple[str, str]:
+    """What the container's cgroup holds, and the lowest limit of it and its scope."""
+    inner, outer = held(f"{scope}/container", file), held(scope, file)
+    return inner, min((inner, outer), key=lambda entry: float("inf") if entry == "max" else int(entry))
+
+
+def test_a_limit_that_podman_has_lowered_is_raised_in_effect(shop: str) -> None:
+    done("podman", "update", "--memory", "100m", "shop")
+    rctl("set", "podman:shop", "memory.max=300M")
+    assert both(shop, "memory.max") == (str(300 * M), str(300 * M))
+    reload()
+    assert both(shop, "memory.max") == (str(300 * M), str(300 * M))
+    rctl("undo")
+    assert both(shop, "memory.max") == (str(100 * M), str(100 * M))
+
+
+def test_every_limit_is_set_and_undone(shop: str) -> None:
+    done("podman", "update", "--memory", "100m", "--cpus", "1", "--pids-limit", "50", "shop")
+    files = ("memory.max", "memory.swap.max", "memory.high", "cpu.max", "cpu.weight", "pids.max")
+    old = [(held(shop, file), held(f"{shop}/container", file)) for file in files]
+    limits = ("memory.max=max", "memory.high=150M", "cpu.max=0.5", "cpu.weight=200", "pids.max=max")
+    rctl("set", "podman:shop", *limits)
+    assert both(shop, "memory.max") == ("max", "max")
+    assert both(shop, "pids.max") == ("max", "max")
+    assert held(f"{shop}/container", "cpu.max") == "50000 100000"
+    assert data("set", "podman:shop", *limits)["id"] is None
+    rctl("undo")
+    assert [(held(shop, file), held(f"{shop}/container", file)) for file in files] == old
+
+
+def test_a_note_says_that_podman_does_not_know_the_limit(shop: str) -> None:
+    said = subprocess.run(["rctl", "set", "podman:shop", "memory.max=300M"], capture_output=True, text=True, check=True)
+    assert "podman does not know these limits: memory.max" in said.stderr
+    done("podman", "restart", "-t", "0", "shop")
+    assert held(f"{shop}/container", "memory.max") == "max"
+
+
+def test_root_and_alice_set_limits_of_her_container(alices: str) -> None:
+    rctl("set", "podman:alice/shop", "memory.max=60M", "pids.max=30")
+    assert (both(alices, "memory.max"), both(alices, "pids.max")) == ((str(60 * M), str(60 * M)), ("30", "30"))
+    rctl("undo")
+    done(*AS_ALICE, "/usr/local/bin/rctl", "set", "podman:alice/shop", "pids.max=3000")
+    assert both(alices, "pids.max") == ("3000", "3000")
+    done("systemctl", "--user", "--machine=alice@", "daemon-reload")
+    assert both(alices, "pids.max") == ("3000", "3000")
