@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rctl.adjust.site import Site
@@ -177,3 +178,11 @@ def test_a_state_that_would_take_limits_from_others_is_not_measured(
     assert run.facts["not measured: none"].startswith(f"pids: enabled in {site.tree.base} for others")
     assert other.text("pids.max") == "20"
     assert "pids" in enabled(place)
+
+
+def test_a_cgroup_that_exists_is_measured_as_it_is(ve: Ve, site: Site, quick: OverheadOptions) -> None:
+    before = ve.count("cpu.stat", "usage_usec")
+    found = overhead.overhead(site, msgspec.structs.replace(quick, inside=ve.name), quiet, TINY)
+    assert ve.count("cpu.stat", "usage_usec") > before
+    assert found.machine["VE"] == f"{ve.name}, as it is: {ve.tree.path(ve.name)}"
+    assert ve.dir.is_dir()

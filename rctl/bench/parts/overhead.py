@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ...adjust.site import Site
+from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import UsageError
 from ..figures import stats
@@ -54,7 +55,8 @@ class OverheadOptions(msgspec.Struct, frozen=True):
     wall.
 
     ``rounds``: pairs on the instruction clock. ``seconds``: of measuring on a real clock. ``folder``: on the disk to
-    measure. ``lean``: a VE without pressure accounting. ``command``: as typed.
+    measure. ``lean``: a VE without pressure accounting. ``command``: as typed. ``inside``: an existing VE, unit or
+    container, by a name that the tree knows; empty: a VE is made for the run.
     """
 
     budget: float = 0.02
@@ -64,6 +66,7 @@ class OverheadOptions(msgspec.Struct, frozen=True):
     folder: str = "/var/tmp"  # noqa: S108 (a new folder is made in it)
     lean: bool = False
     command: str = ""
+    inside: str = ""
 
 
 @dataclass
@@ -116,15 +119,30 @@ def measure(site: Site, options: OverheadOptions, works: Sequence[Workload], tel
 @contextmanager
 def sides(site: Site, run: Run, tell: Tell) -> Iterator[tuple[Place, Place, Kit]]:
     """Both sides, ready. Notes the facts of the run. Leaves nothing behind. Raises RctlError."""
-    options = run.options
     tell("preparing")
-    with place.controllers_as_before(site.tree), bare_side(site.tree, run) as (bare, folder, kit):
-        limits = place.usual_limits(site.host, options.folder)
-        run.facts["VE"] = _described(limits, options)
-        with place.ve(site, place.own_name(), limits, without_pressure=options.lean) as cgroup:
-            inside = Place("inside", cgroup, folder)
-            counting(run, bare, inside)
-            yield bare, inside, kit
+    with (
+        place.controllers_as_before(site.tree),
+        bare_side(site.tree, run) as (bare, folder, kit),
+        _inside(site, run) as cgroup,
+    ):
+        inside = Place("inside", cgroup, folder)
+        counting(run, bare, inside)
+        yield bare, inside, kit
+
+
+@contextmanager
+def _inside(site: Site, run: Run) -> Iterator[Cgroup]:
+    """The cgroup of the side inside: one that exists, as it is, or a VE with usual limits for the time of the block."""
+    options = run.options
+    if options.inside:
+        with site.tree.open_ve(options.inside) as cgroup:
+            run.facts["VE"] = f"{site.tree.name(cgroup.path)}, as it is: {cgroup.path}"
+            yield cgroup
+        return
+    limits = place.usual_limits(site.host, options.folder)
+    run.facts["VE"] = _described(limits, options)
+    with place.ve(site, place.own_name(), limits, without_pressure=options.lean) as cgroup:
+        yield cgroup
 
 
 @contextmanager

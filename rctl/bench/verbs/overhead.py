@@ -33,6 +33,9 @@ def overhead(
     rounds: RoundsFlag = 2,
     folder: FilesFolder = "/var/tmp",  # noqa: S108 (a new folder is made in it)
     lean: Annotated[bool, Option("--lean", help="Measure a VE without pressure accounting")] = False,
+    inside: Annotated[
+        str, Option("--in", metavar="NAME", help="Measure in this VE, unit or container, as it is; no VE is made")
+    ] = "",
     list_: Annotated[bool, Option("--list", help="List the workloads and end")] = False,
     check: Annotated[bool, Option("--check", help="Exit with 1 unless every verdict is pass")] = False,
     json: Json = False,
@@ -44,6 +47,7 @@ def overhead(
     """
     from ...api.session import Session
     from ...console.output import tell
+    from ...names.patterns import one
     from ..parts.overhead import OverheadOptions, measure, series
     from ..stage.guard import guarded
     from ..workloads import chosen
@@ -52,8 +56,9 @@ def overhead(
     if list_:
         _listed(works, json)
         return
-    options = OverheadOptions(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line())
     with Session() as s, guarded(s.tree):
+        name = one(s.tree, inside) if inside else ""
+        options = OverheadOptions(_share(budget), clock, rounds, _seconds(time), folder, lean, command_line(), name)
         run = measure(s.site, options, works, tell)
     _shown(run, run.result("overhead", series(run.figures)), json, check)
 
