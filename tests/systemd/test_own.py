@@ -78,7 +78,7 @@ def test_stopping_its_unit_ends_that_ve_alone(web1: str) -> None:
 def test_any_name_works(tmp_path: Path) -> None:
     names = sorted(["a@b+c", "e.f_g-h", "x.service", "n" * 64])
     spec = tmp_path / "ves.toml"
-    spec.write_text("version = 1\n" + "".join(f'[ve."{name}"]\nmemory.max = "64M"\n' for name in names))
+    spec.write_text("version = 1\n" + "".join(f'[ve."{name}".limits]\nmemory.max = "64M"\n' for name in names))
     rctl("apply", str(spec))
     assert [one["name"] for one in data("ls")] == names
     rctl("set", *names, "memory.max=65M")
@@ -97,7 +97,7 @@ def test_a_name_of_another_unit_is_refused() -> None:
     assert said == (f"rctl: rctl-other.service: is another unit of systemd ({other}). Choose another name for the VE\n")
 
 
-def test_a_service_whose_command_is_run_in_a_ve_leaves_nothing(tmp_path: Path) -> None:
+def test_a_service_whose_command_is_run_in_a_ve_leaves_nothing() -> None:
     program = shutil.which("rctl")
     children = "sh -c 'sleep 1000 & setsid sleep 1001 & wait'"
     settings = "TimeoutStopSec=60", f"ExecStopPost=-{program} rm --kill web1"
@@ -106,7 +106,7 @@ def test_a_service_whose_command_is_run_in_a_ve_leaves_nothing(tmp_path: Path) -
         done("systemctl", "stop", "app.service")
         assert left() == []
         done("systemctl", "start", "app.service")
-        until(there)
+        until(lambda: there() and len(held(WEB1, "cgroup.procs").split()) == 3)
         done("systemctl", "kill", "--signal=KILL", "app.service")
         until(lambda: prop("app.service", "ActiveState") == "failed")
         assert left() == []

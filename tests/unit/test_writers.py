@@ -264,3 +264,25 @@ def test_a_record_with_files_alone_is_as_older_rctls_read_it(kernel: FakeKernel,
     with kernel.installed() as tree:
         run(tree, kernel, state)
     assert history(state)[-1].version == 2
+
+
+def test_a_file_comes_along_with_an_entry_whose_owner_enables_its_controller(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enabling(Manager):
+        def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
+            return []
+
+        def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+            with cgroup.above() as root:
+                root.write("cgroup.subtree_control", "+cpu")
+            return super().write(cgroup, steps)
+
+    kernel = FakeKernel()
+    kernel.make("/rctl-web1", enable=False)
+    monkeypatch.setitem(PROPERTIES, "cpu.max", "CPUQuota")
+    monkeypatch.setattr(writers, "WRITERS", (Enabling(kernel), files))
+    with kernel.installed() as tree:
+        account = run(tree, kernel, state, {"cpu.max": 1, "cpu.burst": 20_000})
+        assert [type(step) for one in account.outcomes for step in one.steps] == [SetThrough, Set]
+        assert kernel.get("/rctl-web1", "cpu.max.burst") == "20000"

@@ -63,7 +63,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
                 texts[name] = ve.edit(name, write.exact) if writer is files else ve.read(name)
             except NotAvailableError:
                 texts[name] = None
-                if _is_so_without(tree, ve, write):
+                if _is_so_without(tree, ve, write) or (ways and _comes_along(ways, wanted, write)):
                     continue
                 steps = writer.missing(tree, ve.path, write.file)
                 enables += steps
@@ -117,6 +117,14 @@ def _through(ways: Ways, ve: Cgroup, wish: Wish, runtime: bool) -> dict[tuple[st
             form = partial(writer.form, runtime=runtime, kept=kept)
             found[at] = Through(name, kept, back[1] if back[0] == name else None, form)
     return found
+
+
+def _comes_along(ways: Ways, writes: Sequence[Write], write: Write) -> bool:
+    """True if the file is written after another entry whose owner enables the controller of both."""
+    others = [one for one in writes if ways.get((one.file.name, one.key), files) is not files]
+    return ways[write.file.name, write.key] is files and write.file.controller in {
+        one.file.controller for one in others
+    }
 
 
 def _is_so_without(tree: Tree, ve: Cgroup, write: Write) -> bool:

@@ -19,7 +19,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ...controllers.pressure import SWITCH
-from ...errors import BusyError, RctlError
+from ...errors import BusyError, NotAvailableError, RctlError
 from ...host import Host
 from ...limits import decode, nest, writes
 from ...signals import undisturbed
@@ -120,7 +120,15 @@ def _series(found: dict[str, dict[str, float]]) -> tuple[Series, ...]:
 
 @contextmanager
 def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
-    """The parent of the VEs, locked for this benchmark; afterwards its controllers are enabled as before."""
+    """The parent of the VEs, locked for this benchmark; afterwards its controllers are enabled as before.
+
+    Raises NotAvailableError where systemd enables them.
+    """
+    if tree.naming.suffix:
+        raise NotAvailableError(
+            "bench explain: switches controllers above its VEs, which systemd does here. Set RCTL_TREE to a cgroup "
+            "below a unit with Delegate=yes"
+        )
     with Locks(make(default_state())) as locks, tree.walk(tree.base) as base:
         locks.take([(base.ino, base.path)])
         before = enabled(base, SUBTREE_CONTROL)

@@ -165,7 +165,12 @@ def controllers_as_before(tree: Tree) -> Iterator[None]:
 
 
 def controllers_back(tree: Tree, before: frozenset[str]) -> None:
-    """At the VEs' place, enable the controllers of ``before`` and disable the rest, unless other cgroups lie there."""
+    """At the VEs' place, enable the controllers of ``before`` and disable the rest, unless other cgroups lie there.
+
+    Where VEs are units, systemd does that.
+    """
+    if tree.naming.suffix:
+        return
     with undisturbed(), tree.walk(tree.base) as base, Locks(make(default_state())) as locks:
         locks.take([(base.ino, base.path)])
         now = enabled(base, core.SUBTREE_CONTROL)
