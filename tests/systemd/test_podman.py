@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import rctl as rctl_python
+from rctl.adjust.state_folder import default_state
+from tests.kernel.killer import killed_at
 from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, held, rctl, reload
 
 M = 1 << 20
@@ -81,3 +86,32 @@ def test_root_and_alice_set_limits_of_her_container(alices: str) -> None:
     assert both(alices, "pids.max") == ("3000", "3000")
     done("systemctl", "--user", "--machine=alice@", "daemon-reload")
     assert both(alices, "pids.max") == ("3000", "3000")
+
+
+def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: str) -> None:
+    done("podman", "update", "--memory", "100m", "--pids-limit", "50", "shop")
+    after = {"memory.max": "300M", "memory.high": "200M", "pids.max": 60}
+
+    def change() -> None:
+        with rctl_python.session() as session:
+            session.adjust({"podman:shop": after})
+
+    def state() -> list[tuple[str, str]]:
+        files = ("memory.max", "memory.high", "pids.max")
+        return [(held(shop, file), held(f"{shop}/container", file)) for file in files]
+
+    old, ends, at = state(), {"old": 0, "new": 0}, 1
+    while (ended := killed_at(at, change)).killed:
+        with rctl_python.session() as session:
+            session.recover()
+            assert list(Path(default_state().journals).iterdir()) == []
+            if state() == old:
+                ends["old"] += 1
+            else:
+                assert [inner for _, inner in state()] == [str(300 * M), str(200 * M), "60"], (at, ended.calls[-1])
+                ends["new"] += 1
+                session.undo()
+                assert state() == old, (at, ended.calls[-1])
+        at += 1 if os.environ.get("RCTL_KILLS") == "all" else 2
+    assert ended.status == 0, ended.said
+    assert min(ends.values()) > 0, ends

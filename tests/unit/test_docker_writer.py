@@ -1,0 +1,98 @@
+"""The writer of docker's limits against a dockerd that answers wrongly: one clear line each time."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.adjust.writers import docker
+from rctl.errors import GoneError, NotAvailableError, NotFoundError, RctlError
+
+ID = "4c01db0b339c" + "0" * 52
+PATH = f"/system.slice/docker-{ID}.scope"
+
+
+@contextmanager
+def dockerd(folder: Path, status: int, body: Any, patch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """A dockerd that gives this answer to each request; the requests that it got."""
+    place, got = str(folder / "docker.sock"), []
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place)
+        listening.listen()
+
+        def run() -> None:
+            wire, _ = listening.accept()
+            with wire:
+                got.append(wire.recv(65536))
+                wire.sendall(b"HTTP/1.0 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        patch.setenv("DOCKER_HOST", f"unix://{place}")
+        yield got
+        thread.join(10)
+
+
+def config(folder: Path, status: int, body: Any, patch: pytest.MonkeyPatch) -> Any:
+    with dockerd(folder, status, body, patch):
+        container = docker._container(PATH)
+        assert container is not None
+        return container.config()
+
+
+def test_the_configuration_of_a_running_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"State": {"Running": True}, "HostConfig": {"Memory": 7}}
+    assert config(tmp_path, 200, body, monkeypatch) == {"Memory": 7}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "says"),
+    [
+        (200, {"State": {"Running": False}, "HostConfig": {}}, GoneError, "docker start 4c01db0b339c"),
+        (200, {"State": {}}, NotAvailableError, "is not docker's"),
+        (200, [1], NotAvailableError, "is not docker's"),
+        (200, {"State": {"Running": True}, "HostConfig": 3}, NotAvailableError, "is not docker's"),
+        (200, b"{", NotAvailableError, "no answer"),
+        (404, {"message": f"No such container: {ID}"}, NotFoundError, "docker ps"),
+        (409, {"message": f"Cannot update container {ID}: Conflicting\n options"}, RctlError, "Conflicting options"),
+        (500, b"", RctlError, "500"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: Any, error: type[RctlError], says: str
+) -> None:
+    with pytest.raises(error) as failure:
+        config(tmp_path, status, body, monkeypatch)
+    assert says in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_socket_without_a_server_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    container = docker._container(PATH)
+    assert container is not None
+    with pytest.raises(NotAvailableError, match=r"none: No such file or directory.*systemctl status docker"):
+        container.config()
+
+
+@pytest.mark.parametrize("host", ["", "tcp://10.0.0.1:2375", "ssh://root@host", "unix://relative"])
+def test_only_a_socket_of_this_host_replaces_dockers_own(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    assert docker._container(PATH) == (ID, "/run/docker.sock")
+
+
+def test_whose_container_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
+    assert docker._container(f"/docker/{ID}") == (ID, "/run/other.sock")
+    users = f"/user.slice/user-1001.slice/user@1001.service/user.slice/docker-{ID}.scope"
+    assert docker._container(users) == (ID, "/run/user/1001/docker.sock")
+    for other in (f"{PATH}/below", f"/machine.slice/libpod-{ID}.scope", f"/kubepods.slice/docker-{ID}.scope"):
+        assert docker._container(other) is None
