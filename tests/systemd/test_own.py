@@ -107,7 +107,7 @@ def test_a_service_whose_command_is_run_in_a_ve_leaves_nothing() -> None:
         assert left() == []
         done("systemctl", "start", "app.service")
         until(lambda: there() and len(held(WEB1, "cgroup.procs").split()) == 3)
-        done("systemctl", "kill", "--signal=KILL", "app.service")
+        done("systemctl", "kill", "--kill-who=main", "--signal=KILL", "app.service")
         until(lambda: prop("app.service", "ActiveState") == "failed")
         assert left() == []
         done("systemctl", "reset-failed", "app.service")

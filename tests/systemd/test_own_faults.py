@@ -70,7 +70,7 @@ def check_whole(what: str) -> None:
 
 
 def check(change: Callable[[], None], before: Callable[[], None], *, family: bool = False) -> None:
-    """Kill the change before each of its calls in turn. Each of its two ends must be seen."""
+    """Kill the change before its calls in turn, until it is done. Each of its two ends must be seen."""
     ends, at, turn = {"there": 0, "gone": 0}, 1, 0
     before()
     while (ended := killed_at(at, change, family=family)).killed:
@@ -86,6 +86,7 @@ def check(change: Callable[[], None], before: Callable[[], None], *, family: boo
         before()
         at, turn = at + STEP, turn + 1
     assert ended.status == 0, ended.said
+    ends["there" if left() else "gone"] += 1
     assert all(ends.values()), ends
 
 
