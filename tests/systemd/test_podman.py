@@ -58,7 +58,7 @@ def test_a_limit_that_podman_has_lowered_is_raised_in_effect(shop: str) -> None:
 
 
 def test_every_limit_is_set_and_undone(shop: str) -> None:
-    done("podman", "update", "--memory", "100m", "--cpus", "1", "--pids-limit", "50", "shop")
+    done("podman", "update", "--memory", "100m", "--cpus", "1", "shop")
     files = ("memory.max", "memory.swap.max", "memory.high", "cpu.max", "cpu.weight", "pids.max")
     old = [(held(shop, file), held(f"{shop}/container", file)) for file in files]
     limits = ("memory.max=max", "memory.high=150M", "cpu.max=0.5", "cpu.weight=200", "pids.max=max")
@@ -89,7 +89,7 @@ def test_root_and_alice_set_limits_of_her_container(alices: str) -> None:
 
 
 def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: str) -> None:
-    done("podman", "update", "--memory", "100m", "--pids-limit", "50", "shop")
+    done("podman", "update", "--memory", "100m", "shop")
     after = {"memory.max": "300M", "memory.high": "200M", "pids.max": 60}
 
     def change() -> None:
