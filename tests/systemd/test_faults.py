@@ -27,7 +27,7 @@ AFTER = {
 }
 FILES = ("memory.max", "memory.high", "memory.swap.high", "cpu.weight", "cpu.max", "cpu.max.burst", "pids.max")
 PROPERTIES = ("MemoryMax", "MemoryHigh", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax")
-STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 4
+STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 2
 AGAIN = (("daemon-reload",), ("daemon-reexec",), ())
 """What systemd does between the kill and rctl's recovery, by turns."""
 
