@@ -5,6 +5,7 @@ For rctl's own VEs nothing more is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,14 @@ class Identify:
         owner = owner_of(path, lambda unit: unit != path and marked(unit))  # its own mark changes no name and no kind
         inner = owner.container is not None and owner.container.path == path and self._tree.exists(f"{path}/{INNER}")
         return self._identities.of(owner, inner)
+
+
+def learn(tree: Tree, paths: Iterable[str]) -> None:
+    """From now on, the tree shows these cgroups by their names, as if people had typed them."""
+    identify = Identify(tree)
+    for path in paths:
+        if not tree.managed(path) and (name := identify(path).name) not in ("", path):
+            tree.learn(name, name, path)
 
 
 def _identities(tree: Tree) -> Identities:

@@ -73,6 +73,7 @@ def undo(
     supposed = Supposed(site.tree) if options.dry_run and len(records) > 1 else None
     there = site._replace(tree=supposed) if supposed else site
     for record in records:
+        _learn_names(site.tree, record)
         account, unreckoned = None, ""
         try:
             account = take_back(there, options, record, asked=wanted is not None)
@@ -92,6 +93,14 @@ def undo(
         if each:
             each(found[-1])
     return found
+
+
+def _learn_names(tree: Tree, record: Record) -> None:
+    """Show units and containers by their names."""
+    if foreign := [path for path in choose.paths(record) if not tree.managed(path)]:
+        from ...names.identify import learn
+
+        learn(tree, foreign)
 
 
 def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[Record]:
