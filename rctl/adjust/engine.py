@@ -37,7 +37,7 @@ from .request import NOTHING, Around
 from .request import Options as Options
 from .request import Wish as Wish
 from .run_plan import run
-from .site import Site
+from .site import SHORT, Site
 from .state_folder import make
 from .steps import Enable, Remove, Renew, Start, Step, Want, lasts, touched
 
@@ -125,6 +125,9 @@ def transact(
     while account is None:
         with ExitStack() as stack:
             account = _Work(site, wishes, options, prepare, around, given, notes, stack).done()
+    if account.notes:
+        names = {one.path: one.name for one in account.outcomes}
+        account = msgspec.structs.replace(account, notes=tuple(_by_name(note, names) for note in account.notes))
     return account
 
 
@@ -150,7 +153,8 @@ class _Work(NamedTuple):
         check_intended(self.site.tree, present, opened, self.around)
         if not self.options.force:
             for ve, wish in zip(opened, present, strict=True):
-                owner.check_pod(self.site.tree, ve.path, wish.writes)
+                if owner.PODS in ve.path:
+                    owner.check_pod(self.site.tree, ve.path, wish.writes)
         if self.options.dry_run:
             return self.planned(opened)
         alone = {ve.path: ve for ve in opened}
@@ -298,7 +302,8 @@ class _Work(NamedTuple):
         how = self.options
         if how.undoes or how.restores or how.until:
             return ()
-        return wishes.new(self.site.state, self.site.boot_id, plan.held(seen.changes, limits))
+        asked, besides = plan.held(seen.changes, limits)
+        return (*wishes.new(self.site.state, self.site.boot_id, asked), *besides)
 
     def written(
         self,
@@ -311,7 +316,7 @@ class _Work(NamedTuple):
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how, boot_id = self.options, self.site.boot_id
-        names = {path: name for path in touched if (name := self.site.named(path))}
+        names = {path: name for path in touched if len(path) > SHORT and (name := self.site.named(path))}
         lasting = how.lasting | ({"names": names} if names else {})
         version = version_of(steps, lasting=bool(lasting))
         record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version, **lasting)
@@ -382,6 +387,12 @@ class _Work(NamedTuple):
             note_outcome(error, "was put back")
         if isinstance(error, RctlError) and error.reached and not journal.stepped:
             failures.note(journal.state, steps[error.reached - 1], error)
+
+
+def _by_name(line: str, names: Mapping[str, str]) -> str:
+    """A note that begins with a cgroup's path, with the VE's name in its place."""
+    path, colon, rest = line.partition(":")
+    return f"{names[path]}:{rest}" if colon and path in names else line
 
 
 def _steps(seen: Seen, options: Options) -> tuple[Step, ...]:

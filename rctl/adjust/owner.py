@@ -28,7 +28,7 @@ TO_USERS = (
     "systemctl --user daemon-reexec"
 )
 """How a user's units get all controllers that systemd hands down."""
-_PODS = "kubepods"
+PODS = "kubepods"
 """The path of each cgroup of kubelet has this word."""
 
 
@@ -71,7 +71,7 @@ def check(tree: Tree, path: str) -> None:
 
 def check_pod(tree: Tree, path: str, writes: Iterable[Write]) -> None:
     """Raise NotAvailableError with kubectl's command if kubelet sets these entries of the cgroup."""
-    if _PODS in path:
+    if PODS in path:
         from ..names.kubernetes import check
 
         check(tree, path, writes)

@@ -89,9 +89,9 @@ class SessionBase:
         return Site(self.tree, self.host, self.state, self.progress, self.tell, self._named, self._path_of)
 
     def _named(self, path: str) -> str:
-        if len(path) <= 64:  # no container: its id alone has so many digits
-            return ""
-        return self._container_names(path)
+        from ..adjust.site import SHORT
+
+        return self._container_names(path) if len(path) > SHORT else ""
 
     def _path_of(self, name: str) -> str | None:
         return self._container_names.path(name)

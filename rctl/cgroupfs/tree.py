@@ -27,7 +27,7 @@ _PLAIN = Naming()
 class Tree:
     """The cgroup2 mount, held open, and rctl's place in it. Use as a context manager."""
 
-    __slots__ = ("_names", "_paths", "_stem", "base", "mount", "naming", "root")
+    __slots__ = ("_names", "_paths", "_plain", "_stem", "base", "mount", "naming", "root")
 
     def __init__(self, root: Cgroup, naming: Naming = _PLAIN, mount: mounts.Mount = _USUAL) -> None:
         """``root`` is the root of the ``mount``. Tests may pass a plain directory's handle."""
@@ -36,6 +36,7 @@ class Tree:
         self.naming = naming
         self.base = naming.base
         self._stem = f"{self.base.rstrip('/')}/"
+        self._plain = "" if naming.suffix else self._stem + naming.prefix
         self._paths: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -70,7 +71,7 @@ class Tree:
         if self._paths and name in self._paths:
             return self._paths[name]
         if VE_NAME.fullmatch(name):
-            return self._stem + self.naming.component(name)
+            return self._plain + name if self._plain else self._stem + self.naming.component(name)
         if name.startswith("/"):
             return check_path(name, "VE")
         raise UsageError(f"{as_typed(name)}: not a VE's name. {NAMING}, or a cgroup path with a leading /")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -47,20 +47,33 @@ def steps(
     return (*enables, *limits, *disables)
 
 
-def held(changes: Sequence[Change], steps: Sequence[Step]) -> list[Want]:
-    """The wishes for entries that have the wished value already, so that there is no step for them."""
-    if len(steps) == sum(len(change.writes) for change in changes) and {*map(type, steps)} <= {Set, SetThrough}:
-        return []  # nearly always so: each wish has its step
+_WRITES = attrgetter("writes")
+_SETS = frozenset((Set, SetThrough))
+
+
+def held(changes: Sequence[Change], steps: Sequence[Step]) -> tuple[list[Want], list[Want]]:
+    """The wishes for entries that have the wished value already, so that there is no step for them.
+
+    First those that were asked for themselves, then those that come with a limit that changes (``cpu.idle`` with
+    ``cpu.weight``).
+    """
+    asked: list[Want] = []
+    besides: list[Want] = []
+    if len(steps) == sum(map(len, map(_WRITES, changes))) and {*map(type, steps)} <= _SETS:
+        return asked, besides  # nearly always so: each wish has its step
     done = {(step.path, step.file, step.key) for step in steps if isinstance(step, Set)}
-    return [
-        Want(change.path, write.file.name, write.file.entry(text, write.key), write.key)
-        for change in changes
-        for write in change.writes
-        if (text := change.texts.get(write.file.name)) is not None
-        and write.exact
-        and write.file is not core.FREEZE
-        and (change.path, write.file.name, write.key) not in done
-    ]
+    for change in changes:
+        path, texts = change.path, change.texts
+        missing = [one for one in change.writes if (path, one.file.name, one.key) not in done]
+        for write in missing:
+            text = texts.get(write.file.name)
+            if text is not None and write.exact and write.file is not core.FREEZE:
+                want = Want(path, write.file.name, write.file.entry(text, write.key), write.key)
+                comes_along = write.if_there and any(
+                    not one.if_there and (path, one.file.name, one.key) in done for one in change.writes
+                )
+                (besides if comes_along else asked).append(want)
+    return asked, besides
 
 
 def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:
