@@ -15,7 +15,9 @@ from tests.kernel.shell import NOBODY
 from tests.pycon import wrong
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [page for page in sorted(DOCS.rglob("*.md")) if any(steps(page.read_text()))]
+ON_SYSTEMD = {DOCS / "howto/systemd.md"}
+"""Pages that ``tests/systemd`` runs."""
+PAGES = [page for page in sorted({*DOCS.rglob("*.md")} - ON_SYSTEMD) if any(steps(page.read_text()))]
 
 
 @pytest.fixture
