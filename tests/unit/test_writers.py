@@ -53,9 +53,6 @@ class Manager:
         if not path.startswith("/rctl-"):
             raise NotAvailableError(f"{path}: is not the manager's")
 
-    def present(self) -> bool:
-        return True
-
     def resets(self, file: File, path: str) -> bool:
         return False
 
@@ -113,7 +110,7 @@ def state() -> Iterator[State]:
 
 def managed(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Manager:
     manager = Manager(kernel)
-    monkeypatch.setattr(writers, "WRITERS", (manager, files))
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
     return manager
 
 
@@ -281,7 +278,8 @@ def test_a_file_comes_along_with_an_entry_whose_owner_enables_its_controller(
     kernel = FakeKernel()
     kernel.make("/rctl-web1", enable=False)
     monkeypatch.setitem(PROPERTIES, "cpu.max", "CPUQuota")
-    monkeypatch.setattr(writers, "WRITERS", (Enabling(kernel), files))
+    enabling = Enabling(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(enabling.NAME, lambda _: True, lambda: enabling),))
     with kernel.installed() as tree:
         account = run(tree, kernel, state, {"cpu.max": 1, "cpu.burst": 20_000})
         assert [type(step) for one in account.outcomes for step in one.steps] == [SetThrough, Set]

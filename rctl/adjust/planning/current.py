@@ -45,10 +45,9 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     enables: list[Enable] = []
     notes: list[str] = []
     unknown: set[str] = set()
-    plain = writers.only_files()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        ways = None if plain else _ways(writers.of(tree, ve.path, options.runtime), ve, wish)
+        ways = None if writers.only_files(ve.path) else _ways(writers.of(tree, ve.path, options.runtime), ve, wish)
         if ways is not None and not wish.own:
             notes += _forgotten(ve.path, ways)
         wanted, clears = wish.writes, False

@@ -1,34 +1,72 @@
 """Writers: the ways to change an entry of a cgroup. One adjustment may use several of them.
 
 A writer is a module with the functions of ``base.Writer``. A change goes through the first writer in ``WRITERS`` that
-may write to the cgroup and can express the entry. The step names its writer, so the same writer puts back the old form,
-also after a crash and in an undo.
+may write to the cgroup and can express the entry, else through ``files``. The step names its writer, so the same writer
+puts back the old form, also after a crash and in an undo. A writer is loaded for the cgroups that may be its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import NotAvailableError
 from ...formats import File, Write
+from .. import owner
 from ..steps import Set, SetThrough, Step
-from . import docker, files, scope, systemd
+from . import files
 from .base import Writer
-
-WRITERS: tuple[Writer, ...] = (docker, scope, systemd, files)
-"""All writers, in the order of preference: the way of an owner comes before its files."""
-
 
 Entry = tuple[str, str]
 """File and key."""
 
 
-def only_files() -> bool:
-    """True if no cgroup of this host has another writer than ``files``."""
-    return not any(writer is not files and writer.present() for writer in WRITERS)
+class Way(NamedTuple):
+    """A writer that is loaded late. ``applies``: cheap; False if it may not write to a cgroup with this path."""
+
+    name: str
+    applies: Callable[[str], bool]
+    load: Callable[[], Writer]
+
+
+def _docker() -> Writer:
+    from . import docker
+
+    return docker
+
+
+def _has_docker() -> bool:
+    from . import docker
+
+    return owner.applies() or docker.present()
+
+
+def _scope() -> Writer:
+    from . import scope
+
+    return scope
+
+
+def _systemd() -> Writer:
+    from . import systemd
+
+    return systemd
+
+
+WRITERS: tuple[Way, ...] = (
+    Way("docker", lambda path: "docker" in path and _has_docker(), _docker),
+    Way("scope", lambda path: path.endswith("/container") and owner.applies(), _scope),
+    Way("systemd", lambda _: owner.applies(), _systemd),
+)
+"""All writers but ``files``, in the order of preference."""
+
+
+def only_files(path: str) -> bool:
+    """True if the cgroup has no other writer than ``files``; cheap."""
+    return not any(way.applies(path) for way in WRITERS)
 
 
 def of(tree: Tree, path: str, runtime: bool = False) -> Sequence[Writer]:
@@ -38,8 +76,8 @@ def of(tree: Tree, path: str, runtime: bool = False) -> Sequence[Writer]:
     may.
     """
     found: list[Writer] = []
-    for writer in WRITERS:
-        if writer is files or (runtime and writer.STORES_ONLY):
+    for way in WRITERS:
+        if not way.applies(path) or ((writer := way.load()).STORES_ONLY and runtime):
             continue
         with suppress(NotAvailableError):
             writer.check(tree, path)
@@ -80,7 +118,9 @@ def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:
 
 def named(name: str) -> Writer | None:
     """The writer with this name; ``None`` if this rctl has none."""
-    return next((writer for writer in WRITERS if name == writer.NAME), None)
+    if name == files.NAME:
+        return files
+    return next((way.load() for way in WRITERS if name == way.name), None)
 
 
 def stored(step: Step) -> bool:

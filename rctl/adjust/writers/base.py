@@ -29,9 +29,6 @@ class Writer(Protocol):
     def check(self, tree: Tree, path: str) -> None:
         """Check that it may write to the cgroup ``path``. Raises NotAvailableError with the remedy if not."""
 
-    def present(self) -> bool:
-        """True if this owner may have cgroups on this host; cheap."""
-
     def expressible(self, cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
         """Those of the entries that it can set; some can only be set together.
 

@@ -31,11 +31,6 @@ SLOW = MEMORY | {core.FREEZE.name, PARTITION.name}
 """Files whose write may take long, or needs further writes."""
 
 
-def present() -> bool:
-    """True: every cgroup has files."""
-    return True
-
-
 def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
     """All: every entry has a file."""
     return writes

@@ -18,7 +18,6 @@ from ...formats import File, Write
 from ...limits import file_named
 from ...systemd import properties
 from ...systemd.unit import Unit
-from .. import owner
 from ..enabling import enable
 from ..steps import Set, SetThrough
 from . import files, systemd
@@ -26,11 +25,6 @@ from . import files, systemd
 NAME = "scope"
 STORES_ONLY = False
 missing = enable.missing
-
-
-def present() -> bool:
-    """True if systemd runs this host: it makes the scopes."""
-    return owner.applies()
 
 
 def check(tree: Tree, path: str) -> None:

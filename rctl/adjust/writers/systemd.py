@@ -38,11 +38,6 @@ STORES_ONLY = False
 _FORM = msgspec.json.Decoder(list[StoredProperty])
 
 
-def present() -> bool:
-    """True if systemd runs this host."""
-    return owner.applies()
-
-
 def check(tree: Tree, path: str) -> None:
     """Check that the cgroup is a unit of a manager that rctl can reach. Raises NotAvailableError if not."""
     if not owner.applies():
