@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-_LONG = re.compile(r"(\S{64})\S{900,}(\S{32})")
-_ODD = re.compile(r"[^\x20-\x7e\n]")
+from .late_regex import regex
+
+_LONG = regex(r"(\S{64})\S{900,}(\S{32})")
+_ODD = regex(r"[^\x20-\x7e\n]")
 
 
 def escaped(text: str) -> str:

@@ -17,12 +17,13 @@ from typing import ClassVar, get_args
 
 import msgspec
 
+from .late_regex import regex
 from .units import MAX, Amount, Duration, Flag, PidCount, Protected, Quantity, Size, Weight, amount, human_size, level
 
 _KINDS: dict[str, type[Quantity]] = {"bytes": Size, "count": PidCount, "flag": Flag, "us": Duration, "weight": Weight}
-DEVICE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
+DEVICE = regex(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})", re.ASCII)
 """A disk as the kernel prints it. The kernel also takes leading zeros, but prints another text then."""
-VE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
+VE_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 """The allowed names of rctl's own VEs."""
 NAMING = "Use letters, digits and _.@+-, at most 64, the first one a letter or a digit"
 """The same rule as a text for people."""

@@ -5,17 +5,17 @@ Each fact is read when it is first used, and only once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from .late_regex import regex
 from .ranges import Ranges
 
 Reader = Callable[[str], str]
 _ABSENT = (FileNotFoundError, PermissionError)
 """The file is missing, or this user may not read it. Any other failure says nothing about the host."""
 _SCHED_EXT = "/sys/kernel/sched_ext"
-_ARRAY = re.compile(r"^(md\S*) : active .*?\b(raid[0-9]+|linear) (.*)")
+_ARRAY = regex(r"^(md\S*) : active .*?\b(raid[0-9]+|linear) (.*)")
 
 
 class Host:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 
 from .errors import UsageError
+from .late_regex import regex
 
-KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}", re.ASCII)
+KEY = regex(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}", re.ASCII)
 LONGEST = 256
 """Most characters of a value."""
 

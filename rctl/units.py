@@ -14,6 +14,8 @@ import re
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, Self
 
+from .late_regex import regex
+
 
 class Max(enum.Enum):
     """The type of ``MAX``: no limit. Greater than every number."""
@@ -31,7 +33,7 @@ MAX: Final = Max.MAX
 _NO_LIMIT = float("inf")
 Amount = int | Literal[Max.MAX]
 
-_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
+_NUMBER = regex(r"([0-9]+)(?:\.([0-9]*))?\s*(.*)", re.ASCII | re.DOTALL)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 U64_MAX: Final = (1 << 64) - 1
 

@@ -15,11 +15,12 @@ import stat as modes
 
 from ..errors import OUT_OF, KernelError, UsageError
 from ..formats import unescaped
+from ..late_regex import regex
 from .mounts import Stat, rows
 
 Path = str | os.PathLike[str]
 
-_NUMBER = re.compile(r"[0-9]{1,4}:[0-9]{1,7}", re.ASCII)
+_NUMBER = regex(r"[0-9]{1,4}:[0-9]{1,7}", re.ASCII)
 _REMEDY = "Name a disk (vda, /dev/vda, 8:0), or a file on one; lsblk lists them"
 _LAYERS = 4
 

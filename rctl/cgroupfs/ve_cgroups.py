@@ -6,13 +6,14 @@ may have are escaped as systemd does it: ``\x40`` is ``@``. Pure, except ``usual
 """
 
 import os
-import re
 from typing import NamedTuple
+
+from ..late_regex import regex
 
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 USER_MANAGER = "/run/user/{uid}/systemd"
 """This folder is there while the manager of the user runs."""
-_UNIT = re.compile(r"(?:/user\.slice/user-([0-9]+)\.slice/user@\1\.service)?/rctl-[^/]+\.service")
+_UNIT = regex(r"(?:/user\.slice/user-([0-9]+)\.slice/user@\1\.service)?/rctl-[^/]+\.service")
 _ESCAPED = {"@": r"\x40", "+": r"\x2b"}
 """The characters of ``formats.VE_NAME`` that are escaped in a unit's name. ``@`` would make it an instance."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import TextIO
 
-_ID = re.compile(r"[0-9a-f]{64}")
+from ..late_regex import regex
+
+_ID = regex(r"[0-9a-f]{64}")
 _READABLE, _LEAST = 16, 8
 """Characters to which a text column is cut: before columns of numbers are left out, and after."""
 

@@ -6,13 +6,13 @@ Loading Typer costs more than most verbs do. So this reads the lines that are ri
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
+from ..late_regex import regex
 from .declare import QUIET, REQUIRED, Parameter, parameters
 
-_WHOLE = re.compile(r"-?[0-9]+")
+_WHOLE = regex(r"-?[0-9]+")
 _KNOWN = {"metavar", "help", "min", "max"}
 """What a declaration may say; all else is Typer's."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from ..formats import File, Keyed, Nested, Whole, Write, flat_keyed
 from ..host import Host
+from ..late_regex import regex
 
 PROCS, THREADS, SUBTREE_CONTROL, CONTROLLERS, EVENTS, STAT, KILL, TYPE = (
     f"cgroup.{name}"
@@ -24,7 +25,7 @@ FREEZE = File(
 )
 FILES = (FREEZE,)
 
-NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
+NAME = regex(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+", re.ASCII)
 OF_ANY_KERNEL = frozenset(("cpu", "cpuset", "dmem", "hugetlb", "io", "memory", "misc", "perf_event", "pids", "rdma"))
 """The controllers of all kernels. A file of another controller is most likely a typing error."""
 LONGEST = 4095

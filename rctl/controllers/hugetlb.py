@@ -12,11 +12,12 @@ from typing import ClassVar
 
 from ..formats import File, LimitFigure, LimitMetric, Write, floor_page, size_write
 from ..host import Host
+from ..late_regex import regex
 from ..units import Amount, Size, amount
 
-KEY = re.compile(r"([1-9][0-9]{0,3})([KMG])B(\.rsvd)?", re.ASCII)
+KEY = regex(r"([1-9][0-9]{0,3})([KMG])B(\.rsvd)?", re.ASCII)
 """A page size; with ``.rsvd`` for the limit of reservations."""
-FILE = re.compile(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
+FILE = regex(r"hugetlb\.([^.]*(?:\.rsvd)?)\.max", re.ASCII)
 
 DEFAULT = "max"
 _USED = "Most huge pages of this size in use, in bytes. Above it, a program gets SIGBUS."

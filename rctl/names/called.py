@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", re.ASCII)
+from ..late_regex import regex
+
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _LONGEST_IMAGE = 512
 
 

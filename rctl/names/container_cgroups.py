@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from ..late_regex import regex
+
 Runtime = Literal["docker", "podman", "containerd", "crio"]
 MadeBy = Literal["docker", "podman", "containerd", "crio", "lxc", "machined"]
 QOS = Literal["guaranteed", "burstable", "besteffort"]
@@ -25,25 +27,29 @@ INNER = "container"
 
 _ID = r"(?P<id>[0-9a-f]{64})"
 _CONTAINERS: tuple[tuple[Runtime, re.Pattern[str]], ...] = (
-    ("podman", re.compile(rf"libpod-(?:payload-)?{_ID}(?:\.scope)?")),
-    ("docker", re.compile(rf"docker-{_ID}\.scope")),
-    ("containerd", re.compile(rf"(?:cri-containerd|nerdctl)-{_ID}\.scope")),
-    ("crio", re.compile(rf"crio-{_ID}(?:\.scope)?")),
+    ("podman", regex(rf"libpod-(?:payload-)?{_ID}(?:\.scope)?")),
+    ("docker", regex(rf"docker-{_ID}\.scope")),
+    ("containerd", regex(rf"(?:cri-containerd|nerdctl)-{_ID}\.scope")),
+    ("crio", regex(rf"crio-{_ID}(?:\.scope)?")),
 )
-_BARE = re.compile(_ID)
+_BARE = regex(_ID)
 _QOS = r"(?:(?P<qos>burstable|besteffort)-)?"
-_POD_SLICE = re.compile(rf"(?:[^/]*-)?kubepods-{_QOS}pod(?P<uid>[0-9A-Za-z_]+)\.slice")
-_POD = re.compile(r"pod(?P<uid>[0-9A-Za-z-]+)")
-_KUBEPODS = re.compile(r"(?:[^/]*-)?kubepods(?:-[^/]*)?(?:\.slice)?")
-_MADE_BY: tuple[tuple[MadeBy, re.Pattern[str]], ...] = (
-    ("podman", re.compile(r"libpod-.*|libpod_parent|.*-libpod_pod_.*|podman-(?:pause-)?[0-9a-f]+\.scope")),
-    ("docker", re.compile(r"docker|docker-[0-9a-f]{12,}\.scope")),
-    ("containerd", re.compile(r"(?:cri-containerd|nerdctl)-.*")),
-    ("crio", re.compile(r"crio-(?:conmon-)?[0-9a-f]{12,}.*")),
-    ("lxc", re.compile(r"lxc|lxc\.(?:payload|monitor|pivot)(?:\..*)?")),
-    ("machined", re.compile(r"machine-.*\.scope|systemd-nspawn@.*\.service")),
+_POD_SLICE = regex(rf"(?:[^/]*-)?kubepods-{_QOS}pod(?P<uid>[0-9A-Za-z_]+)\.slice")
+_POD = regex(r"pod(?P<uid>[0-9A-Za-z-]+)")
+_KUBEPODS = regex(r"(?:[^/]*-)?kubepods(?:-[^/]*)?(?:\.slice)?")
+_MADE_BY: tuple[tuple[MadeBy, tuple[str, ...], re.Pattern[str]], ...] = (
+    (
+        "podman",
+        ("libpod", "podman-"),
+        regex(r"libpod-.*|libpod_parent|.*-libpod_pod_.*|podman-(?:pause-)?[0-9a-f]+\.scope"),
+    ),
+    ("docker", ("docker",), regex(r"docker|docker-[0-9a-f]{12,}\.scope")),
+    ("containerd", ("cri-containerd-", "nerdctl-"), regex(r"(?:cri-containerd|nerdctl)-.*")),
+    ("crio", ("crio-",), regex(r"crio-(?:conmon-)?[0-9a-f]{12,}.*")),
+    ("lxc", ("lxc",), regex(r"lxc|lxc\.(?:payload|monitor|pivot)(?:\..*)?")),
+    ("machined", ("machine-", "systemd-nspawn@"), regex(r"machine-.*\.scope|systemd-nspawn@.*\.service")),
 )
-_BY_ANY = re.compile("|".join(pattern.pattern for _, pattern in _MADE_BY))
+"""By manager: a name that it makes has one of these words, and this form."""
 _DIGITS = 64
 
 
@@ -70,13 +76,15 @@ class Pod(NamedTuple):
 
 def is_kubepods(component: str) -> bool:
     """True for the cgroup of all pods, of a QoS class, and of a pod with the systemd driver."""
-    return _KUBEPODS.fullmatch(component) is not None
+    return "kubepods" in component and _KUBEPODS.fullmatch(component) is not None
 
 
 def made_by(component: str, above: str) -> MadeBy | None:
     """The manager that makes cgroups with such a name; ``None`` if none does. ``above``: the component above."""
-    if _BY_ANY.fullmatch(component):  # most are units of systemd, and fail here at once
-        return next(name for name, pattern in _MADE_BY if pattern.fullmatch(component))
+    for manager, words, pattern in _MADE_BY:
+        for word in words:
+            if word in component and pattern.fullmatch(component):
+                return manager
     return "machined" if above == "machine.slice" else None
 
 

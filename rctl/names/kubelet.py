@@ -8,17 +8,17 @@ https://kubernetes.io/docs/concepts/cluster-administration/logging/
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from ..late_regex import regex
 from .bounded import Version, listed, version
 
 _PODS = "/var/log/pods"
 _CONTAINERS = "/var/log/containers"
 _PART = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
-_NAME = re.compile(_PART)
-_POD = re.compile(rf"({_PART})_({_PART})_([0-9A-Za-z-]+)")
-_CONTAINER = re.compile(rf"{_PART}_{_PART}_({_PART})-([0-9a-f]{{64}})\.log")
+_NAME = regex(_PART)
+_POD = regex(rf"({_PART})_({_PART})_([0-9A-Za-z-]+)")
+_CONTAINER = regex(rf"{_PART}_{_PART}_({_PART})-([0-9a-f]{{64}})\.log")
 
 
 class PodName(NamedTuple):

@@ -7,7 +7,6 @@ A word is compared with these names; there is no other table of names.
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ from ..cgroupfs.paths import paths
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, UsageError
 from ..formats import VE_NAME
+from ..late_regex import regex
 from . import users
 from .owners import owner_of, unescaped
 from .unit_names import unit_name, words_of_unit
@@ -27,13 +27,13 @@ CONTAINERS = ("docker", "podman", "containerd", "crio", "pod")
 KINDS = ("unit", "user", *CONTAINERS)
 """What may stand before the colon of a word."""
 SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
-_ID = re.compile(r"[0-9a-f]{4,64}")
+_ID = regex(r"[0-9a-f]{4,64}")
 """The beginning of a container's id, long enough to be meant."""
-_IN_CONTAINER = re.compile(r"(?<!_pod_)[0-9a-f]{64}.*/")
-_OF_CONTAINERS = re.compile(r"[0-9a-f]{64}|pod")
+_IN_CONTAINER = regex(r"(?<!_pod_)[0-9a-f]{64}.*/")
+_OF_CONTAINERS = regex(r"[0-9a-f]{64}|pod")
 _IN_PATH = {"docker": "docker", "podman": "libpod", "pod": "kubepods"}
 """What the paths of all containers of a kind have."""
-_HAS_UNITS = re.compile(r"(?:\.slice|/user@[0-9]+\.service)$")
+_HAS_UNITS = regex(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
 

@@ -5,20 +5,20 @@ It is found from the cgroup's path and the marks of delegation alone. Pure. http
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ..cgroupfs.ve_cgroups import is_unit
+from ..late_regex import regex
 from .container_cgroups import INNER, Container, MadeBy, Pod, container_at, is_kubepods, made_by, pod_at
 
 OwnerKind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
 Marks = Callable[[str], bool]
 """True if systemd has marked the cgroup with this path as delegated (``cgroupfs.marks.reader``)."""
 
-_UNIT = re.compile(r".+\.(?:service|scope|slice|socket|mount|swap)")
-_USER_MANAGER = re.compile(r"user@([0-9]+)\.service")
-_ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
+_UNIT = regex(r".+\.(?:service|scope|slice|socket|mount|swap)")
+_USER_MANAGER = regex(r"user@([0-9]+)\.service")
+_ESCAPES = regex(r"(?:\\x[0-9a-f]{2})+")
 
 
 class Manager(NamedTuple):

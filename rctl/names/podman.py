@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..late_regex import regex
 from .bounded import Version, content, listed, version
 from .called import UNKNOWN, Called, called
 
@@ -19,7 +20,7 @@ FOLDERS = ("/var/lib/containers/storage", "/run/containers/storage")
 OF_USER = ".local/share/containers/storage"
 """A user's own storage, below the home folder."""
 _SETTINGS = "/etc/containers/storage.conf"
-_GRAPHROOT = re.compile(rb'^\s*graphroot\s*=\s*"(/[^"]+)"', re.MULTILINE)
+_GRAPHROOT = regex(rb'^\s*graphroot\s*=\s*"(/[^"]+)"', re.MULTILINE)
 _FILES = ("containers.json", "volatile-containers.json")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import NamedTuple
 
-_SLICE = re.compile(r"user-([0-9]{1,10})\.slice")
-_BELOW = re.compile(r"/user\.slice/user-([0-9]{1,10})\.slice(?:/|$)")
+from ..late_regex import regex
+
+_SLICE = regex(r"user-([0-9]{1,10})\.slice")
+_BELOW = regex(r"/user\.slice/user-([0-9]{1,10})\.slice(?:/|$)")
 
 
 class User(NamedTuple):

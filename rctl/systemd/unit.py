@@ -7,10 +7,12 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..late_regex import regex
+
 if TYPE_CHECKING:
     from .bus import Bus
 
-_USER = re.compile(r".*/user@([0-9]+)\.service/")
+_USER = regex(r".*/user@([0-9]+)\.service/")
 
 
 class Unit(NamedTuple):

@@ -22,6 +22,7 @@ from ...controllers import core, memory
 from ...controllers.cpuset import MEMBER, PartitionKind
 from ...errors import UsageError
 from ...formats import DEVICE, File
+from ...late_regex import regex
 from ...limits import file_named
 from ..steps import (
     ChangePart,
@@ -51,10 +52,10 @@ _OLDEST = 2
 """The version of a record without such steps. An rctl that does not know them can read it, too."""
 _LASTING = 6
 """The first version with the fields that say how long limits last (``Lasting``)."""
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
-_WRITER = re.compile(r"[a-z]{1,32}", re.ASCII)
-_CONTROLLER = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
-_NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
+_ID = regex(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_WRITER = regex(r"[a-z]{1,32}", re.ASCII)
+_CONTROLLER = regex(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+_NUMBER = regex(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBERS = ("bytes", "count", "flag", "us", "weight")
 _YEAR_10000 = 253402300800.0
 _SHOWN = 120
