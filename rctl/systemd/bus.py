@@ -203,6 +203,7 @@ class Bus:
                 answer += data
             if not answer.startswith(b"OK "):
                 raise PermissionError(errno.EACCES, "it refuses this user")
+            self._parser.add_data(answer.partition(b"\r\n")[2])  # a signal may follow at once
         except OSError as error:
             wire.close()
             raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jeepney import HeaderFields, Message, Parser, new_error, new_method_return
+from jeepney import DBusAddress, HeaderFields, Message, Parser, new_error, new_method_return, new_signal
 
 from rctl.errors import BusyError, NotAvailableError, NotFoundError, RctlError
 from rctl.systemd import bus
@@ -25,6 +25,7 @@ class Manager:
         self.calls: list[tuple[str, Any]] = []
         self.greetings: list[bytes] = []
         self.refuses = False
+        self.at_once = b""
         self.answer: Answer = lambda call: new_method_return(call, "", ())
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(place))
@@ -37,9 +38,10 @@ class Manager:
                 wire, _ = self._listener.accept()
             except OSError:
                 return
+            self._wire = wire
             with wire:
                 self.greetings.append(wire.recv(1024))
-                wire.sendall(b"REJECTED EXTERNAL\r\n" if self.refuses else b"OK 0123\r\n")
+                wire.sendall(b"REJECTED EXTERNAL\r\n" if self.refuses else b"OK 0123\r\n" + self.at_once)
                 self._talk(wire)
 
     def _talk(self, wire: socket.socket) -> None:
@@ -51,6 +53,11 @@ class Manager:
                 if (answer := self.answer(call)) is None:
                     return
                 wire.sendall(answer.serialise(1))
+
+    def send_first(self, data: bytes, answer: Message) -> Message:
+        """Send something before an answer."""
+        self._wire.sendall(data)
+        return answer
 
     def close(self) -> None:
         self._listener.close()
@@ -70,6 +77,16 @@ def connected() -> Bus:
 
 def refusing(name: str, text: str = "because") -> Answer:
     return lambda call: new_error(call, f"org.freedesktop.{name}", "s", (text,))
+
+
+def test_a_signal_that_comes_with_the_greeting_is_no_part_of_an_answer(manager: Manager) -> None:
+    place = DBusAddress("/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager")
+    signal = new_signal(place, "UnitNew", "so", ("app.service", "/org/freedesktop/systemd1/unit/app_2eservice"))
+    manager.at_once = signal.serialise(9)[:50]
+    rest = signal.serialise(9)[50:]
+    manager.answer = lambda call: manager.send_first(rest, new_method_return(call, "s", ("done",)))
+    with connected() as made:
+        assert made.call("Reload") == ("done",)
 
 
 def test_begin_comes_with_the_first_message(manager: Manager) -> None:
