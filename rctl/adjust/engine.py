@@ -302,8 +302,7 @@ class _Work(NamedTuple):
         how = self.options
         if how.undoes or how.restores or how.until:
             return ()
-        asked, besides = plan.held(seen.changes, limits)
-        return (*wishes.new(self.site.state, self.site.boot_id, asked), *besides)
+        return wishes.new(self.site.state, self.site.boot_id, plan.held(seen.changes, limits))
 
     def written(
         self,

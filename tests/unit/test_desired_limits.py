@@ -161,6 +161,10 @@ class TestUndo:
         found = folded(adjusted(to("5"), id="a"), adjusted(to("9", "5"), id="b"), adjusted(undoes="a"))
         assert wanted(found) == {"pids.max": "9"}
 
+    def test_a_weight_ends_idle_also_if_somebody_else_had_ended_it_before(self) -> None:
+        idle, weight = to("1", "0", "cpu.idle"), to("300", "100", "cpu.weight")
+        assert wanted(folded(adjusted(idle), adjusted(weight))) == {"cpu.weight": "300"}
+
     def test_an_idle_ve_gets_its_desired_weight_back(self) -> None:
         found = folded(
             adjusted(to("200", "100", "cpu.weight")),

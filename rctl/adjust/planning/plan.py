@@ -51,29 +51,28 @@ _WRITES = attrgetter("writes")
 _SETS = frozenset((Set, SetThrough))
 
 
-def held(changes: Sequence[Change], steps: Sequence[Step]) -> tuple[list[Want], list[Want]]:
+def held(changes: Sequence[Change], steps: Sequence[Step]) -> list[Want]:
     """The wishes for entries that have the wished value already, so that there is no step for them.
 
-    First those that were asked for themselves, then those that come with a limit that changes (``cpu.idle`` with
-    ``cpu.weight``).
+    Without those that only come along with a limit that changes (``cpu.idle`` with ``cpu.weight``): that one implies
+    them.
     """
-    asked: list[Want] = []
-    besides: list[Want] = []
     if len(steps) == sum(map(len, map(_WRITES, changes))) and {*map(type, steps)} <= _SETS:
-        return asked, besides  # nearly always so: each wish has its step
+        return []  # nearly always so: each wish has its step
     done = {(step.path, step.file, step.key) for step in steps if isinstance(step, Set)}
+    found: list[Want] = []
     for change in changes:
         path, texts = change.path, change.texts
-        missing = [one for one in change.writes if (path, one.file.name, one.key) not in done]
-        for write in missing:
+        for write in [one for one in change.writes if (path, one.file.name, one.key) not in done]:
             text = texts.get(write.file.name)
-            if text is not None and write.exact and write.file is not core.FREEZE:
-                want = Want(path, write.file.name, write.file.entry(text, write.key), write.key)
-                comes_along = write.if_there and any(
-                    not one.if_there and (path, one.file.name, one.key) in done for one in change.writes
-                )
-                (besides if comes_along else asked).append(want)
-    return asked, besides
+            if text is None or not write.exact or write.file is core.FREEZE:
+                continue
+            comes_along = write.if_there and any(
+                not one.if_there and (path, one.file.name, one.key) in done for one in change.writes
+            )
+            if not comes_along:
+                found.append(Want(path, write.file.name, write.file.entry(text, write.key), write.key))
+    return found
 
 
 def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew] = ()) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ...controllers import core
+from ...controllers import core, cpu
 from ...limits import file_named
 from ..steps import Forget, Label, Make, Remove, Set, SetThrough, Start, Want, by_entry
 from .record_format import Record
@@ -203,6 +203,8 @@ class DesiredLimits:
             if stack.layers and file_named(last.file).unchanged(stack.layers[-1].value, last.new):
                 return
         self._add(ve, entry, _layer(record, steps, lasts))
+        if entry == cpu.WEIGHT.name:
+            _end_idle(ve)
 
     def _add(self, ve: DesiredVe, entry: str, layer: Layer) -> None:
         stack = ve.entries.setdefault(entry, Stack([]))
@@ -261,6 +263,13 @@ def _layer(record: Record, steps: list[Set], lasts: bool) -> Layer:
     others = {file.name for file in file_named(first.file).disturbs} if not through else set()
     beside = tuple((name, text) for name, text in first.disturbed if name in others)
     return Layer(_wish(record), record.time, steps[-1].new, first.old, boot, beside, writer, kept, lasts)
+
+
+def _end_idle(ve: DesiredVe) -> None:
+    """A weight ends ``cpu.idle``. There is no step for that if it was off already: somebody else had ended it."""
+    idle = ve.entries.get(cpu.IDLE.name)
+    if idle is not None and idle.layers and idle.layers[-1].value != cpu.IDLE.default:
+        ve.entries[cpu.IDLE.name] = Stack(cut=True)
 
 
 def _label(ve: DesiredVe, step: Label) -> None:
