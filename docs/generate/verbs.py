@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rctl.cli.manual.tree import Verb, root, walk
+from rctl.cli.manual.tree import ManualVerb, root, walk
 
 
 def sections() -> Iterator[str]:
@@ -14,7 +14,7 @@ def sections() -> Iterator[str]:
         yield from _section(verb)
 
 
-def _section(verb: Verb) -> Iterator[str]:
+def _section(verb: ManualVerb) -> Iterator[str]:
     depth = "##" if verb.name.count(" ") == 0 else "###"
     yield f"(verb-{verb.name.replace(' ', '-') or 'rctl'})="
     yield f"{depth} rctl {verb.name}".rstrip()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..console.declare import Exit
 from ..console.lean import load_msgspec
-from ..console.rows import Declared, Row, VerbRow, verb_files
+from ..console.rows import Declared, VerbRow, VerbSource, verb_files
 from ..console.words import arguments
 
 _ORDER = (
@@ -56,7 +56,7 @@ _WITHOUT_LIMITS = frozenset(("complete", "completion", "exporter", "bench"))
 """Verbs that may need no msgspec, or that run so long that its cost does not matter."""
 
 
-def rows() -> list[Row]:
+def rows() -> list[VerbSource]:
     """The verbs, in the order of their list."""
     return [*verb_files(f"{__package__}.verbs", f"{os.path.dirname(__file__)}/verbs", _ORDER), *_OTHERS]
 

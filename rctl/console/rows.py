@@ -53,7 +53,7 @@ class VerbFile:
         return getattr(module, self.name, None) or getattr(module, f"{self.name}_")
 
 
-Row = VerbRow | VerbFile
+VerbSource = VerbRow | VerbFile
 
 
 def verb_files(package: str, folder: str, order: Sequence[str]) -> list[VerbFile]:
@@ -66,7 +66,7 @@ def verb_files(package: str, folder: str, order: Sequence[str]) -> list[VerbFile
 class Verbs(Mapping[str, Any]):
     """What ``make`` makes of each row, by name, when it is first used. ``shown``: the rows of the list of verbs."""
 
-    def __init__(self, rows: Sequence[Row], make: Callable[[Row], Any]) -> None:
+    def __init__(self, rows: Sequence[VerbSource], make: Callable[[VerbSource], Any]) -> None:
         self._rows = {row.name: row for row in rows}
         self._make = make
         self._made: dict[str, Any] = {}

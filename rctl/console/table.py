@@ -8,11 +8,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from .rows import Row, Verbs
+from .rows import Verbs, VerbSource
 from .verb import class_of, for_typer
 
 
-def _command(row: Row) -> Any:
+def _command(row: VerbSource) -> Any:
     """Typer's command or group. Imports its file."""
     found = row.load()
     if isinstance(found, Sequence):
@@ -27,7 +27,7 @@ class VerbGroup(TyperGroup):
 
     commands: Any
 
-    def __init__(self, rows: Sequence[Row], **more: Any) -> None:
+    def __init__(self, rows: Sequence[VerbSource], **more: Any) -> None:
         super().__init__(rich_markup_mode=None, **more)
         self.commands = Verbs(rows, _command)
 

@@ -16,8 +16,8 @@ from ..formats import File
 from ..ranges import Ranges
 from . import cpu_shares
 
-Value = int | str | None
-Form = dict[str, Value]
+FieldValue = int | str | None
+Form = dict[str, FieldValue]
 """The fields of one entry, by name; a field that is not set is 0, empty or ``None``.
 
 docker counts memory and swap together (``MemorySwap``), an entry swap alone. So the form of ``memory.swap.max`` has
@@ -61,7 +61,7 @@ def is_set(form: Form) -> bool:
     return any(_given(name, value) for name, value in form.items())
 
 
-def _given(name: str, value: Value) -> bool:
+def _given(name: str, value: FieldValue) -> bool:
     return value is not None if name in (SWAP, "PidsLimit") else bool(value)
 
 
@@ -144,7 +144,7 @@ def _cpu_fields(entry: str, kept: Form, cpus: int) -> Form | None:
     }
 
 
-def request(forms: Mapping[File, Form], config: Mapping[str, Any], swap: int) -> dict[str, Value]:
+def request(forms: Mapping[File, Form], config: Mapping[str, Any], swap: int) -> dict[str, FieldValue]:
     """The body of an update that sets these fields. ``swap``: the present limit of swap alone, in bytes; -1: none."""
     body = {
         name: value

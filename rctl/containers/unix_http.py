@@ -13,14 +13,14 @@ MOST = 16 << 20
 """Bytes of the largest answer that is read."""
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """The status and the body of an answer."""
 
     status: int
     body: bytes
 
 
-def ask(place: str, method: str, path: str, body: bytes = b"", *, seconds: float, most: int = MOST) -> Answer:
+def ask(place: str, method: str, path: str, body: bytes = b"", *, seconds: float, most: int = MOST) -> HttpAnswer:
     """Send a request to the server at the socket ``place``, and return its answer.
 
     ``body``: JSON. ``seconds``: the time for all of it. ``most``: bytes of the answer. Raises OSError if the server
@@ -52,7 +52,7 @@ def _left(end: float) -> float:
     return left
 
 
-def _answer(data: bytes) -> Answer:
+def _answer(data: bytes) -> HttpAnswer:
     head, found, body = data.partition(b"\r\n\r\n")
     words = head.split(b"\r\n", 1)[0].split(b" ", 2)
     if not found or len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
@@ -61,4 +61,4 @@ def _answer(data: bytes) -> Answer:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length" and value.strip() != str(len(body)).encode():
             raise ValueError("its answer ends early")
-    return Answer(int(words[1]), body)
+    return HttpAnswer(int(words[1]), body)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from ..errors import RctlError, explained
 from .host import HostFacts, runtime
-from .plan import Look, Remove, Run, Step, Write
+from .plan import Look, RemoveFile, RunCommand, SetupStep, WriteFile
 
 Systemctl = Callable[[Sequence[str]], tuple[int, str]]
 """Runs a command; its exit status, and what it says."""
@@ -41,7 +41,7 @@ def written(patterns: Sequence[str], host: HostFacts) -> list[str]:
     return [path.removeprefix(root) for one in patterns for path in sorted(glob.glob(_place(host, one)))]
 
 
-def carry_out(steps: Sequence[Step], host: HostFacts, run: Systemctl = command) -> None:
+def carry_out(steps: Sequence[SetupStep], host: HostFacts, run: Systemctl = command) -> None:
     """Do the steps in their order. Raises RctlError at the first that fails, with what was done before it."""
     for number, step in enumerate(steps):
         if problem := _problem(step, host, run):
@@ -49,21 +49,21 @@ def carry_out(steps: Sequence[Step], host: HostFacts, run: Systemctl = command) 
             raise RctlError(f"{problem}. {done}")
 
 
-def _problem(step: Step, host: HostFacts, run: Systemctl) -> str:
+def _problem(step: SetupStep, host: HostFacts, run: Systemctl) -> str:
     """Do one step; why it failed, or nothing."""
     try:
         match step:
-            case Write(path, text):
+            case WriteFile(path, text):
                 _write(_place(host, path), text)
-            case Remove(path):
+            case RemoveFile(path):
                 with suppress(FileNotFoundError):
                     os.unlink(_place(host, path))
-            case Run(words):
+            case RunCommand(words):
                 status, said = run(words)
                 if status:
                     return f"{' '.join(words)}: {said.splitlines()[0].rstrip('.') if said else f'status {status}'}"
     except OSError as error:
-        return f"{step.words[0] if isinstance(step, Run) else step.path}: {explained(error)}"
+        return f"{step.words[0] if isinstance(step, RunCommand) else step.path}: {explained(error)}"
     return ""
 
 

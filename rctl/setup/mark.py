@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Literal
 
-State = Literal["absent", "same", "older", "edited", "foreign"]
+FileState = Literal["absent", "same", "older", "edited", "foreign"]
 """What is at the place of a file: nothing; the same text; a text of ``rctl setup`` with other contents; such a text
 that was edited since; something else."""
 _MARK = re.compile(r"^(?:#|\.\\\") Written by rctl setup \(([0-9a-f]{16})\)\..*\n", re.MULTILINE)
@@ -26,7 +26,7 @@ def marked(text: str, comment: str = "#", advice: str = "") -> str:
     return f"{first}{comment} Written by rctl setup ({_hash(text)}).{' ' * bool(advice)}{advice}\n{rest}"
 
 
-def state(there: str | None, wanted: str | None) -> State:
+def state(there: str | None, wanted: str | None) -> FileState:
     """What a place holds. ``there``: its text, ``None`` if nothing is there, ``""`` if it is no text file."""
     if there is None:
         return "absent"

@@ -15,7 +15,7 @@ Pages = Callable[[], Mapping[str, str]]
 _SHELLS = {"bash": "rctl", "zsh": "_rctl", "fish": "rctl.fish"}
 
 
-class Part(NamedTuple):
+class SetupPart(NamedTuple):
     """``units``: its units. ``enabled``: the one that is enabled. ``starts``: only with ``--start``, and then at once.
 
     A part without units has other files.
@@ -27,17 +27,19 @@ class Part(NamedTuple):
     starts: bool = False
 
 
-PARTS: Mapping[str, Part] = {
-    "restore": Part("puts desired limits back at boot", ["rctl-restore.service"], "rctl-restore.service"),
-    "keep": Part("gives cgroups that are made anew their limits", ["rctl-keep.service"], "rctl-keep.service", True),
-    "exporter": Part(
+PARTS: Mapping[str, SetupPart] = {
+    "restore": SetupPart("puts desired limits back at boot", ["rctl-restore.service"], "rctl-restore.service"),
+    "keep": SetupPart(
+        "gives cgroups that are made anew their limits", ["rctl-keep.service"], "rctl-keep.service", True
+    ),
+    "exporter": SetupPart(
         "serves Prometheus on 127.0.0.1:19939",
         ["rctl-exporter.service", "rctl-exporter.socket"],
         "rctl-exporter.socket",
         True,
     ),
-    "completion": Part("completes words in the shell"),
-    "man": Part("man pages"),
+    "completion": SetupPart("completes words in the shell"),
+    "man": SetupPart("man pages"),
 }
 
 

@@ -11,7 +11,7 @@ from .mark import state
 from .parts import PARTS
 
 
-class Write(NamedTuple):
+class WriteFile(NamedTuple):
     """Write a file. ``why``: what is there now."""
 
     path: str
@@ -24,7 +24,7 @@ class Write(NamedTuple):
         return f"write {self.path}{note[self.why]}"
 
 
-class Remove(NamedTuple):
+class RemoveFile(NamedTuple):
     """Remove a file of rctl's."""
 
     path: str
@@ -34,7 +34,7 @@ class Remove(NamedTuple):
         return f"remove {self.path}"
 
 
-class Run(NamedTuple):
+class RunCommand(NamedTuple):
     """Run a command."""
 
     words: tuple[str, ...]
@@ -44,7 +44,7 @@ class Run(NamedTuple):
         return f"run {' '.join(self.words)}"
 
 
-Step = Write | Remove | Run
+SetupStep = WriteFile | RemoveFile | RunCommand
 
 
 class Look(NamedTuple):
@@ -58,7 +58,7 @@ class Look(NamedTuple):
     active: Callable[[str], bool]
 
 
-class Asked(NamedTuple):
+class SetupRequest(NamedTuple):
     """What the user wants. ``parts``: their names."""
 
     parts: Sequence[str]
@@ -67,8 +67,8 @@ class Asked(NamedTuple):
 
 
 def to_write(
-    asked: Asked, files: Mapping[str, Mapping[str, str]], left: Sequence[str], host: HostFacts, look: Look
-) -> list[Step]:
+    asked: SetupRequest, files: Mapping[str, Mapping[str, str]], left: Sequence[str], host: HostFacts, look: Look
+) -> list[SetupStep]:
     """The steps that write the parts' ``files`` and enable their units.
 
     ``left``: paths of files of an earlier version, no longer wanted. Raises RctlError for a file that is not rctl's.
@@ -78,7 +78,7 @@ def to_write(
             f"setup: {host.not_roots}: belongs to another user than root, who could change what root's services run. "
             "Install rctl as root, or use --force"
         )
-    steps: list[Step] = []
+    steps: list[SetupStep] = []
     for path, text in ((path, text) for part in files.values() for path, text in part.items()):
         found = state(look.there(path), text)
         if found in ("foreign", "edited") and not asked.force:
@@ -86,13 +86,13 @@ def to_write(
             raise RctlError(f"{path}: {cause}. Nothing is changed. To replace it, use --force")
         if found != "same":
             steps.append(
-                Write(path, text, "new" if found == "absent" else "changed" if found == "older" else "replaced")
+                WriteFile(path, text, "new" if found == "absent" else "changed" if found == "older" else "replaced")
             )
     steps += _removals(left, asked, look)
     return [*steps, *_commands(asked, steps, host, look)]
 
 
-def to_remove(asked: Asked, paths: Sequence[str], host: HostFacts, look: Look) -> list[Step]:
+def to_remove(asked: SetupRequest, paths: Sequence[str], host: HostFacts, look: Look) -> list[SetupStep]:
     """The steps that take away the files at ``paths`` that are rctl's, and stop their units first.
 
     Raises RctlError for a file that was edited.
@@ -100,40 +100,40 @@ def to_remove(asked: Asked, paths: Sequence[str], host: HostFacts, look: Look) -
     removals = _removals(paths, asked, look)
     names = [step.path.rpartition("/")[2] for step in removals if _is_unit(step.path, host)]
     on = [name for name in names if look.enabled(name) or look.active(name)]
-    steps: list[Step] = [Run(host.systemctl("disable", "--now", *sorted(on, reverse=True)))] if on else []
-    return [*steps, *removals, *([Run(host.systemctl("daemon-reload"))] if names else [])]
+    steps: list[SetupStep] = [RunCommand(host.systemctl("disable", "--now", *sorted(on, reverse=True)))] if on else []
+    return [*steps, *removals, *([RunCommand(host.systemctl("daemon-reload"))] if names else [])]
 
 
-def _removals(paths: Sequence[str], asked: Asked, look: Look) -> list[Remove]:
+def _removals(paths: Sequence[str], asked: SetupRequest, look: Look) -> list[RemoveFile]:
     found = []
     for path in paths:
         match state(look.there(path), None):
             case "older":
-                found.append(Remove(path))
+                found.append(RemoveFile(path))
             case "edited":
                 if not asked.force:
                     raise RctlError(
                         f"{path}: was edited since rctl setup wrote it. Nothing is changed. To remove it, use --force"
                     )
-                found.append(Remove(path))
+                found.append(RemoveFile(path))
     return found
 
 
-def _commands(asked: Asked, steps: Sequence[Step], host: HostFacts, look: Look) -> Iterator[Run]:
+def _commands(asked: SetupRequest, steps: Sequence[SetupStep], host: HostFacts, look: Look) -> Iterator[RunCommand]:
     written = [
-        step.path.rpartition("/")[2] for step in steps if not isinstance(step, Run) and _is_unit(step.path, host)
+        step.path.rpartition("/")[2] for step in steps if not isinstance(step, RunCommand) and _is_unit(step.path, host)
     ]
     if written:
-        yield Run(host.systemctl("daemon-reload"))
+        yield RunCommand(host.systemctl("daemon-reload"))
     again = [name for name in written if name != "rctl-restore.service" and look.active(name)]
     if again:
-        yield Run(host.systemctl("restart", *again))
+        yield RunCommand(host.systemctl("restart", *again))
     for part in asked.parts:
         unit, starts = PARTS[part].enabled, PARTS[part].starts
         if not unit or (starts and not asked.start):
             continue
         if not look.enabled(unit) or (starts and not look.active(unit)):
-            yield Run(host.systemctl("enable", *["--now"] * starts, unit))
+            yield RunCommand(host.systemctl("enable", *["--now"] * starts, unit))
 
 
 def _is_unit(path: str, host: HostFacts) -> bool:

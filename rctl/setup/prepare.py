@@ -11,13 +11,13 @@ from ..errors import NotAvailableError, UsageError
 from .carry_out import Systemctl, command, look, written
 from .host import HostFacts
 from .parts import PARTS, Pages, patterns, wanted, why_not
-from .plan import Asked, Remove, Run, Step, Write, to_remove, to_write
+from .plan import RemoveFile, RunCommand, SetupRequest, SetupStep, WriteFile, to_remove, to_write
 
 
 class Prepared(NamedTuple):
     """``left_out``: parts that this host cannot have, and why. ``notes``: what else is left to do by hand."""
 
-    steps: Sequence[Step]
+    steps: Sequence[SetupStep]
     left_out: Mapping[str, str]
     notes: Sequence[str]
 
@@ -45,7 +45,7 @@ def prepare(
     eyes = look(host, run)
     if remove:
         paths = written([one for part in parts for one in patterns(part, host)], host)
-        return Prepared(to_remove(Asked(parts, force=force), paths, host, eyes), {}, ())
+        return Prepared(to_remove(SetupRequest(parts, force=force), paths, host, eyes), {}, ())
     left_out = {part: why for part in parts if (why := why_not(part, host))}
     for part in left_out:
         if part in names:
@@ -55,11 +55,11 @@ def prepare(
     mine = {path for found in files.values() for path in found}
     paths = written([one for part in parts for one in patterns(part, host)], host)
     left = [path for path in paths if path not in mine]
-    steps = to_write(Asked(parts, start, force), files, left, host, eyes)
+    steps = to_write(SetupRequest(parts, start, force), files, left, host, eyes)
     return Prepared(steps, left_out, _notes(parts, steps, host, start=start))
 
 
-def _notes(parts: Sequence[str], steps: Sequence[Step], host: HostFacts, *, start: bool) -> list[str]:
+def _notes(parts: Sequence[str], steps: Sequence[SetupStep], host: HostFacts, *, start: bool) -> list[str]:
     found = []
     if not start and (waiting := [part for part in parts if PARTS[part].starts]):
         found.append(f"not started: {', '.join(waiting)}. To start them now and at each boot: rctl setup --start --yes")
@@ -78,12 +78,12 @@ def lingers(host: HostFacts) -> bool:
     return os.path.exists(f"{host.root.rstrip('/')}/var/lib/systemd/linger/{name}")
 
 
-def plain(step: Step) -> dict[str, object]:
+def plain(step: SetupStep) -> dict[str, object]:
     """A step as plain data, for JSON."""
     match step:
-        case Write(path, _, why):
+        case WriteFile(path, _, why):
             return {"do": "write", "path": path, "why": why}
-        case Remove(path):
+        case RemoveFile(path):
             return {"do": "remove", "path": path}
-        case Run(words):
+        case RunCommand(words):
             return {"do": "run", "command": words}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.containers.unix_http import Answer, ask
+from rctl.containers.unix_http import HttpAnswer, ask
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def test_a_request_and_its_answer(tmp_path: Path) -> None:
         wire.sendall(b"no")
 
     with server(tmp_path, serve) as place:
-        assert ask(place, "POST", "/containers/x/update", b'{"a":1}', seconds=10) == Answer(409, b"no")
+        assert ask(place, "POST", "/containers/x/update", b'{"a":1}', seconds=10) == HttpAnswer(409, b"no")
     head, _, body = got[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /containers/x/update HTTP/1.0\r\n")
     assert b"Content-Type: application/json" in head

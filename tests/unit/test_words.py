@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from rctl.cli.app import declared, rows
 from rctl.console.declare import REQUIRED, Exit, Parameter, parameters
-from rctl.console.rows import Row, VerbRow
+from rctl.console.rows import VerbRow, VerbSource
 from rctl.console.table import VerbGroup
 from rctl.console.words import arguments
 
 VALUES = ("web1", "memory.max=1G", "3", "-1", "1_0", "10m", "", "-", "bash", "zsh", "/a b", "--json", "0")
 
 
-def verbs(table: list[Row]) -> Iterator[tuple[str, Callable[..., Any]]]:
+def verbs(table: list[VerbSource]) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Each verb's words, and its function."""
     for row in table:
         found = row.load()

@@ -20,7 +20,7 @@ from ..steps import Set, SetThrough, Step
 from . import files
 from .base import Writer
 
-Entry = tuple[str, str]
+EntryKey = tuple[str, str]
 """File and key."""
 
 
@@ -88,14 +88,14 @@ def of(tree: Tree, path: str, runtime: bool = False) -> Sequence[Writer]:
 
 
 def chosen(
-    writers: Sequence[Writer], cgroup: Cgroup, writes: Sequence[Write], before: Mapping[Entry, str]
-) -> dict[Entry, Writer]:
+    writers: Sequence[Writer], cgroup: Cgroup, writes: Sequence[Write], before: Mapping[EntryKey, str]
+) -> dict[EntryKey, Writer]:
     """For each entry the first of the writers that can express it.
 
     ``before``: the names of the writers to which entries are to go again, if they are among these. Raises
     NotAvailableError if an owner would reset one that it cannot express.
     """
-    found: dict[Entry, Writer] = {}
+    found: dict[EntryKey, Writer] = {}
     for writer in writers:
         own = [write for write in writes if before.get((write.file.name, write.key)) == writer.NAME]
         found |= {(write.file.name, write.key): writer for write in own}

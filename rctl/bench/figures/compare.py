@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from .result import MUST_AGREE, REPEATS, Figure, Result, Unit, facts_of
+from .result import MUST_AGREE, REPEATS, Figure, FigureUnit, Result, facts_of
 
 Trend = Literal["better", "worse", "same", "cannot tell", "gone", "new"]
 SAME = 0.01
@@ -26,7 +26,7 @@ class ComparedFigure(msgspec.Struct, frozen=True):
     bench: str
     group: str
     name: str
-    unit: Unit
+    unit: FigureUnit
     first: float | None
     second: float | None
     change: Trend

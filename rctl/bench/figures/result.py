@@ -27,7 +27,7 @@ REPEATS = 0.002
 VERSION = 1
 """Version of the form of results. A result without a version is of version 1."""
 
-Unit = Literal["ratio", "percent", "seconds", "bytes", "count"]
+FigureUnit = Literal["ratio", "percent", "seconds", "bytes", "count"]
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Figure(msgspec.Struct, frozen=True):
 
     name: str
     value: float | None
-    unit: Unit
+    unit: FigureUnit
     origin: str
     low: float | None = None
     high: float | None = None
@@ -59,7 +59,7 @@ class Series(msgspec.Struct, frozen=True):
     name: str
     x: tuple[float | str, ...]
     y: tuple[float, ...]
-    unit: Unit
+    unit: FigureUnit
     x_label: str = ""
     group: str = ""
 

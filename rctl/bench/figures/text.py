@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ...units import human_size
-from .result import Figure, Unit
+from .result import Figure, FigureUnit
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
-def shown(value: float | None, unit: Unit) -> str:
+def shown(value: float | None, unit: FigureUnit) -> str:
     """A value with its unit, in about three digits; ``-`` without a value."""
     if value is None:
         return "-"

@@ -6,19 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..figures.result import Figure, Result, Series, Unit, Verdict
+from ..figures.result import Figure, FigureUnit, Result, Series, Verdict
 from ..figures.text import shown
 
 COLOURS: dict[Verdict, str] = {
     "pass": "#1a7f5a", "fail": "#c0392b", "cannot tell": "#c98a12", "not measured": "#8a94a6", "": "#3867b7",
 }  # fmt: skip
-_AXES: dict[Unit, tuple[float, str]] = {
+_AXES: dict[FigureUnit, tuple[float, str]] = {
     "percent": (1, "per cent more than bare"), "ratio": (1, "times"), "seconds": (1e3, "milliseconds"),
     "bytes": (1 / 1024, "KiB"), "count": (1, "number"),
 }  # fmt: skip
 _WIDE = 30.0
 """If values differ by more than this factor, the axis is logarithmic."""
-_SPREAD: tuple[Unit, ...] = ("seconds", "bytes", "count")
+_SPREAD: tuple[FigureUnit, ...] = ("seconds", "bytes", "count")
 _FEW = 3
 """From so many series over the same names on, they are drawn as a heat map."""
 
@@ -60,7 +60,7 @@ def _of(result: Result) -> Iterator[Plot]:
 
 def _grouped(figures: Sequence[Figure]) -> dict[str, list[Figure]]:
     """Measured figures that fit on one axis, by the title above them."""
-    found: dict[tuple[str, Unit], list[Figure]] = {}
+    found: dict[tuple[str, FigureUnit], list[Figure]] = {}
     for figure in figures:
         if figure.value is not None:
             unit = figure.unit
@@ -123,7 +123,7 @@ def _value_beside(figure: Figure, text: str, at: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _told_at(budget: float, unit: Unit, *, log: bool) -> dict[str, Any]:
+def _told_at(budget: float, unit: FigureUnit, *, log: bool) -> dict[str, Any]:
     scale, _ = _AXES[unit]
     return {
         "x": math.log10(budget) if log else budget, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..figures.result import Figure, Series, Unit
+from ..figures.result import Figure, FigureUnit, Series
 from ..figures.stats import judge, ratio_interval, verdict
 from .cost import Cost
 from .peer_exporters import ServedExporter
@@ -107,7 +107,7 @@ def _over(name: str, pairs: Sequence[tuple[int, int]], origin: str, budget: floa
 def _judged(
     name: str,
     value: float,
-    unit: Unit,
+    unit: FigureUnit,
     origin: str,
     budget: float,
     judged: bool,

@@ -9,28 +9,28 @@ from collections.abc import Iterator, Sequence
 
 from ...limit_reference import limits, verbatim
 from ...version import __version__
-from .tree import Option, Verb, root, walk
+from .tree import ManualOption, ManualVerb, root, walk
 
 _STATUS = (
-    Option("0", "Done."),
-    Option("1", "Failed, and nothing changed."),
-    Option("2", "Used wrongly."),
-    Option("3", "Something could not be put back. rctl recover tries again."),
-    Option("4", "A part of a rolling change is done and stays."),
+    ManualOption("0", "Done."),
+    ManualOption("1", "Failed, and nothing changed."),
+    ManualOption("2", "Used wrongly."),
+    ManualOption("3", "Something could not be put back. rctl recover tries again."),
+    ManualOption("4", "A part of a rolling change is done and stays."),
 )
 _ENVIRONMENT = (
-    Option(
+    ManualOption(
         "RCTL_TREE",
         "The cgroup below which VEs live. Unset: the root, or a unit for each VE under systemd.",
     ),
-    Option("RCTL_STATE", "The folder for journals and history. Unset: the folders below FILES."),
-    Option("RCTL_MOUNT", "The cgroup2 mount to work on. Unset: the one of your cgroup namespace."),
-    Option("NO_COLOR", "Set: no colours."),
+    ManualOption("RCTL_STATE", "The folder for journals and history. Unset: the folders below FILES."),
+    ManualOption("RCTL_MOUNT", "The cgroup2 mount to work on. Unset: the one of your cgroup namespace."),
+    ManualOption("NO_COLOR", "Set: no colours."),
 )
 _FILES = (
-    Option("/run/rctl", "Journals and locks, until the next boot."),
-    Option("/var/lib/rctl", "The history of adjustments."),
-    Option("$XDG_RUNTIME_DIR/rctl, $XDG_STATE_HOME/rctl", "The same, of a user."),
+    ManualOption("/run/rctl", "Journals and locks, until the next boot."),
+    ManualOption("/var/lib/rctl", "The history of adjustments."),
+    ManualOption("$XDG_RUNTIME_DIR/rctl, $XDG_STATE_HOME/rctl", "The same, of a user."),
 )
 
 
@@ -49,10 +49,10 @@ def _page(name: str, section: int, summary: str, body: Iterator[str]) -> str:
     return "\n".join([head, ".nh", ".ad l", ".SH NAME", f"{_text(name)} \\- {_text(summary.rstrip('.'))}", *body, ""])
 
 
-def _top(top: Verb) -> Iterator[str]:
+def _top(top: ManualVerb) -> Iterator[str]:
     yield from _synopsis([top])
     yield from (".SH DESCRIPTION", *_paragraphs(top.about))
-    yield from (".SH VERBS", *_terms([Option(f"rctl-{verb.name}(1)", verb.summary) for verb in top.below]))
+    yield from (".SH VERBS", *_terms([ManualOption(f"rctl-{verb.name}(1)", verb.summary) for verb in top.below]))
     yield from (".SH OPTIONS", *_terms(top.options))
     yield from (".SH EXIT STATUS", *_terms(_STATUS))
     yield from (".SH ENVIRONMENT", *_terms(_ENVIRONMENT))
@@ -60,7 +60,7 @@ def _top(top: Verb) -> Iterator[str]:
     yield from _see("rctl-limits(7)", "cgroups(7)", "systemd.resource-control(5)")
 
 
-def _verb(verb: Verb) -> Iterator[str]:
+def _verb(verb: ManualVerb) -> Iterator[str]:
     yield from _synopsis([one for one in walk(verb) if not one.below])
     yield from (".SH DESCRIPTION", *_paragraphs(verb.about))
     for one in walk(verb):
@@ -88,12 +88,12 @@ def _limits() -> Iterator[str]:
     for limit in (*limits(), *verbatim()):
         since = f" Linux {limit.file.since} or newer." if limit.file else ""
         files = f"File: {' and '.join(limit.files)}. Default: {limit.default}.{since}"
-        yield from _terms([Option(limit.key, f"{limit.about} Values: {limit.values.replace('`', '')}. {files}")])
-    yield from _terms([Option("files.NAME", "Any file of the kernel by its name, as the kernel takes it.")])
+        yield from _terms([ManualOption(limit.key, f"{limit.about} Values: {limit.values.replace('`', '')}. {files}")])
+    yield from _terms([ManualOption("files.NAME", "Any file of the kernel by its name, as the kernel takes it.")])
     yield from _see("rctl-set(1)", "rctl-apply(1)", "cgroups(7)")
 
 
-def _synopsis(verbs: Sequence[Verb]) -> Iterator[str]:
+def _synopsis(verbs: Sequence[ManualVerb]) -> Iterator[str]:
     yield ".SH SYNOPSIS"
     for number, verb in enumerate(verbs):
         yield from ([".br"] if number else [])
@@ -106,7 +106,7 @@ def _paragraphs(parts: Sequence[str]) -> Iterator[str]:
         yield _text(part)
 
 
-def _terms(options: Sequence[Option]) -> Iterator[str]:
+def _terms(options: Sequence[ManualOption]) -> Iterator[str]:
     for option in options:
         yield from (".TP", f"\\fB{_text(option.name)}\\fR", _text(option.about))
 

@@ -12,23 +12,23 @@ from .. import app
 _DEFAULTS = re.compile(r"\s*\[(required)\]$")
 
 
-class Option(NamedTuple):
+class ManualOption(NamedTuple):
     """An option or argument: its form, and its effect."""
 
     name: str
     about: str
 
 
-class Verb(NamedTuple):
+class ManualVerb(NamedTuple):
     """A verb. ``name``: the words after rctl. ``below``: the verbs of a group."""
 
     name: str
     usage: str
     about: Sequence[str]
     examples: Sequence[str]
-    arguments: Sequence[Option]
-    options: Sequence[Option]
-    below: Sequence[Verb]
+    arguments: Sequence[ManualOption]
+    options: Sequence[ManualOption]
+    below: Sequence[ManualVerb]
 
     @property
     def summary(self) -> str:
@@ -36,33 +36,33 @@ class Verb(NamedTuple):
         return self.about[0]
 
 
-def root() -> Verb:
+def root() -> ManualVerb:
     """rctl itself; its ``below`` are the verbs."""
     return _verb(app.root(), "", None)
 
 
-def walk(verb: Verb) -> Iterator[Verb]:
+def walk(verb: ManualVerb) -> Iterator[ManualVerb]:
     """The verb and all below it."""
     yield verb
     for below in verb.below:
         yield from walk(below)
 
 
-def _verb(command: Any, name: str, above: Any) -> Verb:
+def _verb(command: Any, name: str, above: Any) -> ManualVerb:
     word = name.rpartition(" ")[2] or "rctl"
     context = command.context_class(command, info_name=word, parent=above, **command.context_settings)
     paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(command.help or "").split("\n\n")]
     examples = [part.removeprefix("Example: ") for part in paragraphs if part.startswith("Example: ")]
-    found: dict[str, list[Option]] = {"argument": [], "option": []}
+    found: dict[str, list[ManualOption]] = {"argument": [], "option": []}
     for parameter in command.get_params(context):
         if record := parameter.get_help_record(context):
-            found[parameter.param_type_name].append(Option(record[0], _DEFAULTS.sub("", record[1])))
+            found[parameter.param_type_name].append(ManualOption(record[0], _DEFAULTS.sub("", record[1])))
     below = [
         _verb(one, f"{name} {word}".strip(), context)
         for word, one in getattr(command, "commands", {}).items()
         if not one.hidden
     ]
-    return Verb(
+    return ManualVerb(
         name,
         context.command_path + "".join(f" {piece}" for piece in command.collect_usage_pieces(context)),
         [part for part in paragraphs if not part.startswith("Example: ")],

@@ -10,7 +10,7 @@ from ...console.declare import Argument, Option, changes
 from ...console.flags import Json
 
 if TYPE_CHECKING:
-    from ...setup.plan import Step
+    from ...setup.plan import SetupStep
 
 
 @changes
@@ -64,7 +64,7 @@ def setup(
         warn("nothing is changed yet. To do this, add --yes")
 
 
-def _lines(steps: Sequence[Step]) -> list[str]:
+def _lines(steps: Sequence[SetupStep]) -> list[str]:
     """The steps for people; the many man pages of a folder are one line."""
     found: dict[str, list[str]] = {}
     for step in steps:
