@@ -170,12 +170,19 @@ def is_ve(word: str) -> bool:
     return "=" not in word or word.startswith(("label:", "/"))
 
 
+_PLAIN = dict.fromkeys(map(ord, "_@%+=:,./-"))
+"""The characters beside letters and digits that a shell takes as they are."""
+
+
 def command_line() -> str:
     """The typed command line, for the history."""
-    import shlex
     import sys
 
     words = ["rctl", *sys.argv[1:]]
     if "--" in words:  # the command of rctl run may hold secrets
         words = [*words[: words.index("--") + 1], "..."]
+    if all(word.isascii() and word.translate(_PLAIN).isalnum() for word in words):
+        return escaped(" ".join(words))  # there is nothing to quote, and shlex is not loaded
+    import shlex
+
     return escaped(shlex.join(words))

@@ -6,14 +6,15 @@ system's manager through the bus, which asks polkit for their rights.
 
 from __future__ import annotations
 
+import _socket  # the C part of socket, which costs a tenth to import
 import errno
 import os
-import socket
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
+from .dbus_messages import messages
 
 NAME = "org.freedesktop.systemd1"
 MANAGER = "/org/freedesktop/systemd1"
@@ -50,9 +51,7 @@ class Bus:
         self._connect()
 
     def _connect(self) -> None:
-        from jeepney import Parser
-
-        self._serial, self._parser = 0, Parser()
+        self._serial, self._parser = 0, messages().Parser()
         self._ended: dict[str, str] = {}
         self._direct = self._uid is not None or os.geteuid() == 0
         place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
@@ -148,23 +147,22 @@ class Bus:
         return NotAvailableError(f"{self._who} does not answer: {why}. {_REMEDY}")
 
     def _exchange(self, calls: Sequence[_Call], unknown: bool) -> list[Any]:
-        from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
-
+        dbus = messages()
         first, text = self._serial + 1, b""
         for path, interface, to, method, signature, arguments in calls:
             self._serial += 1
-            message = new_method_call(DBusAddress(path, to, interface), method, signature or None, arguments)
+            message = dbus.new_method_call(dbus.DBusAddress(path, to, interface), method, signature or None, arguments)
             text += message.serialise(self._serial)
         answers: dict[int, tuple[Any, ...]] = {}
         until = time.monotonic() + self._deadline
         self._wire.sendall(text)
         while len(answers) <= self._serial - first:
             message = self._received(until)
-            serial = message.header.fields.get(HeaderFields.reply_serial, 0)
+            serial = message.header.fields.get(dbus.HeaderFields.reply_serial, 0)
             if serial < first:
                 continue  # a signal, or the answer to a call before
-            if message.header.message_type is MessageType.error:
-                name = message.header.fields.get(HeaderFields.error_name, "")
+            if message.header.message_type is dbus.MessageType.error:
+                name = message.header.fields.get(dbus.HeaderFields.error_name, "")
                 if not (unknown and name in _UNKNOWN):
                     raise _refused(name, str(message.body[0]) if message.body else "")
                 answers[serial] = ()
@@ -174,24 +172,22 @@ class Bus:
 
     def _received(self, until: float) -> Any:
         """The next message. It notes the ends of jobs, which the manager tells all its private connections."""
-        from jeepney import HeaderFields
-
         while (message := self._parser.get_next_message()) is None:
             self._wire.settimeout(max(0.001, until - time.monotonic()))
             if not (data := self._wire.recv(65536)):
                 raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
             self._parser.add_data(data)
-        if message.header.fields.get(HeaderFields.member) == "JobRemoved":
+        if message.header.fields.get(messages().HeaderFields.member) == "JobRemoved":
             _, job, _, result = message.body
             self._ended[job] = result
         return message
 
-    def _connected(self, place: str) -> socket.socket:
+    def _connected(self, place: str) -> _socket.socket:
         """Connect and authenticate as this user, with BEGIN in the first message.
 
         If the server read BEGIN together with the first call, it would not look at that call until the next one came.
         """
-        wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
             wire.settimeout(self._deadline)
             wire.connect(place)
