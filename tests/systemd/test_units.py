@@ -198,6 +198,15 @@ def test_a_drop_in_that_wins_at_the_next_reload_is_told(app: str) -> None:
     folder.rmdir()
 
 
+def test_a_part_of_a_per_cent_that_a_reload_will_take_away_is_told(app: str) -> None:
+    said = done("sh", "-c", "rctl set app.service cpu.max=0.333 2>&1")
+    assert held(app, "cpu.max") == "33300 100000"
+    assert "cpu.max is 33% after the next daemon-reload" in said
+    reload()
+    assert held(app, "cpu.max") == "33000 100000"
+    assert "per cent" not in done("sh", "-c", "rctl set app.service cpu.max=0.5 2>&1")
+
+
 def test_memory_in_use_is_freed_first(tmp_path: Path) -> None:
     script = tmp_path / "fill.py"
     script.write_text("import time\nx = bytearray(96 << 20)\ntime.sleep(1000)\n")

@@ -23,6 +23,7 @@ from ...formats import File, Write
 from ...limits import file_named
 from ...systemd import drop_ins, properties, unit_properties
 from ...systemd.drop_ins import RUNTIME, STORED
+from ...systemd.properties import Value
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
 from .. import owner
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ...names.owners import Owner
 
 NAME = "systemd"
+_PERCENT = 10_000
+"""One per cent of a CPU, in microseconds of each second."""
 STORES_ONLY = False
 _FORM = msgspec.json.Decoder(list[StoredProperty])
 
@@ -139,7 +142,8 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     placed = {step for step, (_, _, where) in wanted if where}
     notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
     set_anew = [name for _, (name, _, where) in wanted if where]
-    return [*notes, *_overruled(unit, known, set_anew)]
+    quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
+    return [*notes, *_rounded(cgroup.path, quotas), *_overruled(unit, known, set_anew)]
 
 
 def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
@@ -203,6 +207,16 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:
         f"{step.file}: systemd was asked for {step.new!r} on {unit.name}, and the kernel shows {got!r}. "
         f"See journalctl -u {unit.name}"
     )
+
+
+def _rounded(path: str, quotas: Sequence[Value]) -> list[str]:
+    """Notes about CPU limits that a daemon-reload will change: a drop-in has them in whole per cent, rounded down."""
+    return [
+        f"{path}: systemd stores CPU limits in whole per cent, so cpu.max is {quota // _PERCENT}% after the next "
+        "daemon-reload. Set a whole per cent"
+        for quota in quotas
+        if isinstance(quota, int) and quota != properties.INFINITY and quota % _PERCENT
+    ]
 
 
 def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[str]:
