@@ -337,6 +337,8 @@ def pressure(text: str) -> dict[str, Pressure]:
 
 def unescaped(text: str) -> str:
     """A field of proc(5) mountinfo without escapes: the kernel writes blanks and backslashes as three octal digits."""
+    if "\\" not in text:
+        return text
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 

@@ -66,4 +66,4 @@ def system() -> Naming:
 
 def is_unit(path: str) -> bool:
     """True if ``path`` is the cgroup of a VE that is a unit: of the system's manager, or of a user's."""
-    return _UNIT.fullmatch(path) is not None
+    return path.endswith(".service") and "/rctl-" in path and _UNIT.fullmatch(path) is not None

@@ -11,8 +11,6 @@
   ``machine.slice`` that is not podman's.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Literal, NamedTuple
 

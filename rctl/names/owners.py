@@ -3,8 +3,6 @@
 It is found from the cgroup's path and the marks of delegation alone. Pure. https://systemd.io/CGROUP_DELEGATION/
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -16,7 +14,7 @@ OwnerKind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
 Marks = Callable[[str], bool]
 """True if systemd has marked the cgroup with this path as delegated (``cgroupfs.marks.reader``)."""
 
-_UNIT = regex(r".+\.(?:service|scope|slice|socket|mount|swap)")
+_KINDS = frozenset(("service", "scope", "slice", "socket", "mount", "swap"))
 _USER_MANAGER = regex(r"user@([0-9]+)\.service")
 _ESCAPES = regex(r"(?:\\x[0-9a-f]{2})+")
 
@@ -116,10 +114,10 @@ def _in_units(path: str, parts: list[str], marks: Marks, managed: bool) -> Owner
         while done < end and (name := unescaped(parts[done])).endswith(".slice"):
             done += 1
             unit, unit_path = name, _joined(parts, done)
-        if done < end and _UNIT.fullmatch(name := unescaped(parts[done])):
+        if done < end and _is_unit_name(name := unescaped(parts[done])):
             done += 1
             unit, unit_path = name, _joined(parts, done)
-            if user := _USER_MANAGER.fullmatch(unit):
+            if unit.startswith("user@") and (user := _USER_MANAGER.fullmatch(unit)):
                 delegated = unit_path
                 if done < len(parts):
                     manager, unit, unit_path = Manager("user", unit_path, int(user[1])), "", ""
@@ -128,12 +126,17 @@ def _in_units(path: str, parts: list[str], marks: Marks, managed: bool) -> Owner
                 break
             delegated = unit_path
         others = range(done, end - managed)  # a VE of rctl's own is no unit there, whatever its name
-        below = next((n for n in others if _UNIT.fullmatch(unescaped(parts[n]))), None)
+        below = next((n for n in others if _is_unit_name(unescaped(parts[n]))), None)
         if below is None:
             break
         manager, unit, unit_path, done = Manager("other", _joined(parts, below)), "", "", below
     free = delegated not in ("", path) and unit_path == delegated
     return Owner("nobody", path, manager, unit, unit_path, delegated, free)
+
+
+def _is_unit_name(component: str) -> bool:
+    name, _, kind = component.rpartition(".")
+    return kind in _KINDS and name != "" and "\n" not in name
 
 
 def _joined(parts: list[str], number: int) -> str:

@@ -1,11 +1,9 @@
 """A unit of a systemd, and the connection to its manager."""
 
-from __future__ import annotations
-
 import os
-import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ..late_regex import regex
 
@@ -22,9 +20,9 @@ class Unit(NamedTuple):
     uid: int | None
 
     @classmethod
-    def at(cls, path: str) -> Unit:
+    def at(cls, path: str) -> Self:
         """The unit whose cgroup this is; ``path`` must be that of a unit of the system's or of a user's manager."""
-        user = _USER.match(path)
+        user = _USER.match(path) if "/user@" in path else None
         return cls(path.rpartition("/")[2].removeprefix("_"), int(user[1]) if user else None)
 
     @property
@@ -33,7 +31,7 @@ class Unit(NamedTuple):
         return self.name.rpartition(".")[2].capitalize()
 
     @property
-    def bus(self) -> Bus:
+    def bus(self) -> "Bus":
         """The connection to its manager; open until this process ends. Raises NotAvailableError if it is silent."""
         return _bus(self.uid, os.getpid())
 
@@ -44,7 +42,7 @@ class Unit(NamedTuple):
 
 
 @cache
-def _bus(uid: int | None, _pid: int) -> Bus:
+def _bus(uid: int | None, _pid: int) -> "Bus":
     from .bus import Bus
 
     return Bus(uid)
@@ -55,5 +53,4 @@ def _version(uid: int | None) -> int:
     [(_, text)] = _bus(uid, os.getpid()).call(
         "Get", "ss", "org.freedesktop.systemd1.Manager", "Version", interface="org.freedesktop.DBus.Properties"
     )
-    found = re.match(r"[0-9]+", text)
-    return int(found[0]) if found else 0
+    return int("".join(takewhile(str.isdecimal, text)) or 0)

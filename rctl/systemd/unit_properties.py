@@ -1,11 +1,9 @@
 """The properties of a unit as its manager has them now, with the place where each is stored."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from . import drop_ins, properties
 from .drop_ins import RUNTIME, STORED
@@ -26,7 +24,7 @@ class UnitProperties(NamedTuple):
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, unit: Unit, names: Iterable[str]) -> UnitProperties:
+    def of(cls, unit: Unit, names: Iterable[str]) -> Self:
         """Ask the manager. Raises NotAvailableError if it does not answer."""
         wanted = sorted(names)
         found = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, wanted))
@@ -40,7 +38,7 @@ class UnitProperties(NamedTuple):
         value = next((value for device, value in raw if _number(device) == key), None)
         return name, value, where if value is not None else ""
 
-    def to_set(self, wanted: Sequence[tuple[str, StoredProperty]]) -> list[Property]:
+    def to_set(self, wanted: Sequence[tuple[str, StoredProperty]]) -> "list[Property]":
         """The properties, with the key of their entry, for D-Bus.
 
         A device that is to be left out needs a new list of all others.

@@ -93,6 +93,31 @@ def test_plain_words_load_neither_typer_nor_what_only_it_needs(words: list[str])
     assert not loaded & {"typer", "inspect", "typing_extensions", "rich", "shutil", "subprocess", "urllib"}
 
 
+def test_a_plain_set_loads_no_writer_of_another_owner_and_little_of_the_library() -> None:
+    loaded = modules("set", "web1", "pids.max=100", status=None)
+    assert "rctl.console.flags" in loaded
+    assert not loaded & {f"rctl.adjust.writers.{name}" for name in ("docker", "scope", "systemd")}
+    assert not loaded & {"jeepney", "platform", "shlex", "socket", "textwrap", "typer"}
+
+
+IMPORTS = """
+from rctl.console.lean import load_msgspec
+load_msgspec()
+import re, typing
+def none(*args, **kwargs):
+    raise AssertionError(args)
+re.compile = re._compile = typing.ForwardRef.__init__ = none
+import rctl.adjust.engine, rctl.adjust.writers.systemd, rctl.api.session, rctl.cli.verbs.set, rctl.console.output
+import rctl.console.words, rctl.names.owners, rctl.names.patterns, rctl.systemd.bus
+"""
+
+
+def test_what_a_set_imports_compiles_nothing() -> None:
+    """No regular expression, and no annotation in quotes: NamedTuple compiles those."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False, cwd=TOP)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_verb_loads_its_own_file_alone() -> None:
     assert modules("set", "--help") & FILES == {"rctl.cli.verbs.set"}
     assert modules("help", "exporter", "once") & FILES == {"rctl_exporter.verbs"}

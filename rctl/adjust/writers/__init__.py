@@ -5,8 +5,6 @@ may write to the cgroup and can express the entry, else through ``files``. The s
 puts back the old form, also after a crash and in an undo. A writer is loaded for the cgroups that may be its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
