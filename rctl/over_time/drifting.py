@@ -88,17 +88,28 @@ def compare(site: Site, patterns: Sequence[str] = (), found: DesiredLimits | Non
     due = found.due(time.time())
     drifted: list[Drifted] = []
     waiting: list[str] = []
-    for name, ve in chosen(site, found, patterns).items():
+    those = chosen(site, found, patterns)
+    for name, ve in those.items():
         find_again(site, name, ve)
+    learn_names(site.tree, those.values())
+    for ve in those.values():
         layers = ve.present(site.boot_id, due)
         if not (layers or ve.labels) or (ve.passing and ve.boot != site.boot_id):
             continue
         one = compare_one(site, ve, layers)
-        if one is None:
+        if one is None and not ve.passing:
             waiting.append(site.tree.name(ve.path))
-        elif not one.there or one.differences or one.labels:
+        elif one is not None and (not one.there or one.differences or one.labels):
             drifted.append(one)
     return Compared(tuple(drifted), tuple(waiting))
+
+
+def learn_names(tree: Tree, ves: Iterable[DesiredVe]) -> None:
+    """Show units and containers by their names."""
+    if foreign := [ve.path for ve in ves if not tree.managed(ve.path)]:
+        from ..names.identify import learn
+
+        learn(tree, foreign)
 
 
 def compare_one(site: Site, ve: DesiredVe, layers: Mapping[str, Layer]) -> Drifted | None:

@@ -28,7 +28,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..errors import NotFoundError, RctlError, UsageError
 from ..formats import Whole, Write
 from ..limits import Limits, file_named
-from .drifting import opened
+from .drifting import learn_names, opened
 from .waker import awaited
 
 _LONGEST = 366 * 86400.0
@@ -89,9 +89,11 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
 def timers(site: Site) -> tuple[TimerRow, ...]:
     """The timers that have not ended, the next one first. Raises RctlError if the history cannot be read."""
     found, now = desired_limits(site.state), time.time()
+    places = {one: found.layers_of(one) for one in found.timers}
+    learn_names(site.tree, (ve for those in places.values() for ve, _, _ in those))
     rows = []
     for timer in sorted(found.timers.values(), key=lambda timer: timer.until):
-        limits = tuple(_limit(site, found, place) for place in found.layers_of(timer.id))
+        limits = tuple(_limit(site, found, place) for place in places[timer.id])
         rows.append(TimerRow(timer.id, timer.command, timer.time, timer.until, timer.until - now, limits))
     return tuple(rows)
 

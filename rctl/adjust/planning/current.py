@@ -87,7 +87,9 @@ def _ways(found: Sequence[Writer], ve: Cgroup, wish: Wish) -> Ways:
 
 def _forgotten(path: str, ways: Ways) -> list[str]:
     """A note if the cgroup is a container's, and its manager does not store these limits."""
-    lost = dict.fromkeys(name for (name, _), writer in ways.items() if not writer.STORES_ONLY)
+    lost = dict.fromkeys(
+        name for (name, _), writer in ways.items() if not writer.STORES_ONLY and name != core.FREEZE.name
+    )
     if not lost:
         return []
     from ...names.owners import owner_of

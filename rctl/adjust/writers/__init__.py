@@ -101,9 +101,19 @@ def chosen(
         rest = [write for write in writes if (write.file.name, write.key) not in found]
         found |= {(write.file.name, write.key): writer for write in (writer.expressible(cgroup, rest) if rest else ())}
         for write in rest:
-            if (write.file.name, write.key) not in found and writer.resets(write.file, cgroup.path):
+            if (
+                (write.file.name, write.key) not in found
+                and writer.resets(write.file, cgroup.path)
+                and not _is_so(cgroup, write)
+            ):
                 raise _would_reset(writer, write.file, cgroup.path)
     return found
+
+
+def _is_so(cgroup: Cgroup, write: Write) -> bool:
+    """True if the entry has the wished value already."""
+    now = write.file.entry(cgroup.read_if_there(write.file.name), write.key)
+    return write.file.merge(now, write.wanted) == now
 
 
 def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:

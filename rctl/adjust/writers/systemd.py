@@ -18,7 +18,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...cgroupfs.ve_cgroups import is_unit
 from ...controllers import core
-from ...errors import NotAvailableError, RctlError
+from ...errors import KernelError, NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
 from ...systemd import drop_ins, properties, unit_properties
@@ -26,7 +26,7 @@ from ...systemd.drop_ins import RUNTIME, STORED
 from ...systemd.properties import Value
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
-from .. import owner
+from .. import cpuset_lists, owner
 from ..enabling import enable
 from ..steps import Enable, Set, SetThrough
 from . import files
@@ -203,6 +203,8 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:
         return []
     if unset:
         return files.write_at_once(cgroup, step)
+    if number := cpuset_lists.no_such(step.file, step.new):
+        raise KernelError(cgroup.path, step.file, step.new, number)
     raise RctlError(
         f"{step.file}: systemd was asked for {step.new!r} on {unit.name}, and the kernel shows {got!r}. "
         f"See journalctl -u {unit.name}"
