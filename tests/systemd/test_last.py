@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.helpers import AS_ALICE, done, held, rctl, unit, until
+from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, held, rctl, unit, until
 
 
 @pytest.fixture
@@ -65,3 +65,24 @@ def test_a_unit_that_starts_again_gets_back_what_systemd_does_not_know(app: str)
     rctl("set", "app.service", "memory.swap.high=32M")
     done("systemctl", "restart", "app.service")
     until(lambda: held(app, "memory.swap.high") == str(32 << 20))
+
+
+def test_limits_are_copied_between_a_ve_and_a_unit(app: str) -> None:
+    rctl("run", "copied", "-d", "--memory", "64M", "--", "sleep", "1000")
+    try:
+        rctl("copy", "copied", "app.service")
+        assert held(app, "memory.max") == str(64 << 20)
+        rctl("undo")
+        assert held(app, "memory.max") == "max"
+    finally:
+        rctl("rm", "--kill", "copied")
+
+
+def test_drift_and_timers_show_the_names_that_people_use(app: str) -> None:
+    rctl("set", "app.service", "pids.max=50", "--for", "1h")
+    assert [one["limits"][0]["ve"] for one in data("timers")] == ["app.service"]
+    (MOUNT / app[1:] / "pids.max").write_text("60")
+    said = subprocess.run(["rctl", "drift", "app.service"], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stdout.splitlines()[1].split()[:4] == ["app.service", "pids.max", "50", "60"]
+    rctl("undo", "--force")
