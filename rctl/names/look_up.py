@@ -33,6 +33,13 @@ _IN_CONTAINER = regex(r"(?<!_pod_)[0-9a-f]{64}.*/")
 _OF_CONTAINERS = regex(r"[0-9a-f]{64}|pod")
 _IN_PATH = {"docker": "docker", "podman": "libpod", "pod": "kubepods"}
 """What the paths of all containers of a kind have."""
+_RUNNING = {
+    "unit": "no unit that runs has this name; one that is stopped has no cgroup",
+    "user": "no user of this name is logged in",
+    "pod": "no pod that runs here has this name",
+    **dict.fromkeys(CONTAINERS[:-1], "no container that runs has this name; one that is stopped has no cgroup"),
+}
+"""Why a word that begins with a kind names nothing."""
 _HAS_UNITS = regex(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
@@ -184,6 +191,8 @@ class Elsewhere:
                 known |= {_stem(each): one.name for each in (*one.words, one.name)}
         near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
+        if what := _RUNNING.get("unit" if not kind and word.endswith(SUFFIXES) else kind):
+            return f"{word}: {what}{meant} See rctl ls --all"
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
         return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"
 

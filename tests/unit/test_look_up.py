@@ -129,14 +129,15 @@ def test_only_some_of_very_many_candidates_are_listed(host: Host, tmp_path: Path
         ("ow", "ow: there is no such VE (/rctl-ow), unit or container. Did you mean own? See rctl ls --all"),
         (
             "docker:webb",
-            "docker:webb: there is no such VE, unit or container. Did you mean docker:web? See rctl ls --all",
+            "docker:webb: no container that runs has this name; one that is stopped has no cgroup. "
+            "Did you mean docker:web? See rctl ls --all",
         ),
         ("unit:bob/workr.service", "Did you mean unit:bob/worker.service?"),
-        ("user:alice", "user:alice: there is no such VE, unit or container. See rctl ls --all"),
+        ("user:alice", "user:alice: no user of this name is logged in. See rctl ls --all"),
         ("zzzzzz", "zzzzzz: there is no such VE (/rctl-zzzzzz), unit or container. See rctl ls --all"),
         ("fff", "there is no such VE"),
         ("fffffff", "there is no such VE"),
-        ("docker:", "there is no such VE"),
+        ("docker:", "no container that runs has this name"),
         ("worker", "there is no such VE"),
         ("worker.service", "Did you mean unit:bob/worker.service"),
     ],

@@ -105,7 +105,10 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
     """
     unit = Unit.at(cgroup.path)
     if unit.uid is None and os.geteuid():
-        unit.bus.set(unit.name, [], runtime=True)  # changes nothing, and needs the right to
+        try:
+            unit.bus.set(unit.name, [], runtime=True)  # changes nothing, and needs the right to
+        except NotAvailableError as error:
+            raise NotAvailableError(f"{unit.name}: {error}") from None
     lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
     wanted = [properties.names_at(write.file, write.key, unit.version) for write in writes]
     seen = UnitProperties.of(unit, {name for group in wanted for name in group})
