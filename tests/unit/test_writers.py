@@ -28,7 +28,7 @@ from rctl.adjust.undoing.undo import undo
 from rctl.adjust.writers import files
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
-from rctl.errors import KernelError, NotAvailableError, RctlError
+from rctl.errors import KernelError, NotAvailableError, NotFoundError, RctlError
 from rctl.formats import File, Write
 from tests.unit.fake_calls import CRASH, INTERRUPT, Crash, Operation
 from tests.unit.fake_kernel import BOOT, FakeKernel, limits, state_folder
@@ -160,6 +160,43 @@ def test_undo_puts_back_what_was_not_set_as_not_set(
         run(tree, kernel, state)
         undo(Site(tree, kernel.host, state), Options())
         assert manager.state() == before
+
+
+class Storing(Manager):
+    """A manager whose properties stay when the cgroup goes, and count in its next life."""
+
+    def outlives(self, path: str) -> bool:
+        return True
+
+    def put_back(self, path: str, step: SetThrough) -> None:
+        at = path, PROPERTIES[step.file]
+        if self.properties.get(at, UNSET) == step.own:
+            self.properties[at] = step.kept
+            if step.kept == UNSET:
+                del self.properties[at]
+
+
+def test_what_is_stored_for_a_stopped_unit_is_undone_there(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = Storing(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
+    before = dict(manager.properties)
+    with kernel.installed() as tree:
+        site = Site(tree, kernel.host, state)
+        run(tree, kernel, state)
+        after = dict(manager.properties)
+        kernel.remove("/rctl-web1")
+        (planned,) = undo(site, Options(dry_run=True))
+        assert planned.account is not None
+        assert {outcome.status for outcome in planned.account.outcomes} == {"planned"}
+        assert manager.properties == after
+        (undone,) = undo(site, Options())
+        assert undone.account is not None
+        assert "is stopped; it gets this when it starts" in undone.account.notes[0]
+        assert manager.properties == before
+        with pytest.raises(NotFoundError, match="nothing left to undo"):
+            undo(site, Options())
 
 
 def test_undo_without_that_writer_restores_the_entry(

@@ -20,6 +20,7 @@ from ..records.record_format import named
 from ..site import Site
 from ..state_folder import State
 from ..steps import Enable, Forget, Label, Renew, Want
+from . import asleep
 
 _SEARCHED = 100
 """Most adjustments of removed VEs that are searched for one that can be taken back."""
@@ -106,7 +107,7 @@ def newest(site: Site, count: int = 1) -> list[Record]:
             if found:
                 break
             raise before_boot(record)
-        if not left(tree, record):
+        if not _can_be_undone(tree, record):
             raise _one_gone(tree, record, len(found), count) if found else _all_gone(site, record, records)
         found.append(record)
         if len(found) == count:
@@ -201,6 +202,10 @@ def left(tree: Tree, record: Record) -> set[str]:
     return found
 
 
+def _can_be_undone(tree: Tree, record: Record) -> bool:
+    return bool(left(tree, record) or asleep.stored_steps(tree, record))
+
+
 def concerns(record: Record, path: str, ino: int) -> bool:
     """True if the cgroup with this inode is the one of the adjustment, or was made anew with what that has stored."""
     return record.inodes.get(path) == ino or (
@@ -235,7 +240,7 @@ def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
     for record in before:
         if record.boot_id != site.boot_id or len(skipped) == _SEARCHED:
             break
-        if left(tree, record):
+        if _can_be_undone(tree, record):
             return GoneError(
                 f"undo: {_those(skipped)}; to take back the one before, {named(record)}, use: rctl undo {record.id}"
             )

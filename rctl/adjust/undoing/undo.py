@@ -26,7 +26,7 @@ from ..records.record_format import named
 from ..request import Around
 from ..site import Site
 from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Set, SetThrough, by_entry
-from . import choose, ves_made
+from . import asleep, choose, ves_made
 from .tree_after import Supposed, UnreckonedError
 
 _SEARCHED = 100
@@ -148,14 +148,18 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     if record.boot_id != site.boot_id:
         raise choose.before_boot(record)
     _check_replaced(tree, record)
-    left = choose.left(tree, record)
-    if not left:
+    left, stored = choose.left(tree, record), asleep.stored_steps(tree, record)
+    if not left and not stored:
         if where := choose.elsewhere(tree, record):
             raise GoneError(f"{named(record)} {where}")
         raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
+    if not left:
+        account = asleep.put_back(tree, stored, dry_run=options.dry_run)
+        said = () if options.dry_run else _count_as_undone(site, options, record)
+        return msgspec.structs.replace(account, notes=(*account.notes, *said))
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
-    gone = [path for path in choose.paths(record) if path not in left]
+    gone = [path for path in choose.paths(record) if path not in left.union(step.path for step in stored)]
     notes = [f"{path}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
     if len(gone) > _TOLD:
         notes.append(f"and {len(gone) - _TOLD} more that were removed")
@@ -178,14 +182,23 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
     given = _given(tree, record)
     account = transact(site, wished, options, given=given, around=around)
+    if stored:
+        besides = asleep.put_back(tree, stored, dry_run=options.dry_run)
+        account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *besides.outcomes))
+        notes += besides.notes
     if account.id is None and not options.dry_run:
-        empty = Record(new_id(), time.time(), site.boot_id, options.command, {}, (), record.id)
-        with undisturbed():
-            said = Journal(site.state, empty).close(done=True)
+        said = _count_as_undone(site, options, record)
         kept = any(isinstance(step, Make) for step in record.steps)
         is_so = "there is nothing else to take back" if kept else "all is as it was before"
         notes += [f"{record.id}: {is_so}; it counts as undone", *said]
     return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+
+
+def _count_as_undone(site: Site, options: Options, record: Record) -> list[str]:
+    """Add an undo that wrote nothing itself to the history. Returns notes for people."""
+    empty = Record(new_id(), time.time(), site.boot_id, options.command, {}, (), record.id)
+    with undisturbed():
+        return Journal(site.state, empty).close(done=True)
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
