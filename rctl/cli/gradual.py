@@ -179,6 +179,13 @@ def ramp(s: Session, limits: Mapping[str, Any], flags: Flags, *, json: bool, dry
 
 
 def _step(step: RampStep) -> str:
-    shown = [f"{name} {limit} {value}" for name, own in step.values.items() for limit, value in own.items()]
-    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    return f"step {step.step} of {step.steps}, after {step.seconds:.3g} s: {', '.join(shown[:_NAMED])}{more}"
+    from ..adjust.steps import shown
+    from ..limits import file_named
+
+    told = [
+        f"{name} {limit} {shown(value, file_named(limit.partition(' ')[0]).unit)}"
+        for name, own in step.values.items()
+        for limit, value in own.items()
+    ]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return f"step {step.step} of {step.steps}, after {round(step.seconds, 1):g} s: {', '.join(told[:_NAMED])}{more}"

@@ -74,8 +74,8 @@ def ramp(
 ) -> Ramped:
     """Move limits of VEs, by name, to these values within ``seconds``. ``each`` is called after each step.
 
-    ``steps``: unset, 20, or one a second. ``stop_at``: see ``pressure.parse``. A dry run calls ``each`` with the
-    values.
+    ``steps``: unset, 20, or one a second; one alone if no step before the last would be felt. ``stop_at``: see
+    ``pressure.parse``. A dry run calls ``each`` with the values.
 
     Raises RctlError, PressureError among them, after all was put back; RollbackError if that failed.
     """
@@ -86,6 +86,8 @@ def ramp(
         pressure.parse(stop_at, {span.file.controller for own in spans.values() for span in own}) if stop_at else {}
     )
     moves = {name: [values(span, len(when), site.host) for span in own] for name, own in spans.items()}
+    if all(len(set(move)) == 1 for own in moves.values() for move in own):
+        when = when[:1]  # down from max, and less is in use than the goal allows: no step would be felt
     pressure.check(site.tree, spans, bounds, first=True)
     if not spans:
         return Ramped(None, 0, 0.0, goal)
@@ -104,7 +106,7 @@ def ramp(
             part += account.id is not None
             each(RampStep(number + 1, len(when), time.monotonic() - begin, _told(spans, moves, number), account))
         if bounds:
-            _wait(site.tree, spans, bounds, time.monotonic() + min(_AFTER, when[1] - when[0]))
+            _wait(site.tree, spans, bounds, time.monotonic() + min(_AFTER, seconds / len(when)))
     except RollbackError:
         raise
     except BaseException as error:

@@ -103,6 +103,13 @@ def test_undo_takes_back_the_whole_ramp_in_one_step(shell: Shell, clock: Clock) 
     assert shell.run("undo", change)[0] == 1
 
 
+def test_a_goal_above_the_use_is_set_at_once(shell: Shell, clock: Clock) -> None:
+    shell.kernel.make("/rctl-web1", cache=10 * MIB)
+    out = shell.run("set", "web1", "memory.max=64M", "--over", "10s")[1]
+    assert out.splitlines()[0] == "step 1 of 1, after 0 s: web1 memory.max 64M"
+    assert clock.slept == []
+
+
 def test_memory_from_max_begins_at_the_use(shell: Shell, clock: Clock) -> None:
     shell.kernel.make("/rctl-web1", cache=80 * MIB)
     shell.run("set", "web1", "memory.max=40M", "--over", "2s", "--steps", "2")
