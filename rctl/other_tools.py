@@ -18,7 +18,7 @@ _NAMES = {
     "cpuidle": "cpu.weight=idle",
     **dict.fromkeys(("allowedcpus", "cpumask", "cpulist"), "cpuset.cpus"),
     **dict.fromkeys(("allowedmemorynodes", "nodemask"), "cpuset.mems"),
-    **dict.fromkeys(("tasksmax", "pidslimit", "numproc", "nproc", "processes"), "pids.max"),
+    **dict.fromkeys(("tasks", "tasksmax", "pidslimit", "numproc", "nproc", "processes"), "pids.max"),
     **dict.fromkeys(("blkioweight", "blockioweight", "ioprio"), "io.weight"),
     **dict.fromkeys(("blkio", "iolimit", "iopslimit", "rbps", "wbps", "riops", "wiops"), _DISKS),
     **dict.fromkeys((f"device{way}{unit}" for way in ("read", "write") for unit in ("bps", "iops")), _DISKS),

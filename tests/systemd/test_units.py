@@ -207,6 +207,19 @@ def test_a_part_of_a_per_cent_that_a_reload_will_take_away_is_told(app: str) -> 
     assert "per cent" not in done("sh", "-c", "rctl set app.service cpu.max=0.5 2>&1")
 
 
+def test_limits_of_a_unit_that_cannot_start_with_them_are_undone() -> None:
+    with unit("small.service"):
+        rctl("set", "small.service", "memory.max=1G")
+        done("systemctl", "stop", "small.service")
+        said = rctl("set", "small.service", "memory.max=2G", status=1)
+        assert "no unit that runs has this name" in said
+        assert drop_ins("small.service") == ["etc MemoryMax"]
+        assert "small.service: is stopped; it gets this when it starts" in done("sh", "-c", "rctl undo 2>&1")
+        assert drop_ins("small.service") == []
+        done("systemctl", "start", "small.service")
+        assert held("/system.slice/small.service", "memory.max") == "max"
+
+
 def test_memory_in_use_is_freed_first(tmp_path: Path) -> None:
     script = tmp_path / "fill.py"
     script.write_text("import time\nx = bytearray(96 << 20)\ntime.sleep(1000)\n")
