@@ -106,7 +106,7 @@ def compare(site: Site, patterns: Sequence[str] = (), found: DesiredLimits | Non
 
 def learn_names(tree: Tree, ves: Iterable[DesiredVe]) -> None:
     """Show units and containers by their names."""
-    if foreign := [ve.path for ve in ves if not tree.managed(ve.path)]:
+    if foreign := [ve.path for ve in ves if tree.name(ve.path) == ve.path]:
         from ..names.identify import learn
 
         learn(tree, foreign)

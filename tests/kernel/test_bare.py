@@ -313,7 +313,7 @@ def test_rm_of_many_removes_all_or_when_one_has_processes_none(ve: Ve, other: Ve
 def test_names_lists_only_managed_ves(ve: Ve, scratch: Path, tree: Tree, place: Path) -> None:
     listed = tree.names()
     assert "web1" in listed
-    if tree.prefix:
+    if tree.naming.prefix:
         assert listed == ["web1"]
     assert os.path.samefile(ve.dir.parent, place)
 

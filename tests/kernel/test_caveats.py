@@ -22,7 +22,7 @@ def test_memory_high_below_what_cannot_be_reclaimed_is_said(ve: Ve) -> None:
     ve.set({"memory.swap.max": 0})
     worker = filler(ve.dir, 20)
     (note,) = ve.set({"memory.high": "1M"}, deadline=0.5).notes
-    assert f"{ve.path}: memory.high is 1M, and " in note
+    assert f"{ve.name}: memory.high is 1M, and " in note
     assert "in use cannot be reclaimed" in note
     assert ve.number("memory.current") > MIB
     ve.set({"memory.high": "max"})
@@ -76,8 +76,8 @@ def test_more_than_the_host_has_is_said_also_in_a_dry_run(ve: Ve) -> None:
     for dry in (True, False):
         notes = ve.set(wanted, dry_run=dry).notes
         assert [note.partition(",")[0] for note in sorted(notes)] == [
-            f"{ve.path}: cpu.max is 99 CPUs",
-            f"{ve.path}: memory.max is 100T",
+            f"{ve.name}: cpu.max is 99 CPUs",
+            f"{ve.name}: memory.max is 100T",
         ]
         assert all("it never binds" in note for note in notes)
 
@@ -85,7 +85,7 @@ def test_more_than_the_host_has_is_said_also_in_a_dry_run(ve: Ve) -> None:
 def test_memory_high_at_or_above_memory_max_never_throttles_and_is_said(ve: Ve) -> None:
     ve.set({"memory.max": "20M", "memory.swap.max": 0})
     (note,) = ve.set({"memory.high": "20M"}).notes
-    assert note == f"{ve.path}: memory.high is 20M, and memory.max is 20M: it never throttles"
+    assert note == f"{ve.name}: memory.high is 20M, and memory.max is 20M: it never throttles"
     assert not filler(ve.dir).hold(40), "the kernel kills at memory.max"
     assert (ve.count("memory.events", "high"), ve.count("memory.events", "oom_kill")) == (0, 1)
     assert ve.set({"memory.high": "10M"}).notes == ()
@@ -111,7 +111,7 @@ def test_a_limit_of_swap_on_a_host_without_is_without_effect_and_is_said(ve: Ve)
     with no_swap():
         window(0.06)  # what is known of the host lasts for a moment
         (note,) = ve.set({"memory.swap.max": "200M"}).notes
-        assert note == f"{ve.path}: memory.swap.max is 200M, and this host has no swap: without effect. See swapon(8)"
+        assert note == f"{ve.name}: memory.swap.max is 200M, and this host has no swap: without effect. See swapon(8)"
         assert not filler(ve.dir).hold(40), "the kernel kills, for it cannot swap"
 
 
@@ -122,7 +122,7 @@ def test_a_limit_of_zswap_where_it_is_off_is_without_effect_and_is_said(ve: Ve) 
     ve.set({"memory.max": "20M"})
     with zswap("N"):
         (note,) = ve.set({"memory.zswap.max": "10M"}).notes
-        assert f"{ve.path}: memory.zswap.max is 10M, and zswap is off: without effect" in note
+        assert f"{ve.name}: memory.zswap.max is 10M, and zswap is off: without effect" in note
         assert filler(ve.dir).hold(40)
         assert ve.number("memory.swap.current") > MIB
         assert ve.number("memory.zswap.current") == 0
@@ -166,7 +166,7 @@ def test_a_cpu_that_is_offline_is_not_in_effect_and_is_said(ve: Ve) -> None:
     online.write_text("0")
     try:
         (note,) = ve.set({"cpuset.cpus": "0-1"}).notes
-        assert note.startswith(f"{ve.path}: cpuset.cpus is 0-1; only 0 is in effect")
+        assert note.startswith(f"{ve.name}: cpuset.cpus is 0-1; only 0 is in effect")
         assert ve.text("cpuset.cpus.effective") == "0"
     finally:
         online.write_text("1")

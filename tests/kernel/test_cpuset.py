@@ -399,7 +399,7 @@ def test_a_partition_that_its_own_list_makes_invalid_is_said_and_is_one_again_wi
     ve.set({"cpuset.cpus": last, "cpuset.partition": "root"})
     (note,) = ve.set({"cpuset.cpus": every}).notes
     invalid = ve.text("cpuset.cpus.partition")
-    assert note.startswith(f"{ve.path}: its partition is now {invalid}. ")
+    assert note.startswith(f"{ve.name}: its partition is now {invalid}. ")
     assert invalid.startswith("root invalid (")
     assert ve.set({"cpuset.cpus": last}).notes == ()
     assert ve.text("cpuset.cpus.partition") == "root"

@@ -77,7 +77,7 @@ def test_force_lets_the_kernel_kill_and_says_so(ve: Ve) -> None:
     ve.set({"memory.max": "200M", **NO_SWAP})
     worker = filler(ve.dir, 60)
     account = ve.set({"memory.max": "30M"}, force=True)
-    assert account.notes == (f"{ve.path}: the kernel killed 1 process(es) for lack of memory",)
+    assert account.notes == (f"{ve.name}: the kernel killed 1 process(es) for lack of memory",)
     assert worker.end() == -signal.SIGKILL
     assert ve.number("memory.max") == 30 * MIB
 

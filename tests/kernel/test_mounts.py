@@ -134,7 +134,7 @@ def test_a_failed_attach_in_a_cgroup_namespace_moves_nothing(inside: Inside, box
     """Process 2 is a kernel's, which cannot be moved, and lies outside the namespace."""
     worker = sleeper(box)
     done = inside(OWN, f"rctl attach web1 {worker.pid} 2")
-    assert "2: its cgroup lies outside this cgroup namespace" in done.err
+    assert "2: could not be put back into its cgroup, which lies outside this cgroup namespace" in done.err
     assert Path(f"/proc/{worker.pid}/cgroup").read_text() == "0::/box\n"
 
 

@@ -48,7 +48,7 @@ def test_a_real_time_thread_passes_cpu_max_and_that_is_told(ve: Ve) -> None:
     assert used(ve, 1) > 0.5
     words = "cpu.max does not hold 1 of its threads, with a real-time or deadline policy"
     (note,) = ve.set({"cpu.max": 0.2}).notes
-    assert note.startswith(f"{ve.path}: {words}")
+    assert note.startswith(f"{ve.name}: {words}")
     told_everywhere(ve, "cpu.max", "policy", words)
     assert f"chrt --other -p 0 {worker.pid}" in note
     os.sched_setscheduler(worker.pid, os.SCHED_OTHER, os.sched_param(0))
@@ -94,7 +94,7 @@ def test_huge_pages_that_memory_max_does_not_count(ve: Ve) -> None:
     words = "memory.max does not count 10M of huge pages that the VE uses"
     told_everywhere(ve, "memory.max", "huge_pages", words)
     (note,) = ve.set({"memory.max": 3 * SIZE}).notes
-    assert note.startswith(f"{ve.path}: {words}")
+    assert note.startswith(f"{ve.name}: {words}")
     worker.kill()
     until(lambda: ve.number("hugetlb.2MB.current") == 0, "the pages to be given back")
     told_nowhere(ve)

@@ -45,7 +45,7 @@ def test_what_no_unit_may_be_called_is_escaped() -> None:
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=300)
-@given(st.from_regex(VE_NAME, fullmatch=True), st.sampled_from([PLAIN, OF_ROOT, OF_USER, BELOW]))
+@given(st.from_regex(VE_NAME.pattern, fullmatch=True), st.sampled_from([PLAIN, OF_ROOT, OF_USER, BELOW]))
 def test_every_name_can_be_read_from_its_cgroup(name: str, naming: Naming) -> None:
     component = naming.component(name)
     assert naming.name(component) == name
