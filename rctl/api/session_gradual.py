@@ -93,7 +93,7 @@ class SessionGradual(SessionReads):
 
         Returns a Ramped. Raises as ``adjust``, after all was put back; RollbackError if that failed.
 
-        >>> s.ramp({"web1": {"pids.max": 20}}, 0.2, steps=3).steps
+        >>> s.ramp({"web1": {"cpu.weight": 300}}, 0.2, steps=3).steps
         3
         """
         from ..adjust.request import Options

@@ -37,7 +37,7 @@ def test_from_max_it_begins_at_the_use(ve: Ve) -> None:
     assert ve.able("memory.max")
     filler(ve.dir, 60)
     out = rctl("set", ve.name, "memory.max=20M", "--over", "1s", "--steps", "3", "--dry-run").out
-    first = int(out.splitlines()[0].split()[-1])
+    first = float(out.splitlines()[0].split()[-1].removesuffix("M")) * MIB
     assert abs(first - (20 * MIB + 2 * (ve.number("memory.current") - 20 * MIB) // 3)) < MIB
     assert ve.unset("memory.max")
     assert rctl("set", ve.name, "memory.max=20M", "--over", "1s", "--steps", "3").status == 0
