@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from rctl.adjust.writers import docker
 from rctl.errors import GoneError, NotAvailableError, NotFoundError, RctlError
+from tests.unit.test_unix_http import server
 
 ID = "4c01db0b339c" + "0" * 52
 PATH = f"/system.slice/docker-{ID}.scope"
@@ -22,23 +22,16 @@ PATH = f"/system.slice/docker-{ID}.scope"
 @contextmanager
 def dockerd(folder: Path, status: int, body: Any, patch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """A dockerd that gives this answer to each request; the requests that it got."""
-    place, got = str(folder / "docker.sock"), []
+    got: list[bytes] = []
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(place)
-        listening.listen()
 
-        def run() -> None:
-            wire, _ = listening.accept()
-            with wire:
-                got.append(wire.recv(65536))
-                wire.sendall(b"HTTP/1.0 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text))
+    def serve(wire: socket.socket) -> None:
+        got.append(wire.recv(65536))
+        wire.sendall(b"HTTP/1.0 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text))
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+    with server(folder, serve) as place:
         patch.setenv("DOCKER_HOST", f"unix://{place}")
         yield got
-        thread.join(10)
 
 
 def config(folder: Path, status: int, body: Any, patch: pytest.MonkeyPatch) -> Any:
