@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from _signal import pthread_sigmask  # type: ignore[import-not-found]  # signal.pthread_sigmask makes enums of the answer
+from _signal import (  # type: ignore[import-not-found]  # the C part of signal, which makes no enums
+    SIG_BLOCK,
+    SIG_SETMASK,
+    SIG_UNBLOCK,
+    SIGHUP,
+    SIGINT,
+    SIGTERM,
+    pthread_sigmask,
+)
 
-STOPS = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+STOPS: frozenset[int] = frozenset((SIGHUP, SIGINT, SIGTERM))
 """The signals of Ctrl-C, ``kill`` and a terminal that closes."""
 
 
@@ -17,13 +24,13 @@ class undisturbed:  # noqa: N801 (a class costs less than a generator)
 
     def __enter__(self) -> set[int]:
         try:
-            before: set[int] = pthread_sigmask(signal.SIG_BLOCK, STOPS)
+            before: set[int] = pthread_sigmask(SIG_BLOCK, STOPS)
         except BaseException:  # Python runs handlers after the mask is changed
-            pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            pthread_sigmask(SIG_UNBLOCK, STOPS)
             raise
         self._before = before
         return before
 
     def __exit__(self, *_: object) -> None:
         if not self._before >= STOPS:
-            pthread_sigmask(signal.SIG_SETMASK, self._before)
+            pthread_sigmask(SIG_SETMASK, self._before)

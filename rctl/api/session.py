@@ -18,7 +18,6 @@ take time in ``session_gradual``, those that only read in ``session_reads``. ``s
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from ..ve.run import Ran
     from .ve import VE
 
+SIGTERM = 15
+"""signal.SIGTERM. The module signal costs time, and few calls need it."""
 _FREEZE = {"files": {"cgroup.freeze": "1"}}
 
 
@@ -291,7 +292,7 @@ class Session(SessionGradual, SessionLasting):
             names = shown(self.tree, names, patterns, self.tell)
         return label.label(self.site, names, labels, remove, self.command)
 
-    def kill(self, *patterns: str, signal: int = signal.SIGTERM) -> Mapping[str, int]:
+    def kill(self, *patterns: str, signal: int = SIGTERM) -> Mapping[str, int]:
         """Send a signal to all processes of VEs. ``signal``: its number.
 
         Returns the number of processes that got it, by VE. Raises NotFoundError.

@@ -6,12 +6,14 @@ ended by signal N.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the C part of signal, which imports faster
 import gc
 import os
-import signal
 import sys
 from types import FrameType
 from typing import NoReturn
+
+from ..signals import STOPS
 
 _PATIENCE = 3
 """So many signals after the first are ignored while the adjustment is put back; the next one ends rctl at once."""
@@ -25,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal asks rctl to end: the adjustment under way is put back first."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        super().__init__(f"interrupted by signal {number}")
         self.exit_status = 128 + number
 
 
@@ -36,9 +38,9 @@ def main() -> NoReturn:
     try:
         _open_closed()
         sys.unraisablehook = _unraisable
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
-                signal.signal(number, _interrupt)
+        for number in STOPS:
+            if _signal.getsignal(number) != _signal.SIG_IGN:  # as under nohup(1)
+                _signal.signal(number, _interrupt)
         status = _flushed(_status())
     except KeyboardInterrupt as stop:  # the result is printed already; the reader of the rest is gone
         _over = True
