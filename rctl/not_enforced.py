@@ -5,7 +5,6 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/sche
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -25,7 +24,7 @@ Policies = Mapping[int, Collection[int]]
 """The ids of threads by scheduling policy, of those policies that the fair class does not have."""
 
 
-class Conditions(NamedTuple):
+class Conditions(msgspec.Struct, frozen=True):
     """What decides whether a VE's limit is enforced. Each fact is asked for only when a limit depends on it.
 
     ``iocost``: the disks, as ``MAJOR:MINOR``, that use iocost. ``bfq``: the VE has ``io.bfq.weight``. ``policies``:
@@ -54,7 +53,7 @@ class NotEnforced(msgspec.Struct, frozen=True):
     of_host: bool = False
 
 
-class Reason(NamedTuple):
+class Reason(msgspec.Struct, frozen=True):
     """One reason. ``word``: for programs. ``about``: the case, for people.
 
     ``told``: the sentence about an entry, from its file, its key and its text; ``None`` if the entry is enforced.

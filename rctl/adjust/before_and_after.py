@@ -23,9 +23,10 @@ from ..errors import (
 )
 from ..signals import undisturbed
 from . import owner
-from .enabling import threaded
+from .enabling import disable, threaded
 from .enabling.enable import enable
-from .lifecycle import freeze, may_move, processes, ve_cgroup
+from .lifecycle import freeze, may_move, processes, remove, ve_cgroup
+from .planning import partitions
 from .records.journal import Journal, new_id
 from .records.record_format import Record
 from .recovery.rollback import put_all_back
@@ -197,3 +198,12 @@ def check_empty(name: str, inside: Sequence[int]) -> None:
         raise BusyError(
             f"{name}: has {len(inside)} process(es), the first is {inside[0]}. Stop them, or use rctl rm --kill"
         )
+
+
+def removed(
+    removes: Sequence[Remove], steps: Sequence[Step], cgroups: Mapping[str, Cgroup], deadline: float
+) -> list[str]:
+    """Remove VEs, and run the steps after the first of these. Failures are notes for people."""
+    after = steps[steps.index(removes[0]) :]
+    notes = remove.take_all_away(removes, cgroups, deadline)
+    return notes + partitions.renew_all(after, cgroups) + disable.take_all_back(steps, cgroups)

@@ -7,7 +7,6 @@ comes before the read, so what was planned is still true when it is written.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,10 +21,8 @@ from ..signals import undisturbed
 from . import owner
 from .account import Account, done, failed, outcomes
 from .caveats.caveats import caveats
-from .enabling.disable import take_all_back, unneeded
-from .lifecycle import freeze, remove
 from .locks import MANY, Locks, parents
-from .planning import partitions, plan, precheck, resolve
+from .planning import plan
 from .planning.current import Seen, look
 from .planning.intended import check_intended
 from .progress import Event
@@ -69,8 +66,13 @@ def adjust(
     distinct = {id(asked): asked for asked in limits.values()}  # one Limits for many VEs is the usual case
     if any(asked.files for asked in distinct.values()):
         frozen = [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"]
-        freeze.check_self(site.tree, frozen)
+        if frozen:
+            from .lifecycle.freeze import check_self
+
+            check_self(site.tree, frozen)
     if any(asked.vcpus is not msgspec.UNSET for asked in distinct.values()):
+        from .planning import resolve
+
         plain = [Wish(name, (), ino=inodes.get(name)) for name in limits]
 
         def prepare(opened: Sequence[Cgroup]) -> list[Wish]:
@@ -85,7 +87,11 @@ def adjust(
             return wishes
 
         return transact(site, plain, options, prepare=prepare, around=around)
-    same = {key: _asked(resolve.disks(asked), host, options) for key, asked in distinct.items()}
+    if any(asked.io != _NONE.io for asked in distinct.values()):
+        from .planning.resolve import disks
+
+        distinct = {key: disks(asked) for key, asked in distinct.items()}
+    same = {key: _asked(asked, host, options) for key, asked in distinct.items()}
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(site, wishes, options, around=around)
 
@@ -131,7 +137,7 @@ def transact(
     return account
 
 
-class _Work(NamedTuple):
+class _Work(msgspec.Struct, frozen=True):
     """One attempt of a transaction: the data of all its parts. ``notes`` for people are added on the way."""
 
     site: Site
@@ -169,10 +175,12 @@ class _Work(NamedTuple):
     def planned(self, opened: Sequence[Cgroup]) -> Account:
         """The account of a dry run."""
         seen = self.look(opened)
+        from .planning.precheck import check
+
         limits = _steps(seen, self.options)
         cgroups = {ve.path: ve for ve in opened}
         renewed = self.renewed(seen, limits, cgroups)
-        unchecked = precheck.check(limits, cgroups, self.site.tree)
+        unchecked = check(limits, cgroups, self.site.tree)
         steps = plan.ended(limits, self.last(opened, limits), renewed)
         said = [
             f"{name}: set as well, where it comes with the controller that is enabled" for name in sorted(seen.open)
@@ -188,18 +196,28 @@ class _Work(NamedTuple):
         seen = look(self.site.tree, wished, opened, self.options)
         if not self.given:
             return seen
+        from .enabling.disable import unneeded
+
         removed = {self.site.tree.path(name) for name in self.around.remove}
-        return seen._replace(switches=[*seen.switches, *unneeded(self.site.tree, self.given, seen.changes, removed)])
+        return msgspec.structs.replace(
+            seen, switches=[*seen.switches, *unneeded(self.site.tree, self.given, seen.changes, removed)]
+        )
 
     def renewed(self, seen: Seen, limits: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[Renew]:
         """The partitions that get or lose CPUs. Raises BusyError for a partition that no kernel makes."""
+        if self.around is NOTHING and not any(file.startswith("cpuset.") for file in _files(limits)):
+            return []  # nearly always so
+        from .planning import partitions
+
         sets, freed = partitions.relevant(limits), self.around.freed
         removed = [self.site.tree.path(name) for name in self.around.remove]
         if not (sets or removed or freed):
             return []
         asked = partitions.asked(seen.changes, sets)
         if asked:
-            precheck.check_partitions(asked, limits, cgroups, self.site.tree, removed)
+            from .planning.precheck import check_partitions
+
+            check_partitions(asked, limits, cgroups, self.site.tree, removed)
         return partitions.concerned(self.site.tree, sets, cgroups, removed, freed, asked)
 
     def last(self, opened: Sequence[Cgroup], limits: Sequence[Step]) -> Sequence[Step]:
@@ -334,7 +352,7 @@ class _Work(NamedTuple):
         """
         steps, deadline = journal.record.steps, self.options.deadline
         removes = [step for step in steps if isinstance(step, Remove)] if self.around.remove else []
-        first = steps.index(removes[0]) if removes else len(steps)
+        first = steps.index(removes[0]) if removes else None
         notes: list[str] = []
 
         def commit() -> None:
@@ -354,8 +372,9 @@ class _Work(NamedTuple):
             self.site.progress(Event("journal", 0, len(steps)))
             notes += run(steps, cgroups, deadline, self.site.progress, journal.decide_back, finish, already, first)
             if removes:
-                notes += remove.take_all_away(removes, cgroups, deadline)
-                notes += partitions.renew_all(steps[first:], cgroups) + take_all_back(steps, cgroups)
+                from .before_and_after import removed
+
+                notes += removed(removes, steps, cgroups, deadline)
             if journal.open:
                 commit()
             notes += caveats(self.site.tree, steps, cgroups)
@@ -392,6 +411,11 @@ def _by_name(line: str, names: Mapping[str, str]) -> str:
     """A note that begins with a cgroup's path, with the VE's name in its place."""
     path, colon, rest = line.partition(":")
     return f"{names[path]}:{rest}" if colon and path in names else line
+
+
+def _files(steps: Sequence[Step]) -> set[str]:
+    """The files that steps set."""
+    return {getattr(step, "file", "") for step in steps}
 
 
 def _steps(seen: Seen, options: Options) -> tuple[Step, ...]:

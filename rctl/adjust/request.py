@@ -1,7 +1,7 @@
 """The request for an adjustment: entries, options, and the steps around the limits."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True):
         return {name: value for name, value in found.items() if value}
 
 
-class Through(NamedTuple):
+class Through(msgspec.Struct, frozen=True):
     """An entry that another writer than ``files`` sets, and the form of its owner (``writers.base``).
 
     ``kept``: of what is there. ``own``: to put back; ``None``: the ``form`` of the value that is set.
@@ -86,7 +86,7 @@ The process that becomes the command calls ``commit`` right before; if it is ano
 """
 
 
-class Around(NamedTuple):
+class Around(msgspec.Struct, frozen=True):
     """``make``: managed VEs, by name, to make if they are missing. ``remove``: managed VEs to remove at the end.
 
     ``instead``: the VE that is renamed, for undo. ``kill``: end the processes of VEs to remove first.

@@ -1,7 +1,8 @@
 """The place of adjustments: one host, as the engine sees it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..host import Host
@@ -22,7 +23,7 @@ SHORT = 64
 """The path of a container's cgroup has more characters: its id alone has as many."""
 
 
-class Site(NamedTuple):
+class Site(msgspec.Struct, frozen=True):
     """The cgroups, the host's facts, rctl's own folders, and the receivers of progress and notes.
 
     ``progress`` is called with each step, ``tell`` with notes for people, one line each. ``named`` returns the stable

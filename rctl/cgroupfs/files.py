@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import resource
 from contextlib import suppress
@@ -36,7 +35,7 @@ def this_host() -> Host:
         with open(path, "rb", buffering=0) as file:
             return file.readall().decode("ascii", "replace")
 
-    return Host(read, mmap.PAGESIZE)
+    return Host(read, os.sysconf("SC_PAGESIZE"))
 
 
 def possible(kind: str) -> str:

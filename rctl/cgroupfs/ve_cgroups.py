@@ -6,7 +6,8 @@ may have are escaped as systemd does it: ``\x40`` is ``@``. Pure, except ``usual
 """
 
 import os
-from typing import NamedTuple
+
+import msgspec
 
 from ..late_regex import regex
 
@@ -18,7 +19,7 @@ _ESCAPED = {"@": r"\x40", "+": r"\x2b"}
 """The characters of ``formats.VE_NAME`` that are escaped in a unit's name. ``@`` would make it an instance."""
 
 
-class Naming(NamedTuple):
+class Naming(msgspec.Struct, frozen=True):
     """``base``: the cgroup that holds the VEs. ``prefix`` and ``suffix`` stand around each VE's name.
 
     With a suffix, VEs are units of systemd.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import NamedTuple
+
+import msgspec
 
 MOST = 16 << 20
 """Bytes of the largest answer that is read."""
 
 
-class HttpAnswer(NamedTuple):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """The status and the body of an answer."""
 
     status: int

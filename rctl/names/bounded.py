@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 MOST = 16 << 20
 """Bytes of the largest file that is read. A list of ten thousand containers has less."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class Version(NamedTuple):
+class Version(msgspec.Struct, frozen=True):
     """Tells a file from the one that replaces it, and from its own later state."""
 
     inode: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from ..late_regex import regex
 
@@ -11,7 +12,7 @@ _NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _LONGEST_IMAGE = 512
 
 
-class Called(NamedTuple):
+class Called(msgspec.Struct, frozen=True):
     """The name of a container, and of its image. Empty: not known."""
 
     name: str = ""

@@ -12,7 +12,9 @@
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from ..late_regex import regex
 
@@ -51,7 +53,7 @@ _MADE_BY: tuple[tuple[MadeBy, tuple[str, ...], re.Pattern[str]], ...] = (
 _DIGITS = 64
 
 
-class Container(NamedTuple):
+class Container(msgspec.Struct, frozen=True):
     """A container. ``path``: its own cgroup, the outermost that holds nothing else.
 
     ``inner``: the cgroup below it in which its runtime sets the limits; empty if the path that was looked at does not
@@ -64,7 +66,7 @@ class Container(NamedTuple):
     inner: str = ""
 
 
-class Pod(NamedTuple):
+class Pod(msgspec.Struct, frozen=True):
     """A pod of Kubernetes. ``uid`` has dashes, as Kubernetes shows it. ``path``: the pod's own cgroup."""
 
     uid: str

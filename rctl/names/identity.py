@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from .owners import OwnerKind
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """What people call a cgroup. A part that is not known, or that it does not have, is empty.
 
     ``name``: the one that rctl shows and takes: ``nginx.service``, ``unit:bob/worker.service``, ``user:bob``,
@@ -28,4 +30,4 @@ class Identity(NamedTuple):
     @property
     def labels(self) -> dict[str, str]:
         """The parts that are known, without the name."""
-        return {key: value for key, value in self._asdict().items() if value and key != "name"}
+        return {key: value for key, value in msgspec.structs.asdict(self).items() if value and key != "name"}

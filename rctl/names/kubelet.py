@@ -8,7 +8,7 @@ https://kubernetes.io/docs/concepts/cluster-administration/logging/
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from ..late_regex import regex
 from .bounded import Version, listed, version
@@ -21,7 +21,7 @@ _POD = regex(rf"({_PART})_({_PART})_([0-9A-Za-z-]+)")
 _CONTAINER = regex(rf"{_PART}_{_PART}_({_PART})-([0-9a-f]{{64}})\.log")
 
 
-class PodName(NamedTuple):
+class PodName(msgspec.Struct, frozen=True):
     """The name of a pod. Empty: not known."""
 
     namespace: str = ""

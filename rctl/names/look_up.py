@@ -6,10 +6,11 @@ A word is compared with these names; there is no other table of names.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from ..cgroupfs.paths import paths
 from ..cgroupfs.tree import Tree
@@ -44,7 +45,7 @@ _HAS_UNITS = regex(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
 
-class Named(NamedTuple):
+class Named(msgspec.Struct, frozen=True):
     """A cgroup with a name. ``words``: other words for it, of which others may have the same. ``id``: a container's."""
 
     name: str
@@ -223,8 +224,10 @@ def _words_of_container(name: str) -> list[str]:
 
 def _fits(name: str, pattern: str) -> bool:
     """True if each part between slashes matches."""
+    from fnmatch import fnmatchcase
+
     parts, wanted = name.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
 def _unmarked(path: str) -> bool:

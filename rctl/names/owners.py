@@ -4,7 +4,9 @@ It is found from the cgroup's path and the marks of delegation alone. Pure. http
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from ..cgroupfs.ve_cgroups import is_unit
 from ..late_regex import regex
@@ -19,7 +21,7 @@ _USER_MANAGER = regex(r"user@([0-9]+)\.service")
 _ESCAPES = regex(r"(?:\\x[0-9a-f]{2})+")
 
 
-class Manager(NamedTuple):
+class Manager(msgspec.Struct, frozen=True):
     """A systemd. ``system`` is this host's, ``user`` a user's. ``other`` runs in a container, or elsewhere in what was
     given away.
 
@@ -34,7 +36,7 @@ class Manager(NamedTuple):
 SYSTEM = Manager("system")
 
 
-class Owner(NamedTuple):
+class Owner(msgspec.Struct, frozen=True):
     """The owner of the cgroup ``path``, if systemd runs the host.
 
     ``kind``: who made it and gave it its limits. A container belongs to its container manager, although systemd runs
@@ -78,7 +80,7 @@ def owner_of(path: str, marks: Marks, *, managed: bool = False) -> Owner:
         kind = "rctl"
     elif place.manager.kind == "other" or (kind == "nobody" and _is_systemds(place)):
         kind = "systemd"
-    return place._replace(kind=kind, container=container, pod=pod)
+    return msgspec.structs.replace(place, kind=kind, container=container, pod=pod)
 
 
 def _is_systemds(place: Owner) -> bool:
@@ -94,7 +96,7 @@ def _in_containers(parts: list[str]) -> tuple[OwnerKind, Container | None, Pod |
     for component in parts:
         here = f"{here}/{component}"
         if container and here == f"{container.path}/{INNER}":
-            container = container._replace(inner=here)
+            container = msgspec.structs.replace(container, inner=here)
         if is_kubepods(component):
             kind = "kubernetes"
         if kind == "kubernetes":

@@ -6,7 +6,6 @@ only then.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -53,7 +52,7 @@ def match_each(
         elif pattern.startswith("/"):
             names = _below(tree, pattern, tell) if is_pattern else [tree.name(tree.path(pattern))]
         elif is_pattern:
-            names = fnmatch.filter(tree.names(), pattern)
+            names = _fitting(tree.names(), pattern)
             if not names and not managed and (":" in pattern or "." in pattern):
                 elsewhere = elsewhere or _elsewhere(tree)
                 names = [_learnt(tree, each.name, each) for each in elsewhere.matching(pattern)]
@@ -146,7 +145,7 @@ def _labelled(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[s
     for name in shown(tree, tree.names(), (), tell):
         with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
             has = labels.of(ve).get(key)
-            if has is not None and fnmatch.fnmatchcase(has, value):
+            if has is not None and _fitting([has], value):
                 found.append(name)
     if not found:
         raise NotFoundError(f"{pattern!r}: no VE has such a label. See rctl label '*'")
@@ -166,7 +165,7 @@ def _below(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[str]
         for path in paths:
             try:
                 with tree.walk(path or "/") as here:
-                    children = fnmatch.filter(here.children(), part)
+                    children = _fitting(here.children(), part)
                 for child in children:
                     if child.isprintable():
                         found.append(f"{path}/{child}")
@@ -176,3 +175,10 @@ def _below(tree: Tree, pattern: str, tell: Callable[[str], object]) -> list[str]
                 continue
         paths = found
     return paths
+
+
+def _fitting(names: Iterable[str], pattern: str) -> list[str]:
+    """The names that a shell pattern fits."""
+    import fnmatch
+
+    return fnmatch.filter(names, pattern)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+
+import msgspec
 
 from ..late_regex import regex
 
@@ -11,7 +12,7 @@ _SLICE = regex(r"user-([0-9]{1,10})\.slice")
 _BELOW = regex(r"/user\.slice/user-([0-9]{1,10})\.slice(?:/|$)")
 
 
-class User(NamedTuple):
+class User(msgspec.Struct, frozen=True):
     """``name`` is the number as text if the user has no name. ``home``: empty if there is none."""
 
     uid: int

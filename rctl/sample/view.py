@@ -54,7 +54,7 @@ class View(msgspec.Struct, frozen=True):
             "headroom": self.headroom,
             "rates": self.rates,
             "not_enforced": self.not_enforced,
-            **dict.fromkeys(Identity._fields[1:]),
+            **dict.fromkeys(Identity.__struct_fields__[1:]),
             **(self.identity.labels if self.identity else {}),
         }
 

@@ -3,7 +3,9 @@
 import os
 from functools import cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from ..late_regex import regex
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _USER = regex(r".*/user@([0-9]+)\.service/")
 
 
-class Unit(NamedTuple):
+class Unit(msgspec.Struct, frozen=True):
     """A unit. ``name``: as systemd has it (``nginx.service``). ``uid``: its manager's user; ``None``: the system's."""
 
     name: str

@@ -3,7 +3,9 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
 
 from . import drop_ins, properties
 from .drop_ins import RUNTIME, STORED
@@ -17,7 +19,7 @@ StoredProperty = tuple[str, Value, str]
 """A property, its value, and where it is stored: ``STORED``, ``RUNTIME``; empty: nowhere, or not said."""
 
 
-class UnitProperties(NamedTuple):
+class UnitProperties(msgspec.Struct, frozen=True):
     """Some properties of a unit: by name, as they came from D-Bus. A property that was not asked for is missing."""
 
     unit: Unit

@@ -65,7 +65,9 @@ def run(
         )
     job = Command(site, program, words, beside=not become, detach=detach)
     if not detach:
-        site = site._replace(progress=waits(site.progress))  # its line would stand before the command's output
+        site = msgspec.structs.replace(
+            site, progress=waits(site.progress)
+        )  # its line would stand before the command's output
     try:
         bare.apply(site, {name: limits}, options, start=job.start, passing=remove)
         if detach:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust.progress import Event, quiet
@@ -281,7 +282,7 @@ def test_limit_changed_by_somebody_else_since_the_crash_stays(half: Scene) -> No
 def test_journal_of_an_earlier_boot_needs_nothing(half: Scene) -> None:
     before = half.now()
     later = Host({"/proc/sys/kernel/random/boot_id": "another-boot"}.__getitem__)
-    (line,) = recover(half.site._replace(host=later), 30)
+    (line,) = recover(msgspec.structs.replace(half.site, host=later), 30)
     assert "nothing to do" in line
     assert half.now() == before
     assert no_journal()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust.engine import Options, adjust
@@ -34,7 +35,11 @@ class Fleet:
     def adjust(self, progress: Progress = quiet) -> None:
         """Two limits of each VE."""
         asked = decode(nest({"pids.max": 50, "memory.high": "1G"}), self.site.host)
-        adjust(self.site._replace(progress=progress), dict.fromkeys(self.names, asked), Options(command="fleet"))
+        adjust(
+            msgspec.structs.replace(self.site, progress=progress),
+            dict.fromkeys(self.names, asked),
+            Options(command="fleet"),
+        )
 
     def recover(self) -> list[str]:
         """What recover tells."""

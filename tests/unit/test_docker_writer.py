@@ -79,13 +79,13 @@ def test_a_socket_without_a_server_is_named_with_the_remedy(tmp_path: Path, monk
 @pytest.mark.parametrize("host", ["", "tcp://10.0.0.1:2375", "ssh://root@host", "unix://relative"])
 def test_only_a_socket_of_this_host_replaces_dockers_own(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
-    assert docker._container(PATH) == (ID, "/run/docker.sock")
+    assert docker._container(PATH) == docker._Container(ID, "/run/docker.sock")
 
 
 def test_whose_container_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
-    assert docker._container(f"/docker/{ID}") == (ID, "/run/other.sock")
+    assert docker._container(f"/docker/{ID}") == docker._Container(ID, "/run/other.sock")
     users = f"/user.slice/user-1001.slice/user@1001.service/user.slice/docker-{ID}.scope"
-    assert docker._container(users) == (ID, "/run/user/1001/docker.sock")
+    assert docker._container(users) == docker._Container(ID, "/run/user/1001/docker.sock")
     for other in (f"{PATH}/below", f"/machine.slice/libpod-{ID}.scope", f"/kubepods.slice/docker-{ID}.scope"):
         assert docker._container(other) is None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust.account import Account
@@ -352,7 +353,7 @@ def test_a_progress_that_breaks_while_putting_back_does_not_stop_the_putting_bac
     before = bench.kernel.limits()
     asked = limits({"pids.max": 50, "memory.max": "1G", "cpu.max": 1, "cpu.burst": "500ms"}, bench.kernel.host)
     with pytest.raises(KernelError):
-        adjust(bench.site._replace(progress=broken_terminal), {"web1": asked}, Options())
+        adjust(msgspec.structs.replace(bench.site, progress=broken_terminal), {"web1": asked}, Options())
     assert bench.kernel.limits() == before
 
 

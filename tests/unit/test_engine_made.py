@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
 import pytest
 
 from rctl.adjust.account import Account
@@ -237,7 +238,7 @@ def test_a_command_in_a_ve_that_is_as_it_should_be_leaves_no_history() -> None:
     kernel = machine()
     with state_folder() as state, kernel.installed() as tree:
         asked = {"web": limits({}, kernel.host)}
-        around = starting(lambda commit: commit())._replace(make=())
+        around = msgspec.structs.replace(starting(lambda commit: commit()), make=())
         adjust(Site(tree, kernel.host, state), asked, Options(), around=around)
         assert list(latest(state)) == []
         assert left_open(state) == []

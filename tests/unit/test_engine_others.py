@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from rctl.adjust.engine import Options, adjust
@@ -62,7 +63,7 @@ def test_a_ve_that_grew_since_the_plan_is_not_killed_for(kernel: FakeKernel, sit
             kernel.node("/rctl-web2").cache = GIB
 
     wanted = limits({"memory.max": "1G"}, kernel.host)
-    adjust(site._replace(progress=grow), {"web1": wanted, "web2": wanted}, Options())
+    adjust(msgspec.structs.replace(site, progress=grow), {"web1": wanted, "web2": wanted}, Options())
     assert kernel.kills == 0
     assert kernel.get("/rctl-web2", "memory.max") == str(GIB)
     assert kernel.get("/rctl-web2", "memory.high") == "max"
@@ -79,7 +80,11 @@ def test_putting_a_lower_memory_limit_back_kills_nothing_either(kernel: FakeKern
             raise RctlError("something else went wrong")
 
     with pytest.raises(RctlError, match="something else"):
-        adjust(site._replace(progress=grow_then_fail), {"web1": limits({"memory.max": "2G"}, kernel.host)}, Options())
+        adjust(
+            msgspec.structs.replace(site, progress=grow_then_fail),
+            {"web1": limits({"memory.max": "2G"}, kernel.host)},
+            Options(),
+        )
     assert kernel.get("/rctl-web1", "memory.max") == str(GIB)
     assert kernel.get("/rctl-web1", "memory.high") == "max"
     assert kernel.kills == 0
@@ -146,7 +151,7 @@ def test_every_ve_of_a_failed_adjustment_is_accounted_for(kernel: FakeKernel, si
 
     wanted = limits({"pids.max": 7}, kernel.host)
     with pytest.raises(RctlError) as caught:
-        adjust(site._replace(progress=fail), dict.fromkeys(("web1", "web2", "web3"), wanted), Options())
+        adjust(msgspec.structs.replace(site, progress=fail), dict.fromkeys(("web1", "web2", "web3"), wanted), Options())
     assert [(o.name, o.status) for o in caught.value.account.outcomes] == [
         ("web1", "rolled back"),
         ("web2", "not reached"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -171,7 +172,7 @@ class TestScraper:
             step = Set(ve.path, "pids.max", "50", "max")
             record = Record("id", 1.0, site.boot_id, "rctl set", {ve.path: ve.ino}, (step,))
         append(site.state, site.state.history, encode(record))
-        blind = site._replace(host=Host(masked))
+        blind = msgspec.structs.replace(site, host=Host(masked))
         with Scraper(site, Settings()) as seeing, Scraper(blind, Settings()) as scraper:
             whole, found = (samples(b"".join(one.scrape()).decode()) for one in (seeing, scraper))
         assert found["rctl_ve_pids_current web1"] == 3

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.names import bounded, users
@@ -65,7 +66,7 @@ def test_a_container_of_docker_has_its_name_and_image(tmp_path: Path) -> None:
     docker_file(tmp_path)
     expected = Identity("docker:web", "docker", f"docker-{WEB}.scope", "web", "nginx:1.27")
     assert identity(tmp_path, f"/system.slice/docker-{WEB}.scope") == expected
-    assert identity(tmp_path, f"/docker/{WEB}") == expected._replace(unit="")
+    assert identity(tmp_path, f"/docker/{WEB}") == msgspec.structs.replace(expected, unit="")
 
 
 def test_dockerd_may_keep_its_data_elsewhere(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_container_of_podman_has_its_name_and_image(tmp_path: Path) -> None:
     podman_file(tmp_path, podman_entry(DB, "db", "postgres:17"), podman_entry())
     expected = Identity("podman:web", "podman", f"libpod-{WEB}.scope", "web", "docker.io/library/nginx:1.27")
     assert identity(tmp_path, SCOPE) == expected
-    assert identity(tmp_path, f"/libpod_parent/libpod-{WEB}") == expected._replace(unit="")
+    assert identity(tmp_path, f"/libpod_parent/libpod-{WEB}") == msgspec.structs.replace(expected, unit="")
 
 
 @pytest.mark.parametrize(

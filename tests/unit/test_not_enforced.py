@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from rctl.adjust.caveats.caveats import caveats
@@ -119,8 +120,8 @@ def test_huge_pages_count_by_a_mount_option_alone() -> None:
     on = Conditions(a_host(HUGE), huge=lambda: 4 << 20)
     (one,) = check("memory.max", "", str(GIB), on)
     assert one.why.startswith("memory.max does not count 4M of huge pages that the VE uses. Limit them with hugetlb.")
-    assert list(check("memory.max", "", str(GIB), on._replace(hugetlb_counted=True))) == []
-    assert list(check("memory.max", "", str(GIB), on._replace(huge=lambda: 0))) == []
+    assert list(check("memory.max", "", str(GIB), msgspec.structs.replace(on, hugetlb_counted=True))) == []
+    assert list(check("memory.max", "", str(GIB), msgspec.structs.replace(on, huge=lambda: 0))) == []
 
 
 def test_every_reason_is_told_by_the_caveats_of_a_change_too() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust import locks as locks_file
@@ -95,7 +96,7 @@ def test_who_waits_for_another_adjustment_of_the_same_ve_hears_so_and_goes_on(
             heard.append(event.what)
             process.kill()
 
-        assert recover(site._replace(progress=hear), 1, 30) == [f"recovered 1 (rctl set): {BACK}"]
+        assert recover(msgspec.structs.replace(site, progress=hear), 1, 30) == [f"recovered 1 (rctl set): {BACK}"]
     assert heard == ["wait"]
 
 

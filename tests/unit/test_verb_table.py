@@ -108,7 +108,7 @@ def none(*args, **kwargs):
     raise AssertionError(args)
 re.compile = re._compile = typing.ForwardRef.__init__ = none
 import rctl.adjust.engine, rctl.adjust.writers.systemd, rctl.api.session, rctl.cli.verbs.set, rctl.console.output
-import rctl.console.words, rctl.names.owners, rctl.names.patterns, rctl.systemd.bus
+import rctl.console.words, rctl.names.look_up, rctl.names.owners, rctl.names.patterns, rctl.systemd.bus
 """
 
 

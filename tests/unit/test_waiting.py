@@ -14,6 +14,7 @@ import pytest
 
 from rctl import cli
 from rctl.adjust import engine, locks
+from rctl.adjust.lifecycle import remove
 from rctl.adjust.progress import Event
 from rctl.adjust.records import under_way
 from rctl.adjust.records.journal import new_id
@@ -96,7 +97,7 @@ def test_ctrl_c_when_all_is_written_says_that_it_was_completed(shell: Shell, mon
 
 def test_ctrl_c_while_ves_are_removed_asks_for_recovery(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(engine.remove, "take_all_away", lambda *_: cli._interrupt(signal.SIGINT, None))
+        patched.setattr(remove, "take_all_away", lambda *_: cli._interrupt(signal.SIGINT, None))
         told = "rctl: interrupted; an adjustment under way is half done: rctl recover completes it. See rctl history\n"
         assert shell.run("rm", "web2") == (130, "", told)
     assert "rolled forward" in shell.run("recover")[1]

@@ -8,7 +8,6 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -32,7 +31,7 @@ _FIRST = 3
 _HUGE = "hugetlb.SIZE.max"
 
 
-class Caveat(NamedTuple):
+class Caveat(msgspec.Struct, frozen=True):
     """One case. ``files``: the case may apply if one of these is set. ``about``: the case, for people.
 
     ``told``: returns the sentence about a step; ``None`` if the case does not apply. ``written``: it can only be

@@ -12,7 +12,6 @@ from functools import cached_property, lru_cache
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import Texts
-from ...cgroupfs.policies import policies
 from ...cgroupfs.tree import Tree
 from ...controllers import hugetlb, io
 from ...errors import OUT_OF, RctlError
@@ -71,7 +70,7 @@ class Surroundings:
             self.host,
             lambda: iocost_disks(self._tree.root, moment()),
             lambda: self._cgroups[path].has(io.BFQ_WEIGHT.name),
-            lambda: policies(there) if there else {},
+            lambda: _policies(there) if there else {},
             lambda: hugetlb.in_use(there.texts(hugetlb.files(there.files()))) if there else 0,
             HUGETLB in self._tree.mount.options,
         )
@@ -134,3 +133,10 @@ class Surroundings:
                 except RctlError as error:
                     if getattr(error, "errno", 0) in OUT_OF:
                         raise
+
+
+def _policies(cgroup: Cgroup) -> dict[int, list[int]]:
+    """Loads what reads them, because few limits depend on them."""
+    from ...cgroupfs.policies import policies
+
+    return policies(cgroup)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +23,7 @@ Ways = Mapping[tuple[str, str], Writer]
 """The writer of each entry, by file and key."""
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True):
     """The present state and the wishes, the controllers to switch, and notes for people.
 
     ``open``: names of files that may come with a controller that is to be enabled; that shows only then.

@@ -71,7 +71,7 @@ def undo(
     records = _chosen(site, wanted, ve, last)
     found: list[Undone] = []
     supposed = Supposed(site.tree) if options.dry_run and len(records) > 1 else None
-    there = site._replace(tree=supposed) if supposed else site
+    there = msgspec.structs.replace(site, tree=supposed) if supposed else site
     for record in records:
         _learn_names(site.tree, record)
         account, unreckoned = None, ""

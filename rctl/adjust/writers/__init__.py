@@ -7,7 +7,8 @@ puts back the old form, also after a crash and in an undo. A writer is loaded fo
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+
+import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
@@ -22,7 +23,7 @@ EntryKey = tuple[str, str]
 """File and key."""
 
 
-class Way(NamedTuple):
+class Way(msgspec.Struct, frozen=True):
     """A writer that is loaded late. ``applies``: cheap; False if it may not write to a cgroup with this path."""
 
     name: str

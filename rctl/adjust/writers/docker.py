@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -38,7 +38,7 @@ _FORM = msgspec.json.Decoder(Form)
 _REMEDY = "See systemctl status docker. Until docker is there, --runtime sets limits without it"
 
 
-class _Container(NamedTuple):
+class _Container(msgspec.Struct, frozen=True):
     """A container: its id, and the socket of its dockerd."""
 
     id: str
@@ -50,10 +50,10 @@ class _Container(NamedTuple):
 
         data = msgspec.json.encode(body) if body is not None else b""
         try:
-            status, text = unix_http.ask(
+            answer = unix_http.ask(
                 self.socket, method, f"/containers/{self.id}/{what}", data, seconds=_SECONDS, most=_MOST
             )
-            found = msgspec.json.decode(text) if text else {}
+            found = msgspec.json.decode(answer.body) if answer.body else {}
         except PermissionError:
             raise NotAvailableError(
                 f"docker: this user may not use {self.socket}. Run it as root, or as a member of the group docker"
@@ -63,13 +63,13 @@ class _Container(NamedTuple):
         except (OSError, ValueError) as error:
             why = explained(error) if isinstance(error, OSError) else str(error)
             raise NotAvailableError(f"docker: no answer at {self.socket}: {why}. {_REMEDY}") from None
-        if status == 200:
+        if answer.status == 200:
             return found
         said = found.get("message", "") if isinstance(found, dict) else ""
         why = " ".join(str(said).split()).removeprefix(f"Cannot update container {self.id}: ")[:400]
-        if status == 404:
+        if answer.status == 404:
             raise NotFoundError(f"docker: {why or 'no such container'}. See docker ps")
-        raise RctlError(f"docker refuses to update {self.id[:12]}: {why or status}")
+        raise RctlError(f"docker refuses to update {self.id[:12]}: {why or answer.status}")
 
     def config(self) -> dict[str, Any]:
         """Its ``HostConfig``. Raises GoneError if it does not run, and as ``ask``."""

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from ...adjust.engine import Options, adjust
 from ...adjust.locks import Locks
 from ...adjust.site import Site
@@ -142,7 +144,9 @@ def ve(site: Site, name: str, limits: Mapping[str, Any], *, without_pressure: bo
             with site.tree.open_ve(name) as cgroup:
                 if without_pressure:
                     asked, _ = lean.of(asked, cgroup)
-                apart = site._replace(state=State(default_state().run, keep))  # everybody's locks, its own history
+                apart = msgspec.structs.replace(
+                    site, state=State(default_state().run, keep)
+                )  # everybody's locks, its own history
                 adjust(apart, {name: asked}, Options(command="bench"))
                 yield cgroup
         finally:
