@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
-from ..cgroupfs import labels
 from ..cgroupfs.cgroup import Cgroup
 from ..controllers import core
 from ..errors import RctlError
 from . import writers
-from .enabling import disable
-from .enabling.enable import enable
-from .lifecycle import processes
-from .lifecycle.freeze import wait_until_frozen
-from .planning import partitions
 from .progress import Event, Progress, quiet
-from .recovery.rollback import Cgroups, put_all_back
+from .recovery.rollback import Cgroups, put_all_back, rare
 from .shrink_memory import reclaim
-from .steps import Disable, Enable, Label, Move, Reclaim, Renew, Set, SetThrough, Step
+from .steps import Reclaim, Renew, Set, SetThrough, Step
 from .writers.files import SLOW, write_at_once
 
 
@@ -43,7 +38,7 @@ def run(
     Returns notes for people. Raises RollbackError if the roll-back failed, too.
     """
     notes: list[str] = []
-    number, written, told = already, already, progress is not quiet
+    number, written, told, others = already, already, progress is not quiet, rare(plan)
     try:
         for number, step in enumerate(plan[already:end], already + 1):
             cgroup = cgroups[step.path]
@@ -56,7 +51,7 @@ def run(
                 number = written = number + len(group) - 1
                 said = writers.write(cgroup, group, deadline)
             else:
-                said = _run(step, cgroup, deadline, progress)
+                said = _run(step, cgroup, deadline, progress, others)
             if said:
                 notes += said
             if told:
@@ -84,28 +79,17 @@ def _together(first: SetThrough, steps: Sequence[Step]) -> list[Set]:
     return found
 
 
-def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress) -> list[str]:
+def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress, others: ModuleType | None) -> list[str]:
     if isinstance(step, Set):
         notes = writers.write(cgroup, [step], deadline)
         if step.file == core.FREEZE.name and step.new == "1":
+            from .lifecycle.freeze import wait_until_frozen
+
             wait_until_frozen(cgroup, deadline)
         return notes
-    if isinstance(step, Enable):
-        enable(cgroup, step)
-        return []
-    if isinstance(step, Disable):
-        disable.take_back(cgroup, step)
-        return []
-    if isinstance(step, Renew):
-        partitions.check_asked(cgroup, step)
-        return partitions.renew_all([step], {step.path: cgroup})
-    if isinstance(step, Move):
-        processes.move(cgroup, step)
-    elif isinstance(step, Label):
-        labels.write(cgroup, step.key, step.new)
-    elif isinstance(step, Reclaim):
+    if isinstance(step, Reclaim):
         _reclaim(step, cgroup, deadline, progress)
-    return []  # a new cgroup was made already, because limits need it
+    return others.run(step, cgroup) if others else []
 
 
 def _reclaim(step: Reclaim, cgroup: Cgroup, deadline: float, progress: Progress) -> None:

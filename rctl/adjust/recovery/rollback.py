@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import ModuleType
 
 import msgspec
 
-from ...cgroupfs import labels
 from ...cgroupfs.cgroup import Cgroup
-from ...cgroupfs.tree import enabled
 from ...controllers import memory
-from ...controllers.core import SUBTREE_CONTROL, enable_text
-from ...errors import BusyError, GoneError, NotAvailableError, RollbackError, told
+from ...errors import GoneError, NotAvailableError, RollbackError, told
 from ...limits import file_named
 from ...signals import undisturbed
 from .. import writers
-from ..enabling.disable import disable, used
-from ..lifecycle import processes
-from ..planning import partitions
 from ..progress import Event, Progress, quiet
-from ..steps import Disable, Enable, Label, Make, Move, Set, SetThrough, Step
+from ..steps import Reclaim, Set, SetThrough, Step, Want
 
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
 _LONGEST = 30.0
 """Seconds for putting memory back, for each VE: signals are blocked meanwhile."""
+_USUAL = frozenset((Set, SetThrough, Reclaim, Want))
 
 
 def put_all_back(
@@ -61,10 +57,15 @@ def roll_back(
     """
     left: list[str] = []
     steps = list(reversed(done))
-    steps.sort(key=partitions.put_back_last)
+    others = rare(done)
+    if others:
+        steps.sort(key=others.partitions.put_back_last)
     for number, step in enumerate(steps, 1):
         try:
-            _put_back(step, cgroups, deadline)
+            if isinstance(step, Set):
+                restore(cgroups[step.path], step, min(deadline, _LONGEST))
+            elif others:
+                others.put_back(step, cgroups)
         except GoneError:
             if isinstance(step, SetThrough):
                 left += _put_back_stored(step)
@@ -74,7 +75,7 @@ def roll_back(
             left.append(told(error))
         with suppress(Exception):  # the terminal may be gone
             progress(Event("rollback", number, len(done), step.describe()))
-    return left + partitions.put_all_back(done, cgroups, again=again)
+    return left + others.partitions.put_all_back(done, cgroups, again=again) if others else left
 
 
 def _put_back_stored(step: SetThrough) -> list[str]:
@@ -86,31 +87,13 @@ def _put_back_stored(step: SetThrough) -> list[str]:
     return []
 
 
-def _put_back(step: Step, cgroups: Cgroups, deadline: float) -> None:
-    cgroup = cgroups[step.path]
-    if isinstance(step, Enable):
-        on = enabled(cgroup, SUBTREE_CONTROL).intersection(step.controllers)
-        on -= used(on, cgroup, apart=_ours(cgroup, cgroups))
-        if on:
-            disable(cgroup, on)
-    elif isinstance(step, Disable):
-        cgroup.write(SUBTREE_CONTROL, enable_text(step.controllers))
-    elif isinstance(step, Set):
-        restore(cgroup, step, min(deadline, _LONGEST))
-    elif isinstance(step, Label):
-        if labels.get(cgroup, step.key) == step.new:  # else it was not done, or was changed since
-            labels.write(cgroup, step.key, step.old)
-    elif isinstance(step, Move):
-        processes.move_back(cgroup, cgroups[step.home], step)
-    elif isinstance(step, Make):
-        with suppress(BusyError):  # another program has put processes there meanwhile: it stays
-            processes.unmake(cgroup)
+def rare(steps: Iterable[Step]) -> ModuleType | None:
+    """``rare_steps``, if one of the steps needs it. Call this before the first one is run, too."""
+    if all(type(step) in _USUAL and not getattr(step, "file", "").startswith("cpuset.") for step in steps):
+        return None
+    from . import rare_steps
 
-
-def _ours(cgroup: Cgroup, cgroups: Cgroups) -> set[str]:
-    """Names of the children in the plan; they are put back already."""
-    above = cgroup.path.rstrip("/") + "/"
-    return {path[len(above) :].partition("/")[0] for path in cgroups if path.startswith(above)}
+    return rare_steps
 
 
 def restore(cgroup: Cgroup, step: Set, deadline: float) -> None:
