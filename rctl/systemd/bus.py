@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
-from .dbus_messages import messages
+from .dbus_messages import call, messages
 
 NAME = "org.freedesktop.systemd1"
 MANAGER = "/org/freedesktop/systemd1"
@@ -149,10 +149,9 @@ class Bus:
     def _exchange(self, calls: Sequence[_Call], unknown: bool) -> list[Any]:
         dbus = messages()
         first, text = self._serial + 1, b""
-        for path, interface, to, method, signature, arguments in calls:
+        for one in calls:
             self._serial += 1
-            message = dbus.new_method_call(dbus.DBusAddress(path, to, interface), method, signature or None, arguments)
-            text += message.serialise(self._serial)
+            text += call(self._serial, *one)
         answers: dict[int, tuple[Any, ...]] = {}
         until = time.monotonic() + self._deadline
         self._wire.sendall(text)
