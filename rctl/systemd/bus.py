@@ -11,10 +11,11 @@ import errno
 import os
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
-from .dbus_messages import call, messages
+from . import dbus_messages
 
 NAME = "org.freedesktop.systemd1"
 MANAGER = "/org/freedesktop/systemd1"
@@ -51,7 +52,7 @@ class Bus:
         self._connect()
 
     def _connect(self) -> None:
-        self._serial, self._parser = 0, messages().Parser()
+        self._serial, self._stream = 0, dbus_messages.Stream()
         self._ended: dict[str, str] = {}
         self._direct = self._uid is not None or os.geteuid() == 0
         place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
@@ -147,36 +148,33 @@ class Bus:
         return NotAvailableError(f"{self._who} does not answer: {why}. {_REMEDY}")
 
     def _exchange(self, calls: Sequence[_Call], unknown: bool) -> list[Any]:
-        dbus = messages()
         first, text = self._serial + 1, b""
-        for one in calls:
+        for each in calls:
             self._serial += 1
-            text += call(self._serial, *one)
+            text += dbus_messages.call(self._serial, *each)
         answers: dict[int, tuple[Any, ...]] = {}
         until = time.monotonic() + self._deadline
         self._wire.sendall(text)
         while len(answers) <= self._serial - first:
             message = self._received(until)
-            serial = message.header.fields.get(dbus.HeaderFields.reply_serial, 0)
-            if serial < first:
+            if message.answers < first:
                 continue  # a signal, or the answer to a call before
-            if message.header.message_type is dbus.MessageType.error:
-                name = message.header.fields.get(dbus.HeaderFields.error_name, "")
-                if not (unknown and name in _UNKNOWN):
-                    raise _refused(name, str(message.body[0]) if message.body else "")
-                answers[serial] = ()
-            else:
-                answers[serial] = message.body
+            if message.kind != dbus_messages.ERROR:
+                answers[message.answers] = message.body
+                continue
+            if not (unknown and message.name in _UNKNOWN):
+                raise _refused(message.name, str(message.body[0]) if message.body else "")
+            answers[message.answers] = ()
         return [answers[number] for number in range(first, self._serial + 1)]
 
-    def _received(self, until: float) -> Any:
+    def _received(self, until: float) -> dbus_messages.Message:
         """The next message. It notes the ends of jobs, which the manager tells all its private connections."""
-        while (message := self._parser.get_next_message()) is None:
+        while (message := self._stream.next()) is None:
             self._wire.settimeout(max(0.001, until - time.monotonic()))
             if not (data := self._wire.recv(65536)):
                 raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
-            self._parser.add_data(data)
-        if message.header.fields.get(messages().HeaderFields.member) == "JobRemoved":
+            self._stream.add(data)
+        if message.name == "JobRemoved":
             _, job, _, result = message.body
             self._ended[job] = result
         return message
@@ -198,7 +196,7 @@ class Bus:
                 answer += data
             if not answer.startswith(b"OK "):
                 raise PermissionError(errno.EACCES, "it refuses this user")
-            self._parser.add_data(answer.partition(b"\r\n")[2])  # a signal may follow at once
+            self._stream.add(answer.partition(b"\r\n")[2])  # a signal may follow at once
         except OSError as error:
             wire.close()
             raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None
@@ -225,6 +223,7 @@ def _get(path: str, kind: str, name: str) -> _Call:
     return path, "org.freedesktop.DBus.Properties", NAME, "Get", "ss", (f"{NAME}.{kind}", name)
 
 
+@lru_cache(1 << 12)
 def unit_path(unit: str) -> str:
     """The D-Bus object of a unit. https://dbus.freedesktop.org/doc/dbus-specification.html#message-protocol-marshaling-object-path"""
     escaped = "".join(

@@ -1,18 +1,34 @@
-"""The module of jeepney that makes and reads D-Bus messages, without all else that ``import jeepney`` loads.
+"""D-Bus messages, made and read with jeepney. https://dbus.freedesktop.org/doc/dbus-specification.html
 
-jeepney's ``__init__`` loads socket and much more, which together cost as much as the rest of a connection. So its one
-module is loaded as part of a package of another name. jeepney itself stays as it is for other users in this process.
+jeepney makes and reads the header of each message anew, field by field, which costs more than all else of a call. The
+fields are nearly always the same, so here each is made once, and read once.
+
+jeepney's ``__init__`` loads socket and much more, which together cost as much as the rest of a connection. So its
+``low_level`` is loaded as a part of a package of another name. jeepney itself stays as it is for other users in this
+process.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
+from struct import Struct, pack
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 _NAME = "rctl_jeepney"
+_CALL, _LITTLE = 1, b"l"
+ERROR = 3
+"""The type of a message that refuses a call."""
+_PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_SERIAL, _DESTINATION, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8
+"""The codes of the fields of a header."""
+_SIZES = {_LITTLE: Struct("<III"), b"B": Struct(">III")}
+"""The length of the body, the serial number, and the length of the fields, by the mark of the byte order."""
+_BEGIN = 16
+"""The place of the fields in a message."""
+_REPLIES = b"\5\1u\0"
+"""The begin of the field with the serial number of the call that is answered; four bytes follow."""
 
 
 class _Letters(ModuleType):
@@ -22,9 +38,106 @@ class _Letters(ModuleType):
     digits = "0123456789"
 
 
+class Message(NamedTuple):
+    """A message that came. ``answers``: the serial number of the call that it answers; 0: none.
+
+    ``name``: of its method or signal, or of the error. ``signature``: of its body, which begins at ``begin``.
+    """
+
+    kind: int
+    answers: int
+    name: str
+    signature: str
+    data: bytes
+    begin: int
+
+    @property
+    def body(self) -> tuple[Any, ...]:
+        """Its arguments. A variant is a pair of its signature and its value."""
+        if not self.signature:
+            return ()
+        kind, order = _type(f"({self.signature})"), _order(self.data[:1])
+        found: tuple[Any, ...] = kind.parse_data(self.data, self.begin, order)[0]
+        return found
+
+
+def call(
+    serial: int, path: str, interface: str, to: str, method: str, signature: str, arguments: tuple[Any, ...]
+) -> bytes:
+    """A call of a method of an object."""
+    parts = [_field(_PATH, "o", path), _field(_INTERFACE, "s", interface), _field(_MEMBER, "s", method)]
+    parts.append(_field(_DESTINATION, "s", to))
+    body = b""
+    if signature:
+        parts.append(_field(_SIGNATURE, "g", signature))
+        body = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
+    fields = b"".join([part + bytes(-len(part) % 8) for part in parts])
+    length = len(fields) - -len(parts[-1]) % 8
+    return pack("<cBBBIII", _LITTLE, _CALL, 0, 1, len(body), serial, length) + fields + body
+
+
+class Stream:
+    """Takes data as it comes, and gives messages."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def add(self, data: bytes) -> None:
+        """Take more data."""
+        self._data += data
+
+    def next(self) -> Message | None:
+        """The next message; ``None`` if it is not complete. Raises ValueError if this is no message."""
+        data = self._data
+        if len(data) < _BEGIN:
+            return None
+        order = data[:1]
+        if order not in _SIZES:
+            raise ValueError(f"a message does not begin with {order!r}")
+        size, _, length = _SIZES[order].unpack_from(data, 4)
+        begin = _BEGIN + length + -length % 8
+        if len(data) < begin + size:
+            return None
+        self._data = data[begin + size :]
+        head, answers = data[_BEGIN : _BEGIN + length], 0
+        if head.startswith(_REPLIES):
+            answers, head = int.from_bytes(head[4:8], "little" if order == _LITTLE else "big"), head[8:]
+        fields = _fields(order, head)
+        name = fields.get(_MEMBER) or fields.get(_ERROR_NAME) or ""
+        answers = answers or fields.get(_REPLY_SERIAL, 0)
+        return Message(data[1], answers, name, fields.get(_SIGNATURE, ""), data[: begin + size], begin)
+
+
+@lru_cache(1 << 10)
+def _field(code: int, kind: str, value: str) -> bytes:
+    """A field of a header."""
+    found: bytes = _type("(yv)").serialise((code, (kind, value)), 0, _order(_LITTLE))
+    return found
+
+
+@lru_cache(1 << 8)
+def _fields(order: bytes, text: bytes) -> dict[int, Any]:
+    """The values of a header's fields, by their codes."""
+    length = pack("<I" if order == _LITTLE else ">I", len(text))
+    found = _type("a(yv)").parse_data(length + bytes(4) + text, 0, _order(order))[0]
+    return {code: value for code, (_, value) in found}
+
+
 @cache
-def messages() -> Any:
-    """A module with ``Parser``, ``Message``, ``Header`` and the enums of a header."""
+def _type(signature: str) -> Any:
+    """jeepney's type for one complete type."""
+    return _jeepney().parse_signature(list(signature))
+
+
+@cache
+def _order(mark: bytes) -> Any:
+    """jeepney's byte order."""
+    return _jeepney().endian_map[mark]
+
+
+@cache
+def _jeepney() -> Any:
+    """The module with ``parse_signature`` and ``endian_map``."""
     from importlib.machinery import PathFinder
 
     found = PathFinder.find_spec("jeepney")
@@ -39,17 +152,3 @@ def messages() -> Any:
     finally:
         if isinstance(before, _Letters):
             del sys.modules["string"]
-
-
-def call(
-    serial: int, path: str, interface: str, to: str, method: str, signature: str, arguments: tuple[Any, ...]
-) -> bytes:
-    """The bytes of a method call. ``signature``: of its arguments; empty: it has none."""
-    dbus = messages()
-    name = dbus.HeaderFields
-    fields = {name.path: path, name.destination: to, name.interface: interface, name.member: method}
-    if signature:
-        fields[name.signature] = signature
-    header = dbus.Header(dbus.Endianness.little, dbus.MessageType.method_call, 0, 1, -1, -1, fields)
-    sent: bytes = dbus.Message(header, arguments).serialise(serial)
-    return sent
