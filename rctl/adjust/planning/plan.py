@@ -90,8 +90,11 @@ def ended(limits: Sequence[Step], last: Sequence[Step], renewed: Sequence[Renew]
     return (*(step for step in limits if not isinstance(step, Disable)), *first, *last, *then, *off)
 
 
-_Order = tuple[int, int, int]
+_Order = tuple[int, int, float]
 """The order: 0 for lowering and 1 for raising, then the depth (deepest first when lowering), then the rank."""
+_TOGETHER = 0.5
+"""The rank of all that an owner sets, so that it is set in one call: after the burst and the partition when lowering,
+which only files have, and before them when raising."""
 _Placed = tuple[_Order, Step]
 _ORDER = itemgetter(0)
 _MAX = memory.MAX.name
@@ -129,6 +132,7 @@ def _compare_through(
     What such a step disturbs is the owner's to put back, with the form.
     """
     depth = change.path.count("/")
+    own_order: list[tuple[_Order, Set]] = []
     for write in change.writes:
         if (way := through.get((write.file.name, write.key))) is None:
             continue
@@ -142,7 +146,9 @@ def _compare_through(
         step = SetThrough(
             change.path, file.name, old, new, write.key, write.exact, (), why, False, way.writer, way.kept, own
         )
-        found.append((_order(file, old, new, depth), step))
+        own_order.append((_order(file.lowers(old, new), depth, file.rank), step))
+    own_order.sort(key=_ORDER)
+    found += [(_order(not raises, depth, _TOGETHER), step) for (raises, _, _), step in own_order]
 
 
 def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
@@ -154,12 +160,12 @@ def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:
     if old == new:
         return None
     facts = (file.name, old, new, write.key, write.exact, (), file.remark(old, write.wanted, new))
-    return _order(file, old, new, depth), facts, file.disturbs
+    return _order(file.lowers(old, new), depth, file.rank), facts, file.disturbs
 
 
-def _order(file: File, old: str, new: str, depth: int) -> _Order:
+def _order(lowers: bool, depth: int, rank: float) -> _Order:
     """The place of a step: what is lowered comes first."""
-    return (0, -depth, file.rank) if file.lowers(old, new) else (1, depth, -file.rank)
+    return (0, -depth, rank) if lowers else (1, depth, -rank)
 
 
 def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed]:
