@@ -24,7 +24,7 @@ from .caveats.caveats import caveats
 from .locks import MANY, Locks, parents
 from .planning import plan
 from .planning.current import Seen, look
-from .planning.intended import check_intended
+from .planning.intended import allowed, check_intended
 from .progress import Event
 from .records import failures, wishes
 from .records.as_shown import tell_as_shown
@@ -34,9 +34,10 @@ from .request import NOTHING, Around
 from .request import Options as Options
 from .request import Wish as Wish
 from .run_plan import run
-from .site import SHORT, Site
+from .site import Site
 from .state_folder import make
 from .steps import Enable, Remove, Renew, Start, Step, Want, lasts, touched
+from .writers.base import Writer
 
 _UNKNOWN = 16
 """About the most files that a wish touches before it is prepared."""
@@ -130,7 +131,7 @@ def transact(
     account = None
     while account is None:
         with ExitStack() as stack:
-            account = _Work(site, wishes, options, prepare, around, given, notes, stack).done()
+            account = _Work(site, wishes, options, prepare, around, given, notes, {}, stack).done()
     if account.notes:
         names = {one.path: one.name for one in account.outcomes}
         account = msgspec.structs.replace(account, notes=tuple(_by_name(note, names) for note in account.notes))
@@ -138,7 +139,10 @@ def transact(
 
 
 class _Work(msgspec.Struct, frozen=True):
-    """One attempt of a transaction: the data of all its parts. ``notes`` for people are added on the way."""
+    """One attempt of a transaction: the data of all its parts.
+
+    ``notes`` for people are added on the way, and the ``writers`` of VEs, by path.
+    """
 
     site: Site
     wishes: Sequence[Wish]
@@ -147,6 +151,7 @@ class _Work(msgspec.Struct, frozen=True):
     around: Around
     given: Sequence[Enable]
     notes: list[str]
+    writers: dict[str, Sequence[Writer]]
     stack: ExitStack
 
     def done(self) -> Account | None:
@@ -156,7 +161,8 @@ class _Work(msgspec.Struct, frozen=True):
         absent = () if self.options.dry_run else self.around.missing(self.site.tree)
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
         self.site.tree.open_ves([wish.name for wish in present], opened)
-        check_intended(self.site.tree, present, opened, self.around)
+        check_intended(self.site.tree, present, opened)
+        self.writers.update(allowed(self.site.tree, present, opened, self.around, self.options.runtime))
         if not self.options.force:
             for ve, wish in zip(opened, present, strict=True):
                 if owner.PODS in ve.path:
@@ -193,7 +199,7 @@ class _Work(msgspec.Struct, frozen=True):
     def look(self, opened: Sequence[Cgroup]) -> Seen:
         """The present state and the wishes, and the controllers to switch."""
         wished = self.prepare(opened) if self.prepare else self.wishes
-        seen = look(self.site.tree, wished, opened, self.options)
+        seen = look(self.site.tree, wished, opened, self.options, self.writers)
         if not self.given:
             return seen
         from .enabling.disable import unneeded
@@ -333,7 +339,7 @@ class _Work(msgspec.Struct, frozen=True):
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how, boot_id = self.options, self.site.boot_id
-        names = {path: name for path in touched if len(path) > SHORT and (name := self.site.named(path))}
+        names = {path: name for path in touched if len(path) > owner.SHORT and (name := self.site.named(path))}
         lasting = how.lasting | ({"names": names} if names else {})
         version = version_of(steps, lasting=bool(lasting))
         record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version, **lasting)

@@ -30,6 +30,8 @@ TO_USERS = (
 """How a user's units get all controllers that systemd hands down."""
 PODS = "kubepods"
 """The path of each cgroup of kubelet has this word."""
+SHORT = 64
+"""The path of a container's cgroup has more characters: its id alone has as many."""
 
 
 def applies() -> bool:

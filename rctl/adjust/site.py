@@ -19,10 +19,6 @@ def nowhere(name: str) -> None:
     """No container has this name."""
 
 
-SHORT = 64
-"""The path of a container's cgroup has more characters: its id alone has as many."""
-
-
 class Site(msgspec.Struct, frozen=True):
     """The cgroups, the host's facts, rctl's own folders, and the receivers of progress and notes.
 

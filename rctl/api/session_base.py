@@ -89,7 +89,7 @@ class SessionBase:
         return Site(self.tree, self.host, self.state, self.progress, self.tell, self._named, self._path_of)
 
     def _named(self, path: str) -> str:
-        from ..adjust.site import SHORT
+        from ..adjust.owner import SHORT
 
         return self._container_names(path) if len(path) > SHORT else ""
 

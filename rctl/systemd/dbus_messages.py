@@ -15,7 +15,9 @@ from functools import cache, lru_cache
 from importlib import import_module
 from struct import Struct, pack
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 _NAME = "rctl_jeepney"
 _CALL, _LITTLE = 1, b"l"
@@ -38,7 +40,7 @@ class _Letters(ModuleType):
     digits = "0123456789"
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True):
     """A message that came. ``answers``: the serial number of the call that it answers; 0: none.
 
     ``name``: of its method or signal, or of the error. ``signature``: of its body, which begins at ``begin``.

@@ -6,8 +6,12 @@ They are looked up in their folders. The manager's own list (``DropInPaths``) is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from typing import Self
+
+import msgspec
 
 from .properties import on_bus
 from .unit import Unit
@@ -16,30 +20,70 @@ STORED, RUNTIME = "stored", "runtime"
 """For good, and until the next boot. A transient unit ends with the boot, so all that it has is run-time."""
 
 
-def where(unit: Unit, name: str) -> str:
-    """Where the property is stored: ``STORED``, ``RUNTIME``, or empty: nowhere. For good comes before run-time."""
-    there = {place for place, folder in folders(unit) for file in files(name) if os.path.exists(f"{folder}/{file}")}
-    return STORED if STORED in there else RUNTIME if there else ""
+class DropIns(msgspec.Struct, frozen=True):
+    """The drop-ins of a unit, by the folder in which its manager writes them: how long they last, path, files.
+
+    ``transient``: the unit has no file of its own, as a scope, and what systemd-run starts. It ends with the boot.
+    """
+
+    folders: Sequence[tuple[str, str, Container[str]]] = ()
+    transient: bool = False
+
+    @classmethod
+    def of(cls, unit: Unit) -> Self:
+        """Those that are there now."""
+        those = folders(unit)
+        there = [(place, folder, found) for place, folder in those if (found := _listed(folder))]
+        return cls(there, os.access(those[-1][1].removesuffix(".d"), os.F_OK))
+
+    def where(self, name: str) -> str:
+        """Where the property is stored: ``STORED``, ``RUNTIME``, or empty: nowhere. For good comes before run-time."""
+        there = [place for place, _, _ in self._of(name)]
+        return STORED if STORED in there else RUNTIME if there else ""
+
+    def holds(self, name: str, line: str) -> bool:
+        """True if the property has one drop-in, and that has this line as the last one."""
+        there = self._of(name)
+        if len(there) != 1:
+            return False
+        [(_, folder, file)] = there
+        try:
+            fd = os.open(f"{folder}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.read(fd, _LONGEST)
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+        return len(data) < _LONGEST and data.rstrip(b"\n").endswith(b"\n" + line.encode())
+
+    def _of(self, name: str) -> list[tuple[str, str, str]]:
+        """How long each drop-in of the property lasts, its folder and its file."""
+        own = files(name)
+        return [(place, folder, file) for place, folder, there in self.folders for file in own if file in there]
 
 
-def is_transient(unit: Unit) -> bool:
-    """True for a unit without a file of its own: a scope, and what systemd-run starts. It ends with the boot."""
-    return any(os.path.exists(folder.removesuffix(".d")) for _, folder in folders(unit)[2:])
+_LONGEST = 4096
+"""More bytes than a drop-in has that systemd wrote for a number."""
 
 
-def remove(unit: Unit, name: str, keep: str = "") -> None:
-    """Remove the drop-ins of the property; ``keep``: except those stored there. What the manager holds does not change.
+def remove(unit: Unit, keep: Mapping[str, str]) -> None:
+    """Remove the drop-ins of the properties in ``keep``, except those stored where that says. The manager's values
+    stay.
 
-    A transient unit has one place only, so ``keep`` keeps that. The folder goes with the last drop-in.
+    A transient unit has one place only, so what is kept at any place is kept there. A folder goes with its last
+    drop-in.
     """
     for place, folder in folders(unit):
-        if keep and (place == keep or "/transient/" in folder):
-            continue
-        for file in files(name):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{folder}/{file}")
-        with suppress(OSError):  # not empty, or not there
-            os.rmdir(folder)
+        only = "/transient/" in folder
+        gone = [name for name, where in keep.items() if where != place and not (where and only)]
+        there = _listed(folder) if gone else ()
+        if found := [file for name in gone for file in files(name) if file in there]:
+            for file in found:
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{folder}/{file}")
+            with suppress(OSError):  # not empty, or not there
+                os.rmdir(folder)
 
 
 def others(unit: Unit, paths: Iterable[str]) -> list[str]:
@@ -48,9 +92,10 @@ def others(unit: Unit, paths: Iterable[str]) -> list[str]:
     return [path for path in paths if not path.startswith(own) and os.path.exists(path)]
 
 
-def files(name: str) -> Iterator[str]:
+@cache
+def files(name: str) -> tuple[str, ...]:
     """The names of a property's drop-in. systemd uses the documented name for some, the one on D-Bus for others."""
-    yield from dict.fromkeys((f"50-{name}.conf", f"50-{on_bus(name)}.conf"))
+    return tuple(dict.fromkeys((f"50-{name}.conf", f"50-{on_bus(name)}.conf")))
 
 
 def folders(unit: Unit) -> list[tuple[str, str]]:
@@ -64,6 +109,14 @@ def folders(unit: Unit) -> list[tuple[str, str]]:
         (RUNTIME, f"{run}/{kind}.control/{unit.name}.d"),
         (RUNTIME, f"{run}/transient/{unit.name}.d"),
     ]
+
+
+def _listed(folder: str) -> Sequence[str]:
+    """The files in a folder. Most units lack one or the other, and to ask for that costs less than an error."""
+    try:
+        return os.listdir(folder) if os.access(folder, os.F_OK) else ()
+    except OSError:
+        return ()
 
 
 def _home(uid: int) -> str:

@@ -6,6 +6,7 @@ names and units: see the man page org.freedesktop.systemd1(5).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from ..controllers import cpu, cpuset, io
@@ -28,8 +29,11 @@ _MASKS = ("AllowedCPUs", "AllowedMemoryNodes")
 _RESET = frozenset(("memory.oom.group", "cpu.weight.nice", io.BFQ_WEIGHT.name))
 """Files that systemd writes together with others, without a property for a running unit."""
 _PERIOD = 100_000
+PERCENT = 10_000
+"""One per cent of a CPU, in microseconds of each second. systemd stores quotas in whole per cent, rounded down."""
 
 
+@cache
 def names(file: File, version: int) -> tuple[str, ...]:
     """The properties that set the file in a running unit; empty if this version of systemd has none."""
     if file.name in _RESET:
@@ -50,6 +54,17 @@ def names_at(file: File, key: str, version: int) -> tuple[str, ...]:
 def resets(file: File, version: int) -> bool:
     """True if systemd sets the file back to a value of its own."""
     return file.name in _RESET or bool(names(file, version))
+
+
+def line(name: str, value: Value) -> str | None:
+    """The line by which systemd stores a number in a drop-in; ``None`` if that line does not tell the value exactly."""
+    if signature(name) != "t" or not isinstance(value, int):
+        return None
+    if name == "CPUQuota" and value != INFINITY:
+        return None if value % PERCENT else f"{name}={value // PERCENT}%"
+    if name.startswith("CPUQuota"):
+        return f"{name}=" if value == INFINITY else None
+    return f"{name}={'infinity' if value == INFINITY else value}"
 
 
 def on_bus(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from . import drop_ins, properties
-from .drop_ins import RUNTIME, STORED
+from .drop_ins import RUNTIME, STORED, DropIns
 from .properties import Value
 from .unit import Unit
 
@@ -20,21 +20,29 @@ StoredProperty = tuple[str, Value, str]
 
 
 class UnitProperties(msgspec.Struct, frozen=True):
-    """Some properties of a unit: by name, as they came from D-Bus. A property that was not asked for is missing."""
+    """Some properties of a unit: by name, as D-Bus has them, and its drop-ins. What was not asked for is missing."""
 
     unit: Unit
     values: Mapping[str, Any]
+    drop_ins: DropIns = DropIns()
 
     @classmethod
-    def of(cls, unit: Unit, names: Iterable[str]) -> Self:
-        """Ask the manager. Raises NotAvailableError if it does not answer."""
-        wanted = sorted(names)
-        found = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, wanted))
-        return cls(unit, {name: found[properties.on_bus(name)] for name in wanted})
+    def of(cls, unit: Unit, names: Iterable[str], shown: Mapping[str, Value] = {}) -> Self:
+        """Ask the manager. Raises NotAvailableError if it does not answer.
+
+        ``shown``: values that the kernel's files show. If the drop-in of a property has the same value, the manager has
+        it, too, and is not asked: a message costs as much as all else that rctl does for a limit.
+        """
+        there = DropIns.of(unit)
+        found = {name: shown[name] for name in names if name in shown and _stored(there, name, shown[name])}
+        if asked := sorted(set(names).difference(found)):
+            answers = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, asked))
+            found |= {name: answers[properties.on_bus(name)] for name in asked}
+        return cls(unit, found, there)
 
     def entry(self, name: str, key: str) -> StoredProperty:
         """A property, for the device ``key`` if it is a list of devices."""
-        raw, where = self.values[name], drop_ins.where(self.unit, name)
+        raw, where = self.values[name], self.drop_ins.where(name)
         if not properties.by_device(name):
             return name, properties.from_bus(name, raw), where
         value = next((value for device, value in raw if _number(device) == key), None)
@@ -68,7 +76,7 @@ class UnitProperties(msgspec.Struct, frozen=True):
 def place(unit: Unit, entry: StoredProperty) -> str:
     """Where a property is to be stored: a list of devices where it is now if one of them is to be left out."""
     name, value, where = entry
-    return where or (drop_ins.where(unit, name) if value is None else "")
+    return where or (DropIns.of(unit).where(name) if value is None else "")
 
 
 def overruled(unit: Unit, paths: Iterable[str], names: Sequence[str]) -> list[tuple[str, str]]:
@@ -91,9 +99,12 @@ def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
     if lists := [name for name in unset if properties.by_device(name)]:
         full = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, lists))
         unset -= {name for name in lists if full[properties.on_bus(name)]}  # other devices are still in it
-    for name, _, where in entries:
-        if where in (STORED, RUNTIME) or name in unset:
-            drop_ins.remove(unit, name, keep=where)
+    drop_ins.remove(unit, {name: where for name, _, where in entries if where in (STORED, RUNTIME) or name in unset})
+
+
+def _stored(there: DropIns, name: str, value: Value) -> bool:
+    line = properties.line(name, value)
+    return line is not None and there.holds(name, line)
 
 
 def _sets(path: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from ...controllers import core
 from ...errors import NotAvailableError, RctlError
 from ...formats import Whole, Write
 from ...limits import file_named
-from .. import cpuset_lists, writers
+from .. import cpuset_lists, owner, writers
 from ..enabling.enable import merged
 from ..request import Change, Options, Through, Wish
 from ..steps import Disable, Enable
@@ -35,8 +35,16 @@ class Seen(msgspec.Struct, frozen=True):
     open: set[str]
 
 
-def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: Options) -> Seen:
+def look(
+    tree: Tree,
+    wishes: Sequence[Wish],
+    opened: Sequence[Cgroup],
+    options: Options,
+    known: Mapping[str, Sequence[Writer]],
+) -> Seen:
     """Read the present state, and find the controllers that must be enabled first.
+
+    ``known``: the writers of some VEs by path.
 
     Files are opened for writing here, so that a missing privilege shows before anything is changed.
     """
@@ -46,7 +54,7 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     unknown: set[str] = set()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        ways = None if writers.only_files(ve.path) else _ways(writers.of(tree, ve.path, options.runtime), ve, wish)
+        ways = _ways(tree, ve, wish, options.runtime, known.get(ve.path))
         if ways is not None and not wish.own:
             notes += _forgotten(ve.path, ways)
         wanted, clears = wish.writes, False
@@ -77,8 +85,15 @@ def look(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], options: 
     return Seen(changes, merged(enables), notes, unknown)
 
 
-def _ways(found: Sequence[Writer], ve: Cgroup, wish: Wish) -> Ways:
-    """The writer of each entry that can be there; what is put back goes to the writer that had set it."""
+def _ways(tree: Tree, ve: Cgroup, wish: Wish, runtime: bool, found: Sequence[Writer] | None) -> Ways | None:
+    """The writer of each entry that can be there; ``None``: all go to ``files``.
+
+    What is put back goes to the writer that had set it.
+    """
+    if found is None:
+        if writers.only_files(ve.path):
+            return None
+        found = writers.of(tree, ve.path, runtime)
     before = {at: name for at, (name, _) in (wish.own or {}).items()}
     there = [write for write in wish.writes if not write.if_there or ve.has(write.file.name)]
     return writers.chosen(found, ve, there, before)
@@ -86,6 +101,8 @@ def _ways(found: Sequence[Writer], ve: Cgroup, wish: Wish) -> Ways:
 
 def _forgotten(path: str, ways: Ways) -> list[str]:
     """A note if the cgroup is a container's, and its manager does not store these limits."""
+    if len(path) <= owner.SHORT:
+        return []
     lost = dict.fromkeys(
         name for (name, _), writer in ways.items() if not writer.STORES_ONLY and name != core.FREEZE.name
     )

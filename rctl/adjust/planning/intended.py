@@ -1,4 +1,4 @@
-"""Checks that the opened cgroups are the ones that an adjustment means."""
+"""Checks that the opened cgroups are the ones that an adjustment means, and that rctl may write to them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ...cgroupfs.tree import Tree
 from ...errors import GoneError, UsageError
 from .. import owner, writers
 from ..request import Around, Wish
+from ..writers.base import Writer
 
 
-def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around) -> None:
-    """Check that every VE is the intended one, and that rctl may write it."""
+def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup]) -> None:
+    """Check that every VE is the intended one."""
     inodes = [ve.ino for ve in opened]
     if len(set(inodes)) < len(inodes):
         seen: dict[int, str] = {}
@@ -26,7 +27,20 @@ def check_intended(tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup],
     if tree.mount.over:
         for ve in opened:
             tree.check_files(ve.path)
+
+
+def allowed(
+    tree: Tree, wishes: Sequence[Wish], opened: Sequence[Cgroup], around: Around, runtime: bool
+) -> dict[str, Sequence[Writer]]:
+    """Check that rctl may write to every VE. Returns the writers, by path, of those that may have other than ``files``.
+
+    ``runtime``: see ``writers.of``. Raises NotAvailableError.
+    """
+    found: dict[str, Sequence[Writer]] = {}
     if owner.applies():
         for wish, ve in zip(wishes, opened, strict=True):
-            may_write = owner.check if around.beyond_limits(wish.name) else writers.of
-            may_write(tree, ve.path)
+            if around.beyond_limits(wish.name):
+                owner.check(tree, ve.path)
+            else:
+                found[ve.path] = writers.of(tree, ve.path, runtime)
+    return found

@@ -95,18 +95,18 @@ def chosen(
     NotAvailableError if an owner would reset one that it cannot express.
     """
     found: dict[EntryKey, Writer] = {}
+    rest = {(write.file.name, write.key): write for write in writes}
+    if before:
+        names = {writer.NAME: writer for writer in writers}
+        found = {at: names[before[at]] for at in rest if before.get(at) in names}
     for writer in writers:
-        own = [write for write in writes if before.get((write.file.name, write.key)) == writer.NAME]
-        found |= {(write.file.name, write.key): writer for write in own}
-    for writer in writers:
-        rest = [write for write in writes if (write.file.name, write.key) not in found]
-        found |= {(write.file.name, write.key): writer for write in (writer.expressible(cgroup, rest) if rest else ())}
-        for write in rest:
-            if (
-                (write.file.name, write.key) not in found
-                and writer.resets(write.file, cgroup.path)
-                and not _is_so(cgroup, write)
-            ):
+        rest = {at: write for at, write in rest.items() if at not in found}
+        if not rest:
+            break
+        for write in writer.expressible(cgroup, list(rest.values())):
+            found[write.file.name, write.key] = writer
+        for at, write in rest.items():
+            if at not in found and writer.resets(write.file, cgroup.path) and not _is_so(cgroup, write):
                 raise _would_reset(writer, write.file, cgroup.path)
     return found
 

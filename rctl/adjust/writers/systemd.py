@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,9 +22,9 @@ from ...controllers import core
 from ...errors import KernelError, NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
-from ...systemd import drop_ins, properties, unit_properties
+from ...systemd import properties, unit_properties
 from ...systemd.drop_ins import RUNTIME, STORED
-from ...systemd.properties import Value
+from ...systemd.properties import PERCENT, Value
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
 from .. import cpuset_lists, owner
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from ...names.owners import Owner
 
 NAME = "systemd"
-_PERCENT = 10_000
-"""One per cent of a CPU, in microseconds of each second."""
 STORES_ONLY = False
 _FORM = msgspec.json.Decoder(list[StoredProperty])
 
@@ -45,6 +44,8 @@ def check(tree: Tree, path: str) -> None:
     """Check that the cgroup is a unit of a manager that rctl can reach. Raises NotAvailableError if not."""
     if not owner.applies():
         raise NotAvailableError(f"{path}: systemd does not run this host")
+    if is_unit(path):
+        return
     from ...names.owners import owner_of
 
     found = owner_of(path, marks.reader(tree))
@@ -111,8 +112,8 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
             raise NotAvailableError(f"{unit.name}: {error}") from None
     lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
     wanted = [properties.names_at(write.file, write.key, unit.version) for write in writes]
-    seen = UnitProperties.of(unit, {name for group in wanted for name in group})
-    lasting = drop_ins.is_transient(unit)  # all it has is stored as long as it can be
+    seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(cgroup, writes))
+    lasting = seen.drop_ins.transient  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
         entries = [seen.entry(name, write.key) for name in group]
@@ -124,6 +125,17 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
         if not runtime and lasting:
             entries = [(name, value, STORED if where else "") for name, value, where in entries]
         found.append(_text(entries))
+    return found
+
+
+def _shown(cgroup: Cgroup, writes: Sequence[Write]) -> dict[str, Value]:
+    """The values of properties as the files show them; without lists of devices."""
+    found: dict[str, Value] = {}
+    for write in writes:
+        if write.key in ("", "default"):
+            entry = write.file.entry(cgroup.read_if_there(write.file.name), write.key)
+            with suppress(ValueError):  # it has none
+                found |= properties.values(write.file, write.key, entry)
     return found
 
 
@@ -217,10 +229,10 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:
 def _rounded(path: str, quotas: Sequence[Value]) -> list[str]:
     """Notes about CPU limits that a daemon-reload will change: a drop-in has them in whole per cent, rounded down."""
     return [
-        f"{path}: systemd stores CPU limits in whole per cent, so cpu.max is {quota // _PERCENT}% after the next "
+        f"{path}: systemd stores CPU limits in whole per cent, so cpu.max is {quota // PERCENT}% after the next "
         "daemon-reload. Set a whole per cent"
         for quota in quotas
-        if isinstance(quota, int) and quota != properties.INFINITY and quota % _PERCENT
+        if isinstance(quota, int) and quota != properties.INFINITY and quota % PERCENT
     ]
 
 
