@@ -7,6 +7,8 @@ import re
 from .late_regex import regex
 
 _LONG = regex(r"(\S{64})\S{900,}(\S{32})")
+_MUCH = 64 + 900 + 32
+"""A text with fewer characters has no such word."""
 _ODD = regex(r"[^\x20-\x7e\n]")
 
 
@@ -23,6 +25,8 @@ def escaped(text: str) -> str:
 
 def shortened(text: str) -> str:
     """The text without the middle of each word that is longer than most paths: it was typed or planted."""
+    if len(text) < _MUCH:
+        return text
     return _LONG.sub(lambda match: f"{match[1]}...{match[2]}", text)
 
 

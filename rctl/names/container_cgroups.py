@@ -11,7 +11,7 @@
   ``machine.slice`` that is not podman's.
 """
 
-import re
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -25,32 +25,19 @@ QOS = Literal["guaranteed", "burstable", "besteffort"]
 INNER = "container"
 """The cgroup below a container's scope in which crun sets the limits."""
 
-_ID = r"(?P<id>[0-9a-f]{64})"
-_CONTAINERS: tuple[tuple[Runtime, re.Pattern[str]], ...] = (
-    ("podman", regex(rf"libpod-(?:payload-)?{_ID}(?:\.scope)?")),
-    ("docker", regex(rf"docker-{_ID}\.scope")),
-    ("containerd", regex(rf"(?:cri-containerd|nerdctl)-{_ID}\.scope")),
-    ("crio", regex(rf"crio-{_ID}(?:\.scope)?")),
+_CONTAINERS: tuple[tuple[Runtime, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("podman", ("libpod-payload-", "libpod-"), (".scope", "")),
+    ("docker", ("docker-",), (".scope",)),
+    ("containerd", ("cri-containerd-", "nerdctl-"), (".scope",)),
+    ("crio", ("crio-",), (".scope", "")),
 )
-_BARE = regex(_ID)
+"""By runtime, what stands before the id, and what after it."""
 _QOS = r"(?:(?P<qos>burstable|besteffort)-)?"
 _POD_SLICE = regex(rf"(?:[^/]*-)?kubepods-{_QOS}pod(?P<uid>[0-9A-Za-z_]+)\.slice")
 _POD = regex(r"pod(?P<uid>[0-9A-Za-z-]+)")
 _KUBEPODS = regex(r"(?:[^/]*-)?kubepods(?:-[^/]*)?(?:\.slice)?")
-_MADE_BY: tuple[tuple[MadeBy, tuple[str, ...], re.Pattern[str]], ...] = (
-    (
-        "podman",
-        ("libpod", "podman-"),
-        regex(r"libpod-.*|libpod_parent|.*-libpod_pod_.*|podman-(?:pause-)?[0-9a-f]+\.scope"),
-    ),
-    ("docker", ("docker",), regex(r"docker|docker-[0-9a-f]{12,}\.scope")),
-    ("containerd", ("cri-containerd-", "nerdctl-"), regex(r"(?:cri-containerd|nerdctl)-.*")),
-    ("crio", ("crio-",), regex(r"crio-(?:conmon-)?[0-9a-f]{12,}.*")),
-    ("lxc", ("lxc",), regex(r"lxc|lxc\.(?:payload|monitor|pivot)(?:\..*)?")),
-    ("machined", ("machine-", "systemd-nspawn@"), regex(r"machine-.*\.scope|systemd-nspawn@.*\.service")),
-)
-"""By manager: a name that it makes has one of these words, and this form."""
 _DIGITS = 64
+_HEX = "0123456789abcdef"
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -81,25 +68,81 @@ def is_kubepods(component: str) -> bool:
 
 def made_by(component: str, above: str) -> MadeBy | None:
     """The manager that makes cgroups with such a name; ``None`` if none does. ``above``: the component above."""
-    for manager, words, pattern in _MADE_BY:
+    for manager, words, has_form in _MADE_BY:
         for word in words:
-            if word in component and pattern.fullmatch(component):
+            if word in component and has_form(component):
                 return manager
     return "machined" if above == "machine.slice" else None
+
+
+def _podmans(name: str) -> bool:
+    if name.startswith("libpod-") or name == "libpod_parent" or "-libpod_pod_" in name:
+        return True
+    scope = name.startswith("podman-") and name.endswith(".scope")
+    return scope and _is_hex(name[7:-6].removeprefix("pause-"), 1)
+
+
+def _dockers(name: str) -> bool:
+    return name == "docker" or (
+        name.startswith("docker-") and name.endswith(".scope") and _is_hex(name[7:-6], _SHORT_ID)
+    )
+
+
+def _crios(name: str) -> bool:
+    return name.startswith("crio-") and _is_hex(name[5:].removeprefix("conmon-")[:_SHORT_ID], _SHORT_ID)
+
+
+def _lxcs(name: str) -> bool:
+    first, *rest = name.split(".", 2)
+    return first == "lxc" and (not rest or rest[0] in ("payload", "monitor", "pivot"))
+
+
+def _machineds(name: str) -> bool:
+    return (name.startswith("machine-") and name.endswith(".scope")) or (
+        name.startswith("systemd-nspawn@") and name.endswith(".service")
+    )
+
+
+_SHORT_ID = 12
+_MADE_BY: tuple[tuple[MadeBy, tuple[str, ...], Callable[[str], bool]], ...] = (
+    ("podman", ("libpod", "podman-"), _podmans),
+    ("docker", ("docker",), _dockers),
+    ("containerd", ("cri-containerd-", "nerdctl-"), lambda name: name.startswith(("cri-containerd-", "nerdctl-"))),
+    ("crio", ("crio-",), _crios),
+    ("lxc", ("lxc",), _lxcs),
+    ("machined", ("machine-", "systemd-nspawn@"), _machineds),
+)
+"""By manager: a name that it makes has one of these words, and this form."""
 
 
 def container_at(component: str, above: str, path: str, pod: Pod | None) -> Container | None:
     """The container whose own cgroup this is. ``above``: the component above; ``pod``: the pod that it lies in."""
     if len(component) < _DIGITS:
         return None
-    for runtime, pattern in _CONTAINERS:
-        if match := pattern.fullmatch(component):
-            return Container(runtime, match["id"], path)
-    if above == "docker" and _BARE.fullmatch(component):
+    for runtime, before, after in _CONTAINERS:
+        if found := _id(component, before, after):
+            return Container(runtime, found, path)
+    if len(component) > _DIGITS or not _is_hex(component, _DIGITS):
+        return None
+    if above == "docker":
         return Container("docker", component, path)
-    if pod and path.rpartition("/")[0] == pod.path and _BARE.fullmatch(component):
+    if pod and path.rpartition("/")[0] == pod.path:
         return Container("containerd", component, path)
     return None
+
+
+def _id(component: str, before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    """The id between one of these beginnings and ends; empty if it has another form."""
+    start = next((text for text in before if component.startswith(text)), None)
+    if start is None:
+        return ""
+    rest = component[len(start) :]
+    return rest[:_DIGITS] if rest[_DIGITS:] in after and _is_hex(rest[:_DIGITS], _DIGITS) else ""
+
+
+def _is_hex(text: str, least: int) -> bool:
+    """True for at least so many lower-case hexadecimal digits, and nothing else."""
+    return len(text) >= least and not text.strip(_HEX)
 
 
 def pod_at(component: str, above: str, path: str) -> Pod | None:

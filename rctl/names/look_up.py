@@ -41,7 +41,6 @@ _RUNNING = {
     **dict.fromkeys(CONTAINERS[:-1], "no container that runs has this name; one that is stopped has no cgroup"),
 }
 """Why a word that begins with a kind names nothing."""
-_HAS_UNITS = regex(r"(?:\.slice|/user@[0-9]+\.service)$")
 _MOST_SHOWN = 8
 
 
@@ -136,7 +135,7 @@ class Elsewhere:
     def _paths_of_units(self) -> list[str]:
         """The cgroups directly below slices and users' managers: each unit is one of them."""
         managed = self._tree.managed
-        return [path for path in paths(self._tree, lambda path: bool(_HAS_UNITS.search(path))) if not managed(path)]
+        return [path for path in paths(self._tree, _has_units) if not managed(path)]
 
     def _units_where(self, likely: Callable[[str], bool], only_units: bool = True) -> Iterator[Named]:
         """The units of the system's manager and of users' managers whose full name is ``likely``, by path.
@@ -196,6 +195,10 @@ class Elsewhere:
             return f"{word}: {what}{meant} See rctl ls --all"
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
         return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"
+
+
+def _has_units(path: str) -> bool:
+    return path.endswith(".slice") or users.of_manager(path.rpartition("/")[2]) is not None
 
 
 def may_be(word: str) -> bool:

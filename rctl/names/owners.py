@@ -10,6 +10,7 @@ import msgspec
 
 from ..cgroupfs.ve_cgroups import is_unit
 from ..late_regex import regex
+from . import users
 from .container_cgroups import INNER, Container, MadeBy, Pod, container_at, is_kubepods, made_by, pod_at
 
 OwnerKind = Literal["rctl", "systemd", "kubernetes", "nobody"] | MadeBy
@@ -17,7 +18,6 @@ Marks = Callable[[str], bool]
 """True if systemd has marked the cgroup with this path as delegated (``cgroupfs.marks.reader``)."""
 
 _KINDS = frozenset(("service", "scope", "slice", "socket", "mount", "swap"))
-_USER_MANAGER = regex(r"user@([0-9]+)\.service")
 _ESCAPES = regex(r"(?:\\x[0-9a-f]{2})+")
 
 
@@ -119,10 +119,10 @@ def _in_units(path: str, parts: list[str], marks: Marks, managed: bool) -> Owner
         if done < end and _is_unit_name(name := unescaped(parts[done])):
             done += 1
             unit, unit_path = name, _joined(parts, done)
-            if unit.startswith("user@") and (user := _USER_MANAGER.fullmatch(unit)):
+            if (uid := users.of_manager(unit)) is not None:
                 delegated = unit_path
                 if done < len(parts):
-                    manager, unit, unit_path = Manager("user", unit_path, int(user[1])), "", ""
+                    manager, unit, unit_path = Manager("user", unit_path, uid), "", ""
                     continue
             elif not marks(unit_path):
                 break
@@ -156,5 +156,7 @@ def readable(unit: str) -> str:
 
     The result is no unit's name, and may not be unique.
     """
+    if "\\x" not in unit:
+        return unit
     text = _ESCAPES.sub(lambda found: bytes.fromhex(found[0].replace(r"\x", "")).decode("utf-8", "replace"), unit)
     return text if text.isprintable() and "\ufffd" not in text else unit

@@ -8,7 +8,8 @@ import msgspec
 
 from ..late_regex import regex
 
-_SLICE = regex(r"user-([0-9]{1,10})\.slice")
+_LONGEST = 10
+"""A number of more digits is no user's."""
 _BELOW = regex(r"/user\.slice/user-([0-9]{1,10})\.slice(?:/|$)")
 
 
@@ -36,7 +37,7 @@ def by_word(word: str) -> User | None:
     """The user with this name or number; ``None`` if there is no such name."""
     import pwd
 
-    if word.isascii() and word.isdecimal() and len(word) <= 10:
+    if word.isascii() and word.isdecimal() and len(word) <= _LONGEST:
         return by_uid(int(word))
     try:
         return by_uid(pwd.getpwnam(word).pw_uid)
@@ -57,5 +58,16 @@ def of_path(path: str) -> int:
 
 def of_slice(unit: str) -> int | None:
     """The number of the user whose slice this unit is; ``None`` for any other unit."""
-    found = _SLICE.fullmatch(unit)
-    return int(found[1]) if found else None
+    return _number(unit, "user-", ".slice")
+
+
+def of_manager(unit: str) -> int | None:
+    """The number of the user whose manager this unit is; ``None`` for any other unit."""
+    return _number(unit, "user@", ".service")
+
+
+def _number(unit: str, before: str, after: str) -> int | None:
+    if not (unit.startswith(before) and unit.endswith(after)):
+        return None
+    digits = unit[len(before) : -len(after)]
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST else None
