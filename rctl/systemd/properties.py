@@ -6,6 +6,7 @@ names and units: see the man page org.freedesktop.systemd1(5).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,8 @@ _BUS = {
 }
 _SINCE = {"MemoryZSwapMax": 253, "MemoryZSwapWriteback": 256, "CPUSetPartition": 261}
 """The version of systemd that brought a property; all others came before 244, the first with all of cgroup v2."""
+Version = Callable[[], int]
+"""The manager's version: it is asked only for a property that came late."""
 _MASKS = ("AllowedCPUs", "AllowedMemoryNodes")
 _RESET = frozenset(("memory.oom.group", "cpu.weight.nice", io.BFQ_WEIGHT.name))
 """Files that systemd writes together with others, without a property for a running unit."""
@@ -33,17 +36,23 @@ PERCENT = 10_000
 """One per cent of a CPU, in microseconds of each second. systemd stores quotas in whole per cent, rounded down."""
 
 
-@cache
-def names(file: File, version: int) -> tuple[str, ...]:
+def names(file: File, version: Version) -> tuple[str, ...]:
     """The properties that set the file in a running unit; empty if this version of systemd has none."""
+    found, since = _names_since(file)
+    return found if not since or since <= version() else ()
+
+
+@cache
+def _names_since(file: File) -> tuple[tuple[str, ...], int]:
+    """The properties for running units, and the version that has them all; 0: each one that knows cgroup v2."""
     if file.name in _RESET:
-        return ()
+        return (), 0
     found = (name.rstrip("=") for name in file.systemd if not name.startswith("Startup"))
     plain = tuple(name.partition("=")[0] for name in found)
-    return plain if all(_SINCE.get(name, 0) <= version for name in plain) else ()
+    return plain, max((_SINCE.get(name, 0) for name in plain), default=0)
 
 
-def names_at(file: File, key: str, version: int) -> tuple[str, ...]:
+def names_at(file: File, key: str, version: Version) -> tuple[str, ...]:
     """The properties that set the entry ``key`` of the file, as ``names``; those of one device or the default alone."""
     found = names(file, version)
     if file is not io.WEIGHT:
@@ -51,7 +60,7 @@ def names_at(file: File, key: str, version: int) -> tuple[str, ...]:
     return tuple(name for name in found if by_device(name) is (key != "default"))
 
 
-def resets(file: File, version: int) -> bool:
+def resets(file: File, version: Version) -> bool:
     """True if systemd sets the file back to a value of its own."""
     return file.name in _RESET or bool(names(file, version))
 
@@ -109,8 +118,8 @@ def values(file: File, key: str, entry: str) -> dict[str, Value]:
     if file is io.LATENCY:
         return {"IODeviceLatencyTargetSec": _or_none(entry.partition("=")[2], "max")}
     if file in (cpuset.CPUS, cpuset.MEMS):
-        return {names(file, 0)[0]: mask(entry)}
-    [name] = names(file, 1 << 20)
+        return {_names_since(file)[0][0]: mask(entry)}
+    [name], _ = _names_since(file)
     if signature(name) == "b":
         return {name: entry == "1"}
     number = amount(entry)

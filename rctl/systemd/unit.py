@@ -37,7 +37,6 @@ class Unit(msgspec.Struct, frozen=True):
         """The connection to its manager; open until this process ends. Raises NotAvailableError if it is silent."""
         return _bus(self.uid, os.getpid())
 
-    @property
     def version(self) -> int:
         """Its manager's version; 0 if that is no number. Raises NotAvailableError if the manager is silent."""
         return _version(self.uid)

@@ -41,7 +41,7 @@ def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
     """Those of the entries for which the scope has a limit of its own."""
     with cgroup.above() as scope:
         own = [write for write in writes if _entry(scope, write.file, write.key) != write.file.entry(None, write.key)]
-        version = Unit.at(scope.path).version if own else 0
+        version = Unit.at(scope.path).version
     return [write for write in own if properties.names(write.file, version)]
 
 

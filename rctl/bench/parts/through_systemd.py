@@ -66,7 +66,7 @@ def split(texts: Sequence[Text]) -> tuple[list[Text], list[Property], list[Text]
     for name, text in texts:
         file = file_named(name)
         key = "default" if text.startswith("default ") else ""
-        values = properties.values(file, key, file.entry(text, key)) if properties.names(file, 252) else {}
+        values = properties.values(file, key, file.entry(text, key)) if properties.names(file, lambda: 252) else {}
         if not values:
             rest.append((name, text))
         for each, value in values.items():
