@@ -5,7 +5,7 @@ prints help and explains wrong usage. Nothing here loads Typer.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 F = TypeVar("F", bound=Callable[..., Any])
 REQUIRED: Any = ...
@@ -34,18 +34,23 @@ class Argument(Option):
     kind = "argument"
 
 
-class Parameter(NamedTuple):
+class Parameter:
     """An option or argument of a verb, with the names that Typer gives to the same.
 
     ``type``: of one value. ``listed``: it takes several. ``declared``: unset for what only Typer passes.
     """
 
-    name: str
-    annotation: Any
-    default: Any
-    declared: Option | None
-    type: Any = str
-    listed: bool = False
+    def __init__(
+        self,
+        name: str,
+        annotation: Any,
+        default: Any,
+        declared: Option | None,
+        type: Any = str,  # noqa: A002 (as Typer calls it)
+        listed: bool = False,
+    ) -> None:
+        self.name, self.annotation, self.default = name, annotation, default
+        self.declared, self.type, self.listed = declared, type, listed
 
     @property
     def param_type_name(self) -> str:

@@ -7,22 +7,20 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 from .declare import QUIET, Parameter, parameters
 
 
-class VerbRow(NamedTuple):
+class VerbRow:
     """A verb, or a group of verbs.
 
     ``place``: ``MODULE:NAME`` of its function, or of the rows of a group. ``about``: its purpose in one line; the
     function's docstring begins with the same line. ``hidden``: it is in no list.
     """
 
-    name: str
-    place: str
-    about: str
-    hidden: bool = False
+    def __init__(self, name: str, place: str, about: str, hidden: bool = False) -> None:
+        self.name, self.place, self.about, self.hidden = name, place, about, hidden
 
     def load(self) -> Any:
         """The function of the verb, or the rows of the group. Imports its file."""

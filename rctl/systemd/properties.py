@@ -26,7 +26,7 @@ _BUS = {
 }
 _SINCE = {"MemoryZSwapMax": 253, "MemoryZSwapWriteback": 256, "CPUSetPartition": 261}
 """The version of systemd that brought a property; all others came before 244, the first with all of cgroup v2."""
-Version = Callable[[], int]
+ManagerVersion = Callable[[], int]
 """The manager's version: it is asked only for a property that came late."""
 _MASKS = ("AllowedCPUs", "AllowedMemoryNodes")
 _RESET = frozenset(("memory.oom.group", "cpu.weight.nice", io.BFQ_WEIGHT.name))
@@ -36,7 +36,7 @@ PERCENT = 10_000
 """One per cent of a CPU, in microseconds of each second. systemd stores quotas in whole per cent, rounded down."""
 
 
-def names(file: File, version: Version) -> tuple[str, ...]:
+def names(file: File, version: ManagerVersion) -> tuple[str, ...]:
     """The properties that set the file in a running unit; empty if this version of systemd has none."""
     found, since = _names_since(file)
     return found if not since or since <= version() else ()
@@ -52,7 +52,7 @@ def _names_since(file: File) -> tuple[tuple[str, ...], int]:
     return plain, max((_SINCE.get(name, 0) for name in plain), default=0)
 
 
-def names_at(file: File, key: str, version: Version) -> tuple[str, ...]:
+def names_at(file: File, key: str, version: ManagerVersion) -> tuple[str, ...]:
     """The properties that set the entry ``key`` of the file, as ``names``; those of one device or the default alone."""
     found = names(file, version)
     if file is not io.WEIGHT:
@@ -60,7 +60,7 @@ def names_at(file: File, key: str, version: Version) -> tuple[str, ...]:
     return tuple(name for name in found if by_device(name) is (key != "default"))
 
 
-def resets(file: File, version: Version) -> bool:
+def resets(file: File, version: ManagerVersion) -> bool:
     """True if systemd sets the file back to a value of its own."""
     return file.name in _RESET or bool(names(file, version))
 
