@@ -37,6 +37,8 @@ _FILL = "{}"
 Argv = tuple[str, ...]
 
 
+_SCRIPT = "import sys; from rctl.start import main; sys.exit(main())"
+"""The script that an installer writes for rctl. ``python -m`` would load more."""
 _CHANGED = {"podman update": "memory.max"}
 """The limit that a tool changes, if it is not ``pids.max``."""
 
@@ -54,7 +56,7 @@ def measure(site: Site, ve: str, tell: Callable[[str], None]) -> list[Figure]:
     environment = {**os.environ, "RCTL_STATE": site.state.keep}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
-        commands: dict[str, Argv] = {"rctl set": (sys.executable, "-m", "rctl", "set", ve, f"pids.max={_FILL}")}
+        commands: dict[str, Argv] = {"rctl set": (sys.executable, "-c", _SCRIPT, "set", ve, f"pids.max={_FILL}")}
         for name, make in _PEERS.items():
             try:
                 commands[name] = make(stack, site.tree, ve)
