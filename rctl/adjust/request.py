@@ -65,6 +65,11 @@ class Wish(msgspec.Struct, frozen=True):
     ino: int | None = None
     own: dict[tuple[str, str], tuple[str, str]] | None = None
 
+    @property
+    def before(self) -> Collection[str]:
+        """The names of the writers to which entries are put back."""
+        return {name for name, _ in self.own.values()} if self.own else ()
+
 
 class Change(msgspec.Struct, frozen=True, gc=False):
     """The wish for one cgroup. ``texts``: the texts of its files by name; ``None``: not there yet.

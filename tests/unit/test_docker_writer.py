@@ -41,6 +41,13 @@ def config(folder: Path, status: int, body: Any, patch: pytest.MonkeyPatch) -> A
         return container.config()
 
 
+def where(path: str) -> tuple[str, str, int | None]:
+    """The container of a cgroup, the socket of its engine, and the user who must have opened that."""
+    container = docker._container(path)
+    assert container is not None
+    return container.id, container.socket, container.uid
+
+
 def test_the_configuration_of_a_running_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"State": {"Running": True}, "HostConfig": {"Memory": 7}}
     assert config(tmp_path, 200, body, monkeypatch) == {"Memory": 7}
@@ -79,13 +86,13 @@ def test_a_socket_without_a_server_is_named_with_the_remedy(tmp_path: Path, monk
 @pytest.mark.parametrize("host", ["", "tcp://10.0.0.1:2375", "ssh://root@host", "unix://relative"])
 def test_only_a_socket_of_this_host_replaces_dockers_own(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
-    assert docker._container(PATH) == docker._Container(ID, "/run/docker.sock")
+    assert where(PATH) == (ID, "/run/docker.sock", None)
 
 
 def test_whose_container_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
-    assert docker._container(f"/docker/{ID}") == docker._Container(ID, "/run/other.sock")
+    assert where(f"/docker/{ID}") == (ID, "/run/other.sock", None)
     users = f"/user.slice/user-1001.slice/user@1001.service/user.slice/docker-{ID}.scope"
-    assert docker._container(users) == docker._Container(ID, "/run/user/1001/docker.sock")
+    assert where(users) == (ID, "/run/user/1001/docker.sock", 1001)
     for other in (f"{PATH}/below", f"/machine.slice/libpod-{ID}.scope", f"/kubepods.slice/docker-{ID}.scope"):
         assert docker._container(other) is None

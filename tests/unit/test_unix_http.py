@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rctl.containers.unix_http import HttpAnswer, ask
+from rctl.containers.unix_http import HttpAnswer, ask, listens
 
 
 @contextmanager
@@ -50,7 +51,8 @@ def test_a_request_and_its_answer(tmp_path: Path) -> None:
         wire.sendall(b"no")
 
     with server(tmp_path, serve) as place:
-        assert ask(place, "POST", "/containers/x/update", b'{"a":1}', seconds=10) == HttpAnswer(409, b"no")
+        answer = ask(place, "POST", "/containers/x/update", b'{"a":1}', seconds=10)
+    assert answer == HttpAnswer(409, b"no", {"content-length": "2"})
     head, _, body = got[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /containers/x/update HTTP/1.0\r\n")
     assert b"Content-Type: application/json" in head
@@ -107,3 +109,26 @@ def test_a_socket_that_is_not_there_or_has_no_server(tmp_path: Path) -> None:
         left.bind(str(tmp_path / "left"))
     with pytest.raises(ConnectionRefusedError):
         ask(str(tmp_path / "left"), "GET", "/", seconds=1)
+
+
+def test_a_server_of_another_user_gets_no_request(tmp_path: Path) -> None:
+    got: list[bytes] = []
+    with server(tmp_path, lambda wire: got.append(wire.recv(10))) as place, pytest.raises(ValueError, match="of user"):
+        ask(place, "GET", "/", seconds=10, uid=os.getuid() + 1)
+    assert got == [b""]
+
+
+def test_the_server_of_the_right_user_gets_it(tmp_path: Path) -> None:
+    def serve(wire: socket.socket) -> None:
+        request(wire)
+        wire.sendall(b"HTTP/1.0 200 OK\r\nServer: Some  one \r\n\r\n")
+
+    with server(tmp_path, serve) as place:
+        assert ask(place, "GET", "/", seconds=10, uid=os.getuid()).headers == {"server": "Some  one"}
+
+
+def test_a_socket_listens_or_not(tmp_path: Path) -> None:
+    with server(tmp_path, lambda wire: None) as place:
+        assert listens(place)
+    assert not listens(place)  # the file is still there
+    assert not listens(f"{tmp_path}/none")

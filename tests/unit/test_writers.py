@@ -212,6 +212,33 @@ def test_undo_without_that_writer_restores_the_entry(
     assert manager.properties[("/rctl-web1", "TasksMax")] == "50"
 
 
+def test_undo_waits_for_an_owner_that_has_stored_what_was_set(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = managed(monkeypatch, kernel)
+    monkeypatch.setattr(Manager, "STORES_ONLY", True)
+    with kernel.installed() as tree:
+        run(tree, kernel, state)
+        before = manager.state()
+        monkeypatch.setattr(manager, "check", gives_up)
+        with pytest.raises(NotAvailableError):
+            undo(Site(tree, kernel.host, state), Options())
+    assert manager.state() == before
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_undo_by_files_of_what_the_files_have_set_unless_an_owner_resets_it(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State, resets: bool
+) -> None:
+    with kernel.installed() as tree:
+        run(tree, kernel, state)
+        manager = managed(monkeypatch, kernel)
+        monkeypatch.setattr(manager, "resets", lambda file, path: resets and file.name == "pids.max")
+        undo(Site(tree, kernel.host, state), Options())
+    assert kernel.get("/rctl-web1", "pids.max") == "max"
+    assert manager.calls == ([["pids.max"]] if resets else [])
+
+
 def gives_up(tree: Tree, path: str) -> None:
     raise NotAvailableError(f"{path}: is not the manager's")
 

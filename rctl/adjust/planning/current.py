@@ -56,7 +56,7 @@ def look(
         texts = Texts(ve)
         ways = _ways(tree, ve, wish, options.runtime, known.get(ve.path))
         if ways is not None and not wish.own:
-            notes += _forgotten(ve.path, ways)
+            notes += _forgotten(ve.path, ways, wish, options.runtime)
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -93,19 +93,18 @@ def _ways(tree: Tree, ve: Cgroup, wish: Wish, runtime: bool, found: Sequence[Wri
     if found is None:
         if writers.only_files(ve.path):
             return None
-        found = writers.of(tree, ve.path, runtime)
+        found = writers.of(tree, ve.path, runtime, wish.before)
     before = {at: name for at, (name, _) in (wish.own or {}).items()}
     there = [write for write in wish.writes if not write.if_there or ve.has(write.file.name)]
     return writers.chosen(found, ve, there, before)
 
 
-def _forgotten(path: str, ways: Ways) -> list[str]:
+def _forgotten(path: str, ways: Ways, wish: Wish, runtime: bool) -> list[str]:
     """A note if the cgroup is a container's, and its manager does not store these limits."""
     if len(path) <= owner.SHORT:
         return []
-    lost = dict.fromkeys(
-        name for (name, _), writer in ways.items() if not writer.STORES_ONLY and name != core.FREEZE.name
-    )
+    passing = {core.FREEZE.name, *(write.file.name for write in wish.writes if write.if_there)}
+    lost = dict.fromkeys(name for (name, _), writer in ways.items() if not writer.STORES_ONLY and name not in passing)
     if not lost:
         return []
     from ...names.owners import owner_of
@@ -113,10 +112,14 @@ def _forgotten(path: str, ways: Ways) -> list[str]:
     found = owner_of(path, lambda _: False)
     if found.container is None or found.kind == "kubernetes":
         return []
-    who = found.kind
+    who, remedy = found.kind, ""
+    if who == "podman" and not runtime and path == found.container.inner:
+        from ..writers import podman
+
+        remedy = podman.to_store(path, lost)
     return [
         f"{path}: {who} does not know these limits: {', '.join(lost)}. When the container starts again, it has those "
-        f"of {who}"
+        f"of {who}{remedy}"
     ]
 
 

@@ -42,5 +42,5 @@ def allowed(
             if around.beyond_limits(wish.name):
                 owner.check(tree, ve.path)
             else:
-                found[ve.path] = writers.of(tree, ve.path, runtime)
+                found[ve.path] = writers.of(tree, ve.path, runtime, wish.before)
     return found

@@ -26,9 +26,11 @@ from ..records.record_format import named
 from ..request import Around
 from ..site import Site
 from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Set, SetThrough, by_entry
+from ..writers import files
 from . import asleep, choose, ves_made
 from .tree_after import Supposed, UnreckonedError
 
+_BY_FILE = (files.NAME, "")
 _SEARCHED = 100
 """Most adjustments that are searched for one that can be taken back instead."""
 _TOLD = 3
@@ -294,7 +296,7 @@ def wishes(tree: Tree, record: Record) -> list[Wish]:
             ino, own = _in_this_life(tree, record, path, own)
         writes = tuple(write for steps in own.values() for write in _writes(steps))
         expected = {(file, key): steps[-1].new for (_, file, key), steps in own.items()}
-        forms = {(file, key): form for (_, file, key), steps in own.items() if (form := _form(steps))}
+        forms = {(file, key): _form(steps) or _BY_FILE for (_, file, key), steps in own.items()}
         found.append(Wish(tree.name(path), _once(writes), expected, ino, forms))
     return found
 

@@ -5,8 +5,7 @@ may write to the cgroup and can express the entry, else through ``files``. The s
 puts back the old form, also after a crash and in an undo. A writer is loaded for the cgroups that may be its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -43,10 +42,20 @@ def _has_docker() -> bool:
     return owner.applies() or docker.present()
 
 
+def _podman() -> Writer:
+    from . import podman
+
+    return podman
+
+
 def _scope() -> Writer:
     from . import scope
 
     return scope
+
+
+def _in_scope(path: str) -> bool:
+    return path.endswith("/container") and owner.applies()
 
 
 def _systemd() -> Writer:
@@ -57,7 +66,8 @@ def _systemd() -> Writer:
 
 WRITERS: tuple[Way, ...] = (
     Way("docker", lambda path: "docker" in path and _has_docker(), _docker),
-    Way("scope", lambda path: path.endswith("/container") and owner.applies(), _scope),
+    Way("podman", _in_scope, _podman),
+    Way("scope", _in_scope, _scope),
     Way("systemd", lambda _: owner.applies(), _systemd),
 )
 """All writers but ``files``, in the order of preference."""
@@ -68,18 +78,23 @@ def only_files(path: str) -> bool:
     return not any(way.applies(path) for way in WRITERS)
 
 
-def of(tree: Tree, path: str, runtime: bool = False) -> Sequence[Writer]:
+def of(tree: Tree, path: str, runtime: bool = False, needed: Collection[str] = ()) -> Sequence[Writer]:
     """The writers that may write to the cgroup ``path``, in the order of preference. The last one is ``files``.
 
-    ``runtime``: only those that can set a value until the next boot. Raises the NotAvailableError of ``files`` if none
-    may.
+    ``runtime``: only those that can set a value until the next boot. ``needed``: the names of writers to which entries
+    go again. Raises the NotAvailableError of ``files`` if none may, and that of a writer that is needed to take back
+    what it stored.
     """
     found: list[Writer] = []
     for way in WRITERS:
         if not way.applies(path) or ((writer := way.load()).STORES_ONLY and runtime):
             continue
-        with suppress(NotAvailableError):
+        try:
             writer.check(tree, path)
+        except NotAvailableError:
+            if writer.STORES_ONLY and writer.NAME in needed:
+                raise
+        else:
             found.append(writer)
     if not found:
         files.check(tree, path)
@@ -91,14 +106,17 @@ def chosen(
 ) -> dict[EntryKey, Writer]:
     """For each entry the first of the writers that can express it.
 
-    ``before``: the names of the writers to which entries are to go again, if they are among these. Raises
-    NotAvailableError if an owner would reset one that it cannot express.
+    ``before``: the names of the writers to which entries are to go again, if they are among these; not to ``files``
+    if an owner would reset them. Raises NotAvailableError if an owner would reset one that it cannot express.
     """
     found: dict[EntryKey, Writer] = {}
     rest = {(write.file.name, write.key): write for write in writes}
     if before:
         names = {writer.NAME: writer for writer in writers}
         found = {at: names[before[at]] for at in rest if before.get(at) in names}
+        for at in [at for at, writer in found.items() if writer is files]:
+            if any(writer.resets(rest[at].file, cgroup.path) for writer in writers):
+                del found[at]
     for writer in writers:
         rest = {at: write for at, write in rest.items() if at not in found}
         if not rest:

@@ -19,8 +19,9 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...containers import cpu_shares, docker_fields
 from ...containers.docker_fields import NO_LIMIT, Form, entries, is_set, stored
+from ...containers.engine_api import Engine, EngineContainer
 from ...controllers import cpu, cpuset, memory
-from ...errors import GoneError, NotAvailableError, NotFoundError, RctlError, explained
+from ...errors import NotAvailableError, NotFoundError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
 from ..steps import Set, SetThrough
@@ -31,63 +32,11 @@ STORES_ONLY = True
 SOCKET = "/run/docker.sock"
 OF_USER = "/run/user/{uid}/docker.sock"
 missing = systemd.missing
-_SECONDS = 60.0
-"""For an answer: on a busy host, dockerd and its runtime need seconds for an update."""
-_MOST = 4 << 20
 _FORM = msgspec.json.Decoder(Form)
-_REMEDY = "See systemctl status docker. Until docker is there, --runtime sets limits without it"
-
-
-class _Container(msgspec.Struct, frozen=True):
-    """A container: its id, and the socket of its dockerd."""
-
-    id: str
-    socket: str
-
-    def ask(self, method: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The answer to a request about it. Raises NotAvailableError, NotFoundError; RctlError if docker refuses."""
-        from ...containers import unix_http
-
-        data = msgspec.json.encode(body) if body is not None else b""
-        try:
-            answer = unix_http.ask(
-                self.socket, method, f"/containers/{self.id}/{what}", data, seconds=_SECONDS, most=_MOST
-            )
-            found = msgspec.json.decode(answer.body) if answer.body else {}
-        except PermissionError:
-            raise NotAvailableError(
-                f"docker: this user may not use {self.socket}. Run it as root, or as a member of the group docker"
-            ) from None
-        except TimeoutError:
-            raise NotAvailableError(f"docker: no answer at {self.socket} in {_SECONDS:g} s. {_REMEDY}") from None
-        except (OSError, ValueError) as error:
-            why = explained(error) if isinstance(error, OSError) else str(error)
-            raise NotAvailableError(f"docker: no answer at {self.socket}: {why}. {_REMEDY}") from None
-        if answer.status == 200:
-            return found
-        said = found.get("message", "") if isinstance(found, dict) else ""
-        why = " ".join(str(said).split()).removeprefix(f"Cannot update container {self.id}: ")[:400]
-        if answer.status == 404:
-            raise NotFoundError(f"docker: {why or 'no such container'}. See docker ps")
-        raise RctlError(f"docker refuses to update {self.id[:12]}: {why or answer.status}")
-
-    def config(self) -> dict[str, Any]:
-        """Its ``HostConfig``. Raises GoneError if it does not run, and as ``ask``."""
-        config, running = self.inspected()
-        if not running:
-            raise GoneError(f"docker: container {self.id[:12]} does not run. Start it: docker start {self.id[:12]}")
-        return config
-
-    def inspected(self) -> tuple[dict[str, Any], bool]:
-        """Its ``HostConfig``, and whether it runs. Raises as ``ask``."""
-        found = self.ask("GET", "json")
-        try:
-            config, running = found["HostConfig"], found["State"]["Running"]
-            if not isinstance(config, dict):
-                raise TypeError
-        except (KeyError, TypeError):
-            raise NotAvailableError(f"docker: the answer at {self.socket} is not docker's. {_REMEDY}") from None
-        return config, running is True
+_ENGINE = Engine(
+    NAME, "", 200, "Run it as root, or as a member of the group docker",
+    "See systemctl status docker. Until docker is there, --runtime sets limits without it",
+)  # fmt: skip
 
 
 def present() -> bool:
@@ -101,7 +50,7 @@ def check(tree: Tree, path: str) -> None:
         raise NotAvailableError(f"{path}: is no container of docker")
 
 
-def _container(path: str) -> _Container | None:
+def _container(path: str) -> EngineContainer | None:
     if NAME not in path:
         return None
     from ...names.owners import owner_of
@@ -111,12 +60,12 @@ def _container(path: str) -> _Container | None:
     if found.kind != NAME or box is None or path not in (box.path, box.inner):
         return None
     if found.manager.uid >= 0:
-        return _Container(box.id, OF_USER.format(uid=found.manager.uid))
+        return EngineContainer(box.id, OF_USER.format(uid=found.manager.uid), _ENGINE, found.manager.uid)
     named = os.environ.get("DOCKER_HOST", "")
-    return _Container(box.id, named.removeprefix("unix://") if named.startswith("unix:///") else SOCKET)
+    return EngineContainer(box.id, named.removeprefix("unix://") if named.startswith("unix:///") else SOCKET, _ENGINE)
 
 
-def _at(path: str) -> _Container:
+def _at(path: str) -> EngineContainer:
     """The container of a cgroup that ``check`` let pass."""
     found = _container(path)
     assert found is not None
@@ -164,13 +113,13 @@ def _now(cgroup: Cgroup, file: File) -> str:
     return file.entry(cgroup.read_if_there(file.name))
 
 
-def _config(container: _Container) -> dict[str, Any]:
+def _config(container: EngineContainer) -> dict[str, Any]:
     config = container.config()
     try:
         for file in (cpu.MAX, memory.MAX, memory.SWAP_MAX, memory.LOW):
             stored(file, config)
     except ValueError as error:
-        raise NotAvailableError(f"docker: the answer at {container.socket} is not docker's: {error}") from None
+        raise container.strange(error) from None
     return config
 
 
@@ -215,7 +164,7 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
             forms[file] = own
     if forms:
         swap = _swap(cgroup, config)
-        container.ask("POST", "update", docker_fields.request(forms, config, swap))
+        container.update(docker_fields.request(forms, config, swap))
         _weigh(container, cgroup, steps, forms)
     _complete(cgroup, steps)
     return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
@@ -230,7 +179,7 @@ def put_back(path: str, step: SetThrough) -> None:
     """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
     container, file = _at(path), file_named(step.file)
     try:
-        config, _ = container.inspected()
+        config = container.inspected().config
     except NotFoundError:
         return  # the container was removed, too
     now, old = stored(file, config), _FORM.decode(step.kept)
@@ -239,9 +188,7 @@ def put_back(path: str, step: SetThrough) -> None:
     if not is_set(old):
         old = _form(file, step.old, now) or now
     swap = stored(memory.SWAP_MAX, config)[docker_fields.SWAP]
-    container.ask(
-        "POST", "update", docker_fields.request({file: old}, config, swap if isinstance(swap, int) else NO_LIMIT)
-    )
+    container.update(docker_fields.request({file: old}, config, swap if isinstance(swap, int) else NO_LIMIT))
 
 
 def _unset(cgroup: Cgroup, step: SetThrough, now: Form) -> Form:
@@ -275,7 +222,7 @@ def _swap(cgroup: Cgroup, config: Mapping[str, Any]) -> int:
     return NO_LIMIT if now == "max" else int(now)
 
 
-def _weigh(container: _Container, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:
+def _weigh(container: EngineContainer, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:
     """Set ``cpu.weight`` once more if this runtime has the newer conversion from shares."""
     if cpu.WEIGHT not in forms:
         return
@@ -283,7 +230,7 @@ def _weigh(container: _Container, cgroup: Cgroup, steps: Sequence[Set], forms: M
     for shares in cpu_shares.for_weight(int(wanted)):
         if _now(cgroup, cpu.WEIGHT) == wanted:
             return
-        container.ask("POST", "update", {"CpuShares": shares})
+        container.update({"CpuShares": shares})
 
 
 def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
+from ...controllers import cpu, memory
 from ...errors import NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
@@ -69,17 +70,42 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """Set the scope's property, and the file of the cgroup inside; read both back."""
     notes: list[str] = []
     with cgroup.above() as scope:
-        outer = [msgspec.structs.replace(step, new=step.own) for step in steps if isinstance(step, SetThrough)]
-        systemd.set_besides(scope, outer)
-        for step, above in zip(steps, outer, strict=True):
-            file = file_named(step.file)
-            if not file.holds(got := _entry(scope, file, step.key), above.new):
-                raise RctlError(
-                    f"{step.file}: systemd was asked for {above.new!r} on {scope.path}, and the kernel shows {got!r}. "
-                    "See journalctl"
-                )
+        _set(scope, [msgspec.structs.replace(step, new=step.own) for step in steps if isinstance(step, SetThrough)])
+        for step in steps:
             notes += files.write_at_once(cgroup, step)
     return notes
+
+
+def set_above(cgroup: Cgroup, steps: Sequence[Set]) -> None:
+    """Set the scope's property where the scope has a limit of its own that another owner should have changed.
+
+    A looser limit of swap or of the CPU stays: runtimes round that of the scope up, and count memory with swap there.
+    """
+    with cgroup.above() as scope:
+        if found := [step for step in steps if _in_the_way(scope, step)]:
+            _set(scope, found)
+
+
+def _in_the_way(scope: Cgroup, step: Set) -> bool:
+    file = file_named(step.file)
+    entry = _entry(scope, file, step.key)
+    if entry == file.entry(None, step.key) or file.holds(entry, step.new):
+        return False
+    if file in (cpu.MAX, memory.SWAP_MAX) and file.lowers(entry, step.new):
+        return False
+    return bool(properties.names(file, Unit.at(scope.path).version))
+
+
+def _set(scope: Cgroup, steps: Sequence[Set]) -> None:
+    """Set properties of the scope, and read the files back. Raises RctlError if one has not the wished value."""
+    systemd.set_besides(scope, steps)
+    for step in steps:
+        file = file_named(step.file)
+        if not file.holds(got := _entry(scope, file, step.key), step.new):
+            raise RctlError(
+                f"{step.file}: systemd was asked for {step.new!r} on {scope.path}, and the kernel shows {got!r}. "
+                "See journalctl"
+            )
 
 
 def outlives(path: str) -> bool:
