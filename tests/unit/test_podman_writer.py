@@ -82,3 +82,16 @@ def test_versions_that_store_updates(text: str, stores: bool) -> None:
 def test_fields_of_a_wrong_type_are_not_podmans(config: dict[str, object]) -> None:
     with pytest.raises(NotAvailableError, match="is not podman's"):
         podman._checked(podman._at(PATH), config)
+
+
+def test_what_podman_knows_of_a_container_and_its_version(tmp_path: Path) -> None:
+    def serve(wire: socket.socket) -> None:
+        got.append(request(wire))
+        wire.sendall(b"HTTP/1.0 200 OK\r\nLibpod-Api-Version: 5.4.2\r\n\r\n")
+        wire.sendall(b'{"State": {"Running": true}, "HostConfig": {"Memory": 7}}')
+
+    got: list[bytes] = []
+    with server(tmp_path, serve) as place:
+        found = structs.replace(podman._at(PATH), socket=place, uid=os.getuid()).inspected()
+    assert (found.config, found.running, found.version) == ({"Memory": 7}, True, "5.4.2")
+    assert got[0].startswith(f"GET /v5.0.0/libpod/containers/{ID}/json HTTP/1.0\r\n".encode())
