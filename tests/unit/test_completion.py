@@ -188,6 +188,7 @@ def test_values_of_flags_are_offered_too(shell: Shell) -> None:
         ("rctl set web1 io.max=vda", ["vda\\ rbps=", "vda\\ wbps="]),
         ('rctl set web1 "io.max=vda wb"', ["io.max=vda\\ wbps="]),
         ("rctl set web1 io.max=vda\\ w", ["vda\\ wbps=", "vda\\ wiops="]),
+        ("rctl set web1 io.max\\=vda\\ w", ["io.max=vda\\ wbps=", "io.max=vda\\ wiops="]),
         ("rctl set web1 'io.max=vda w", ["io.max=vda wbps=", "io.max=vda wiops="]),
         ('rctl set web1 "mem', ["memory.max=", "memory.high="]),
         ("rctl set 'web1", ["web1"]),
@@ -199,6 +200,27 @@ def test_values_of_flags_are_offered_too(shell: Shell) -> None:
 )
 def test_bash_gets_what_follows_its_word_break(shell: Shell, line: str, found: list[str]) -> None:
     assert in_bash(shell, line)[: len(found)] == found
+
+
+@pytest.mark.parametrize("typed", ["/bad/", '"/bad/', "'/bad/"])
+@pytest.mark.parametrize(
+    "name", ["a$(touch ran)", "a`touch ran`", "a;touch ran", r"a\x2db", 'a"b', "a&b|c>d", "~a*?[b]"]
+)
+def test_a_name_is_never_run_by_bash(shell: Shell, typed: str, name: str) -> None:
+    """A user may give a cgroup any name, and root completes it."""
+    shell.kernel.make(f"/bad/{name}", enable=False)
+    (word,) = in_bash(shell, f"rctl show {typed}")
+    closing = typed[0] if typed[0] in "'\"" else ""
+    line = f"cd '{shell.folder}'; printf %s {closing}{word.strip(' ')}{closing}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout == f"/bad/{name}"
+    assert not (shell.folder / "ran").exists()
+
+
+def test_a_name_that_a_quote_cannot_hold_is_not_offered(shell: Shell) -> None:
+    shell.kernel.make("/bad/it's", enable=False)
+    assert in_bash(shell, "rctl show '/bad/") == []
+    assert in_bash(shell, "rctl show /bad/") == ["/bad/it\\'s "]
 
 
 def test_a_line_is_split_as_the_shell_does() -> None:
