@@ -138,6 +138,28 @@ class TestTheEnd:
         assert len(settled()) == 1
         assert listed(shell) == []
 
+    def test_it_does_not_touch_a_new_ve_with_the_name_of_one_that_was_removed(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=512")
+        done(shell, "set", "web1", "pids.max=256", "--for", "10m")
+        done(shell, "rm", "--kill", "web1")
+        assert listed(shell) == []
+        (shell.folder / "spec.toml").write_text("version = 1\n[ve.web1.limits]\npids.max = 256\n")
+        done(shell, "apply", "spec.toml")
+        clock(601)
+        assert settled() == []
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "256"
+
+    def test_of_a_ve_that_is_forgotten_the_limits_stay(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        """Another VE with the same timer gets its old value back."""
+        done(shell, "set", "web1", "web2", "pids.max=50", "--for", "10m")
+        done(shell, "forget", "web1")
+        assert listed(shell) == [("pids.max", "50", "max", False)]
+        clock(601)
+        settled()
+        assert [shell.kernel.get(path, "pids.max") for path in ("/rctl-web1", "/rctl-web2")] == ["50", "max"]
+
     def test_one_that_cannot_go_back_yet_is_tried_again(self, shell: Shell, clock: Callable[[float], None]) -> None:
         """Given memory in use above the old limit, when the time is over, then nothing is killed, and it stays due."""
         shell.kernel.make("/rctl-full", procs=(77,), anon=200 << 20)

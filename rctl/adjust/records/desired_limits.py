@@ -159,7 +159,8 @@ class DesiredLimits:
     def _booted(self, boot: str) -> None:
         """Forget what was meant for the boot before."""
         self.boot = boot
-        self.ves = {name: ve for name, ve in self.ves.items() if not ve.passing}
+        for name in [name for name, ve in self.ves.items() if ve.passing]:
+            self._drop(name)
         for ve in self.ves.values():
             for stack in ve.entries.values():
                 stack.layers = [layer for layer in stack.layers if not layer.boot]
@@ -170,7 +171,10 @@ class DesiredLimits:
         if name not in self.ves and (old := self.ves.pop(stable_name(path), None)):
             self.ves[name] = old  # its name was not known before
         ve = self.ves.get(name)
-        if ve is None or (ve.passing and (ve.boot, ve.ino) != (boot, ino)):
+        if ve is not None and ve.passing and (ve.boot, ve.ino) != (boot, ino):
+            self._drop(name)
+            ve = None
+        if ve is None:
             ve = self.ves[name] = DesiredVe(path)
         ve.path, ve.boot, ve.ino = path, boot, ino
         return ve
@@ -243,7 +247,15 @@ class DesiredLimits:
     def _forget(self, name: str) -> None:
         """The cgroup and all below it were removed."""
         for gone in [other for other in self.ves if other == name or other.startswith(name + "/")]:
-            del self.ves[gone]
+            self._drop(gone)
+
+    def _drop(self, name: str) -> None:
+        """Forget a VE. A timer ends with the last of its VEs: one that gets the same name later is another one."""
+        layers = [layer for stack in self.ves[name].entries.values() for layer in stack.layers]
+        self.ves.pop(name).entries.clear()
+        for id in {layer.id for layer in layers} & self.timers.keys():  # noqa: A001 (the word that the history uses)
+            if not self.layers_of(id):
+                del self.timers[id]
 
 
 def _name(record: Record, path: str) -> str:
