@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from functools import cache, lru_cache
 from importlib import import_module
-from struct import Struct, pack
+from struct import Struct, pack, unpack_from
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +31,10 @@ _BEGIN = 16
 """The place of the fields in a message."""
 _REPLIES = b"\5\1u\0"
 """The begin of the field with the serial number of the call that is answered; four bytes follow."""
+
+
+_STRINGS = b"\2as\0"
+"""The begin of a variant with a list of strings."""
 
 
 class _Letters(ModuleType):
@@ -58,6 +62,8 @@ class Message(msgspec.Struct, frozen=True):
         """Its arguments. A variant is a pair of its signature and its value."""
         if not self.signature:
             return ()
+        if self.signature == "v" and self.data.startswith(_STRINGS, self.begin):
+            return (("as", _strings(self.data, self.begin + len(_STRINGS))),)
         kind, order = _type(f"({self.signature})"), _order(self.data[:1])
         found: tuple[Any, ...] = kind.parse_data(self.data, self.begin, order)[0]
         return found
@@ -110,6 +116,20 @@ class Stream:
         return Message(data[1], answers, name, fields.get(_SIGNATURE, ""), data[: begin + size], begin)
 
 
+def _strings(data: bytes, at: int) -> list[str]:
+    """A list of strings: each has its length before it, begins at a multiple of four bytes, and ends with a zero."""
+    order = "<I" if data[:1] == _LITTLE else ">I"
+    [size] = unpack_from(order, data, at)
+    found, at = [], at + 4
+    end = at + size
+    while at < end:
+        [length] = unpack_from(order, data, at)
+        found.append(data[at + 4 : at + 4 + length].decode())
+        at += 4 + length + 1
+        at += -at % 4
+    return found
+
+
 @lru_cache(1 << 10)
 def _field(code: int, kind: str, value: str) -> bytes:
     """A field of a header."""
@@ -125,10 +145,36 @@ def _fields(order: bytes, text: bytes) -> dict[int, Any]:
     return {code: value for code, (_, value) in found}
 
 
+class _Pairs:
+    """jeepney's type ``(sv)``, with numbers (``t``) made in one piece: most properties of limits are numbers."""
+
+    alignment = 8
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def serialise(self, data: tuple[str, tuple[str, Any]], pos: int, order: Any, fds: Any = None) -> bytes:
+        name, (kind, value) = data
+        if kind == "t" and pos % 8 == 0:
+            return _before_number(name) + pack("<Q", value)
+        made: bytes = self._plain.serialise(data, pos, order, fds)
+        return made
+
+
+@lru_cache(1 << 8)
+def _before_number(name: str) -> bytes:
+    """A pair without its number, which is at the end."""
+    made: bytes = _type("(sv)").serialise((name, ("t", 0)), 0, _order(_LITTLE))
+    return made[:-8]
+
+
 @cache
 def _type(signature: str) -> Any:
     """jeepney's type for one complete type."""
-    return _jeepney().parse_signature(list(signature))
+    found = _jeepney().parse_signature(list(signature))
+    if signature.endswith("a(sv))"):
+        found.fields[-1].elt_type = _Pairs(found.fields[-1].elt_type)
+    return found
 
 
 @cache

@@ -6,7 +6,7 @@ They are looked up in their folders. The manager's own list (``DropInPaths``) is
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Self
@@ -21,50 +21,49 @@ STORED, RUNTIME = "stored", "runtime"
 
 
 class DropIns(msgspec.Struct, frozen=True):
-    """The drop-ins of a unit, by the folder in which its manager writes them: how long they last, path, files.
+    """The drop-ins of a unit that its manager wrote, by their name: how long each lasts, and its folder.
 
     ``transient``: the unit has no file of its own, as a scope, and what systemd-run starts. It ends with the boot.
     """
 
-    folders: Sequence[tuple[str, str, Container[str]]] = ()
+    files: Mapping[str, Sequence[tuple[str, str]]] = {}
     transient: bool = False
 
     @classmethod
     def of(cls, unit: Unit) -> Self:
         """Those that are there now."""
-        those = folders(unit)
-        there = [(place, folder, found) for place, folder in those if (found := _listed(folder))]
-        return cls(there, os.access(those[-1][1].removesuffix(".d"), os.F_OK))
+        those, found = folders(unit), dict[str, list[tuple[str, str]]]()
+        for each in those:
+            for name in _listed(each[1]):
+                found.setdefault(name, []).append(each)
+        return cls(found, os.access(those[-1][1].removesuffix(".d"), os.F_OK))
+
+    def of_property(self, name: str) -> list[tuple[str, str]]:
+        """How long each drop-in of the property lasts, and its path. For good comes before run-time."""
+        found = [(place, f"{folder}/{file}") for file in files(name) for place, folder in self.files.get(file, ())]
+        return found if len(found) < 2 else sorted(found, key=lambda one: one[0] != STORED)
 
     def where(self, name: str) -> str:
-        """Where the property is stored: ``STORED``, ``RUNTIME``, or empty: nowhere. For good comes before run-time."""
-        there = [place for place, _, _ in self._of(name)]
-        return STORED if STORED in there else RUNTIME if there else ""
-
-    def holds(self, name: str, line: str) -> bool:
-        """True if the property has one drop-in, and that has this line as the last one."""
-        there = self._of(name)
-        if len(there) != 1:
-            return False
-        [(_, folder, file)] = there
-        try:
-            fd = os.open(f"{folder}/{file}", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                data = os.read(fd, _LONGEST)
-            finally:
-                os.close(fd)
-        except OSError:
-            return False
-        return len(data) < _LONGEST and data.rstrip(b"\n").endswith(b"\n" + line.encode())
-
-    def _of(self, name: str) -> list[tuple[str, str, str]]:
-        """How long each drop-in of the property lasts, its folder and its file."""
-        own = files(name)
-        return [(place, folder, file) for place, folder, there in self.folders for file in own if file in there]
+        """Where the property is stored: ``STORED``, ``RUNTIME``, or empty: nowhere."""
+        found = self.of_property(name)
+        return found[0][0] if found else ""
 
 
 _LONGEST = 4096
 """More bytes than a drop-in has that systemd wrote for a number."""
+
+
+def ends_with(path: str, line: str) -> bool:
+    """True if this is the last line of a drop-in. False for one that cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, _LONGEST)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+    return len(data) < _LONGEST and data.rstrip(b"\n").endswith(b"\n" + line.encode())
 
 
 def remove(unit: Unit, keep: Mapping[str, str]) -> None:

@@ -81,11 +81,13 @@ def on_bus(name: str) -> str:
     return _BUS.get(name, name)
 
 
+@cache
 def by_device(name: str) -> bool:
     """True if the property is a list of devices and their values."""
     return name.startswith("IO") and name != "IOWeight"
 
 
+@cache
 def signature(name: str) -> str:
     """The D-Bus type of a property."""
     if by_device(name):

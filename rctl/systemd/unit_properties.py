@@ -31,10 +31,10 @@ class UnitProperties(msgspec.Struct, frozen=True):
         """Ask the manager. Raises NotAvailableError if it does not answer.
 
         ``shown``: values that the kernel's files show. If the drop-in of a property has the same value, the manager has
-        it, too, and is not asked: a message costs as much as all else that rctl does for a limit.
+        it, too, and is not asked: a question costs as much as all else that rctl does for a limit.
         """
         there = DropIns.of(unit)
-        found = {name: shown[name] for name in names if name in shown and _stored(there, name, shown[name])}
+        found = {name: shown[name] for name in names if name in shown and _has(there, name, shown[name])}
         if asked := sorted(set(names).difference(found)):
             answers = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, asked))
             found |= {name: answers[properties.on_bus(name)] for name in asked}
@@ -43,6 +43,8 @@ class UnitProperties(msgspec.Struct, frozen=True):
     def entry(self, name: str, key: str) -> StoredProperty:
         """A property, for the device ``key`` if it is a list of devices."""
         raw, where = self.values[name], self.drop_ins.where(name)
+        if type(raw) is int:
+            return name, raw, where
         if not properties.by_device(name):
             return name, properties.from_bus(name, raw), where
         value = next((value for device, value in raw if _number(device) == key), None)
@@ -102,9 +104,11 @@ def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
     drop_ins.remove(unit, {name: where for name, _, where in entries if where in (STORED, RUNTIME) or name in unset})
 
 
-def _stored(there: DropIns, name: str, value: Value) -> bool:
-    line = properties.line(name, value)
-    return line is not None and there.holds(name, line)
+def _has(there: DropIns, name: str, value: Value) -> bool:
+    """True if a property has one drop-in, and that has this value."""
+    found = there.of_property(name)
+    line = properties.line(name, value) if len(found) == 1 else None
+    return line is not None and drop_ins.ends_with(found[0][1], line)
 
 
 def _sets(path: str, name: str) -> bool:

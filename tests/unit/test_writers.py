@@ -27,6 +27,7 @@ from rctl.adjust.steps import Enable, Set, SetThrough
 from rctl.adjust.undoing.undo import undo
 from rctl.adjust.writers import files
 from rctl.cgroupfs.cgroup import Cgroup
+from rctl.cgroupfs.files import Texts
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import KernelError, NotAvailableError, NotFoundError, RctlError
 from rctl.formats import File, Write
@@ -62,7 +63,7 @@ class Manager:
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         return files.missing(tree, path, file)
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
         return [self.properties.get((cgroup.path, PROPERTIES[write.file.name]), UNSET) for write in writes]
 
     def form(self, file: File, key: str, entry: str, runtime: bool, kept: str) -> str:

@@ -110,20 +110,19 @@ def chosen(
     if an owner would reset them. Raises NotAvailableError if an owner would reset one that it cannot express.
     """
     found: dict[EntryKey, Writer] = {}
-    rest = {(write.file.name, write.key): write for write in writes}
+    wanted = {(write.file.name, write.key): write for write in writes}
     if before:
         names = {writer.NAME: writer for writer in writers}
-        found = {at: names[before[at]] for at in rest if before.get(at) in names}
+        found = {at: names[before[at]] for at in wanted if before.get(at) in names}
         for at in [at for at, writer in found.items() if writer is files]:
-            if any(writer.resets(rest[at].file, cgroup.path) for writer in writers):
+            if any(writer.resets(wanted[at].file, cgroup.path) for writer in writers):
                 del found[at]
     for writer in writers:
-        rest = {at: write for at, write in rest.items() if at not in found}
-        if not rest:
+        if len(found) == len(wanted):
             break
-        for write in writer.expressible(cgroup, list(rest.values())):
-            found[write.file.name, write.key] = writer
-        for at, write in rest.items():
+        left = [write for at, write in wanted.items() if at not in found]
+        found |= {(write.file.name, write.key): writer for write in writer.expressible(cgroup, left)}
+        for at, write in wanted.items():
             if at not in found and writer.resets(write.file, cgroup.path) and not _is_so(cgroup, write):
                 raise _would_reset(writer, write.file, cgroup.path)
     return found

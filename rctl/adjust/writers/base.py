@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
 from ...formats import File, Write
 from ..steps import Enable, Set, SetThrough
@@ -44,9 +45,10 @@ class Writer(Protocol):
         Raises NotAvailableError if no steps can make it exist.
         """
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
         """The present form of each of these entries, in their order. Raises NotAvailableError without the right to set.
 
+        ``texts``: of the cgroup's files.
         ``runtime``: the new values are to last until the next boot; raises NotAvailableError if they would not.
         Called once for each VE before anything is planned.
         """

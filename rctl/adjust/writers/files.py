@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import enabled
 from ...controllers import core, memory
 from ...controllers.cpuset import INVALID, MEMBER, PARTITION
@@ -41,7 +42,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
     """Empty forms: the entries show everything."""
     return [""] * len(writes)
 

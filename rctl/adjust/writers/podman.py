@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
 from ...containers import cpu_shares, podman_fields, unix_http
 from ...containers.docker_fields import NO_LIMIT, SWAP, Form
@@ -151,7 +152,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
     """The present fields of these entries."""
     config = _config(_at(cgroup.path))
     return [_text(stored(write.file, config)) for write in writes]

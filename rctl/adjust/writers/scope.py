@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
 from ...controllers import cpu, memory
 from ...errors import NotAvailableError, RctlError
@@ -55,7 +56,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
     """The scope's present entries."""
     with cgroup.above() as scope:
         return [_entry(scope, write.file, write.key) for write in writes]

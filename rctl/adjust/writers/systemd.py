@@ -8,7 +8,7 @@ boot) or empty (the unit's own files or the default have it). See systemd.resour
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import msgspec
 
 from ...cgroupfs import marks
 from ...cgroupfs.cgroup import Cgroup
+from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree, enabled
 from ...cgroupfs.ve_cgroups import is_unit
 from ...controllers import core
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 NAME = "systemd"
 STORES_ONLY = False
-_FORM = msgspec.json.Decoder(list[StoredProperty])
+_FORM, _ENCODED = msgspec.json.Decoder(list[StoredProperty]), msgspec.json.Encoder().encode
 
 
 def check(tree: Tree, path: str) -> None:
@@ -66,8 +67,8 @@ def _no_unit(found: Owner) -> str:
 
 def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
     """Those of the entries that a property sets, or that come with one that does."""
-    unit = Unit.at(cgroup.path)
-    return [write for write in writes if write.if_there or properties.names(write.file, unit.version)]
+    version = Unit.at(cgroup.path).version
+    return [write for write in writes if write.if_there or properties.names(write.file, version)]
 
 
 def resets(file: File, path: str) -> bool:
@@ -99,7 +100,7 @@ def _check_handed_down(tree: Tree, path: str, file: File, uid: int) -> None:
             )
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
     """The present properties of these entries, and where they are stored.
 
     Raises NotAvailableError if a value ``runtime`` would lose against a stored one at the next daemon-reload.
@@ -111,8 +112,9 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
         except NotAvailableError as error:
             raise NotAvailableError(f"{unit.name}: {error}") from None
     lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
-    wanted = [properties.names_at(write.file, write.key, unit.version) for write in writes]
-    seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(cgroup, writes))
+    version = unit.version
+    wanted = [properties.names_at(write.file, write.key, version) for write in writes]
+    seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(writes, texts))
     lasting = seen.drop_ins.transient  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
@@ -128,12 +130,12 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool) -> Sequence[str
     return found
 
 
-def _shown(cgroup: Cgroup, writes: Sequence[Write]) -> dict[str, Value]:
+def _shown(writes: Sequence[Write], texts: Texts) -> dict[str, Value]:
     """The values of properties as the files show them; without lists of devices."""
     found: dict[str, Value] = {}
     for write in writes:
         if write.key in ("", "default"):
-            entry = write.file.entry(cgroup.read_if_there(write.file.name), write.key)
+            entry = write.file.entry(texts[write.file.name], write.key)
             with suppress(ValueError):  # it has none
                 found |= properties.values(write.file, write.key, entry)
     return found
@@ -143,7 +145,7 @@ def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The properties of an entry that is set to a value."""
     where = RUNTIME if runtime else STORED
     found = properties.values(file, key, entry).items()
-    return _text((name, value, where if value is not None else "") for name, value in found)
+    return _text([(name, value, where if value is not None else "") for name, value in found])
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
@@ -154,8 +156,14 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
     known = _set(unit, [(step.key, entry) for step, entry in wanted])
-    placed = {step for step, (_, _, where) in wanted if where}
-    notes = [note for step in steps for note in _finish(cgroup, step, unit, step not in placed)]
+    placed = {(step.file, step.key) for step, (_, _, where) in wanted if where}
+    texts = cgroup.texts([step.file for step in steps])
+    notes: list[str] = []
+    for step in steps:
+        file = file_named(step.file)
+        got = file.entry(texts.get(step.file), step.key)
+        if got != step.new and not file.holds(got, step.new):
+            notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed)
     set_anew = [name for _, (name, _, where) in wanted if where]
     quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
     return [*notes, *_rounded(cgroup.path, quotas), *_overruled(unit, known, set_anew)]
@@ -206,16 +214,12 @@ def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
     unit.bus.set(unit.name, UnitProperties(unit, {}).to_set(entries), runtime=True)
 
 
-def _finish(cgroup: Cgroup, step: Set, unit: Unit, unset: bool) -> list[str]:
-    """Check that the file has the value. ``unset``: the manager has none of its own for it now.
+def _finish(cgroup: Cgroup, step: Set, unit: Unit, got: str, unset: bool) -> list[str]:
+    """The file has another value, ``got``: an error, unless the manager has none of its own for it now (``unset``).
 
     Then the file keeps what somebody else writes to it until the next daemon-reload. So it gets the value itself.
     Returns notes for people.
     """
-    file = file_named(step.file)
-    got = file.entry(cgroup.read_if_there(step.file), step.key)
-    if got == step.new or file.holds(got, step.new):
-        return []
     if unset:
         return files.write_at_once(cgroup, step)
     if number := cpuset_lists.no_such(step.file, step.new):
@@ -243,9 +247,8 @@ def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[s
     ]
 
 
-def _text(entries: Iterable[StoredProperty]) -> str:
-    found = list(entries)
-    return msgspec.json.encode(found).decode() if found else ""
+def _text(entries: Sequence[StoredProperty]) -> str:
+    return _ENCODED(entries).decode() if entries else ""
 
 
 def _entries(text: str) -> list[StoredProperty]:

@@ -1,7 +1,8 @@
 """The bare calls that set limits of units: one ``SetUnitProperties`` for each unit, and reads of the same files.
 
 They are what a careful script does with jeepney, the library for D-Bus that rctl uses, too, on the same socket. A
-second call follows in the same packet: systemd has written the files before it answers that, so they can be read back.
+second call (``Ping``) follows in the same packet: systemd has written the files before it answers that, so they can be
+read back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Self
 from ...errors import RctlError
 from ...limits import file_named
 from ...systemd import properties
-from ...systemd.bus import MANAGER, NAME, PRIVATE, Property, unit_path
+from ...systemd.bus import MANAGER, NAME, PRIVATE, Property
 from ...systemd.unit import Unit
 from .bare_calls import Text, read_bare, write_bare
 
@@ -44,10 +45,10 @@ class Wire:
         from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
 
         manager = DBusAddress(MANAGER, NAME, f"{NAME}.Manager")
-        own = DBusAddress(unit_path(unit), NAME, "org.freedesktop.DBus.Properties")
+        peer = DBusAddress("/", NAME, "org.freedesktop.DBus.Peer")
         calls = (
             new_method_call(manager, "SetUnitProperties", "sba(sv)", (unit, True, list(given))),
-            new_method_call(own, "Get", "ss", (f"{NAME}.Unit", "DropInPaths")),
+            new_method_call(peer, "Ping"),
         )
         self._socket.sendall(b"".join([call.serialise(self._serial + at) for at, call in enumerate(calls, 1)]))
         self._serial += len(calls)
