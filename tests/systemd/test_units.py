@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rctl import session
+from rctl.systemd.bus import Bus
 from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, drop_ins, held, prop, rctl, reload, unit, until
 
 NGINX = "/system.slice/nginx.service"
@@ -110,6 +113,29 @@ def test_undo_keeps_what_was_set_to_the_default_as_set(app: str) -> None:
     rctl("undo")
     assert drop_ins("app.service") == ["etc CPUWeight", "etc MemoryMax"]
     assert (prop("app.service", "CPUWeight"), prop("app.service", "MemoryMax")) == ("100", "infinity")
+
+
+def test_the_manager_is_asked_only_for_what_its_drop_ins_do_not_tell(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    get = Bus.get
+
+    def noted(self: Bus, unit: str, kind: str, names: Iterable[str]) -> dict[str, Any]:
+        asked.extend(names := list(names))
+        return get(self, unit, kind, names)
+
+    monkeypatch.setattr(Bus, "get", noted)
+    numbers = {"memory.max": "300M", "memory.swap.max": "max", "cpu.weight": 50, "cpu.max": 0.5, "pids.max": 40}
+    with session() as ours:
+        ours.adjust({"app.service": {**numbers, "io.weight": 200}})
+        assert set(asked) > {"MemoryMax", "TasksMax"}
+        asked.clear()
+        ours.adjust(
+            {"app.service": {**numbers, "memory.max": "max", "cpu.max": 0.25, "pids.max": 50, "io.weight": 100}}
+        )
+        assert asked == []
+        (MOUNT / app[1:] / "pids.max").write_text("77")
+        ours.adjust({"app.service": {"pids.max": 60}})
+        assert asked == ["TasksMax"]
 
 
 def test_undo_puts_back_what_only_the_file_had(app: str) -> None:

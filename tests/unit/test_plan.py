@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rctl.adjust.planning.plan import ended, steps
-from rctl.adjust.request import Change
+from rctl.adjust.request import Change, Through
 from rctl.adjust.steps import (
     Disable,
     Enable,
@@ -317,3 +318,33 @@ def test_swap_that_is_given_comes_before_the_reclaim_that_may_need_it_held_to_th
 def test_swap_that_is_taken_away_goes_after_the_memory() -> None:
     asked = change({"memory.max": "100M", "memory.swap.max": 0}, memory_current=str(300 * M))
     assert files(plan(asked))[-1] == ("/rctl-web1", "memory.swap.max")
+
+
+# Through an owner
+
+
+def through_owner(path: str, pairs: dict[str, Any], *by_files: str) -> Change:
+    """A wish whose entries an owner sets, except those ``by_files``."""
+    wish = change(pairs, path)
+    ways = {
+        (write.file.name, write.key): Through("owner", "", None, lambda _file, _key, entry: entry)
+        for write in wish.writes
+        if write.file.name not in by_files
+    }
+    return msgspec.structs.replace(wish, through=ways)
+
+
+def test_all_that_an_owner_lowers_of_a_ve_is_together_and_so_is_all_that_it_raises() -> None:
+    pairs = {"pids.max": 5, "memory.low": "1M", "cpu.max": 0.5, "cpu.burst": "5ms"}
+    made = plan(*(through_owner(path, pairs, "cpu.max.burst") for path in ("/rctl-a", "/rctl-b")))
+    assert [(step.path[-1], step.file) for step in made if isinstance(step, Set)] == [
+        ("a", "pids.max"), ("a", "cpu.max"), ("b", "pids.max"), ("b", "cpu.max"),
+        ("a", "memory.low"), ("b", "memory.low"), ("a", "cpu.max.burst"), ("b", "cpu.max.burst"),
+    ]  # fmt: skip
+
+
+def test_a_burst_is_lowered_before_the_quota_that_an_owner_lowers() -> None:
+    pairs = {"pids.max": 5, "cpu.max": 0.2, "cpu.burst": "1ms"}
+    wish = through_owner("/rctl-a", pairs, "cpu.max.burst")
+    wish = msgspec.structs.replace(wish, texts={**wish.texts, "cpu.max": "50000 100000", "cpu.max.burst": "5000"})
+    assert [step.file for step in plan(wish) if isinstance(step, Set)] == ["cpu.max.burst", "pids.max", "cpu.max"]

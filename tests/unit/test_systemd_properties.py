@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from rctl.controllers import cpu, cpuset, io, memory, pids
 from rctl.formats import File
 from rctl.limits import file_named
-from rctl.systemd.properties import INFINITY, Value, from_bus, mask, names, names_at, on_bus, resets, to_bus, values
+from rctl.systemd.properties import (
+    INFINITY,
+    Value,
+    from_bus,
+    line,
+    mask,
+    names,
+    names_at,
+    on_bus,
+    resets,
+    to_bus,
+    values,
+)
 
 NEW = 261
 CASES: list[tuple[File, str, str, dict[str, Value]]] = [
@@ -65,6 +77,25 @@ def test_what_systemd_sets_back(name: str) -> None:
 @pytest.mark.parametrize("name", ["cpu.max.burst", "memory.swap.high", "memory.zswap.max", "cgroup.freeze"])
 def test_what_systemd_leaves_alone(name: str) -> None:
     assert not resets(file_named(name), lambda: 252)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MemoryMax", 1 << 30, "MemoryMax=1073741824"),
+        ("TasksMax", INFINITY, "TasksMax=infinity"),
+        ("CPUWeight", 200, "CPUWeight=200"),
+        ("CPUQuota", 1_500_000, "CPUQuota=150%"),
+        ("CPUQuota", 1_505_000, None),
+        ("CPUQuota", INFINITY, "CPUQuota="),
+        ("CPUQuotaPeriodSec", INFINITY, "CPUQuotaPeriodSec="),
+        ("CPUQuotaPeriodSec", 10_000, None),
+        ("AllowedCPUs", "03", None),
+        ("IOReadBandwidthMax", None, None),
+    ],
+)
+def test_the_line_of_a_drop_in(name: str, value: Value, expected: str | None) -> None:
+    assert line(name, value) == expected
 
 
 @pytest.mark.parametrize(("name", "expected"), [("CPUQuota", "CPUQuotaPerSecUSec"), ("MemoryMax", "MemoryMax")])

@@ -1,0 +1,122 @@
+"""A unit's drop-ins: where a property is stored, when they tell its value, and what is removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.systemd import drop_ins, unit
+from rctl.systemd.drop_ins import RUNTIME, STORED, DropIns, remove
+from rctl.systemd.unit import Unit
+from rctl.systemd.unit_properties import UnitProperties
+
+APP = Unit("app.service", None)
+HEAD = '# This is a drop-in unit file extension, created via "systemctl set-property"\n[Service]\n'
+HELD = {"MemoryMax": 1 << 30, "CPUQuotaPerSecUSec": 500_000, "TasksMax": 40, "IOReadBandwidthMax": []}
+"""What the manager has."""
+
+
+class Manager:
+    """A manager that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get(self, name: str, kind: str, names: Any) -> dict[str, Any]:
+        assert (name, kind) == ("app.service", "Service")
+        found = {name: HELD[name] for name in names}
+        self.asked += found
+        return found
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
+    made = Manager()
+    monkeypatch.setattr(unit, "_bus", lambda *_: made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    places = ((STORED, "etc"), (RUNTIME, "run"), (RUNTIME, "transient"))
+    monkeypatch.setattr(
+        drop_ins, "folders", lambda _: [(place, f"{tmp_path}/{name}/app.service.d") for place, name in places]
+    )
+    return tmp_path
+
+
+def stored(host: Path, line: str, place: str = "etc") -> None:
+    folder = host / place / "app.service.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"50-{line.partition('=')[0]}.conf").write_text(f"{HEAD}{line}\n")
+
+
+def there(host: Path) -> list[str]:
+    return sorted(str(path.relative_to(host)) for path in host.rglob("*"))
+
+
+def test_for_good_comes_before_the_next_boot(host: Path) -> None:
+    assert DropIns.of(APP).where("TasksMax") == ""
+    stored(host, "TasksMax=1", "run")
+    assert DropIns.of(APP).where("TasksMax") == RUNTIME
+    stored(host, "TasksMax=1")
+    assert DropIns.of(APP).where("TasksMax") == STORED
+
+
+def test_a_unit_without_a_file_of_its_own_is_transient(host: Path) -> None:
+    assert not DropIns.of(APP).transient
+    (host / "transient").mkdir()
+    (host / "transient" / "app.service").write_text("")
+    assert DropIns.of(APP).transient
+
+
+def test_a_value_that_file_and_drop_in_have_is_not_asked_for(host: Path, manager: Manager) -> None:
+    for line in ("MemoryMax=1073741824", "CPUQuota=50%", "TasksMax=infinity"):
+        stored(host, line)
+    shown = {"MemoryMax": 1 << 30, "CPUQuota": 500_000, "TasksMax": (1 << 64) - 1}
+    found = UnitProperties.of(APP, shown, shown)
+    assert manager.asked == []
+    assert found.entry("MemoryMax", "") == ("MemoryMax", 1 << 30, STORED)
+    assert found.entry("TasksMax", "") == ("TasksMax", (1 << 64) - 1, STORED)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "shown"),
+    [
+        ("MemoryMax=2147483648", "MemoryMax", 1 << 30),  # somebody wrote to the file, or the manager is to be reloaded
+        ("MemoryMax=1G", "MemoryMax", 1 << 30),  # somebody wrote the drop-in
+        ("CPUQuota=50%", "CPUQuota", 504_000),  # the drop-in has whole per cent, the manager may have more
+        ("MemoryMax=1073741824\nMemoryMax=1", "MemoryMax", 1 << 30),
+        ("IOReadBandwidthMax=/dev/vdc 1", "IOReadBandwidthMax", None),
+    ],
+)
+def test_any_other_value_is_asked_for(host: Path, manager: Manager, line: str, name: str, shown: int | None) -> None:
+    stored(host, line)
+    UnitProperties.of(APP, [name], {name: shown})
+    assert manager.asked == [{"CPUQuota": "CPUQuotaPerSecUSec"}.get(name, name)]
+
+
+def test_without_a_drop_in_and_with_two_the_manager_is_asked(host: Path, manager: Manager) -> None:
+    UnitProperties.of(APP, ["TasksMax"], {"TasksMax": 40})
+    stored(host, "TasksMax=40")
+    stored(host, "TasksMax=40", "run")
+    UnitProperties.of(APP, ["TasksMax"], {"TasksMax": 40})
+    assert manager.asked == ["TasksMax", "TasksMax"]
+
+
+def test_what_is_stored_elsewhere_is_removed_and_the_folder_with_the_last(host: Path) -> None:
+    for line in ("TasksMax=1", "MemoryMax=1"):
+        stored(host, line)
+        stored(host, line, "run")
+    remove(APP, {"TasksMax": STORED, "MemoryMax": ""})
+    assert there(host) == ["etc", "etc/app.service.d", "etc/app.service.d/50-TasksMax.conf", "run"]
+
+
+def test_a_transient_unit_has_one_place(host: Path) -> None:
+    stored(host, "TasksMax=1", "transient")
+    remove(APP, {"TasksMax": STORED})
+    assert len(there(host)) == 3
+    remove(APP, {"TasksMax": ""})
+    assert there(host) == ["transient"]
