@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from rctl import cli
-from rctl.adjust import engine, locks
+from rctl.adjust import locks, transaction
 from rctl.adjust.lifecycle import remove
 from rctl.adjust.progress import Event
 from rctl.adjust.records import under_way
@@ -89,7 +89,7 @@ def test_ctrl_c_while_waiting_says_nothing_of_an_adjustment(shell: Shell, held: 
 
 
 def test_ctrl_c_when_all_is_written_says_that_it_was_completed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "caveats", lambda *_: cli._interrupt(signal.SIGINT, None))
+    monkeypatch.setattr(transaction, "caveats", lambda *_: cli._interrupt(signal.SIGINT, None))
     told = "rctl: interrupted; an adjustment under way was completed. See rctl history\n"
     assert shell.run("set", "web1", "pids.max=5") == (130, "", told)
     assert shell.kernel.get("/rctl-web1", "pids.max") == "5"
@@ -105,7 +105,7 @@ def test_ctrl_c_while_ves_are_removed_asks_for_recovery(shell: Shell, monkeypatc
 
 
 def test_ctrl_c_while_ves_are_made_says_that_they_went_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "look", lambda *_: cli._interrupt(signal.SIGINT, None))
+    monkeypatch.setattr(transaction, "look", lambda *_: cli._interrupt(signal.SIGINT, None))
     told = "rctl: interrupted; an adjustment under way was put back. See rctl history\n"
     assert shell.run("run", "web3", "-d", "--", "true") == (130, "", told)
     assert shell.run("get", "web3")[0] == 1
