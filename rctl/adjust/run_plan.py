@@ -38,17 +38,18 @@ def run(
     Returns notes for people. Raises RollbackError if the roll-back failed, too.
     """
     notes: list[str] = []
-    number, written, told, others = already, already, progress is not quiet, rare(plan)
+    number, told, others = already, progress is not quiet, rare(plan)
+    last = len(plan) if end is None else end
     try:
-        for number, step in enumerate(plan[already:end], already + 1):
+        while number < last:
+            step = plan[number]
+            number += 1
             cgroup = cgroups[step.path]
             if type(step) is Set and step.file not in SLOW:
                 said = write_at_once(cgroup, step)
             elif type(step) is SetThrough:
-                if number <= written:
-                    continue  # with the steps before it
-                group = _together(step, plan[number - 1 : end])
-                number = written = number + len(group) - 1
+                group = _together(step, plan[number - 1 : last])
+                number += len(group) - 1
                 said = writers.write(cgroup, group, deadline)
             else:
                 said = _run(step, cgroup, deadline, progress, others)

@@ -8,14 +8,17 @@ transaction.
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import count
+from types import FrameType
 from typing import Any
 
 import msgspec
 import pytest
 
-from rctl.adjust import writers
+from rctl.adjust import run_plan, writers
 from rctl.adjust.engine import Options, adjust
 from rctl.adjust.records.history import history
 from rctl.adjust.records.journal import left_open
@@ -292,6 +295,37 @@ def test_a_fault_at_any_operation_ends_in_the_old_or_the_new_of_both(
             assert left_open(state) == []
             ended.add("new" if manager.state() == new else "old")
     assert ended == {"old", "new"}
+
+
+def test_ctrl_c_at_any_line_of_a_run_puts_back_all_that_the_owner_set_in_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = set()
+    for at in count(1):
+        kernel = before({})
+        manager = managed(monkeypatch, kernel)
+        old = manager.state()[0]
+        came = count(1)
+
+        def stop(frame: FrameType, event: str, _: Any, came: Iterator[int] = came, at: int = at) -> Any:
+            if event == "line" and next(came) == at:
+                raise KeyboardInterrupt
+            return stop if frame.f_code is run_plan.run.__code__ else None
+
+        with state_folder() as place, kernel.installed() as tree:
+            sys.settrace(stop)
+            try:
+                with suppress(KeyboardInterrupt):
+                    run(tree, kernel, make(place), {"pids.max": 50, "memory.high": "1G", "memory.max": "4G"})
+            finally:
+                sys.settrace(None)
+            recover(Site(tree, kernel.host, make(place)), 0.05)
+            now = manager.state()[0]
+        assert now == old or len(now) == 3, (at, now)
+        ended.add(now == old)
+        if next(came) <= at:
+            break  # all lines ran
+    assert ended == {True, False}
 
 
 def test_what_the_owner_does_not_know_is_set_although_the_file_holds_it(
