@@ -27,7 +27,7 @@ from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Renew, Set,
 class Left:
     """``written``: everything has its final value. ``foreign``: entries that another program changed since.
 
-    What the owner of a removed cgroup stores does not count as written: only the owner knows, so it is put back.
+    What goes through an owner never counts as written, because the files do not show what it stores. rctl puts it back.
     """
 
     def __init__(self, steps: Iterable[Step], cgroups: Mapping[str, Cgroup], recorded: Container[str]) -> None:
@@ -70,9 +70,12 @@ class Left:
         return found
 
     def _has(self, key: Key, steps: list[Set]) -> bool:
-        """True if the entry has its final value. An entry that vanished with its controller had its default."""
-        if any(isinstance(step, SetThrough) and step.old == step.new for step in steps):
-            return False  # only the owner knows, so it is put back
+        """True if the entry has its final value. An entry that vanished with its controller had its default.
+
+        The file of an entry never proves that its owner has stored the value, so that does not count.
+        """
+        if any(isinstance(step, SetThrough) for step in steps):
+            return False
         if self._now[key] is not None:
             return _written(self._now[key], steps)
         above, controller = key[0], file_named(key[1]).controller

@@ -1,0 +1,180 @@
+"""What systemd stores for a unit, when rctl is killed, the unit stops, or the host boots.
+
+The manager stands in for systemd: it keeps a value for each property, writes its drop-in, and writes the file.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rctl.adjust import owner, writers
+from rctl.adjust.account import Account
+from rctl.adjust.engine import Options, adjust
+from rctl.adjust.records.journal import left_open
+from rctl.adjust.recovery.recover import recover
+from rctl.adjust.site import Site
+from rctl.adjust.state_folder import State, make
+from rctl.adjust.undoing.undo import Undone, undo
+from rctl.adjust.writers import systemd
+from rctl.systemd import drop_ins, unit_properties
+from rctl.systemd import unit as units
+from rctl.systemd.properties import INFINITY
+from tests.unit.fake_calls import CRASH, Crash, Operation
+from tests.unit.fake_kernel import FakeKernel, limits, state_folder
+
+APP = "/system.slice/app.service"
+FILES = {"MemoryMax": "memory.max", "MemoryHigh": "memory.high", "TasksMax": "pids.max"}
+
+TIDY = unit_properties.tidy
+
+
+class Manager:
+    """systemd, with one unit that has a file of its own. ``root``: the folder of its drop-ins."""
+
+    def __init__(self, kernel: FakeKernel, root: Path) -> None:
+        self.kernel, self.root = kernel, root
+        self.known: dict[str, int] = {}
+
+    def get(self, unit: str, kind: str, names: Iterable[str]) -> dict[str, Any]:
+        self.kernel.tick(Operation("call", APP, "get"))
+        if kind == "Unit":
+            return {"LoadState": "loaded", "Transient": False}
+        return {name: self.known.get(name, INFINITY) for name in names}
+
+    def set(self, unit: str, given: Sequence[tuple[str, tuple[str, Any]]], *, runtime: bool) -> list[str]:
+        self.kernel.tick(Operation("call", APP, "set"))
+        folder = self.root / ("run" if runtime else "etc") / f"{unit}.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (_, value) in given:
+            self.known[name] = value
+            (folder / f"50-{name}.conf").write_text(f"[Service]\n{name}={'infinity' if value == INFINITY else value}\n")
+        self.write_files()
+        return []
+
+    def tidied(self, unit: units.Unit, entries: Sequence[unit_properties.StoredProperty]) -> None:
+        """rctl removes drop-ins."""
+        self.kernel.tick(Operation("call", APP, "tidy"))
+        TIDY(unit, entries)
+
+    def write_files(self) -> None:
+        for name, value in self.known.items():
+            self.kernel.put(APP, FILES[name], "max" if value == INFINITY else str(value))
+
+    def start_anew(self) -> None:
+        """As a restart of the unit does, or a boot."""
+        self.kernel.remove(APP)
+        self.kernel.make(APP, procs=(8,))
+        self.write_files()
+
+    def stored(self) -> dict[str, str]:
+        """The last line of each drop-in."""
+        return {
+            f"{file.parent.parent.name} {file.name}": file.read_text().splitlines()[-1]
+            for file in self.root.rglob("*.conf")
+        }
+
+
+class Host:
+    """One host with the unit, and rctl's state. Each verb is a process of its own."""
+
+    def __init__(self, kernel: FakeKernel, manager: Manager, state: State) -> None:
+        self.kernel, self.manager, self.rctl = kernel, manager, state
+
+    @contextmanager
+    def site(self) -> Iterator[Site]:
+        with self.kernel.installed() as tree:
+            yield Site(tree, self.kernel.host, self.rctl)
+
+    def set(self, wanted: dict[str, Any], **options: Any) -> Account:
+        with self.site() as site:
+            return adjust(site, {APP: limits(wanted, self.kernel.host)}, Options(deadline=0.05, **options))
+
+    def undo(self) -> list[Undone]:
+        with self.site() as site:
+            return undo(site, Options(deadline=0.05))
+
+    def recover(self) -> str:
+        with self.site() as site:
+            told = "; ".join(recover(site, 0.05))
+        assert left_open(self.rctl) == []
+        return told
+
+    def state(self) -> tuple[dict[str, str | None], dict[str, str]]:
+        """What the files hold, and what is stored."""
+        return {file: self.kernel.get(APP, file) for file in FILES.values()}, self.manager.stored()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[Host]]:
+    return partial(new_host, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def host(hosts: Callable[[], AbstractContextManager[Host]]) -> Iterator[Host]:
+    with hosts() as host:
+        yield host
+
+
+@contextmanager
+def new_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    kernel = FakeKernel()
+    kernel.make("/system.slice")
+    kernel.make(APP, procs=(7,), cache=1 << 30)
+    shutil.rmtree(root := folder / "systemd", ignore_errors=True)
+    manager = Manager(kernel, root)
+    monkeypatch.setattr(unit_properties, "tidy", manager.tidied)
+    monkeypatch.setattr(units, "_bus", lambda uid, pid: manager)
+    monkeypatch.setattr(owner, "applies", lambda: True)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way("systemd", lambda _: True, lambda: systemd),))
+    places = [("stored", "etc"), ("runtime", "run"), ("runtime", "transient")]
+    monkeypatch.setattr(
+        drop_ins, "folders", lambda unit: [(place, f"{root}/{name}/{unit.name}.d") for place, name in places]
+    )
+    with state_folder() as place:
+        yield Host(kernel, manager, make(place))
+
+
+OLD, NEW = {"memory.max": "2G", "pids.max": 40}, {"memory.max": "1500M", "memory.high": "1G", "pids.max": 60}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # while a generator is closed
+@pytest.mark.parametrize("what", ["set", "undo"])
+def test_kill_at_any_call_leaves_all_old_or_all_new_also_in_what_is_stored(
+    hosts: Callable[[], AbstractContextManager[Host]], what: str
+) -> None:
+    def do(host: Host) -> None:
+        host.set(NEW) if what == "set" else host.undo()
+
+    def begin(host: Host) -> None:
+        host.set(OLD)
+        if what == "undo":
+            host.set(NEW)
+        host.kernel.wake()
+
+    with hosts() as host:
+        begin(host)
+        old = host.state()
+        do(host)
+        new = host.state()
+    assert old != new
+    ended = set()
+    for at in count():
+        with hosts() as host:
+            begin(host)
+            host.kernel.faults = {at: CRASH}
+            with suppress(Crash):
+                do(host)
+                break
+            host.kernel.wake()
+            host.recover()
+            assert host.state() in (old, new), at
+            ended.add(host.state() == new)
+    assert ended == {True, False}
