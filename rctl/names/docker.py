@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from .bounded import MOST, content
+from ..bounded import MOST, content
 from .called import UNKNOWN, Called, called
 
 FOLDER = "/var/lib/docker"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from ..late_regex import regex
-from .bounded import Version, listed, version
+from .versions import Version, listed, version
 
 _PODS = "/var/log/pods"
 _CONTAINERS = "/var/log/containers"

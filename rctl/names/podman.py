@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..bounded import content
 from ..late_regex import regex
-from .bounded import Version, content, listed, version
 from .called import UNKNOWN, Called, called
+from .versions import Version, listed, version
 
 FOLDERS = ("/var/lib/containers/storage", "/run/containers/storage")
 OF_USER = ".local/share/containers/storage"

@@ -6,13 +6,14 @@ They are looked up in their folders. The manager's own list (``DropInPaths``) is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Self
 
 import msgspec
 
+from ..bounded import content
 from .properties import on_bus
 from .unit import Unit
 
@@ -50,20 +51,13 @@ class DropIns(msgspec.Struct, frozen=True):
 
 
 _LONGEST = 4096
-"""More bytes than a drop-in has that systemd wrote for a number."""
+"""Bytes of the largest drop-in that is read; systemd writes fewer for a number."""
 
 
 def ends_with(path: str, line: str) -> bool:
     """True if this is the last line of a drop-in. False for one that cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            data = os.read(fd, _LONGEST)
-        finally:
-            os.close(fd)
-    except OSError:
-        return False
-    return len(data) < _LONGEST and data.rstrip(b"\n").endswith(b"\n" + line.encode())
+    data = content(path, _LONGEST)
+    return data is not None and data.rstrip(b"\n").endswith(b"\n" + line.encode())
 
 
 def remove(unit: Unit, keep: Mapping[str, str]) -> None:
@@ -78,11 +72,33 @@ def remove(unit: Unit, keep: Mapping[str, str]) -> None:
         gone = [name for name, where in keep.items() if where != place and not (where and only)]
         there = _listed(folder) if gone else ()
         if found := [file for name in gone for file in files(name) if file in there]:
-            for file in found:
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{folder}/{file}")
-            with suppress(OSError):  # not empty, or not there
-                os.rmdir(folder)
+            _unlink(folder, found, unit.uid)
+
+
+def _unlink(folder: str, found: Sequence[str], uid: int | None) -> None:
+    """Remove files from a folder, and the folder with its last one. ``uid``: of the user whose manager made it.
+
+    A user may make a link of any part of the path, at any time. So the opened folders are used instead of the path, and
+    nothing is removed where a link leads to the folder of somebody else: the manager has stored nothing there.
+    """
+    above, name = os.path.split(folder)
+    with suppress(FileNotFoundError, NotADirectoryError), _opened(above) as parent, _opened(name, parent) as fd:
+        if uid is not None and (os.fstat(parent).st_uid, os.fstat(fd).st_uid) != (uid, uid):
+            return
+        for file in found:
+            with suppress(FileNotFoundError):
+                os.unlink(file, dir_fd=fd)
+        with suppress(OSError):  # not empty
+            os.rmdir(name, dir_fd=parent)
+
+
+@contextmanager
+def _opened(folder: str, above: int | None = None) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def others(unit: Unit, paths: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from ..bounded import content
 from . import drop_ins, properties
 from .drop_ins import RUNTIME, STORED, DropIns
 from .properties import Value
@@ -112,11 +113,8 @@ def _has(there: DropIns, name: str, value: Value) -> bool:
 
 
 def _sets(path: str, name: str) -> bool:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            return any(re.match(rf"\s*{name}\s*=", line) for line in lines)
-    except OSError:
-        return False
+    data = content(os.path.realpath(path))
+    return data is not None and re.search(rb"^\s*%s\s*=" % name.encode(), data, re.MULTILINE) is not None
 
 
 def _number(device: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rctl.names import bounded, users
+from rctl import bounded
+from rctl.names import users
 from rctl.names.called import Called
 from rctl.names.docker import Docker
 from rctl.names.identities import Identities, Identity
@@ -98,7 +99,6 @@ def test_what_is_missing_leaves_the_id(tmp_path: Path) -> None:
 def test_no_file_of_another_kind_is_read(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = podman_file(tmp_path, podman_entry())
     if kind == "huge":
-        monkeypatch.setattr(bounded, "MOST", 16)
         monkeypatch.setattr(bounded.content, "__defaults__", (16,))
     else:
         kept = file.rename(file.with_name("kept"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from rctl.systemd import drop_ins, unit
 from rctl.systemd.drop_ins import RUNTIME, STORED, DropIns, remove
 from rctl.systemd.unit import Unit
-from rctl.systemd.unit_properties import UnitProperties
+from rctl.systemd.unit_properties import UnitProperties, overruled
 
 APP = Unit("app.service", None)
 HEAD = '# This is a drop-in unit file extension, created via "systemctl set-property"\n[Service]\n'
@@ -120,3 +121,37 @@ def test_a_transient_unit_has_one_place(host: Path) -> None:
     assert len(there(host)) == 3
     remove(APP, {"TasksMax": ""})
     assert there(host) == ["transient"]
+
+
+def test_a_drop_in_of_a_user_that_is_a_fifo_is_not_waited_for(host: Path, manager: Manager) -> None:
+    folder = host / "etc" / "app.service.d"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "50-TasksMax.conf")
+    UnitProperties.of(APP, ["TasksMax"], {"TasksMax": 40})
+    assert manager.asked == ["TasksMax"]
+
+
+def test_a_fifo_among_the_drop_ins_that_win_is_not_waited_for(host: Path) -> None:
+    os.mkfifo(host / "override.conf")
+    assert overruled(APP, [str(host / "override.conf")], ["TasksMax"]) == []
+
+
+def test_a_drop_in_that_is_a_link_may_win(host: Path) -> None:
+    (host / "shared").write_text("[Service]\nCPUWeight=1\n TasksMax = 3\n")
+    (host / "override.conf").symlink_to(host / "shared")
+    assert overruled(APP, [str(host / "override.conf")], ["TasksMax"]) == [(str(host / "override.conf"), "TasksMax")]
+
+
+@pytest.mark.parametrize("link", ["etc", "etc/app.service.d"])
+def test_a_link_of_a_user_to_the_folder_of_somebody_else_is_not_followed(host: Path, link: str) -> None:
+    stored(host, "TasksMax=1")
+    (host / link).rename(host / "theirs")
+    (host / link).symlink_to(host / "theirs")
+    remove(Unit("app.service", os.getuid() + 1), {"TasksMax": ""})
+    assert len([*(host / "theirs").rglob("*.conf")]) == 1
+
+
+def test_a_users_own_drop_in_is_removed(host: Path) -> None:
+    stored(host, "TasksMax=1")
+    remove(Unit("app.service", os.getuid()), {"TasksMax": ""})
+    assert there(host) == ["etc"]

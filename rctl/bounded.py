@@ -1,0 +1,31 @@
+"""Reads files that other programs keep, some of them in the folders of users."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+MOST = 16 << 20
+"""Bytes of the largest file that is read. A list of ten thousand containers has less."""
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def content(path: str, most: int = MOST) -> bytes | None:
+    """The bytes of a regular file of at most ``most`` bytes. It waits for nothing.
+
+    ``None`` for a file that is missing, unreadable, not regular, a link, too large, or grows meanwhile.
+    """
+    try:
+        fd = os.open(path, _FLAGS)
+    except (OSError, ValueError):
+        return None
+    try:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > most:
+            return None
+        data = os.read(fd, facts.st_size + 1)
+        return data if len(data) <= facts.st_size else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
