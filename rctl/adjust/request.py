@@ -35,6 +35,11 @@ class Options(msgspec.Struct, frozen=True):
     part: ChangePart | None = None
 
     @property
+    def till_boot(self) -> bool:
+        """True if owners are to hold the values until the next boot: nobody may be there to end a timer after it."""
+        return self.runtime or self.until is not None
+
+    @property
     def lasting(self) -> dict[str, Any]:
         """The fields of a record that say how long its limits last, and of what it is a part, if they are set."""
         found = {"runtime": self.runtime, "restores": self.restores, "until": self.until, "part": self.part}

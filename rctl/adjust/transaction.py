@@ -62,7 +62,7 @@ class Transaction(msgspec.Struct, frozen=True):
         present = [wish for wish in self.wishes if wish.name not in absent] if absent else self.wishes
         self.site.tree.open_ves([wish.name for wish in present], opened)
         check_intended(self.site.tree, present, opened)
-        self.writers.update(allowed(self.site.tree, present, opened, self.around, self.options.runtime))
+        self.writers.update(allowed(self.site.tree, present, opened, self.around, self.options.till_boot))
         if not self.options.force:
             for ve, wish in zip(opened, present, strict=True):
                 if owner.PODS in ve.path:

@@ -8,12 +8,14 @@ import msgspec
 
 from ..adjust.account import Account, Outcome
 from ..adjust.engine import transact
+from ..adjust.records.checkpoint import desired_limits
 from ..adjust.request import Around, Options, Wish
 from ..adjust.site import Site
 from ..adjust.steps import Label, Make, Set
 from ..errors import RctlError, RollbackError
 from .drifting import Compared, Drifted, compare
 from .timers import settled
+from .waker import start_sleeper_if_needed
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -38,12 +40,14 @@ def drift(site: Site, options: Options, patterns: Sequence[str] = (), *, fix: bo
 def restore(site: Site, options: Options, patterns: Sequence[str] = ()) -> Restored:
     """Put all desired limits back, as one transaction; if that fails, each VE as a transaction of its own.
 
-    So one VE that cannot have its limits does not keep the others from theirs. Raises as ``compare``, and RollbackError
-    if something could not be put back.
+    So one VE that cannot have its limits does not keep the others from theirs. Timers whose time is over are ended
+    first; a process waits for the others. Raises as ``compare``, and RollbackError if something could not be put back.
     """
     if not options.dry_run:
         for line in settled(site, options):
             site.tell(line)
+        if desired_limits(site.state).timers:
+            start_sleeper_if_needed(site.state)
     compared = compare(site, patterns)
     try:
         return Restored((put_back(site, compared, options),), compared.waiting)

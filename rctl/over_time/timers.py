@@ -24,6 +24,7 @@ from ..adjust.records.record_format import Record, encode, version_of
 from ..adjust.request import Options, Wish
 from ..adjust.site import Site
 from ..adjust.state_folder import lock_file
+from ..adjust.steps import SetThrough
 from ..cgroupfs.cgroup import Cgroup
 from ..errors import NotFoundError, RctlError, UsageError
 from ..formats import Whole, Write
@@ -74,7 +75,8 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
     if not 0 < seconds < _LONGEST:
         raise UsageError("--for: the time must be more than 0, and at most a year. Write it like 10m or 2h")
     if options.dry_run:
-        return adjust(site, limits, options)
+        account = adjust(site, limits, msgspec.structs.replace(options, until=time.time() + seconds))
+        return msgspec.structs.replace(account, notes=(*account.notes, *_outliving(account)))
     with awaited(site.state):
         until = time.time() + seconds
         account = adjust(site, limits, msgspec.structs.replace(options, until=until))
@@ -83,7 +85,23 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
     else:
         back = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
         note = f"the old values come back at {back}. To keep these: rctl timers cancel {account.id}"
-    return msgspec.structs.replace(account, notes=(*account.notes, note))
+    return msgspec.structs.replace(account, notes=(*account.notes, *_outliving(account), note))
+
+
+def _outliving(account: Account) -> list[str]:
+    """A note for each VE with limits that a boot does not end, because their owner has stored a value before."""
+    from ..adjust.writers import systemd
+
+    found: dict[str, list[str]] = {}
+    for one in account.outcomes:
+        for step in one.steps:
+            if isinstance(step, SetThrough) and systemd.outlives_boot(step):
+                found.setdefault(one.name, []).append(f"{step.file} {step.key}".strip())
+    return [
+        f"{name}: systemd stores {', '.join(limits)} for good, as before. If the host boots meanwhile, rctl restore "
+        "puts the old value back: rctl setup restore --yes"
+        for name, limits in found.items()
+    ]
 
 
 def timers(site: Site) -> tuple[TimerRow, ...]:
@@ -185,6 +203,8 @@ def _wish(cgroup: Cgroup, name: str, backs: Sequence[tuple[str, Layer]], notes: 
         file, device = file_named(entry.partition(" ")[0]), entry.partition(" ")[2]
         now = file.entry(cgroup.read_if_there(file.name), device)
         if not file.unchanged(now, layer.value):
+            if file.holds(now, layer.old):
+                continue  # a boot or a restart has put it back
             notes.append(f"{name}: {entry} stays: another program changed it to {now}")
             continue
         if layer.writer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, held, rctl, unit, until
+from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, drop_ins, held, prop, rctl, reload, unit, until
 
 
 @pytest.fixture
@@ -38,6 +39,44 @@ def test_a_timer_of_a_user_outlives_her_unit() -> None:
         until(lambda: held(job, "memory.max") == "max")
     finally:
         done("systemctl", "--user", "--machine=alice@", "stop", "job.service")
+
+
+def test_a_timed_limit_of_a_unit_is_stored_until_the_next_boot_only(app: str) -> None:
+    rctl("set", "app.service", "memory.max=200M", "cpu.weight=50", "--for", "1h")
+    assert drop_ins("app.service") == ["run CPUWeight", "run MemoryMax"]
+    reload()
+    assert held(app, "memory.max") == str(200 << 20)
+    rctl("undo")
+    assert (drop_ins("app.service"), held(app, "memory.max")) == ([], "max")
+
+
+def test_over_a_stored_limit_it_is_stored_and_restore_ends_it_after_a_boot(app: str) -> None:
+    """The process that waits for timers ends with a boot; here it is killed."""
+    rctl("set", "app.service", "memory.max=300M")
+    said = subprocess.run(
+        ["rctl", "set", "app.service", "memory.max=200M", "--for", "3s"], capture_output=True, text=True, check=True
+    ).stderr
+    over = time.time() + 3
+    done("systemctl", "kill", "--signal=KILL", "rctl-timers-*.scope")
+    assert "app.service: systemd stores memory.max for good, as before. If the host boots meanwhile, rctl" in said
+    assert drop_ins("app.service") == ["etc MemoryMax"]
+    until(lambda: time.time() > over)
+    rctl("restore", "app.service")
+    assert (held(app, "memory.max"), prop("app.service", "MemoryMax")) == (str(300 << 20), str(300 << 20))
+    rctl("undo")
+    assert drop_ins("app.service") == []
+
+
+def test_docker_does_not_store_a_timed_limit() -> None:
+    done("docker", "run", "-d", "--name", "web", "--network", "none", "--memory", "300m", "box", "sleep", "1000")
+    try:
+        rctl("set", "docker:web", "memory.max=200M", "--for", "1h")
+        assert rctl("get", "docker:web", "memory.max").strip() == str(200 << 20)
+        assert done("docker", "inspect", "-f", "{{.HostConfig.Memory}}", "web").strip() == str(300 << 20)
+        rctl("undo")
+        assert rctl("get", "docker:web", "memory.max").strip() == str(300 << 20)
+    finally:
+        done("docker", "rm", "-f", "web")
 
 
 @pytest.fixture

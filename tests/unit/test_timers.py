@@ -10,7 +10,7 @@ import pytest
 
 import rctl
 from rctl.adjust.request import Options
-from rctl.over_time import timers
+from rctl.over_time import restoring, timers
 from rctl.over_time.sleeper import next_moment
 from rctl.over_time.timers import Ended, settle
 from tests.unit.shell import Shell
@@ -130,6 +130,15 @@ class TestTheEnd:
         clock(61)
         settled()
         assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
+
+    def test_what_is_back_already_is_no_change_by_another_program(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        """Given a VE that was made anew before the time is over, then there is nothing to say."""
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        shell.kernel.put("/rctl-web1", "pids.max", "max")
+        clock(601)
+        assert [ended.notes for ended in settled()] == [()]
 
     def test_a_ve_that_is_gone_ends_its_timer(self, shell: Shell, clock: Callable[[float], None]) -> None:
         done(shell, "set", "web2", "pids.max=50", "--for", "10m")
@@ -292,6 +301,19 @@ class TestWhoeverWaits:
         assert looked() == pytest.approx(1_800_000_600, abs=1)
         clock(601)
         assert looked() == pytest.approx(1_800_003_600, abs=1)
+
+    def test_after_a_boot_restore_sees_to_it_that_a_process_waits(
+        self, shell: Shell, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started: list[str] = []
+        monkeypatch.setattr(restoring, "start_sleeper_if_needed", lambda _: started.append("sleeper"))
+        done(shell, "restore")
+        assert started == []
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        done(shell, "restore", "--dry-run")
+        assert started == []
+        done(shell, "restore")
+        assert started == ["sleeper"]
 
     def test_what_fails_is_tried_again_soon(
         self, shell: Shell, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch

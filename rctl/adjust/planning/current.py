@@ -54,9 +54,9 @@ def look(
     unknown: set[str] = set()
     for wish, ve in zip(wishes, opened, strict=True):
         texts = Texts(ve)
-        ways = _ways(tree, ve, wish, options.runtime, known.get(ve.path))
+        ways = _ways(tree, ve, wish, options.till_boot, known.get(ve.path))
         if ways is not None and not wish.own:
-            notes += _forgotten(ve.path, ways, wish, options.runtime)
+            notes += _forgotten(ve.path, ways, wish, options.till_boot)
         wanted, clears = wish.writes, False
         coming: tuple[str, ...] = ()
         for write in wanted:
@@ -81,9 +81,7 @@ def look(
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(
-            Change(ve.path, wanted, texts, _through(ways, ve, wish, texts, options.runtime) if ways else None)
-        )
+        changes.append(Change(ve.path, wanted, texts, _through(ways, ve, wish, texts, options) if ways else None))
     return Seen(changes, merged(enables), notes, unknown)
 
 
@@ -125,7 +123,7 @@ def _forgotten(path: str, ways: Ways, wish: Wish, runtime: bool) -> list[str]:
     ]
 
 
-def _through(ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, runtime: bool) -> dict[tuple[str, str], Through]:
+def _through(ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, options: Options) -> dict[tuple[str, str], Through]:
     """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
     by_writer: dict[str, tuple[Writer, list[Write]]] = {}
     for write in wish.writes:
@@ -133,10 +131,10 @@ def _through(ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, runtime: bool) ->
             by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
     found = {}
     for name, (writer, writes) in by_writer.items():
-        for write, kept in zip(writes, writer.kept(ve, writes, runtime, texts), strict=True):
+        for write, kept in zip(writes, writer.kept(ve, writes, options.runtime, texts), strict=True):
             at = write.file.name, write.key
             back = (wish.own or {}).get(at, ("", ""))
-            form = partial(writer.form, runtime=runtime, kept=kept)
+            form = partial(writer.form, runtime=options.till_boot, kept=kept)
             found[at] = Through(name, kept, back[1] if back[0] == name else None, form)
     return found
 

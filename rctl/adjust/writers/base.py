@@ -54,9 +54,10 @@ class Writer(Protocol):
         """
 
     def form(self, file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
-        """The form of an entry that is set to a value; ``runtime``: until the next boot; ``kept``: its present form.
+        """The form of an entry that is set to a value; ``kept``: its present form.
 
-        An empty form: nothing to set, because another entry of the same request brings this one about.
+        ``runtime``: until the next boot, if such a value wins over the present one. An empty form: nothing to set,
+        because another entry of the same request brings this one about.
         """
 
     def write(self, cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:

@@ -24,7 +24,7 @@ from ...errors import KernelError, NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
 from ...systemd import properties, unit_properties
-from ...systemd.drop_ins import RUNTIME, STORED
+from ...systemd.drop_ins import RUNTIME, STORED, DropIns
 from ...systemd.properties import PERCENT, Value
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
@@ -142,10 +142,20 @@ def _shown(writes: Sequence[Write], texts: Texts) -> dict[str, Value]:
 
 
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
-    """The properties of an entry that is set to a value."""
-    where = RUNTIME if runtime else STORED
+    """The properties of an entry that is set to a value. Over a stored one, a value until the next boot would lose."""
+    where = RUNTIME if runtime and not for_good(kept) else STORED
     found = properties.values(file, key, entry).items()
     return _text([(name, value, where if value is not None else "") for name, value in found])
+
+
+def for_good(form: str) -> bool:
+    """True if a property of the form is stored for good, or as long as a transient unit can."""
+    return any(where == STORED for _, _, where in _entries(form))
+
+
+def outlives_boot(step: SetThrough) -> bool:
+    """True if the step stores a property that still counts after a boot."""
+    return step.writer == NAME and for_good(step.own) and not DropIns.of(Unit.at(step.path)).transient
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
