@@ -31,7 +31,8 @@ class Difference(msgspec.Struct, frozen=True):
     ``device``: its device; empty without one. ``set_at``, ``set_by``: the time (seconds since 1970) and the id of the
     adjustment that asked for it last. ``cause``: ``changed`` by another program since, or the cgroup was ``made anew``.
     ``changed_at``: when another program last overwrote the file, if the kernel knows it; it does not for programs that
-    write without O_TRUNC, such as systemd.
+    write without O_TRUNC. ``systemd``: the properties of the unit that were changed; then ``changed_at`` is the time of
+    their drop-ins.
     """
 
     limit: str
@@ -42,6 +43,7 @@ class Difference(msgspec.Struct, frozen=True):
     set_by: str
     cause: Cause
     changed_at: float | None = None
+    systemd: tuple[str, ...] = ()
 
     @property
     def file(self) -> File:

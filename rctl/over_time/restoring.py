@@ -34,6 +34,11 @@ def drift(site: Site, options: Options, patterns: Sequence[str] = (), *, fix: bo
     found = compare(site, patterns)
     if fix and found.drifted:
         return msgspec.structs.replace(found, account=put_back(site, found, options))
+    if found.drifted:
+        from .changed_in_systemd import with_properties
+
+        drifted = tuple(with_properties(site.tree, one) for one in found.drifted)
+        found = msgspec.structs.replace(found, drifted=drifted)
     return found
 
 

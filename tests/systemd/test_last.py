@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -125,3 +126,26 @@ def test_drift_and_timers_show_the_names_that_people_use(app: str) -> None:
     assert said.returncode == 1
     assert said.stdout.splitlines()[1].split()[:4] == ["app.service", "pids.max", "50", "60"]
     rctl("undo", "--force")
+
+
+def test_drift_names_the_property_that_was_changed_in_systemd(app: str) -> None:
+    rctl("set", "app.service", "memory.max=200M", "cpu.weight=50", "cpu.max=0.5")
+    since = time.time()
+    done("systemctl", "set-property", "app.service", "MemoryMax=300M", "CPUQuota=60%")
+    (MOUNT / app[1:] / "cpu.weight").write_text("70")
+    said = subprocess.run(["rctl", "drift", "app.service", "--json"], capture_output=True, text=True, check=False)
+    found = {one["limit"]: one for one in json.loads(said.stdout)["drifted"][0]["differences"]}
+    assert {name: one["systemd"] for name, one in found.items()} == {
+        "memory.max": ["MemoryMax"],
+        "cpu.max": ["CPUQuota"],
+        "cpu.weight": [],
+    }
+    assert since - 1 < found["memory.max"]["changed_at"] < time.time()
+    lines = subprocess.run(["rctl", "drift", "app.service"], capture_output=True, text=True, check=False).stdout
+    assert "MemoryMax= was changed in systemd, 20" in lines
+    rctl("drift", "app.service", "--fix")
+    assert (held(app, "memory.max"), held(app, "cpu.weight"), held(app, "cpu.max")) == (
+        str(200 << 20),
+        "50",
+        "50000 100000",
+    )

@@ -78,6 +78,8 @@ def _row(name: str, difference: Difference) -> tuple[str, ...]:
 
     texts = (shown(text, difference.file.unit) for text in (difference.desired, difference.written))
     cause = "its cgroup was made anew" if difference.cause == "made anew" else "another program changed it"
+    if difference.systemd:
+        cause = f"{'= and '.join(difference.systemd)}= was changed in systemd"
     if difference.changed_at is not None:
         cause += f", {when(difference.changed_at)}"
     return (name, f"{difference.limit} {difference.device}".strip(), *texts, when(difference.set_at), cause)
