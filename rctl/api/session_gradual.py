@@ -36,6 +36,7 @@ class SessionGradual(SessionReads):
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
+        lasting: float | None = None,
         each: Callable[[RollEvent], object] = id,
     ) -> Rolled:
         """Change VEs batch by batch. Each batch is one transaction; ``undo`` takes back all of them at once.
@@ -45,8 +46,8 @@ class SessionGradual(SessionReads):
         run without a shell for each VE of a batch, with ``RCTL_VE`` and ``RCTL_PATH`` in its environment; it fails with
         an exit status, or after ``check_timeout`` seconds. ``abort_after``: stop at this number of failed VEs.
         ``on_abort``: keep what was done, or undo it. ``retry``: go on with the change of this id, whose limits and
-        options are known; one that began with a spec needs the spec. ``each`` is called with each RollEvent. A dry run
-        plans each batch by itself.
+        options are known; one that began with a spec needs the spec. ``lasting``: seconds after the last batch, when
+        the old values come back. ``each`` is called with each RollEvent. A dry run plans each batch by itself.
 
         Returns a Rolled: the VEs that are done, those that failed, and those that are left. Raises UsageError for a
         wrong request, NotFoundError for an unknown name or id, RollbackError if something could not be put back.
@@ -57,7 +58,7 @@ class SessionGradual(SessionReads):
         from ..over_time import begin
 
         how = begin.How(
-            batch, pause, check, check_timeout, abort_after, on_abort, deadline, wait, force=force, dry_run=dry_run
+            batch, pause, check, check_timeout, abort_after, on_abort, deadline, wait, force, dry_run, lasting
         )
         if retry is not None:
             if dry_run:
@@ -83,13 +84,15 @@ class SessionGradual(SessionReads):
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
+        lasting: float | None = None,
         each: Callable[[RampStep], object] = id,
     ) -> Ramped:
         """Move limits of VEs, by name or pattern, to new values in steps. ``undo`` takes back the whole ramp.
 
         ``limits``: as for ``adjust``. ``over``: seconds. ``steps``: unset, 20, or one a second. ``stop_at_pressure``:
         ``"20%"``, or ``"memory=20%,io=10%"``: stop, and put all back, when the pressure of a VE (``some avg10``) is
-        higher. ``each`` is called after each step.
+        higher. ``lasting``: seconds after the last step, when the old values come back. ``each`` is called after each
+        step.
 
         Returns a Ramped. Raises as ``adjust``, after all was put back; RollbackError if that failed.
 
@@ -100,7 +103,10 @@ class SessionGradual(SessionReads):
         from ..over_time.ramp import ramp
 
         how = Options(deadline, wait, force, dry_run, self.command)
-        return ramp(self.site, self._by_name(limits), how, over, steps=steps, stop_at=stop_at_pressure, each=each)
+        return ramp(
+            self.site, self._by_name(limits), how, over,
+            steps=steps, stop_at=stop_at_pressure, lasting=lasting, each=each,
+        )  # fmt: skip
 
     def _by_name(self, limits: Mapping[str, Asked | Limits]) -> dict[str, Limits]:
         """Checked limits by the names of VEs; one Limits for all VEs with the same."""

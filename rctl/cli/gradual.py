@@ -82,6 +82,7 @@ def roll(s: Session, what: Mapping[str, Any] | str | Spec | None, flags: Flags, 
     )
     if not json:
         done(_in_short(result, "apply FILE" if what is not None and not isinstance(what, Mapping) else "set"))
+        _come_back(result.id if result.status != "put back" else None, result.until)
     if status := _STATUS[result.status]:
         raise Exit(status)
 
@@ -176,6 +177,14 @@ def ramp(s: Session, limits: Mapping[str, Any], flags: Flags, *, json: bool, dry
         report(result.account, json=False) if not result.steps else say("nothing is changed")
     else:
         done(f"{result.id}: the goal is reached. To take back the whole ramp: rctl undo {result.id}")
+        _come_back(result.id, result.until)
+
+
+def _come_back(id: str | None, until: float | None) -> None:  # noqa: A002 (the word that the history uses)
+    if id and until:
+        from ..over_time.timers import come_back
+
+        warn(come_back(id, until))
 
 
 def _step(step: RampStep) -> str:

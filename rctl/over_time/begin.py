@@ -21,6 +21,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, UsageError, naming
 from ..limits import Limits, decode, nest, plain
 from ..spec import Spec
+from . import timers
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
 from .check_command import CheckCommand, parse
@@ -43,6 +44,7 @@ class How(NamedTuple):
     wait: float
     force: bool
     dry_run: bool
+    lasting: float | None = None
 
 
 def adjust(site: Site, asked: Mapping[str, Mapping[str, Any]], command: str, how: How, each: Each) -> Rolled:
@@ -87,8 +89,7 @@ def again(site: Site, wanted: str, spec: Spec | None, each: Each, wait: float) -
             do = _setting(site, _typed(site, asked.limits, asked.asked), asked.ves)
         for line in recover(site, asked.deadline, wait):
             site.tell(line)
-        check = CheckCommand(asked.check, asked.check_seconds) if asked.check else None
-        return Rolling(site, log, do, check, each).run()
+        return _roll(site, log, do, each)
 
 
 def _request(site: Site, ves: dict[str, int], verb: str, command: str, how: How) -> RollRequest:
@@ -100,11 +101,12 @@ def _request(site: Site, ves: dict[str, int], verb: str, command: str, how: How)
     if not ves:
         raise UsageError(f"{verb}: there are no VEs to change")
     batches([*ves], how.batch)
+    timers.check(how.lasting, how.pause + how.check_timeout * (how.check is not None))
     check = parse(how.check, how.check_timeout).words if how.check is not None else ()
     return RollRequest(
         new_id(), time.time(), site.boot_id, command, verb, ves, how.batch,
         pause=how.pause, check=check, check_seconds=how.check_timeout, abort_after=how.abort_after,
-        on_abort=how.on_abort, deadline=how.deadline, wait=how.wait, force=how.force,
+        on_abort=how.on_abort, deadline=how.deadline, wait=how.wait, force=how.force, lasting=how.lasting,
     )  # fmt: skip
 
 
@@ -112,14 +114,22 @@ def _run(site: Site, request: RollRequest, how: How, do: Do, each: Each) -> Roll
     if how.dry_run:
         return _planned(request, how, do, each)
     with ChangeLog.begin(make(site.state), request) as log:
-        check = CheckCommand(request.check, request.check_seconds) if request.check else None
+        return _roll(site, log, do, each)
+
+
+def _roll(site: Site, log: ChangeLog, do: Do, each: Each) -> Rolled:
+    """Make or go on with a change. If it is timed, a process waits for its end before it begins."""
+    asked = log.request
+    check = CheckCommand(asked.check, asked.check_seconds) if asked.check else None
+    with timers.waiting(site, asked.lasting):
         return Rolling(site, log, do, check, each).run()
 
 
 def _planned(request: RollRequest, how: How, do: Do, each: Each) -> Rolled:
     """The batches, each planned as if those before it had not been done."""
     plan = batches([*request.ves], request.batch)
-    options = Options(how.deadline, how.wait, how.force, dry_run=True, command=request.command)
+    until = None if how.lasting is None else request.time + how.lasting
+    options = Options(how.deadline, how.wait, how.force, dry_run=True, command=request.command, until=until)
     for number, names in enumerate(plan, 1):
         account = do(names, options)
         each(RollEvent("set", "", len(request.ves), 0, 0, number, len(plan), tuple(names), account))

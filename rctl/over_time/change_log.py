@@ -21,7 +21,7 @@ from ..adjust.records.log_files import write_all
 from ..adjust.state_folder import State
 from ..errors import BusyError, NotFoundError, RctlError, explained
 
-VERSION = 1
+VERSION = 2
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_RDWR | os.O_APPEND
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
 _DRAFT = ".new"
@@ -54,6 +54,7 @@ class RollRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: float = 10.0
     wait: float = 30.0
     force: bool = False
+    lasting: float | None = None
     version: int = VERSION
 
 

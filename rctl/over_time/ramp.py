@@ -22,7 +22,7 @@ from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, RctlError, RollbackError, UsageError
 from ..formats import Write
 from ..limits import Limits, file_named
-from . import pressure
+from . import pressure, timers
 from .spans import Span, use_file, values
 from .taking_back import take_back
 
@@ -46,12 +46,16 @@ class RampStep(msgspec.Struct, frozen=True):
 
 
 class Ramped(msgspec.Struct, frozen=True):
-    """A ramp that reached its goal, or is planned. ``id``: for ``undo``; ``None``: nothing was written."""
+    """A ramp that reached its goal, or is planned. ``id``: for ``undo``; ``None``: nothing was written.
+
+    ``until``: when the old values come back, in seconds since 1970; ``None``: they do not.
+    """
 
     id: str | None
     steps: int
     seconds: float
     account: Account
+    until: float | None = None
 
 
 def times(seconds: float, steps: int | None) -> list[float]:
@@ -70,17 +74,20 @@ def ramp(
     *,
     steps: int | None = None,
     stop_at: str = "",
+    lasting: float | None = None,
     each: Callable[[RampStep], object] = id,
 ) -> Ramped:
     """Move limits of VEs, by name, to these values within ``seconds``. ``each`` is called after each step.
 
     ``steps``: unset, 20, or one a second; one alone if no step before the last would be felt. ``stop_at``: see
-    ``pressure.parse``. A dry run calls ``each`` with the values.
+    ``pressure.parse``. ``lasting``: seconds after the last step, when the old values come back. A dry run calls
+    ``each`` with the values.
 
     Raises RctlError, PressureError among them, after all was put back; RollbackError if that failed.
     """
     when = times(seconds, steps)
-    goal = adjust(site, limits, msgspec.structs.replace(options, dry_run=True))
+    timers.check(lasting, when[1])
+    goal = adjust(site, limits, msgspec.structs.replace(_timed(options, lasting), dry_run=True))
     spans = _spans(site.tree, goal)
     bounds = (
         pressure.parse(stop_at, {span.file.controller for own in spans.values() for span in own}) if stop_at else {}
@@ -97,22 +104,31 @@ def ramp(
         return Ramped(None, len(when), seconds, goal)
     inodes = {name: _ino(site.tree, name) for name in spans}
     ramp_id, begin, account = new_id(), time.monotonic(), goal
-    part = 1
-    try:
-        for number, moment in enumerate(when):
-            _wait(site.tree, spans, bounds, begin + moment)
-            wishes = [_wish(name, spans[name], moves[name], number, inodes[name]) for name in spans]
-            account = transact(site, wishes, msgspec.structs.replace(options, part=ChangePart(ramp_id, part)))
-            part += account.id is not None
-            each(RampStep(number + 1, len(when), time.monotonic() - begin, _told(spans, moves, number), account))
-        if bounds:
-            _wait(site.tree, spans, bounds, time.monotonic() + min(_AFTER, seconds / len(when)))
-    except RollbackError:
-        raise
-    except BaseException as error:
-        _put_back(site, options, ramp_id, error)
-        raise
-    return Ramped(ramp_id, len(when), time.monotonic() - begin, account)
+    part, until = 1, None
+    with timers.waiting(site, lasting):
+        try:
+            for number, moment in enumerate(when):
+                _wait(site.tree, spans, bounds, begin + moment)
+                wishes = [_wish(name, spans[name], moves[name], number, inodes[name]) for name in spans]
+                how = msgspec.structs.replace(_timed(options, lasting), part=ChangePart(ramp_id, part))
+                account = transact(site, wishes, how)
+                if how.until:
+                    account, until = timers.noted(account), how.until
+                part += account.id is not None
+                each(RampStep(number + 1, len(when), time.monotonic() - begin, _told(spans, moves, number), account))
+            if bounds:
+                _wait(site.tree, spans, bounds, time.monotonic() + min(_AFTER, seconds / len(when)))
+        except RollbackError:
+            raise
+        except BaseException as error:
+            _put_back(site, options, ramp_id, error)
+            raise
+    return Ramped(ramp_id, len(when), time.monotonic() - begin, account, until)
+
+
+def _timed(options: Options, lasting: float | None) -> Options:
+    """The options of one step; the time of a timed ramp counts from its last one."""
+    return options if lasting is None else msgspec.structs.replace(options, until=time.time() + lasting)
 
 
 def _spans(tree: Tree, goal: Account) -> dict[str, list[Span]]:

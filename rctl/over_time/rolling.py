@@ -21,6 +21,7 @@ from ..adjust.steps import ChangePart
 from ..adjust.undoing.choose import paths, standing_change
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, RollbackError
+from . import timers
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
 from .check_command import CheckCommand
@@ -73,7 +74,8 @@ class Rolled(msgspec.Struct, frozen=True):
     ``status``: ``done``, all VEs; ``kept``: it was stopped, or VEs failed, and what was done stays; ``put back``:
     nothing is changed; ``planned``: a dry run. ``done``: the VEs that are done. ``failed``: why, by VE; if a batch
     failed and the error names no VE, under its first one. ``left``: the VEs whose turn did not come. ``gone``: VEs that
-    were removed meanwhile, which is no failure.
+    were removed meanwhile, which is no failure. ``until``: when the old values come back, in seconds since 1970;
+    ``None``: they do not.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Rolled(msgspec.Struct, frozen=True):
     left: tuple[str, ...]
     seconds: float
     gone: tuple[str, ...] = ()
+    until: float | None = None
 
 
 class Rolling:
@@ -97,6 +100,7 @@ class Rolling:
         self._begin = time.monotonic()
         self._number = last_number(site.state, self._asked.id, site.boot_id) + 1 if log.resumed else 1
         self._wrote = False
+        self._until: float | None = None
         self._done: dict[str, None] = dict.fromkeys(log.done)
         self._failed: dict[str, str] = {}
         self._gone: dict[str, None] = {}
@@ -210,8 +214,11 @@ class Rolling:
     def _set(self, number: int, names: Sequence[str]) -> None:
         asked = self._asked
         part = ChangePart(asked.id, self._number)
-        how = Options(asked.deadline, asked.wait, asked.force, command=asked.command, part=part)
+        until = None if asked.lasting is None else time.time() + asked.lasting
+        how = Options(asked.deadline, asked.wait, asked.force, command=asked.command, part=part, until=until)
         account = self._do(names, how)
+        if until is not None:
+            account, self._until = timers.noted(account), until
         self._number += account.id is not None
         self._wrote |= account.id is not None
         self._tell("set", number, tuple(names), account=account)
@@ -256,7 +263,9 @@ class Rolling:
         left = tuple(name for name in self._asked.ves if name not in over)
         self._tell("end", status=status, failed=self._failed)
         seconds = time.monotonic() - self._begin
-        return Rolled(self._asked.id, status, tuple(self._done), self._failed, left, seconds, tuple(self._gone))
+        return Rolled(
+            self._asked.id, status, tuple(self._done), self._failed, left, seconds, tuple(self._gone), self._until
+        )
 
     def _stopped(self, stop: KeyboardInterrupt) -> str:
         """What became of the change when a signal stopped it, for people."""

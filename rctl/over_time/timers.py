@@ -7,10 +7,11 @@ adjustment, for those entries that still hold its values.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import msgspec
 
@@ -72,24 +73,45 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
 
     Raises UsageError for a time that is none, and as ``adjust``.
     """
-    if not 0 < seconds < _LONGEST:
-        raise UsageError("--for: the time must be more than 0, and at most a year. Write it like 10m or 2h")
+    check(seconds)
     if options.dry_run:
-        account = adjust(site, limits, msgspec.structs.replace(options, until=time.time() + seconds))
-        return msgspec.structs.replace(account, notes=(*account.notes, *_outliving(account)))
+        return noted(adjust(site, limits, msgspec.structs.replace(options, until=time.time() + seconds)))
     with awaited(site.state):
         until = time.time() + seconds
-        account = adjust(site, limits, msgspec.structs.replace(options, until=until))
-    if account.id is None:
-        note = "nothing differs, so there is no timer"
-    else:
-        back = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
-        note = f"the old values come back at {back}. To keep these: rctl timers cancel {account.id}"
-    return msgspec.structs.replace(account, notes=(*account.notes, *_outliving(account), note))
+        account = noted(adjust(site, limits, msgspec.structs.replace(options, until=until)))
+    note = "nothing differs, so there is no timer" if account.id is None else come_back(account.id, until)
+    return msgspec.structs.replace(account, notes=(*account.notes, note))
 
 
-def _outliving(account: Account) -> list[str]:
-    """A note for each VE with limits that a boot does not end, because their owner has stored a value before."""
+def check(seconds: float | None, least: float = 0.0) -> None:
+    """Check the time of a timed change, of whose parts each takes so long at ``least``. Raises UsageError."""
+    if seconds is None:
+        return
+    if not 0 < seconds < _LONGEST:
+        raise UsageError("--for: the time must be more than 0, and at most a year. Write it like 10m or 2h")
+    if seconds <= least:
+        raise UsageError(
+            f"--for: {seconds:g} s can be over before the next part of the change begins. "
+            f"Give more than {math.ceil(least)}s"
+        )
+
+
+def waiting(site: Site, seconds: float | None) -> AbstractContextManager[None]:
+    """A block that makes a change; if it is timed, a process waits for its end, also if this one is killed."""
+    return nullcontext() if seconds is None else awaited(site.state)
+
+
+def come_back(id: str, until: float) -> str:  # noqa: A002 (the word that the history uses)
+    """When a timed adjustment ends, for people."""
+    back = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+    return f"the old values come back at {back}. To keep these: rctl timers cancel {id}"
+
+
+def noted(account: Account) -> Account:
+    """With a note for each VE that has limits that a boot does not end, because their owner had stored a value before.
+
+    For timed adjustments.
+    """
     from ..adjust.writers import systemd
 
     found: dict[str, list[str]] = {}
@@ -97,11 +119,12 @@ def _outliving(account: Account) -> list[str]:
         for step in one.steps:
             if isinstance(step, SetThrough) and systemd.outlives_boot(step):
                 found.setdefault(one.name, []).append(f"{step.file} {step.key}".strip())
-    return [
+    notes = [
         f"{name}: systemd stores {', '.join(limits)} for good, as before. If the host boots meanwhile, rctl restore "
         "puts the old value back: rctl setup restore --yes"
         for name, limits in found.items()
     ]
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes))
 
 
 def timers(site: Site) -> tuple[TimerRow, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from rctl.adjust.request import Options
 from rctl.over_time import restoring, timers
 from rctl.over_time.sleeper import next_moment
 from rctl.over_time.timers import Ended, settle
+from tests.unit.fake_calls import Operation
 from tests.unit.shell import Shell
 
 
@@ -233,6 +235,76 @@ class TestNested:
         clock(301)
         settled()
         assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+
+
+class TestGradual:
+    """A rolling change and a ramp are one change with one timer, and the time counts from its end."""
+
+    @pytest.fixture(autouse=True)
+    def no_sleep(self, monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]) -> None:
+        monkeypatch.setattr("time.sleep", clock)
+
+    def test_a_rolling_change_goes_back_as_one(
+        self, shell: Shell, clock: Callable[[float], None], awaited: list[str]
+    ) -> None:
+        done(shell, "set", "web2", "pids.max=5")
+        words = ["set", "web*", "pids.max=50", "--batch", "1", "--pause", "60s", "--for", "10m"]
+        status, out, err = shell.run(*words)
+        assert (status, awaited) == (0, ["begin", "end"])
+        change = out.split(":")[0]
+        assert err.splitlines()[-1].startswith("rctl: the old values come back at ")
+        assert err.endswith(f"To keep these: rctl timers cancel {change}\n")
+        assert [one["id"] for one in json.loads(done(shell, "timers", "--json"))] == [change]
+        clock(599)
+        assert settled() == [], "it counts from the last batch"
+        clock(2)
+        assert [ended.id for ended in settled()] == [change]
+        assert [shell.kernel.get(path, "pids.max") for path in ("/rctl-web1", "/rctl-web2")] == ["max", "5"]
+        assert json.loads(done(shell, "history", "--last", "1", "--json"))[0]["undoes"] == change
+
+    def test_one_that_went_on_later_is_still_timed(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        def answer(operation: Operation) -> int | None:
+            return 5 if operation.kind == "write" and operation.path == "/rctl-web2" else None
+
+        shell.kernel.broken = answer
+        status, out, _ = shell.run("set", "web*", "pids.max=50", "--batch", "1", "--for", "10m")
+        assert status == 4
+        change = out.split(":")[0]
+        shell.kernel.broken = lambda _: None
+        clock(300)
+        done(shell, "set", "--retry", change)
+        clock(599)
+        assert settled() == []
+        clock(2)
+        assert len(settled()) == 1
+        assert [shell.kernel.get(path, "pids.max") for path in ("/rctl-web1", "/rctl-web2")] == ["max", "max"]
+
+    def test_a_ramp(self, shell: Shell, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("time.monotonic", lambda: time.time())
+        done(shell, "set", "web1", "cpu.weight=300", "--over", "60s", "--steps", "3", "--for", "10m")
+        clock(599)
+        assert (settled(), shell.kernel.get("/rctl-web1", "cpu.weight")) == ([], "300")
+        clock(2)
+        assert len(settled()) == 1
+        assert shell.kernel.get("/rctl-web1", "cpu.weight") == "100"
+
+    def test_undo_ends_the_timer_of_the_whole(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web*", "pids.max=50", "--batch", "1", "--for", "10m")
+        done(shell, "undo")
+        clock(9999)
+        assert (settled(), listed(shell)) == ([], [])
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--batch", "1", "--pause", "10s", "--for", "10s"],
+            ["--batch", "1", "--check", "true", "--for", "30s"],
+            ["--over", "100s", "--steps", "11", "--for", "10s"],
+        ],
+    )
+    def test_the_first_part_must_not_go_back_before_the_last(self, shell: Shell, words: list[str]) -> None:
+        said = shell.refused("set", "web*", "cpu.weight=300", *words)
+        assert "can be over before the next part of the change begins. Give more than " in said
 
 
 class TestTheVerb:

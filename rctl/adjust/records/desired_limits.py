@@ -72,7 +72,10 @@ class DesiredVe(msgspec.Struct, omit_defaults=True):
 
 
 class Timer(msgspec.Struct, frozen=True, gc=False):
-    """A timed adjustment: its limits go back at ``until``, in seconds since 1970."""
+    """A timed adjustment: its limits go back at ``until``, in seconds since 1970.
+
+    ``id``: its own, or that of the change of which it is a part; then the time counts from the last part.
+    """
 
     id: str
     time: float
@@ -122,7 +125,7 @@ class DesiredLimits:
         if record.undoes:
             self._take_out(record.undoes)
         if record.until:
-            self.timers[record.id] = Timer(record.id, record.time, record.until, record.command)
+            self.timers[_wish(record)] = Timer(_wish(record), record.time, record.until, record.command)
         self._take_steps(record)
 
     def _take_steps(self, record: Record) -> None:

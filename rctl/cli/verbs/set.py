@@ -69,7 +69,7 @@ def set_(
 
     --batch changes many VEs batch by batch, each all or nothing, and checks each VE with --check. The exit status is 4
     if a part is done and stays; --retry goes on. --over moves the values in steps; Ctrl-C, or --stop-at-pressure, puts
-    all back. rctl undo takes back a rolling change or a ramp as one.
+    all back. rctl undo takes back a rolling change or a ramp as one. The time of --for counts from its end.
 
     Example: rctl set web1 memory.max=2G cpu.max=1.5
     """
@@ -101,9 +101,7 @@ def set_(
     with session() as s:
         how: dict[str, Any] = {"deadline": seconds(deadline), "force": force, "dry_run": dry_run}
         if given.rolls or given.ramps:
-            if back is not None:
-                raise UsageError(f"--for: cannot be combined with {given.given[0]} yet. Leave one of them out")
-            (gradual.roll if given.rolls else gradual.ramp)(s, limits, given, json=json, **how)
+            (gradual.roll if given.rolls else gradual.ramp)(s, limits, given, json=json, lasting=back, **how)
             return
         account = s.adjust(limits, lasting=back, runtime=runtime, **how)
     report(account, json=json)
