@@ -21,7 +21,7 @@ from .planning import plan
 from .planning.current import Seen, look
 from .planning.intended import allowed, check_intended
 from .progress import Event
-from .records import failures, wishes
+from .records import disk_names, failures, wishes
 from .records.as_shown import tell_as_shown
 from .records.journal import HALF_DONE, Journal, any_open, new_id
 from .records.record_format import Record, version_of
@@ -240,8 +240,9 @@ class Transaction(msgspec.Struct, frozen=True):
         inodes = {path: cgroups[path].ino for path in touched}
         how, boot_id = self.options, self.site.boot_id
         names = {path: name for path in touched if len(path) > owner.SHORT and (name := self.site.named(path))}
-        lasting = how.lasting | ({"names": names} if names else {})
-        version = version_of(steps, lasting=bool(lasting))
+        disks = disk_names.of(steps)
+        lasting = how.lasting | ({"names": names} if names else {}) | ({"disks": disks} if disks else {})
+        version = version_of(steps, lasting=bool(lasting), disks=bool(disks))
         record = Record(new_id(), time.time(), boot_id, how.command, inodes, steps, how.undoes, version, **lasting)
         if journal is None:
             with undisturbed():  # a Ctrl-C must not come between making the journal and noting it

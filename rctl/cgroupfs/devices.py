@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat as modes
+from contextlib import suppress
 
 from ..errors import OUT_OF, KernelError, UsageError
 from ..formats import unescaped
@@ -48,6 +49,31 @@ def resolve(name: str, sys: Path = "/sys", mountinfo: Path = "/proc/self/mountin
 def disk_name(major_minor: str, sys: Path = "/sys") -> str:
     """The kernel's name of a device (``vda``); the number itself if the device does not exist, or no longer."""
     return _kernel_name(major_minor, sys).replace("!", "/")
+
+
+def lasting_name(major_minor: str, sys: Path = "/sys", by_id: str = "/dev/disk/by-id", stat: Stat = os.stat) -> str:
+    """A name of a device that outlives a boot, for ``resolve``: udev's by its id, else the kernel's; else the number.
+
+    Of several ids: the world-wide one, else the first by name.
+    """
+    found = []
+    for name in _names(by_id):
+        path = os.path.join(by_id, name)
+        with suppress(OSError):
+            node = stat(path).st_rdev
+            if f"{os.major(node)}:{os.minor(node)}" == major_minor and re.fullmatch(r"[!-~]+", path):
+                found.append(path)
+    return min(found, key=lambda path: ("/wwn-" not in path, path), default="") or disk_name(major_minor, sys)
+
+
+def number_now(name: str) -> str:
+    """The present number of a device with a ``lasting_name``; the name itself if it is not there."""
+    if _NUMBER.fullmatch(name):
+        return name
+    try:
+        return resolve(name)
+    except UsageError:
+        return name
 
 
 def _link(device: str, sys: Path) -> str:

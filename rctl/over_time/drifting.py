@@ -15,7 +15,7 @@ from ..adjust.records.checkpoint import desired_limits
 from ..adjust.records.desired_limits import DesiredLimits, DesiredVe, Layer
 from ..adjust.records.stable_name import CONTAINERS, stable_name
 from ..adjust.site import Site
-from ..cgroupfs import labels, write_times
+from ..cgroupfs import devices, labels, write_times
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotAvailableError, NotFoundError, UsageError
@@ -161,11 +161,17 @@ def opened(tree: Tree, ve: DesiredVe) -> Iterator[Cgroup | None]:
 def _differences(texts: Mapping[str, str], layers: Mapping[str, Layer], cause: Cause) -> Iterator[Difference]:
     """``texts``: of the limits' files by name. A missing file has the value of a new cgroup."""
     for entry, layer in layers.items():
-        name, _, device = entry.partition(" ")
-        file = file_named(name)
+        file, device = file_and_key(entry)
+        name = file.name
         written = file.entry(texts.get(name), device)
         if not file.holds(written, layer.value) and file.settable(layer.value):
             yield Difference(name, device, layer.value, written, layer.time, layer.id, cause)
+
+
+def file_and_key(entry: str) -> tuple[File, str]:
+    """The file, and the key, of an entry with desired limits: a disk by its present number."""
+    name, _, device = entry.partition(" ")
+    return file_named(name), devices.number_now(device) if device not in ("", "default") else device
 
 
 def find_again(site: Site, name: str, ve: DesiredVe) -> None:

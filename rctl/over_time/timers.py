@@ -30,7 +30,7 @@ from ..cgroupfs.cgroup import Cgroup
 from ..errors import NotFoundError, RctlError, UsageError
 from ..formats import Whole, Write
 from ..limits import Limits, file_named
-from .drifting import learn_names, opened
+from .drifting import file_and_key, learn_names, opened
 from .waker import awaited
 
 _LONGEST = 366 * 86400.0
@@ -223,7 +223,7 @@ def _wish(cgroup: Cgroup, name: str, backs: Sequence[tuple[str, Layer]], notes: 
     writes: dict[tuple[str, str], Write] = {}
     own: dict[tuple[str, str], tuple[str, str]] = {}
     for entry, layer in backs:
-        file, device = file_named(entry.partition(" ")[0]), entry.partition(" ")[2]
+        file, device = file_and_key(entry)
         now = file.entry(cgroup.read_if_there(file.name), device)
         if not file.unchanged(now, layer.value):
             if file.holds(now, layer.old):
@@ -249,13 +249,13 @@ def layer_at(place: _Place) -> Layer:
 
 def _limit(site: Site, found: DesiredLimits, place: _Place) -> TimedLimit:
     ve, entry, number = place
-    name, _, device = entry.partition(" ")
+    file, device = file_and_key(entry)
     layer, layers = layer_at(place), ve.entries[entry].layers
     stays = ""
     if number + 1 < len(layers):
         above = layers[-1].id
         stays = f"{above} set it since" + ", which has a timer of its own" * (above in found.timers)
-    return TimedLimit(site.tree.name(ve.path), name, device, layer.value, layer.old, stays)
+    return TimedLimit(site.tree.name(ve.path), file.name, device, layer.value, layer.old, stays)
 
 
 def _known(site: Site, id: str) -> Timer:  # noqa: A002

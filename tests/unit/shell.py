@@ -53,6 +53,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     kernel.make("/rctl-web2")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "resolve", _resolve)
+    monkeypatch.setattr(devices, "lasting_name", lambda number: "sda" if number == "8:0" else number)
     monkeypatch.setattr(output, "_quiet", False)
     monkeypatch.delenv("RCTL_TREE", raising=False)
     with state_folder() as state, kernel.installed():

@@ -125,7 +125,7 @@ def test_parts_that_go_while_they_are_read_are_read_again(state: State, monkeypa
 def test_a_checkpoint_of_a_newer_rctl_is_refused_by_name(state: State) -> None:
     adjusted(state)
     planted(state, {"version": 9, "last": "id1", "what": "comes"})
-    with pytest.raises(RctlError, match=rf"{NAME}: is of a newer rctl \(version 9, this rctl knows 1\). Use that rctl"):
+    with pytest.raises(RctlError, match=rf"{NAME}: is of a newer rctl \(version 9, this rctl knows 2\). Use that rctl"):
         desired_limits(state)
 
 

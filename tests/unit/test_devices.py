@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rctl.cgroupfs.devices import disk_name, resolve
+from rctl.cgroupfs.devices import disk_name, lasting_name, resolve
 from rctl.errors import KernelError, UsageError
 
 
@@ -98,6 +98,18 @@ def refusal(machine: Machine, name: str) -> str:
 
 def test_a_disk_is_known_by_its_kernel_name(machine: Machine) -> None:
     assert machine.resolve("vdb") == "254:16"
+
+
+def test_the_name_that_outlives_a_boot_is_that_of_udev(machine: Machine, tmp_path: Path) -> None:
+    """The number of a disk may be that of another one after a boot."""
+    ids = tmp_path / "by-id"
+    ids.mkdir()
+    for name, number in (("ata-a", "8:0"), ("wwn-1", "8:0"), ("ata-b", "8:16"), ("ata-b x", "8:32")):
+        (ids / name).touch()
+        machine.node(str(ids / name), number)
+    machine.disk("vdz", "254:99")
+    names = [lasting_name(one, machine.sys, str(ids), machine.stat) for one in ("8:0", "8:16", "8:32", "254:99")]
+    assert names == [f"{ids}/wwn-1", f"{ids}/ata-b", "8:32", "vdz"], "else the kernel's, else the number"
 
 
 def test_a_disk_is_known_by_its_number(machine: Machine) -> None:

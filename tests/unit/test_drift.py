@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rctl.cgroupfs import devices
 from rctl.host import Host
 from rctl.over_time import timers
 from tests.unit.shell import Shell
@@ -236,6 +237,19 @@ class TestRestore:
         assert status == 1
         assert "web2: stays as it is: io.max: cannot write" in err
         assert set(drift(changed)) == {"web2"}
+
+    def test_a_disk_that_has_another_number_after_a_boot_gets_its_limit(self, changed: Shell) -> None:
+        done(changed, "set", "web1", "io.max=sda wbps=1M")
+        boot_again(changed)
+        changed.kernel.disks = ("8:16", "8:32")
+        changed.monkeypatch.setattr(devices, "resolve", {"sda": "8:32"}.__getitem__)
+        changed.monkeypatch.setattr(devices, "lasting_name", lambda number: "sda" if number == "8:32" else number)
+        done(changed, "restore")
+        assert changed.kernel.get("/rctl-web1", "io.max").strip() == "8:32 rbps=max wbps=1000000 riops=max wiops=max"
+        done(changed, "set", "web1", "io.max=sda wbps=2M")
+        assert drift(changed) == {}
+        done(changed, "undo")
+        assert drift(changed) == {}, "the limit from before the boot is desired again"
 
     def test_what_is_not_there_is_named(self, changed: Shell) -> None:
         changed.kernel.remove("/docker")

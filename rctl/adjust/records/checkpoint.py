@@ -14,13 +14,14 @@ from functools import lru_cache
 import msgspec
 
 from ...errors import RctlError, explained
+from ...formats import DEVICE
 from ..state_folder import State
 from ..steps import Enable, Label, Set, SetThrough, Start
 from . import log_files
 from .desired_limits import Checkpoint, DesiredLimits
-from .record_format import NewerRecordError, Record, check_id, check_step, decode, decoded
+from .record_format import NewerRecordError, Record, check_disk, check_id, check_step, decode, decoded
 
-VERSION = 1
+VERSION = 2
 """Version of the form of a checkpoint."""
 NAME = "desired.json"
 _LONG = 1000
@@ -164,7 +165,7 @@ def _check(found: Checkpoint) -> None:
                 check_id(layer.id)
                 _check_entry(entry, layer.old, layer.value, layer.beside)
                 if layer.writer:
-                    file, _, key = entry.partition(" ")
+                    file, key = _numbered(entry)
                     through = SetThrough(
                         ve.path, file, layer.old, layer.value, key, writer=layer.writer, kept=layer.kept
                     )
@@ -176,8 +177,17 @@ def _check(found: Checkpoint) -> None:
 @lru_cache(1 << 12)
 def _check_entry(entry: str, old: str, new: str, beside: tuple[tuple[str, str], ...]) -> None:
     """Many VEs have the same limits, so most calls are answered from the cache. Raises ValueError."""
-    file, _, key = entry.partition(" ")
+    file, key = _numbered(entry)
     check_step(Set("/", file, old, new, key, disturbed=beside))
+
+
+def _numbered(entry: str) -> tuple[str, str]:
+    """The file, and a key that a step can have: any number, for a disk that is known by its name."""
+    file, _, key = entry.partition(" ")
+    if not key or key == "default" or DEVICE.fullmatch(key):
+        return file, key
+    check_disk(key)
+    return file, "0:0"
 
 
 def _write(folder: int, found: DesiredLimits) -> None:

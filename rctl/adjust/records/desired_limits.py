@@ -49,8 +49,8 @@ class Stack(msgspec.Struct, gc=False, omit_defaults=True):
 class DesiredVe(msgspec.Struct, omit_defaults=True):
     """The wishes for one VE. ``path``: where it was last. ``labels``: of its spec.
 
-    ``entries``: by the file's name, and the device after a blank if there is one. ``boot``, ``ino``: its life in which
-    rctl last changed it. ``passing``: its wishes end with that life.
+    ``entries``: by the file's name, and after a blank the device, if there is one, by its name (``Record.disks``).
+    ``boot``, ``ino``: its life in which rctl last changed it. ``passing``: its wishes end with that life.
     """
 
     path: str
@@ -133,7 +133,7 @@ class DesiredLimits:
         for (path, file, key), steps in by_entry(record.steps).items():
             ve = self._of(record, path)
             if path not in renamed and not record.restores:
-                self._set(ve, record, steps, f"{file} {key}".strip())
+                self._set(ve, record, steps, _entry(record, file, key))
         for step in record.steps:
             if isinstance(step, Label):
                 _label(self._of(record, step.path), step)
@@ -143,7 +143,7 @@ class DesiredLimits:
                 layer = Layer(
                     _wish(record), record.time, step.value, step.value, record.boot_id if record.runtime else ""
                 )
-                self._add(self._of(record, step.path), f"{step.file} {step.key}".strip(), layer)
+                self._add(self._of(record, step.path), _entry(record, step.file, step.key), layer)
             elif isinstance(step, Remove | Forget):
                 self._forget(_name(record, step.path))
 
@@ -263,6 +263,11 @@ class DesiredLimits:
 
 def _name(record: Record, path: str) -> str:
     return (record.names or {}).get(path) or stable_name(path)
+
+
+def _entry(record: Record, file: str, key: str) -> str:
+    """The name of an entry: a disk has another number after a boot."""
+    return f"{file} {(record.disks or {}).get(key, key)}".strip()
 
 
 def _wish(record: Record) -> str:

@@ -44,7 +44,7 @@ from ..steps import (
 from .stable_name import CONTAINERS
 
 T = TypeVar("T")
-VERSION = 6
+VERSION = 7
 """The newest version of records. A new kind of step, or a new field, raises it by one."""
 _SINCE: dict[type[Any], int] = {Label: 3, Renew: 4, SetThrough: 5, Want: 6, Forget: 6}
 """The first version with a kind of step."""
@@ -52,7 +52,10 @@ _OLDEST = 2
 """The version of a record without such steps. An rctl that does not know them can read it, too."""
 _LASTING = 6
 """The first version with the fields that say how long limits last (``Lasting``)."""
+_DISKS = 7
+"""The first version with the names of disks."""
 _ID = regex(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}", re.ASCII)
+_DISK = regex(r"[!-~]{1,255}", re.ASCII)
 _WRITER = regex(r"[a-z]{1,32}", re.ASCII)
 _CONTROLLER = regex(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _NUMBER = regex(r"-?[0-9]{1,20}", re.ASCII)
@@ -78,7 +81,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boot. ``restores``: it only puts desired limits back, and asks for nothing new. ``until``: when its limits go back
     (seconds since 1970). ``timer``: the id of a timed adjustment whose end this record changes to ``until``; without
     ``until``, its limits stay for good. ``names``: stable names of cgroups by path, where they do not follow from the
-    path (containers). ``part``: of a rolling change or a ramp.
+    path (containers). ``part``: of a rolling change or a ramp. ``disks``: names that outlive a boot, by number, of the
+    disks whose limits are set (since version 7).
     """
 
     id: str
@@ -95,6 +99,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timer: str | UnsetType = UNSET
     names: dict[str, str] | UnsetType = UNSET
     part: ChangePart | UnsetType = UNSET
+    disks: dict[str, str] | UnsetType = UNSET
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -112,9 +117,12 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def version_of(steps: Iterable[Step], *, lasting: bool = False) -> int:
-    """The version of a record with these steps: the oldest that has all of them. ``lasting``: with newer fields."""
-    oldest = _LASTING if lasting else _OLDEST
+def version_of(steps: Iterable[Step], *, lasting: bool = False, disks: bool = False) -> int:
+    """The version of a record with these steps: the oldest that has all of them.
+
+    ``lasting``, ``disks``: with these newer fields.
+    """
+    oldest = _DISKS if disks else _LASTING if lasting else _OLDEST
     return max([oldest, *(_SINCE.get(kind, _OLDEST) for kind in set(map(type, steps)))])
 
 
@@ -157,6 +165,19 @@ def check_id(id: str) -> None:  # noqa: A002 (the word that the history uses)
     _require(_ID.fullmatch(id), "id", id)
 
 
+def _check_disks(record: Record) -> None:
+    if record.disks and record.version < _DISKS:
+        raise ValueError(f"a field of version {_DISKS} in version {record.version} cannot be")
+    for number, name in (record.disks or {}).items():
+        _require(DEVICE.fullmatch(number), "number of a disk", number)
+        check_disk(name)
+
+
+def check_disk(name: str) -> None:
+    """Raise ValueError for a text that is no name of a disk."""
+    _require(_DISK.fullmatch(name), "name of a disk", name)
+
+
 def check_step(step: Step) -> None:
     """Raise ValueError for a step that no rctl of this version makes."""
     _check_path(step.path)
@@ -175,6 +196,7 @@ def _check(record: Record) -> None:
     newer = (record.runtime, record.restores, record.until, record.timer, record.names, record.part)
     if record.version < _LASTING and any(newer):
         raise ValueError(f"a field of version {_LASTING} in version {record.version} cannot be")
+    _check_disks(record)
     if isinstance(part := record.part, ChangePart):
         _require(_ID.fullmatch(part.change) and 0 < part.number < 1 << 32, "part", part)
     _require(len(record.boot_id) <= 64 and record.boot_id.isprintable(), "boot_id", record.boot_id)

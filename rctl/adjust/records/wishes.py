@@ -8,6 +8,7 @@ from ...errors import RctlError
 from ...limits import file_named
 from ..state_folder import State
 from ..steps import Want
+from . import disk_names
 from .stable_name import stable_name
 
 
@@ -28,7 +29,7 @@ def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
     for want in held:
         file = file_named(want.file)
         ve = found.get(stable_name(want.path))
-        layer = ve.present(boot).get(f"{want.file} {want.key}".strip()) if ve else None
+        layer = ve.present(boot).get(f"{want.file} {disk_names.lasting(want.key)}".strip()) if ve else None
         known = file.entry(None, want.key) if layer is None else layer.value
         if not file.unchanged(known, want.value):
             wanted.append(want)
