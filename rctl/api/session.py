@@ -265,8 +265,9 @@ class Session(SessionGradual, SessionLasting):
         none, if one has processes and ``kill`` is not set.
         """
         from ..names.patterns import match
-        from ..ve.remove import remove
+        from ..ve.remove import check_own, remove
 
+        check_own(patterns)
         how = self._options(deadline, wait, dry_run=dry_run)
         return remove(self.site, match(self.tree, patterns, self.tell, managed=True), how, kill=kill)
 

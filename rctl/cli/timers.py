@@ -90,7 +90,8 @@ def _limit(limit: TimedLimit) -> tuple[str, ...]:
     from ..limits import file_named
 
     now, then = (shown(text, file_named(limit.limit).unit) for text in (limit.now, limit.then))
-    return (limit.ve, f"{limit.limit} {limit.device}".strip(), now, (limit.stays and "stays") or then)
+    ends = "stays" if limit.stays else then if limit.there else "the VE is gone"
+    return (limit.ve, f"{limit.limit} {limit.device}".strip(), now, ends)
 
 
 def remaining(left: float) -> str:

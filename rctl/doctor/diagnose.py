@@ -38,7 +38,7 @@ def diagnose(tree: Tree | None, state: State, machine: Machine | None = None, pr
     in_force = limits_in_force.checks(tree, Host(machine.present)) if tree and usable(checks) else []
     return [
         *checks, *_host_checks(machine, tree), *in_force,
-        rctl_folders.state_folder(state), rctl_folders.journals(state),
+        rctl_folders.state_folder(state), rctl_folders.journals(state), *rctl_folders.after_boot(machine, os.geteuid()),
     ]  # fmt: skip
 
 

@@ -9,9 +9,12 @@ from ..adjust.records import under_way
 from ..adjust.records.journal import ForeignError, Journal, left_open, unwritten
 from ..adjust.records.record_format import named
 from ..adjust.state_folder import State, check_place
+from ..cgroupfs.ve_cgroups import BOOTED
 from ..errors import NotAvailableError, RctlError
 from .check import Check
+from .host_files import Machine
 
+_RESTORE = "rctl-restore.service"
 _REMEDY = "Set RCTL_STATE to your own folder"
 
 
@@ -55,6 +58,20 @@ def _cannot_make(folder: str) -> str:
     if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
         return ""
     return f"{folder}: cannot be made, {above} is not writable"
+
+
+def after_boot(machine: Machine, uid: int) -> list[Check]:
+    """The check whether desired limits come back after a boot; none if systemd does not run this host."""
+    if not machine.has_folder(BOOTED):
+        return []
+    home = os.path.expanduser("~")
+    folder = (
+        f"{home}/.config/systemd/user/default.target.wants" if uid else "/etc/systemd/system/multi-user.target.wants"
+    )
+    if _RESTORE in machine.names(folder):
+        return [Check("after a boot", "ok", f"{_RESTORE} puts desired limits back")]
+    found = f"{_RESTORE} is not enabled, so desired limits do not come back by themselves"
+    return [Check("after a boot", "info", found, "Run: rctl setup --yes (without --yes, it shows what it would do)")]
 
 
 def journals(state: State) -> Check:

@@ -39,7 +39,7 @@ _LONGEST = 366 * 86400.0
 class TimedLimit(msgspec.Struct, frozen=True):
     """A limit of a timed adjustment. ``now``: its value. ``then``: the value to which it goes back.
 
-    ``stays``: why it will stay as it is; empty if it goes back.
+    ``stays``: why it will stay as it is; empty if it goes back. ``there``: False if the VE is gone.
     """
 
     ve: str
@@ -48,6 +48,7 @@ class TimedLimit(msgspec.Struct, frozen=True):
     now: str
     then: str
     stays: str = ""
+    there: bool = True
 
 
 class TimerRow(msgspec.Struct, frozen=True):
@@ -255,7 +256,8 @@ def _limit(site: Site, found: DesiredLimits, place: _Place) -> TimedLimit:
     if number + 1 < len(layers):
         above = layers[-1].id
         stays = f"{above} set it since" + ", which has a timer of its own" * (above in found.timers)
-    return TimedLimit(site.tree.name(ve.path), file.name, device, layer.value, layer.old, stays)
+    there = site.tree.exists(ve.path)
+    return TimedLimit(site.tree.name(ve.path), file.name, device, layer.value, layer.old, stays, there)
 
 
 def _known(site: Site, id: str) -> Timer:  # noqa: A002

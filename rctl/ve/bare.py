@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ..adjust import owner
 from ..adjust.account import Account
 from ..adjust.before_and_after import check_empty, make_below
 from ..adjust.engine import Options, adjust
@@ -77,8 +78,16 @@ def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: 
     """
     tree = site.tree
     names = [name for name in limits if tree.managed(tree.path(name))]
+    for name in names if owner.applies() else ():
+        if (unit := _unit_of_the_name(tree, name)) and not exists(tree, name):
+            site.tell(f"{name}: is the name of the new VE from now on; for the unit, write unit:{unit}")
     account = adjust(site, limits, options, around=Around(make=names, **around))
     return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
+
+
+def _unit_of_the_name(tree: Tree, name: str) -> str:
+    """The unit of the system that ``name`` would stand for if no VE had it; empty if there is none."""
+    return next((unit for unit in (name, f"{name}.service") if tree.exists(f"/system.slice/{unit}")), "")
 
 
 def remove(tree: Tree, name: str, kill: bool = False, seconds: float = 10.0) -> int:

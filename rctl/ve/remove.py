@@ -17,12 +17,14 @@ from ..adjust.site import Site
 from ..adjust.steps import Remove
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import GoneError, NotFoundError, RctlError
+from ..errors import GoneError, NotFoundError, RctlError, UsageError
 from ..formats import flat_keyed
 from ..units import human_size
 from . import bare
 from .bare import managed_path
 
+_OTHERS = {"docker": "docker rm -f", "podman": "podman rm -f", "unit": "systemctl stop", "pod": "", "user": ""}
+"""The beginnings of names of what others remove, and how."""
 NOT_THERE, LEFT_ALONE = "not there", "left alone"
 
 
@@ -36,6 +38,15 @@ class Removal(msgspec.Struct, frozen=True):
     def complete(self) -> bool:
         """True if no VE was missing, and all are gone now."""
         return not {NOT_THERE, LEFT_ALONE}.intersection(self.told.values())
+
+
+def check_own(names: Sequence[str]) -> None:
+    """Check that no name is that of a container, a unit, a pod or a user. Raises UsageError with the right command."""
+    for name in names:
+        kind, colon, rest = name.partition(":")
+        if colon and kind in _OTHERS:
+            use = f". Use: {how} {rest}" if (how := _OTHERS[kind]) else ""
+            raise UsageError(f"{name}: rctl rm removes only VEs of rctl's own{use}")
 
 
 def remove(site: Site, names: Sequence[str], options: Options, *, kill: bool) -> Removal:

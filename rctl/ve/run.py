@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
-from ..adjust.lifecycle import may_move
+from ..adjust.lifecycle import may_move, processes
 from ..adjust.progress import waits
 from ..adjust.request import Options
 from ..adjust.site import Site
-from ..errors import UsageError
+from ..cgroupfs.tree import Tree
+from ..errors import GoneError, NotFoundError, UsageError
 from ..limits import Limits
 from . import bare, lean
 from .command import Command, find
@@ -53,6 +55,8 @@ def run(
             "Keep the VE, or choose another name"
         )
     program = find(words)
+    if beside := _inside(tree, name):
+        site.tell(f"{name}: exists, and has {beside} process(es); the command joins them")
     may_move.check(tree, "self", path)
     if without_pressure:
         limits, note = lean.of(limits, tree.root)
@@ -78,3 +82,10 @@ def run(
         return Ran(name, job.pid, status)
     finally:
         job.hear()  # a blocked signal arrives now: the command runs, or everything is over
+
+
+def _inside(tree: Tree, name: str) -> int:
+    """The number of processes in a VE; 0 if it does not exist."""
+    with suppress(NotFoundError, GoneError), tree.open_ve(name) as ve:
+        return len(processes.processes(ve))
+    return 0

@@ -43,7 +43,7 @@ def test_undo_refuses_to_skip_the_adjustment_of_a_ve_that_is_gone(shell: Shell) 
     status, out, err = shell.run("undo")
     assert (status, out, len(err.splitlines())) == (1, "", 1)
     assert re.search(
-        r"rctl set web2 pids.max=7\), are of VEs that were removed, or lie in another cgroup namespace; "
+        r"the last 2 adjustments are of VEs that were removed, or lie in another cgroup namespace: web2; "
         rf".* {NAMED}, use: rctl undo \S+$",
         err,
     )

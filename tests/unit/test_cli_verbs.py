@@ -362,6 +362,15 @@ def test_what_would_end_or_stop_rctl_itself_half_way_is_refused(shell: Shell, wo
     assert shell.run("freeze", "web2")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("docker:web", ". Use: docker rm -f web"), ("unit:nginx.service", ". Use: systemctl stop nginx.service"),
+     ("pod:prod/front", "")],
+)  # fmt: skip
+def test_rm_of_what_others_remove_names_their_command(shell: Shell, name: str, how: str) -> None:
+    assert shell.refused("rm", "web1", name) == f"rctl: {name}: rctl rm removes only VEs of rctl's own{how}\n"
+
+
 def test_undo_of_thaw_does_not_freeze_rctl_itself(shell: Shell) -> None:
     shell.run("freeze", "web1")
     shell.run("thaw", "web1")

@@ -236,6 +236,17 @@ class TestOwn:
         told = "/proc/x/run: cannot be made: lies on a proc file system, which keeps no files"
         assert (check.state, check.found) == ("fail", told)
 
+    def test_without_the_unit_limits_do_not_come_back_after_a_boot(self, tmp_path: Path) -> None:
+        machine = Machine(str(tmp_path))
+        assert rctl_folders.after_boot(machine, 0) == [], "systemd does not run this host"
+        (tmp_path / "run/systemd/system").mkdir(parents=True)
+        [found] = rctl_folders.after_boot(machine, 0)
+        assert (found.state, found.remedy.startswith("Run: rctl setup --yes")) == ("info", True)
+        wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
+        wants.mkdir(parents=True)
+        (wants / "rctl-restore.service").touch()
+        assert [one.state for one in rctl_folders.after_boot(machine, 0)] == ["ok"]
+
     def test_a_journal_that_nobody_holds_asks_for_recovery(self, tmp_path: Path) -> None:
         state = State(str(tmp_path), str(tmp_path))
         assert rctl_folders.journals(state).state == "ok"

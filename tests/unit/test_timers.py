@@ -314,6 +314,11 @@ class TestTheVerb:
         assert head.split() == ["ID", "VE", "LIMIT", "NOW", "THEN", "LEFT"]
         assert row.split() == [newest(shell), "web1", "memory.max", "1G", "max", "2:00:00"]
 
+    def test_a_ve_that_is_gone_is_told(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web2", "memory.max=1G", "--for", "2h")
+        shell.kernel.remove("/rctl-web2")
+        assert "web2  memory.max  1G   the VE is gone  2:00:00" in done(shell, "timers")
+
     def test_none(self, shell: Shell) -> None:
         assert shell.run("timers")[2] == "rctl: no timers. Set one: rctl set NAME memory.max=1G --for 10m\n"
 

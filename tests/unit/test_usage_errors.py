@@ -155,7 +155,7 @@ def test_an_option_of_another_tool_is_answered_with_the_one_to_write(shell: Shel
         ("bench overhead --rounds 1_0", "--rounds: '1_0' is not a whole number."),
         ("bench exporter --ves 1_0,\u0661", "--ves '1_0,\u0661': not numbers. Write them with commas: 1,100,1000"),
         ("exporter serve --kept-fds 1_0", "--kept-fds: '1_0' is not a whole number."),
-        ("reset web1", "KEY is missing. See rctl reset --help"),
+        ("reset web1", "KEY is missing. Write: rctl reset web1 memory.max; rctl show lists its limits"),
         ("completion", "Write bash or zsh or fish."),
     ],
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
+from msgspec import UNSET
 
 from ..state_folder import State
 from ..steps import ChangePart
@@ -87,6 +88,7 @@ def whole(newest_first: list[Record]) -> WholeChange:
         tuple(step for one in parts for step in one.steps),
         None,
         max(one.version for one in parts),
+        names={path: name for one in parts for path, name in (one.names or {}).items()} or UNSET,
         parts=tuple(
             PartRecord(one.part.number, one.id, one.time, len({step.path for step in one.steps}))
             for one in parts

@@ -183,7 +183,8 @@ def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
     """Returns a function: True if an adjustment was about a VE with one of these names, or patterns of names."""
 
     def wanted(record: Record) -> bool:
-        names = {name for path in paths(record) for name in (path, tree.name(path))}
+        known = record.names or {}  # of containers, also of those that are gone
+        names = {name for path in paths(record) for name in (path, tree.name(path), known.get(path, path))}
         return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
     return wanted
@@ -242,10 +243,11 @@ def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
             break
         if _can_be_undone(tree, record):
             return GoneError(
-                f"undo: {_those(skipped)}; to take back the one before, {named(record)}, use: rctl undo {record.id}"
+                f"undo: {_those(tree, skipped)}; to take back the one before, {named(record)}, "
+                f"use: rctl undo {record.id}"
             )
         skipped.append(record)
-    what = f"undo: {_those(skipped)}"
+    what = f"undo: {_those(tree, skipped)}"
     if len(skipped) == _SEARCHED:
         return GoneError(f"{what}. Choose an older one from rctl history: rctl undo ID")
     return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
@@ -254,9 +256,9 @@ def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
 _GONE = "that were removed, or lie in another cgroup namespace"
 
 
-def _those(skipped: list[Record]) -> str:
+def _those(tree: Tree, skipped: list[Record]) -> str:
     if len(skipped) == 1:
         return f"the last adjustment, {named(skipped[0])}, is of VEs {_GONE}"
-    told = ", ".join(named(record) for record in skipped[:3])
-    more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"the last {len(skipped)} adjustments, {told}{more}, are of VEs {_GONE}"
+    names = list(dict.fromkeys(tree.name(path) for record in skipped for path in paths(record)))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"the last {len(skipped)} adjustments are of VEs {_GONE}: {', '.join(names[:3])}{more}"

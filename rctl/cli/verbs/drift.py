@@ -47,7 +47,10 @@ def drift(
     elif rows := [row for one in found.drifted for row in _rows(one)]:
         columns(HEAD, rows, spare=(4,), whole=(1,), names=(0,))
     if found.waiting and not json:
-        warn(f"not there now, so not compared: {_some(found.waiting)}")
+        warn(
+            f"not there now, so not compared: {_some(found.waiting)}. For what never comes back: "
+            f"rctl forget {found.waiting[0]}"
+        )
     if found.drifted and not found.account:
         raise Exit(1)
 

@@ -33,7 +33,7 @@ def reset(
     keys = [word for word in selected[1:] if is_key(word)]
     names = [selected[0], *(word for word in selected[1:] if not is_key(word))]
     if len(selected) == 1:
-        raise UsageError("KEY is missing. See rctl reset --help")
+        raise UsageError(f"KEY is missing. Write: rctl reset {selected[0]} memory.max; rctl show lists its limits")
     if not keys:
         keys = [names.pop()]  # it is not a key; the error then says so
     with session() as s:
