@@ -74,8 +74,13 @@ def test_above_it_they_are_systemds_to_enable(bench: Bench, enabled: tuple[str, 
     bench.enable(*enabled)
     assert bench.refusal(VE) == (
         f"pids.max: the pids controller is not enabled in {where}, which is systemd's to do. "
-        f"Let a unit need it, such as by Delegate=pids in the unit above {VE}"
+        f"Let a unit need it, such as by Delegate=pids in the unit above {VE}, or by pids.max on it"
     )
+
+
+def test_controllers_that_systemd_leaves_alone_are_enabled_all_the_way(bench: Bench) -> None:
+    adjust(bench.site, {VE: limits({"hugetlb.2MB": "4M"}, bench.kernel.host)})
+    assert [bench.kernel.get(at, "cgroup.subtree_control") for at in ("/", "/system.slice", UNIT)] == ["hugetlb"] * 3
 
 
 def test_without_systemd_they_are_enabled_all_the_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

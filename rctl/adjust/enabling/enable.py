@@ -7,7 +7,6 @@ import errno
 from ...cgroupfs import files
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
-from ...cgroupfs.ve_cgroups import is_unit
 from ...controllers.core import CONTROLLERS, OF_ANY_KERNEL, SUBTREE_CONTROL, TYPE, enable_text
 from ...controllers.memory import SWAP
 from ...errors import BusyError, KernelError, NotAvailableError
@@ -15,6 +14,11 @@ from ...formats import File, Whole
 from .. import owner
 from ..steps import Enable
 from . import threaded
+
+_SELF = {
+    "cpu": "cpu.weight=100", "io": "io.weight=100", "memory": "memory.max", "pids": "pids.max", "cpuset": "cpuset.cpus",
+}  # fmt: skip
+"""A limit of a unit for which systemd enables the controller itself."""
 
 
 def missing(tree: Tree, path: str, file: File) -> list[Enable]:
@@ -52,20 +56,15 @@ def coming(tree: Tree, path: str, file: File) -> list[Enable]:
     for here in tree.way(path.rpartition("/")[0]):
         if name in enabled(here, SUBTREE_CONTROL):
             continue
-        if not (root and f"{here.path}/".startswith(root)) and not _left_alone(name, path, here):
+        if not (root and f"{here.path}/".startswith(root)) and name in owner.HANDED_DOWN:
             raise NotAvailableError(
                 f"{file.name}: the {name} controller is not enabled in {here.path}, which is systemd's to do. "
-                f"Let a unit need it, such as by Delegate={name} in the unit above {path}"
+                f"Let a unit need it, such as by Delegate={name} in the unit above {path}, or by {_SELF[name]} on it"
             )
         _check_rights(here, name, file.name)
         threaded.check_enable(here, name, file.name)
         found.append(Enable(here.path, (name,)))
     return found
-
-
-def _left_alone(name: str, path: str, here: Cgroup) -> bool:
-    """True if systemd neither enables nor disables the controller, and ``here`` holds the VE ``path`` of rctl's own."""
-    return name not in owner.HANDED_DOWN and is_unit(path) and path.rpartition("/")[0] == here.path.rstrip("/")
 
 
 def _check_rights(cgroup: Cgroup, name: str, what: str) -> None:
