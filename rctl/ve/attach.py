@@ -34,10 +34,15 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
     for pid in pids:
         may_move.check(site.tree, pid, path)
     account = apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
-    if not any(isinstance(step, Move) for one in account.outcomes for step in one.steps):
+    moves = [step for one in account.outcomes for step in one.steps if isinstance(step, Move)]
+    if not moves:
         return account
-    note = f"{name}: memory that the processes hold already stays charged to their old cgroup. Limits count new memory"
-    return msgspec.structs.replace(account, notes=(*account.notes, note))
+    notes = [
+        f"{name}: memory that the processes hold already stays charged to their old cgroup. Limits count new memory"
+    ]
+    if moves[0].home == moves[0].path:
+        notes.append(f"{name}: undo cannot move process {moves[0].pid} back into its old cgroup, and leaves it here")
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes))
 
 
 def enter(ve: Cgroup) -> None:

@@ -16,6 +16,7 @@ from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, drop_ins, held, p
 def app() -> Iterator[str]:
     with unit("app.service") as path:
         yield path
+    subprocess.run(["rctl", "forget", "app.service"], check=False, capture_output=True)
 
 
 def scopes(*options: str) -> str:
@@ -78,6 +79,7 @@ def test_docker_does_not_store_a_timed_limit() -> None:
         assert rctl("get", "docker:web", "memory.max").strip() == str(300 << 20)
     finally:
         done("docker", "rm", "-f", "web")
+    assert "rctl set docker:web memory.max=200M --for 1h" in rctl("history", "docker:web"), "also when it is gone"
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import rctl as rctl_package
 from tests.systemd.helpers import MOUNT, data, done, held, prop, rctl, reload, unit, until
 
 WEB1 = "/rctl-web1.service"
@@ -169,3 +172,52 @@ def test_doctor_finds_nothing_to_fix() -> None:
     assert told["systemd"]["found"] == "runs this host, and makes a unit for each VE, such as rctl-web1.service"
     assert [name for name, check in told.items() if check["state"] == "fail"] == []
     assert told["run"]["state"] == "ok"
+
+
+def test_who_joins_a_ve_or_takes_the_name_of_a_unit_is_told(web1: str) -> None:
+    assert "web1: exists, and has 1 process(es); the command joins them" in errors("run", "web1", "--", "true")
+    assert errors("run", "web2", "--", "true") == errors("run", "web2", "--", "true") == ""
+    said = errors("run", "nginx", "--", "true")
+    assert said == "rctl: nginx: is the name of the new VE from now on; for the unit, write unit:nginx.service\n"
+    assert rctl("get", "unit:nginx.service", "pids.max") != ""
+
+
+def errors(*words: str) -> str:
+    """What a verb that succeeds says on standard error."""
+    return subprocess.run(["rctl", *words], capture_output=True, text=True, check=True).stderr
+
+
+def test_a_renamed_ve_is_another_unit_with_the_same_limits() -> None:
+    rctl("run", "web1", "--memory", "64M", "--pids", "20", "--", "true")
+    rctl("label", "web1", "env=prod")
+    rctl("rename", "web1", "web2")
+    assert (there(), loaded(), loaded("rctl-web2.service")) == (False, False, True)
+    assert (held("/rctl-web2.service", "memory.max"), held("/rctl-web2.service", "pids.max")) == (str(64 << 20), "20")
+    assert [one["name"] for one in data("ls", "label:env=prod")] == ["web2"]
+    reload()
+    assert held("/rctl-web2.service", "memory.max") == str(64 << 20)
+    (MOUNT / "rctl-web2.service/memory.max").write_text("max")
+    rctl("drift", "web2", "--fix")
+    assert held("/rctl-web2.service", "memory.max") == str(64 << 20), "its wishes have come with it"
+
+
+def test_a_ve_outlives_an_upgrade_and_the_new_rctl_manages_it(tmp_path: Path) -> None:
+    """Given a VE and a timer of an rctl in another folder, when that folder is gone, then the new one has both."""
+    old = tmp_path / "old"
+    shutil.copytree(Path(rctl_package.__file__).parent, old / "rctl")
+    program = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(old)!r}); from rctl.start import main; main()",
+    ]
+    subprocess.run([*program, "run", "-d", "web1", "--memory", "64M", "--", "sleep", "1000"], check=True)
+    subprocess.run([*program, "set", "web1", "pids.max=20", "--for", "1h"], check=True)
+    shutil.rmtree(old)
+    [pid] = held(WEB1, "cgroup.procs").split()
+    rctl("set", "web1", "memory.max=50M")
+    assert (held(WEB1, "memory.max"), held(WEB1, "pids.max")) == (str(50 << 20), "20")
+    rctl("undo", "--last", "2")
+    assert (held(WEB1, "memory.max"), held(WEB1, "pids.max"), data("timers")) == (str(64 << 20), "max", [])
+    assert held(WEB1, "cgroup.procs").split() == [pid]
+    rctl("rm", "--kill", "web1")
+    until(lambda: left() == [])

@@ -51,8 +51,10 @@ def test_a_user_makes_sets_undoes_and_removes_a_ve() -> None:
 def test_the_command_and_attached_processes_run_in_it() -> None:
     inside = "cat /proc/self/cgroup"
     assert alice("run", "web1", "--", "sh", "-c", inside) == f"0::{WEB1}\n"
-    attached = "sleep 1000 & rctl attach web1 $! && cat /proc/$!/cgroup; kill $!"
-    assert f"0::{WEB1}\n" in done(*ALICE, "sh", "-c", attached)
+    attached = "sleep 1000 & rctl attach web1 $! 2>&1 && cat /proc/$!/cgroup; kill $!"
+    said = done(*ALICE, "sh", "-c", attached)
+    assert f"0::{WEB1}\n" in said
+    assert "back into its old cgroup, and leaves it here" in said, "it came from a login session"
     alice("run", "--rm", "web2", "--", "sh", "-c", "exit 3", status=3)
 
 

@@ -331,3 +331,15 @@ def test_a_user_may_not_set_a_unit_of_the_system() -> None:
     said = done(*AS_ALICE, "/usr/local/bin/rctl", "set", NGINX, "memory.max=60M", status=1)
     assert "as root" in said
     assert held(NGINX, "memory.max") == "max"
+
+
+def test_a_controller_that_systemd_leaves_alone_is_enabled_for_a_unit(app: str) -> None:
+    before = held("/system.slice", "cgroup.subtree_control")  # docker enables all controllers there
+    rctl("set", "app.service", "hugetlb.2MB=4M")
+    for again in ("daemon-reload", "daemon-reexec"):
+        done("systemctl", again)
+        assert held(app, "hugetlb.2MB.max") == str(4 << 20)
+    with unit("beside.service"):
+        assert held(app, "hugetlb.2MB.max") == str(4 << 20)
+    rctl("undo")
+    assert held("/system.slice", "cgroup.subtree_control") == before
