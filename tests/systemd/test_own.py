@@ -221,3 +221,11 @@ def test_a_ve_outlives_an_upgrade_and_the_new_rctl_manages_it(tmp_path: Path) ->
     assert held(WEB1, "cgroup.procs").split() == [pid]
     rctl("rm", "--kill", "web1")
     until(lambda: left() == [])
+
+
+def test_bench_explain_measures_below_a_ve_of_its_own() -> None:
+    found = data("bench", "explain", "--only", "fork and wait", "--time", "20s", "--clock", "wall")
+    assert "/rctl-bench-" in found["facts"]["depth"]
+    measured = {figure["name"] for figure in found["figures"] if figure["value"] is not None}
+    assert {"fork and wait: all controllers", "fork and wait: all, depth 3"} <= measured
+    assert not [fact for fact in found["facts"] if fact.startswith("not measured")]

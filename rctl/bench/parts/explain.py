@@ -17,9 +17,10 @@ from ...adjust.site import Site
 from ...adjust.state_folder import default_state, make
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree, enabled
+from ...cgroupfs.ve_cgroups import Naming
 from ...controllers.core import CONTROLLERS, SUBTREE_CONTROL, enable_text
 from ...controllers.pressure import SWITCH
-from ...errors import BusyError, NotAvailableError, RctlError
+from ...errors import BusyError, RctlError
 from ...host import Host
 from ...limits import decode, nest, writes
 from ...signals import undisturbed
@@ -77,6 +78,9 @@ def measure(
     try:
         with ExitStack() as stack:
             bare, inside_folder, kit = stack.enter_context(bare_side(site.tree, run))
+            site = stack.enter_context(_below_a_unit(site))
+            if site.tree.base != "/":
+                run.facts["depth"] = f"each state lies below {site.tree.base}, so its depth counts from there"
             base, before = stack.enter_context(_alone(site.tree))
             end = time.monotonic() + options.seconds
             for number, state in enumerate(states):
@@ -119,16 +123,20 @@ def _series(found: dict[str, dict[str, float]]) -> tuple[Series, ...]:
 
 
 @contextmanager
-def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
-    """The parent of the VEs, locked for this benchmark; afterwards its controllers are enabled as before.
+def _below_a_unit(site: Site) -> Iterator[Site]:
+    """Where systemd enables the controllers above VEs: a place below a VE that has all controllers, for its states."""
+    if not site.tree.naming.suffix:
+        yield site
+        return
+    every = ",".join(map(str, site.host.cpus))
+    limits = {"cpu.weight": 100, "io.weight": 100, "cpuset.cpus": every}  # for their controllers; they bind nothing
+    with place.ve(site, place.own_name(), limits) as unit:
+        yield msgspec.structs.replace(site, tree=Tree(site.tree.root, Naming(unit.path), site.tree.mount))
 
-    Raises NotAvailableError where systemd enables them.
-    """
-    if tree.naming.suffix:
-        raise NotAvailableError(
-            "bench explain: switches controllers above its VEs, which systemd does here. Set RCTL_TREE to a cgroup "
-            "below a unit with Delegate=yes"
-        )
+
+@contextmanager
+def _alone(tree: Tree) -> Iterator[tuple[Cgroup, frozenset[str]]]:
+    """The parent of the VEs, locked for this benchmark; afterwards its controllers are enabled as before."""
     with Locks(make(default_state())) as locks, tree.walk(tree.base) as base:
         locks.take([(base.ino, base.path)])
         before = enabled(base, SUBTREE_CONTROL)
