@@ -150,6 +150,12 @@ def test_what_systemd_has_no_property_for_goes_to_the_file(web1: str) -> None:
     rctl("thaw", "web1")
 
 
+def test_what_systemd_resets_is_refused_with_a_remedy_that_fits(web1: str) -> None:
+    said = rctl("set", "web1", "memory.oom.group=1", status=1)
+    assert "sets it on VEs that are its units, and would undo a change. VEs elsewhere can have it: set" in said
+    assert held(web1, "memory.oom.group") == "0"
+
+
 def test_a_neighbours_oom_kill_leaves_it_alone(web1: str) -> None:
     fill = "import time; kept = bytearray(200 << 20); time.sleep(1000)"
     rctl("run", "--detach", "web2", "--memory", "20M", "--swap", "0", "--", "python3", "-c", fill)

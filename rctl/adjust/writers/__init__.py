@@ -11,6 +11,7 @@ import msgspec
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
+from ...cgroupfs.ve_cgroups import is_unit
 from ...errors import NotAvailableError
 from ...formats import File, Write
 from .. import owner
@@ -136,6 +137,11 @@ def _is_so(cgroup: Cgroup, write: Write) -> bool:
 
 def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:
     unit, setting = path.rpartition("/")[2], " and ".join(file.systemd) or "it"
+    if is_unit(path):
+        return NotAvailableError(
+            f"{file.name}: {writer.NAME} sets it on VEs that are its units, and would undo a change. VEs elsewhere can "
+            "have it: set RCTL_TREE to a cgroup below a unit with Delegate=yes"
+        )
     return NotAvailableError(
         f"{file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. "
         f"Set {setting} in the unit's file: systemctl edit {unit}"
