@@ -330,7 +330,12 @@ class Session(SessionGradual, SessionLasting):
 
         how = self._options(deadline, wait, force, dry_run)
         name = None if ve is None else one(self.tree, ve)
-        return undo(self.site, how, id, ve=name, last=last, each=each)
+        found = undo(self.site, how, id, ve=name, last=last, each=each)
+        if not dry_run and any(one.record.until for one in found):
+            from ..over_time.waker import look_again
+
+            look_again(self.site.state)
+        return found
 
     def recover(self, *, deadline: float = 10.0, wait: float = 30.0) -> Sequence[str]:
         """Settle adjustments that a crash left open: complete one if all was written, otherwise put it back.

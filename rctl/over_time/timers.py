@@ -31,7 +31,7 @@ from ..errors import NotFoundError, RctlError, UsageError
 from ..formats import Whole, Write
 from ..limits import Limits, file_named
 from .drifting import file_and_key, learn_names, opened
-from .waker import awaited
+from .waker import awaited, look_again
 
 _LONGEST = 366 * 86400.0
 
@@ -274,6 +274,7 @@ def _change(site: Site, id: str, until: float | None) -> None:  # noqa: A002
     version = version_of((), lasting=True)
     record = Record(new_id(), time.time(), site.boot_id, command, {}, (), version=version, timer=id)
     note(site, msgspec.structs.replace(record, until=until) if until else record)
+    look_again(site.state)
 
 
 def note(site: Site, record: Record) -> None:

@@ -138,6 +138,12 @@ def connected(state: State) -> socket.socket | None:
     return link
 
 
+def look_again(state: State) -> None:
+    """Let the process that waits, if there is one, look again now: a timer has changed or ended."""
+    if (link := connected(state)) is not None:
+        link.close()
+
+
 @contextmanager
 def awaited(state: State) -> Iterator[None]:
     """A block that makes a timed adjustment: some process waits for its end, also if this one is killed meanwhile.

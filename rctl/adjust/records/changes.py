@@ -88,6 +88,7 @@ def whole(newest_first: list[Record]) -> WholeChange:
         tuple(step for one in parts for step in one.steps),
         None,
         max(one.version for one in parts),
+        until=first.until,
         names={path: name for one in parts for path, name in (one.names or {}).items()} or UNSET,
         parts=tuple(
             PartRecord(one.part.number, one.id, one.time, len({step.path for step in one.steps}))
