@@ -236,6 +236,19 @@ class TestNested:
         settled()
         assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
 
+    def test_undo_of_a_change_above_one_that_has_ended_does_not_bring_its_value_back(
+        self, shell: Shell, clock: Callable[[float], None]
+    ) -> None:
+        done(shell, "set", "web1", "pids.max=50", "cpu.weight=300", "--for", "10m")
+        done(shell, "set", "web1", "pids.max=70", "cpu.weight=200")
+        clock(601)
+        settled()
+        assert "pids.max: 70 -> max" in done(shell, "undo", "--dry-run")
+        done(shell, "undo")
+        assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
+        assert shell.kernel.get("/rctl-web1", "cpu.weight") == "100"
+        assert shell.run("drift")[0] == 0
+
 
 class TestGradual:
     """A rolling change and a ramp are one change with one timer, and the time counts from its end."""

@@ -29,6 +29,7 @@ from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Set, SetThr
 from ..writers import files
 from . import asleep, choose, ves_made
 from .tree_after import Supposed, UnreckonedError
+from .values_before import as_they_count
 
 _BY_FILE = (files.NAME, "")
 _SEARCHED = 100
@@ -150,6 +151,7 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     if record.boot_id != site.boot_id:
         raise choose.before_boot(record)
     _check_replaced(tree, record)
+    record = as_they_count(site.state, record)
     left, stored = choose.left(tree, record), asleep.stored_steps(tree, record)
     if not left and not stored:
         if where := choose.elsewhere(tree, record):
