@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,9 +30,10 @@ class HostFacts(NamedTuple):
     """``root``: the folder that stands for ``/``; another one in tests. ``system``: False for an ordinary user.
 
     ``manager``: the reason why there is no systemd to use; empty if there is one. ``program``: the path of ``rctl``.
-    ``in_homes``: folders of the program that ``ProtectHome=`` would hide. ``not_roots``: a part of the program's path
-    that another user than root may change; empty if there is none. ``commands``: the shells, and man, that are there.
-    ``lacks``: a library that a part needs and that is not installed, by part. ``variables``: those that units need.
+    ``in_homes``: folders of the program that ``ProtectHome=`` would hide. ``not_roots``: a part of the path of the
+    program, or of its Python, that another user than root may change; empty if there is none. ``commands``: the shells,
+    and man, that are there. ``lacks``: a library that a part needs and that is not installed, by part. ``variables``:
+    those that units need.
     """
 
     root: str
@@ -63,7 +65,7 @@ def facts() -> HostFacts:
         manager=_manager(system),
         program=where,
         in_homes=tuple(dict.fromkeys(place for place in places if f"{place}/".startswith(_HOMES))),
-        not_roots=not_roots(where) or not_roots(package),
+        not_roots=next(filter(None, map(not_roots, (where, package, sys.executable, sys.base_prefix))), ""),
         commands=frozenset(name for name in ("bash", "zsh", "fish", "man") if shutil.which(name)),
         lacks={extra: name for extra, names in _LIBRARIES.items() if (name := _missing(names))},
         variables={name: value for name in _PASSED_ON if (value := os.environ.get(name))},
@@ -109,11 +111,16 @@ def program() -> str:
 
 
 def not_roots(path: str) -> str:
-    """The first part of a path, links followed, that another user than root may change; empty if there is none."""
+    """The first part of a path, links followed, that another user than root may change; empty if there is none.
+
+    The members of a group other than root's are other users.
+    """
     for way in (os.path.abspath(path), os.path.realpath(path)):
         while True:
             found = os.stat(way)
-            if found.st_uid != 0 or found.st_mode & 0o1002 == 0o002:  # a sticky folder keeps what is root's
+            others = stat.S_IWOTH | (stat.S_IWGRP if found.st_gid else 0)
+            sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX  # it keeps what is root's
+            if found.st_uid != 0 or (found.st_mode & others and not sticky):
                 return way
             if way == "/":
                 break

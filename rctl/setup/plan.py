@@ -75,8 +75,8 @@ def to_write(
     """
     if any(PARTS[part].units for part in files) and host.system and host.not_roots and not asked.force:
         raise RctlError(
-            f"setup: {host.not_roots}: belongs to another user than root, who could change what root's services run. "
-            "Install rctl as root, or use --force"
+            f"setup: {host.not_roots}: another user than root may change it, and so what root's services run. "
+            "Install rctl, and its Python, as root; check the rights with ls -ld; or use --force"
         )
     steps: list[SetupStep] = []
     for path, text in ((path, text) for part in files.values() for path, text in part.items()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from rctl.cli.app import root
 from rctl.errors import NotAvailableError, RctlError, UsageError
 from rctl.setup.carry_out import carry_out
-from rctl.setup.host import SYSTEM, HostFacts, not_roots, of_user
+from rctl.setup.host import SYSTEM, HostFacts, facts, not_roots, of_user
 from rctl.setup.mark import marked, state
 from rctl.setup.parts import PARTS, wanted
 from rctl.setup.prepare import Prepared, plain, prepare
@@ -264,7 +265,7 @@ def test_what_fails_is_named_with_what_was_done(box: Box) -> None:
 
 def test_root_s_services_do_not_run_a_program_that_others_may_change(box: Box) -> None:
     box.has(not_roots="/home/alice")
-    with pytest.raises(RctlError, match="setup: /home/alice: belongs to another user than root"):
+    with pytest.raises(RctlError, match="setup: /home/alice: another user than root may change it"):
         box.plan()
     assert box.plan("man").steps
     assert box.plan(force=True).steps
@@ -285,6 +286,27 @@ def test_the_part_of_a_path_that_is_not_root_s_is_found(tmp_path: Path, monkeypa
     monkeypatch.setattr("os.stat", stat)
     assert not_roots(str(tmp_path / "link")) == str(program.parent)
     assert not_roots(str(tmp_path)) == ""
+
+
+def test_a_group_other_than_root_s_may_not_change_it_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.stat
+
+    def stat(path: str, **how: bool) -> os.stat_result:
+        facts = list(real(path, **how))
+        facts[4:6] = 0, 50 if path == str(tmp_path) else 0
+        return os.stat_result(facts)
+
+    monkeypatch.setattr("os.stat", stat)
+    for mode, found in ((0o755, ""), (0o775, str(tmp_path)), (0o1775, "")):
+        tmp_path.chmod(mode)
+        assert not_roots(str(tmp_path)) == found
+
+
+def test_the_interpreter_must_be_root_s_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rctl.setup.host.not_roots", lambda path: path if path == sys.executable else "")
+    assert facts().not_roots == sys.executable
+    monkeypatch.setattr("rctl.setup.host.not_roots", lambda path: path if path == sys.base_prefix else "")
+    assert facts().not_roots == sys.base_prefix
 
 
 # The texts
