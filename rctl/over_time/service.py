@@ -23,9 +23,9 @@ def keep(site: Site, options: Options, *, enforce: bool, tell: Callable[[KeepEve
     waker = Waker(site.state)
     keeper: Keeper | None = None
     try:
+        keeper = Keeper(site, options, enforce=enforce, tell=tell)  # if this fails, the sleeper goes on
         if not take_over(waker, site.state):
             raise BusyError("keep: another rctl keep runs already. End it first, or leave this to it")
-        keeper = Keeper(site, options, enforce=enforce, tell=tell)
         moment = keeper.step()
         notify("READY=1")
         while True:

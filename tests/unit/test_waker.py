@@ -7,10 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from rctl.adjust.request import Options
 from rctl.adjust.state_folder import State, make
+from rctl.errors import NotAvailableError
+from rctl.over_time import service
 from rctl.over_time import waker as waking
 from rctl.over_time.alarm import Alarm
 from rctl.over_time.waker import Waker, awaited, connected, take_over
@@ -121,6 +126,21 @@ def test_a_service_takes_the_timers_over_from_a_sleeper(state: State) -> None:
     taking.join(20)
     assert taken == [True]
     service.close()
+
+
+def test_a_keep_that_cannot_begin_leaves_the_timers_to_the_sleeper(
+    state: State, waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keeper(*_: object, **__: object) -> None:
+        raise NotAvailableError("keep needs inotify")
+
+    monkeypatch.setattr(service, "Keeper", keeper)
+    with pytest.raises(NotAvailableError, match="needs inotify"):
+        service.keep(cast(Any, SimpleNamespace(state=state)), Options(), enforce=False, tell=print)
+    (link := connected(state)) and link.close()
+    assert link
+    waker.wait(None)
+    assert not waker.asked_to_go
 
 
 class TestAwaited:
