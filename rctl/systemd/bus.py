@@ -129,8 +129,10 @@ class Bus:
         """Send all calls at once, and return their answers. ``unknown``: an unknown property gives ``()``.
 
         If the manager closes the connection, as it does to execute itself anew, they are sent once more. So a call must
-        have the same effect twice.
+        have the same effect twice. If it could not be reached then, the next call tries again.
         """
+        if self._wire.fileno() < 0:
+            self._connect()
         try:
             return self._exchange(calls, unknown)
         except ConnectionError:

@@ -154,6 +154,18 @@ def test_a_manager_that_closes_each_connection_is_told(manager: Manager) -> None
         wire.call("GetUnit", "s", "web.service")
 
 
+def test_a_manager_that_is_away_for_a_while_is_asked_again(manager: Manager, tmp_path: Path) -> None:
+    manager.answer = lambda call: None
+    place, aside = tmp_path / "7", tmp_path / "aside"
+    with connected() as wire:
+        place.rename(aside)
+        with pytest.raises(NotAvailableError, match="cannot be reached"):
+            wire.call("GetUnit", "s", "web.service")
+        aside.rename(place)
+        manager.answer = lambda call: new_method_return(call, "s", ("here",))
+        assert wire.call("GetUnit", "s", "web.service") == ("here",)
+
+
 def test_a_silent_manager_is_told_at_the_deadline(manager: Manager) -> None:
     never = threading.Event()
     manager.answer = lambda call: new_method_return(call, "", ()) if never.wait(5) else None
