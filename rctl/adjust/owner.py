@@ -91,6 +91,14 @@ def given_away(tree: Tree, path: str) -> bool:
     return found.free or (found.delegated == path and found.manager.kind != "other")
 
 
+def service_of(tree: Tree, path: str) -> str:
+    """The service whose cgroup it is, which systemd ends with its processes; empty: none, or a VE of rctl's own."""
+    if not applies() or ve_cgroups.is_unit(path):
+        return ""
+    found = _owner(tree, path)
+    return found.unit if found.is_unit and found.unit.endswith(".service") else ""
+
+
 def _owner(tree: Tree, path: str) -> Owner:
     from ..names.owners import owner_of
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
+from ..adjust import owner
 from ..adjust.account import Account
 from ..adjust.enabling import threaded
 from ..adjust.engine import Options
@@ -42,7 +43,17 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
     ]
     if moves[0].home == moves[0].path:
         notes.append(f"{name}: undo cannot move process {moves[0].pid} back into its old cgroup, and leaves it here")
-    return msgspec.structs.replace(account, notes=(*account.notes, *notes))
+    return msgspec.structs.replace(account, notes=(*account.notes, *notes, *_left_services(site.tree, moves)))
+
+
+def _left_services(tree: Tree, moves: Sequence[Move]) -> list[str]:
+    """A note for each service that processes have left."""
+    return [
+        f"{unit}: these processes are no longer a part of this service, so systemd does not end them with it. "
+        f"To limit the whole service instead, use: rctl undo, then rctl set {unit} KEY=VALUE"
+        for home in dict.fromkeys(step.home for step in moves)
+        if (unit := owner.service_of(tree, home))
+    ]
 
 
 def enter(ve: Cgroup) -> None:
