@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up; a second run starts in seconds.
 .DEFAULT_GOAL := help
-.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-systemd test-suites test-overhead bench report docs man install-man lock audit mutants soak clean
+.PHONY: help packages setup lab demo shell test lint unit test-kernel test-kernel-limits test-kernel-crashes test-kernel-figures test-kernels test-kills test-random test-large test-all test-virtual test-systemd test-systemd-containers test-systemd-units test-suites test-overhead bench report docs man install-man lock audit mutants soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -67,9 +67,22 @@ test-kernel-figures: setup
 test-virtual: setup ## A virtual machine as rctl bench virtual makes it
 	@$(BIN)/pytest -q tests/virtual $(ARGS)
 
+# Two guests at once, with about half of the work each. ARGS go to one guest.
+HOST_TESTS := $(BIN)/python -m tests.lab systemd --deadline 2700 -- python -m pytest -q -p no:cacheprovider -p no:hypothesispytest
+CONTAINERS := $(patsubst %,tests/systemd/test_%.py,docker docker_faults docs last names podman podman_stored)
+
 test-systemd: setup ## Tests on a host that systemd runs, with docker and podman: LAB_SUITE=bookworm (default) or trixie
-	@$(BIN)/python -m tests.lab systemd --deadline 1800 -- python -m pytest -q -p no:cacheprovider \
-	    -p no:hypothesispytest $(or $(ARGS),tests/systemd)
+ifneq ($(ARGS),)
+	@$(HOST_TESTS) $(ARGS)
+else
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-systemd-containers test-systemd-units
+endif
+
+test-systemd-containers: setup
+	@$(HOST_TESTS) $(CONTAINERS)
+
+test-systemd-units: setup
+	@$(HOST_TESTS) $(filter-out $(CONTAINERS),$(wildcard tests/systemd/test_*.py))
 
 test-suites: setup ## The tests on hosts with systemd 252 (bookworm) and 257 (trixie)
 	@for suite in bookworm trixie; do LAB_SUITE=$$suite $(MAKE) --no-print-directory test-systemd || exit; done

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from grp import getgrnam
 from pathlib import Path
 from typing import Any
 
+from tests.kernel.shell import Done, forked, load_for_all
+
 MOUNT = Path("/sys/fs/cgroup")
 AS_ALICE = ("systemd-run", "--quiet", "--machine=alice@", "--user", "--pipe", "--wait", "--collect")
+"""The words before a command that alice's systemd runs as a unit of hers."""
 CONTROL = Path("/etc/systemd/system.control")
 RUN_CONTROL = Path("/run/systemd/system.control")
 
@@ -23,13 +31,60 @@ def done(*words: str, status: int = 0) -> str:
     return found.stderr if status else found.stdout
 
 
-def rctl(*words: str, status: int = 0) -> str:
-    return done("rctl", *words, status=status)
+def as_user(name: str, *words: str) -> str:
+    """The output of a command that a user runs from root's session, with the sockets of a session of hers."""
+    run = f"/run/user/{pwd.getpwnam(name).pw_uid}"
+    hers = (f"HOME=/home/{name}", f"XDG_RUNTIME_DIR={run}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={run}/bus")
+    return done("runuser", "-u", name, "--", "env", *hers, *words)
 
 
-def data(*words: str, status: int = 0) -> Any:
+def ran(*words: str, user: str = "", groups: Sequence[str] = ()) -> Done:
+    """Run rctl in a process of its own, which has loaded rctl already: Python's start is most of a command here.
+
+    ``user``: who runs it, as ``su`` does: with a home, and without the variables of a session. ``groups``: which the
+    user is a member of besides.
+    """
+    load_for_all()
+    from rctl.cli import main
+
+    def command() -> None:
+        if user:
+            _become(user, groups)
+        sys.argv = ["rctl", *words]
+        main()
+
+    return forked(command)
+
+
+def _become(user: str, groups: Sequence[str]) -> None:
+    account = pwd.getpwnam(user)
+    for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
+        os.environ.pop(name, None)
+    os.environ["HOME"] = account.pw_dir
+    os.setgroups([account.pw_gid, *(getgrnam(name).gr_gid for name in groups)])
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
+def rctl(*words: str, status: int = 0, user: str = "", groups: Sequence[str] = ()) -> str:
+    """What rctl prints; its errors if the status is another than 0."""
+    found = ran(*words, user=user, groups=groups)
+    assert found.status == status, found.err + found.out
+    return found.err if status else found.out
+
+
+def told(*words: str) -> str:
+    """All that rctl prints when it succeeds, notes included."""
+    found = ran(*words)
+    assert found.status == 0, found.err + found.out
+    return found.err + found.out
+
+
+def data(*words: str, status: int = 0, user: str = "", groups: Sequence[str] = ()) -> Any:
     """What a verb prints with --json."""
-    return json.loads(rctl(*words, "--json", status=status))
+    found = ran(*words, "--json", user=user, groups=groups)
+    assert found.status == status, found.err + found.out
+    return json.loads(found.out)
 
 
 def held(path: str, file: str) -> str:
@@ -62,17 +117,25 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 @contextmanager
 def unit(name: str, *settings: str, command: str = "/bin/sleep infinity") -> Iterator[str]:
-    """A service with a file of its own, running; its cgroup's path. Gone afterwards, with all that was set."""
+    """A service with a file of its own, running; its cgroup's path. Gone afterwards, with all that was set.
+
+    systemd reads a file that it does not know without a reload, and forgets a unit that is stopped. A reload costs
+    here as much as ten starts.
+    """
     file = Path("/run/systemd/system", name)
     file.parent.mkdir(exist_ok=True)
     lines = "\n".join(settings)
     file.write_text(f"[Service]\nExecStart={command}\n{lines}\n")
-    reload()
     done("systemctl", "start", name)
     try:
         yield f"/system.slice/{name}"
     finally:
-        done("systemctl", "stop", name)
-        done("systemctl", "revert", name)
+        stop_and_forget(name)
         file.unlink()
-        reload()
+
+
+def stop_and_forget(name: str) -> None:
+    """Stop a unit and remove what was set; its next start is as its first."""
+    done("systemctl", "stop", name)
+    for folder in (CONTROL, RUN_CONTROL):
+        shutil.rmtree(folder / f"{name}.d", ignore_errors=True)

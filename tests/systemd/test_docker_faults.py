@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,31 @@ from rctl.adjust.writers import docker
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import RctlError, RollbackError
 from tests.kernel.killer import killed_at
-from tests.systemd.helpers import done, held
-from tests.systemd.test_docker import M, Web
+from tests.systemd.dockers import Web, dockerd
+from tests.systemd.helpers import done, held, ran
+from tests.systemd.kills import moments
 
 BEFORE = {"memory.max": "300M", "memory.swap.max": "100M", "pids.max": 40, "cpu.max": 1}
 AFTER = {"memory.max": "200M", "memory.swap.max": "200M", "memory.high": "150M", "pids.max": 60, "cpu.max": 0.5}
 FILES = ("memory.max", "memory.swap.max", "memory.high", "cpu.max", "pids.max")
 STORED = ("Memory", "MemorySwap", "CpuQuota", "PidsLimit")
-STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 3
+M = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Web]:
+    made = Web()
+    set_limits(BEFORE)
+    yield made
+    made.remove()
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
-    made = Web()
-    try:
-        set_limits(BEFORE)
-        yield made
-    finally:
-        done("docker", "rm", "-f", "web")
+def web(one: Web) -> Web:
+    """A container that runs, with BEFORE alone: each test ends so, but perhaps with the container stopped."""
+    dockerd("POST", f"/containers/{one.id}/start")
+    assert held(one.path, "memory.max") == str(300 * M)
+    return one
 
 
 def set_limits(limits: dict[str, Any]) -> None:
@@ -42,9 +48,14 @@ def set_limits(limits: dict[str, Any]) -> None:
         session.adjust({"docker:web": limits})
 
 
+def undo() -> None:
+    with rctl.session() as session:
+        session.undo()
+
+
 def state(web: Web) -> tuple[dict[str, str], Any]:
     """What the files hold, and what docker has stored."""
-    return web.files(*FILES), web.stored(*STORED)
+    return web.files(FILES), web.stored(*STORED)
 
 
 def recovered() -> list[str]:
@@ -56,8 +67,9 @@ def recovered() -> list[str]:
 
 def test_kill_at_any_moment_leaves_all_old_or_all_new(web: Web) -> None:
     old = state(web)
-    ends, at = {"old": 0, "new": 0}, 1
-    while (ended := killed_at(at, lambda: set_limits(AFTER))).killed:
+    ends = {"old": 0, "new": 0}
+    for at in moments(lambda: set_limits(AFTER), undo):
+        ended = killed_at(at, lambda: set_limits(AFTER))
         recovered()
         now = state(web)
         if now == old:
@@ -66,33 +78,40 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(web: Web) -> None:
             assert now[0]["memory.high"] == str(150 * M), (at, ended.calls[-1])
             assert now[1] == {"Memory": 200 * M, "MemorySwap": 400 * M, "CpuQuota": 50000, "PidsLimit": 60}
             ends["new"] += 1
-            with rctl.session() as session:
-                session.undo()
+            undo()
             assert state(web) == old, (at, ended.calls[-1])
-        at += STEP
-    assert ended.status == 0, ended.said
-    assert ends["old"] > 0
-    assert ends["new"] > 0
+    assert min(ends.values()) > 0, ends
 
 
 def killed_after_dockers_part() -> None:
-    """Kill a change when docker has stored a part of it, and its journal is still open."""
-    at = 10  # before that, the journal is not written yet
-    while (ended := killed_at(at, lambda: set_limits(AFTER))).killed:
-        if Web.named("web").stored("Memory") == 200 * M:
-            return
+    """Kill a change when docker has stored its part, and its journal is still open."""
+    part = part_of_docker()
+    assert killed_at(part, lambda: set_limits(AFTER)).killed
+
+
+@cache
+def part_of_docker() -> int:
+    """The call before which docker has stored its part, and the journal is still open."""
+
+    def stored() -> Any:
+        return dockerd("GET", "/containers/web/json")["HostConfig"]["Memory"]
+
+    for at in moments(lambda: set_limits(AFTER), undo):
+        assert killed_at(at, lambda: set_limits(AFTER)).killed
+        if stored() == 200 * M:
+            recovered()
+            if stored() == 200 * M:  # all was done
+                undo()
+            return at
         recovered()
-        at += 1
-    pytest.fail(f"docker's part was never killed: {ended.said}")
+    pytest.fail("docker had no part of the change")
 
 
-@pytest.mark.parametrize("meanwhile", [("docker", "restart", "-t", "0", "web"), ("docker", "stop", "-t", "0", "web")])
-def test_a_container_that_stops_before_recovery_has_its_stored_limits_back(
-    web: Web, meanwhile: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("meanwhile", ["restart", "stop"])
+def test_a_container_that_stops_before_recovery_has_its_stored_limits_back(web: Web, meanwhile: str) -> None:
     old = web.stored(*STORED)
     killed_after_dockers_part()
-    done(*meanwhile)
+    dockerd("POST", f"/containers/web/{meanwhile}?t=0")
     assert any("rolled back" in line for line in recovered())
     assert web.stored(*STORED) == old
 
@@ -118,9 +137,9 @@ def test_without_docker_nothing_is_changed_and_recovery_waits_for_it(web: Web) -
     killed_after_dockers_part()
     done("systemctl", "stop", "docker.socket", "docker.service")
     try:
-        said = subprocess.run(["rctl", "recover"], capture_output=True, text=True, check=False)
-        assert said.returncode == 3
-        assert "docker: no answer at /run/docker.sock" in said.stderr
+        said = ran("recover")
+        assert said.status == 3
+        assert "docker: no answer at /run/docker.sock" in said.err
     finally:
         done("systemctl", "start", "docker.socket", "docker.service")
     recovered()
@@ -135,7 +154,7 @@ def test_a_container_that_stops_in_mid_change_is_told_and_keeps_what_docker_had(
     def and_then_its_end(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         notes = write(cgroup, steps)
         assert web.stored(*STORED) != old
-        done("docker", "kill", "web")
+        web.kill()
         return notes
 
     monkeypatch.setattr(docker, "write", and_then_its_end)
@@ -151,5 +170,5 @@ def test_undo_after_a_restart_takes_back_what_docker_had_stored(web: Web) -> Non
     web.restart()
     assert held(web.path, "memory.max") == str(200 * M)
     assert held(web.path, "memory.high") == "max"
-    done("rctl", "undo")
+    undo()
     assert state(web) == old

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,14 @@ import pytest
 
 import rctl
 from rctl.adjust.state_folder import default_state
-from rctl.systemd.bus import Bus
+from rctl.adjust.steps import Set
+from rctl.adjust.writers import systemd
+from rctl.cgroupfs.cgroup import Cgroup
+from rctl.errors import RctlError, RollbackError
+from rctl.systemd import bus
 from tests.kernel.killer import killed_at
-from tests.systemd.helpers import done, drop_ins, held, unit
+from tests.systemd.helpers import done, drop_ins, held, ran, unit
+from tests.systemd.kills import moments
 
 BEFORE = {"memory.max": "300M", "pids.max": 40}
 AFTER = {
@@ -27,8 +31,7 @@ AFTER = {
 }
 FILES = ("memory.max", "memory.high", "memory.swap.high", "cpu.weight", "cpu.max", "cpu.max.burst", "pids.max")
 PROPERTIES = ("MemoryMax", "MemoryHigh", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax")
-STEP = 1 if os.environ.get("RCTL_KILLS") == "all" else 2
-AGAIN = (("daemon-reload",), ("daemon-reexec",), ())
+AGAIN = (("daemon-reload",), (), ("daemon-reexec",), ())
 """What systemd does between the kill and rctl's recovery, by turns."""
 
 
@@ -44,11 +47,16 @@ def set_limits(name: str, limits: dict[str, Any]) -> None:
         session.adjust({name: limits})
 
 
+def undo() -> None:
+    with rctl.session() as session:
+        session.undo()
+
+
 def state(path: str) -> dict[str, Any]:
     """What the files hold, what systemd knows, and where it is stored."""
     name = path.rpartition("/")[2]
-    with Bus() as bus:
-        known = bus.get(name, "Service", PROPERTIES)
+    with bus.Bus() as wire:
+        known = wire.get(name, "Service", PROPERTIES)
     return {"files": {file: held(path, file) for file in FILES}, "known": known, "stored": drop_ins(name)}
 
 
@@ -60,8 +68,9 @@ def recovered() -> None:
 
 def test_kill_at_any_moment_leaves_all_old_or_all_new(app: str) -> None:
     old = state(app)
-    ends, at, turn = {"old": 0, "new": 0}, 1, 0
-    while (ended := killed_at(at, lambda: set_limits("app.service", AFTER))).killed:
+    ends = {"old": 0, "new": 0}
+    for turn, at in enumerate(moments(lambda: set_limits("app.service", AFTER), undo)):
+        ended = killed_at(at, lambda: set_limits("app.service", AFTER))
         if again := AGAIN[turn % len(AGAIN)]:
             done("systemctl", *again)
         recovered()
@@ -72,27 +81,74 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(app: str) -> None:
             assert now["files"]["memory.max"] == str(200 << 20), (at, ended.calls[-1])
             assert now["stored"] == sorted(["etc CPUQuota", "etc CPUQuotaPeriodSec", "etc CPUWeight", *old["stored"]])
             ends["new"] += 1
-            with rctl.session() as session:
-                session.undo()
+            undo()
             assert state(app) == old, (at, ended.calls[-1])
-        at, turn = at + STEP, turn + 1
-    assert ended.status == 0, ended.said
-    assert ends["old"] > 0
-    assert ends["new"] > 0
+    assert min(ends.values()) > 0, ends
 
 
-def test_a_unit_that_stops_in_mid_change_is_told_and_the_others_are_put_back(app: str) -> None:
+@contextmanager
+def after_a_write(monkeypatch: pytest.MonkeyPatch, of: str, then: Callable[[], object]) -> Iterator[None]:
+    """Something happens just after rctl has told systemd the limits of a unit."""
+    write = systemd.write
+
+    def write_and_then(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
+        notes = write(cgroup, steps)
+        if cgroup.path.endswith(of):
+            then()
+        return notes
+
+    with monkeypatch.context() as patched:
+        patched.setattr(systemd, "write", write_and_then)
+        yield
+
+
+def test_a_unit_that_stops_in_mid_change_is_told_and_the_others_are_put_back(
+    app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unit("two.service"):
+        old = state(app)
+        stop = after_a_write(monkeypatch, "app.service", lambda: done("systemctl", "stop", "two.service"))
+        with stop, pytest.raises(RctlError, match=r"two\.service") as failure, rctl.session() as session:
+            session.adjust({name: {"pids.max": 30} for name in ("app.service", "two.service")})
+        assert not isinstance(failure.value, RollbackError)
+        assert state(app) == old
+        assert drop_ins("two.service") == []
+
+
+@pytest.mark.parametrize("again", ["daemon-reload", "daemon-reexec"])
+def test_systemd_is_loaded_anew_in_mid_change(app: str, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
     with unit("two.service") as two:
-        old = state(app), held(two, "pids.max")
-        done("systemctl", "stop", "two.service")
-        said = subprocess.run(
-            ["rctl", "set", "app.service", two, "pids.max=30"], capture_output=True, text=True, check=False
-        )
-        assert said.returncode == 1
-        assert said.stderr.count("\n") == 1
-        assert state(app) == old[0]
-        done("systemctl", "start", "two.service")
-        assert held(two, "pids.max") == old[1]
+        with after_a_write(monkeypatch, "app.service", lambda: done("systemctl", again)), rctl.session() as session:
+            session.adjust({name: {"pids.max": 30} for name in ("app.service", "two.service")})
+        assert held(app, "pids.max") == held(two, "pids.max") == "30"
+        undo()
+        assert (held(app, "pids.max"), drop_ins("two.service")) == ("40", [])
+
+
+def test_without_systemds_socket_nothing_is_changed(app: str) -> None:
+    old = state(app)
+    without = "mount --bind /dev/null /run/systemd/private && exec rctl set app.service pids.max=33"
+    said = done("unshare", "--mount", "sh", "-c", without, status=1)
+    assert said.startswith("rctl: systemd cannot be reached at /run/systemd/private: ")
+    assert said.count("\n") == 1
+    assert state(app) == old
+
+
+def test_systemd_is_lost_in_mid_change_and_recovery_waits_for_it(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose() -> None:
+        monkeypatch.setattr(bus, "PRIVATE", "/run/systemd/nobody")
+        done("systemctl", "daemon-reexec")  # which closes the connections
+
+    with unit("two.service"):
+        old = state(app)
+        lost = after_a_write(monkeypatch, "app.service", lose)
+        with lost, pytest.raises(RollbackError), rctl.session() as session:
+            session.adjust({name: {"pids.max": 30} for name in ("app.service", "two.service")})
+        assert ran("recover").status == 3
+        monkeypatch.undo()
+        recovered()
+        assert state(app) == old
+        assert drop_ins("two.service") == []
 
 
 def test_root_needs_no_message_bus(app: str) -> None:

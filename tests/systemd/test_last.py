@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, drop_ins, held, prop, rctl, reload, unit, until
+from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, drop_ins, held, prop, ran, rctl, reload, unit, until
 
 
 @pytest.fixture
 def app() -> Iterator[str]:
     with unit("app.service") as path:
         yield path
-    subprocess.run(["rctl", "forget", "app.service"], check=False, capture_output=True)
+    ran("forget", "app.service")
 
 
 def scopes(*options: str) -> str:
@@ -55,9 +53,7 @@ def test_a_timed_limit_of_a_unit_is_stored_until_the_next_boot_only(app: str) ->
 def test_over_a_stored_limit_it_is_stored_and_restore_ends_it_after_a_boot(app: str) -> None:
     """The process that waits for timers ends with a boot; here it is killed."""
     rctl("set", "app.service", "memory.max=300M")
-    said = subprocess.run(
-        ["rctl", "set", "app.service", "memory.max=200M", "--for", "3s"], capture_output=True, text=True, check=True
-    ).stderr
+    said = ran("set", "app.service", "memory.max=200M", "--for", "3s").err
     over = time.time() + 3
     done("systemctl", "kill", "--signal=KILL", "rctl-timers-*.scope")
     assert "app.service: systemd stores memory.max for good, as before. If the host boots meanwhile, rctl" in said
@@ -99,7 +95,7 @@ def test_a_container_that_starts_again_gets_back_what_its_manager_forgot() -> No
         until(lambda: rctl("get", "docker:web", "memory.high").strip() == str(40 << 20))
     finally:
         done("docker", "rm", "-f", "web")
-        subprocess.run(["rctl", "forget", "docker:web"], check=False, capture_output=True)
+        ran("forget", "docker:web")
 
 
 @pytest.mark.usefixtures("keeping")
@@ -124,9 +120,9 @@ def test_drift_and_timers_show_the_names_that_people_use(app: str) -> None:
     rctl("set", "app.service", "pids.max=50", "--for", "1h")
     assert [one["limits"][0]["ve"] for one in data("timers")] == ["app.service"]
     (MOUNT / app[1:] / "pids.max").write_text("60")
-    said = subprocess.run(["rctl", "drift", "app.service"], capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert said.stdout.splitlines()[1].split()[:4] == ["app.service", "pids.max", "50", "60"]
+    said = ran("drift", "app.service")
+    assert said.status == 1
+    assert said.out.splitlines()[1].split()[:4] == ["app.service", "pids.max", "50", "60"]
     rctl("undo", "--force")
 
 
@@ -135,16 +131,15 @@ def test_drift_names_the_property_that_was_changed_in_systemd(app: str) -> None:
     since = time.time()
     done("systemctl", "set-property", "app.service", "MemoryMax=300M", "CPUQuota=60%")
     (MOUNT / app[1:] / "cpu.weight").write_text("70")
-    said = subprocess.run(["rctl", "drift", "app.service", "--json"], capture_output=True, text=True, check=False)
-    found = {one["limit"]: one for one in json.loads(said.stdout)["drifted"][0]["differences"]}
+    [drifted] = data("drift", "app.service", status=1)["drifted"]
+    found = {one["limit"]: one for one in drifted["differences"]}
     assert {name: one["systemd"] for name, one in found.items()} == {
         "memory.max": ["MemoryMax"],
         "cpu.max": ["CPUQuota"],
         "cpu.weight": [],
     }
     assert since - 1 < found["memory.max"]["changed_at"] < time.time()
-    lines = subprocess.run(["rctl", "drift", "app.service"], capture_output=True, text=True, check=False).stdout
-    assert "MemoryMax= was changed in systemd, 20" in lines
+    assert "MemoryMax= was changed in systemd, 20" in ran("drift", "app.service").out
     rctl("drift", "app.service", "--fix")
     assert (held(app, "memory.max"), held(app, "cpu.weight"), held(app, "cpu.max")) == (
         str(200 << 20),

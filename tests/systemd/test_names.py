@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-MOUNT = Path("/sys/fs/cgroup")
-BUS = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus"
-AS_ALICE = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "XDG_RUNTIME_DIR=/run/user/1001", BUS)
-
-
-def done(*words: str, status: int = 0) -> str:
-    """The output of a command that ends so; its errors if the status is another than 0."""
-    found = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert found.returncode == status, found.stderr
-    return found.stderr if status else found.stdout
-
-
-def rctl(*words: str, status: int = 0) -> str:
-    return done("rctl", *words, status=status)
-
-
-def data(*words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(rctl(*words, "--json"))
-    return found
+from tests.systemd.helpers import MOUNT, as_user, data, done, rctl
 
 
 class Containers:
@@ -39,13 +17,13 @@ class Containers:
         self.ids = {
             "docker:web": done("docker", *run[:2], "--name", "web", *run[2:]).strip(),
             "podman:shop": done("podman", *run[:2], "--name", "shop", *run[2:]).strip(),
-            "podman:alice/shop": done(*AS_ALICE, "podman", *run[:2], "--name", "shop", *run[2:]).strip(),
+            "podman:alice/shop": as_user("alice", "podman", *run[:2], "--name", "shop", *run[2:]).strip(),
         }
 
     def remove(self) -> None:
         done("docker", "rm", "-f", "web")
         done("podman", "rm", "-f", "-t", "0", "shop")
-        done(*AS_ALICE, "podman", "rm", "-f", "-t", "0", "shop")
+        as_user("alice", "podman", "rm", "-f", "-t", "0", "shop")
 
 
 @pytest.fixture(scope="module")
@@ -114,25 +92,20 @@ def test_patterns_stay_within_their_kind(containers: Containers) -> None:
     assert "nginx.service" in [one["name"] for one in data("show", "*.service")]
 
 
+def test_a_list_is_no_wider_than_the_terminal(containers: Containers) -> None:
+    shown = done("script", "-qec", "stty cols 90; rctl ls --all", "/dev/null")
+    assert "docker:web" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 90
+
+
 def test_alice_finds_her_own_container_and_sees_what_she_may(containers: Containers) -> None:
-    shown = json.loads(done(*AS_ALICE, "rctl", "show", "podman:alice/shop", "--json"))
+    shown = data("show", "podman:alice/shop", user="alice")
     assert shown[0]["container"] == "shop"
-    assert "docker:" + containers.ids["docker:web"][:12] in done(*AS_ALICE, "rctl", "ls", "--all")
+    assert "docker:" + containers.ids["docker:web"][:12] in rctl("ls", "--all", user="alice")
 
 
 def test_a_member_of_the_group_docker_asks_the_daemon(containers: Containers) -> None:
-    words = (
-        "setpriv",
-        "--reuid=bob",
-        "--regid=bob",
-        "--init-groups",
-        "--groups=docker",
-        "rctl",
-        "ls",
-        "--all",
-        "--json",
-    )
-    rows = json.loads(done(*(word for word in words if word != "--init-groups")))
+    rows = data("ls", "--all", user="bob", groups=("docker",))
     assert "docker:web" in [row["name"] for row in rows]
 
 
@@ -165,7 +138,6 @@ def test_the_exporter_has_their_names_and_images(containers: Containers) -> None
 
 
 def test_the_doctor_counts_them(containers: Containers) -> None:
-    found = subprocess.run(["rctl", "doctor", "--json"], capture_output=True, text=True, check=False).stdout
-    (check,) = [one for one in json.loads(found) if one["name"] == "owners"]
+    (check,) = [one for one in data("doctor") if one["name"] == "owners"]
     assert check["state"] == "ok"
     assert "1 of docker, 2 of podman" in check["found"]

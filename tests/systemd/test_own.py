@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rctl as rctl_package
-from tests.systemd.helpers import MOUNT, data, done, held, prop, rctl, reload, unit, until
+from tests.systemd.helpers import MOUNT, data, done, held, prop, ran, rctl, reload, told, unit, until
 
 WEB1 = "/rctl-web1.service"
 TRANSIENT = Path("/run/systemd/transient")
@@ -123,6 +123,17 @@ def test_a_service_that_becomes_the_command_is_told_what_its_stop_leaves() -> No
         assert "Use: rctl run --rm, and ExecStopPost=-rctl rm --kill web1" in said
 
 
+def test_a_process_that_is_taken_out_of_its_service_comes_back_with_undo(web1: str) -> None:
+    with unit("app.service") as app:
+        process = prop("app.service", "MainPID")
+        note = "app.service: these processes are no longer a part of this service, so systemd does not end them with it"
+        assert note in told("attach", "web1", process)
+        assert process in held(web1, "cgroup.procs").split()
+        rctl("undo")
+        assert held(app, "cgroup.procs") == process
+        assert note not in told("attach", "web1", held(web1, "cgroup.procs"))
+
+
 def test_undo_gives_it_the_properties_that_it_had(web1: str) -> None:
     def stored() -> list[str]:
         return sorted(path.stem.removeprefix("50-") for path in (TRANSIENT / "rctl-web1.service.d").iterdir())
@@ -174,10 +185,10 @@ def test_it_is_shown_as_rctls_own_with_its_unit(web1: str) -> None:
 
 
 def test_doctor_finds_nothing_to_fix() -> None:
-    told = {check["name"]: check for check in data("doctor")}
-    assert told["systemd"]["found"] == "runs this host, and makes a unit for each VE, such as rctl-web1.service"
-    assert [name for name, check in told.items() if check["state"] == "fail"] == []
-    assert told["run"]["state"] == "ok"
+    found = {check["name"]: check for check in data("doctor")}
+    assert found["systemd"]["found"] == "runs this host, and makes a unit for each VE, such as rctl-web1.service"
+    assert [name for name, check in found.items() if check["state"] == "fail"] == []
+    assert found["run"]["state"] == "ok"
 
 
 def test_who_joins_a_ve_or_takes_the_name_of_a_unit_is_told(web1: str) -> None:
@@ -190,7 +201,9 @@ def test_who_joins_a_ve_or_takes_the_name_of_a_unit_is_told(web1: str) -> None:
 
 def errors(*words: str) -> str:
     """What a verb that succeeds says on standard error."""
-    return subprocess.run(["rctl", *words], capture_output=True, text=True, check=True).stderr
+    found = ran(*words)
+    assert found.status == 0, found.err
+    return found.err
 
 
 def test_a_renamed_ve_is_another_unit_with_the_same_limits() -> None:

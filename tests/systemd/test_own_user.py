@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.helpers import MOUNT, done, held, until
+from tests.systemd.helpers import MOUNT, as_user, data, done, held, rctl, until
 
-ALICE = ("runuser", "-u", "alice", "--", "env", "-u", "DBUS_SESSION_BUS_ADDRESS", "HOME=/home/alice")
-BOB = ("runuser", "-u", "bob", "--", "env", "HOME=/home/bob")
 HERS = "/user.slice/user-1001.slice/user@1001.service"
 WEB1 = f"{HERS}/rctl-web1.service"
 DROP_IN = Path("/etc/systemd/system/user@.service.d/delegate.conf")
 
 
 def alice(*words: str, status: int = 0) -> str:
-    return done(*ALICE, "rctl", *words, status=status)
+    return rctl(*words, status=status, user="alice")
 
 
 def units() -> list[str]:
@@ -28,7 +25,7 @@ def units() -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     yield
-    if names := [one["name"] for one in json.loads(alice("ls", "--json"))]:
+    if names := [one["name"] for one in data("ls", user="alice")]:
         alice("rm", "--kill", *names)
     assert units() == []
     assert list(Path("/run/user/1001/systemd/transient").glob("rctl-*")) == []
@@ -43,7 +40,7 @@ def test_a_user_makes_sets_undoes_and_removes_a_ve() -> None:
         assert held(WEB1, "memory.max") == str(64 << 20)
     alice("undo")
     assert held(WEB1, "memory.max") == str(100 << 20)
-    assert done("rctl", "ls", "--json") == "[]\n"
+    assert data("ls") == []
     alice("rm", "--kill", "web1")
     assert units() == []
 
@@ -52,7 +49,7 @@ def test_the_command_and_attached_processes_run_in_it() -> None:
     inside = "cat /proc/self/cgroup"
     assert alice("run", "web1", "--", "sh", "-c", inside) == f"0::{WEB1}\n"
     attached = "sleep 1000 & rctl attach web1 $! 2>&1 && cat /proc/$!/cgroup; kill $!"
-    said = done(*ALICE, "sh", "-c", attached)
+    said = as_user("alice", "sh", "-c", attached)
     assert f"0::{WEB1}\n" in said
     assert "back into its old cgroup, and leaves it here" in said, "it came from a login session"
     alice("run", "--rm", "web2", "--", "sh", "-c", "exit 3", status=3)
@@ -78,12 +75,12 @@ def test_a_controller_that_users_do_not_get_is_refused_with_the_drop_in_that_giv
 
 
 def test_a_user_without_a_systemd_is_told_how_to_get_one() -> None:
-    assert "loginctl enable-linger 1002" in done(*BOB, "rctl", "run", "web1", "--", "true", status=1)
+    assert "loginctl enable-linger 1002" in rctl("run", "web1", "--", "true", user="bob", status=1)
     done("loginctl", "enable-linger", "bob")
     try:
         until(lambda: Path("/run/user/1002/systemd/private").exists())
         his = "/user.slice/user-1002.slice/user@1002.service/rctl-web1.service"
-        assert done(*BOB, "rctl", "run", "--rm", "web1", "--", "cat", "/proc/self/cgroup") == f"0::{his}\n"
+        assert rctl("run", "--rm", "web1", "--", "cat", "/proc/self/cgroup", user="bob") == f"0::{his}\n"
     finally:
         done("loginctl", "disable-linger", "bob")
         done("systemctl", "stop", "user@1002.service")

@@ -5,7 +5,6 @@ a restart forgets. One container of root's serves all tests.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,11 @@ import pytest
 import rctl as rctl_python
 from rctl.adjust.state_folder import default_state
 from tests.kernel.killer import killed_at
-from tests.systemd.helpers import AS_ALICE, MOUNT, data, done, held, rctl, reload
+from tests.systemd.helpers import AS_ALICE, MOUNT, as_user, data, done, held, rctl, reload, told
 
 M = 1 << 20
 RUN = ("podman", "run", "-d", "--name", "shop", "--network", "none")
 ALICES = "/user.slice/user-1001.slice/user@1001.service"
-AS_USER = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "XDG_RUNTIME_DIR=/run/user/1001")
-BUS = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus"
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +33,11 @@ def shop() -> Iterator[str]:
 def alices() -> Iterator[str]:
     """The scope of a container of alice's podman."""
     try:
-        container = done(*AS_USER, BUS, *RUN, "box", "sleep", "1000").strip()
+        container = as_user("alice", *RUN, "box", "sleep", "1000").strip()
         [found] = (MOUNT / ALICES.strip("/")).rglob(f"libpod-{container}.scope")
         yield f"/{found.relative_to(MOUNT)}"
     finally:
-        done(*AS_USER, BUS, "podman", "rm", "-f", "-t", "0", "shop")
+        as_user("alice", "podman", "rm", "-f", "-t", "0", "shop")
 
 
 def both(scope: str, file: str) -> tuple[str, str]:
@@ -74,8 +71,7 @@ def test_every_limit_is_set_and_undone(shop: str) -> None:
 
 
 def test_a_note_says_that_podman_does_not_know_the_limit(shop: str) -> None:
-    said = subprocess.run(["rctl", "set", "podman:shop", "memory.max=300M"], capture_output=True, text=True, check=True)
-    assert "podman does not know these limits: memory.max" in said.stderr
+    assert "podman does not know these limits: memory.max" in told("set", "podman:shop", "memory.max=300M")
     done("podman", "restart", "-t", "0", "shop")
     assert held(f"{shop}/container", "memory.max") != str(300 * M)
 

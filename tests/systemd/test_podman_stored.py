@@ -18,8 +18,8 @@ from rctl.adjust.state_folder import default_state
 from rctl.containers import unix_http
 from rctl.errors import KernelError, NotAvailableError
 from tests.kernel.killer import killed_at
-from tests.systemd.helpers import AS_ALICE, MOUNT, done, held, rctl
-from tests.systemd.test_podman import ALICES, AS_USER, BUS, RUN
+from tests.systemd.helpers import AS_ALICE, MOUNT, as_user, done, held, rctl
+from tests.systemd.test_podman import ALICES, RUN
 
 M = 1 << 20
 SOCKET = "/run/podman/podman.sock"
@@ -224,18 +224,18 @@ def test_undo_waits_for_podman_to_listen_and_needs_no_running_container(shop: Sh
 def test_root_and_alice_have_limits_stored_by_her_podman() -> None:
     start("--user", "--machine=alice@")
     try:
-        container = done(*AS_USER, BUS, *RUN, "box", "sleep", "1000").strip()
+        container = as_user("alice", *RUN, "box", "sleep", "1000").strip()
         [scope] = (MOUNT / ALICES.strip("/")).rglob(f"libpod-{container}.scope")
         rctl("set", "podman:alice/shop", "memory.max=60M", "memory.high=50M")
         done(*AS_ALICE, "/usr/local/bin/rctl", "set", "podman:alice/shop", "pids.max=30")
-        done(*AS_USER, BUS, "podman", "restart", "-t", "0", "shop")
+        as_user("alice", "podman", "restart", "-t", "0", "shop")
         found = [
             held(str((scope / "container").relative_to(MOUNT)), file)
             for file in ("memory.max", "memory.high", "pids.max")
         ]
         assert found == [str(60 * M), str(50 * M), "30"]
     finally:
-        done(*AS_USER, BUS, "podman", "rm", "-f", "-t", "0", "shop")
+        as_user("alice", "podman", "rm", "-f", "-t", "0", "shop")
         stop("--user", "--machine=alice@")
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,33 @@ def test_units_work_wherever_rctl_is_installed(install: Install, folder: str) ->
     assert not active("rctl-exporter.socket")
     assert page() == ""
     assert "rctl" not in done("systemctl", "list-units", "--all", "--plain", "rctl-*")
+
+
+def test_the_exporter_answers_while_it_and_systemd_are_restarted(install: Install) -> None:
+    program = install("/opt/exporter")
+    done(program, "setup", "exporter", "--start", "--yes")
+    answers: list[bool] = []
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.is_set():
+            answers.append("rctl_ve_memory_current_bytes" in page())
+
+    def restart(*words: str) -> None:
+        before = len(answers)
+        done("systemctl", *words)
+        until(lambda: len(answers) > before + 1)
+
+    client = threading.Thread(target=scrape)
+    client.start()
+    try:
+        restart("restart", "rctl-exporter.service")
+        restart("daemon-reexec")
+        restart("restart", "rctl-exporter.service")
+    finally:
+        over.set()
+        client.join()
+    assert all(answers)
 
 
 def test_a_virtual_environment_that_moved_is_mended_by_setup(install: Install) -> None:
