@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from ...cgroupfs import ve_cgroups
@@ -75,12 +75,22 @@ def remove(base: Cgroup, path: str, seconds: float = 0.0) -> None:
     _stop(path)
 
 
-def tidy(tree: Tree, steps: Iterable[Step]) -> None:
-    """After a crash: stop the units of VEs that these steps made or removed, if they have no cgroup."""
+def tidy(tree: Tree, steps: Iterable[Step], removed: Mapping[str, int]) -> None:
+    """After a crash: stop the units of VEs that these steps made or removed, if they have no cgroup.
+
+    ``removed``: inodes of cgroups that are gone for good. systemd may have made one anew at a reload, because its unit
+    still ran: that one is removed, too.
+    """
     if owner.applies():
         for path in {step.path for step in steps if isinstance(step, Make | Remove)}:
             if not tree.exists(path):
                 _stop(path)
+            elif path in removed and unit_of(path) is not None:
+                with suppress(RctlError), tree.walk(path.rpartition("/")[0] or "/") as base:
+                    with base.child(path.rpartition("/")[2]) as now:
+                        anew = now.ino != removed[path]
+                    if anew:
+                        remove(base, path)
 
 
 def _stop(path: str) -> None:

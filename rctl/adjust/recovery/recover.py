@@ -169,8 +169,11 @@ def _settle(site: Site, journal: Journal, deadline: float) -> str:
     if not journal.back and journal.told():
         journal.close(done=False)
         return f"recovered {what}: rolled forward, it had ended"
+    removes = [step.path for step in record.steps if isinstance(step, Remove)]
+    forward = journal.forward and not journal.back
+    gone = {path: record.inodes[path] for path in removes if forward and path in record.inodes}
     told = _settled_steps(site, journal, what, deadline)
-    ve_cgroup.tidy(site.tree, record.steps)
+    ve_cgroup.tidy(site.tree, record.steps, gone)
     return told
 
 
