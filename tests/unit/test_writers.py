@@ -203,6 +203,35 @@ def test_what_is_stored_for_a_stopped_unit_is_undone_there(
             undo(site, Options())
 
 
+def test_an_undo_whose_stopped_unit_is_not_answered_for_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = Storing(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
+    kernel.make("/rctl-web2")
+    before = dict(manager.properties)
+    with kernel.installed() as tree:
+        site = Site(tree, kernel.host, state)
+        wanted = limits({"pids.max": 50}, kernel.host)
+        adjust(site, {"web1": wanted, "web2": wanted}, Options())
+        kernel.remove("/rctl-web2")
+        with monkeypatch.context() as patch:
+            patch.setattr(manager, "put_back", silent)
+            with pytest.raises(NotAvailableError):
+                undo(site, Options())
+        kernel.put("/rctl-web1", "pids.max", "70")
+        with pytest.raises(RctlError, match="is 70 now") as caught:
+            undo(site, Options())
+        assert "web2: is stopped, and has its old limits already" in caught.value.__notes__
+        kernel.put("/rctl-web1", "pids.max", "50")
+        undo(site, Options())
+    assert manager.properties == before
+
+
+def silent(*_: object) -> None:
+    raise NotAvailableError("the manager does not answer")
+
+
 def test_undo_without_that_writer_restores_the_entry(
     monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
 ) -> None:

@@ -4,11 +4,13 @@ container. They are taken back in what the owner stores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from ...cgroupfs.tree import Tree
+from ...errors import RctlError
 from .. import writers
 from ..account import Account, outcomes
 from ..records.history import Record
@@ -40,3 +42,15 @@ def put_back(tree: Tree, steps: Sequence[SetThrough], *, dry_run: bool) -> Accou
     back = [msgspec.structs.replace(step, old=step.new, new=step.old, own=step.kept, kept=step.own) for step in steps]
     notes = tuple(f"{name}: is stopped; it gets this when it starts" for name in names.values())
     return Account(None, outcomes(names, back, "planned" if dry_run else "changed"), notes)
+
+
+@contextmanager
+def noting(account: Account) -> Iterator[None]:
+    """Note on an error of the rest of the undo what was put back before."""
+    try:
+        yield
+    except RctlError as error:
+        for outcome in account.outcomes:
+            if outcome.status == "changed":
+                error.add_note(f"{outcome.name}: is stopped, and has its old limits already")
+        raise

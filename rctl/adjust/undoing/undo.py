@@ -185,11 +185,12 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     wished += [Wish(name, (), ino=record.inodes[tree.path(name)]) for name in labels if name not in there]
     around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
     given = _given(tree, record)
-    account = transact(site, wished, options, given=given, around=around)
-    if stored:
-        besides = asleep.put_back(tree, stored, dry_run=options.dry_run)
-        account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *besides.outcomes))
-        notes += besides.notes
+    # First, because it may be tried again: with the transaction, the adjustment counts as undone.
+    besides = asleep.put_back(tree, stored, dry_run=options.dry_run)
+    with asleep.noting(besides):
+        account = transact(site, wished, options, given=given, around=around)
+    account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *besides.outcomes))
+    notes += besides.notes
     if account.id is None and not options.dry_run:
         said = _count_as_undone(site, options, record)
         kept = any(isinstance(step, Make) for step in record.steps)
