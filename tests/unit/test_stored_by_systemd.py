@@ -56,7 +56,8 @@ class Manager:
         for name, (_, value) in given:
             self.known[name] = value
             (folder / f"50-{name}.conf").write_text(f"[Service]\n{name}={'infinity' if value == INFINITY else value}\n")
-        self.write_files()
+        with suppress(KeyError):  # the unit is stopped
+            self.write_files()
         return []
 
     def tidied(self, unit: units.Unit, entries: Sequence[unit_properties.StoredProperty]) -> None:
@@ -70,7 +71,8 @@ class Manager:
 
     def start_anew(self) -> None:
         """As a restart of the unit does, or a boot."""
-        self.kernel.remove(APP)
+        with suppress(KeyError):
+            self.kernel.remove(APP)
         self.kernel.make(APP, procs=(8,))
         self.write_files()
 
@@ -178,3 +180,23 @@ def test_kill_at_any_call_leaves_all_old_or_all_new_also_in_what_is_stored(
             assert host.state() in (old, new), at
             ended.add(host.state() == new)
     assert ended == {True, False}
+
+
+@pytest.mark.parametrize("runtime", [False, True])
+def test_undo_after_a_restart_of_the_unit_which_keeps_its_drop_ins(host: Host, runtime: bool) -> None:
+    host.manager.write_files()
+    old = host.state()
+    host.set({"memory.max": "1G"}, runtime=runtime)
+    host.manager.start_anew()
+    host.undo()
+    assert host.state() == old
+
+
+@pytest.mark.parametrize("runtime", [False, True])
+def test_undo_while_the_unit_is_stopped(host: Host, runtime: bool) -> None:
+    old = host.state()
+    host.set({"memory.max": "1G"}, runtime=runtime)
+    host.kernel.remove(APP)
+    host.undo()
+    host.manager.start_anew()
+    assert host.state() == old

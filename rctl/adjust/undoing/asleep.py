@@ -22,8 +22,6 @@ def stored_steps(tree: Tree, record: Record) -> list[SetThrough]:
 
     Raises NotAvailableError if an owner does not answer.
     """
-    if record.runtime is True:
-        return []
     return [
         step
         for step in reversed(record.steps)

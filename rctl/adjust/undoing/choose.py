@@ -209,9 +209,7 @@ def _can_be_undone(tree: Tree, record: Record) -> bool:
 
 def concerns(record: Record, path: str, ino: int) -> bool:
     """True if the cgroup with this inode is the one of the adjustment, or was made anew with what that has stored."""
-    return record.inodes.get(path) == ino or (
-        record.runtime is not True and any(step.path == path and writers.stored(step) for step in record.steps)
-    )
+    return record.inodes.get(path) == ino or any(step.path == path and writers.stored(step) for step in record.steps)
 
 
 def elsewhere(tree: Tree, record: Record) -> str:
