@@ -24,6 +24,7 @@ from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.undoing.undo import Undone, undo
 from rctl.adjust.writers import systemd
+from rctl.errors import NotAvailableError, RollbackError
 from rctl.systemd import drop_ins, unit_properties
 from rctl.systemd import unit as units
 from rctl.systemd.properties import INFINITY
@@ -42,8 +43,11 @@ class Manager:
     def __init__(self, kernel: FakeKernel, root: Path) -> None:
         self.kernel, self.root = kernel, root
         self.known: dict[str, int] = {}
+        self.gone = False
 
     def get(self, unit: str, kind: str, names: Iterable[str]) -> dict[str, Any]:
+        if self.gone:
+            raise NotAvailableError("systemd cannot be reached")
         self.kernel.tick(Operation("call", APP, "get"))
         if kind == "Unit":
             return {"LoadState": "loaded", "Transient": False}
@@ -200,3 +204,29 @@ def test_undo_while_the_unit_is_stopped(host: Host, runtime: bool) -> None:
     host.undo()
     host.manager.start_anew()
     assert host.state() == old
+
+
+def test_a_crash_before_the_manager_goes_is_settled_when_it_is_back(host: Host) -> None:
+    """As that of a user who logs out: her drop-ins stay, and count at her next login."""
+    old = host.state()
+    killed_in_mid_change(host, {"memory.max": "1G"})
+    host.kernel.remove(APP)
+    host.manager.gone = True
+    with pytest.raises(RollbackError, match="cannot be reached"):
+        host.recover()
+    host.manager.gone = False
+    host.recover()
+    host.manager.start_anew()
+    assert host.state() == old
+
+
+def killed_in_mid_change(host: Host, wanted: dict[str, Any]) -> None:
+    """systemd has set the properties, and rctl is killed before it removes drop-ins."""
+
+    def kill(operation: Operation) -> int | None:
+        return host.kernel.die() if operation.file == "tidy" else None
+
+    host.kernel.broken = kill
+    with pytest.raises(Crash):
+        host.set(wanted)
+    host.kernel.wake()

@@ -69,7 +69,10 @@ class Writer(Protocol):
         """
 
     def outlives(self, path: str) -> bool:
-        """True if what it stores for the cgroup stays when that is removed, and counts when it is made anew."""
+        """True if what it stores for the cgroup stays when that is removed, and counts when it is made anew.
+
+        Raises NotAvailableError if only its owner knows, and does not answer.
+        """
 
     def put_back(self, path: str, step: SetThrough) -> None:
         """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one."""

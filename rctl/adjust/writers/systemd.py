@@ -196,11 +196,16 @@ def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
 
 
 def outlives(path: str) -> bool:
-    """True if the unit has a file of its own: then its drop-ins stay. False if its manager is gone."""
+    """True if the unit has a file of its own: then its drop-ins stay.
+
+    Raises NotAvailableError if its manager is gone, and drop-ins are there for its return.
+    """
     unit = Unit.at(path)
     try:
         about = unit.bus.get(unit.name, "Unit", ("LoadState", "Transient"))
     except NotAvailableError:
+        if DropIns.of(unit).files:
+            raise
         return False
     return about.get("LoadState") == "loaded" and not about.get("Transient")
 
