@@ -23,7 +23,7 @@ PRIVATE = "/run/systemd/private"
 USERS_PRIVATE = "/run/user/{uid}/systemd/private"
 BUS = "/run/dbus/system_bus_socket"
 _SECONDS = 25.0  # the time limit of sd-bus(3)
-_REMEDY = "See systemctl status, or start it again: systemctl daemon-reexec"
+_ANEW, _PAUSE = 10.0, 0.01  # seconds to wait for a manager that executes itself anew, and between attempts
 _Call = tuple[str, str, str, str, str, tuple[Any, ...]]
 """Object, interface, service, method, signature, arguments."""
 Property = tuple[str, tuple[str, Any]]
@@ -48,15 +48,20 @@ class Bus:
         """
         self._uid = uid
         self._who = f"the systemd of user {uid}" if uid is not None else "systemd"
+        self._remedy = "See systemctl status, or start it again: systemctl daemon-reexec"
+        if uid is not None:
+            self._remedy = (
+                f"Start it: systemctl start user@{uid}.service; or at each boot: loginctl enable-linger {uid}"
+            )
         self._deadline = deadline
         self._connect()
 
-    def _connect(self) -> None:
+    def _connect(self, again: bool = False) -> None:
         self._serial, self._stream = 0, dbus_messages.Stream()
         self._ended: dict[str, str] = {}
         self._direct = self._uid is not None or os.geteuid() == 0
         place = PRIVATE if self._uid is None else USERS_PRIVATE.format(uid=self._uid)
-        self._wire = self._connected(place if self._direct else BUS)
+        self._wire = self._connected(place if self._direct else BUS, again)
         if not self._direct:
             bus = "org.freedesktop.DBus"
             self._exchange([("/org/freedesktop/DBus", bus, bus, "Hello", "", ())], unknown=False)
@@ -121,7 +126,7 @@ class Bus:
                 self._received(until)
         except ConnectionError:
             self.close()
-            self._connect()
+            self._connect(again=True)
         except OSError as error:
             raise self._silent(error) from None
 
@@ -137,7 +142,7 @@ class Bus:
             return self._exchange(calls, unknown)
         except ConnectionError:
             self.close()
-            self._connect()
+            self._connect(again=True)
         except OSError as error:
             raise self._silent(error) from None
         try:
@@ -147,7 +152,7 @@ class Bus:
 
     def _silent(self, error: OSError) -> NotAvailableError:
         why = f"no answer in {self._deadline:g} s" if isinstance(error, TimeoutError) else explained(error)
-        return NotAvailableError(f"{self._who} does not answer: {why}. {_REMEDY}")
+        return NotAvailableError(f"{self._who} does not answer: {why}. {self._remedy}")
 
     def _exchange(self, calls: Sequence[_Call], unknown: bool) -> list[Any]:
         first, text = self._serial + 1, b""
@@ -181,28 +186,44 @@ class Bus:
             self._ended[job] = result
         return message
 
-    def _connected(self, place: str) -> _socket.socket:
-        """Connect and authenticate as this user, with BEGIN in the first message.
+    def _connected(self, place: str, again: bool) -> _socket.socket:
+        """Connect and authenticate as this user. Wait for a manager that executes itself anew.
+
+        Meanwhile nobody listens at its socket, and for a moment there is no socket. ``again``: it was there before.
+        Without a socket there is no manager; a user's may have ended and left one.
+        """
+        until = time.monotonic() + min(_ANEW, self._deadline)
+        waits = again or self._uid is None
+        while True:
+            wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+            try:
+                self._greet(wire, place)
+                return wire
+            except OSError as error:
+                wire.close()
+                again = again or isinstance(error, ConnectionError)
+                passes = again and isinstance(error, (ConnectionError, FileNotFoundError))
+                if not (waits and passes) or time.monotonic() > until:
+                    why = explained(error, self._remedy)
+                    raise NotAvailableError(f"{self._who} cannot be reached at {place}: {why}") from None
+            time.sleep(_PAUSE)
+
+    def _greet(self, wire: _socket.socket, place: str) -> None:
+        """Connect and authenticate, with BEGIN in the first message.
 
         If the server read BEGIN together with the first call, it would not look at that call until the next one came.
         """
-        wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        try:
-            wire.settimeout(self._deadline)
-            wire.connect(place)
-            wire.sendall(b"\0AUTH EXTERNAL %s\r\nBEGIN\r\n" % str(os.geteuid()).encode().hex().encode())
-            answer = b""
-            while b"\r\n" not in answer:
-                if len(answer) > 1024 or not (data := wire.recv(1024)):
-                    raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
-                answer += data
-            if not answer.startswith(b"OK "):
-                raise PermissionError(errno.EACCES, "it refuses this user")
-            self._stream.add(answer.partition(b"\r\n")[2])  # a signal may follow at once
-        except OSError as error:
-            wire.close()
-            raise NotAvailableError(f"{self._who} cannot be reached at {place}: {explained(error, _REMEDY)}") from None
-        return wire
+        wire.settimeout(self._deadline)
+        wire.connect(place)
+        wire.sendall(b"\0AUTH EXTERNAL %s\r\nBEGIN\r\n" % str(os.geteuid()).encode().hex().encode())
+        answer = b""
+        while b"\r\n" not in answer:
+            if len(answer) > 1024 or not (data := wire.recv(1024)):
+                raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
+            answer += data
+        if not answer.startswith(b"OK "):
+            raise PermissionError(errno.EACCES, "it refuses this user")
+        self._stream.add(answer.partition(b"\r\n")[2])  # a signal may follow at once
 
 
 _UNKNOWN = frozenset(
@@ -218,7 +239,9 @@ def _refused(name: str, text: str) -> RctlError:
         return NotAvailableError(f"systemd: {text or 'access denied'}. Run it as root, or give the right by polkit")
     if short in ("TransactionIsDestructive", "ShuttingDown"):
         return BusyError(f"systemd: {text}. Try again when the host is up")
-    return BusError(name, f"systemd: {text or name}")
+    return BusError(
+        name, f"systemd: {(text or name).rstrip('.')}. See systemd.resource-control(5), and systemctl status"
+    )
 
 
 def _get(path: str, kind: str, name: str) -> _Call:

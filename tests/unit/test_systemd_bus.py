@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jeepney import DBusAddress, HeaderFields, Message, Parser, new_error, new_m
 
 from rctl.errors import BusyError, NotAvailableError, NotFoundError, RctlError
 from rctl.systemd import bus
-from rctl.systemd.bus import Bus, unit_path
+from rctl.systemd.bus import Bus, BusError, unit_path
 
 Answer = Callable[[Message], Message | None]
 
@@ -27,8 +28,14 @@ class Manager:
         self.refuses = False
         self.at_once = b""
         self.answer: Answer = lambda call: new_method_return(call, "", ())
+        self._place, self._anew = place, False
+        self.listen()
+
+    def listen(self) -> None:
+        """Listen at a new socket."""
+        self._place.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(place))
+        self._listener.bind(str(self._place))
         self._listener.listen()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -59,7 +66,17 @@ class Manager:
         self._wire.sendall(data)
         return answer
 
+    def execute_anew(self, call: Message) -> Message | None:
+        """Close all before the answer, as systemd does; the test says when it listens again."""
+        if self._anew:
+            return new_method_return(call, "s", ("here",))
+        self._anew = True
+        self.close()
+        return None
+
     def close(self) -> None:
+        with suppress(OSError):  # it is closed
+            self._listener.shutdown(socket.SHUT_RDWR)  # ends accept()
         self._listener.close()
 
 
@@ -138,6 +155,15 @@ def test_a_refusal_is_told(manager: Manager, name: str, kind: type[RctlError]) -
         wire.call("GetUnit", "s", "web.service")
 
 
+def test_any_other_refusal_has_a_remedy_too(manager: Manager) -> None:
+    manager.answer = refusing("DBus.Error.InvalidArgs", "Value specified in MemoryMax is out of range")
+    with connected() as wire, pytest.raises(BusError) as refused:
+        wire.call("SetUnitProperties")
+    assert str(refused.value) == (
+        "systemd: Value specified in MemoryMax is out of range. See systemd.resource-control(5), and systemctl status"
+    )
+
+
 def test_a_manager_that_starts_anew_is_asked_again(manager: Manager) -> None:
     def once(call: Message) -> Message | None:
         return new_method_return(call, "s", ("here",)) if len(manager.calls) > 1 else None
@@ -148,13 +174,39 @@ def test_a_manager_that_starts_anew_is_asked_again(manager: Manager) -> None:
     assert len(manager.greetings) == 2
 
 
+def test_a_manager_that_executes_itself_anew_is_waited_for(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager.answer = manager.execute_anew
+    monkeypatch.setattr("time.sleep", lambda _: manager.listen())
+    with connected() as wire:
+        assert wire.call("GetUnit", "s", "web.service") == ("here",)
+
+
+def test_the_systems_manager_is_waited_for_from_the_start(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus, "PRIVATE", bus.USERS_PRIVATE.format(uid=7))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("time.sleep", lambda _: manager.listen())
+    manager.close()
+    with Bus(deadline=5) as wire:
+        assert wire.call("Reload") == ()
+
+
+def test_a_users_manager_that_has_ended_is_told_at_once(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: manager.listen())
+    manager.close()
+    with pytest.raises(NotAvailableError, match="the systemd of user 7 cannot be reached"):
+        connected()
+
+
 def test_a_manager_that_closes_each_connection_is_told(manager: Manager) -> None:
     manager.answer = lambda call: None
     with connected() as wire, pytest.raises(NotAvailableError, match="the systemd of user 7 does not answer"):
         wire.call("GetUnit", "s", "web.service")
 
 
-def test_a_manager_that_is_away_for_a_while_is_asked_again(manager: Manager, tmp_path: Path) -> None:
+def test_a_manager_that_is_away_for_a_while_is_asked_again(
+    manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "_ANEW", 0)
     manager.answer = lambda call: None
     place, aside = tmp_path / "7", tmp_path / "aside"
     with connected() as wire:
@@ -179,9 +231,12 @@ def test_a_user_that_the_manager_refuses_is_told(manager: Manager) -> None:
         connected()
 
 
-def test_no_manager_is_told(manager: Manager) -> None:
-    with pytest.raises(NotAvailableError, match="the systemd of user 8 cannot be reached"):
+def test_no_manager_is_told_with_the_remedy_for_a_user(manager: Manager) -> None:
+    with pytest.raises(NotAvailableError, match="the systemd of user 8 cannot be reached") as failure:
         Bus(8)
+    assert str(failure.value).endswith(
+        "Start it: systemctl start user@8.service; or at each boot: loginctl enable-linger 8"
+    )
 
 
 @pytest.mark.parametrize(
