@@ -421,6 +421,8 @@ def test_apply_goes_on_with_its_spec(many: Shell) -> None:
         (["--batch", "2", "--check", "true", "--check-timeout", "x"], "--check-timeout: "),
         (["--pause", "1s"], "--pause: belongs to a rolling change. Give --batch, too"),
         (["--abort-after", "3"], "--abort-after: belongs to a rolling change"),
+        (["--batch", "2", "--runtime"], "--runtime: cannot be combined with --batch"),
+        (["--over", "5s", "--runtime"], "--runtime: cannot be combined with --over"),
         (["--batch", "2", "--over", "5s"], "--batch: cannot be combined with --over"),
         (["--steps", "3"], "--steps: belongs to a ramp. Give --over, too"),
         (["--stop-at-pressure", "3%"], "--stop-at-pressure: belongs to a ramp"),

@@ -98,6 +98,8 @@ def set_(
         raise UsageError("set: no limit given. Write: rctl set NAME memory.max=2G")
     limits = dict.fromkeys(names, wanted)
     back = None if lasting is None else seconds(lasting, "--for")
+    if runtime and (given.rolls or given.ramps):
+        raise UsageError(f"--runtime: cannot be combined with {given.given[0]}. Leave one of them out")
     with session() as s:
         how: dict[str, Any] = {"deadline": seconds(deadline), "force": force, "dry_run": dry_run}
         if given.rolls or given.ramps:
