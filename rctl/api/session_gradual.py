@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..spec import Spec
 
 T = TypeVar("T")
+_DEADLINE = 10.0
+"""Seconds for freeing memory, where nothing else is asked for."""
 
 
 class SessionGradual(SessionReads):
@@ -32,7 +34,7 @@ class SessionGradual(SessionReads):
         abort_after: int = 1,
         on_abort: Literal["keep", "undo"] = "keep",
         retry: str | None = None,
-        deadline: float = 10.0,
+        deadline: float = _DEADLINE,
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
@@ -63,6 +65,8 @@ class SessionGradual(SessionReads):
         if retry is not None:
             if dry_run:
                 raise UsageError("--retry: cannot be combined with --dry-run. rctl history shows what was done")
+            if other := "--force" if force else "--for" if lasting else "--deadline" if deadline != _DEADLINE else "":
+                raise UsageError(f"--retry: the options of that change are known. Leave {other} out")
             spec = None if limits is None or isinstance(limits, Mapping) else self._spec(limits)
             if isinstance(limits, Mapping):
                 raise UsageError("--retry: the limits of that change are known. Leave out names and limits")

@@ -439,6 +439,9 @@ def test_wrong_flags_are_refused_in_one_line(many: Shell, words: list[str], said
         (["--retry", "../../etc/passwd"], 1, "no rolling change with this id is unfinished"),
         (["web1", "--retry", "x"], 2, "its VEs and limits are known. Leave them out"),
         (["--retry", "x", "--batch", "2"], 2, "--retry: the options of that change are known. Leave --batch out"),
+        (["--retry", "x", "--force"], 2, "--retry: the options of that change are known. Leave --force out"),
+        (["--retry", "x", "--deadline", "1s"], 2, "--retry: the options of that change are known. Leave --deadline"),
+        (["--retry", "x", "--runtime"], 2, "Leave them out, and --for and --runtime"),
         (["--retry", "x", "--dry-run"], 2, "--retry: cannot be combined with --dry-run"),
     ],
 )
@@ -448,4 +451,6 @@ def test_a_wrong_retry_is_refused_in_one_line(many: Shell, words: list[str], sta
 
 def test_prune_is_not_for_batches(many: Shell) -> None:
     Path("spec.toml").write_text(SPEC)
+    for word in ("--force", "--deadline=1s"):
+        assert "options of that change are known" in many.refused("apply", "spec.toml", "--retry", "x", word)
     assert "--prune: cannot be combined with --batch" in many.refused("apply", "spec.toml", "--prune", "--batch", "1")

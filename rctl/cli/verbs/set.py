@@ -85,10 +85,10 @@ def set_(
     names = [word for word in words or () if is_ve(word)]
     wanted = asked([word for word in words or () if not is_ve(word)], flags)
     if given.rolls and retry is not None:
-        if names or wanted or lasting:
-            raise UsageError(f"--retry {retry}: its VEs and limits are known. Leave them out, and --for")
+        if names or wanted or lasting or runtime:
+            raise UsageError(f"--retry {retry}: its VEs and limits are known. Leave them out, and --for and --runtime")
         with session() as s:
-            gradual.roll(s, None, given, json=json, dry_run=dry_run)
+            gradual.roll(s, None, given, json=json, deadline=seconds(deadline), force=force, dry_run=dry_run)
         return
     if not names:
         raise UsageError("set: no VE given. Write: rctl set NAME memory.max=2G")
