@@ -17,7 +17,7 @@ from ..adjust.request import Options
 from ..adjust.site import Site
 from ..errors import RctlError
 from .timers import settle
-from .waker import Waker, connected
+from .waker import READY, Waker, connected
 
 _AGAIN = 30.0
 """Seconds until a timer that could not be ended is tried again."""
@@ -28,9 +28,9 @@ def sleep(site: Site) -> None:
 
     Returns when none is left, or another process waits for them.
     """
-    _until_the_parent_ends()
     waker = Waker(site.state)
     try:
+        _until_the_parent_ends()
         while not waker.take():
             if (link := connected(site.state)) is not None:
                 link.close()  # it looks again now
@@ -78,5 +78,6 @@ def _settle_crashed(site: Site) -> None:
 def _until_the_parent_ends() -> None:
     """Standard input is a connection to the process that started this one. It ends with that process."""
     with suppress(OSError):
+        os.write(0, READY)
         while os.read(0, 16):
             pass

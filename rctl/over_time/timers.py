@@ -77,7 +77,7 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
     check(seconds)
     if options.dry_run:
         return noted(adjust(site, limits, msgspec.structs.replace(options, until=time.time() + seconds)))
-    with awaited(site.state):
+    with awaited(site):
         until = time.time() + seconds
         account = noted(adjust(site, limits, msgspec.structs.replace(options, until=until)))
     note = "nothing differs, so there is no timer" if account.id is None else come_back(account.id, until)
@@ -99,7 +99,7 @@ def check(seconds: float | None, least: float = 0.0) -> None:
 
 def waiting(site: Site, seconds: float | None) -> AbstractContextManager[None]:
     """A block that makes a change; if it is timed, a process waits for its end, also if this one is killed."""
-    return nullcontext() if seconds is None else awaited(site.state)
+    return nullcontext() if seconds is None else awaited(site)
 
 
 def come_back(id: str, until: float) -> str:  # noqa: A002 (the word that the history uses)
@@ -143,9 +143,9 @@ def timers(site: Site) -> tuple[TimerRow, ...]:
 def extend(site: Site, id: str, seconds: float) -> Timer:  # noqa: A002 (the word that the history uses)
     """Let a timed adjustment last longer: from its end, or from now if that is over already.
 
-    Raises NotFoundError if no timer has this id.
+    A process waits for its new end. Raises NotFoundError if no timer has this id.
     """
-    with _one_at_a_time(site):
+    with awaited(site), _one_at_a_time(site):
         timer = _known(site, id)
         until = max(timer.until, time.time()) + seconds
         _change(site, id, until)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..adjust import owner
+from ..adjust.site import Site
 from ..adjust.state_folder import State, lock_file
 from ..errors import NotAvailableError, RctlError, explained
 from .alarm import Alarm
@@ -24,6 +25,11 @@ from .alarm import Alarm
 _SOCKET = "waker"
 _GO = b"go"
 """What a service says to a sleeper that is to leave the timers to it."""
+READY = b"!"
+"""What a sleeper says on its standard input when it is there."""
+_BEGIN = 20.0
+"""Seconds until a sleeper has to be there."""
+_REMEDY = "To put the old values back when their time is over: rctl recover"
 _PATIENCE = 5.0
 """Seconds until a sleeper that was asked has ended."""
 
@@ -145,29 +151,54 @@ def look_again(state: State) -> None:
 
 
 @contextmanager
-def awaited(state: State) -> Iterator[None]:
+def awaited(site: Site) -> Iterator[None]:
     """A block that makes a timed adjustment: some process waits for its end, also if this one is killed meanwhile.
 
-    Raises NotAvailableError if no process can be started; then the block does not run.
+    Raises NotAvailableError if no process can be started; then the block does not run. If the process ends before it
+    waits, the block has run already, and people are told.
     """
-    link = connected(state) or _start()
+    link, waits = connected(site.state), _lives
+    if link is None:
+        link, waits = _start(), _begins
     try:
         yield
     finally:
         with link:
-            gone = _is_closed(link)
-        if gone:
-            start_sleeper_if_needed(state)
+            there = waits(link)
+        if not there and not _waits_now(site.state):
+            site.tell(f"no process waits for the end of timers: it cannot be started. {_REMEDY}")
 
 
-def _is_closed(link: socket.socket) -> bool:
-    """True if the process at the other end has ended."""
-    try:
-        return not link.recv(1, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except ConnectionError:
+def _waits_now(state: State) -> bool:
+    """Start a process that waits, if none does. False if that fails."""
+    if (link := connected(state)) is not None:
+        link.close()
         return True
+    with suppress(NotAvailableError), _start() as link:
+        return _begins(link)
+    return False
+
+
+def _begins(link: socket.socket) -> bool:
+    """Wait until the process at the other end says that it is there; False if it has ended."""
+    link.settimeout(_BEGIN)
+    try:
+        if not link.recv(len(READY)):
+            return False
+    except OSError:
+        return False
+    link.settimeout(None)
+    return _lives(link)
+
+
+def _lives(link: socket.socket) -> bool:
+    """False if the process at the other end has ended."""
+    try:
+        return bool(link.recv(1, socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
 
 
 def start_sleeper_if_needed(state: State) -> None:
@@ -200,7 +231,7 @@ def _start() -> socket.socket:
 
     On a host that systemd runs it gets a scope, so it outlives the caller's unit. Without a manager it stays there.
     """
-    here, there = socket.socketpair()
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # each says what it says in one piece
     try:
         pid = os.fork()
     except OSError as error:

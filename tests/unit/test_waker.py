@@ -8,17 +8,17 @@ import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from rctl.adjust.request import Options
 from rctl.adjust.state_folder import State, make
 from rctl.errors import NotAvailableError
-from rctl.over_time import service
+from rctl.over_time import service, sleeper
 from rctl.over_time import waker as waking
 from rctl.over_time.alarm import Alarm
-from rctl.over_time.waker import Waker, awaited, connected, take_over
+from rctl.over_time.waker import READY, Waker, awaited, connected, take_over
 from tests.unit.fake_kernel import state_folder
 
 
@@ -26,6 +26,11 @@ from tests.unit.fake_kernel import state_folder
 def state() -> Iterator[State]:
     with state_folder() as found:
         yield make(found)
+
+
+def at(state: State, told: list[str] | None = None) -> Any:
+    """What these functions need of a host."""
+    return SimpleNamespace(state=state, tell=(told if told is not None else list[str]()).append)
 
 
 @pytest.fixture
@@ -136,7 +141,7 @@ def test_a_keep_that_cannot_begin_leaves_the_timers_to_the_sleeper(
 
     monkeypatch.setattr(service, "Keeper", keeper)
     with pytest.raises(NotAvailableError, match="needs inotify"):
-        service.keep(cast(Any, SimpleNamespace(state=state)), Options(), enforce=False, tell=print)
+        service.keep(at(state), Options(), enforce=False, tell=print)
     (link := connected(state)) and link.close()
     assert link
     waker.wait(None)
@@ -151,6 +156,7 @@ class TestAwaited:
 
         def start() -> socket.socket:
             here, there = socket.socketpair()
+            there.send(READY)
             found.append(there)
             return here
 
@@ -160,25 +166,60 @@ class TestAwaited:
             one.close()
 
     def test_a_sleeper_is_started_before_the_change(self, state: State, started: list[socket.socket]) -> None:
-        with awaited(state):
+        with awaited(at(state)):
             (sleeper,) = started
             with pytest.raises(BlockingIOError):
                 sleeper.recv(1, socket.MSG_DONTWAIT)
         assert sleeper.recv(1) == b"", "the end is the signal"
 
     def test_none_is_started_where_one_waits(self, state: State, waker: Waker, started: list[socket.socket]) -> None:
-        with awaited(state):
+        with awaited(at(state)):
             pass
         assert started == []
         waker.wait(None)
 
     def test_if_it_dies_meanwhile_another_one_is_started(self, state: State, started: list[socket.socket]) -> None:
-        with awaited(state):
+        with awaited(at(state)):
             started[0].close()
         assert len(started) == 2
         assert started[1].recv(1) == b""
 
+    def test_it_is_told_if_none_can_be_started(self, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a sleeper that ends before it waits, such as one whose program cannot be loaded."""
+
+        def start() -> socket.socket:
+            here, there = socket.socketpair()
+            there.close()
+            return here
+
+        monkeypatch.setattr(waking, "_start", start)
+        told: list[str] = []
+        with awaited(at(state, told)):
+            pass
+        (line,) = told
+        assert line.startswith("no process waits for the end of timers")
+
+    def test_the_sleeper_says_that_it_is_there_before_the_change_ends(
+        self, state: State, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sleeper, "next_moment", lambda _: None)
+        here, there = socket.socketpair()
+        own = os.dup(0)
+        os.dup2(there.fileno(), 0)
+        there.close()
+        try:
+            sleeping = threading.Thread(target=sleeper.sleep, args=(at(state),))
+            sleeping.start()
+            here.settimeout(20)
+            assert here.recv(8) == READY
+            here.close()
+            sleeping.join(20)
+            assert not sleeping.is_alive()
+        finally:
+            os.dup2(own, 0)
+            os.close(own)
+
     def test_a_failed_change_is_a_signal_too(self, state: State, started: list[socket.socket]) -> None:
-        with pytest.raises(ZeroDivisionError), awaited(state):
+        with pytest.raises(ZeroDivisionError), awaited(at(state)):
             raise ZeroDivisionError
         assert started[0].recv(1) == b""
