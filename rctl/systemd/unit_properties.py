@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from ..bounded import content
+from ..errors import UsageError
 from . import drop_ins, properties
 from .drop_ins import RUNTIME, STORED, DropIns
 from .properties import Value
@@ -64,16 +65,24 @@ class UnitProperties(msgspec.Struct, frozen=True):
             else:
                 found.append((properties.on_bus(name), (properties.signature(name), properties.to_bus(name, value))))
         for name, devices in lists.items():
-            bus, kind_ = properties.on_bus(name), properties.signature(name)
-            pairs = [(_node(key), value) for key, value in devices.items() if value is not None]
-            unset = {key for key, value in devices.items() if value is None}
-            if unset.intersection(_number(device) for device, _ in self.values[name]):
-                others = [(device, value) for device, value in self.values[name] if _number(device) not in devices]
-                found.append((bus, (kind_, [])))
-                pairs = [*others, *pairs]
-            if pairs:
-                found.append((bus, (kind_, pairs)))
+            found += self._lists(name, devices)
         return found
+
+    def _lists(self, name: str, devices: Mapping[str, Value]) -> "Iterable[Property]":
+        """A list of devices: what is to be set. A device that is in the list keeps the path that it has there."""
+        there = [(path, value, _number(path)) for path, value in self.values[name]]
+        pairs = [
+            (path, value)
+            for key, value in devices.items()
+            if value is not None
+            for path in [path for path, _, number in there if number == key] or [_node(key)]
+        ]
+        bus, kind = properties.on_bus(name), properties.signature(name)
+        if any(devices.get(number, True) is None for _, _, number in there):
+            yield bus, (kind, [])
+            pairs = [*((path, value) for path, value, number in there if number not in devices), *pairs]
+        if pairs:
+            yield bus, (kind, pairs)
 
 
 def place(unit: Unit, entry: StoredProperty) -> str:
@@ -117,22 +126,19 @@ def _sets(path: str, name: str) -> bool:
     return data is not None and re.search(rb"^\s*%s\s*=" % name.encode(), data, re.MULTILINE) is not None
 
 
-def _number(device: str) -> str:
-    """MAJOR:MINOR of a device node; empty if it is none."""
+def _number(path: str) -> str:
+    """MAJOR:MINOR of the disk of a device node or of any other file; empty if there is none."""
+    from ..cgroupfs import devices
+
     try:
-        facts = os.stat(device)
-    except OSError:
+        return devices.resolve(path)
+    except UsageError:
         return ""
-    return f"{os.major(facts.st_rdev)}:{os.minor(facts.st_rdev)}"
 
 
 def _node(number: str) -> str:
     """The device node of MAJOR:MINOR, by its usual name."""
-    try:
-        with open(f"/sys/dev/block/{number}/uevent", encoding="utf-8") as lines:
-            name = next(line[8:].strip() for line in lines if line.startswith("DEVNAME="))
-        if _number(f"/dev/{name}") == number:
-            return f"/dev/{name}"
-    except (OSError, StopIteration):
-        pass
-    return f"/dev/block/{number}"
+    from ..cgroupfs import devices
+
+    node = f"/dev/{devices.disk_name(number)}"
+    return node if _number(node) == number else f"/dev/block/{number}"
