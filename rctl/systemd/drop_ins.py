@@ -54,10 +54,10 @@ _LONGEST = 4096
 """Bytes of the largest drop-in that is read; systemd writes fewer for a number."""
 
 
-def ends_with(path: str, line: str) -> bool:
-    """True if this is the last line of a drop-in. False for one that cannot be read."""
+def last_line(path: str) -> str:
+    """The last line of a drop-in; empty for one that cannot be read."""
     data = content(path, _LONGEST)
-    return data is not None and data.rstrip(b"\n").endswith(b"\n" + line.encode())
+    return data.decode(errors="replace").rstrip("\n").rpartition("\n")[2] if data else ""
 
 
 def remove(unit: Unit, keep: Mapping[str, str]) -> None:

@@ -22,11 +22,15 @@ StoredProperty = tuple[str, Value, str]
 
 
 class UnitProperties(msgspec.Struct, frozen=True):
-    """Some properties of a unit: by name, as D-Bus has them, and its drop-ins. What was not asked for is missing."""
+    """Some properties of a unit: by name, as D-Bus has them, and its drop-ins. What was not asked for is missing.
+
+    ``asked``: those that the manager was asked for.
+    """
 
     unit: Unit
     values: Mapping[str, Any]
     drop_ins: DropIns = DropIns()
+    asked: Sequence[str] = ()
 
     @classmethod
     def of(cls, unit: Unit, names: Iterable[str], shown: Mapping[str, Value] = {}) -> Self:
@@ -40,7 +44,12 @@ class UnitProperties(msgspec.Struct, frozen=True):
         if asked := sorted(set(names).difference(found)):
             answers = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, asked))
             found |= {name: answers[properties.on_bus(name)] for name in asked}
-        return cls(unit, found, there)
+        return cls(unit, found, there, asked)
+
+    def shares(self) -> list[str]:
+        """The lines that store an amount in per cent of the host's; D-Bus has the amount alone."""
+        stored = {path for name in self.asked if name != "CPUQuota" for _, path in self.drop_ins.of_property(name)}
+        return [line for path in sorted(stored) if (line := drop_ins.last_line(path)).endswith("%")]
 
     def entry(self, name: str, key: str) -> StoredProperty:
         """A property, for the device ``key`` if it is a list of devices."""
@@ -118,7 +127,7 @@ def _has(there: DropIns, name: str, value: Value) -> bool:
     """True if a property has one drop-in, and that has this value."""
     found = there.of_property(name)
     line = properties.line(name, value) if len(found) == 1 else None
-    return line is not None and drop_ins.ends_with(found[0][1], line)
+    return line is not None and drop_ins.last_line(found[0][1]) == line
 
 
 def _sets(path: str, name: str) -> bool:

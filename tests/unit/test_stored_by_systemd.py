@@ -151,6 +151,16 @@ def new_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 OLD, NEW = {"memory.max": "2G", "pids.max": 40}, {"memory.max": "1500M", "memory.high": "1G", "pids.max": 60}
 
 
+def test_the_plan_says_that_an_undo_forgets_a_share_of_the_host(host: Host) -> None:
+    host.set({"pids.max": 40})
+    [drop_in] = host.manager.root.rglob("*.conf")
+    drop_in.write_text("[Service]\nTasksMax=10%\n")
+    told = ("app.service: TasksMax=10% depends on the host. An undo puts back the present value",)
+    assert host.set({"pids.max": 60}, dry_run=True).notes == told
+    assert host.set({"pids.max": 60}).notes == told
+    assert host.set({"pids.max": 70}).notes == ()
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # while a generator is closed
 @pytest.mark.parametrize("what", ["set", "undo"])
 def test_kill_at_any_call_leaves_all_old_or_all_new_also_in_what_is_stored(

@@ -107,6 +107,16 @@ def test_without_a_drop_in_and_with_two_the_manager_is_asked(host: Path, manager
     assert manager.asked == ["TasksMax", "TasksMax"]
 
 
+@pytest.mark.parametrize(
+    ("line", "shares"), [("TasksMax=10%", ["TasksMax=10%"]), ("TasksMax=44", []), ("CPUQuota=60%", [])]
+)
+def test_what_is_stored_as_a_share_of_the_host_is_known(
+    host: Path, manager: Manager, line: str, shares: list[str]
+) -> None:
+    stored(host, line)
+    assert UnitProperties.of(APP, ["TasksMax", "CPUQuota"], {"TasksMax": 40, "CPUQuota": 500_000}).shares() == shares
+
+
 def test_what_is_stored_elsewhere_is_removed_and_the_folder_with_the_last(host: Path) -> None:
     for line in ("TasksMax=1", "MemoryMax=1"):
         stored(host, line)

@@ -66,7 +66,9 @@ class Manager:
     def missing(self, tree: Tree, path: str, file: File) -> list[Enable]:
         return files.missing(tree, path, file)
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+    def kept(
+        self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]
+    ) -> Sequence[str]:
         return [self.properties.get((cgroup.path, PROPERTIES[write.file.name]), UNSET) for write in writes]
 
     def form(self, file: File, key: str, entry: str, runtime: bool, kept: str) -> str:

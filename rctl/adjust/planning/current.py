@@ -81,7 +81,9 @@ def look(
             _check_unchanged(ve, wish, texts)
         if clears:
             wanted = tuple(write if write.wanted else _with_tasks(write, ve, texts, notes) for write in wanted)
-        changes.append(Change(ve.path, wanted, texts, _through(ways, ve, wish, texts, options) if ways else None))
+        changes.append(
+            Change(ve.path, wanted, texts, _through(ways, ve, wish, texts, options, notes) if ways else None)
+        )
     return Seen(changes, merged(enables), notes, unknown)
 
 
@@ -123,7 +125,9 @@ def _forgotten(path: str, ways: Ways, wish: Wish, runtime: bool) -> list[str]:
     ]
 
 
-def _through(ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, options: Options) -> dict[tuple[str, str], Through]:
+def _through(
+    ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, options: Options, notes: list[str]
+) -> dict[tuple[str, str], Through]:
     """The entries that another writer than ``files`` sets: back to the form that they had, where that is wished."""
     by_writer: dict[str, tuple[Writer, list[Write]]] = {}
     for write in wish.writes:
@@ -131,7 +135,7 @@ def _through(ways: Ways, ve: Cgroup, wish: Wish, texts: Texts, options: Options)
             by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
     found = {}
     for name, (writer, writes) in by_writer.items():
-        for write, kept in zip(writes, writer.kept(ve, writes, options.runtime, texts), strict=True):
+        for write, kept in zip(writes, writer.kept(ve, writes, options.runtime, texts, notes), strict=True):
             at = write.file.name, write.key
             back = (wish.own or {}).get(at, ("", ""))
             form = partial(writer.form, runtime=options.till_boot, kept=kept)

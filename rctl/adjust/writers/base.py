@@ -45,10 +45,12 @@ class Writer(Protocol):
         Raises NotAvailableError if no steps can make it exist.
         """
 
-    def kept(self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+    def kept(
+        self, cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]
+    ) -> Sequence[str]:
         """The present form of each of these entries, in their order. Raises NotAvailableError without the right to set.
 
-        ``texts``: of the cgroup's files.
+        ``texts``: of the cgroup's files. ``notes`` for people are added: what of a form an undo cannot give back.
         ``runtime``: the new values are to last until the next boot; raises NotAvailableError if they would not.
         Called once for each VE before anything is planned.
         """

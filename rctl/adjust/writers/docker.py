@@ -129,7 +129,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """The present fields of these entries."""
     config = _config(_at(cgroup.path))
     return [_text(stored(write.file, config)) for write in writes]

@@ -42,7 +42,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """Empty forms: the entries show everything."""
     return [""] * len(writes)
 

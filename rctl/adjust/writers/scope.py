@@ -56,7 +56,7 @@ def resets(file: File, path: str) -> bool:
     return False
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """The scope's present entries."""
     with cgroup.above() as scope:
         return [_entry(scope, write.file, write.key) for write in writes]

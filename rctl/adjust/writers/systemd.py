@@ -100,7 +100,7 @@ def _check_handed_down(tree: Tree, path: str, file: File, uid: int) -> None:
             )
 
 
-def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -> Sequence[str]:
+def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """The present properties of these entries, and where they are stored.
 
     Raises NotAvailableError if a value ``runtime`` would lose against a stored one at the next daemon-reload.
@@ -115,6 +115,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts) -
     version = unit.version
     wanted = [properties.names_at(write.file, write.key, version) for write in writes]
     seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(writes, texts))
+    notes += [f"{unit.name}: {line} depends on the host. An undo puts back the present value" for line in seen.shares()]
     lasting = seen.drop_ins.transient  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
