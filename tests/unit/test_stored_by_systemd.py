@@ -28,6 +28,7 @@ from rctl.errors import NotAvailableError, RollbackError
 from rctl.systemd import drop_ins, unit_properties
 from rctl.systemd import unit as units
 from rctl.systemd.properties import INFINITY
+from tests.unit import fake_kernel
 from tests.unit.fake_calls import CRASH, Crash, Operation
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
 
@@ -80,6 +81,15 @@ class Manager:
         self.kernel.make(APP, procs=(8,))
         self.write_files()
 
+    def boot(self) -> None:
+        """Only what is stored for good is there."""
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        self.known = dict.fromkeys(FILES, INFINITY)
+        for name, line in self.stored().items():
+            value = line.partition("=")[2]
+            self.known[name[len("etc 50-") : -len(".conf")]] = INFINITY if value == "infinity" else int(value)
+        self.start_anew()
+
     def stored(self) -> dict[str, str]:
         """The last line of each drop-in."""
         return {
@@ -91,8 +101,8 @@ class Manager:
 class Host:
     """One host with the unit, and rctl's state. Each verb is a process of its own."""
 
-    def __init__(self, kernel: FakeKernel, manager: Manager, state: State) -> None:
-        self.kernel, self.manager, self.rctl = kernel, manager, state
+    def __init__(self, kernel: FakeKernel, manager: Manager, state: State, patch: pytest.MonkeyPatch) -> None:
+        self.kernel, self.manager, self.rctl, self.patch = kernel, manager, state, patch
 
     @contextmanager
     def site(self) -> Iterator[Site]:
@@ -112,6 +122,10 @@ class Host:
             told = "; ".join(recover(site, 0.05))
         assert left_open(self.rctl) == []
         return told
+
+    def boot(self) -> None:
+        self.patch.setattr(fake_kernel, "BOOT", f"{fake_kernel.BOOT}0")
+        self.manager.boot()
 
     def state(self) -> tuple[dict[str, str | None], dict[str, str]]:
         """What the files hold, and what is stored."""
@@ -145,7 +159,7 @@ def new_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         drop_ins, "folders", lambda unit: [(place, f"{root}/{name}/{unit.name}.d") for place, name in places]
     )
     with state_folder() as place:
-        yield Host(kernel, manager, make(place))
+        yield Host(kernel, manager, make(place), monkeypatch)
 
 
 OLD, NEW = {"memory.max": "2G", "pids.max": 40}, {"memory.max": "1500M", "memory.high": "1G", "pids.max": 60}
@@ -230,7 +244,42 @@ def test_a_crash_before_the_manager_goes_is_settled_when_it_is_back(host: Host) 
     assert host.state() == old
 
 
-def killed_in_mid_change(host: Host, wanted: dict[str, Any]) -> None:
+def test_after_a_boot_in_mid_change_what_is_stored_is_as_before(host: Host) -> None:
+    host.set({"memory.max": "2G"})
+    host.boot()
+    old = host.state()
+    killed_in_mid_change(host, {"memory.max": "1G", "pids.max": 60})
+    host.boot()
+    assert host.state() != old
+    assert "what is stored for them is as before" in host.recover()
+    assert host.state() == old
+
+
+def test_after_a_boot_in_mid_undo_what_is_stored_is_as_before(host: Host) -> None:
+    host.set({"memory.max": "2G"})
+    host.set({"memory.max": "1G", "pids.max": 60})
+    host.manager.write_files()
+    old = host.state()
+    kill_while(host, host.undo)
+    host.boot()
+    host.recover()
+    assert host.state() == old
+
+
+def test_after_a_boot_in_mid_change_until_the_next_boot_nothing_is_to_do(host: Host) -> None:
+    host.boot()
+    old = host.state()
+    killed_in_mid_change(host, {"memory.max": "1G"}, runtime=True)
+    host.boot()
+    assert "nothing to do" in host.recover()
+    assert host.state() == old
+
+
+def killed_in_mid_change(host: Host, wanted: dict[str, Any], **options: Any) -> None:
+    kill_while(host, lambda: host.set(wanted, **options))
+
+
+def kill_while(host: Host, do: Callable[[], object]) -> None:
     """systemd has set the properties, and rctl is killed before it removes drop-ins."""
 
     def kill(operation: Operation) -> int | None:
@@ -238,5 +287,5 @@ def killed_in_mid_change(host: Host, wanted: dict[str, Any]) -> None:
 
     host.kernel.broken = kill
     with pytest.raises(Crash):
-        host.set(wanted)
+        do()
     host.kernel.wake()

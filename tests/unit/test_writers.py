@@ -93,6 +93,9 @@ class Manager:
     def outlives(self, path: str) -> bool:
         return False
 
+    def for_good(self, form: str) -> bool:
+        return False
+
     def put_back(self, path: str, step: SetThrough) -> None:
         raise AssertionError
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError, note_outcome
+from .. import writers
 from ..enabling.disable import take_all_back
 from ..lifecycle import remove, ve_cgroup
 from ..locks import Locks
@@ -31,9 +32,9 @@ from ..records.journal import (
 from ..records.record_format import Record
 from ..site import Site
 from ..state_folder import make
-from ..steps import Make, Remove, lasts
+from ..steps import Make, Remove, SetThrough, lasts
 from .leftovers import Left
-from .rollback import roll_back
+from .rollback import put_back_stored, roll_back
 from .still_there import Present
 
 _SHORT = 1.0  # seconds for memory of VEs of other adjustments
@@ -163,18 +164,33 @@ def _settle(site: Site, journal: Journal, deadline: float) -> str:
         return pending_history.finish(journal)
     record = journal.record
     what = f"{record.id} ({record.command or 'adjustment'})"
-    if record.boot_id != site.boot_id:
-        journal.close(done=False)
-        return f"recovered {what}: nothing to do, its VEs went with the last boot"
     if not journal.back and journal.told():
         journal.close(done=False)
         return f"recovered {what}: rolled forward, it had ended"
+    if record.boot_id != site.boot_id:
+        return _settled_after_boot(journal, what)
     removes = [step.path for step in record.steps if isinstance(step, Remove)]
     forward = journal.forward and not journal.back
     gone = {path: record.inodes[path] for path in removes if forward and path in record.inodes}
     told = _settled_steps(site, journal, what, deadline)
     ve_cgroup.tidy(site.tree, record.steps, gone)
     return told
+
+
+def _settled_after_boot(journal: Journal, what: str) -> str:
+    """Put back what owners have stored for good."""
+    forward = journal.forward and not journal.back
+    steps = [step for step in journal.record.steps if isinstance(step, SetThrough) and writers.for_good(step)]
+    stored = [] if forward else steps
+    if failed := [line for step in reversed(stored) for line in put_back_stored(step)]:
+        raise _not_put_back(what, failed)
+    journal.close(done=False)
+    besides = "what is stored for them is as before" if stored else "nothing to do"
+    return f"recovered {what}: {besides}, its VEs went with the last boot"
+
+
+def _not_put_back(what: str, failed: list[str]) -> RollbackError:
+    return RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
 
 
 def _settled_steps(site: Site, journal: Journal, what: str, deadline: float) -> str:
@@ -192,7 +208,7 @@ def _settled_steps(site: Site, journal: Journal, what: str, deadline: float) -> 
             notes += journal.close(done=lasts(record.steps))
             return "; ".join((f"recovered {what}: rolled forward, all of it had been written", *notes))
         if failed := _put_back(journal, left, cgroups, deadline):
-            raise RollbackError(f"{what}: not put back: {'; '.join(failed)}. Mend the cause and run rctl recover again")
+            raise _not_put_back(what, failed)
         journal.close(done=False)
         stay = [step.path for step in record.steps if isinstance(step, Make) and _is_there(cgroups, step.path)]
     kept = "".join(f"; {path}: {what} was changed by somebody else since and stays" for path, what in left.kept())

@@ -68,7 +68,7 @@ def roll_back(
                 others.put_back(step, cgroups)
         except GoneError:
             if isinstance(step, SetThrough):
-                left += _put_back_stored(step)
+                left += put_back_stored(step)
             else:
                 continue
         except Exception as error:  # noqa: BLE001 (after any error, the other steps are put back, too)
@@ -78,8 +78,8 @@ def roll_back(
     return left + others.partitions.put_all_back(done, cgroups, again=again) if others else left
 
 
-def _put_back_stored(step: SetThrough) -> list[str]:
-    """The cgroup is gone. What its owner stores for its next life is not. Returns what could not be put back."""
+def put_back_stored(step: SetThrough) -> list[str]:
+    """Put back what an owner stores for the next life of a cgroup that is gone. Returns what could not be put back."""
     try:
         writers.put_back(step)
     except Exception as error:  # noqa: BLE001 (as above)

@@ -161,6 +161,12 @@ def stored(step: Step) -> bool:
     return writer is not None and writer.outlives(step.path)
 
 
+def for_good(step: SetThrough) -> bool:
+    """True if a value that the step set or replaced counts after a boot, if it is ``stored``."""
+    writer = named(step.writer)
+    return writer is not None and any(map(writer.for_good, (step.own, step.kept)))
+
+
 def put_back(step: SetThrough) -> None:
     """Give the owner of a removed cgroup its old form back, for the next life of the cgroup."""
     writer = named(step.writer)

@@ -76,5 +76,8 @@ class Writer(Protocol):
         Raises NotAvailableError if only its owner knows, and does not answer.
         """
 
+    def for_good(self, form: str) -> bool:
+        """True if a value with this form still counts after a boot, if it ``outlives`` its cgroup."""
+
     def put_back(self, path: str, step: SetThrough) -> None:
         """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one."""

@@ -114,5 +114,10 @@ def outlives(path: str) -> bool:
     return False
 
 
+def for_good(form: str) -> bool:
+    """False: a scope goes with its container."""
+    return False
+
+
 def put_back(path: str, step: SetThrough) -> None:
     """Nothing: a scope goes with its container."""
