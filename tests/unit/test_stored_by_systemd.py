@@ -24,7 +24,7 @@ from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.undoing.undo import Undone, undo
 from rctl.adjust.writers import systemd
-from rctl.errors import NotAvailableError, RollbackError
+from rctl.errors import NotAvailableError, NotFoundError, RollbackError, UsageError
 from rctl.systemd import drop_ins, unit_properties
 from rctl.systemd import unit as units
 from rctl.systemd.properties import INFINITY
@@ -273,6 +273,36 @@ def test_after_a_boot_in_mid_change_until_the_next_boot_nothing_is_to_do(host: H
     host.boot()
     assert "nothing to do" in host.recover()
     assert host.state() == old
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_is_stored_for_good_can_be_undone_after_a_boot(host: Host, runs: bool) -> None:
+    host.boot()
+    old = host.state()
+    host.set({"memory.max": "512M", "pids.max": 60})
+    host.boot()
+    assert host.state() != old
+    if not runs:
+        host.kernel.remove(APP)
+    host.undo()
+    host.manager.start_anew()
+    assert host.state() == old
+    with pytest.raises(NotFoundError, match="nothing left to undo"):
+        host.undo()
+
+
+def test_what_is_stored_in_part_is_not_undone_after_a_boot(host: Host) -> None:
+    host.set({"memory.max": "1G", "memory.swap.high": "1G"})
+    host.boot()
+    with pytest.raises(UsageError, match=r"only a part of it is stored: the limits of .*app\.service\."):
+        host.undo()
+
+
+def test_what_lasted_until_the_boot_is_not_undone_after_it(host: Host) -> None:
+    host.set({"memory.max": "1G"}, runtime=True)
+    host.boot()
+    with pytest.raises(UsageError, match="is from before the last boot; its VEs are gone"):
+        host.undo()
 
 
 def killed_in_mid_change(host: Host, wanted: dict[str, Any], **options: Any) -> None:

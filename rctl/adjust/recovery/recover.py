@@ -32,7 +32,7 @@ from ..records.journal import (
 from ..records.record_format import Record
 from ..site import Site
 from ..state_folder import make
-from ..steps import Make, Remove, SetThrough, lasts
+from ..steps import Make, Remove, lasts
 from .leftovers import Left
 from .rollback import put_back_stored, roll_back
 from .still_there import Present
@@ -180,8 +180,7 @@ def _settle(site: Site, journal: Journal, deadline: float) -> str:
 def _settled_after_boot(journal: Journal, what: str) -> str:
     """Put back what owners have stored for good."""
     forward = journal.forward and not journal.back
-    steps = [step for step in journal.record.steps if isinstance(step, SetThrough) and writers.for_good(step)]
-    stored = [] if forward else steps
+    stored = [] if forward else writers.for_good(journal.record.steps)
     if failed := [line for step in reversed(stored) for line in put_back_stored(step)]:
         raise _not_put_back(what, failed)
     journal.close(done=False)

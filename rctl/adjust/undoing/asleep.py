@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import msgspec
 
 from ...cgroupfs.tree import Tree
-from ...errors import RctlError
+from ...errors import RctlError, UsageError
 from .. import writers
 from ..account import Account, outcomes
 from ..records.history import Record
-from ..steps import SetThrough
+from ..records.record_format import named
+from ..site import Site
+from ..steps import Reclaim, Set, SetThrough, Want, by_entry
 
 
 def stored_steps(tree: Tree, record: Record) -> list[SetThrough]:
@@ -27,6 +29,32 @@ def stored_steps(tree: Tree, record: Record) -> list[SetThrough]:
         for step in reversed(record.steps)
         if isinstance(step, SetThrough) and not tree.exists(step.path) and writers.stored(step)
     ]
+
+
+def after_boot(site: Site, record: Record) -> Record:
+    """The adjustment as it counts now: of one from before the last boot, what owners have stored for good.
+
+    Raises UsageError if that is not all of it.
+    """
+    if record.boot_id == site.boot_id:
+        return record
+    stored = tuple(writers.for_good(record.steps))
+    if not stored:
+        raise UsageError(f"{named(record)} is from before the last boot; its VEs are gone. Nothing to undo")
+    entries = by_entry(stored)
+    lost = [entry for entry, steps in by_entry(record.steps).items() if entry not in entries and not as_before(steps)]
+    if lost or not all(isinstance(step, Set | Reclaim | Want) for step in record.steps):
+        raise UsageError(
+            f"{named(record)} is from before the last boot, and only a part of it is stored: the limits of "
+            f"{', '.join(dict.fromkeys(site.tree.name(step.path) for step in stored))}. Set these again"
+        )
+    return msgspec.structs.replace(record, steps=stored, inodes={path: 0 for path, _, _ in entries})
+
+
+def as_before(steps: Sequence[Set]) -> bool:
+    """True if the entry is at the end as it was before, and so is what its owner knows of it."""
+    through = [step for step in steps if isinstance(step, SetThrough)]
+    return steps[0].old == steps[-1].new and (not through or through[0].kept == through[-1].own)
 
 
 def put_back(tree: Tree, steps: Sequence[SetThrough], *, dry_run: bool) -> Account:

@@ -94,7 +94,7 @@ def _not_standing(state: State, wanted: str) -> RctlError:
 def newest(site: Site, count: int = 1) -> list[Record]:
     """The ``count`` newest adjustments that are not undone, newest first; fewer if there are no more.
 
-    Raises NotFoundError if there is none, and UsageError if it is from before the last boot. Raises GoneError if VEs of
+    Raises NotFoundError if there is none, and as ``asleep.after_boot`` for the newest. Raises GoneError if VEs of
     one of them were removed; the error names it, and the adjustments that can still be taken back. Raises RctlError if
     a finished adjustment is not in the history yet.
     """
@@ -103,11 +103,13 @@ def newest(site: Site, count: int = 1) -> list[Record]:
     found: list[Record] = []
     records = changes(site.state)
     for record in records:
-        if record.boot_id != site.boot_id:
+        try:
+            now = asleep.after_boot(site, record)
+        except UsageError:
             if found:
                 break
-            raise before_boot(record)
-        if not _can_be_undone(tree, record):
+            raise
+        if not _can_be_undone(tree, now):
             raise _one_gone(tree, record, len(found), count) if found else _all_gone(site, record, records)
         found.append(record)
         if len(found) == count:
@@ -125,11 +127,17 @@ def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
         ino = ve.ino
     found: list[Record] = []
     for record in changes(site.state):
-        if len(found) == count or record.boot_id != site.boot_id:
+        if len(found) == count:
             break
-        if path not in paths(record) or not concerns(record, path, ino):
+        if path not in paths(record):
             continue
-        if others := sorted(tree.name(other) for other in left(tree, record) - {path}):
+        try:
+            now = asleep.after_boot(site, record)
+        except UsageError:
+            break
+        if not concerns(now, path, ino):
+            continue
+        if others := sorted(tree.name(other) for other in left(tree, now) - {path}):
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise RctlError(
                 f"{named(record)} is of {', '.join(others[:3])}{more}, too. Take it back for all with: "
@@ -160,18 +168,14 @@ def _check_settled(site: Site, meant: Callable[[Record], bool] = lambda _: True)
             ) from None
         except ForeignError:
             continue
-        if journal.record.boot_id == site.boot_id and meant(journal.record):
+        counts = journal.record.boot_id == site.boot_id or writers.for_good(journal.record.steps)
+        if counts and meant(journal.record):
             what = named(journal.record)
             if journal.ended:
                 raise RctlError(f"{what} has ended, and is not in the history yet. Add it first: rctl recover")
             raise RctlError(
                 f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
             )
-
-
-def before_boot(record: Record) -> UsageError:
-    """The error for an adjustment whose VEs went with a boot."""
-    return UsageError(f"{named(record)} is from before the last boot; its VEs are gone. Nothing to undo")
 
 
 def paths(record: Record) -> list[str]:

@@ -148,8 +148,7 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     another.
     """
     tree = site.tree
-    if record.boot_id != site.boot_id:
-        raise choose.before_boot(record)
+    record = asleep.after_boot(site, record)
     _check_replaced(tree, record)
     record = as_they_count(site.state, record)
     left, stored = choose.left(tree, record), asleep.stored_steps(tree, record)
@@ -289,7 +288,7 @@ def _unfrozen(record: Record, wished: list[Wish]) -> tuple[list[Wish], list[str]
 def wishes(tree: Tree, record: Record) -> list[Wish]:
     """The values that must be restored to take back the record's adjustment, by VE."""
     sets = by_entry(record.steps)
-    for entry in [entry for entry, steps in sets.items() if _as_before(steps)]:
+    for entry in [entry for entry, steps in sets.items() if asleep.as_before(steps)]:
         del sets[entry]  # memory.high held the VE back while memory was reclaimed, and is as it was
     found = []
     for path in dict.fromkeys(path for path, _, _ in sets):
@@ -312,12 +311,6 @@ def _in_this_life(
         if cgroup.ino != record.inodes[path]:
             return cgroup.ino, {entry: steps for entry, steps in sets.items() if any(map(writers.stored, steps))}
     return record.inodes[path], sets
-
-
-def _as_before(steps: Sequence[Set]) -> bool:
-    """True if the entry is at the end as it was before, and so is what its owner knows of it."""
-    through = [step for step in steps if isinstance(step, SetThrough)]
-    return steps[0].old == steps[-1].new and (not through or through[0].kept == through[-1].own)
 
 
 def _form(steps: Sequence[Set]) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ may write to the cgroup and can express the entry, else through ``files``. The s
 puts back the old form, also after a crash and in an undo. A writer is loaded for the cgroups that may be its own.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -161,10 +161,10 @@ def stored(step: Step) -> bool:
     return writer is not None and writer.outlives(step.path)
 
 
-def for_good(step: SetThrough) -> bool:
-    """True if a value that the step set or replaced counts after a boot, if it is ``stored``."""
-    writer = named(step.writer)
-    return writer is not None and any(map(writer.for_good, (step.own, step.kept)))
+def for_good(steps: Iterable[Step]) -> list[SetThrough]:
+    """Those of the steps that set or replaced a value that counts after a boot, if they are ``stored``."""
+    through = [(step, named(step.writer)) for step in steps if isinstance(step, SetThrough)]
+    return [step for step, writer in through if writer and any(map(writer.for_good, (step.own, step.kept)))]
 
 
 def put_back(step: SetThrough) -> None:
