@@ -67,8 +67,9 @@ test-kernel-figures: setup
 test-virtual: setup ## A virtual machine as rctl bench virtual makes it
 	@$(BIN)/pytest -q tests/virtual $(ARGS)
 
-# Two guests at once, with about half of the work each. ARGS go to one guest.
-HOST_TESTS := $(BIN)/python -m tests.lab systemd --deadline 2700 -- python -m pytest -q -p no:cacheprovider -p no:hypothesispytest
+# Two guests at once, with about half of the work each. ARGS go to one guest. RCTL_KILLS=all kills at each system call.
+HOST_TESTS := $(BIN)/python -m tests.lab systemd --deadline 2700 -- env RCTL_KILLS=$(RCTL_KILLS) \
+    python -m pytest -q -p no:cacheprovider -p no:hypothesispytest
 CONTAINERS := $(patsubst %,tests/systemd/test_%.py,docker docker_faults docs last names podman podman_stored)
 
 test-systemd: setup ## Tests on a host that systemd runs, with docker and podman: LAB_SUITE=bookworm (default) or trixie
