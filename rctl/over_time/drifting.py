@@ -115,7 +115,13 @@ def learn_names(tree: Tree, ves: Iterable[DesiredVe]) -> None:
 
 
 def compare_one(site: Site, ve: DesiredVe, layers: Mapping[str, Layer]) -> Drifted | None:
-    """Compare one VE; ``None`` if it is not there, and rctl does not make it."""
+    """Compare one VE; ``None`` if it is not there, and rctl does not make it, or if it is removed meanwhile."""
+    with suppress(GoneError):
+        return _compare_one(site, ve, layers)
+    return None
+
+
+def _compare_one(site: Site, ve: DesiredVe, layers: Mapping[str, Layer]) -> Drifted | None:
     tree = site.tree
     name = tree.name(ve.path)
     with opened(tree, ve) as cgroup:

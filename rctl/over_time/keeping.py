@@ -34,7 +34,7 @@ _YOUNG = 3.0
 _BUSY = 0.3
 """Seconds until a VE that an adjustment holds is looked at again."""
 _AGAIN = 30.0
-"""Seconds until a timer that could not be ended is tried again."""
+"""Seconds until a timer that could not be ended, or a VE that could not get its limits back, is tried again."""
 _MOST, _MINUTE = 5, 60.0
 """An entry that was put back so often within so many seconds is left alone."""
 
@@ -204,7 +204,7 @@ class Keeper:
         except (GoneError, NotFoundError):
             return  # it is looked at when it comes again
         except RctlError as error:
-            self._say(one.name, "failed", f"{one.name}: cannot get its limits back: {error}")
+            self._failed(name, one, error)
             return
         if any(d.cause == "made anew" for d in done):
             self._young[name] = time.monotonic() + _YOUNG
@@ -214,6 +214,13 @@ class Keeper:
             changed = ", ".join(f"{_entry(d)} {d.written} -> {d.desired}" for d in done)
             why = "was made anew" if one.differences and one.differences[0].cause == "made anew" else "was changed"
             self._say(one.name, "restored", f"{one.name}: {why}; put back: {changed}")
+
+    def _failed(self, name: str, one: Drifted, error: RctlError) -> None:
+        """Try again later; tell each cause once."""
+        self._looks[name] = time.time() + _AGAIN
+        if (key := (name, "", str(error))) not in self._told:
+            self._told.add(key)
+            self._say(one.name, "failed", f"{one.name}: cannot get its limits back: {error}. It is tried again")
 
     def _may(self, name: str, difference: Difference) -> bool:
         """False for an entry that was put back too often; it is left alone until it is set anew."""

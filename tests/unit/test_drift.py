@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from rctl.cgroupfs import devices
 from rctl.host import Host
 from rctl.over_time import timers
+from tests.unit.fake_calls import Operation
 from tests.unit.shell import Shell
 
 
@@ -82,6 +84,19 @@ class TestDrift:
         assert drift(changed) == {}
         said = changed.run("drift")[2]
         assert said == "rctl: not there now, so not compared: /docker. For what never comes back: rctl forget /docker\n"
+
+    @pytest.mark.parametrize("path", ["/docker", "/rctl-web1"])
+    def test_one_that_is_removed_during_the_look_is_not_there(self, changed: Shell, path: str) -> None:
+        def removed(operation: Operation) -> int | None:
+            if (operation.kind, operation.path, operation.file) != ("read", path, "pids.max"):
+                return None
+            changed.kernel.remove(path)
+            return errno.ENODEV
+
+        changed.kernel.broken = removed
+        status, out, err = changed.run("drift")
+        assert (status, out) == (0, ""), err
+        assert "not there now" in err
 
     def test_a_ve_of_rctls_own_that_is_not_there_is_drift(self, changed: Shell) -> None:
         changed.kernel.remove("/rctl-web1")

@@ -1,0 +1,104 @@
+"""``rctl keep``: what it does when the kernel reports something. The reports are given; the real ones: tests/kernel."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import rctl
+from rctl.adjust.request import Options
+from rctl.cgroupfs.watch import DirectoryChange
+from rctl.over_time import keeping
+from rctl.over_time.keeping import Keeper, KeepEvent
+from tests.unit.fake_calls import Operation
+from tests.unit.shell import Shell
+
+
+class Reports:
+    """In the place of the kernel's watches. ``lost``: the queue has overflowed."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.waiting: list[DirectoryChange] = []
+        self.lost = False
+
+    def add(self, directory: int) -> int:
+        self.names.append("")
+        return len(self.names)
+
+    def changes(self) -> Iterator[DirectoryChange]:
+        if self.lost:
+            self.lost = False
+            raise keeping.LostError
+        while self.waiting:
+            yield self.waiting.pop(0)
+
+    def fileno(self) -> int:
+        return -1
+
+    def close(self) -> None:
+        pass
+
+
+class Kept:
+    """A keeper, its reports, and what it told."""
+
+    def __init__(self, keeper: Keeper, reports: Reports, told: list[KeepEvent]) -> None:
+        self.keeper, self.reports, self.told = keeper, reports, told
+
+    def texts(self, what: str) -> list[str]:
+        return [event.text for event in self.told if event.what == what]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass."""
+    now = [1_800_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+
+    def passed(seconds: float) -> None:
+        now[0] += seconds
+
+    return passed
+
+
+@pytest.fixture
+def kept(shell: Shell, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    """A keeper of web1, which has a limit of pids."""
+    assert shell.run("set", "web1", "pids.max=50")[0] == 0
+    reports, told = Reports(), list[KeepEvent]()
+    monkeypatch.setattr(keeping, "Watch", lambda: reports)
+    with rctl.session(command="rctl keep") as s:
+        keeper = Keeper(s.site, Options(command="rctl keep"), enforce=False, tell=told.append)
+        keeper.step()
+        yield Kept(keeper, reports, told)
+        keeper.close()
+
+
+def made_anew(shell: Shell, name: str = "web1") -> None:
+    shell.kernel.remove(f"/rctl-{name}")
+    shell.kernel.make(f"/rctl-{name}")
+
+
+def test_what_cannot_be_put_back_is_told_once_and_tried_again(
+    shell: Shell, kept: Kept, clock: Callable[[float], None]
+) -> None:
+    def refused(operation: Operation) -> int | None:
+        return errno.EBUSY if (operation.kind, operation.file) == ("write", "pids.max") else None
+
+    made_anew(shell)
+    shell.kernel.broken = refused
+    kept.reports.lost = True
+    kept.keeper.step()
+    assert len(kept.texts("failed")) == 1
+    assert kept.texts("failed")[0].startswith("web1: cannot get its limits back: ")
+    clock(31)
+    kept.keeper.step()
+    assert len(kept.texts("failed")) == 1
+    shell.kernel.broken = lambda _: None
+    clock(31)
+    kept.keeper.step()
+    assert shell.kernel.get("/rctl-web1", "pids.max") == "50"
+    assert len(kept.texts("restored")) == 1
