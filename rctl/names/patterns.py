@@ -46,12 +46,12 @@ def match_each(
     found: dict[str, list[str]] = {}
     elsewhere: Elsewhere | None = None
     for pattern in patterns:
-        is_pattern = not pattern.startswith(LABEL) and bool(_PATTERN.intersection(pattern))
+        many = not pattern.startswith(LABEL) and is_pattern(pattern)
         if pattern.startswith(LABEL):
             names = _labelled(tree, pattern, tell)
         elif pattern.startswith("/"):
-            names = _below(tree, pattern, tell) if is_pattern else [tree.name(tree.path(pattern))]
-        elif is_pattern:
+            names = _below(tree, pattern, tell) if many else [tree.name(tree.path(pattern))]
+        elif many:
             names = _fitting(tree.names(), pattern)
             if not names and not managed and (":" in pattern or "." in pattern):
                 elsewhere = elsewhere or _elsewhere(tree)
@@ -65,6 +65,11 @@ def match_each(
             raise NotFoundError(f"{pattern!r}: no VE matches. See rctl ls --all")
         found[pattern] = names
     return found
+
+
+def is_pattern(word: str) -> bool:
+    """True for a shell pattern, which may stand for several names."""
+    return not _PATTERN.isdisjoint(word)
 
 
 def one(tree: Tree, word: str, elsewhere: Elsewhere | None = None) -> str:
@@ -103,7 +108,7 @@ def _learnt(tree: Tree, word: str, found: Named) -> str:
 
 def given(tree: Tree, patterns: Iterable[str]) -> set[str]:
     """Those of the names and patterns that are names, as ``match`` finds them. Call ``match`` first."""
-    plain = [one for one in patterns if not one.startswith(LABEL) and not _PATTERN.intersection(one)]
+    plain = [one for one in patterns if not one.startswith(LABEL) and not is_pattern(one)]
     return {tree.name(tree.path(one)) for one in plain}
 
 

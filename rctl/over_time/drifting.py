@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -190,7 +190,7 @@ def find_again(site: Site, name: str, ve: DesiredVe) -> None:
 
 
 def chosen(site: Site, found: DesiredLimits, patterns: Sequence[str]) -> dict[str, DesiredVe]:
-    """The VEs that a pattern names, by stable name: by name, path or ``label:``. Without patterns, all."""
+    """The VEs that patterns name as in other verbs, by stable name. Without patterns, all."""
     if not patterns:
         return dict(found.ves)
     chosen: dict[str, DesiredVe] = {}
@@ -203,18 +203,31 @@ def chosen(site: Site, found: DesiredLimits, patterns: Sequence[str]) -> dict[st
 
 
 def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[str]:
-    from ..names.patterns import LABEL, match
+    from ..names.patterns import LABEL, is_pattern, match
 
     if pattern.startswith(LABEL):
         known = {stable_name(tree.path(name)) for name in match(tree, [pattern])}
         return [name for name in ves if name in known]
-    same: Callable[[str], bool] = lambda name: fnmatch.fnmatchcase(name, pattern)  # noqa: E731
-    if found := [name for name, ve in ves.items() if any(map(same, names_of(tree, name, ve)))]:
+    if found := [name for name, ve in ves.items() if pattern in names_of(tree, name, ve)]:
         return found
+    if is_pattern(pattern):
+        own = {name: tree.managed(ve.path) for name, ve in ves.items()}
+        if found := [name for name in ves if own[name] and _fits(own[name], pattern)]:
+            return found
+        if not {*":./"}.intersection(pattern):
+            return []  # as in all verbs, such a pattern stands for rctl's own VEs
+        if found := [name for name, ve in ves.items() if any(_fits(one, pattern) for one in names_of(tree, name, ve))]:
+            return found
     with suppress(NotFoundError, UsageError):  # another word for a unit or a container
         paths = {tree.path(name) for name in match(tree, [pattern])}
         return [name for name, ve in ves.items() if ve.path in paths]
     return []
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """True if a shell pattern fits the name. ``*`` does not cross a slash."""
+    names, patterns = name.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(map(fnmatch.fnmatchcase, names, patterns))
 
 
 def names_of(tree: Tree, name: str, ve: DesiredVe) -> Iterable[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.records.record_format import Record, encode, version_of
+from rctl.adjust.steps import Set
 from rctl.cgroupfs import devices
 from rctl.host import Host
 from rctl.over_time import timers
@@ -134,6 +136,37 @@ class TestForget:
         assert changed.run("drift") == (0, "", "")
         assert changed.kernel.get("/rctl-web1", "pids.max") == "70"
         assert "no VE of this name has desired limits" in changed.run("forget", "web1")[2]
+
+    @pytest.mark.parametrize(
+        ("pattern", "names"),
+        [
+            ("web*", ["web1"]),
+            ("*", ["web1"]),
+            ("web*.service", ["/system.slice/web-backend.service"]),
+            ("docker:*", ["docker:web"]),
+            ("/*", ["web1", "/docker"]),
+            ("/*/*.service", ["/system.slice/web-backend.service"]),
+            ("label:env=*", ["web1"]),
+        ],
+    )
+    def test_a_pattern_stands_for_what_it_does_in_other_verbs(
+        self, changed: Shell, pattern: str, names: list[str]
+    ) -> None:
+        changed.kernel.make("/system.slice/web-backend.service", enable=False)
+        done(changed, "label", "web1", "env=prod")
+        pids = (
+            Set("/system.slice/web-backend.service", "pids.max", "max", "9"),
+            Set("/docker/4f1c", "pids.max", "max", "9"),
+        )
+        inodes = {step.path: 7 for step in pids}
+        record = Record(
+            "20260101-000000-000-00000000", 1.0, "first", "rctl set", inodes, pids,
+            version=version_of(pids, lasting=True), names={"/docker/4f1c": "docker:web"},
+        )  # fmt: skip
+        with Path(changed.state, "history.jsonl").open("ab") as history:
+            history.write(encode(record) + b"\n")
+        said = done(changed, "forget", "--dry-run", pattern)
+        assert [line.partition(": ")[0] for line in said.splitlines()] == names
 
     def test_undo_passes_over_it(self, changed: Shell) -> None:
         done(changed, "forget", "web1")
