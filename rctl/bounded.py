@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 
-MOST = 16 << 20
+_MOST = 16 << 20
 """Bytes of the largest file that is read. A list of ten thousand containers has less."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def content(path: str, most: int = MOST) -> bytes | None:
+def content(path: str, most: int = _MOST) -> bytes | None:
     """The bytes of a regular file of at most ``most`` bytes. It waits for nothing.
 
     ``None`` for a file that is missing, unreadable, not regular, a link, too large, or grows meanwhile.

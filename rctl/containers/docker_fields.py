@@ -68,7 +68,7 @@ def _given(name: str, value: FieldValue) -> bool:
 def entries(file: File, form: Mapping[str, Any]) -> tuple[str, ...]:
     """The entry with which a container with these fields starts; several if that depends on its runtime's version.
 
-    None if it depends on the host.
+    Empty if the entry depends on the host.
     """
     if file is cpu.MAX:
         return (_cpu_max(form),)

@@ -13,18 +13,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..bounded import MOST, content
+from ..bounded import content
 from .called import UNKNOWN, Called, called
 
 FOLDER = "/var/lib/docker"
-SOCKET = "/run/docker.sock"
-OF_USER = ".local/share/docker"
+FOLDER_OF_USER = ".local/share/docker"
 """The data of a user's own dockerd, below the home folder."""
 _SETTINGS = "/etc/docker/daemon.json"
 _LARGEST = 1 << 20
 _PATIENCE, _SOON, _AGAIN = 1.0, 0.5, 30.0
 """Seconds: for one answer; until the next question; until the next one to a daemon that did not answer."""
-_REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"  # 1.0: no chunks
 
 
 class _Image(msgspec.Struct):
@@ -49,10 +47,10 @@ class _Settings(msgspec.Struct, rename={"data_root": "data-root"}):
 class Docker:
     """The containers of one dockerd."""
 
-    def __init__(self, folder: str = "", socket: str = "", root: str = "") -> None:
-        """``folder``: dockerd's data, ``socket``: its socket; unset, those of the system's dockerd below ``root``."""
+    def __init__(self, folder: str = "", uid: int | None = None, root: str = "") -> None:
+        """``folder``: dockerd's data; unset, that of the system's dockerd below ``root``. ``uid``: of its user."""
         self._folder = folder or root + _data_root(root)
-        self._socket = socket or root + SOCKET
+        self._uid, self._root = uid, root
         self._told: Mapping[str, Called] = {}
         self._ask_after = 0.0
 
@@ -67,7 +65,7 @@ class Docker:
         if os.access(f"{self._folder}/containers", os.X_OK):
             return UNKNOWN
         if container not in self._told and (now := time.monotonic()) >= self._ask_after:
-            told = _ask(self._socket)
+            told = _ask(self._root, self._uid)
             self._told = told or {}
             self._ask_after = now + (_AGAIN if told is None else _SOON)
         return self._told.get(container, UNKNOWN)
@@ -81,31 +79,17 @@ def _data_root(root: str) -> str:
         return FOLDER
 
 
-def _ask(socket: str) -> Mapping[str, Called] | None:
+def _ask(root: str, uid: int | None) -> Mapping[str, Called] | None:
     """The running containers, by id, as the daemon lists them; ``None`` if it does not answer soon."""
-    if not os.access(socket, os.W_OK):
-        return None
-    from socket import AF_UNIX, SOCK_STREAM
-    from socket import socket as new
+    from ..containers import unix_http
+    from ..containers.docker_socket import of_docker
 
-    end, answer = time.monotonic() + _PATIENCE, b""
     try:
-        with new(AF_UNIX, SOCK_STREAM) as line:
-            line.settimeout(_PATIENCE)
-            line.connect(socket)
-            line.sendall(_REQUEST)
-            while (left := end - time.monotonic()) > 0 and len(answer) < MOST:
-                line.settimeout(left)
-                if not (part := line.recv(1 << 16)):
-                    break
-                answer += part
-        head, _, body = answer.partition(b"\r\n\r\n")
-        if b" 200 " not in head.partition(b"\r\n")[0]:
-            return None
-        found = msgspec.json.decode(body, type=list[_Listed])
-    except (OSError, msgspec.DecodeError):
+        answer = unix_http.ask(root + of_docker(uid), "GET", "/containers/json", seconds=_PATIENCE, uid=uid)
+        found = msgspec.json.decode(answer.body, type=list[_Listed]) if answer.status == 200 else None
+    except (OSError, ValueError, RecursionError):
         return None
-    return {one.Id: called(_own(one.Names), one.Image) for one in found}
+    return None if found is None else {one.Id: called(_own(one.Names), one.Image) for one in found}
 
 
 def _own(names: Sequence[str]) -> str:

@@ -75,14 +75,13 @@ class Identities:
 
     def _docker(self, uid: int) -> Docker:
         if uid not in self._dockers:
-            folder = f"{self._root}{self._home(uid)}/{docker.OF_USER}" if uid else ""
-            socket = f"{self._root}/run/user/{uid}/docker.sock" if uid else ""
-            self._dockers[uid] = Docker(folder, socket, self._root)
+            folder = f"{self._root}{self._home(uid)}/{docker.FOLDER_OF_USER}" if uid else ""
+            self._dockers[uid] = Docker(folder, uid or None, self._root)
         return self._dockers[uid]
 
     def _podman(self, uid: int) -> Podman:
         if uid not in self._podmans:
-            own = f"{self._root}{self._home(uid)}/{podman.OF_USER}", f"{self._root}/run/user/{uid}/containers"
+            own = f"{self._root}{self._home(uid)}/{podman.FOLDER_OF_USER}", f"{self._root}/run/user/{uid}/containers"
             self._podmans[uid] = Podman(own if uid else (), self._root)
         return self._podmans[uid]
 

@@ -18,7 +18,7 @@ from .called import UNKNOWN, Called, called
 from .versions import Version, listed, version
 
 FOLDERS = ("/var/lib/containers/storage", "/run/containers/storage")
-OF_USER = ".local/share/containers/storage"
+FOLDER_OF_USER = ".local/share/containers/storage"
 """A user's own storage, below the home folder."""
 _SETTINGS = "/etc/containers/storage.conf"
 _GRAPHROOT = regex(rb'^\s*graphroot\s*=\s*"(/[^"]+)"', re.MULTILINE)

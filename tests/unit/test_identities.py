@@ -256,6 +256,7 @@ SILENT = [b"HTTP/1.0 200 OK\r\n"]
         ),
         ([b"HTTP/1.0 500 Internal Server Error\r\n\r\n", ANSWER], Called()),
         ([b"HTTP/1.0 200 OK\r\n\r\n", ANSWER[:-1]], Called()),
+        ([b"HTTP/1.0 200 OK\r\nContent-Length: 9999\r\n\r\n", ANSWER], Called()),
         ([], Called()),
         (SILENT, Called()),
     ],
@@ -265,23 +266,25 @@ def test_without_rights_to_the_files_the_daemon_is_asked_and_not_for_long(
     daemon: Path, expected: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rctl.names.docker._PATIENCE", 0.2)
-    assert Docker(str(tmp_path / "unreadable"), str(daemon)).called(WEB) == expected
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{daemon}")
+    assert Docker(str(tmp_path / "unreadable")).called(WEB) == expected
 
 
-def test_root_never_asks_the_daemon(tmp_path: Path) -> None:
+def test_root_never_asks_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     (tmp_path / "var/lib/docker/containers").mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "docker.sock"))
         server.listen()
         server.settimeout(0)
-        assert Docker(socket=str(tmp_path / "docker.sock"), root=str(tmp_path)).called(WEB) == Called()
+        assert Docker(str(tmp_path / "var/lib/docker")).called(WEB) == Called()
         with pytest.raises(BlockingIOError):
             server.accept()
 
 
 def test_a_daemon_is_asked_once_for_many_unknown_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("rctl.names.docker._ask", lambda socket: asked.append(socket))
-    others = Docker(str(tmp_path / "unreadable"), "/run/docker.sock")
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr("rctl.names.docker._ask", lambda root, uid: asked.append((root, uid)))
+    others = Docker(str(tmp_path / "unreadable"), 7)
     assert {others.called(f"{number:064x}") for number in range(100)} == {Called()}
-    assert asked == ["/run/docker.sock"]
+    assert asked == [("", 7)]

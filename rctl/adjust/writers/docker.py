@@ -20,6 +20,7 @@ from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
 from ...containers import cpu_shares, docker_fields
 from ...containers.docker_fields import NO_LIMIT, Form, entries, is_set, stored
+from ...containers.docker_socket import of_docker
 from ...containers.engine_api import Engine, EngineContainer
 from ...controllers import cpu, cpuset, memory
 from ...errors import NotAvailableError, NotFoundError, RctlError
@@ -30,8 +31,6 @@ from . import files, systemd
 
 NAME = "docker"
 STORES_ONLY = True
-SOCKET = "/run/docker.sock"
-OF_USER = "/run/user/{uid}/docker.sock"
 missing = systemd.missing
 _FORM = msgspec.json.Decoder(Form)
 _ENGINE = Engine(
@@ -42,7 +41,7 @@ _ENGINE = Engine(
 
 def present() -> bool:
     """True if dockerd has a socket here."""
-    return os.access(SOCKET, os.F_OK)
+    return os.access(of_docker(), os.F_OK)
 
 
 def check(tree: Tree, path: str) -> None:
@@ -60,10 +59,8 @@ def _container(path: str) -> EngineContainer | None:
     box = found.container
     if found.kind != NAME or box is None or path not in (box.path, box.inner):
         return None
-    if found.manager.uid >= 0:
-        return EngineContainer(box.id, OF_USER.format(uid=found.manager.uid), _ENGINE, found.manager.uid)
-    named = os.environ.get("DOCKER_HOST", "")
-    return EngineContainer(box.id, named.removeprefix("unix://") if named.startswith("unix:///") else SOCKET, _ENGINE)
+    uid = found.manager.uid if found.manager.uid >= 0 else None
+    return EngineContainer(box.id, of_docker(uid), _ENGINE, uid)
 
 
 def _at(path: str) -> EngineContainer:
