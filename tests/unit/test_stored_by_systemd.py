@@ -5,6 +5,7 @@ The manager stands in for systemd: it keeps a value for each property, writes it
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -208,6 +209,18 @@ def test_kill_at_any_call_leaves_all_old_or_all_new_also_in_what_is_stored(
             assert host.state() in (old, new), at
             ended.add(host.state() == new)
     assert ended == {True, False}
+
+
+def test_a_memory_high_that_held_the_unit_back_is_put_back_as_it_was_stored(host: Host) -> None:
+    """Given a change that lowers it together with ``memory.max``, and fails at its end."""
+    host.set({"memory.high": "2G"})
+    old = host.state()
+    faults = iter([errno.EIO])
+    host.kernel.broken = lambda operation: next(faults, None) if operation.file == "tidy" else None
+    with pytest.raises(OSError, match="Input/output error"):
+        host.set({"memory.max": "512M", "memory.high": "400M"})
+    assert host.state() == old
+    assert left_open(host.rctl) == []
 
 
 @pytest.mark.parametrize("runtime", [False, True])

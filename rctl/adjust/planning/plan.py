@@ -205,7 +205,10 @@ def _gently(change: Change, found: list[tuple[_Order, Set]]) -> Sequence[_Placed
 
 
 def _then(wished: Set | None, path: str, held: str, final: str) -> Set | None:
-    """The last step of ``memory.high``: as it is wished, by the wished writer, or as it was."""
+    """The last step of ``memory.high``: as it is wished, by the wished writer, or as it was.
+
+    A writer's own step is from the value before it was held: its owner knows no other.
+    """
     if isinstance(wished, SetThrough):
-        return msgspec.structs.replace(wished, old=held, new=final)
+        return wished
     return Set(path, memory.HIGH.name, held, final) if final != held else None
