@@ -161,6 +161,17 @@ def test_the_manager_is_asked_only_for_what_its_drop_ins_do_not_tell(app: str, m
         assert asked == ["TasksMax"]
 
 
+def test_undo_puts_back_what_somebody_wrote_over_a_stored_limit(app: str) -> None:
+    rctl("set", "app.service", "pids.max=50")
+    (MOUNT / app[1:] / "pids.max").write_text("77")
+    rctl("set", "app.service", "pids.max=60")
+    rctl("undo")
+    assert held(app, "pids.max") == "77"
+    assert prop("app.service", "TasksMax") == "50"
+    reload()
+    assert held(app, "pids.max") == "50"
+
+
 def test_undo_puts_back_what_only_the_file_had(app: str) -> None:
     """Somebody else wrote to the files, and the manager does not know it."""
     (MOUNT / app[1:] / "memory.max").write_text("500M")

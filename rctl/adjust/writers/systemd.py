@@ -174,7 +174,7 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         file = file_named(step.file)
         got = file.entry(texts.get(step.file), step.key)
         if got != step.new and not file.holds(got, step.new):
-            notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed)
+            notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed or _has_another(file, step))
     set_anew = [name for _, (name, _, where) in wanted if where]
     quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
     return [*notes, *_rounded(cgroup.path, quotas), *_overruled(unit, known, set_anew)]
@@ -230,13 +230,21 @@ def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
     unit.bus.set(unit.name, UnitProperties(unit, {}).to_set(entries), runtime=True)
 
 
-def _finish(cgroup: Cgroup, step: Set, unit: Unit, got: str, unset: bool) -> list[str]:
-    """The file has another value, ``got``: an error, unless the manager has none of its own for it now (``unset``).
+def _has_another(file: File, step: Set) -> bool:
+    """True if the manager is to have another value than the file: somebody had written to the file."""
+    own = {name: value for name, value, _ in _entries(step.own)} if isinstance(step, SetThrough) else {}
+    with suppress(ValueError):
+        return any(own.get(name) != value for name, value in properties.values(file, step.key, step.new).items())
+    return False
+
+
+def _finish(cgroup: Cgroup, step: Set, unit: Unit, got: str, differs: bool) -> list[str]:
+    """The file has another value, ``got``: an error, unless it ``differs`` from the manager's, which may have none.
 
     Then the file keeps what somebody else writes to it until the next daemon-reload. So it gets the value itself.
     Returns notes for people.
     """
-    if unset:
+    if differs:
         return files.write_at_once(cgroup, step)
     if number := cpuset_lists.no_such(step.file, step.new):
         raise KernelError(cgroup.path, step.file, step.new, number)
