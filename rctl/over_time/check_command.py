@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import shlex
@@ -37,7 +38,7 @@ class CheckCommand(NamedTuple):
     seconds: float
 
     def run(self, environments: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-        """CheckCommand VEs. ``environments``: what to add to the environment, by VE.
+        """Check VEs. ``environments``: what to add to the environment, by VE.
 
         Yields each VE when its check has ended, and why it failed; empty if it passed. When the caller stops, commands
         that still run are killed, with what they started.
@@ -73,7 +74,13 @@ class CheckCommand(NamedTuple):
         except BaseException:
             output.close()
             raise
-        return _Running(process, os.pidfd_open(process.pid), time.monotonic() + self.seconds, output)
+        try:
+            ended = os.pidfd_open(process.pid)
+        except OSError:
+            _kill_process(process)
+            output.close()
+            raise
+        return _Running(process, ended, time.monotonic() + self.seconds, output)
 
     @staticmethod
     def _over(running: Mapping[str, _Running]) -> list[str]:
@@ -81,7 +88,10 @@ class CheckCommand(NamedTuple):
         if not running:
             return []
         rest = max(0.0, min(one.until for one in running.values()) - time.monotonic())
-        ended, _, _ = select.select([one.ended for one in running.values()], [], [], rest)
+        poll = select.poll()  # select() takes no descriptor above 1023
+        for one in running.values():
+            poll.register(one.ended, select.POLLIN)
+        ended = {fd for fd, _ in poll.poll(math.ceil(1000 * rest))}
         now = time.monotonic()
         return [ve for ve, one in running.items() if one.ended in ended or now >= one.until]
 
@@ -113,12 +123,17 @@ def parse(text: str, seconds: float) -> CheckCommand:
 
 
 def _kill(one: _Running) -> None:
-    """End a command, and all processes of its session, which it leads."""
-    if one.process.poll() is None:  # until it is waited for, its id is no other's
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(one.process.pid, signal.SIGKILL)
-        one.process.wait()
+    """End a command, and close what belongs to it."""
+    _kill_process(one.process)
     _close(one)
+
+
+def _kill_process(process: subprocess.Popen[bytes]) -> None:
+    """End a command, and all processes of its session, which it leads."""
+    if process.poll() is None:  # until it is waited for, its id is no other's
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _close(one: _Running) -> None:
