@@ -130,12 +130,20 @@ class Keeper:
             self._strangers |= dict.fromkeys(made - {ve.path for ve in self._desired.ves.values()}, soon)
 
     def _identify(self, path: str) -> None:
-        """Look whether a cgroup that was made is that of a container with desired limits: its id is another one."""
-        if (ve := self._desired.ves.get(name := self._site.named(path))) is not None:
-            ve.path = path
-            find_again(self._site, name, ve)
-            self._watched.follow(path)
-            self._looks[name] = 0.0
+        """Look whether a cgroup that was made is that of a container with desired limits: its id is another one.
+
+        A runtime may set the limits in a cgroup below it. That one has the container's name, and may come later.
+        """
+        from ..names.container_cgroups import INNER
+
+        for place in (path, f"{path}/{INNER}"):
+            if not self._site.tree.exists(place):
+                continue
+            if (ve := self._desired.ves.get(name := self._site.named(place))) is not None:
+                ve.path = place
+                find_again(self._site, name, ve)
+                self._watched.follow(place)
+                self._looks[name] = 0.0
 
     def _refresh(self) -> bool:
         """Read new adjustments; True if there were any. Raises RctlError for one of a newer rctl."""
