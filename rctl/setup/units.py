@@ -9,10 +9,12 @@ from .host import HostFacts
 
 _SYSTEM_ONLY = re.compile(
     r"^(?:DynamicUser|CapabilityBoundingSet|AmbientCapabilities|Protect\w+|Private\w+|DevicePolicy|RestrictNamespaces"
-    r"|RemoveIPC|KeyringMode|After|OOMPolicy)=.*\n",
+    r"|RemoveIPC|KeyringMode|OOMPolicy)=.*\n|^After=\n",
     re.MULTILINE,
 )
 """Settings that a user's systemd does not have, or that would put the service into a user namespace of its own."""
+_SYSTEM_TARGETS = re.compile(r"\b(?:local-fs|network)\.target ?")
+"""Targets that a user's systemd does not have."""
 _ABOUT_ROOT = re.compile(
     r"^# cgroupfs is readable by all.*?(?=^[^#])|^# Of the file system:.*\n", re.MULTILINE | re.DOTALL
 )
@@ -30,7 +32,9 @@ def unit(name: str, host: HostFacts) -> str:
     """The text of a unit of rctl's, for this host."""
     text = (files(__package__) / "units" / name).read_text()
     if not host.system:
-        text = _SYSTEM_ONLY.sub("", _ABOUT_ROOT.sub("", text)).replace("multi-user.target", "default.target")
+        text = _SYSTEM_ONLY.sub("", _SYSTEM_TARGETS.sub("", _ABOUT_ROOT.sub("", text))).replace(
+            "multi-user.target", "default.target"
+        )
     elif host.in_homes and "ProtectHome=yes" in text:
         shown = " ".join(map(_quoted, host.in_homes))
         text = text.replace("ProtectHome=yes", f"{_NO_HOMES}\nBindReadOnlyPaths={shown}")

@@ -312,6 +312,13 @@ def test_the_interpreter_must_be_root_s_too(tmp_path: Path, monkeypatch: pytest.
 # The texts
 
 
+def test_units_of_a_user_keep_their_order_without_targets_of_the_system(box: Box) -> None:
+    box.has(system=False)
+    texts = {name: re.findall("^After=.*", unit(name, box.facts), re.MULTILINE) for name, _ in UNITS}
+    assert texts["rctl-keep.service"] == ["After=rctl-restore.service"]
+    assert texts["rctl-restore.service"] == texts["rctl-exporter.service"] == []
+
+
 def test_the_units_are_those_of_the_parts_and_call_verbs_that_there_are(box: Box) -> None:
     assert {name for name, _ in UNITS} == {name for part in PARTS.values() for name in part.units}
     for name, text in UNITS:
