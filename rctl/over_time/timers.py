@@ -84,12 +84,12 @@ def adjust_for(site: Site, limits: Mapping[str, Limits], options: Options, secon
     return msgspec.structs.replace(account, notes=(*account.notes, note))
 
 
-def check(seconds: float | None, least: float = 0.0) -> None:
+def check(seconds: float | None, least: float = 0.0, what: str = "--for") -> None:
     """Check the time of a timed change, of whose parts each takes so long at ``least``. Raises UsageError."""
     if seconds is None:
         return
     if not 0 < seconds < _LONGEST:
-        raise UsageError("--for: the time must be more than 0, and at most a year. Write it like 10m or 2h")
+        raise UsageError(f"{what}: the time must be more than 0, and at most a year. Write it like 10m or 2h")
     if seconds <= least:
         raise UsageError(
             f"--for: {seconds:g} s can be over before the next part of the change begins. "
@@ -143,8 +143,9 @@ def timers(site: Site) -> tuple[TimerRow, ...]:
 def extend(site: Site, id: str, seconds: float) -> Timer:  # noqa: A002 (the word that the history uses)
     """Let a timed adjustment last longer: from its end, or from now if that is over already.
 
-    A process waits for its new end. Raises NotFoundError if no timer has this id.
+    A process waits for its new end. Raises NotFoundError if no timer has this id, UsageError for a time that is none.
     """
+    check(seconds, what="timers extend")
     with awaited(site), _one_at_a_time(site):
         timer = _known(site, id)
         until = max(timer.until, time.time()) + seconds

@@ -11,6 +11,7 @@ import pytest
 
 import rctl
 from rctl.adjust.request import Options
+from rctl.errors import UsageError
 from rctl.over_time import restoring, timers
 from rctl.over_time.sleeper import next_moment
 from rctl.over_time.timers import Ended, settle
@@ -342,6 +343,12 @@ class TestTheVerb:
         assert settled() == []
         clock(600)
         assert len(settled()) == 1
+
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+    def test_a_time_from_python_has_the_same_bounds(self, shell: Shell, seconds: float) -> None:
+        done(shell, "set", "web1", "pids.max=50", "--for", "10m")
+        with rctl.session() as s, pytest.raises(UsageError, match="more than 0, and at most a year"):
+            s.extend_timer(newest(shell), seconds)
 
     def test_cancel(self, shell: Shell, clock: Callable[[float], None]) -> None:
         done(shell, "set", "web1", "pids.max=50", "--for", "10m")
