@@ -1,8 +1,8 @@
 """``rctl keep``: gives a cgroup that was made anew its desired limits, at once.
 
 It sleeps until the kernel reports something (inotify, no polling): a cgroup that was made, a write to a limit, a new
-line in the history; or until a timer ends. It does not fight: a limit that another program changed on a living cgroup
-is told, and only put back if that is asked for.
+line in the history; or until a timer ends. It does not overwrite the changes of other programs: a limit that one
+of them changed on a living cgroup is told, and only put back if that is asked for.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class Keeper:
         try:
             touched = list(self._watched.reports())
         except LostError:
+            self._watched.begin_again()
             self._look_at_all()
             touched = []
         self._refresh()

@@ -34,6 +34,11 @@ class Watched:
             if place not in self._by_path and not self._add(place):
                 return
 
+    def begin_again(self) -> None:
+        """Forget all paths: reports were lost, so a watch may be of a cgroup that was removed."""
+        self._by_path.clear()
+        self._paths.clear()
+
     def reports(self) -> Iterator[Report]:
         """The changes since the last call. Raises LostError if some were lost."""
         for change in self._watch.changes():

@@ -164,3 +164,14 @@ def test_an_inner_cgroup_that_comes_later_is_found_too(
     clock(1)
     kept.keeper.step()
     assert shell.kernel.get(f"{NEXT}/container", "pids.max") == "9"
+
+
+def test_after_lost_reports_a_cgroup_that_was_made_anew_is_watched(shell: Shell, kept: Kept) -> None:
+    before = kept.keeper._watched._by_path["/rctl-web1"]
+    made_anew(shell)
+    kept.reports.lost = True
+    kept.keeper.step()
+    assert kept.keeper._watched._by_path["/rctl-web1"] != before
+    kept.reports.waiting.append(DirectoryChange(before, "pids.max", False))
+    kept.keeper.step()
+    assert kept.keeper._looks == {}, "nothing is told by a watch of the cgroup that was removed"
