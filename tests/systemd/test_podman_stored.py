@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,14 @@ def stop(*options: str) -> None:
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
+    active = subprocess.run(["systemctl", "is-active", "--quiet", "podman.socket"], check=False).returncode == 0
     start()  # Debian 13 does not
     try:
         yield Shop()
     finally:
         done("podman", "rm", "-f", "-t", "0", "shop")
-        stop()
+        if not active:
+            stop()
 
 
 def adjust(limits: dict[str, Any], **options: Any) -> tuple[str | None, str]:
