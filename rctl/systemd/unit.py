@@ -37,6 +37,10 @@ class Unit(msgspec.Struct, frozen=True):
         """The connection to its manager; open until this process ends. Raises NotAvailableError if it is silent."""
         return _bus(self.uid, os.getpid())
 
+    def reach(self) -> None:
+        """Connect to its manager. Raises NotAvailableError if that cannot be reached."""
+        _bus(self.uid, os.getpid())
+
     def version(self) -> int:
         """Its manager's version; 0 if that is no number. Raises NotAvailableError if the manager is silent."""
         return _version(self.uid)

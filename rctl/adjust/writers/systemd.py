@@ -111,6 +111,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, n
             unit.bus.set(unit.name, [], runtime=True)  # changes nothing, and needs the right to
         except NotAvailableError as error:
             raise NotAvailableError(f"{unit.name}: {error}") from None
+    unit.reach()  # a systemd that is away is told before anything is changed, also if it need not be asked
     lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
     version = unit.version
     wanted = [properties.names_at(write.file, write.key, version) for write in writes]
