@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from select import select
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
@@ -75,6 +76,12 @@ class Bus:
     def close(self) -> None:
         """Close the connection."""
         self._wire.close()
+
+    def reach(self) -> None:
+        """Connect again if the manager has closed the connection. Raises NotAvailableError if it cannot be reached."""
+        if self._wire.fileno() < 0 or (select([self._wire], [], [], 0)[0] and not self._wire.recv(1, _socket.MSG_PEEK)):
+            self.close()
+            self._connect(again=True)
 
     def call(
         self,

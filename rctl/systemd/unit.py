@@ -38,8 +38,8 @@ class Unit(msgspec.Struct, frozen=True):
         return _bus(self.uid, os.getpid())
 
     def reach(self) -> None:
-        """Connect to its manager. Raises NotAvailableError if that cannot be reached."""
-        _bus(self.uid, os.getpid())
+        """Connect to its manager, if there is no connection. Raises NotAvailableError if that cannot be reached."""
+        self.bus.reach()
 
     def version(self) -> int:
         """Its manager's version; 0 if that is no number. Raises NotAvailableError if the manager is silent."""

@@ -74,6 +74,10 @@ class Manager:
         self.close()
         return None
 
+    def hang_up(self) -> None:
+        """Close the connection, and not the socket."""
+        self._wire.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         with suppress(OSError):  # it is closed
             self._listener.shutdown(socket.SHUT_RDWR)  # ends accept()
@@ -104,6 +108,24 @@ def test_a_signal_that_comes_with_the_greeting_is_no_part_of_an_answer(manager: 
     manager.answer = lambda call: manager.send_first(rest, new_method_return(call, "s", ("done",)))
     with connected() as made:
         assert made.call("Reload") == ("done",)
+
+
+def test_a_connection_that_was_closed_is_made_anew_before_it_is_needed(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "_ANEW", 0.1)
+    with connected() as made:
+        made.call("Reload")
+        made.reach()
+        assert len(manager.greetings) == 1, "it is still open"
+        manager.hang_up()
+        made.reach()
+        assert len(manager.greetings) == 2
+        assert made.call("Reload") == ()
+        manager.close()
+        manager.hang_up()
+        with pytest.raises(NotAvailableError, match="cannot be reached"):
+            made.reach()
 
 
 def test_begin_comes_with_the_first_message(manager: Manager) -> None:
