@@ -4,7 +4,6 @@ a restart forgets. One container of root's serves all tests.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import rctl as rctl_python
 from rctl.adjust.state_folder import default_state
 from tests.kernel.killer import killed_at
 from tests.systemd.helpers import AS_ALICE, MOUNT, as_user, data, done, held, rctl, reload, told
+from tests.systemd.kills import moments
 
 M = 1 << 20
 RUN = ("podman", "run", "-d", "--name", "shop", "--network", "none")
@@ -98,18 +98,21 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: str) -> None:
         files = ("memory.max", "memory.high", "pids.max")
         return [(held(shop, file), held(f"{shop}/container", file)) for file in files]
 
-    old, ends, at = state(), {"old": 0, "new": 0}, 1
-    while (ended := killed_at(at, change)).killed:
+    def undo() -> None:
+        with rctl_python.session() as session:
+            session.undo()
+
+    old, ends = state(), {"old": 0, "new": 0}
+    for at in moments(change, undo):
+        ended = killed_at(at, change)
         with rctl_python.session() as session:
             session.recover()
-            assert list(Path(default_state().journals).iterdir()) == []
-            if state() == old:
-                ends["old"] += 1
-            else:
-                assert [inner for _, inner in state()] == [str(300 * M), str(200 * M), "60"], (at, ended.calls[-1])
-                ends["new"] += 1
-                session.undo()
-                assert state() == old, (at, ended.calls[-1])
-        at += 1 if os.environ.get("RCTL_KILLS") == "all" else 2
-    assert ended.status == 0, ended.said
+        assert list(Path(default_state().journals).iterdir()) == []
+        if state() == old:
+            ends["old"] += 1
+        else:
+            assert [inner for _, inner in state()] == [str(300 * M), str(200 * M), "60"], (at, ended.calls[-1])
+            ends["new"] += 1
+            undo()
+            assert state() == old, (at, ended.calls[-1])
     assert min(ends.values()) > 0, ends
