@@ -86,6 +86,24 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(app: str) -> None:
     assert min(ends.values()) > 0, ends
 
 
+def test_kill_at_any_moment_of_an_undo_leaves_it_done_or_not(app: str) -> None:
+    before = state(app)
+    set_limits("app.service", AFTER)
+    after = state(app)
+    ends = {"done": 0, "not": 0}
+    for turn, at in enumerate(moments(undo, lambda: set_limits("app.service", AFTER))):
+        ended = killed_at(at, undo)
+        if again := AGAIN[turn % len(AGAIN)]:
+            done("systemctl", *again)
+        recovered()
+        now = state(app)
+        assert now in (before, after), (at, ended.calls[-1])
+        ends["done" if now == before else "not"] += 1
+        if now == before:
+            set_limits("app.service", AFTER)
+    assert min(ends.values()) > 0, ends
+
+
 @contextmanager
 def after_a_write(monkeypatch: pytest.MonkeyPatch, of: str, then: Callable[[], object]) -> Iterator[None]:
     """Something happens just after rctl has told systemd the limits of a unit."""
