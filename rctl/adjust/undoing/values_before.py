@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ...errors import RctlError
 from ..records import disk_names
 from ..records.checkpoint import desired_limits
 from ..records.desired_limits import Layer
@@ -16,10 +17,15 @@ def as_they_count(state: State, record: Record) -> Record:
     """The adjustment, with the present values from before it.
 
     Given a timed value, and one for good above it: when the time is over, undo of the latter must not bring the timed
-    value back, but the one before both. Raises RctlError if the desired limits cannot be read.
+    value back, but the one before both. The record's own values count where the desired limits cannot be read: the
+    history has an adjustment of a newer rctl.
     """
     layers: dict[tuple[str, str], Layer] = {}
-    for ve, entry, place in desired_limits(state).layers_of(record.id):
+    try:
+        found = desired_limits(state)
+    except RctlError:
+        return record
+    for ve, entry, place in found.layers_of(record.id):
         layers.setdefault((ve.path, entry), ve.entries[entry].layers[place])
     steps: list[Step] = []
     for step in record.steps:
