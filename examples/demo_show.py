@@ -188,7 +188,7 @@ class Show(contextlib.ExitStack):
         self.out.command("rctl run demo-cpu -- nproc")
         said = self._rctl("run", "demo-cpu", "--", "nproc")
         self.out.output(said)
-        return int(said)
+        return int(said.split()[-1])  # a note that the command joins the VE may stand before
 
     def _fork(self, children: int) -> int:
         self.out.command(f"rctl run demo-disk -- workloads.py fork {children}")

@@ -56,7 +56,7 @@ def run(
         )
     program = find(words)
     if beside := _inside(tree, name):
-        site.tell(f"{name}: exists, and has {beside} process(es); the command joins them")
+        site.tell(f"{name}: exists. The command joins its processes: {beside}")
     may_move.check(tree, "self", path)
     if without_pressure:
         limits, note = lean.of(limits, tree.root)

@@ -15,7 +15,10 @@ TIED = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", 'trap "kill -KILL 0" TERM;
 """Even a killed lab leaves no guest behind: the shell is told, and ends the process group that it leads."""
 UNUSED = "button,ccp,evdev,i6300esb,kvm,kvm_amd,kvm_intel,parport_pc,pcspkr,psmouse,qemu_fw_cfg,serio_raw,watchdog"
 """Drivers of QEMU's devices that no test needs; udev would load each, at 0.1 s and more."""
-BOOT = f"quiet loglevel=4 mitigations=off nokaslr norandmaps nowatchdog no_timer_check 8250.nr_uarts=1 module_blacklist={UNUSED}"
+BOOT = (
+    "quiet loglevel=4 mitigations=off nokaslr norandmaps nowatchdog no_timer_check 8250.nr_uarts=1 "
+    f"module_blacklist={UNUSED}"
+)
 """Mitigations and randomised addresses only cost time here: QEMU translates code anew for every address. On a busy host
 the kernel's check of the timer may find no tick in time; then it panics (no_timer_check, kernel-parameters.txt)."""
 

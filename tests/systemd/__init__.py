@@ -6,7 +6,7 @@ What people do on such a host, and the tests that show that it works with rctl:
 - the same as an ordinary user, whose processes only her manager may move: test_own_user
 - stop a unit, isolate a target, load or execute systemd anew beside a VE: test_own
 - run a VE as the command of a service, which systemd stops; take a process out of a service: test_own
-- set limits of a unit by name or path, compare a spec with it, plan a change: test_units
+- set limits of a unit by name or path, plan a change: test_units
 - set limits of a user's unit, as root and as the user, which her manager must keep: test_units
 - set limits of a container by name, id or path: test_docker, test_podman, test_names
 - set a limit of a podman container that podman limits, too: test_podman

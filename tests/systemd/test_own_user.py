@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.helpers import MOUNT, as_user, data, done, held, rctl, until
+from tests.systemd.helpers import MOUNT, as_user, data, done, held, ran, rctl, until
 
 HERS = "/user.slice/user-1001.slice/user@1001.service"
 WEB1 = f"{HERS}/rctl-web1.service"
@@ -27,6 +27,7 @@ def nothing_left() -> Iterator[None]:
     yield
     if names := [one["name"] for one in data("ls", user="alice")]:
         alice("rm", "--kill", *names)
+    ran("forget", "web1", user="alice")  # one that went with her systemd is still wished for
     assert units() == []
     assert list(Path("/run/user/1001/systemd/transient").glob("rctl-*")) == []
 

@@ -86,16 +86,6 @@ def test_the_plan_says_through_whom_each_limit_goes(app: str) -> None:
     assert held(app, "memory.max") == "max"
 
 
-def test_a_spec_is_compared_with_a_unit(app: str, tmp_path: Path) -> None:
-    spec = tmp_path / "app.toml"
-    spec.write_text(f'version = 1\n[ve."{app}".limits]\nmemory.max = "1G"\n')
-    assert rctl("diff", str(spec)) == f"~ {app}: memory.max: max -> 1G, through systemd\n"
-    rctl("apply", str(spec))
-    assert rctl("diff", str(spec)) == ""
-    reload()
-    assert held(app, "memory.max") == str(1 << 30)
-
-
 def test_what_systemd_cannot_say_and_does_not_reset_goes_to_the_file(app: str) -> None:
     rctl("set", "app.service", "cpu.max=1", "cpu.burst=50ms", "memory.swap.high=32M")
     for again in ("daemon-reload", "daemon-reexec"):

@@ -11,8 +11,9 @@ from pathlib import Path
 from tests.lab.base import LabError
 
 BOOT = (
-    "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet loglevel=3 mitigations=off nokaslr norandmaps nowatchdog no_timer_check "
-    "apparmor=0 8250.nr_uarts=1 systemd.show_status=false module_blacklist=psmouse,pcspkr,evdev,button,i6300esb"
+    "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet loglevel=3 mitigations=off nokaslr norandmaps nowatchdog "
+    "no_timer_check apparmor=0 8250.nr_uarts=1 systemd.show_status=false "
+    "module_blacklist=psmouse,pcspkr,evdev,button,i6300esb"
 )
 CPU = ("-cpu", "qemu64,+rdrand")  # QEMU's plainest CPU runs Python 1.6 times as fast as `max`
 
