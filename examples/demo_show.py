@@ -192,9 +192,9 @@ class Show(contextlib.ExitStack):
 
     def _fork(self, children: int) -> int:
         self.out.command(f"rctl run demo-disk -- workloads.py fork {children}")
-        said = self._rctl("run", "demo-disk", "--", *PYTHON, "fork", str(children))
-        self.out.output(f"{said} of {children} children started")
-        return int(said)
+        started = int(self._rctl("run", "demo-disk", "--", *PYTHON, "fork", str(children)).split()[-1])
+        self.out.output(f"{started} of {children} children started")
+        return started
 
     def _steady(self, row: Callable[[Usage], Row]) -> Row:
         """The row of a measurement. If other work on this machine disturbed it, it is repeated for longer."""

@@ -246,7 +246,7 @@ def test_a_ve_outlives_an_upgrade_and_the_new_rctl_manages_it(tmp_path: Path) ->
 def test_bench_explain_measures_below_a_ve_of_its_own() -> None:
     words = ("bench", "explain", "--only", "fork and wait", "--time", "20s", "--clock", "wall", "--json")
     found = json.loads(done("rctl", *words))  # it takes longer than a forked rctl may
-    assert "/rctl-bench-" in found["facts"]["depth"]
+    assert "/rctl-bench-" in found["machine"]["depth"]
     measured = {figure["name"] for figure in found["figures"] if figure["value"] is not None}
     assert {"fork and wait: all controllers", "fork and wait: all, depth 3"} <= measured
-    assert not [fact for fact in found["facts"] if fact.startswith("not measured")]
+    assert not [fact for fact in found["machine"] if fact.startswith("not measured")]
