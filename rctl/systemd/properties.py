@@ -33,7 +33,7 @@ _RESET = frozenset(("memory.oom.group", "cpu.weight.nice", io.BFQ_WEIGHT.name))
 """Files that systemd writes together with others, without a property for a running unit."""
 _PERIOD = 100_000
 PERCENT = 10_000
-"""One per cent of a CPU, in microseconds of each second. systemd stores quotas in whole per cent, rounded down."""
+"""One per cent of a CPU, in microseconds of each second."""
 
 
 def names(file: File, version: ManagerVersion) -> tuple[str, ...]:
@@ -65,15 +65,20 @@ def resets(file: File, version: ManagerVersion) -> bool:
     return file.name in _RESET or bool(names(file, version))
 
 
-def line(name: str, value: Value) -> str | None:
-    """The line by which systemd stores a number in a drop-in; ``None`` if that line does not tell the value exactly."""
+def lines(name: str, value: Value) -> tuple[str, ...]:
+    """The lines by which a systemd may store a number in a drop-in; none if no line tells the value exactly.
+
+    252 stores a CPU limit in whole per cent, 257 in hundredths of one.
+    """
     if signature(name) != "t" or not isinstance(value, int):
-        return None
+        return ()
     if name == "CPUQuota" and value != INFINITY:
-        return None if value % PERCENT else f"{name}={value // PERCENT}%"
+        whole, rest = divmod(value, PERCENT)
+        fine = f"{name}={whole}.{rest // 100:02}%"
+        return () if rest % 100 else (fine,) if rest else (f"{name}={whole}%", fine)
     if name.startswith("CPUQuota"):
-        return f"{name}=" if value == INFINITY else None
-    return f"{name}={'infinity' if value == INFINITY else value}"
+        return (f"{name}=",) if value == INFINITY else ()
+    return (f"{name}={'infinity' if value == INFINITY else value}",)
 
 
 def on_bus(name: str) -> str:

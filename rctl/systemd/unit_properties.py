@@ -126,8 +126,7 @@ def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
 def _has(there: DropIns, name: str, value: Value) -> bool:
     """True if a property has one drop-in, and that has this value."""
     found = there.of_property(name)
-    line = properties.line(name, value) if len(found) == 1 else None
-    return line is not None and drop_ins.last_line(found[0][1]) == line
+    return len(found) == 1 and drop_ins.last_line(found[0][1]) in properties.lines(name, value)
 
 
 def _sets(path: str, name: str) -> bool:

@@ -84,11 +84,23 @@ def test_a_value_that_file_and_drop_in_have_is_not_asked_for(host: Path, manager
 
 
 @pytest.mark.parametrize(
+    ("line", "quota"), [("50%", 500_000), ("50.00%", 500_000), ("33.30%", 333_000), ("0.05%", 500)]
+)
+def test_a_cpu_limit_in_per_cent_or_in_hundredths_of_one_is_known(
+    host: Path, manager: Manager, line: str, quota: int
+) -> None:
+    stored(host, f"CPUQuota={line}")
+    found = UnitProperties.of(APP, ["CPUQuota"], {"CPUQuota": quota})
+    assert (manager.asked, found.entry("CPUQuota", "")) == ([], ("CPUQuota", quota, STORED))
+
+
+@pytest.mark.parametrize(
     ("line", "name", "shown"),
     [
         ("MemoryMax=2147483648", "MemoryMax", 1 << 30),  # somebody wrote to the file, or the manager is to be reloaded
         ("MemoryMax=1G", "MemoryMax", 1 << 30),  # somebody wrote the drop-in
         ("CPUQuota=50%", "CPUQuota", 504_000),  # the drop-in has whole per cent, the manager may have more
+        ("CPUQuota=50.00%", "CPUQuota", 500_040),
         ("MemoryMax=1073741824\nMemoryMax=1", "MemoryMax", 1 << 30),
         ("IOReadBandwidthMax=/dev/vdc 1", "IOReadBandwidthMax", None),
     ],

@@ -13,7 +13,7 @@ from rctl.systemd.properties import (
     INFINITY,
     Value,
     from_bus,
-    line,
+    lines,
     mask,
     names,
     names_at,
@@ -82,20 +82,21 @@ def test_what_systemd_leaves_alone(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("MemoryMax", 1 << 30, "MemoryMax=1073741824"),
-        ("TasksMax", INFINITY, "TasksMax=infinity"),
-        ("CPUWeight", 200, "CPUWeight=200"),
-        ("CPUQuota", 1_500_000, "CPUQuota=150%"),
-        ("CPUQuota", 1_505_000, None),
-        ("CPUQuota", INFINITY, "CPUQuota="),
-        ("CPUQuotaPeriodSec", INFINITY, "CPUQuotaPeriodSec="),
-        ("CPUQuotaPeriodSec", 10_000, None),
-        ("AllowedCPUs", "03", None),
-        ("IOReadBandwidthMax", None, None),
+        ("MemoryMax", 1 << 30, ("MemoryMax=1073741824",)),
+        ("TasksMax", INFINITY, ("TasksMax=infinity",)),
+        ("CPUWeight", 200, ("CPUWeight=200",)),
+        ("CPUQuota", 1_500_000, ("CPUQuota=150%", "CPUQuota=150.00%")),
+        ("CPUQuota", 1_505_000, ("CPUQuota=150.50%",)),
+        ("CPUQuota", 1_505_050, ()),
+        ("CPUQuota", INFINITY, ("CPUQuota=",)),
+        ("CPUQuotaPeriodSec", INFINITY, ("CPUQuotaPeriodSec=",)),
+        ("CPUQuotaPeriodSec", 10_000, ()),
+        ("AllowedCPUs", "03", ()),
+        ("IOReadBandwidthMax", None, ()),
     ],
 )
-def test_the_line_of_a_drop_in(name: str, value: Value, expected: str | None) -> None:
-    assert line(name, value) == expected
+def test_the_lines_that_tell_a_value_in_a_drop_in(name: str, value: Value, expected: tuple[str, ...]) -> None:
+    assert lines(name, value) == expected
 
 
 @pytest.mark.parametrize(("name", "expected"), [("CPUQuota", "CPUQuotaPerSecUSec"), ("MemoryMax", "MemoryMax")])

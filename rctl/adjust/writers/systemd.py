@@ -24,7 +24,7 @@ from ...errors import KernelError, NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
 from ...systemd import properties, unit_properties
-from ...systemd.drop_ins import RUNTIME, STORED, DropIns
+from ...systemd.drop_ins import RUNTIME, STORED, DropIns, last_line
 from ...systemd.properties import PERCENT, Value
 from ...systemd.unit import Unit
 from ...systemd.unit_properties import StoredProperty, UnitProperties
@@ -178,7 +178,7 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
             notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed or _has_another(file, step))
     set_anew = [name for _, (name, _, where) in wanted if where]
     quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
-    return [*notes, *_rounded(cgroup.path, quotas), *_overruled(unit, known, set_anew)]
+    return [*notes, *_rounded(unit, quotas), *_overruled(unit, known, set_anew)]
 
 
 def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
@@ -255,14 +255,19 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, got: str, differs: bool) -> l
     )
 
 
-def _rounded(path: str, quotas: Sequence[Value]) -> list[str]:
-    """Notes about CPU limits that a daemon-reload will change: a drop-in has them in whole per cent, rounded down."""
-    return [
-        f"{path}: systemd stores CPU limits in whole per cent, so cpu.max is {quota // PERCENT}% after the next "
-        "daemon-reload. Set a whole per cent"
-        for quota in quotas
-        if isinstance(quota, int) and quota != properties.INFINITY and quota % PERCENT
-    ]
+def _rounded(unit: Unit, quotas: Sequence[Value]) -> list[str]:
+    """A note if a daemon-reload will change the CPU limit: a drop-in has it in per cent, rounded down."""
+    notes: list[str] = []
+    for quota in quotas:
+        if isinstance(quota, int) and quota != properties.INFINITY and quota % PERCENT:
+            [*_, (_, path)] = DropIns.of(unit).of_property("CPUQuota") or [("", "")]
+            stored = last_line(path) if path else ""
+            if stored and stored not in properties.lines("CPUQuota", quota):
+                notes.append(
+                    f"{unit.name}: systemd stores this CPU limit as {stored}, so cpu.max is "
+                    f"{stored.partition('=')[2]} after the next daemon-reload"
+                )
+    return notes
 
 
 def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[str]:
