@@ -13,12 +13,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
-from ...containers import cpu_shares, docker_fields
+from ...containers import docker_fields
 from ...containers.docker_fields import NO_LIMIT, Form, entries, is_set, stored
 from ...containers.docker_socket import of_docker
 from ...containers.engine_api import Engine, EngineContainer
@@ -27,12 +25,13 @@ from ...errors import NotAvailableError, NotFoundError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
 from ..steps import Set, SetThrough
-from . import files, systemd
+from . import engine_forms, files, systemd
+from .engine_forms import check_set, checked, entry_of, fields, has, is_new, text, weigh
 
 NAME = "docker"
 STORES_ONLY = True
 missing = systemd.missing
-_FORM = msgspec.json.Decoder(Form)
+resets, outlives, for_good = engine_forms.resets, engine_forms.outlives, engine_forms.for_good
 _ENGINE = Engine(
     NAME, "", 200, "Run it as root, or as a member of the group docker",
     "See systemctl status docker. Until docker is there, --runtime sets limits without it",
@@ -76,10 +75,10 @@ def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
     if not found:
         return ()
     config = _config(_at(cgroup.path))
-    wanted = {write.file: write.file.merge(_now(cgroup, write.file), write.wanted) for write in found}
+    wanted = {write.file: write.file.merge(entry_of(cgroup, write.file), write.wanted) for write in found}
     forms = {file: _form(file, entry, stored(file, config)) for file, entry in wanted.items()}
     refused = {file for file, own in forms.items() if own is None}
-    if _now(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
+    if entry_of(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
         refused.add(cpu.WEIGHT)
     if _uneven(cgroup, wanted, config):
         refused |= {memory.MAX, memory.SWAP_MAX, memory.LOW}
@@ -93,12 +92,16 @@ def _uneven(cgroup: Cgroup, wanted: Mapping[File, str], config: Mapping[str, Any
     """
     if not {memory.MAX, memory.SWAP_MAX, memory.LOW}.intersection(wanted):
         return False
-    limit, swap, low = (wanted.get(file, _now(cgroup, file)) for file in (memory.MAX, memory.SWAP_MAX, memory.LOW))
+    limit, swap, low = (wanted.get(file, entry_of(cgroup, file)) for file in (memory.MAX, memory.SWAP_MAX, memory.LOW))
     if limit == "max":
         return swap != "max"
     if memory.MAX not in wanted and limit not in entries(memory.MAX, stored(memory.MAX, config)):
         return True
     return memory.LOW in wanted and int(low) > int(limit)
+
+
+def _config(container: EngineContainer) -> dict[str, Any]:
+    return checked(container, container.config(), (cpu.MAX, memory.MAX, memory.SWAP_MAX, memory.LOW), stored)
 
 
 def _form(file: File, entry: str, kept: Form) -> Form | None:
@@ -107,39 +110,16 @@ def _form(file: File, entry: str, kept: Form) -> Form | None:
     return docker_fields.form(file, entry, kept, os.cpu_count() or 1)
 
 
-def _now(cgroup: Cgroup, file: File) -> str:
-    return file.entry(cgroup.read_if_there(file.name))
-
-
-def _config(container: EngineContainer) -> dict[str, Any]:
-    config = container.config()
-    try:
-        for file in (cpu.MAX, memory.MAX, memory.SWAP_MAX, memory.LOW):
-            stored(file, config)
-    except ValueError as error:
-        raise container.strange(error) from None
-    return config
-
-
-def resets(file: File, path: str) -> bool:
-    """False: docker sets a limit at the start, and at an update of that limit."""
-    return False
-
-
 def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """The present fields of these entries."""
     config = _config(_at(cgroup.path))
-    return [_text(stored(write.file, config)) for write in writes]
+    return [text(stored(write.file, config)) for write in writes]
 
 
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The fields with which an update sets the entry."""
-    before = _FORM.decode(kept)
-    return _text(_form(file, entry, before) or before)
-
-
-def _text(form: Form) -> str:
-    return msgspec.json.encode(form).decode()
+    before = fields(kept)
+    return text(_form(file, entry, before) or before)
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
@@ -153,29 +133,20 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     instead: Form = {}
     for step in steps:
         assert isinstance(step, SetThrough)
-        file, own = file_named(step.file), _FORM.decode(step.own)
+        file, own = file_named(step.file), fields(step.own)
         now = stored(file, config)
         if not is_set(own) and is_set(now):
             own = _unset(cgroup, step, now)
             instead |= own
-        if is_set(own) and (own != now or _now(cgroup, file) != step.new):
+        if is_set(own) and (own != now or entry_of(cgroup, file) != step.new):
             forms[file] = own
     if forms:
         swap = _swap(cgroup, config)
         container.update(docker_fields.request(forms, config, swap))
-        _weigh(container, cgroup, steps, forms)
+        if cpu.WEIGHT in forms:
+            weigh(container, cgroup, steps, lambda shares: {"CpuShares": shares})
     _complete(cgroup, steps)
     return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
-
-
-def outlives(path: str) -> bool:
-    """True: docker keeps what it stored until the container itself is removed."""
-    return True
-
-
-def for_good(form: str) -> bool:
-    """True: docker stores all that it sets."""
-    return True
 
 
 def put_back(path: str, step: SetThrough) -> None:
@@ -185,8 +156,8 @@ def put_back(path: str, step: SetThrough) -> None:
         config = container.inspected().config
     except NotFoundError:
         return  # the container was removed, too
-    now, old = stored(file, config), _FORM.decode(step.kept)
-    if now == old or not (now == _FORM.decode(step.own) or step.new in entries(file, now)):
+    now, old = stored(file, config), fields(step.kept)
+    if not is_new(step, file, now):
         return
     if not is_set(old):
         old = _form(file, step.old, now) or now
@@ -219,44 +190,21 @@ def _all_of_parent(cgroup: Cgroup, file: File) -> str:
 
 def _swap(cgroup: Cgroup, config: Mapping[str, Any]) -> int:
     """The present limit of swap in bytes, as docker has it if that is the same; -1: none."""
-    now, own = _now(cgroup, memory.SWAP_MAX), stored(memory.SWAP_MAX, config)
+    now, own = entry_of(cgroup, memory.SWAP_MAX), stored(memory.SWAP_MAX, config)
     if now in entries(memory.SWAP_MAX, own) and isinstance(found := own[docker_fields.SWAP], int):
         return found
     return NO_LIMIT if now == "max" else int(now)
 
 
-def _weigh(container: EngineContainer, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:
-    """Set ``cpu.weight`` once more if this runtime has the newer conversion from shares."""
-    if cpu.WEIGHT not in forms:
-        return
-    [wanted] = [step.new for step in steps if step.file == cpu.WEIGHT.name]
-    for shares in cpu_shares.for_weight(int(wanted)):
-        if _now(cgroup, cpu.WEIGHT) == wanted:
-            return
-        container.update({"CpuShares": shares})
-
-
 def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> None:
     """Set what docker stores and does not set in a running container, and read all entries back."""
-    if rest := [step for step in steps if not _has(cgroup, step)]:
+    if rest := [step for step in steps if not has(cgroup, step)]:
         if cgroup.path.endswith(".scope"):
             systemd.set_besides(cgroup, rest)
         else:
             for step in rest:
                 files.write_at_once(cgroup, step)
-    for step in steps:
-        if not _has(cgroup, step):
-            got = _now(cgroup, file_named(step.file))
-            raise RctlError(
-                f"{step.file}: docker was asked for {step.new!r} on {cgroup.path}, and the kernel shows {got!r}. "
-                "See journalctl -u docker"
-            )
-
-
-def _has(cgroup: Cgroup, step: Set) -> bool:
-    file = file_named(step.file)
-    got = _now(cgroup, file)
-    return got == step.new or file.holds(got, step.new) or (not step.new and file in (cpuset.CPUS, cpuset.MEMS))
+    check_set(NAME, cgroup, steps)
 
 
 def _rounded(cgroup: Cgroup, step: Set) -> list[str]:

@@ -12,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
-from ...containers import cpu_shares, podman_fields, unix_http
+from ...containers import podman_fields, unix_http
 from ...containers.docker_fields import NO_LIMIT, SWAP, Form
 from ...containers.engine_api import Engine, EngineContainer
 from ...containers.podman_fields import entries, known, stored
@@ -28,7 +26,8 @@ from ...limits import FILES, file_named
 from .. import cpuset_lists
 from ..enabling import enable
 from ..steps import Set, SetThrough
-from . import files, scope
+from . import engine_forms, files, scope
+from .engine_forms import check_set, checked, entry_of, fields, has, is_new, text, weigh
 
 NAME = "podman"
 STORES_ONLY = True
@@ -37,7 +36,7 @@ OF_USER = "/run/user/{uid}/podman/podman.sock"
 SINCE = (5, 4)
 """Earlier versions do not store an update, or forget all other limits with it."""
 missing = enable.missing
-_FORM = msgspec.json.Decoder(Form)
+resets, outlives, for_good = engine_forms.resets, engine_forms.outlives, engine_forms.for_good
 
 
 def check(tree: Tree, path: str) -> None:
@@ -101,9 +100,9 @@ def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
     if _version(seen.version) < SINCE:
         return ()
     config = _checked(container, seen.config)
-    wanted = {write.file: write.file.merge(_now(cgroup, write.file), write.wanted) for write in found}
+    wanted = {write.file: write.file.merge(entry_of(cgroup, write.file), write.wanted) for write in found}
     refused = {file for file, entry in wanted.items() if _form(file, entry, stored(file, config)) is None}
-    if _now(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
+    if entry_of(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
         refused.add(cpu.WEIGHT)
     if _uneven(cgroup, wanted, config):
         refused |= {memory.MAX, memory.SWAP_MAX}
@@ -118,10 +117,18 @@ def _uneven(cgroup: Cgroup, wanted: Mapping[File, str], config: Mapping[str, Any
     """True if the limits of memory and swap cannot be stored: podman counts both together."""
     if not {memory.MAX, memory.SWAP_MAX}.intersection(wanted):
         return False
-    limit, swap = (wanted.get(file, _now(cgroup, file)) for file in (memory.MAX, memory.SWAP_MAX))
+    limit, swap = (wanted.get(file, entry_of(cgroup, file)) for file in (memory.MAX, memory.SWAP_MAX))
     if limit == "max":
         return swap != "max"
     return memory.MAX not in wanted and limit not in entries(memory.MAX, stored(memory.MAX, config))
+
+
+def _checked(container: EngineContainer, config: dict[str, Any]) -> dict[str, Any]:
+    return checked(container, config, filter(known, FILES), stored)
+
+
+def _config(container: EngineContainer) -> dict[str, Any]:
+    return _checked(container, container.config())
 
 
 def _form(file: File, entry: str, kept: Form) -> Form | None:
@@ -130,42 +137,16 @@ def _form(file: File, entry: str, kept: Form) -> Form | None:
     return podman_fields.form(file, entry, kept)
 
 
-def _now(cgroup: Cgroup, file: File) -> str:
-    return file.entry(cgroup.read_if_there(file.name))
-
-
-def _config(container: EngineContainer) -> dict[str, Any]:
-    return _checked(container, container.config())
-
-
-def _checked(container: EngineContainer, config: dict[str, Any]) -> dict[str, Any]:
-    try:
-        for file in filter(known, FILES):
-            stored(file, config)
-    except ValueError as error:
-        raise container.strange(error) from None
-    return config
-
-
-def resets(file: File, path: str) -> bool:
-    """False: podman sets a limit at the start, and at an update."""
-    return False
-
-
 def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
-    """The present fields of these entries."""
+    """The entry_of fields of these entries."""
     config = _config(_at(cgroup.path))
-    return [_text(stored(write.file, config)) for write in writes]
+    return [text(stored(write.file, config)) for write in writes]
 
 
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The fields with which an update sets the entry."""
-    before = _FORM.decode(kept)
-    return _text(_form(file, entry, before) or before)
-
-
-def _text(form: Form) -> str:
-    return msgspec.json.encode(form).decode()
+    before = fields(kept)
+    return text(_form(file, entry, before) or before)
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
@@ -179,23 +160,23 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     instead: Form = {}
     for step in steps:
         assert isinstance(step, SetThrough)
-        file, own = file_named(step.file), _FORM.decode(step.own)
+        file, own = file_named(step.file), fields(step.own)
         now = stored(file, config)
         if lists := _lists(file, own, now):
             instead |= lists
         own = _kept_set(file, {**own, **lists}, now)
-        if own != now or _now(cgroup, file) != step.new:
+        if own != now or entry_of(cgroup, file) != step.new:
             forms[file] = own
         if number := cpuset_lists.no_such(step.file, step.new):
             raise KernelError(cgroup.path, step.file, step.new, number)
     notes = _stay(cgroup, instead)
     if forms:
-        swap = _now(cgroup, memory.SWAP_MAX)
+        swap = entry_of(cgroup, memory.SWAP_MAX)
         body = podman_fields.request(forms, config, NO_LIMIT if swap == "max" else int(swap))
         if refused := _refused(container, cgroup, body, forms):
             notes.append(refused)
-        else:
-            _weigh(container, cgroup, steps, forms)
+        elif forms.get(cpu.WEIGHT, {}).get("CpuShares"):
+            weigh(container, cgroup, steps, lambda shares: {"cpu": {"shares": shares}})
     return [*notes, *_complete(cgroup, steps)]
 
 
@@ -241,45 +222,12 @@ def _stay(cgroup: Cgroup, instead: Form) -> list[str]:
     return [f"{cgroup.path}: podman cannot unset a list. It stores what has the same effect: {kept}"]
 
 
-def _weigh(container: EngineContainer, cgroup: Cgroup, steps: Sequence[Set], forms: Mapping[File, Form]) -> None:
-    """Set ``cpu.weight`` once more if this runtime has the newer conversion from shares."""
-    if not forms.get(cpu.WEIGHT, {}).get("CpuShares"):
-        return
-    [wanted] = [step.new for step in steps if step.file == cpu.WEIGHT.name]
-    for shares in cpu_shares.for_weight(int(wanted)):
-        if _now(cgroup, cpu.WEIGHT) == wanted:
-            return
-        container.update({"cpu": {"shares": shares}})
-
-
 def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """Set what podman has not set as wished, on the scope or inside."""
     scope.set_above(cgroup, [step for step in steps if step.new])
-    notes = [note for step in steps if not _has(cgroup, step) for note in files.write_at_once(cgroup, step)]
-    for step in steps:
-        if not _has(cgroup, step):
-            got = _now(cgroup, file_named(step.file))
-            raise RctlError(
-                f"{step.file}: podman was asked for {step.new!r} on {cgroup.path}, and the kernel shows {got!r}. "
-                "See journalctl -u podman"
-            )
+    notes = [note for step in steps if not has(cgroup, step) for note in files.write_at_once(cgroup, step)]
+    check_set(NAME, cgroup, steps)
     return notes
-
-
-def _has(cgroup: Cgroup, step: Set) -> bool:
-    file = file_named(step.file)
-    got = _now(cgroup, file)
-    return got == step.new or file.holds(got, step.new) or (not step.new and file in (cpuset.CPUS, cpuset.MEMS))
-
-
-def outlives(path: str) -> bool:
-    """True: podman keeps what it stored until the container itself is removed."""
-    return True
-
-
-def for_good(form: str) -> bool:
-    """True: podman stores all that it sets."""
-    return True
 
 
 def put_back(path: str, step: SetThrough) -> None:
@@ -289,8 +237,8 @@ def put_back(path: str, step: SetThrough) -> None:
         config = _checked(container, container.inspected().config)
     except NotFoundError:
         return  # the container was removed, too
-    now, old = stored(file, config), _FORM.decode(step.kept)
-    if now == old or not (now == _FORM.decode(step.own) or step.new in entries(file, now)):
+    now, old = stored(file, config), fields(step.kept)
+    if not is_new(step, file, now, entries):
         return
     own = _kept_set(file, {**old, **_lists(file, old, now)}, now)
     swap = stored(memory.SWAP_MAX, config)[SWAP]
