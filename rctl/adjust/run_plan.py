@@ -90,6 +90,7 @@ def _run(step: Step, cgroup: Cgroup, deadline: float, progress: Progress, others
         return notes
     if isinstance(step, Reclaim):
         _reclaim(step, cgroup, deadline, progress)
+        return []
     return others.run(step, cgroup) if others else []
 
 

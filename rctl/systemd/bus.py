@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from select import select
+from select import POLLIN, poll
 from typing import Any, Self
 
 from ..errors import BusyError, NotAvailableError, NotFoundError, RctlError, explained
@@ -79,7 +79,7 @@ class Bus:
 
     def reach(self) -> None:
         """Connect again if the manager has closed the connection. Raises NotAvailableError if it cannot be reached."""
-        if self._wire.fileno() < 0 or (select([self._wire], [], [], 0)[0] and not self._wire.recv(1, _socket.MSG_PEEK)):
+        if self._wire.fileno() < 0 or self._is_closed():
             self.close()
             self._connect(again=True)
 
@@ -136,6 +136,15 @@ class Bus:
             self._connect(again=True)
         except OSError as error:
             raise self._silent(error) from None
+
+    def _is_closed(self) -> bool:
+        """True if the manager has closed the connection. It may have sent signals before."""
+        ready = poll()
+        ready.register(self._wire, POLLIN)
+        try:
+            return bool(ready.poll(0)) and not self._wire.recv(1, _socket.MSG_PEEK)
+        except ConnectionError:
+            return True
 
     def _calls(self, calls: Sequence[_Call], unknown: bool = False) -> list[Any]:
         """Send all calls at once, and return their answers. ``unknown``: an unknown property gives ``()``.

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import resource
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from rctl.over_time.check_command import CheckCommand
-
-
-@pytest.fixture
-def high_descriptors() -> Iterator[None]:
-    """As in a process with many open files: the next descriptors are above 1023."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    null = os.open(os.devnull, os.O_RDONLY)
-    taken = [null]
-    while taken[-1] < 1024:
-        taken.append(fcntl.fcntl(null, fcntl.F_DUPFD, taken[-1]))
-    yield
-    for fd in taken:
-        os.close(fd)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_process_may_have_many_open_files(high_descriptors: None) -> None:

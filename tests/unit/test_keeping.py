@@ -66,18 +66,6 @@ class Kept:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let seconds pass."""
-    now = [1_800_000_000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
-
-    def passed(seconds: float) -> None:
-        now[0] += seconds
-
-    return passed
-
-
-@pytest.fixture
 def names() -> dict[str, str]:
     """The names of containers, by path."""
     return {}

@@ -110,6 +110,14 @@ def test_a_signal_that_comes_with_the_greeting_is_no_part_of_an_answer(manager: 
         assert made.call("Reload") == ("done",)
 
 
+def test_a_connection_is_looked_at_with_many_open_files(high_descriptors: None, manager: Manager) -> None:
+    with connected() as made:
+        made.call("Reload")
+        manager.hang_up()
+        made.reach()
+        assert made.call("Reload") == ()
+
+
 def test_a_connection_that_was_closed_is_made_anew_before_it_is_needed(
     manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,18 +19,6 @@ from tests.unit.fake_calls import Operation
 from tests.unit.shell import Shell
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let seconds pass."""
-    now = [1_800_000_000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
-
-    def passed(seconds: float) -> None:
-        now[0] += seconds
-
-    return passed
-
-
 @pytest.fixture(autouse=True)
 def awaited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What happened while a process was made sure to wait."""

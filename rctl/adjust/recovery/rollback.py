@@ -88,7 +88,7 @@ def put_back_stored(step: SetThrough) -> list[str]:
 
 
 def rare(steps: Iterable[Step]) -> ModuleType | None:
-    """``rare_steps``, if one of the steps needs it. Call this before the first one is run, too."""
+    """Load ``rare_steps`` and return it, if one of the steps needs it. A run calls this before its first step."""
     if all(type(step) in _USUAL and not getattr(step, "file", "").startswith("cpuset.") for step in steps):
         return None
     from . import rare_steps

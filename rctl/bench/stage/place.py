@@ -144,9 +144,8 @@ def ve(site: Site, name: str, limits: Mapping[str, Any], *, without_pressure: bo
             with site.tree.open_ve(name) as cgroup:
                 if without_pressure:
                     asked, _ = lean.of(asked, cgroup)
-                apart = msgspec.structs.replace(
-                    site, state=State(default_state().run, keep)
-                )  # everybody's locks, its own history
+                own = State(default_state().run, keep)  # everybody's locks, its own history
+                apart = msgspec.structs.replace(site, state=own)
                 adjust(apart, {name: asked}, Options(command="bench"))
                 yield cgroup
         finally:
