@@ -27,6 +27,10 @@ VE_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 """The allowed names of rctl's own VEs."""
 NAMING = "Use letters, digits and _.@+-, at most 64, the first one a letter or a digit"
 """The same rule as a text for people."""
+KINDS = ("unit", "user", "docker", "podman", "containerd", "crio", "pod")
+"""What may stand before the colon of the name of something that rctl did not make."""
+UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
+"""Endings of the units that have a cgroup (systemd.unit(5))."""
 
 
 def as_typed(name: str) -> str:

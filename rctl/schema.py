@@ -16,7 +16,7 @@ from .controllers import core, hugetlb, io
 from .formats import VE_NAME
 from .limits import DEFAULT
 from .ranges import Ranges
-from .spec import Spec
+from .spec import NAMED, Spec
 from .units import Bytes, Flag, Quantity, Rate, Size
 
 _SMALLEST_PAGE = 4096
@@ -39,7 +39,7 @@ def schema() -> dict[str, Any]:
 
     found = msgspec.json.schema(Spec, schema_hook=hook)
     definitions = found["$defs"]
-    definitions["Spec"]["properties"]["ve"]["propertyNames"] = {"pattern": f"^{VE_NAME.pattern}$"}
+    definitions["Spec"]["properties"]["ve"]["propertyNames"] = {"pattern": f"^({VE_NAME.pattern}|{NAMED.pattern})$"}
     definitions["Spec"]["required"] = ["version", "ve"]
     limits = definitions["Limits"]
     limits["not"] = {

@@ -23,7 +23,7 @@ import msgspec
 
 from . import input_files, label, wrong_input
 from .errors import UsageError
-from .formats import VE_NAME
+from .formats import KINDS, UNITS, VE_NAME
 from .host import Host
 from .limits import ALSO, Limits, check, decode, keys, known
 
@@ -52,6 +52,13 @@ _FIRST_LINE = f"version = {VERSION}"
 _EXAMPLE = f'{_FIRST_LINE}, then [ve.web1.limits], and below it memory.max = "1G"'
 
 
+NAMED = re.compile(
+    rf"/[^*?\[]+|(?:{'|'.join(KINDS)}):[^\s*?\[]+|[^\s*?\[/:]+\.(?:{'|'.join(unit[1:] for unit in UNITS)})"
+)
+"""The names of what rctl did not make: a cgroup's path, a name with its kind, a unit in full. No patterns."""
+_SEVERAL = re.compile(r"label:|.*[*?\[]", re.DOTALL)
+
+
 class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One VE of a spec: ``limits`` to set, and ``labels``, by key."""
 
@@ -60,7 +67,10 @@ class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """VEs by name, and the version of the form. A missing VE is made; a limit that is not given stays."""
+    """VEs by name, and the version of the form. A missing VE is made; a limit that is not given stays.
+
+    A name may also be that of a unit, a container, a pod or a user, or a cgroup's path. These are not made.
+    """
 
     ve: dict[str, Ve]
     version: SpecVersion = VERSION
@@ -168,13 +178,34 @@ def _check_bounds(text: str) -> None:
 def _check_ve(name: str, asked: Ve, host: Host) -> None:
     where = f"ve.{wrong_input.quoted(name)}"
     if not VE_NAME.fullmatch(name):
-        raise UsageError(f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64")
+        check_name(name)
     try:
         label.check(asked.labels)
         where = f"{where}.limits"
         check(asked.limits, host)
     except UsageError as error:
         raise UsageError(f"{where}.{error}") from None
+
+
+def check_name(name: str) -> None:
+    """Check the name of something that rctl did not make. Raises UsageError."""
+    where = f"ve.{wrong_input.quoted(name)}"
+    if _SEVERAL.match(name):
+        raise UsageError(f"{where}: stands for several VEs. A spec names each; a pattern is for rctl set")
+    kind, colon, _ = name.partition(":")
+    if colon and not name.startswith("/") and kind not in KINDS:
+        raise UsageError(f"{where}: {wrong_input.quoted(kind)} is no kind of name. Write one of {', '.join(KINDS)}")
+    parts = name.removeprefix(f"{kind}:").strip("/").split("/")
+    if not NAMED.fullmatch(name) or any(one in ("", ".", "..") or not one.isprintable() for one in parts):
+        raise UsageError(
+            f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64; for what rctl did not make, "
+            "write a name such as unit:nginx or docker:web, or a path such as /app/db"
+        )
+
+
+def elsewhere(spec: Spec) -> list[str]:
+    """The names that may be of something that rctl did not make. Usually there are none, and it costs little."""
+    return [name for name in spec.ve if name.endswith(UNITS) or ":" in name or "/" in name]
 
 
 def _refusal(reason: str, place: Sequence[str]) -> UsageError:

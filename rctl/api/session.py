@@ -157,20 +157,22 @@ class Session(SessionGradual, SessionLasting):
         wait: float = 30.0,
         force: bool = False,
         dry_run: bool = False,
+        runtime: bool = False,
     ) -> Applied:
         """Make and change VEs to match a spec, as one transaction. Makes missing VEs, and writes only differences.
 
-        ``spec``: a TOML file (``-``: standard input), or a Spec. ``prune``: remove VEs that it does not name; if one of
-        these has processes, nothing is done (BusyError).
+        ``spec``: a TOML file (``-``: standard input), or a Spec. Units, containers and cgroups by path that it names
+        must exist. ``prune``: remove VEs of rctl's own that it does not name; if one of these has processes, nothing is
+        done (BusyError). ``runtime``: as for ``adjust``.
 
         Returns an Applied: the VEs that were made, removed and labelled, and the account. Raises UsageError for a wrong
-        spec, with its file and place.
+        spec, with its file and place; NotFoundError for what does not exist.
         """
-        from ..spec import load, naming_file
+        from ..spec import naming_file
         from ..ve import apply
 
-        how = self._options(deadline, wait, force, dry_run)
-        found = load(spec, self.host) if isinstance(spec, str) else spec
+        how = self._options(deadline, wait, force, dry_run, runtime)
+        found = self._spec(spec)
         with naming_file(spec):
             return apply.apply(self.site, found, how, prune=prune)
 

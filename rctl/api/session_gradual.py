@@ -130,6 +130,13 @@ class SessionGradual(SessionReads):
         return asked
 
     def _spec(self, spec: str | Spec) -> Spec:
-        from ..spec import load
+        """A checked spec; what it names and rctl did not make is found."""
+        from ..spec import elsewhere, load, naming_file
 
-        return load(spec, self.host) if isinstance(spec, str) else spec
+        loaded = load(spec, self.host) if isinstance(spec, str) else spec
+        if not (names := elsewhere(loaded)):
+            return loaded
+        from ..ve.named import found
+
+        with naming_file(spec):
+            return found(self.tree, loaded, names)

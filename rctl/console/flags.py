@@ -123,6 +123,9 @@ Wait = Annotated[
     Option("--deadline", metavar="TIME", help="Longest to wait for the processes to stop or continue: 10s, 2min"),
 ]
 SpecFile = Annotated[str, Argument(metavar="FILE", help="The spec, a TOML file; - is standard input")]
+UntilBoot = Annotated[
+    bool, Option("--runtime", help="Until the next boot only; a unit of systemd otherwise keeps its limits")
+]
 Prune = Annotated[
     bool, Option("--prune", help="Also remove VEs that the spec does not name; refused when one has processes")
 ]

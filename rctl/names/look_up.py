@@ -15,7 +15,7 @@ import msgspec
 from ..cgroupfs.paths import paths
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError, UsageError
-from ..formats import VE_NAME
+from ..formats import KINDS, UNITS, VE_NAME
 from ..late_regex import regex
 from . import users
 from .owners import owner_of, unescaped
@@ -24,10 +24,7 @@ from .unit_names import unit_name, words_of_unit
 if TYPE_CHECKING:
     from .identities import Identities
 
-CONTAINERS = ("docker", "podman", "containerd", "crio", "pod")
-KINDS = ("unit", "user", *CONTAINERS)
-"""What may stand before the colon of a word."""
-SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
+CONTAINERS = tuple(kind for kind in KINDS if kind not in ("unit", "user"))
 _ID = regex(r"[0-9a-f]{4,64}")
 """The beginning of a container's id, long enough to be meant."""
 _IN_CONTAINER = regex(r"(?<!_pod_)[0-9a-f]{64}.*/")
@@ -104,14 +101,14 @@ class Elsewhere:
         """Those with exactly this name; else those with this as another word."""
         found: Sequence[Named] = []
         if kind in ("", "unit", "user"):
-            only_units = kind != "" or word.endswith(SUFFIXES)
+            only_units = kind != "" or word.endswith(UNITS)
             plain = word.removeprefix("unit:").rpartition("/")[2]
             likely = plain, f"{plain}.service"
             units = self._units_where(
                 lambda unit: unit in likely or "\\x" in unit or users.of_slice(unit) is not None, only_units
             )
             found = [one for one in units if one.name == word or word in one.words]
-        if kind != "user" and not (found and word.endswith(SUFFIXES)):
+        if kind != "user" and not (found and word.endswith(UNITS)):
             found = [*found, *(one for one in self._containers if one.name == word or word in one.words)]
         return [one for one in found if one.name == word] or found
 
@@ -191,7 +188,7 @@ class Elsewhere:
                 known |= {_stem(each): one.name for each in (*one.words, one.name)}
         near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
-        if what := _RUNNING.get("unit" if not kind and word.endswith(SUFFIXES) else kind):
+        if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):
             return f"{word}: {what}{meant} See rctl ls --all"
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
         return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"
@@ -203,7 +200,7 @@ def _has_units(path: str) -> bool:
 
 def may_be(word: str) -> bool:
     """True if a VE, a unit or a container may have this name."""
-    return bool(VE_NAME.fullmatch(word) or kind_of(word) or word.endswith(SUFFIXES) or _ID.fullmatch(word))
+    return bool(VE_NAME.fullmatch(word) or kind_of(word) or word.endswith(UNITS) or _ID.fullmatch(word))
 
 
 def kind_of(word: str) -> str:

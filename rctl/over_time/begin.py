@@ -155,7 +155,7 @@ def _applying(site: Site, spec: Spec) -> Do:
     for name in spec.ve:
         with naming(name):
             tree.path(name)
-    managed = {name for name in spec.ve if tree.name(tree.path(name)) != tree.path(name)}
+    managed = {name for name in spec.ve if tree.managed(tree.path(name))}
 
     def do(names: Sequence[str], options: Options) -> Account:
         labels: dict[str, LabelValues] = {name: {**own} for name in names if (own := spec.ve[name].labels)}

@@ -166,9 +166,10 @@ class Rolling:
     def _present(self, names: Sequence[str]) -> list[str]:
         """The VEs that are still there; the others were removed, and are no failure. Those to be made are present."""
         found = []
+        tree, makes = self._site.tree, self._asked.verb == "apply"
         for name in names:
             ino = self._asked.ves[name]
-            if not ino or self._asked.verb == "apply" or is_there(self._site.tree, name, ino):
+            if not ino or (makes and tree.managed(tree.path(name))) or is_there(tree, name, ino):
                 found.append(name)
             else:
                 self._gone[name] = None

@@ -127,13 +127,18 @@ def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
 def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
     """VEs with their limits and labels as a spec; ``rctl apply`` of it changes nothing.
 
-    Returns the TOML text, and notes for people on limits that a spec cannot hold. A VE that was removed meanwhile is
+    Returns the TOML text, and notes for people on what a spec cannot hold. A VE that was removed meanwhile is
     left out. Raises NotFoundError and GoneError for a VE that ``named`` has by its name.
     """
+    names = list(names)
+    keys = {}
+    if foreign := [name for name in names if not tree.managed(tree.path(name))]:
+        from .named import keys_of
+
+        keys = keys_of(tree, foreign)
     tables: list[str] = []
     notes: list[str] = []
     for name in names:
-        bare.managed_path(tree, name)  # a spec holds only managed VEs
         with may_go(tree, name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
@@ -144,7 +149,10 @@ def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple
                 said.add(key)
                 lines.append(_line(key, value))
             given = [f"{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
-            where = f"ve.{_key(name)}"
+            if given and name in keys:
+                notes.append(f"{name}: labels: a spec has them only for VEs of rctl's own")
+                given = []
+            where = f"ve.{_key(keys.get(name, name))}"
             found = [_table(f"{where}.limits", lines), _table(f"{where}.labels", given)]
             tables += [*filter(None, found)] or [f"[{where}]"]
     return "\n\n".join([f"version = {VERSION}", *(tables or ["[ve]"])]), notes

@@ -216,7 +216,7 @@ def test_labels_lie_on_the_cgroup_and_choose_ves(ve: Ve, other: Ve) -> None:
 def test_labels_in_a_spec(ve: Ve, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text('version = 1\n[ve.web1.limits]\npids.max = 5\n[ve.web1.labels]\nenv = "prod"\n')
-    assert "~ /rctl-web1: label env: (none) -> prod" in rctl("diff", str(site)).out.splitlines()
+    assert "~ web1: label env: (none) -> prod" in rctl("diff", str(site)).out.splitlines()
     assert "web1: changed\n  pids.max: max -> 5\n  label env: (none) -> prod\n" in rctl("apply", str(site)).out
     assert json.loads(rctl("label", "web1", "--json").out) == {"web1": {"env": "prod"}}
     assert rctl("diff", str(site)).out == ""

@@ -76,7 +76,7 @@ def test_a_dry_run_shows_the_labels_and_puts_on_none(shell: Shell) -> None:
         "web2: planned", "  label env: (none) -> prod",
         "new: planned", "  mkdir", "  pids.max: max -> 7", "  label env: (none) -> prod", "",
     ]  # fmt: skip
-    assert "~ /rctl-web1: label env: test -> prod" in shell.run("diff", "spec.toml")[1].splitlines()
+    assert "~ web1: label env: test -> prod" in shell.run("diff", "spec.toml")[1].splitlines()
 
 
 def test_apply_shows_what_a_dry_run_did_and_then_has_nothing_to_do(shell: Shell) -> None:

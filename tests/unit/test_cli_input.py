@@ -214,7 +214,7 @@ BAD_FILES = [
     (b"version = 1\n[ve.web1.limits]\npids.max = -5\n", "spec.toml: ve.web1.limits.pids.max: "),
     (b"version = 1\n[ve.web1.limits]\npids.max = " + b"9" * 5000 + b"\n", "spec.toml: "),
     (b'version = 1\n[ve."a/b".limits]\npids.max = 5\n', 'spec.toml: ve."a/b": not a VE\'s name'),
-    (b'version = 1\n[ve."/foreign".limits]\npids.max = 5\n', "/foreign"),
+    (b'version = 1\n[ve."docker:*".limits]\npids.max = 5\n', "docker:*"),
     (b'version = 1\n[ve.web1.limits]\npids.max = 5\n[ve."/rctl-web1".limits]\npids.max = 6\n', "/rctl-web1"),
     (b"version = 1\n[ve.web2.limits]\n[ve.web1.limits]\nvcpus = 4000\n", "spec.toml: web1: vcpus: 4000 asked for"),
     (b"version = 1\n[ve.web9.limits]\nvcpus = 4000\n", "spec.toml: web9: vcpus: 4000 asked for"),

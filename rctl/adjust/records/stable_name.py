@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-_UNITS = (".service", ".scope", ".slice", ".socket", ".mount", ".swap")
-"""Endings of the units that have a cgroup (systemd.unit(5))."""
-
+from ...formats import UNITS
 
 CONTAINERS = ("docker:", "podman:")
 """Beginnings of the stable names of containers. They do not follow from a path: records name them."""
@@ -17,11 +15,11 @@ def stable_name(path: str) -> str:
     other cgroup has its path, with the leading slash.
     """
     parts = path[1:].split("/")
-    if not parts[0].endswith(_UNITS):
+    if not parts[0].endswith(UNITS):
         return path
     return "/".join(part for part, below in zip(parts, [*parts[1:], ""], strict=True) if not _leads(part, below))
 
 
 def _leads(part: str, below: str) -> bool:
     """True for a slice in front of a unit."""
-    return part.endswith(".slice") and below.endswith(_UNITS)
+    return part.endswith(".slice") and below.endswith(UNITS)

@@ -51,7 +51,8 @@ def ves(incomplete: str, given: Sequence[str]) -> list[Candidate]:
 def _elsewhere(incomplete: str, given: Sequence[str]) -> list[Candidate]:
     """The names of units, users, containers and pods that begin like this, and the kinds that do."""
     from ...cgroupfs.tree import Tree
-    from ...names.look_up import KINDS, Elsewhere
+    from ...formats import KINDS
+    from ...names.look_up import Elsewhere
 
     kinds = [f"{kind}:" for kind in KINDS if kind.startswith(incomplete)]
     found = [Candidate(kind, more=True) for kind in kinds]

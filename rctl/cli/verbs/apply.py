@@ -17,6 +17,7 @@ from ...console.flags import (
     Prune,
     Retry,
     SpecFile,
+    UntilBoot,
     seconds,
 )
 
@@ -36,11 +37,13 @@ def apply(
     abort_after: AbortAfter = None,
     on_abort: OnAbort = None,
     retry: Retry = None,
+    runtime: UntilBoot = False,
 ) -> None:
     """Make and change VEs to match a spec, all or nothing.
 
-    rctl makes VEs that are missing, and writes only differences. With --batch it does so batch by batch, as rctl set
-    does; then the exit status is 4 if a part is done and stays.
+    rctl makes VEs of its own that are missing, and writes only differences. Units, containers and other cgroups
+    (unit:nginx, docker:web, /app/db) must exist. With --batch it does so batch by batch, as rctl set does; then the
+    exit status is 4 if a part is done and stays.
     """
     from ...console.output import as_json, done, report, say
     from ...console.session import session
@@ -53,11 +56,13 @@ def apply(
             raise UsageError(
                 "--prune: cannot be combined with --batch. Run rctl apply --prune when all batches are done"
             )
+        if runtime:
+            raise UsageError(f"--runtime: cannot be combined with {given.given[0]}. Leave one of them out")
         with session() as s:
             gradual.roll(s, file, given, json=json, deadline=seconds(deadline), force=force, dry_run=dry_run)
         return
     with session() as s:
-        result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run)
+        result = s.apply(file, prune=prune, deadline=seconds(deadline), force=force, dry_run=dry_run, runtime=runtime)
     tell = say if dry_run else done
     if json:
         tell(as_json(result))

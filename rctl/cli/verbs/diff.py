@@ -25,8 +25,9 @@ def diff(
     with session() as s:
         result = s.diff(file, prune=prune)
     lines = [f"+ {name}" for name in result.made]
-    steps = [step for outcome in result.account.outcomes for step in outcome.steps]
-    lines += [f"~ {step.describe()}" for step in steps if not isinstance(step, Make | Remove)]
+    for outcome in result.account.outcomes:
+        steps = [step for step in outcome.steps if not isinstance(step, Make | Remove)]
+        lines += [f"~ {outcome.name}{step.describe().removeprefix(outcome.path)}" for step in steps]
     lines += [f"- {name}" for name in result.removed]
     if json:
         say(as_json(result))

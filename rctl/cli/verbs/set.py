@@ -20,6 +20,7 @@ from ...console.flags import (
     Retry,
     Steps,
     StopAtPressure,
+    UntilBoot,
     asked,
     is_ve,
     seconds,
@@ -56,9 +57,7 @@ def set_(
     over: Over = None,
     steps: Steps = None,
     stop_at_pressure: StopAtPressure = None,
-    runtime: Annotated[
-        bool, Option("--runtime", help="Until the next boot only; a unit of systemd otherwise keeps its limits")
-    ] = False,
+    runtime: UntilBoot = False,
     flags: Any = None,
 ) -> None:
     """Change limits of running VEs, all or nothing.

@@ -1,0 +1,60 @@
+"""What a spec names and rctl did not make: units, containers, pods, users, cgroups by path. It is found, never made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from ..adjust import owner
+from ..cgroupfs.tree import Tree
+from ..errors import NotFoundError, UsageError, naming
+from ..formats import VE_NAME
+from ..names.identify import Identify
+from ..names.look_up import Elsewhere
+from ..names.patterns import match_each, one
+from ..spec import Spec, check_name
+
+
+def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
+    """The spec, with the name that the tree has for each cgroup. ``names``: those of ``spec.elsewhere``.
+
+    A plain name that ends like a unit's is that of a VE of rctl's own if there is one, and if no systemd runs the host.
+
+    Raises NotFoundError for what does not exist; UsageError for two names of one cgroup, for labels of what rctl did
+    not make, and for an ambiguous name.
+    """
+    systemd = owner.applies()
+    wanted = [name for name in names if not VE_NAME.fullmatch(name) or (systemd and not tree.has(name))]
+    for name in wanted:
+        check_name(name)
+    known = match_each(tree, wanted)
+    ves, first = {}, dict[str, str]()
+    for given, asked in spec.ve.items():
+        name = known[given][0] if given in known else given
+        path = tree.path(name)
+        if (twin := first.setdefault(path, given)) != given:
+            raise UsageError(f"{given}: is the same VE as {twin}. Name it once")
+        if given in known:
+            tree.open_ve(name).close()
+            if asked.labels and not tree.managed(path):
+                with naming(given):
+                    raise UsageError(f"labels: a spec has them only for VEs of rctl's own. Run: rctl label {given} ...")
+        ves[name] = asked
+    return msgspec.structs.replace(spec, ve=ves)
+
+
+def keys_of(tree: Tree, names: Iterable[str]) -> dict[str, str]:
+    """By the names of cgroups that rctl did not make, those that a spec has for them: with the kind, or the path."""
+    identify, all_named = Identify(tree), Elsewhere(tree)
+    return {name: _key_of(tree, tree.path(name), identify, all_named) for name in names}
+
+
+def _key_of(tree: Tree, path: str, identify: Identify, all_named: Elsewhere) -> str:
+    key = identify(path).name
+    key = key if ":" in key or "/" in key else f"unit:{key}"
+    with suppress(NotFoundError, UsageError):
+        if tree.path(one(tree, key, all_named)) == path:
+            return key
+    return path
