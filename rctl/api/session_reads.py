@@ -122,11 +122,12 @@ class SessionReads(SessionBase):
     def export(self, *patterns: str) -> tuple[str, Sequence[str]]:
         """VEs with their limits and labels as a spec; to ``apply`` it at once changes nothing.
 
-        Returns the TOML text, and a note for people on each limit that a spec cannot hold. Raises NotFoundError.
+        What a unit has by default or from its own file is left out. Returns the TOML text, and notes for people on what
+        is left out. Raises NotFoundError.
         """
         from ..ve import copy
 
-        return copy.spec(self.tree, self._shown(*patterns), patterns)
+        return copy.spec(self.site, self._shown(*patterns), patterns)
 
     def history(self, *patterns: str, last: int | None = None) -> Sequence[Record]:
         """Adjustments, newest first; with patterns, only those of these VEs, also of VEs that are gone.

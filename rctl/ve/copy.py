@@ -124,16 +124,17 @@ def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
     return tuple(found)
 
 
-def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
+def spec(site: Site, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
     """VEs with their limits and labels as a spec; ``rctl apply`` of it changes nothing.
+
+    Of what rctl did not make, limits that its owner has by itself are left out (``exported.added``).
 
     Returns the TOML text, and notes for people on what a spec cannot hold. A VE that was removed meanwhile is
     left out. Raises NotFoundError and GoneError for a VE that ``named`` has by its name.
     """
-    names = list(names)
-    keys = {}
+    tree, names, keys = site.tree, list(names), dict[str, str]()
     if foreign := [name for name in names if not tree.managed(tree.path(name))]:
-        from .named import keys_of
+        from .exported import added, keys_of
 
         keys = keys_of(tree, foreign)
     tables: list[str] = []
@@ -142,7 +143,10 @@ def spec(tree: Tree, names: Iterable[str], named: Collection[str] = ()) -> tuple
         with may_go(tree, name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
-            for key, value in assignments.changed(held.texts(ve)):
+            texts = held.texts(ve)
+            if name in keys:
+                texts = added(site, name, texts, notes)
+            for key, value in assignments.changed(texts):
                 if key in said and key not in BY_DEVICE:
                     notes.append(f"{name}: {key}: {value}: a spec can hold one line of this file. Set it by hand")
                     continue

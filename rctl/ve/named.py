@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 import msgspec
 
 from ..adjust import owner
 from ..cgroupfs.tree import Tree
-from ..errors import NotFoundError, UsageError, naming
+from ..errors import UsageError, naming
 from ..formats import VE_NAME
-from ..names.identify import Identify
-from ..names.look_up import Elsewhere
-from ..names.patterns import match_each, one
+from ..names.patterns import match_each
 from ..spec import Spec, check_name
 
 
@@ -43,18 +40,3 @@ def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
                     raise UsageError(f"labels: a spec has them only for VEs of rctl's own. Run: rctl label {given} ...")
         ves[name] = asked
     return msgspec.structs.replace(spec, ve=ves)
-
-
-def keys_of(tree: Tree, names: Iterable[str]) -> dict[str, str]:
-    """By the names of cgroups that rctl did not make, those that a spec has for them: with the kind, or the path."""
-    identify, all_named = Identify(tree), Elsewhere(tree)
-    return {name: _key_of(tree, tree.path(name), identify, all_named) for name in names}
-
-
-def _key_of(tree: Tree, path: str, identify: Identify, all_named: Elsewhere) -> str:
-    key = identify(path).name
-    key = key if ":" in key or "/" in key else f"unit:{key}"
-    with suppress(NotFoundError, UsageError):
-        if tree.path(one(tree, key, all_named)) == path:
-            return key
-    return path

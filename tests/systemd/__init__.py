@@ -7,6 +7,7 @@ What people do on such a host, and the tests that show that it works with rctl:
 - stop a unit, isolate a target, load or execute systemd anew beside a VE: test_own
 - run a VE as the command of a service, which systemd stops; take a process out of a service: test_own
 - set limits of a unit by name or path, plan a change: test_units
+- see what a spec would change in a unit or a container, apply it, export it: test_spec
 - set limits of a user's unit, as root and as the user, which her manager must keep: test_units
 - set limits of a container by name, id or path: test_docker, test_podman, test_names
 - set a limit of a podman container that podman limits, too: test_podman

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rctl.api.session import Session
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.tree import Tree
 from rctl.cli.verbs import ls as ls_module
@@ -269,12 +270,16 @@ def test_rates_of_a_ve_that_was_made_anew_in_the_interval_are_refused(
         views(tree, ["web1"], HOST.get, 1.0, named=["web1"])
 
 
+def export(tree: Tree, names: Sequence[str], named: Sequence[str]) -> tuple[str, list[str]]:
+    return spec(Session(tree=tree).site, names, named)
+
+
 def test_a_ve_that_goes_while_others_are_looked_at_is_left_out_unless_it_was_asked_for_by_name(tree: Tree) -> None:
     assert [view.sample.name for view in views(tree, ["web1", "gone"], HOST.get, named=["*"])] == ["web1"]
-    assert spec(tree, ["gone"], ["*"]) == ("version = 1\n\n[ve]", [])
+    assert export(tree, ["gone"], ["*"]) == ("version = 1\n\n[ve]", [])
     assert listing(tree, ["gone"], ["*"]) == []
     for named in ("gone", "/rctl-gone"):
-        every: tuple[Callable[..., Any], ...] = (partial(views, host=HOST.get), spec, listing)
+        every: tuple[Callable[..., Any], ...] = (partial(views, host=HOST.get), export, listing)
         for looks in every:
             with pytest.raises(NotFoundError):
                 looks(tree, ["gone"], named=[named])

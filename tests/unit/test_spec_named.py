@@ -16,7 +16,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
 from rctl.names import identify, patterns, users
 from rctl.spec import Spec, Ve
-from rctl.ve import named
+from rctl.ve import exported, named
 from tests.unit import host_tree
 from tests.unit.fake_calls import Operation
 from tests.unit.fake_kernel import FakeKernel
@@ -37,7 +37,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
     host_tree.make(tmp_path / "cgroups", tmp_path / "root")
     root = tmp_path / "root"
     monkeypatch.setattr(patterns, "_elsewhere", lambda tree: host_tree.elsewhere(tree, root))
-    monkeypatch.setattr(named, "Elsewhere", lambda tree: host_tree.elsewhere(tree, root))
+    monkeypatch.setattr(exported, "Elsewhere", lambda tree: host_tree.elsewhere(tree, root))
     monkeypatch.setattr(identify, "_identities", lambda tree: host_tree.identities(tree, root))
     with host_tree.opened(tmp_path / "cgroups") as found:
         yield found
@@ -291,5 +291,5 @@ def test_a_session_takes_a_spec_that_was_made_in_python(app: Shell) -> None:
     ],
 )
 def test_export_writes_the_name_that_lasts(tree: Tree, path: str, key: str) -> None:
-    assert named.keys_of(tree, [path]) == {path: key}
+    assert exported.keys_of(tree, [path]) == {path: key}
     assert list(found(tree, key).values()) == [path]

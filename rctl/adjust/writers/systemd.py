@@ -143,6 +143,16 @@ def _shown(writes: Sequence[Write], texts: Texts) -> dict[str, Value]:
     return found
 
 
+def by_itself(cgroup: Cgroup, writes: Sequence[Write]) -> list[bool]:
+    """For each entry, whether the unit has it and nobody has set it since: by default, or from the unit's own file."""
+    found = []
+    for write, text in zip(writes, kept(cgroup, writes, False, Texts(cgroup), []), strict=True):
+        there = {name: value for name, value, where in _entries(text) if not where}
+        wanted = properties.values(write.file, write.key, write.wanted)
+        found.append(bool(wanted) and all(there.get(name, ...) == value for name, value in wanted.items()))
+    return found
+
+
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The properties of an entry that is set to a value. Over a stored one, a value until the next boot would lose."""
     where = RUNTIME if runtime and not for_good(kept) else STORED

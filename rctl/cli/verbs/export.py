@@ -18,7 +18,8 @@ def export(
     """Print VEs as a spec for rctl apply.
 
     The spec is TOML and has the limits and labels of the VEs. rctl apply of it changes nothing, as long as the VEs stay
-    as they are. Files that rctl does not know are left out.
+    as they are. Files that rctl does not know are left out. Units and containers are named with their kind; what a unit
+    has by default or from its own file is left out.
 
     Example: rctl export >site.toml; rctl apply site.toml
     """
