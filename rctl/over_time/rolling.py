@@ -319,8 +319,10 @@ def retry(asked: RollRequest) -> str:
 
 def culprit(tree: Tree, names: Sequence[str], error: RctlError) -> str:
     """The VE that an error is about: the first that its text names; the first of the batch if it names none."""
-    words = set(_WORD.split(str(error)))
-    return next((name for name in names if name in words or tree.path(name) in words), names[0])
+    text = str(error)
+    words = set(_WORD.split(text))
+    found = (name for name in names if name in words or tree.path(name) in words or text.startswith(f"{name}: "))
+    return next(found, names[0])
 
 
 def environment(tree: Tree, name: str, change: str, batch: int) -> dict[str, str]:

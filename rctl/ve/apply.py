@@ -84,6 +84,7 @@ def _dry(
     account = adjust(site, present, options, around=around)
     with tree.place() as base:
         check_make(tree, [name for name in limits if name not in present], base)
+    bare.tell_of_units(site, [name for name in limits if name not in present])
     promises = Promises(tree)
     new = [
         _fresh(site, name, asked, given.get(name, {}), promises)

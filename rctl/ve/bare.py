@@ -78,11 +78,16 @@ def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: 
     """
     tree = site.tree
     names = [name for name in limits if tree.managed(tree.path(name))]
-    for name in names if owner.applies() else ():
-        if (unit := _unit_of_the_name(tree, name)) and not exists(tree, name):
-            site.tell(f"{name}: is the name of the new VE from now on; for the unit, write unit:{unit}")
+    tell_of_units(site, names)
     account = adjust(site, limits, options, around=Around(make=names, **around))
     return [o.name for o in account.outcomes if any(isinstance(step, Make) for step in o.steps)], account
+
+
+def tell_of_units(site: Site, names: Iterable[str]) -> None:
+    """Say which names of VEs that are to be made stood for a unit up to now."""
+    for name in names if owner.applies() else ():
+        if (unit := _unit_of_the_name(site.tree, name)) and not exists(site.tree, name):
+            site.tell(f"{name}: is the name of the new VE from now on; for the unit, write unit:{unit}")
 
 
 def _unit_of_the_name(tree: Tree, name: str) -> str:

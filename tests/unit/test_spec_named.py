@@ -168,11 +168,6 @@ def test_a_wrong_name_is_refused_with_the_right_form(name: str, said: str) -> No
     assert len(message.splitlines()) == 1
 
 
-def test_many_ves_of_rctls_own_are_not_looked_for(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = Spec({f"web{number}": Ve() for number in range(1000)})
-    assert specs.elsewhere(spec) == []
-
-
 # Apply, diff, export
 
 
@@ -239,6 +234,46 @@ def test_batches_reach_cgroups_by_path(app: Shell) -> None:
     assert (status, err) == (0, "")
     assert "batch 1 of 2: /app" in out.splitlines()
     assert (app.kernel.get("/app", "pids.max"), app.kernel.get("/rctl-new", "pids.max")) == ("70", "5")
+
+
+def test_a_batch_passes_over_a_cgroup_that_is_gone(app: Shell) -> None:
+    """What rctl made is made again; what it did not make is no failure if it ends meanwhile, as for ``set``."""
+    write(app, "web1 5", "/app 70", "new 5")
+
+    def gone(operation: Operation) -> int | None:
+        if (operation.kind, operation.path, operation.file) == ("write", "/rctl-web1", "pids.max"):
+            app.kernel.root.children.pop("app", None)
+        return None
+
+    app.kernel.broken = gone
+    status, _, err = app.run("apply", "spec.toml", "--batch", "1")
+    assert (status, err) == (0, "rctl: /app: was removed meanwhile; it is left out\n")
+    assert app.kernel.get("/rctl-new", "pids.max") == "5"
+    assert "app" not in app.kernel.root.children
+
+
+def test_a_stopped_change_goes_on_with_cgroups_by_path(app: Shell) -> None:
+    write(app, "web1 5", "/app 70", "new 5")
+
+    def broken(operation: Operation) -> int | None:
+        return 5 if (operation.kind, operation.path, operation.file) == ("write", "/app", "pids.max") else None
+
+    app.kernel.broken = broken
+    status, out, err = app.run("apply", "spec.toml", "--batch", "1")
+    assert status == 4
+    assert "/app" in err + out
+    change = out.partition(":")[0]
+    app.kernel.broken = lambda _: None
+    assert app.run("apply", "spec.toml", "--retry", change)[0] == 0
+    assert (app.kernel.get("/app", "pids.max"), app.kernel.get("/rctl-new", "pids.max")) == ("70", "5")
+
+
+def test_a_spec_of_rctls_own_ves_alone_looks_for_nothing(app: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "found", lambda *_: pytest.fail("looked for"))
+    monkeypatch.setattr(patterns, "_elsewhere", lambda _: pytest.fail("looked for"))
+    write(app, *(f"many{number} 5" for number in range(30)))
+    assert app.run("apply", "spec.toml")[0] == 0
+    assert len(app.kernel.root.children) == 33
 
 
 def test_until_the_next_boot_is_not_for_batches(app: Shell) -> None:
