@@ -358,6 +358,11 @@ def test_a_user_may_not_set_a_unit_of_the_system() -> None:
     assert held(NGINX, "memory.max") == "max"
 
 
+def test_the_unit_of_systemd_itself_is_not_frozen() -> None:
+    assert "process 1 runs in it" in done("/usr/local/bin/rctl", "freeze", "init.scope", status=2)
+    assert held("/init.scope", "cgroup.freeze") == "0"
+
+
 def test_a_controller_that_systemd_leaves_alone_is_enabled_for_a_unit(app: str) -> None:
     before = held("/system.slice", "cgroup.subtree_control")  # docker enables all controllers there
     rctl("set", "app.service", "hugetlb.2MB=4M")

@@ -362,6 +362,24 @@ def test_what_would_end_or_stop_rctl_itself_half_way_is_refused(shell: Shell, wo
     assert shell.run("freeze", "web2")[0] == 0
 
 
+@pytest.mark.parametrize("words", [("freeze", "web1"), ("set", "web*", "files.cgroup.freeze=1")])
+def test_process_1_is_not_frozen(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1/init" if pid == 1 else "/elsewhere")
+    assert "process 1 runs in it" in shell.refused(*words)
+    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
+    assert shell.run("freeze", "web2")[0] == 0
+
+
+def test_freezing_asks_nothing_of_a_proc_that_hides_process_1(shell: Shell) -> None:
+    def hidden(tree: Tree, pid: int | str) -> str:
+        if pid == 1:
+            raise FileNotFoundError(pid)
+        return "/elsewhere"
+
+    shell.monkeypatch.setattr(Tree, "cgroup_of", hidden)
+    assert shell.run("freeze", "web1")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "how"),
     [("docker:web", ". Use: docker rm -f web"), ("unit:nginx.service", ". Use: systemctl stop nginx.service"),

@@ -34,12 +34,25 @@ def wait_until_frozen(cgroup: Cgroup, deadline: float) -> None:
 
 
 def check_self(tree: Tree, names: Iterable[str]) -> None:
-    """Raise UsageError if rctl itself runs in one of the VEs to freeze: it would stop there, with its locks."""
+    """Raise UsageError if one of the VEs to freeze has rctl itself, which would stop with its locks, or process 1.
+
+    Without process 1, systemd on most hosts, nothing starts, ends or logs in, and only a reset of the host helps.
+    """
     paths = {tree.path(name): name for name in names}
-    own = tree.cgroup_of("self") if paths else None
+    if not paths:
+        return
+    own, first = tree.cgroup_of("self"), None
+    with suppress(OSError):  # /proc may hide it (hidepid) from users, who may not freeze it either
+        first = tree.cgroup_of(1)
     for path, name in paths.items():
-        if own is not None and (own == path or own.startswith(path.rstrip("/") + "/")):
+        if _lies_in(own, path):
             raise UsageError(f"{name}: this rctl runs in it, and would stop, too. Run it from outside")
+        if _lies_in(first, path):
+            raise UsageError(f"{name}: process 1 runs in it, and without that the whole host stops. Freeze others")
+
+
+def _lies_in(path: str | None, above: str) -> bool:
+    return path is not None and (path == above or path.startswith(above.rstrip("/") + "/"))
 
 
 def stays_frozen(tree: Tree, account: Account) -> Account:
