@@ -220,7 +220,8 @@ class Rolling:
         account = self._do(names, how)
         if until is not None:
             account, self._until = timers.noted(account), until
-        self._number += account.id is not None
+        # The record of values that were there already has a number, too, but no account of its own.
+        self._number = self._next_number() if account.id is None else self._number + 1
         self._wrote |= account.id is not None
         self._tell("set", number, tuple(names), account=account)
 

@@ -100,6 +100,15 @@ def test_the_history_shows_one_change_and_undo_takes_it_back_whole(many: Shell) 
     assert limits(many)[0] == "max"
 
 
+def test_a_batch_whose_values_were_there_already_is_a_part_like_the_others(many: Shell) -> None:
+    many.kernel.put("/rctl-web10", "pids.max", "7")  # nobody's wish so far
+    change = the_id(many.run("set", "web*", "pids.max=7", "--batch", "1")[1])
+    (one,) = json.loads(many.run("history", "--json")[1])
+    assert [part["number"] for part in one["parts"]] == list(range(1, COUNT + 1))
+    assert many.run("undo")[1].splitlines()[0].split()[1] == change
+    assert limits(many) == ["max"] * (COUNT - 1) + ["7"]
+
+
 def test_one_batch_can_be_taken_back_by_its_own_id(many: Shell) -> None:
     change = the_id(many.run("set", "web*", "pids.max=7", "--batch", "5")[1])
     second = json.loads(many.run("history", "--json")[1])[0]["parts"][1]["id"]
