@@ -226,7 +226,11 @@ class Transaction(msgspec.Struct, frozen=True):
         how = self.options
         if how.undoes or how.restores or how.until:
             return ()
-        return wishes.new(self.site.state, self.site.boot_id, plan.held(seen.changes, limits))
+        return wishes.new(self.site.state, self.site.boot_id, plan.held(seen.changes, limits), self.named)
+
+    def named(self, path: str) -> str:
+        """The stable name of a container; empty: it is none."""
+        return self.site.named(path) if len(path) > owner.SHORT else ""
 
     def written(
         self,
@@ -239,7 +243,7 @@ class Transaction(msgspec.Struct, frozen=True):
         touched = dict.fromkeys([*[step.path for step in steps], *besides])
         inodes = {path: cgroups[path].ino for path in touched}
         how, boot_id = self.options, self.site.boot_id
-        names = {path: name for path in touched if len(path) > owner.SHORT and (name := self.site.named(path))}
+        names = {path: name for path in touched if (name := self.named(path))}
         disks = disk_names.of(steps)
         lasting = how.lasting | ({"names": names} if names else {}) | ({"disks": disks} if disks else {})
         version = version_of(steps, lasting=bool(lasting), disks=bool(disks))

@@ -55,6 +55,15 @@ class TestWhatIsDesired:
     def test_it_outlives_the_cgroup_and_the_boot(self) -> None:
         assert wanted(folded(adjusted(to("5")), adjusted(to("9", path=DB), boot=NEXT)), boot=NEXT) == {"pids.max": "5"}
 
+    def test_a_container_that_is_renamed_keeps_them(self) -> None:
+        box = f"/system.slice/docker-{'4f' * 32}.scope"
+        old, new = {"names": {box: "docker:shop"}}, {"names": {box: "docker:web"}}
+        found = folded(adjusted(to("5", path=box), **old), adjusted(to("9", file="cpu.weight", path=box), **new))
+        assert list(found.ves) == ["docker:web"]
+        assert set(found.ves["docker:web"].entries) == {"pids.max", "cpu.weight"}
+        found.take(adjusted(to("6", "5", path=box), **old))
+        assert list(found.ves) == ["docker:shop"]
+
     def test_limits_by_device_are_apart(self) -> None:
         found = folded(
             adjusted(to("rbps=1", "rbps=max", "io.max", key="8:0"), to("rbps=2", "rbps=max", "io.max", key="8:16"))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rctl.adjust.records import wishes
 from rctl.adjust.records.record_format import Record, encode, version_of
-from rctl.adjust.steps import Set
+from rctl.adjust.state_folder import State
+from rctl.adjust.steps import Set, Want
 from rctl.cgroupfs import devices
 from rctl.host import Host
 from rctl.over_time import timers
@@ -176,6 +178,19 @@ class TestForget:
 
 class TestWishesForWhatIsThere:
     """A value that is there already is a wish, too, though nothing is written."""
+
+    def test_that_of_a_container_is_known_by_its_name(self, changed: Shell) -> None:
+        path = "/docker/4f1c"
+        state, want = State(f"{changed.state}/run", changed.state), Want(path, "pids.max", "64")
+        pids = (Set(path, "pids.max", "max", "64"),)
+        record = Record(
+            "20990101-000000-000-00000000", 1.0, "first", "rctl set", {path: 7}, pids,
+            version=version_of(pids, lasting=True), names={path: "docker:web"},
+        )  # fmt: skip
+        with Path(changed.state, "history.jsonl").open("ab") as history:
+            history.write(encode(record) + b"\n")
+        assert wishes.new(state, "first", [want], {path: "docker:web"}.__getitem__) == ()
+        assert wishes.new(state, "first", [want], {path: "docker:db"}.__getitem__) == (want,)
 
     def test_to_set_the_other_value_ends_the_drift(self, changed: Shell) -> None:
         changed.kernel.put("/rctl-web1", "pids.max", "70")

@@ -173,6 +173,8 @@ class DesiredLimits:
         name, boot, ino = _name(record, path), record.boot_id, record.inodes.get(path, 0)
         if name not in self.ves and (old := self.ves.pop(stable_name(path), None)):
             self.ves[name] = old  # its name was not known before
+        elif name not in self.ves and name != stable_name(path) and (before := self._called_before(path)):
+            self.ves[name] = self.ves.pop(before)
         ve = self.ves.get(name)
         if ve is not None and ve.passing and (ve.boot, ve.ino) != (boot, ino):
             self._drop(name)
@@ -181,6 +183,10 @@ class DesiredLimits:
             ve = self.ves[name] = DesiredVe(path)
         ve.path, ve.boot, ve.ino = path, boot, ino
         return ve
+
+    def _called_before(self, path: str) -> str:
+        """The name that the container of this cgroup had before it was renamed: its path has its id. Empty: none."""
+        return next((name for name, ve in self.ves.items() if ve.path == path), "")
 
     def _made(self, record: Record) -> set[str]:
         """The paths of renamed VEs: their wishes come with them."""

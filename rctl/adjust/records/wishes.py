@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...errors import RctlError
 from ...limits import file_named
@@ -12,8 +12,10 @@ from . import disk_names
 from .stable_name import stable_name
 
 
-def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
+def new(state: State, boot: str, held: Sequence[Want], named: Callable[[str], str]) -> tuple[Want, ...]:
     """Those of the wishes that are not desired yet. A default is only one if another value was desired before.
+
+    ``named``: returns the stable name of a container for its path, and an empty text for any other path.
 
     Empty if the desired limits cannot be read: the adjustment itself does not depend on them.
     """
@@ -28,7 +30,7 @@ def new(state: State, boot: str, held: Sequence[Want]) -> tuple[Want, ...]:
     wanted = []
     for want in held:
         file = file_named(want.file)
-        ve = found.get(stable_name(want.path))
+        ve = found.get(named(want.path) or stable_name(want.path))
         layer = ve.present(boot).get(f"{want.file} {disk_names.lasting(want.key)}".strip()) if ve else None
         known = file.entry(None, want.key) if layer is None else layer.value
         if not file.unchanged(known, want.value):
