@@ -43,8 +43,8 @@ def test_undo_refuses_to_skip_the_adjustment_of_a_ve_that_is_gone(shell: Shell) 
     status, out, err = shell.run("undo")
     assert (status, out, len(err.splitlines())) == (1, "", 1)
     assert re.search(
-        r"the last 2 adjustments are of VEs that were removed, or lie in another cgroup namespace: web2; "
-        rf".* {NAMED}, use: rctl undo \S+$",
+        r"the last 2 adjustments are of VEs that were removed or started anew, or lie in another cgroup namespace: "
+        rf"web2; .* {NAMED}, use: rctl undo \S+$",
         err,
     )
     assert shell.kernel.get("/rctl-web1", "pids.max") == "5"

@@ -96,7 +96,7 @@ class Manager:
     def for_good(self, form: str) -> bool:
         return False
 
-    def put_back(self, path: str, step: SetThrough) -> None:
+    def put_back(self, path: str, step: SetThrough) -> bool:
         raise AssertionError
 
     def state(self) -> tuple[Any, Any]:
@@ -177,12 +177,13 @@ class Storing(Manager):
     def outlives(self, path: str) -> bool:
         return True
 
-    def put_back(self, path: str, step: SetThrough) -> None:
+    def put_back(self, path: str, step: SetThrough) -> bool:
         at = path, PROPERTIES[step.file]
         if self.properties.get(at, UNSET) == step.own:
             self.properties[at] = step.kept
             if step.kept == UNSET:
                 del self.properties[at]
+        return True
 
 
 def test_what_is_stored_for_a_stopped_unit_is_undone_there(
@@ -204,6 +205,24 @@ def test_what_is_stored_for_a_stopped_unit_is_undone_there(
         assert undone.account is not None
         assert "is stopped; it gets this when it starts" in undone.account.notes[0]
         assert manager.properties == before
+        with pytest.raises(NotFoundError, match="nothing left to undo"):
+            undo(site, Options())
+
+
+def test_an_undo_says_that_the_owner_has_removed_the_container(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = Storing(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
+    monkeypatch.setattr(manager, "put_back", lambda path, step: False)
+    with kernel.installed() as tree:
+        site = Site(tree, kernel.host, state)
+        run(tree, kernel, state)
+        kernel.remove("/rctl-web1")
+        (undone,) = undo(site, Options())
+        assert undone.account is not None
+        assert undone.account.outcomes == ()
+        assert undone.account.notes == ("web1: was removed; there is nothing to undo there",)
         with pytest.raises(NotFoundError, match="nothing left to undo"):
             undo(site, Options())
 

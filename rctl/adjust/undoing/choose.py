@@ -137,7 +137,8 @@ def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
             break
         if not concerns(now, path, ino):
             continue
-        if others := sorted(tree.name(other) for other in left(tree, now) - {path}):
+        called = record.names or {}
+        if others := sorted(called.get(other) or tree.name(other) for other in left(tree, now) - {path}):
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise RctlError(
                 f"{named(record)} is of {', '.join(others[:3])}{more}, too. Take it back for all with: "
@@ -255,12 +256,13 @@ def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
     return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
 
 
-_GONE = "that were removed, or lie in another cgroup namespace"
+_GONE = "that were removed or started anew, or lie in another cgroup namespace"
 
 
 def _those(tree: Tree, skipped: list[Record]) -> str:
     if len(skipped) == 1:
         return f"the last adjustment, {named(skipped[0])}, is of VEs {_GONE}"
-    names = list(dict.fromkeys(tree.name(path) for record in skipped for path in paths(record)))
+    called = {path: (record.names or {}).get(path) or tree.name(path) for record in skipped for path in paths(record)}
+    names = list(dict.fromkeys(called.values()))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"the last {len(skipped)} adjustments are of VEs {_GONE}: {', '.join(names[:3])}{more}"

@@ -158,12 +158,13 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
         raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. Nothing to undo")
     options = msgspec.structs.replace(options, undoes=record.id)
     if not left:
-        account = asleep.put_back(tree, stored, dry_run=options.dry_run)
+        account = asleep.put_back(tree, record, stored, dry_run=options.dry_run)
         said = () if options.dry_run else _count_as_undone(site, options, record)
         return msgspec.structs.replace(account, notes=(*account.notes, *said))
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
     gone = [path for path in choose.paths(record) if path not in left.union(step.path for step in stored)]
-    notes = [f"{path}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
+    called = record.names or {}
+    notes = [f"{called.get(path, path)}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
     if len(gone) > _TOLD:
         notes.append(f"and {len(gone) - _TOLD} more that were removed")
     if not (asked or options.force):
@@ -185,7 +186,7 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     around = Around(remove=goes, back=back, labels=labels, labelled={} if options.force else labelled)
     given = _given(tree, record)
     # First, because it may be tried again: with the transaction, the adjustment counts as undone.
-    besides = asleep.put_back(tree, stored, dry_run=options.dry_run)
+    besides = asleep.put_back(tree, record, stored, dry_run=options.dry_run)
     with asleep.noting(besides):
         account = transact(site, wished, options, given=given, around=around)
     account = msgspec.structs.replace(account, outcomes=(*account.outcomes, *besides.outcomes))

@@ -167,11 +167,13 @@ def for_good(steps: Iterable[Step]) -> list[SetThrough]:
     return [step for step, writer in through if writer and any(map(writer.for_good, (step.own, step.kept)))]
 
 
-def put_back(step: SetThrough) -> None:
-    """Give the owner of a removed cgroup its old form back, for the next life of the cgroup."""
+def put_back(step: SetThrough) -> bool:
+    """Give the owner of a removed cgroup its old form back, for the next life of the cgroup.
+
+    Returns False if the cgroup has no next life: its owner has removed what it was for.
+    """
     writer = named(step.writer)
-    if writer is not None and writer.outlives(step.path):
-        writer.put_back(step.path, step)
+    return writer is not None and writer.outlives(step.path) and writer.put_back(step.path, step)
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set], deadline: float) -> list[str]:

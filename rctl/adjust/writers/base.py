@@ -79,5 +79,8 @@ class Writer(Protocol):
     def for_good(self, form: str) -> bool:
         """True if a value with this form still counts after a boot, if it ``outlives`` its cgroup."""
 
-    def put_back(self, path: str, step: SetThrough) -> None:
-        """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one."""
+    def put_back(self, path: str, step: SetThrough) -> bool:
+        """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one.
+
+        Returns False if the owner knows it no more: then there is nothing to put back.
+        """

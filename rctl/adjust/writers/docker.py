@@ -149,20 +149,21 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
 
 
-def put_back(path: str, step: SetThrough) -> None:
+def put_back(path: str, step: SetThrough) -> bool:
     """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
     container, file = _at(path), file_named(step.file)
     try:
         config = container.inspected().config
     except NotFoundError:
-        return  # the container was removed, too
+        return False  # the container was removed, too
     now, old = stored(file, config), fields(step.kept)
     if not is_new(step, file, now):
-        return
+        return True
     if not is_set(old):
         old = _form(file, step.old, now) or now
     swap = stored(memory.SWAP_MAX, config)[docker_fields.SWAP]
     container.update(docker_fields.request({file: old}, config, swap if isinstance(swap, int) else NO_LIMIT))
+    return True
 
 
 def _unset(cgroup: Cgroup, step: SetThrough, now: Form) -> Form:

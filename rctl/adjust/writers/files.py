@@ -62,8 +62,9 @@ def for_good(form: str) -> bool:
     return False
 
 
-def put_back(path: str, step: SetThrough) -> None:
+def put_back(path: str, step: SetThrough) -> bool:
     """Nothing: files go with their cgroup."""
+    return False
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:

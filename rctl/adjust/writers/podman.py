@@ -230,16 +230,17 @@ def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     return notes
 
 
-def put_back(path: str, step: SetThrough) -> None:
+def put_back(path: str, step: SetThrough) -> bool:
     """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
     container, file = _at(path), file_named(step.file)
     try:
         config = _checked(container, container.inspected().config)
     except NotFoundError:
-        return  # the container was removed, too
+        return False  # the container was removed, too
     now, old = stored(file, config), fields(step.kept)
     if not is_new(step, file, now, entries):
-        return
+        return True
     own = _kept_set(file, {**old, **_lists(file, old, now)}, now)
     swap = stored(memory.SWAP_MAX, config)[SWAP]
     container.update(podman_fields.request({file: own}, config, swap if isinstance(swap, int) else NO_LIMIT))
+    return True

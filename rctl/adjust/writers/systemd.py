@@ -222,12 +222,13 @@ def outlives(path: str) -> bool:
     return about.get("LoadState") == "loaded" and not about.get("Transient")
 
 
-def put_back(path: str, step: SetThrough) -> None:
+def put_back(path: str, step: SetThrough) -> bool:
     """Set the old properties of a unit that runs no more, or was started anew, if it still has the new ones."""
     unit, new = Unit.at(path), _entries(step.own)
     seen = UnitProperties.of(unit, {name for name, _, _ in new})
     if all(seen.entry(name, step.key)[:2] == (name, value) for name, value, _ in new):
         _set(unit, [(step.key, entry) for entry in _entries(step.kept)])
+    return True
 
 
 def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
