@@ -25,6 +25,7 @@ from . import input_files, label, wrong_input
 from .errors import UsageError
 from .formats import KINDS, UNITS, VE_NAME
 from .host import Host
+from .late_regex import regex
 from .limits import ALSO, Limits, check, decode, keys, known
 
 SpecVersion = Literal[1]
@@ -52,11 +53,9 @@ _FIRST_LINE = f"version = {VERSION}"
 _EXAMPLE = f'{_FIRST_LINE}, then [ve.web1.limits], and below it memory.max = "1G"'
 
 
-NAMED = re.compile(
-    rf"/[^*?\[]+|(?:{'|'.join(KINDS)}):[^\s*?\[]+|[^\s*?\[/:]+\.(?:{'|'.join(unit[1:] for unit in UNITS)})"
-)
+NAMED = regex(rf"/[^*?\[]+|(?:{'|'.join(KINDS)}):[^\s*?\[]+|[^\s*?\[/:]+\.(?:{'|'.join(unit[1:] for unit in UNITS)})")
 """The names of what rctl did not make: a cgroup's path, a name with its kind, a unit in full. No patterns."""
-_SEVERAL = re.compile(r"label:|.*[*?\[]", re.DOTALL)
+_SEVERAL = regex(r"label:|.*[*?\[]", re.DOTALL)
 
 
 class Ve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

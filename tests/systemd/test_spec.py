@@ -10,8 +10,10 @@ import pytest
 
 from rctl import session
 from rctl.spec import Spec, Ve
+from tests.kernel.killer import killed_at
 from tests.systemd.dockers import Web
 from tests.systemd.helpers import MOUNT, done, drop_ins, held, prop, ran, rctl, reload, told, unit
+from tests.systemd.kills import moments
 
 M = 1 << 20
 APP = "/system.slice/app.service"
@@ -116,6 +118,40 @@ def test_a_kernel_that_refuses_the_last_one_puts_the_others_back(place: Place) -
     assert found.status == 1, found.out
     assert place.limits() == before
     assert not (MOUNT / "rctl-new.service").exists()
+
+
+def test_a_kill_at_any_moment_leaves_all_old_or_all_new(place: Place) -> None:
+    place.write(**ALL)
+
+    def apply() -> None:
+        with session() as s:
+            s.apply(place.file)
+
+    def undo() -> None:
+        with session() as s:
+            s.undo()
+
+    def now() -> tuple[object, ...]:
+        return (
+            *place.limits(),
+            (MOUNT / "rctl-new.service").exists(),
+            drop_ins("app.service"),
+            place.web.stored("Memory"),
+        )
+
+    apply()
+    new = now()
+    undo()
+    old = now()  # docker stores another form of no limit after the first undo
+    ends = {"old": 0, "new": 0}
+    for at in moments(apply, undo):
+        ended = killed_at(at, apply)
+        rctl("recover")
+        assert now() in (old, new), (at, ended.calls[-1])
+        ends["new" if now() == new else "old"] += 1
+        if now() == new:
+            undo()
+    assert min(ends.values()) > 0, ends
 
 
 def test_prune_leaves_what_rctl_did_not_make(place: Place) -> None:
