@@ -132,9 +132,20 @@ class Tree:
 
     def open_ves(self, names: Sequence[str], opened: list[Cgroup]) -> None:
         """Open many VEs; append each to ``opened`` once it is open. The caller closes them. Raises as ``open_ve``."""
-        opened.extend(map(self.open_ve, names))
-        if len(opened) >= _MANY and self.base == "/":
-            self.root.learn_inodes({ve.path[1:]: ve for ve in opened})
+        if len(names) < _MANY or self.mount.over or not self.exists(self.base):
+            opened.extend(map(self.open_ve, names))
+            return
+        with self.walk(self.base) as base:
+            opened.extend(self._open_at(base, name) for name in names)
+            base.learn_inodes({ve.path[len(self._stem) :]: ve for ve in opened if ve.path.startswith(self._stem)})
+
+    def _open_at(self, base: Cgroup, name: str) -> Cgroup:
+        """Open a VE; by one step if it lies directly below rctl's place, which is open."""
+        path = self.path(name)
+        if path.startswith(self._stem) and "/" not in (component := path[len(self._stem) :]):
+            with suppress(NotFoundError):
+                return base.child(component)
+        return self.open_ve(name)
 
     def walk(self, path: str) -> Cgroup:
         """Open a cgroup path component by component, without following links or leaving the mount.

@@ -37,10 +37,16 @@ def allowed(
     ``runtime``: see ``writers.of``. Raises NotAvailableError.
     """
     found: dict[str, Sequence[Writer]] = {}
+    alike: dict[str, Sequence[Writer]] = {}
     if owner.applies():
         for wish, ve in zip(wishes, opened, strict=True):
             if around.beyond_limits(wish.name):
                 owner.check(tree, ve.path)
-            else:
+            elif wish.before or not writers.as_neighbours(ve.path):
                 found[ve.path] = writers.of(tree, ve.path, runtime, wish.before)
+            else:
+                parent = ve.path.rpartition("/")[0]
+                if parent not in alike:
+                    alike[parent] = writers.of(tree, ve.path, runtime)
+                found[ve.path] = alike[parent]
     return found

@@ -79,6 +79,12 @@ def only_files(path: str) -> bool:
     return not any(way.applies(path) for way in WRITERS)
 
 
+def as_neighbours(path: str) -> bool:
+    """True if all such cgroups beside this one have the same writers: none of them is a unit or a container; cheap."""
+    name = path.rpartition("/")[2]
+    return "." not in name and len(name) < owner.SHORT and not _in_scope(path)
+
+
 def of(tree: Tree, path: str, runtime: bool = False, needed: Collection[str] = ()) -> Sequence[Writer]:
     """The writers that may write to the cgroup ``path``, in the order of preference. The last one is ``files``.
 
