@@ -148,9 +148,13 @@ def _would_reset(writer: Writer, file: File, path: str) -> NotAvailableError:
             f"{file.name}: {writer.NAME} sets it on VEs that are its units, and would undo a change. VEs elsewhere can "
             "have it: set RCTL_TREE to a cgroup below a unit with Delegate=yes"
         )
+    where = (
+        f"Only the program that makes the scope can set {setting} there"
+        if unit.endswith(".scope")
+        else f"Set {setting} in the unit's file: systemctl edit {unit}"
+    )
     return NotAvailableError(
-        f"{file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. "
-        f"Set {setting} in the unit's file: systemctl edit {unit}"
+        f"{file.name}: {writer.NAME} sets it on {path} when the unit starts, and would undo a change. {where}"
     )
 
 
