@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -11,7 +11,7 @@ from ..adjust import owner
 from ..adjust.account import Account
 from ..adjust.enabling import threaded
 from ..adjust.engine import Options
-from ..adjust.lifecycle import may_move, ve_cgroup
+from ..adjust.lifecycle import may_move, processes, ve_cgroup
 from ..adjust.site import Site
 from ..adjust.steps import Move
 from ..cgroupfs.cgroup import Cgroup
@@ -48,12 +48,24 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
 
 def _left_services(tree: Tree, moves: Sequence[Move]) -> list[str]:
     """A note for each service that processes have left."""
+    moved = {step.pid for step in moves}
     return [
         f"{unit}: these processes are no longer a part of this service, so systemd does not end them with it. "
+        f"{_who_stays(tree, home, moved)}"
         f"To limit the whole service instead, use: rctl undo, then rctl set {unit} KEY=VALUE"
         for home in dict.fromkeys(step.home for step in moves)
         if (unit := owner.service_of(tree, home))
     ]
+
+
+def _who_stays(tree: Tree, home: str, moved: Collection[int]) -> str:
+    """A sentence about the processes, such as workers, that stay in the service; empty if none does."""
+    try:
+        with tree.walk(home) as cgroup:
+            count = len({*processes.processes(cgroup)} - {*moved})
+    except NotFoundError:  # systemd removed it with its last process
+        return ""
+    return f"{count} more stay in it, without the limits of the VE. " if count else ""
 
 
 def enter(ve: Cgroup) -> None:
