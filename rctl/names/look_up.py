@@ -6,6 +6,7 @@ A word is compared with these names; there is no other table of names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -188,6 +189,9 @@ class Elsewhere:
                 known |= {_stem(each): one.name for each in (*one.words, one.name)}
         near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
+        if kind in CONTAINERS and not near and os.geteuid() and any(map(_is_nameless, self._containers_of(kind))):
+            who = "as root, or as a member of the group docker" if kind == "docker" else "as root"
+            return f"{word}: none of the containers' names that you may read, and you may not read all. Run {who}"
         if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):
             return f"{word}: {what}{meant} See rctl ls --all"
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
@@ -207,6 +211,11 @@ def kind_of(word: str) -> str:
     """What stands before the colon of a word, if that is a kind; else empty."""
     kind, colon, _ = word.partition(":")
     return kind if colon and kind in KINDS else ""
+
+
+def _is_nameless(one: Named) -> bool:
+    """True if a container has only its id."""
+    return bool(one.id) and one.name.endswith(one.id[:12])
 
 
 def _stem(word: str) -> str:

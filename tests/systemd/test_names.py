@@ -105,6 +105,8 @@ def test_alice_finds_her_own_container_and_sees_what_she_may(containers: Contain
 
 
 def test_a_member_of_the_group_docker_asks_the_daemon(containers: Containers) -> None:
+    said = rctl("show", "docker:web", user="bob", status=1)
+    assert said.endswith("Run as root, or as a member of the group docker\n")
     rows = data("ls", "--all", user="bob", groups=("docker",))
     assert "docker:web" in [row["name"] for row in rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,3 +236,17 @@ def test_a_word_for_a_unit_opens_slices_alone_however_many_units_there_are(
     assert host.path("app7.service") == "/system.slice/app7.service"
     assert {path for path in walked if not path.endswith(".slice")} <= {"/", MANAGER}
     assert len(walked) < 20
+
+
+def test_who_may_not_read_the_names_is_told_who_may(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(tmp_path / "root/var/lib/docker")
+    monkeypatch.setattr(os, "geteuid", lambda: 1002)
+    with pytest.raises(NotFoundError) as caught:
+        host.path("docker:web")
+    assert str(caught.value) == (
+        "docker:web: none of the containers' names that you may read, and you may not read all. "
+        "Run as root, or as a member of the group docker"
+    )
+    assert host.path(f"docker:{WEB[:12]}") == f"/system.slice/docker-{WEB}.scope"
