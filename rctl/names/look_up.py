@@ -40,6 +40,13 @@ _RUNNING = {
 }
 """Why a word that begins with a kind names nothing."""
 _MOST_SHOWN = 8
+UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
+"""Where units of the system have their files: systemd.unit(5)."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -188,10 +195,15 @@ class Elsewhere:
             if one.name.startswith(f"{kind}:" if kind in CONTAINERS else ""):
                 known |= {_stem(each): one.name for each in (*one.words, one.name)}
         near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
+        if not near and "." in word:  # such as nginx.servic
+            whole = {f"{_stem(stem)}.service": name for stem, name in known.items() if name.endswith(".service")}
+            near = dict.fromkeys(whole[like] for like in get_close_matches(_plain(word), whole, 1, 0.8))
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
         if kind in CONTAINERS and not near and os.geteuid() and any(map(_is_nameless, self._containers_of(kind))):
             who = "as root, or as a member of the group docker" if kind == "docker" else "as root"
             return f"{word}: none of the containers' names that you may read, and you may not read all. Run {who}"
+        if kind in ("", "unit") and (unit := _asleep(_plain(word))):
+            return f"{word}: {unit} does not run, so it has no cgroup. Start it first: systemctl start {unit}"
         if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):
             return f"{word}: {what}{meant} See rctl ls --all"
         where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
@@ -218,8 +230,21 @@ def _is_nameless(one: Named) -> bool:
     return bool(one.id) and one.name.endswith(one.id[:12])
 
 
+def _plain(word: str) -> str:
+    return word.rpartition(":")[2]
+
+
 def _stem(word: str) -> str:
-    return word.rpartition(":")[2].removesuffix(".service")
+    return _plain(word).removesuffix(".service")
+
+
+def _asleep(word: str) -> str:
+    """The unit of the system with this name that has a file, and no cgroup; empty: none."""
+    unit = word if word.endswith(UNITS) else f"{word}.service"
+    before, at, _ = unit.partition("@")
+    files = (unit, f"{before}@.{unit.rpartition('.')[2]}") if at else (unit,)
+    there = any(os.path.lexists(f"{folder}/{file}") for folder in UNIT_FOLDERS for file in files)
+    return unit if "/" not in word and there else ""
 
 
 def _words_of_container(name: str) -> list[str]:

@@ -141,12 +141,32 @@ def test_only_some_of_very_many_candidates_are_listed(host: Host, tmp_path: Path
         ("docker:", "no container that runs has this name"),
         ("worker", "there is no such VE"),
         ("worker.service", "Did you mean unit:bob/worker.service"),
+        ("nginx.servic", "Did you mean nginx.service?"),
+        ("nginx.servise", "Did you mean nginx.service?"),
     ],
 )
 def test_an_unknown_word_gets_the_nearest_names(host: Host, word: str, says: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         host.path(word)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "unit"),
+    [("job", "job.service"), ("job.service",) * 2, ("unit:job", "job.service"), ("vpn@eu", "vpn@eu.service"),
+     ("data.slice",) * 2],
+)  # fmt: skip
+def test_a_unit_that_is_stopped_is_told_from_one_that_is_unknown(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, unit: str
+) -> None:
+    monkeypatch.setattr(look_up, "UNIT_FOLDERS", (str(tmp_path),))
+    for name in ("job.service", "vpn@.service", "data.slice"):
+        (tmp_path / name).touch()
+    with pytest.raises(NotFoundError) as caught:
+        host.path(word)
+    assert str(caught.value) == (
+        f"{word}: {unit} does not run, so it has no cgroup. Start it first: systemctl start {unit}"
+    )
 
 
 @pytest.mark.parametrize("word", ["", "a b", "../etc", "web:web", "x/y", "docker/web", "a" * 65])

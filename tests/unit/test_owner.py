@@ -97,6 +97,12 @@ def test_a_unit_itself_is_systemds_which_is_asked(
     assert bench.refusal(UNIT).startswith(f"systemd cannot be reached at {tmp_path}/private: ")
 
 
+def test_the_root_has_no_limits_and_its_parts_are_named(bench: Bench) -> None:
+    assert bench.refusal("/") == (
+        "/: the kernel has no limits for the whole host. Set them on its parts: system.slice, user.slice, user:NAME"
+    )
+
+
 def test_a_ve_outside_any_delegated_unit_is_refused(bench: Bench) -> None:
     bench.kernel.make("/rctl-web1", enable=False)
     assert bench.refusal("web1").startswith("/rctl-web1: lies outside any delegated unit")

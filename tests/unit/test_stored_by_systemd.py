@@ -25,9 +25,10 @@ from rctl.adjust.site import Site
 from rctl.adjust.state_folder import State, make
 from rctl.adjust.undoing.undo import Undone, undo
 from rctl.adjust.writers import systemd
-from rctl.errors import NotAvailableError, NotFoundError, RollbackError, UsageError
+from rctl.errors import NotAvailableError, NotFoundError, RctlError, RollbackError, UsageError
 from rctl.systemd import drop_ins, unit_properties
 from rctl.systemd import unit as units
+from rctl.systemd.bus import BusError
 from rctl.systemd.properties import INFINITY
 from tests.unit import fake_kernel
 from tests.unit.fake_calls import CRASH, Crash, Operation
@@ -177,6 +178,20 @@ def test_the_plan_says_that_an_undo_forgets_a_share_of_the_host(host: Host) -> N
     assert host.set({"pids.max": 60}, dry_run=True).notes == told
     assert host.set({"pids.max": 60}).notes == told
     assert host.set({"pids.max": 70}).notes == ()
+
+
+def test_a_value_that_systemd_refuses_is_named_with_its_limit_and_its_unit(host: Host) -> None:
+    takes = host.manager.set
+
+    def refuse(unit: str, given: Sequence[tuple[str, tuple[str, Any]]], *, runtime: bool) -> list[str]:
+        if dict(given).get("TasksMax") != ("t", 0):
+            return takes(unit, given, runtime=runtime)
+        raise BusError("org.freedesktop.DBus.Error.InvalidArgs", "systemd: Value specified in TasksMax is out of range")
+
+    host.patch.setattr(host.manager, "set", refuse)
+    with pytest.raises(RctlError) as caught:
+        host.set({"pids.max": 0, "memory.max": "1G"})
+    assert str(caught.value) == "app.service: pids.max: systemd: Value specified in TasksMax is out of range"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # while a generator is closed

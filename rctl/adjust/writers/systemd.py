@@ -177,7 +177,10 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
-    known = _set(unit, [(step.key, entry) for step, entry in wanted])
+    try:
+        known = _set(unit, [(step.key, entry) for step, entry in wanted])
+    except RctlError as error:
+        raise _about(error, unit, wanted) from None
     placed = {(step.file, step.key) for step, (_, _, where) in wanted if where}
     texts = cgroup.texts([step.file for step in steps])
     notes: list[str] = []
@@ -189,6 +192,17 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     set_anew = [name for _, (name, _, where) in wanted if where]
     quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
     return [*notes, *_rounded(unit, quotas), *_overruled(unit, known, set_anew)]
+
+
+def _about(error: RctlError, unit: Unit, wanted: Sequence[tuple[SetThrough, StoredProperty]]) -> RctlError:
+    """The refusal of a value with the limits and the unit that it is about: systemd names its own property alone."""
+    from ...systemd.bus import BusError
+
+    if not isinstance(error, BusError):
+        return error
+    said = str(error)
+    about = dict.fromkeys(step.file for step, (name, _, _) in wanted if name in said)
+    return BusError(error.name, ": ".join([unit.name, *([", ".join(about)] if about else []), said]))
 
 
 def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
