@@ -52,6 +52,20 @@ def test_undo_refuses_to_skip_the_adjustment_of_a_ve_that_is_gone(shell: Shell) 
     assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
 
 
+def test_what_was_started_anew_lost_its_limits_and_may_get_them_again(shell: Shell) -> None:
+    """``restore`` and ``keep`` would put them back."""
+    shell.kernel.make("/box")
+    shell.run("set", "/box", "pids.max=5")
+    shell.kernel.remove("/box")
+    shell.kernel.make("/box")
+    [record] = json.loads(shell.run("history", "--json")[1])
+    status, _, err = shell.run("undo", record["id"])
+    assert (status, "If they are to get these limits no more: rctl forget /box\n" in err) == (1, True)
+    assert shell.run("forget", "/box")[0] == 0
+    assert shell.run("restore")[1] == "all desired limits are in force\n"
+    assert shell.kernel.get("/box", "pids.max") == "max"
+
+
 def test_undo_of_one_ve(shell: Shell) -> None:
     shell.run("set", "web1", "pids.max=5")
     shell.run("set", "web2", "pids.max=7")

@@ -155,7 +155,9 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     if not left and not stored:
         if where := choose.elsewhere(tree, record):
             raise GoneError(f"{named(record)} {where}")
-        raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. Nothing to undo")
+        raise GoneError(
+            f"{record.id}: its VEs were removed; those with their names are new. {_still_desired(tree, record)}"
+        )
     options = msgspec.structs.replace(options, undoes=record.id)
     if not left:
         account = asleep.put_back(tree, record, stored, dry_run=options.dry_run)
@@ -204,6 +206,13 @@ def _count_as_undone(site: Site, options: Options, record: Record) -> list[str]:
     empty = Record(new_id(), time.time(), site.boot_id, options.command, {}, (), record.id)
     with undisturbed():
         return Journal(site.state, empty).close(done=True)
+
+
+def _still_desired(tree: Tree, record: Record) -> str:
+    """What is left of an adjustment whose VEs were removed or started anew: what others' cgroups are to have."""
+    known = record.names or {}
+    others = [known.get(path) or tree.name(path) for path in choose.paths(record) if not tree.managed(path)]
+    return f"If they are to get these limits no more: rctl forget {' '.join(others)}" if others else "Nothing to undo"
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
