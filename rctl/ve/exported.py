@@ -8,8 +8,8 @@ from contextlib import suppress
 from ..adjust import owner
 from ..adjust.engine import Options, Wish, transact
 from ..adjust.site import Site
-from ..adjust.steps import Set
-from ..adjust.writers import systemd
+from ..adjust.steps import SetThrough
+from ..adjust.writers import EntryKey, scope, systemd
 from ..cgroupfs.tree import Tree
 from ..controllers import core
 from ..errors import NotFoundError, RctlError, UsageError
@@ -36,38 +36,39 @@ def _key_of(tree: Tree, path: str, identify: Identify, all_named: Elsewhere) -> 
 
 
 def added(site: Site, name: str, texts: Mapping[str, str], notes: list[str]) -> dict[str, str]:
-    """The texts of the files without entries that a unit has by itself: by default, or from its own file.
+    """The texts of the files without entries that an owner sets anyway: by default, from the unit's file, as podman.
 
     ``rctl apply`` would store such a value once more. A note says what was left out. If no plan can be made, because
     the caller has no right to change the limits, nothing is left out.
     """
     try:
-        writes = _by_itself(site, name, texts)
+        left_out = _set_anyway(site, name, texts)
     except RctlError:
         return dict(texts)
-    if writes:
-        keys = dict.fromkeys(f"{write.file.name} {write.key}".strip() for write in writes)
-        notes.append(f"{name}: left out, because the unit has it by itself: {', '.join(keys)}")
+    if left_out:
+        keys = dict.fromkeys(f"{file} {key}".strip() for file, key in left_out)
+        notes.append(f"{name}: left out, because its owner sets it anyway: {', '.join(keys)}")
     found = dict(texts)
-    for write in writes:
-        lines = found[write.file.name].splitlines(keepends=True)
-        found[write.file.name] = "".join(line for line in lines if write.key and line.split()[:1] != [write.key])
+    for file, key in left_out:
+        lines = found[file].splitlines(keepends=True)
+        found[file] = "".join(line for line in lines if key and line.split()[:1] != [key])
     return {file: text for file, text in found.items() if text or not texts[file]}
 
 
-def _by_itself(site: Site, name: str, texts: Mapping[str, str]) -> list[Write]:
-    """The entries that an adjustment would store, and that the unit has by itself."""
+def _set_anyway(site: Site, name: str, texts: Mapping[str, str]) -> list[EntryKey]:
+    """The entries that an adjustment would only store: those of the manager, and those of podman inside a scope."""
     if not owner.applies():
         return []
     entries = [one for one in held.changed(dict(texts)) if one[0] is not core.FREEZE]
-    writes = [Write(file, file.line(entry).strip(), key) for file, key, entry in entries]
-    account = transact(site, [Wish(name, tuple(writes))], Options(dry_run=True))
-    steps = [step for one in account.outcomes for step in one.steps if isinstance(step, Set) and step.old == step.new]
-    stored = {(step.file, step.key) for step in steps}
-    writes = [write for write in writes if (write.file.name, write.key) in stored]
-    if not writes:
-        return []
-    with site.tree.open_ve(name) as ve:
-        systemd.check(site.tree, ve.path)
-        own = systemd.by_itself(ve, writes)
-    return [write for write, has in zip(writes, own, strict=True) if has]
+    writes = {(file.name, key): Write(file, file.line(entry).strip(), key) for file, key, entry in entries}
+    account = transact(site, [Wish(name, tuple(writes.values()))], Options(dry_run=True))
+    steps = [step for one in account.outcomes for step in one.steps if isinstance(step, SetThrough)]
+    stored = {(step.file, step.key): step.writer for step in steps if step.old == step.new}
+    found = [at for at, writer in stored.items() if writer == scope.NAME]
+    if len(found) < len(stored):
+        with site.tree.open_ve(name) as ve:
+            systemd.check(site.tree, ve.path)
+            others = [at for at in stored if at not in found]
+            own = systemd.by_itself(ve, [writes[at] for at in others])
+        found += [at for at, has in zip(others, own, strict=True) if has]
+    return found

@@ -209,9 +209,14 @@ def test_what_is_exported_changes_nothing_when_it_is_applied(place: Place) -> No
     rctl("undo")
 
 
+def test_limits_that_podman_gives_a_container_are_no_change(place: Place) -> None:
+    Path(place.file).write_text(rctl("export", "podman:shop", "docker:web"))
+    assert rctl("diff", place.file, "--exit-code") == ""
+
+
 def test_what_a_unit_has_by_itself_is_left_out_and_said(place: Place) -> None:
     with unit("lim.service", "MemoryMax=200M"):
-        assert "lim.service: left out, because the unit has it by itself: memory.max" in told("export", "lim.service")
+        assert "lim.service: left out, because its owner sets it anyway: memory.max" in told("export", "lim.service")
         done("systemctl", "set-property", "lim.service", "CPUQuota=50%")
         text = rctl("export", "lim.service")
         assert text == 'version = 1\n\n[ve."unit:lim.service".limits]\ncpu.max = 0.5\n'
