@@ -11,6 +11,7 @@ from msgspec import structs
 
 from rctl.adjust.writers import podman
 from rctl.errors import NotAvailableError, RctlError
+from rctl.names import users
 from tests.unit.test_unix_http import request, server
 
 ID = "4c01db0b339c" + "0" * 52
@@ -30,7 +31,8 @@ def test_whose_container_it_is() -> None:
 def test_a_note_says_how_limits_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(podman.unix_http, "listens", lambda _: False)
     assert podman.to_store(PATH, ["memory.max"]).endswith("listens: systemctl enable --now podman.socket")
-    assert podman.to_store(USERS, ["memory.max"]).endswith("as user 1001: systemctl --user enable --now podman.socket")
+    monkeypatch.setattr(users, "by_uid", lambda uid: users.User(uid, "alice"))
+    assert podman.to_store(USERS, ["memory.max"]).endswith("as user alice: systemctl --user enable --now podman.socket")
     assert podman.to_store(PATH, ["io.max"]) == ""
     monkeypatch.setattr(podman.unix_http, "listens", lambda _: True)
     assert podman.to_store(PATH, ["memory.max"]) == ""

@@ -83,7 +83,11 @@ def to_store(path: str, names: Iterable[str]) -> str:
     container = _at(path)
     if unix_http.listens(container.socket):
         return ""
-    whose = "" if container.socket == SOCKET else f", as user {container.uid}"
+    whose = ""
+    if container.socket != SOCKET and container.uid is not None:
+        from ...names.users import by_uid
+
+        whose = f", as user {by_uid(container.uid).name}"
     return f". podman 5.4 and later stores most limits if it listens{whose}: {_start(container, now=True)}"
 
 
