@@ -46,7 +46,7 @@ class Ended:
     said: str
 
 
-def killed_at(at: int, what: Callable[[], None], *, family: bool = False) -> Ended:
+def killed_at(at: int, what: Callable[[], object], *, family: bool = False) -> Ended:
     """Run a function in a child, and kill who is about to make changing call number ``at`` (from 1).
 
     ``family``: kill its parent and its children too, at the same moment. A process that has become another program is
@@ -57,7 +57,7 @@ def killed_at(at: int, what: Callable[[], None], *, family: bool = False) -> End
     return Ended(**result, said=done.err)
 
 
-def _trace(at: int, what: Callable[[], None], family: bool) -> None:
+def _trace(at: int, what: Callable[[], object], family: bool) -> None:
     first = _traced(what)
     calls: list[str] = []
     living, killed, became, status = {first}, False, False, 0
@@ -85,7 +85,7 @@ def _trace(at: int, what: Callable[[], None], family: bool) -> None:
     os.write(1, json.dumps({"calls": calls, "killed": killed, "became": became, "status": status}).encode())
 
 
-def _traced(what: Callable[[], None]) -> int:
+def _traced(what: Callable[[], object]) -> int:
     wait, go = os.pipe()
     pid = os.fork()
     if not pid:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 from tests.kernel.killer import killed_at
+from tests.systemd.helpers import done
 
 SEEN = {"linkat", "sendto", "write", "mkdir", "rmdir", "unlinkat"}
 """Calls that make the journal, tell another process, change a file of the kernel, or end the removal of a drop-in."""
+ALL = os.environ.get("RCTL_KILLS") == "all"
+AGAIN = ("daemon-reload", "", "daemon-reexec", "")
+"""What systemd does between a kill and rctl's recovery, by turns."""
 
 
-def moments(change: Callable[[], None], undo: Callable[[], None], *, family: bool = False) -> Iterator[int]:
+def moments(change: Callable[[], object], undo: Callable[[], object], *, family: bool = False) -> Iterator[int]:
     """The numbers of the calls before which to kill the change; each with RCTL_KILLS=all.
 
     The change is done once to find its calls, and undone. Before its journal it only reads: one kill is enough.
@@ -22,5 +27,23 @@ def moments(change: Callable[[], None], undo: Callable[[], None], *, family: boo
     begin = whole.calls.index("linkat") + 1
     for at in range(1, len(whole.calls) + 1):
         after_seen = at > begin and whole.calls[at - 2] in SEEN
-        if os.environ.get("RCTL_KILLS") == "all" or at == begin or after_seen:
+        if ALL or at == begin or after_seen:
             yield at
+
+
+def kills(
+    change: Callable[[], object], undo: Callable[[], object], recover: Callable[[], object], *, family: bool = False
+) -> Iterator[str]:
+    """Kill the change at each of its moments, and recover; systemd is loaded or executed anew before the recovery.
+
+    By turns; with RCTL_KILLS=all each moment has a recovery after nothing, after a reload, and after a new execution.
+    Yields which kill it was. Before the next one, the caller undoes what is done.
+    """
+    turns = cycle(AGAIN)
+    for at in moments(change, undo, family=family):
+        for again in sorted({*AGAIN}) if ALL else [next(turns)]:
+            ended = killed_at(at, change, family=family)
+            if again:
+                done("systemctl", again)
+            recover()
+            yield f"call {at}, {ended.calls[-1]}, then {again or 'nothing'}"

@@ -18,7 +18,7 @@ from rctl.errors import RctlError, RollbackError
 from tests.kernel.killer import killed_at
 from tests.systemd.dockers import Web, dockerd
 from tests.systemd.helpers import done, held, ran
-from tests.systemd.kills import moments
+from tests.systemd.kills import kills, moments
 
 BEFORE = {"memory.max": "300M", "memory.swap.max": "100M", "pids.max": 40, "cpu.max": 1}
 AFTER = {"memory.max": "200M", "memory.swap.max": "200M", "memory.high": "150M", "pids.max": 60, "cpu.max": 0.5}
@@ -68,18 +68,32 @@ def recovered() -> list[str]:
 def test_kill_at_any_moment_leaves_all_old_or_all_new(web: Web) -> None:
     old = state(web)
     ends = {"old": 0, "new": 0}
-    for at in moments(lambda: set_limits(AFTER), undo):
-        ended = killed_at(at, lambda: set_limits(AFTER))
-        recovered()
+    for kill in kills(lambda: set_limits(AFTER), undo, recovered):
         now = state(web)
         if now == old:
             ends["old"] += 1
         else:
-            assert now[0]["memory.high"] == str(150 * M), (at, ended.calls[-1])
+            assert now[0]["memory.high"] == str(150 * M), kill
             assert now[1] == {"Memory": 200 * M, "MemorySwap": 400 * M, "CpuQuota": 50000, "PidsLimit": 60}
             ends["new"] += 1
             undo()
-            assert state(web) == old, (at, ended.calls[-1])
+            assert state(web) == old, kill
+    assert min(ends.values()) > 0, ends
+
+
+def test_kill_at_any_moment_of_an_undo_leaves_it_done_or_not(web: Web) -> None:
+    before = state(web)
+    set_limits(AFTER)
+    after = state(web)
+    ends = {"done": 0, "not": 0}
+    for kill in kills(undo, lambda: set_limits(AFTER), recovered):
+        now = state(web)
+        assert now in (before, after), kill
+        ends["done" if now == before else "not"] += 1
+        if now == before:
+            set_limits(AFTER)
+    undo()
+    assert state(web) == before
     assert min(ends.values()) > 0, ends
 
 
@@ -146,15 +160,16 @@ def test_without_docker_nothing_is_changed_and_recovery_waits_for_it(web: Web) -
     assert web.stored(*STORED) == old
 
 
+@pytest.mark.parametrize("by", ["itself", "a restart of dockerd"])
 def test_a_container_that_stops_in_mid_change_is_told_and_keeps_what_docker_had(
-    web: Web, monkeypatch: pytest.MonkeyPatch
+    web: Web, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     old, write = web.stored(*STORED), docker.write
 
     def and_then_its_end(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         notes = write(cgroup, steps)
         assert web.stored(*STORED) != old
-        web.kill()
+        web.kill() if by == "itself" else done("systemctl", "restart", "docker")
         return notes
 
     monkeypatch.setattr(docker, "write", and_then_its_end)

@@ -16,9 +16,8 @@ from rctl.adjust.writers import systemd
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.errors import RctlError, RollbackError
 from rctl.systemd import bus
-from tests.kernel.killer import killed_at
 from tests.systemd.helpers import done, drop_ins, held, ran, unit
-from tests.systemd.kills import moments
+from tests.systemd.kills import kills
 
 BEFORE = {"memory.max": "300M", "pids.max": 40}
 AFTER = {
@@ -31,8 +30,6 @@ AFTER = {
 }
 FILES = ("memory.max", "memory.high", "memory.swap.high", "cpu.weight", "cpu.max", "cpu.max.burst", "pids.max")
 PROPERTIES = ("MemoryMax", "MemoryHigh", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax")
-AGAIN = (("daemon-reload",), (), ("daemon-reexec",), ())
-"""What systemd does between the kill and rctl's recovery, by turns."""
 
 
 @pytest.fixture
@@ -69,20 +66,16 @@ def recovered() -> None:
 def test_kill_at_any_moment_leaves_all_old_or_all_new(app: str) -> None:
     old = state(app)
     ends = {"old": 0, "new": 0}
-    for turn, at in enumerate(moments(lambda: set_limits("app.service", AFTER), undo)):
-        ended = killed_at(at, lambda: set_limits("app.service", AFTER))
-        if again := AGAIN[turn % len(AGAIN)]:
-            done("systemctl", *again)
-        recovered()
+    for kill in kills(lambda: set_limits("app.service", AFTER), undo, recovered):
         now = state(app)
         if now == old:
             ends["old"] += 1
         else:
-            assert now["files"]["memory.max"] == str(200 << 20), (at, ended.calls[-1])
+            assert now["files"]["memory.max"] == str(200 << 20), kill
             assert now["stored"] == sorted(["etc CPUQuota", "etc CPUQuotaPeriodSec", "etc CPUWeight", *old["stored"]])
             ends["new"] += 1
             undo()
-            assert state(app) == old, (at, ended.calls[-1])
+            assert state(app) == old, kill
     assert min(ends.values()) > 0, ends
 
 
@@ -91,13 +84,9 @@ def test_kill_at_any_moment_of_an_undo_leaves_it_done_or_not(app: str) -> None:
     set_limits("app.service", AFTER)
     after = state(app)
     ends = {"done": 0, "not": 0}
-    for turn, at in enumerate(moments(undo, lambda: set_limits("app.service", AFTER))):
-        ended = killed_at(at, undo)
-        if again := AGAIN[turn % len(AGAIN)]:
-            done("systemctl", *again)
-        recovered()
+    for kill in kills(undo, lambda: set_limits("app.service", AFTER), recovered):
         now = state(app)
-        assert now in (before, after), (at, ended.calls[-1])
+        assert now in (before, after), kill
         ends["done" if now == before else "not"] += 1
         if now == before:
             set_limits("app.service", AFTER)

@@ -9,15 +9,12 @@ import pytest
 
 import rctl
 from rctl.adjust.state_folder import default_state
-from tests.kernel.killer import killed_at
-from tests.systemd.helpers import MOUNT, done, held, until
-from tests.systemd.kills import moments
+from tests.systemd.helpers import MOUNT, held, until
+from tests.systemd.kills import kills
 
 WEB1 = "/rctl-web1.service"
 SPEC = Path("/run/two.toml")
 SPEC_TEXT = 'version = 1\n[ve.web1.limits]\nmemory.max = "64M"\npids.max = 9\n[ve.web2]\n'
-AGAIN = (("daemon-reload",), (), ("daemon-reexec",), ())
-"""What systemd does between the kill and rctl's recovery, by turns."""
 
 
 def left() -> list[str]:
@@ -78,17 +75,12 @@ def check(change: Callable[[], None], before: Callable[[], None], *, family: boo
         before()
 
     before()
-    for turn, at in enumerate(moments(change, again, family=family)):
-        ended = killed_at(at, change, family=family)
-        what = f"call {at}, {ended.calls[-1]}"
-        if words := AGAIN[turn % len(AGAIN)]:
-            done("systemctl", *words)
-        recover()
+    for kill in kills(change, again, recover, family=family):
         ends["there" if left() else "gone"] += 1
         if left():
-            check_whole(what)
+            check_whole(kill)
             remove()
-            assert left() == [], what
+            assert left() == [], kill
         before()
     assert min(ends.values()) > 0, ends
 

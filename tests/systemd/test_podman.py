@@ -11,9 +11,8 @@ import pytest
 
 import rctl as rctl_python
 from rctl.adjust.state_folder import default_state
-from tests.kernel.killer import killed_at
 from tests.systemd.helpers import AS_ALICE, MOUNT, as_user, data, done, held, rctl, reload, told
-from tests.systemd.kills import moments
+from tests.systemd.kills import kills
 
 M = 1 << 20
 RUN = ("podman", "run", "-d", "--name", "shop", "--network", "none")
@@ -56,6 +55,14 @@ def test_a_limit_that_podman_has_lowered_is_raised_in_effect(shop: str) -> None:
     assert both(shop, "memory.max") == (str(100 * M), str(100 * M))
 
 
+def test_it_is_set_by_its_name_its_id_and_its_path(shop: str) -> None:
+    id_ = shop.rpartition("libpod-")[2].removesuffix(".scope")
+    for size, word in enumerate(("podman:shop", "shop", id_, id_[:12], f"{shop}/container"), start=100):
+        rctl("set", word, f"memory.max={size}M")
+        assert both(shop, "memory.max") == (str(size * M), str(size * M)), word
+    rctl("undo", "--last", "5")
+
+
 def test_every_limit_is_set_and_undone(shop: str) -> None:
     done("podman", "update", "--memory", "100m", "--cpus", "1", "shop")
     files = ("memory.max", "memory.swap.max", "memory.high", "cpu.max", "cpu.weight", "pids.max")
@@ -86,33 +93,56 @@ def test_root_and_alice_set_limits_of_her_container(alices: str) -> None:
     assert both(alices, "pids.max") == ("3000", "3000")
 
 
+AFTER = {"memory.max": "300M", "memory.high": "200M", "pids.max": 60}
+
+
+def change() -> None:
+    with rctl_python.session() as session:
+        session.adjust({"podman:shop": AFTER})
+
+
+def undo() -> None:
+    with rctl_python.session() as session:
+        session.undo()
+
+
+def recover() -> None:
+    with rctl_python.session() as session:
+        session.recover()
+    assert list(Path(default_state().journals).iterdir()) == []
+
+
+def state(scope: str) -> list[tuple[str, str]]:
+    files = ("memory.max", "memory.high", "pids.max")
+    return [(held(scope, file), held(f"{scope}/container", file)) for file in files]
+
+
 def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: str) -> None:
     done("podman", "update", "--memory", "100m", "shop")
-    after = {"memory.max": "300M", "memory.high": "200M", "pids.max": 60}
-
-    def change() -> None:
-        with rctl_python.session() as session:
-            session.adjust({"podman:shop": after})
-
-    def state() -> list[tuple[str, str]]:
-        files = ("memory.max", "memory.high", "pids.max")
-        return [(held(shop, file), held(f"{shop}/container", file)) for file in files]
-
-    def undo() -> None:
-        with rctl_python.session() as session:
-            session.undo()
-
-    old, ends = state(), {"old": 0, "new": 0}
-    for at in moments(change, undo):
-        ended = killed_at(at, change)
-        with rctl_python.session() as session:
-            session.recover()
-        assert list(Path(default_state().journals).iterdir()) == []
-        if state() == old:
+    old, ends = state(shop), {"old": 0, "new": 0}
+    for kill in kills(change, undo, recover):
+        if state(shop) == old:
             ends["old"] += 1
         else:
-            assert [inner for _, inner in state()] == [str(300 * M), str(200 * M), "60"], (at, ended.calls[-1])
+            assert [inner for _, inner in state(shop)] == [str(300 * M), str(200 * M), "60"], kill
             ends["new"] += 1
             undo()
-            assert state() == old, (at, ended.calls[-1])
+            assert state(shop) == old, kill
+    assert min(ends.values()) > 0, ends
+
+
+def test_kill_at_any_moment_of_an_undo_leaves_it_done_or_not(shop: str) -> None:
+    done("podman", "update", "--memory", "100m", "shop")
+    before = state(shop)
+    change()
+    after = state(shop)
+    ends = {"done": 0, "not": 0}
+    for kill in kills(undo, change, recover):
+        now = state(shop)
+        assert now in (before, after), kill
+        ends["done" if now == before else "not"] += 1
+        if now == before:
+            change()
+    undo()
+    assert state(shop) == before
     assert min(ends.values()) > 0, ends

@@ -6,7 +6,6 @@ One container serves all tests. Each ends with the limits with which it was star
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from rctl.containers import unix_http
 from rctl.errors import KernelError, NotAvailableError
 from tests.kernel.killer import killed_at
 from tests.systemd.helpers import AS_ALICE, MOUNT, as_user, done, held, rctl
+from tests.systemd.kills import ALL, kills
 from tests.systemd.test_podman import ALICES, RUN
 
 M = 1 << 20
@@ -248,20 +248,21 @@ def recovered() -> None:
     assert list(Path(default_state().journals).iterdir()) == []
 
 
+AFTER = {"memory.max": "80M", "memory.high": "70M", "cpu.burst": "1ms", "pids.max": 60}
+
+
 @only_if_it_stores
 def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: Shop) -> None:
-    after = {"memory.max": "80M", "memory.high": "70M", "cpu.burst": "1ms", "pids.max": 60}
-
     def state() -> tuple[Any, ...]:
         return (*shop.state(), held(shop.path, "cpu.max.burst"))
 
     old, stored_first = state(), 0
-    at = 1 if os.environ.get("RCTL_KILLS") == "all" else 6  # before that, the journal is not written yet
-    adjust(after)
+    at = 1 if ALL else 6  # before that, the journal is not written yet
+    adjust(AFTER)
     new = state()
     undo()
     ends = []
-    while (ended := killed_at(at, lambda: adjust(after))).killed:
+    while (ended := killed_at(at, lambda: adjust(AFTER))).killed:
         if not stored_first and (shop.stored(), held(shop.path, "cpu.max.burst")) == (new[0], "0"):
             stored_first = at
         recovered()
@@ -276,7 +277,7 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: Shop) -> None:
     assert set(ends) == {True, False}
     undo()
 
-    assert killed_at(stored_first, lambda: adjust(after)).killed
+    assert killed_at(stored_first, lambda: adjust(AFTER)).killed
     stop()
     try:
         assert "podman: no answer at /run/podman/podman.sock" in rctl("recover", status=3)
@@ -286,3 +287,20 @@ def test_kill_at_any_moment_leaves_all_old_or_all_new(shop: Shop) -> None:
     recovered()
     done("podman", "start", "shop")
     assert state() == old
+
+
+@only_if_it_stores
+def test_kill_at_any_moment_of_an_undo_leaves_it_done_or_not(shop: Shop) -> None:
+    before = shop.state()
+    adjust(AFTER)
+    after = shop.state()
+    ends = {"done": 0, "not": 0}
+    for kill in kills(undo, lambda: adjust(AFTER), recovered):
+        now = shop.state()
+        assert now in (before, after), kill
+        ends["done" if now == before else "not"] += 1
+        if now == before:
+            adjust(AFTER)
+    undo()
+    assert shop.state() == before
+    assert min(ends.values()) > 0, ends
