@@ -139,3 +139,19 @@ def stop_and_forget(name: str) -> None:
     done("systemctl", "stop", name)
     for folder in (CONTROL, RUN_CONTROL):
         shutil.rmtree(folder / f"{name}.d", ignore_errors=True)
+
+
+@contextmanager
+def edited(name: str, text: str) -> Iterator[None]:
+    """``systemctl edit UNIT``, in which the administrator writes this. It needs a terminal. Undone afterwards."""
+    editor = Path("/run/editor")
+    editor.write_text(f"for file; do :; done; cat > $file <<END\n{text}\nEND\n")  # the last word is the file
+    done("script", "-qec", f"SYSTEMD_EDITOR='sh {editor}' systemctl edit {name}", "/dev/null")
+    folder = Path("/etc/systemd/system", f"{name}.d")
+    try:
+        assert (folder / "override.conf").read_text().strip() == text.strip()
+        yield
+    finally:
+        shutil.rmtree(folder)
+        editor.unlink()
+        reload()

@@ -58,6 +58,33 @@ def test_a_ve_is_made_found_set_and_removed(web1: str) -> None:
     assert (there(), loaded(), data("ls")) == (False, False, [])
 
 
+def test_it_is_found_from_any_shell_and_any_unit_with_nothing_exported(web1: str) -> None:
+    unit_of_its_own = ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c")
+    for shell in (("env", "-i", "sh", "-c"), ("su", "-", "root", "-c"), unit_of_its_own):
+        assert [one["name"] for one in json.loads(done(*shell, "rctl ls --json"))] == ["web1"], shell
+        assert 've="web1"' in done(*shell, "rctl exporter once"), shell
+    done(*unit_of_its_own, "rctl set web1 memory.max=128M")
+    assert held(web1, "memory.max") == str(128 << 20)
+
+
+def test_the_end_of_a_program_of_rctl_leaves_it(web1: str) -> None:
+    done("systemd-run", "--quiet", "--unit=keep", "--service-type=notify", "rctl", "keep")
+    try:
+        done("systemctl", "kill", "--signal=KILL", "keep.service")
+        until(lambda: prop("keep.service", "ActiveState") == "failed")
+        assert [(one["name"], one["state"]) for one in data("ls")] == [("web1", "running")]
+        assert held(web1, "memory.max") == str(256 << 20)
+    finally:
+        done("systemctl", "reset-failed", "keep.service")
+
+
+def test_the_ves_of_a_benchmark_that_is_killed_are_removed() -> None:
+    with subprocess.Popen(["rctl", "bench", "life", "--rounds", "10000"], stdout=subprocess.DEVNULL) as bench:
+        until(lambda: list(MOUNT.glob("rctl-bench-*")) != [])
+        bench.kill()
+    until(lambda: left() == [])
+
+
 @pytest.mark.parametrize("again", ["daemon-reload", "daemon-reexec"])
 def test_ves_with_and_without_processes_outlive_a_reload(web1: str, again: str) -> None:
     rctl("run", "empty", "--cpus", "0.5", "--pids", "50", "--", "true")
@@ -124,15 +151,38 @@ def test_a_service_that_becomes_the_command_is_told_what_its_stop_leaves() -> No
         assert "Use: rctl run --rm, and ExecStopPost=-rctl rm --kill web1" in said
 
 
-def test_a_process_that_is_taken_out_of_its_service_comes_back_with_undo(web1: str) -> None:
-    with unit("app.service") as app:
-        process = prop("app.service", "MainPID")
-        note = "app.service: these processes are no longer a part of this service, so systemd does not end them with it"
-        assert note in told("attach", "web1", process)
-        assert process in held(web1, "cgroup.procs").split()
+def test_a_services_main_process_that_is_taken_out_comes_back_with_undo(web1: str) -> None:
+    workers = "/bin/sh -c 'sleep 1000 & sleep 1001 & wait'"
+    with unit("app.service", command=workers) as app:
+        until(lambda: len(held(app, "cgroup.procs").split()) == 3)
+        main, every = prop("app.service", "MainPID"), held(app, "cgroup.procs").split()
+        said = told("attach", "web1", main)
+        assert (
+            "app.service: these processes are no longer a part of this service, so systemd does not end them with it. "
+            "2 more stay in it, without the limits of the VE. "
+            "To limit the whole service instead, use: rctl undo, then rctl set app.service KEY=VALUE"
+        ) in said
+        assert main in held(web1, "cgroup.procs").split()
+        assert len(held(app, "cgroup.procs").split()) == 2
         rctl("undo")
-        assert held(app, "cgroup.procs") == process
-        assert note not in told("attach", "web1", held(web1, "cgroup.procs"))
+        rctl("set", "app.service", "pids.max=50")
+        assert (sorted(held(app, "cgroup.procs").split()), held(app, "pids.max")) == (sorted(every), "50")
+
+
+def test_a_service_whose_processes_are_all_taken_out_gets_them_back_with_undo(web1: str) -> None:
+    with unit("app.service", command="/bin/sh -c 'sleep 1000 & sleep 1001 & wait'") as app:
+        until(lambda: len(held(app, "cgroup.procs").split()) == 3)
+        every = sorted(held(app, "cgroup.procs").split())
+        said = told("attach", "web1", *every)
+        assert "no longer a part of this service" in said
+        assert "more stay in it" not in said
+        assert {*every} < {*held(web1, "cgroup.procs").split()}
+        assert prop("app.service", "ActiveState") == "active"
+        rctl("undo")
+        assert sorted(held(app, "cgroup.procs").split()) == every
+        assert "no longer a part" not in told("attach", "web1", held(web1, "cgroup.procs"))
+        done("systemctl", "stop", "app.service")
+        assert not Path("/proc", every[0]).exists()
 
 
 def test_undo_gives_it_the_properties_that_it_had(web1: str) -> None:

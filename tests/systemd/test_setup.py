@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rctl as package
-from tests.systemd.helpers import AS_ALICE, MOUNT, done, held, rctl, unit, until
+from tests.systemd.helpers import AS_ALICE, MOUNT, done, edited, held, rctl, unit, until
 
 REPO = Path(package.__file__).parents[1]
 UNITS = Path("/etc/systemd/system")
@@ -133,6 +134,41 @@ def test_the_exporter_answers_while_it_and_systemd_are_restarted(install: Instal
         over.set()
         client.join()
     assert all(answers)
+
+
+def test_the_exporters_unit_names_ves_and_units_and_with_the_setting_that_it_advises_containers(
+    install: Install,
+) -> None:
+    done(install("/opt/labels"), "setup", "exporter", "--start", "--yes")
+    rctl("run", "--detach", "web1", "--memory", "64M", "--", "sleep", "1000")
+    try:
+        ids = {
+            f"{engine}:web": done(engine, "run", "-d", "--name", "web", "--network", "none", "box", "sleep", "1000")
+            for engine in ("docker", "podman")
+        }
+        found = infos()
+        assert (found["web1"]["owner"], found["web1"]["unit"]) == ("rctl", "rctl-web1.service")
+        assert (found["nginx.service"]["owner"], found["nginx.service"]["unit"]) == ("systemd", "nginx.service")
+
+        text = (UNITS / "rctl-exporter.service").read_text()
+        advice = text.partition("# To have them, too: systemctl edit rctl-exporter, and write\n")[2].splitlines()
+        with edited("rctl-exporter.service", "\n".join(line[1:].strip() for line in advice[:2])):
+            done("systemctl", "restart", "rctl-exporter.service")
+            found = infos()
+        for name in ids:
+            assert (found[name]["owner"], found[name]["container"]) == (name.partition(":")[0], "web")
+            assert found[name]["image"].split(":")[0].rpartition("/")[2] == "box"
+    finally:
+        rctl("rm", "--kill", "web1")
+        for engine in ("docker", "podman"):
+            done(engine, "rm", "-f", "-t", "0", "web") if engine == "podman" else done(engine, "rm", "-f", "web")
+
+
+def infos() -> dict[str, dict[str, str]]:
+    """The labels of each VE's info metric on the exporter's page, by its name; without those that are empty."""
+    lines = [line for line in page().splitlines() if line.startswith("rctl_ve_info{")]
+    labels = [dict(re.findall(r'(\w+)="([^"]+)"', line)) for line in lines]
+    return {one["ve"]: one for one in labels}
 
 
 def test_a_virtual_environment_that_moved_is_mended_by_setup(install: Install) -> None:
