@@ -201,7 +201,7 @@ class Elsewhere:
         meant = f". Did you mean {' or '.join(near)}?" if near else "."
         if kind in CONTAINERS and not near and os.geteuid() and any(map(_is_nameless, self._containers_of(kind))):
             who = "as root, or as a member of the group docker" if kind == "docker" else "as root"
-            return f"{word}: none of the containers' names that you may read, and you may not read all. Run {who}"
+            return f"{word}: you may not read the names of all containers, and no other one has this name. Run {who}"
         if kind in ("", "unit") and (unit := _asleep(_plain(word))):
             return f"{word}: {unit} does not run, so it has no cgroup. Start it first: systemctl start {unit}"
         if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):

@@ -59,10 +59,10 @@ def _set_anyway(site: Site, name: str, texts: Mapping[str, str]) -> list[EntryKe
     """The entries that an adjustment would only store: those of the manager, and those of podman inside a scope."""
     if not owner.applies():
         return []
-    entries = [one for one in held.changed(dict(texts)) if one[0] is not core.FREEZE]
+    entries = [entry for entry in held.changed(dict(texts)) if entry[0] is not core.FREEZE]
     writes = {(file.name, key): Write(file, file.line(entry).strip(), key) for file, key, entry in entries}
     account = transact(site, [Wish(name, tuple(writes.values()))], Options(dry_run=True))
-    steps = [step for one in account.outcomes for step in one.steps if isinstance(step, SetThrough)]
+    steps = [step for outcome in account.outcomes for step in outcome.steps if isinstance(step, SetThrough)]
     stored = {(step.file, step.key): step.writer for step in steps if step.old == step.new}
     found = [at for at, writer in stored.items() if writer == scope.NAME]
     if len(found) < len(stored):

@@ -266,7 +266,7 @@ def test_who_may_not_read_the_names_is_told_who_may(
     with pytest.raises(NotFoundError) as caught:
         host.path("docker:web")
     assert str(caught.value) == (
-        "docker:web: none of the containers' names that you may read, and you may not read all. "
+        "docker:web: you may not read the names of all containers, and no other one has this name. "
         "Run as root, or as a member of the group docker"
     )
     assert host.path(f"docker:{WEB[:12]}") == f"/system.slice/docker-{WEB}.scope"

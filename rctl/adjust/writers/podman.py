@@ -142,7 +142,7 @@ def _form(file: File, entry: str, kept: Form) -> Form | None:
 
 
 def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
-    """The entry_of fields of these entries."""
+    """The present fields of these entries."""
     config = _config(_at(cgroup.path))
     return [text(stored(write.file, config)) for write in writes]
 
