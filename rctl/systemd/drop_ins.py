@@ -14,7 +14,7 @@ from typing import Self
 import msgspec
 
 from ..bounded import content
-from .properties import on_bus
+from .properties import Value, lines, on_bus
 from .unit import Unit
 
 STORED, RUNTIME = "stored", "runtime"
@@ -105,6 +105,33 @@ def others(unit: Unit, paths: Iterable[str]) -> list[str]:
     """Of these drop-ins (the manager's list), those that somebody wrote by another way and that still exist."""
     own = tuple(f"{folder}/" for _, folder in folders(unit))
     return [path for path in paths if not path.startswith(own) and os.path.exists(path)]
+
+
+_COARSE = 1_000_000_000
+"""Nanoseconds by which a file's time may be before that of its writing, at most."""
+
+
+def not_stored(unit: Unit, values: Mapping[str, Value], known: Iterable[str], since: int) -> list[str]:
+    """Of these properties, those that the manager could not store for good since the time ``since`` (nanoseconds).
+
+    It returns no error for them: see unit_write_setting() of systemd. ``known``: the drop-ins that it has read or made.
+    """
+    last = [folder for place, folder in folders(unit) if place == STORED or "/transient/" in folder]
+    there = set(known)
+
+    def stored(name: str, path: str) -> bool:
+        return path in there and (_is_new(path, since) or last_line(path) in lines(name, values[name]))
+
+    return [name for name in values if not any(stored(name, f"{at}/{file}") for at in last for file in files(name))]
+
+
+def _is_new(path: str, since: int) -> bool:
+    try:
+        return os.stat(path).st_mtime_ns > since - _COARSE
+    except PermissionError:
+        return True  # the user's own matter
+    except OSError:
+        return False
 
 
 @cache

@@ -248,6 +248,25 @@ def test_a_drop_in_that_wins_at_the_next_reload_is_told(app: str) -> None:
     folder.rmdir()
 
 
+@pytest.fixture
+def _a_read_only_folder(app: str) -> Iterator[None]:
+    """The folder in which systemd stores limits, as on a host whose /etc is read-only."""
+    folder = Path("/etc/systemd/system.control")
+    folder.mkdir(exist_ok=True)
+    done("mount", "-t", "tmpfs", "-o", "ro", "none", str(folder))
+    yield
+    done("umount", str(folder))
+
+
+@pytest.mark.usefixtures("_a_read_only_folder")
+def test_a_limit_that_systemd_cannot_store_is_told(app: str) -> None:
+    said = told("set", "app.service", "memory.max=200M")
+    assert "systemd could not store MemoryMax= in /etc/systemd/system.control. " in said
+    assert "not store" not in told("set", "app.service", "pids.max=100", "--runtime")
+    reload()
+    assert prop("app.service", "MemoryMax") == "infinity"
+
+
 def test_a_part_of_a_cpu_limit_that_a_reload_will_take_away_is_told(app: str) -> None:
     """systemd 252 stores whole per cent, 257 hundredths of one."""
     said = told("set", "app.service", "cpu.max=0.33333")

@@ -68,7 +68,7 @@ class Manager:
             (folder / f"50-{name}.conf").write_text(f"[Service]\n{name}={'infinity' if value == INFINITY else value}\n")
         with suppress(KeyError):  # the unit is stopped
             self.write_files()
-        return []
+        return [str(path) for path in self.root.rglob("*.conf")]
 
     def tidied(self, unit: units.Unit, entries: Sequence[unit_properties.StoredProperty]) -> None:
         """rctl removes drop-ins."""

@@ -177,3 +177,39 @@ def test_a_users_own_drop_in_is_removed(host: Path) -> None:
     stored(host, "TasksMax=1")
     remove(Unit("app.service", os.getuid()), {"TasksMax": ""})
     assert there(host) == ["etc"]
+
+
+STORED_NOW = 2_000_000_000_000_000_000
+"""Nanoseconds: when the manager was asked to store."""
+
+
+def _written(host: Path, place: str, when: int) -> None:
+    stored(host, "MemoryMax=1048576", place)
+    os.utime(host / place / "app.service.d" / "50-MemoryMax.conf", ns=(when, when))
+
+
+def _not_stored(value: int = 1 << 20) -> list[str]:
+    known = [f"{folder}/50-MemoryMax.conf" for _, folder in drop_ins.folders(APP)]
+    return drop_ins.not_stored(APP, {"MemoryMax": value}, known, STORED_NOW)
+
+
+@pytest.mark.parametrize("where", ["etc", "transient"])
+def test_what_the_manager_wrote_is_stored(host: Path, where: str) -> None:
+    _written(host, where, STORED_NOW)
+    assert _not_stored() == []
+
+
+def test_what_it_wrote_until_the_next_boot_is_not_stored(host: Path) -> None:
+    _written(host, "run", STORED_NOW)
+    assert _not_stored() == ["MemoryMax"]
+
+
+def test_nothing_was_stored(host: Path) -> None:
+    assert _not_stored() == ["MemoryMax"]
+
+
+@pytest.mark.parametrize(("value", "missing"), [(1 << 20, []), (1 << 21, ["MemoryMax"])])
+def test_an_old_drop_in_counts_if_it_has_the_value(host: Path, value: int, missing: list[str]) -> None:
+    """The clock of a file server may be late."""
+    _written(host, "etc", 1)
+    assert _not_stored(value) == missing

@@ -8,7 +8,8 @@ boot) or empty (the unit's own files or the default have it). See systemd.resour
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from ...controllers import core
 from ...errors import KernelError, NotAvailableError, RctlError
 from ...formats import File, Write
 from ...limits import file_named
-from ...systemd import properties, unit_properties
+from ...systemd import drop_ins, properties, unit_properties
 from ...systemd.drop_ins import RUNTIME, STORED, DropIns, last_line
 from ...systemd.properties import PERCENT, Value
 from ...systemd.unit import Unit
@@ -177,6 +178,7 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
+    since = time.time_ns()
     try:
         known = _set(unit, [(step.key, entry) for step, entry in wanted])
     except RctlError as error:
@@ -189,8 +191,10 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         got = file.entry(texts.get(step.file), step.key)
         if got != step.new and not file.holds(got, step.new):
             notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed or _has_another(file, step))
+    stored = {name: value for _, (name, value, where) in wanted if where == STORED}
     set_anew = [name for _, (name, _, where) in wanted if where]
     quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
+    notes += _not_stored(unit, stored, known, since)
     return [*notes, *_rounded(unit, quotas), *_overruled(unit, known, set_anew)]
 
 
@@ -278,6 +282,18 @@ def _finish(cgroup: Cgroup, step: Set, unit: Unit, got: str, differs: bool) -> l
         f"{step.file}: systemd was asked for {step.new!r} on {unit.name}, and the kernel shows {got!r}. "
         f"See journalctl -u {unit.name}"
     )
+
+
+def _not_stored(unit: Unit, values: Mapping[str, Value], known: Sequence[str], since: int) -> list[str]:
+    """A note if the manager has set properties and could not store them, as where /etc is read-only."""
+    names = drop_ins.not_stored(unit, values, known, since) if values else []
+    if not names:
+        return []
+    [(_, folder), *_] = drop_ins.folders(unit)
+    return [
+        f"{unit.name}: systemd could not store {', '.join(f'{name}=' for name in names)} in {os.path.dirname(folder)}. "
+        "The next daemon-reload undoes the change. Make that folder writable, or use --runtime"
+    ]
 
 
 def _rounded(unit: Unit, quotas: Sequence[Value]) -> list[str]:
