@@ -54,20 +54,6 @@ def test_every_limit_that_docker_has_is_stored_and_outlasts_reload_and_restart(w
     assert data("set", "docker:web", *words(EVERY))["id"] is None
 
 
-def test_it_is_set_by_its_name_its_id_and_its_path(shared: Web) -> None:
-    for size, word in enumerate(("docker:web", "web", shared.id, shared.id[:12], shared.path), start=100):
-        rctl("set", word, f"memory.max={size}M")
-        assert (shared.stored("Memory"), held(shared.path, "memory.max")) == (size * M, str(size * M)), word
-    rctl("undo", "--last", "5")
-    assert held(shared.path, "memory.max") == "max"
-
-
-def test_what_systemd_sets_on_a_scope_is_refused_without_advice_that_cannot_help(shared: Web) -> None:
-    said = rctl("set", "docker:web", "memory.oom.group=1", status=1)
-    assert said.endswith("would undo a change. Only the program that makes the scope can set OOMPolicy= there\n")
-    assert held(shared.path, "memory.oom.group") == "0"
-
-
 def test_what_docker_lacks_goes_through_the_scope_in_the_same_transaction(web: Web) -> None:
     plan = rctl("set", "docker:web", "memory.max=200M", "memory.high=100M", "--dry-run")
     assert "memory.max: max -> 200M, through docker" in plan
@@ -161,6 +147,20 @@ def test_memory_in_use_is_freed_first() -> None:
         assert "oom_kill 0" in held(web.path, "memory.events")
     finally:
         web.remove()
+
+
+def test_it_is_set_by_its_name_its_id_and_its_path(shared: Web) -> None:
+    for size, word in enumerate(("docker:web", "web", shared.id, shared.id[:12], shared.path), start=100):
+        rctl("set", word, f"memory.max={size}M")
+        assert (shared.stored("Memory"), held(shared.path, "memory.max")) == (size * M, str(size * M)), word
+    rctl("undo", "--last", "5")
+    assert held(shared.path, "memory.max") == "max"
+
+
+def test_what_systemd_sets_on_a_scope_is_refused_without_advice_that_cannot_help(shared: Web) -> None:
+    said = rctl("set", "docker:web", "memory.oom.group=1", status=1)
+    assert said.endswith("would undo a change. Only the program that makes the scope can set OOMPolicy= there\n")
+    assert held(shared.path, "memory.oom.group") == "0"
 
 
 def test_runtime_is_not_stored_and_undo_leaves_dockers_value_alone(shared: Web) -> None:

@@ -57,7 +57,7 @@ def test_a_limit_that_podman_has_lowered_is_raised_in_effect(shop: str) -> None:
 
 def test_it_is_set_by_its_name_its_id_and_its_path(shop: str) -> None:
     id_ = shop.rpartition("libpod-")[2].removesuffix(".scope")
-    for size, word in enumerate(("podman:shop", "shop", id_, id_[:12], f"{shop}/container"), start=100):
+    for size, word in enumerate(("podman:shop", "shop", id_, id_[:12], f"{shop}/container"), start=200):
         rctl("set", word, f"memory.max={size}M")
         assert both(shop, "memory.max") == (str(size * M), str(size * M)), word
     rctl("undo", "--last", "5")

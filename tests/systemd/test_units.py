@@ -284,7 +284,7 @@ def test_limits_of_a_unit_that_cannot_start_with_them_are_undone() -> None:
         rctl("set", "small.service", "memory.max=1G")
         done("systemctl", "stop", "small.service")
         said = rctl("set", "small.service", "memory.max=2G", status=1)
-        assert "no unit that runs has this name" in said
+        assert said.endswith("has no cgroup. Start it first: systemctl start small.service\n")
         assert drop_ins("small.service") == ["etc MemoryMax"]
         assert "small.service: is stopped; it gets this when it starts" in told("undo")
         assert drop_ins("small.service") == []
