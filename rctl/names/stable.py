@@ -36,9 +36,13 @@ class ContainerNames:
         return found.name if known and found.name.startswith(_KINDS) else ""
 
     def path(self, name: str) -> str | None:
-        """The present cgroup of the container with this stable name; ``None`` if there is none."""
+        """The present cgroup of the container with this stable name; ``None`` if there is none.
+
+        Not of one for which people may use the same word: a user's own container, or one whose id begins like this.
+        """
         from .patterns import one
 
         with suppress(NotFoundError, UsageError, GoneError, NotAvailableError):
-            return self._tree.path(one(self._tree, name))
+            path = self._tree.path(one(self._tree, name))
+            return path if self(path) == name else None
         return None
