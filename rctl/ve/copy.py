@@ -152,7 +152,7 @@ def spec(site: Site, names: Iterable[str], named: Collection[str] = ()) -> tuple
                     continue
                 said.add(key)
                 lines.append(_line(key, value))
-            given = [f"{_key(key)} = {json.dumps(value)}" for key, value in sorted(labels.of(ve).items())]
+            given = [f"{_key(key)} = {_quoted(value)}" for key, value in sorted(labels.of(ve).items())]
             if given and name in keys:
                 notes.append(f"{name}: labels: a spec has them only for VEs of rctl's own")
                 given = []
@@ -177,7 +177,7 @@ def _line(key: str, value: str) -> str:
     if first in ("files", "hugetlb"):
         key = f"{first}.{_key(rest)}"
     bare = value.isdecimal() or value.replace(".", "", 1).isdecimal()
-    return f"{key} = {value if bare else json.dumps(value)}"
+    return f"{key} = {value if bare else _quoted(value)}"
 
 
 def _disk(device: str) -> str:
@@ -190,7 +190,12 @@ def _disk(device: str) -> str:
 
 
 def _key(text: str) -> str:
-    return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
+    return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML: as one of JSON, but all characters that can be printed stay."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def rename(site: Site, old: str, new: str, options: Options) -> Account:

@@ -141,6 +141,13 @@ def test_what_export_prints_is_a_spec_that_changes_nothing(shell: Shell) -> None
     assert shell.kernel.limits() == before
 
 
+@pytest.mark.parametrize("value", ["ü", "\U0001f680", 'say "hi"', "a\\b", ""])
+def test_any_label_that_can_be_printed_comes_back_from_an_export(shell: Shell, value: str) -> None:
+    assert shell.run("label", "web1", f"note={value}")[0] == 0
+    (shell.folder / "site.toml").write_text(shell.run("export")[1])
+    assert shell.run("diff", "site.toml", "--exit-code") == (0, "", "")
+
+
 @pytest.mark.parametrize("key", [*NAMED, "io.max.8:0", "hugetlb.2MB", "files.pids.max"])
 def test_reset_is_set_to_default(shell: Shell, key: str) -> None:
     given = ["cpu.max=0.25", "io.max=sda rbps=5MB/s", "hugetlb.2MB=4M", "memory.low=1G", "pids.max=5", "cpu.weight=7"]
