@@ -47,6 +47,7 @@ _LONG_NUMBER = re.compile(r"(?<![\w.-])[+-]?(?:0[xob]|[0-9])[0-9a-fA-F_]{64}", r
 
 _LINE = re.compile(r"at line ([0-9]+), column")
 _BARE_TEXT = re.compile(r"""[ \t]*+([\w."'-]++)[ \t]*+=[ \t]*+([^\s"'\[{#][^"'#\n]*+)""")
+_BARE_NAME = re.compile(r"""[ \t]*+\[ve\.([^\s"'\]:/@\\]*+[:/@\\][^\s"'\]]*?)(\.(?:limits|labels))?]""")
 _OTHER_FORM = re.compile(r'[ \t]*+(?:[{\[]?[ \t]*+"|[\w-]++:|[{}]|- )')
 """The beginning of a line of YAML or JSON."""
 _FIRST_LINE = f"version = {VERSION}"
@@ -127,6 +128,8 @@ def _cure(text: str, reason: str) -> str:
     line = text.split("\n", int(match[1]))[int(match[1]) - 1][:_LONGEST_LINE]
     if bare := _BARE_TEXT.match(line):
         return f'. Write text in quotes: {bare[1]} = "{bare[2].strip()}"'
+    if name := _BARE_NAME.match(line):
+        return f". Write the name in quotes: [ve.{wrong_input.quoted(name[1])}{name[2] or '.limits'}]"
     return f". A spec is written like this: {_EXAMPLE}" if _OTHER_FORM.match(line) else ""
 
 
@@ -227,6 +230,8 @@ def _beside(ve: str, key: str) -> str:
     """The cause why a key may not stand directly below a VE, and the right form."""
     if _is_limit(key):
         return f"a limit must stand below limits. Write [{ve}.limits] above it"
+    if f".{key}" in UNITS:
+        return f'a name with a dot stands in quotes. Write [ve."{ve.removeprefix("ve.")}.{key}".limits]'
     return f"a VE has only {' and '.join(Ve.__struct_fields__)}. Write [{ve}.limits] above its limits"
 
 

@@ -79,6 +79,10 @@ def test_a_spec_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
         ("[ve.web1.limits]\nmemory.max = \n", "not TOML: Invalid value (at line 3"),
         ("[ve.web1", "not TOML: "),
         ("[ve.web1.limits]\nmemory.max = 1G # most\n", 'column 15). Write text in quotes: memory.max = "1G"'),
+        ("[ve.unit:nginx.limits]\npids.max = 5", 'Write the name in quotes: [ve."unit:nginx".limits]'),
+        ("[ve./app/db.labels]", 'Write the name in quotes: [ve."/app/db".labels]'),
+        ("[ve.getty@tty1.service]", 'Write the name in quotes: [ve."getty@tty1.service".limits]'),
+        ("[ve.nginx.service.limits]", 'a name with a dot stands in quotes. Write [ve."nginx.service".limits]'),
         ("[ve.web1.limits]\ncpu.weight=idle", 'Write text in quotes: cpu.weight = "idle"'),
         (
             "web1:\n  memory: 1G\n",
