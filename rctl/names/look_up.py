@@ -6,7 +6,6 @@ A word is compared with these names; there is no other table of names.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,21 +31,7 @@ _IN_CONTAINER = regex(r"(?<!_pod_)[0-9a-f]{64}.*/")
 _OF_CONTAINERS = regex(r"[0-9a-f]{64}|pod")
 _IN_PATH = {"docker": "docker", "podman": "libpod", "pod": "kubepods"}
 """What the paths of all containers of a kind have."""
-_RUNNING = {
-    "unit": "no unit that runs has this name; one that is stopped has no cgroup",
-    "user": "no user of this name is logged in",
-    "pod": "no pod that runs here has this name",
-    **dict.fromkeys(CONTAINERS[:-1], "no container that runs has this name; one that is stopped has no cgroup"),
-}
-"""Why a word that begins with a kind names nothing."""
 _MOST_SHOWN = 8
-UNIT_FOLDERS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-)
-"""Where units of the system have their files: systemd.unit(5)."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -73,7 +58,9 @@ class Elsewhere:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise NotFoundError(self._unknown(word, kind))
+            from .unknown import why
+
+            raise NotFoundError(why(word, kind, self._tree, self))
         called = [one.name for one in found]
         shown = (one.name if called.count(one.name) == 1 else one.path for one in found)
         names = sorted(shown, key=lambda name: (name.count("/"), name))
@@ -87,7 +74,7 @@ class Elsewhere:
             wanted = f"unit:{plain}" if "/" in plain else plain
             return [one for one in self._units if _fits(one.name, wanted) or _fits(one.words[0], wanted)]
         return [
-            one for one in (self._units if kind == "user" else self._containers_of(kind)) if _fits(one.name, pattern)
+            one for one in (self._units if kind == "user" else self.containers_of(kind)) if _fits(one.name, pattern)
         ]
 
     def everything(self) -> Iterator[Named]:
@@ -98,7 +85,7 @@ class Elsewhere:
         """The names that begin like this. Files of container managers are read only for a word with such a kind."""
         kind = kind_of(word)
         if kind in CONTAINERS:
-            yield from (one.name for one in self._containers_of(kind) if one.name.startswith(word))
+            yield from (one.name for one in self.containers_of(kind) if one.name.startswith(word))
             return
         plain = word.removeprefix("unit:").rpartition("/")[2]
         for one in self._units_where(lambda unit: unit.startswith(plain) or users.of_slice(unit) is not None):
@@ -163,9 +150,9 @@ class Elsewhere:
     @cached_property
     def _containers(self) -> list[Named]:
         """Containers and pods of all kinds."""
-        return self._containers_of("")
+        return self.containers_of("")
 
-    def _containers_of(self, kind: str) -> list[Named]:
+    def containers_of(self, kind: str) -> list[Named]:
         """Containers and pods of a kind, by path. A scope whose limits are set below it has the path for its name."""
         from .identities import Identities
 
@@ -186,29 +173,6 @@ class Elsewhere:
                 found.append(Named(name, owner.path, words, id_))
         return found
 
-    def _unknown(self, word: str, kind: str) -> str:
-        """The error for a word that names nothing, with the nearest names."""
-        from difflib import get_close_matches
-
-        known = {} if kind else {name: name for name in self._tree.names()}
-        for one in self.everything():
-            if one.name.startswith(f"{kind}:" if kind in CONTAINERS else ""):
-                known |= {_stem(each): one.name for each in (*one.words, one.name)}
-        near = dict.fromkeys(known[like] for like in get_close_matches(_stem(word), known, 3, 0.6))
-        if not near and "." in word:  # such as nginx.servic
-            whole = {f"{_stem(stem)}.service": name for stem, name in known.items() if name.endswith(".service")}
-            near = dict.fromkeys(whole[like] for like in get_close_matches(_plain(word), whole, 1, 0.8))
-        meant = f". Did you mean {' or '.join(near)}?" if near else "."
-        if kind in CONTAINERS and not near and os.geteuid() and any(map(_is_nameless, self._containers_of(kind))):
-            who = "as root, or as a member of the group docker" if kind == "docker" else "as root"
-            return f"{word}: you may not read the names of all containers, and no other one has this name. Run {who}"
-        if kind in ("", "unit") and (unit := _asleep(_plain(word))):
-            return f"{word}: {unit} does not run, so it has no cgroup. Start it first: systemctl start {unit}"
-        if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):
-            return f"{word}: {what}{meant} See rctl ls --all"
-        where = f" ({self._tree.path(word)})" if VE_NAME.fullmatch(word) else ""
-        return f"{word}: there is no such VE{where}, unit or container{meant} See rctl ls --all"
-
 
 def _has_units(path: str) -> bool:
     return path.endswith(".slice") or users.of_manager(path.rpartition("/")[2]) is not None
@@ -223,28 +187,6 @@ def kind_of(word: str) -> str:
     """What stands before the colon of a word, if that is a kind; else empty."""
     kind, colon, _ = word.partition(":")
     return kind if colon and kind in KINDS else ""
-
-
-def _is_nameless(one: Named) -> bool:
-    """True if a container has only its id."""
-    return bool(one.id) and one.name.endswith(one.id[:12])
-
-
-def _plain(word: str) -> str:
-    return word.rpartition(":")[2]
-
-
-def _stem(word: str) -> str:
-    return _plain(word).removesuffix(".service")
-
-
-def _asleep(word: str) -> str:
-    """The unit of the system with this name that has a file, and no cgroup; empty: none."""
-    unit = word if word.endswith(UNITS) else f"{word}.service"
-    before, at, _ = unit.partition("@")
-    files = (unit, f"{before}@.{unit.rpartition('.')[2]}") if at else (unit,)
-    there = any(os.path.lexists(f"{folder}/{file}") for folder in UNIT_FOLDERS for file in files)
-    return unit if "/" not in word and there else ""
 
 
 def _words_of_container(name: str) -> list[str]:

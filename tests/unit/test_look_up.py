@@ -12,7 +12,7 @@ import pytest
 
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
-from rctl.names import identities, look_up, patterns, users
+from rctl.names import identities, look_up, patterns, unknown, users
 from rctl.names.look_up import Elsewhere
 from tests.unit import host_tree
 from tests.unit.host_tree import DB, MANAGER, NGINX, POD, SHOP, UID, WEB
@@ -32,6 +32,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     bob = users.User(1001, "bob", "/home/bob")
     monkeypatch.setattr(users, "by_uid", lambda uid: bob if uid == 1001 else users.User(uid, str(uid)))
     monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(unknown, "properties", lambda unit: {})  # that of the host that runs the tests
     host_tree.make(tmp_path / "cgroups", tmp_path / "root")
     with host_tree.opened(tmp_path / "cgroups") as tree:
         found = host_tree.elsewhere(tree, tmp_path / "root")
@@ -151,22 +152,44 @@ def test_an_unknown_word_gets_the_nearest_names(host: Host, word: str, says: str
     assert says in str(caught.value)
 
 
+KNOWN = {
+    "job.service": {"Id": "job.service", "LoadState": "loaded", "ActiveState": "inactive"},
+    "vpn@eu.service": {"Id": "vpn@eu.service", "LoadState": "loaded", "ActiveState": "failed"},
+    "data.slice": {"Id": "data.slice", "LoadState": "loaded", "ActiveState": "inactive"},
+    "http.service": {"Id": "nginx.service", "LoadState": "loaded", "ActiveState": "active"},
+    "task.service": {"Id": "job.service", "LoadState": "loaded", "ActiveState": "inactive"},
+    "once.service": {"Id": "once.service", "LoadState": "loaded", "ActiveState": "active"},
+    "never.service": {"Id": "never.service", "LoadState": "masked", "ActiveState": "inactive"},
+    "nginxx.service": {"Id": "nginxx.service", "LoadState": "not-found", "ActiveState": "inactive"},
+}
+"""What systemd says about units."""
+
+
 @pytest.mark.parametrize(
-    ("word", "unit"),
-    [("job", "job.service"), ("job.service",) * 2, ("unit:job", "job.service"), ("vpn@eu", "vpn@eu.service"),
-     ("data.slice",) * 2],
-)  # fmt: skip
-def test_a_unit_that_is_stopped_is_told_from_one_that_is_unknown(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, unit: str
+    ("word", "said"),
+    [
+        ("job", "job.service does not run, so it has no cgroup. Start it first: systemctl start job.service"),
+        ("job.service", "job.service does not run, so it has no cgroup. Start it first: systemctl start job.service"),
+        ("unit:job", "job.service does not run, so it has no cgroup. Start it first: systemctl start job.service"),
+        ("vpn@eu", "vpn@eu.service does not run, so it has no cgroup. Start it first: systemctl start vpn@eu.service"),
+        ("data.slice", "data.slice does not run, so it has no cgroup. Start it first: systemctl start data.slice"),
+        ("http", "is another name of nginx.service. Write unit:nginx.service"),
+        ("task", "job.service does not run, so it has no cgroup. Start it first: systemctl start job.service"),
+        ("once", "once.service is active and has no processes, so it has no cgroup, and a limit would have no effect"),
+        ("never", "never.service is masked, so it cannot start. First: systemctl unmask never.service"),
+        (
+            "nginxx",
+            "there is no such VE (/rctl-nginxx), unit or container. Did you mean nginx.service? See rctl ls --all",
+        ),
+    ],
+)
+def test_what_systemd_knows_of_a_unit_without_a_cgroup_of_this_name_is_said(
+    host: Host, monkeypatch: pytest.MonkeyPatch, word: str, said: str
 ) -> None:
-    monkeypatch.setattr(look_up, "UNIT_FOLDERS", (str(tmp_path),))
-    for name in ("job.service", "vpn@.service", "data.slice"):
-        (tmp_path / name).touch()
+    monkeypatch.setattr(unknown, "properties", KNOWN.__getitem__)
     with pytest.raises(NotFoundError) as caught:
         host.path(word)
-    assert str(caught.value) == (
-        f"{word}: {unit} does not run, so it has no cgroup. Start it first: systemctl start {unit}"
-    )
+    assert str(caught.value) == f"{word}: {said}"
 
 
 @pytest.mark.parametrize("word", ["", "a b", "../etc", "web:web", "x/y", "docker/web", "a" * 65])

@@ -14,7 +14,7 @@ from rctl import spec as specs
 from rctl.adjust import owner
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
-from rctl.names import identify, patterns, users
+from rctl.names import identify, patterns, unknown, users
 from rctl.spec import Spec, Ve
 from rctl.ve import exported, named
 from tests.unit import host_tree
@@ -37,6 +37,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
     host_tree.make(tmp_path / "cgroups", tmp_path / "root")
     root = tmp_path / "root"
     monkeypatch.setattr(patterns, "_elsewhere", lambda tree: host_tree.elsewhere(tree, root))
+    monkeypatch.setattr(unknown, "properties", lambda unit: {})
     monkeypatch.setattr(exported, "Elsewhere", lambda tree: host_tree.elsewhere(tree, root))
     monkeypatch.setattr(identify, "_identities", lambda tree: host_tree.identities(tree, root))
     with host_tree.opened(tmp_path / "cgroups") as found:
