@@ -29,6 +29,7 @@ from rctl.adjust.state_folder import State, make
 from rctl.adjust.steps import Enable, Set, SetThrough
 from rctl.adjust.undoing.undo import undo
 from rctl.adjust.writers import files
+from rctl.adjust.writers.base import PutBack
 from rctl.cgroupfs.cgroup import Cgroup
 from rctl.cgroupfs.files import Texts
 from rctl.cgroupfs.tree import Tree
@@ -96,7 +97,7 @@ class Manager:
     def for_good(self, form: str) -> bool:
         return False
 
-    def put_back(self, path: str, step: SetThrough) -> bool:
+    def put_back(self, path: str, step: SetThrough) -> PutBack:
         raise AssertionError
 
     def state(self) -> tuple[Any, Any]:
@@ -177,13 +178,13 @@ class Storing(Manager):
     def outlives(self, path: str) -> bool:
         return True
 
-    def put_back(self, path: str, step: SetThrough) -> bool:
+    def put_back(self, path: str, step: SetThrough) -> PutBack:
         at = path, PROPERTIES[step.file]
-        if self.properties.get(at, UNSET) == step.own:
+        if (now := self.properties.get(at, UNSET)) == step.own:
             self.properties[at] = step.kept
             if step.kept == UNSET:
                 del self.properties[at]
-        return True
+        return "put back" if now in (step.own, step.kept) else "changed"
 
 
 def test_what_is_stored_for_a_stopped_unit_is_undone_there(
@@ -209,12 +210,31 @@ def test_what_is_stored_for_a_stopped_unit_is_undone_there(
             undo(site, Options())
 
 
+def test_what_somebody_has_stored_since_for_a_stopped_unit_stays_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
+) -> None:
+    manager = Storing(kernel)
+    monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
+    with kernel.installed() as tree:
+        site = Site(tree, kernel.host, state)
+        run(tree, kernel, state)
+        kernel.remove("/rctl-web1")
+        manager.properties["/rctl-web1", "TasksMax"] = "70"
+        (undone,) = undo(site, Options())
+    assert undone.account is not None
+    assert [step.file for outcome in undone.account.outcomes for step in outcome.steps] == ["memory.high"]
+    assert undone.account.notes == (
+        "web1: is stopped; it gets this when it starts", "web1: pids.max was changed since, and stays"
+    )  # fmt: skip
+    assert manager.properties["/rctl-web1", "TasksMax"] == "70"
+
+
 def test_an_undo_says_that_the_owner_has_removed_the_container(
     monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel, state: State
 ) -> None:
     manager = Storing(kernel)
     monkeypatch.setattr(writers, "WRITERS", (writers.Way(Manager.NAME, lambda _: True, lambda: manager),))
-    monkeypatch.setattr(manager, "put_back", lambda path, step: False)
+    monkeypatch.setattr(manager, "put_back", lambda path, step: "removed")
     with kernel.installed() as tree:
         site = Site(tree, kernel.host, state)
         run(tree, kernel, state)

@@ -60,18 +60,25 @@ def as_before(steps: Sequence[Set]) -> bool:
 def put_back(tree: Tree, record: Record, steps: Sequence[SetThrough], *, dry_run: bool) -> Account:
     """Give the owners their old forms back. What somebody else has stored since stays.
 
-    ``steps``: those of the record that are ``stored_steps``. A note names what its owner has removed meanwhile.
+    ``steps``: those of the record that are ``stored_steps``. Notes name what stays, and what its owner has removed.
     Returns an account without an id. Raises RctlError if an owner refuses it or does not answer; it may be tried again.
     """
     known = record.names or {}  # of containers, as they were called then
     called = {step.path: known.get(step.path) or tree.name(step.path) for step in steps}
-    gone = {step.path for step in steps if not dry_run and not writers.put_back(step)}
-    steps = [step for step in steps if step.path not in gone]
-    names = {step.path: called[step.path] for step in steps}
-    back = [msgspec.structs.replace(step, old=step.new, new=step.old, own=step.kept, kept=step.own) for step in steps]
-    stopped = [f"{name}: is stopped; it gets this when it starts" for name in names.values()]
-    removed = [f"{name}: was removed; there is nothing to undo there" for path, name in called.items() if path in gone]
-    return Account(None, outcomes(names, back, "planned" if dry_run else "changed"), (*stopped, *removed))
+    became = [(step, "put back" if dry_run else writers.put_back(step)) for step in steps]
+    back = [
+        msgspec.structs.replace(step, old=step.new, new=step.old, own=step.kept, kept=step.own)
+        for step, how in became
+        if how == "put back"
+    ]
+    names = {step.path: called[step.path] for step in back}
+    notes = [f"{name}: is stopped; it gets this when it starts" for name in names.values()]
+    for step, how in became:
+        if how == "changed":
+            notes.append(f"{called[step.path]}: {step.file} was changed since, and stays")
+        elif how == "removed":
+            notes.append(f"{called[step.path]}: was removed; there is nothing to undo there")
+    return Account(None, outcomes(names, back, "planned" if dry_run else "changed"), tuple(dict.fromkeys(notes)))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ...formats import File, Write
 from .. import owner
 from ..steps import Set, SetThrough, Step
 from . import files
-from .base import Writer
+from .base import PutBack, Writer
 
 EntryKey = tuple[str, str]
 """File and key."""
@@ -177,13 +177,10 @@ def for_good(steps: Iterable[Step]) -> list[SetThrough]:
     return [step for step, writer in through if writer and any(map(writer.for_good, (step.own, step.kept)))]
 
 
-def put_back(step: SetThrough) -> bool:
-    """Give the owner of a removed cgroup its old form back, for the next life of the cgroup.
-
-    Returns False if the cgroup has no next life: its owner has removed what it was for.
-    """
+def put_back(step: SetThrough) -> PutBack:
+    """Give the owner of a removed cgroup its old form back, for the next life of the cgroup."""
     writer = named(step.writer)
-    return writer is not None and writer.outlives(step.path) and writer.put_back(step.path, step)
+    return writer.put_back(step.path, step) if writer is not None and writer.outlives(step.path) else "removed"
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set], deadline: float) -> list[str]:

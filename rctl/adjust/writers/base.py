@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.files import Texts
 from ...cgroupfs.tree import Tree
 from ...formats import File, Write
 from ..steps import Enable, Set, SetThrough
+
+PutBack = Literal["put back", "changed", "removed"]
+"""What became of a stored form: it is the old one; somebody else has changed it since, and it stays; its owner knows
+the cgroup no more, so there is nothing to put back.
+"""
 
 
 class Writer(Protocol):
@@ -79,8 +84,5 @@ class Writer(Protocol):
     def for_good(self, form: str) -> bool:
         """True if a value with this form still counts after a boot, if it ``outlives`` its cgroup."""
 
-    def put_back(self, path: str, step: SetThrough) -> bool:
-        """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one.
-
-        Returns False if the owner knows it no more: then there is nothing to put back.
-        """
+    def put_back(self, path: str, step: SetThrough) -> PutBack:
+        """Give the owner of a removed cgroup the old form back, for its next life, if it still has the new one."""

@@ -26,7 +26,8 @@ from ...formats import File, Write
 from ...limits import file_named
 from ..steps import Set, SetThrough
 from . import engine_forms, files, systemd
-from .engine_forms import check_set, checked, entry_of, fields, has, is_new, text, weigh
+from .base import PutBack
+from .engine_forms import check_set, checked, entry_of, fields, has, is_new, is_old, text, weigh
 
 NAME = "docker"
 STORES_ONLY = True
@@ -149,21 +150,21 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     return _stay(cgroup, instead) + [note for step in steps for note in _rounded(cgroup, step)]
 
 
-def put_back(path: str, step: SetThrough) -> bool:
+def put_back(path: str, step: SetThrough) -> PutBack:
     """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
     container, file = _at(path), file_named(step.file)
     try:
         config = container.inspected().config
     except NotFoundError:
-        return False  # the container was removed, too
+        return "removed"  # the container, too
     now, old = stored(file, config), fields(step.kept)
     if not is_new(step, file, now):
-        return True
+        return "put back" if is_old(step, file, now) else "changed"
     if not is_set(old):
         old = _form(file, step.old, now) or now
     swap = stored(memory.SWAP_MAX, config)[docker_fields.SWAP]
     container.update(docker_fields.request({file: old}, config, swap if isinstance(swap, int) else NO_LIMIT))
-    return True
+    return "put back"
 
 
 def _unset(cgroup: Cgroup, step: SetThrough, now: Form) -> Form:

@@ -93,6 +93,15 @@ def weigh(
         container.update(body(shares))
 
 
-def is_new(step: SetThrough, file: File, own: Form, meant: Callable[[File, Form], Sequence[str]] = entries) -> bool:
+Meant = Callable[[File, Form], Sequence[str]]
+"""The entries that fields may bring about."""
+
+
+def is_new(step: SetThrough, file: File, own: Form, meant: Meant = entries) -> bool:
     """True if the engine still has the new value of the step, and not the old one. ``own``: what it has."""
     return own != fields(step.kept) and (own == fields(step.own) or step.new in meant(file, own))
+
+
+def is_old(step: SetThrough, file: File, own: Form, meant: Meant = entries) -> bool:
+    """True if the engine has the value from before the step, or what has its effect. ``own``: what it has."""
+    return own == fields(step.kept) or step.old in meant(file, own)

@@ -21,6 +21,7 @@ from .. import cpuset_lists, owner
 from ..enabling import enable
 from ..shrink_memory import held, lower_high
 from ..steps import Set, SetThrough
+from .base import PutBack
 
 NAME = "files"
 STORES_ONLY = False
@@ -62,9 +63,9 @@ def for_good(form: str) -> bool:
     return False
 
 
-def put_back(path: str, step: SetThrough) -> bool:
+def put_back(path: str, step: SetThrough) -> PutBack:
     """Nothing: files go with their cgroup."""
-    return False
+    return "removed"
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:

@@ -27,7 +27,8 @@ from .. import cpuset_lists
 from ..enabling import enable
 from ..steps import Set, SetThrough
 from . import engine_forms, files, scope
-from .engine_forms import check_set, checked, entry_of, fields, has, is_new, text, weigh
+from .base import PutBack
+from .engine_forms import check_set, checked, entry_of, fields, has, is_new, is_old, text, weigh
 
 NAME = "podman"
 STORES_ONLY = True
@@ -234,17 +235,17 @@ def _complete(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     return notes
 
 
-def put_back(path: str, step: SetThrough) -> bool:
+def put_back(path: str, step: SetThrough) -> PutBack:
     """Store the old fields of a container that has stopped, or was started anew, if it still has the new ones."""
     container, file = _at(path), file_named(step.file)
     try:
         config = _checked(container, container.inspected().config)
     except NotFoundError:
-        return False  # the container was removed, too
+        return "removed"  # the container, too
     now, old = stored(file, config), fields(step.kept)
     if not is_new(step, file, now, entries):
-        return True
+        return "put back" if is_old(step, file, now, entries) else "changed"
     own = _kept_set(file, {**old, **_lists(file, old, now)}, now)
     swap = stored(memory.SWAP_MAX, config)[SWAP]
     container.update(podman_fields.request({file: own}, config, swap if isinstance(swap, int) else NO_LIMIT))
-    return True
+    return "put back"

@@ -23,6 +23,7 @@ from ...systemd.unit import Unit
 from ..enabling import enable
 from ..steps import Set, SetThrough
 from . import files, systemd
+from .base import PutBack
 
 NAME = "scope"
 STORES_ONLY = False
@@ -119,6 +120,6 @@ def for_good(form: str) -> bool:
     return False
 
 
-def put_back(path: str, step: SetThrough) -> bool:
+def put_back(path: str, step: SetThrough) -> PutBack:
     """Nothing: a scope goes with its container."""
-    return False
+    return "removed"

@@ -33,6 +33,7 @@ from .. import cpuset_lists, owner
 from ..enabling import enable
 from ..steps import Enable, Set, SetThrough
 from . import files
+from .base import PutBack
 
 if TYPE_CHECKING:
     from ...names.owners import Owner
@@ -240,13 +241,17 @@ def outlives(path: str) -> bool:
     return about.get("LoadState") == "loaded" and not about.get("Transient")
 
 
-def put_back(path: str, step: SetThrough) -> bool:
+def put_back(path: str, step: SetThrough) -> PutBack:
     """Set the old properties of a unit that runs no more, or was started anew, if it still has the new ones."""
-    unit, new = Unit.at(path), _entries(step.own)
-    seen = UnitProperties.of(unit, {name for name, _, _ in new})
-    if all(seen.entry(name, step.key)[:2] == (name, value) for name, value, _ in new):
-        _set(unit, [(step.key, entry) for entry in _entries(step.kept)])
-    return True
+    unit, new, old = Unit.at(path), _entries(step.own), _entries(step.kept)
+    seen = UnitProperties.of(unit, {name for name, _, _ in (*new, *old)})
+
+    def has(entries: Sequence[StoredProperty]) -> bool:
+        return all(seen.entry(name, step.key)[:2] == (name, value) for name, value, _ in entries)
+
+    if has(new):
+        _set(unit, [(step.key, entry) for entry in old])
+    return "put back" if has(new) or has(old) else "changed"
 
 
 def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:
