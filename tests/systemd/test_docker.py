@@ -58,7 +58,7 @@ def test_what_docker_lacks_goes_through_the_scope_in_the_same_transaction(web: W
     plan = rctl("set", "docker:web", "memory.max=200M", "memory.high=100M", "--dry-run")
     assert "memory.max: max -> 200M, through docker" in plan
     assert "memory.high: max -> 100M, through systemd" in plan
-    assert "docker does not know these limits" in told("set", "docker:web", "memory.max=200M", "memory.high=100M")
+    assert "docker does not store these limits" in told("set", "docker:web", "memory.max=200M", "memory.high=100M")
     reload()
     assert held(web.path, "memory.high") == str(100 * M)
     assert data("set", "docker:web", "memory.max=200M", "memory.high=100M")["id"] is None
@@ -129,7 +129,7 @@ def test_what_docker_cannot_hold_goes_through_the_scope_with_a_note(
     files = (*FILES, "memory.low", "cpu.idle")
     stored, old = web.stored(), web.files(files)
     for limits in changes:
-        assert "docker does not know these limits" in told("set", "docker:web", *limits, "--force")
+        assert "docker does not store these limits" in told("set", "docker:web", *limits, "--force")
         assert web.stored() == stored
         assert web.files(files) != old
         rctl("undo")

@@ -78,7 +78,7 @@ def test_every_limit_is_set_and_undone(shop: str) -> None:
 
 
 def test_a_note_says_that_podman_does_not_know_the_limit(shop: str) -> None:
-    assert "podman does not know these limits: memory.max" in told("set", "podman:shop", "memory.max=300M")
+    assert "podman does not store these limits: memory.max" in told("set", "podman:shop", "memory.max=300M")
     done("podman", "restart", "-t", "0", "shop")
     assert held(f"{shop}/container", "memory.max") != str(300 * M)
 

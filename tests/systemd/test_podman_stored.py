@@ -114,7 +114,7 @@ def undo() -> str:
 @pytest.mark.skipif(STORES, reason="this podman stores limits")
 def test_an_older_podman_is_not_asked_to_store(shop: Shop) -> None:
     _, said = adjust({"memory.max": "200M"})
-    assert "podman does not know these limits: memory.max" in said
+    assert "podman does not store these limits: memory.max" in said
     assert "through podman" not in said
     assert held(shop.path, "memory.max") == str(200 * M)
     undo()
@@ -127,11 +127,11 @@ def test_every_limit_that_podman_has_outlasts_a_restart_and_undo_puts_its_own_ba
     _, said = adjust(EVERY | {"cpu.burst": "1ms"}, dry_run=True)
     assert "memory.max: 100M -> 128M, through podman" in said
     assert "memory.high: max -> 100M, through podman" in said
-    assert "podman does not know these limits: cpu.max.burst. " in said
+    assert "podman does not store these limits: cpu.max.burst. " in said
     assert shop.state() == old
 
     _, said = adjust(EVERY)
-    assert "does not know" not in said
+    assert "does not store" not in said
     assert (shop.files(), held(shop.scope, "memory.max")) == (SHOWN, SHOWN["memory.max"])
     assert shop.stored() == {
         "Memory": 128 * M, "MemorySwap": 192 * M, "MemoryReservation": 20 * M, "CpuQuota": 50000, "CpuPeriod": 100000,
@@ -178,7 +178,7 @@ def test_what_podman_cannot_hold_or_is_not_to_store_is_not_stored(
     shop: Shop, limits: dict[str, str], options: dict[str, bool]
 ) -> None:
     old = shop.state()
-    assert "podman does not know these limits: memory.max" in adjust(limits, **options)[1]
+    assert "podman does not store these limits: memory.max" in adjust(limits, **options)[1]
     assert shop.stored() == old[0]
     assert shop.files("memory.max") != old[1]["memory.max"]
     undo()

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from rctl.adjust.writers import docker
+from rctl.adjust.planning import current
+from rctl.adjust.request import Wish
+from rctl.adjust.writers import docker, systemd
 from rctl.errors import GoneError, NotAvailableError, NotFoundError, RctlError
 from tests.unit.test_unix_http import server
 
@@ -96,3 +98,12 @@ def test_whose_container_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert where(users) == (ID, "/run/user/1001/docker.sock", 1001)
     for other in (f"{PATH}/below", f"/machine.slice/libpod-{ID}.scope", f"/kubepods.slice/docker-{ID}.scope"):
         assert docker._container(other) is None
+
+
+def test_a_limit_that_goes_past_docker_is_named() -> None:
+    """Also one that docker could store, such as ``memory.max`` with a time limit."""
+    ways = {("memory.max", ""): systemd, ("memory.high", ""): systemd}
+    assert current._forgotten(PATH, ways, Wish(PATH, ()), True) == [
+        f"{PATH}: docker does not store these limits: memory.max, memory.high. When the container starts again, it has "
+        "those that docker stores"
+    ]

@@ -120,8 +120,8 @@ def _forgotten(path: str, ways: Ways, wish: Wish, runtime: bool) -> list[str]:
 
         remedy = podman.to_store(path, lost)
     return [
-        f"{path}: {who} does not know these limits: {', '.join(lost)}. When the container starts again, it has those "
-        f"of {who}{remedy}"
+        f"{path}: {who} does not store these limits: {', '.join(lost)}. When the container starts again, it has those "
+        f"that {who} stores{remedy}"
     ]
 
 
