@@ -19,6 +19,7 @@ from ..formats import KINDS, UNITS, VE_NAME
 from ..late_regex import regex
 from . import users
 from .owners import owner_of, unescaped
+from .patterns import fits
 from .unit_names import unit_name, words_of_unit
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ class Elsewhere:
         kind, _, plain = pattern.rpartition(":")
         if kind in ("", "unit"):
             wanted = f"unit:{plain}" if "/" in plain else plain
-            return [one for one in self._units if _fits(one.name, wanted) or _fits(one.words[0], wanted)]
-        return [
-            one for one in (self._units if kind == "user" else self.containers_of(kind)) if _fits(one.name, pattern)
-        ]
+            return [one for one in self._units if fits(one.name, wanted) or fits(one.words[0], wanted)]
+        return [one for one in (self._units if kind == "user" else self.containers_of(kind)) if fits(one.name, pattern)]
 
     def everything(self) -> Iterator[Named]:
         """All that have a name."""
@@ -196,14 +195,6 @@ def _words_of_container(name: str) -> list[str]:
     if kind == "pod":
         return [f"pod:{rest}"] if slash else []
     return [f"{kind}:{rest}", rest] if slash else [first]
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """True if each part between slashes matches."""
-    from fnmatch import fnmatchcase
-
-    parts, wanted = name.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
 def _unmarked(path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -203,7 +202,7 @@ def chosen(site: Site, found: DesiredLimits, patterns: Sequence[str]) -> dict[st
 
 
 def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[str]:
-    from ..names.patterns import LABEL, is_pattern, match
+    from ..names.patterns import LABEL, fits, is_pattern, match
 
     if pattern.startswith(LABEL):
         known = {stable_name(tree.path(name)) for name in match(tree, [pattern])}
@@ -212,22 +211,16 @@ def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[st
         return found
     if is_pattern(pattern):
         own = {name: tree.managed(ve.path) for name, ve in ves.items()}
-        if found := [name for name in ves if own[name] and _fits(own[name], pattern)]:
+        if found := [name for name in ves if own[name] and fits(own[name], pattern)]:
             return found
         if not {*":./"}.intersection(pattern):
             return []  # as in all verbs, such a pattern stands for rctl's own VEs
-        if found := [name for name, ve in ves.items() if any(_fits(one, pattern) for one in names_of(tree, name, ve))]:
+        if found := [name for name, ve in ves.items() if any(fits(one, pattern) for one in names_of(tree, name, ve))]:
             return found
     with suppress(NotFoundError, UsageError):  # another word for a unit or a container
         paths = {tree.path(name) for name in match(tree, [pattern])}
         return [name for name, ve in ves.items() if ve.path in paths]
     return []
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """True if a shell pattern fits the name. ``*`` does not cross a slash."""
-    names, patterns = name.split("/"), pattern.split("/")
-    return len(names) == len(patterns) and all(map(fnmatch.fnmatchcase, names, patterns))
 
 
 def names_of(tree: Tree, name: str, ve: DesiredVe) -> Iterable[str]:

@@ -14,7 +14,7 @@ from ..adjust.records.stable_name import CONTAINERS
 from ..adjust.request import Options
 from ..adjust.site import Site
 from ..adjust.steps import Forget
-from .drifting import chosen
+from .drifting import chosen, find_again, learn_names
 from .timers import note
 
 
@@ -29,4 +29,7 @@ def forget(site: Site, options: Options, patterns: Sequence[str]) -> tuple[str, 
         record = Record(new_id(), time.time(), site.boot_id, options.command, {}, steps, version=version_of(steps))
         names = {ve.path: name for name, ve in ves.items() if name.startswith(CONTAINERS)}
         note(site, msgspec.structs.replace(record, names=names) if names else record)
+    for name, ve in ves.items():
+        find_again(site, name, ve)
+    learn_names(site.tree, ves.values())
     return tuple(name if name.startswith(CONTAINERS) else site.tree.name(ve.path) for name, ve in ves.items())

@@ -171,3 +171,10 @@ def test_undo_after_a_freeze_names_the_one_before(shell: Shell) -> None:
         assert first.endswith(f"rctl set web1 pids.max=5): rctl undo {before}")
         assert second.startswith("  not undone: ")
     assert shell.run("undo", before)[0] == 0
+
+
+def test_a_pattern_of_the_history_does_not_cross_a_slash(shell: Shell) -> None:
+    shell.kernel.make("/web/a")
+    shell.run("set", "/web/a", "pids.max=9")
+    assert "no adjustments of /web*" in shell.run("history", "/web*")[2]
+    assert len(json.loads(shell.run("history", "/web/*", "--json")[1])) == 1

@@ -144,10 +144,10 @@ class TestForget:
         [
             ("web*", ["web1"]),
             ("*", ["web1"]),
-            ("web*.service", ["/system.slice/web-backend.service"]),
+            ("web*.service", ["web-backend.service"]),
             ("docker:*", ["docker:web"]),
             ("/*", ["web1", "/docker"]),
-            ("/*/*.service", ["/system.slice/web-backend.service"]),
+            ("/*/*.service", ["web-backend.service"]),
             ("label:env=*", ["web1"]),
         ],
     )

@@ -5,7 +5,6 @@ An older adjustment is only taken back if its id is given: it may be of another 
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -186,11 +185,12 @@ def paths(record: Record) -> list[str]:
 
 def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
     """Returns a function: True if an adjustment was about a VE with one of these names, or patterns of names."""
+    from ...names.patterns import fits
 
     def wanted(record: Record) -> bool:
         known = record.names or {}  # of containers, also of those that are gone
         names = {name for path in paths(record) for name in (path, tree.name(path), known.get(path, path))}
-        return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+        return any(fits(name, pattern) for name in names for pattern in patterns)
 
     return wanted
 
