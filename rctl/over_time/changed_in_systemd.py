@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ..adjust import writers
+from ..adjust import owner, writers
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError
 from ..systemd import drop_ins, properties
@@ -20,16 +20,23 @@ def with_properties(tree: Tree, one: Drifted) -> Drifted:
     """The VE, with systemd's properties in those differences that it made itself.
 
     A limit that another program wrote to the file of a unit differs from what systemd has, so it stays as it is here.
+    docker and podman change limits through systemd, too. So of a container, the property does not tell who did it: only
+    the time is noted.
     """
+    from ..names.owners import owner_of
+
     if writers.only_files(one.path) or all(each.cause != "changed" for each in one.differences):
         return one
     try:
         if not any(writer.NAME == "systemd" for writer in writers.of(tree, one.path)):
             return one
         unit = Unit.at(one.path)
-        return msgspec.structs.replace(one, differences=tuple(_with(unit, each) for each in one.differences))
+        found = tuple(_with(unit, each) for each in one.differences)
     except NotAvailableError:
         return one
+    if len(one.path) > owner.SHORT and owner_of(one.path, lambda _: False).container:
+        found = tuple(msgspec.structs.replace(each, systemd=()) for each in found)
+    return msgspec.structs.replace(one, differences=found)
 
 
 def _with(unit: Unit, one: Difference) -> Difference:

@@ -8,14 +8,19 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+import rctl
+from rctl.adjust import writers
 from rctl.adjust.records import wishes
 from rctl.adjust.records.record_format import Record, encode, version_of
 from rctl.adjust.state_folder import State
 from rctl.adjust.steps import Set, Want
+from rctl.adjust.writers import systemd
 from rctl.cgroupfs import devices
 from rctl.host import Host
-from rctl.over_time import timers
+from rctl.over_time import changed_in_systemd, timers
+from rctl.over_time.drifting import Difference, Drifted
 from tests.unit.fake_calls import Operation
 from tests.unit.shell import Shell
 
@@ -336,3 +341,23 @@ class TestRestore:
         done(changed, "set", "web1", "pids.max=80")
         done(changed, "undo")
         assert (changed.kernel.get("/rctl-web1", "pids.max"), drift(changed)) == ("60", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "properties"),
+    [("/system.slice/nginx.service", ("TasksMax",)), (f"/system.slice/docker-{'4f' * 32}.scope", ())],
+)
+def test_a_property_is_named_only_if_it_tells_who_changed_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, path: str, properties: tuple[str, ...]
+) -> None:
+    """docker and podman change limits through systemd, too."""
+    shell.kernel.make(path)
+    seen = Difference("pids.max", "", "50", "60", 1.0, "", "changed")
+    monkeypatch.setattr(
+        changed_in_systemd, "_with", lambda _, one: structs.replace(one, systemd=("TasksMax",), changed_at=2.0)
+    )
+    monkeypatch.setattr(writers, "only_files", lambda _: False)
+    monkeypatch.setattr(writers, "of", lambda *_: [systemd])
+    with rctl.session() as s:
+        [found] = changed_in_systemd.with_properties(s.tree, Drifted("", path, True, (seen,))).differences
+    assert (found.systemd, found.changed_at) == (properties, 2.0)
