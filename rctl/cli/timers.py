@@ -18,7 +18,8 @@ TimerId = Annotated[str, Argument(metavar="ID", help="The id of a timed adjustme
 def list_(json: Json = False) -> None:
     """List timed adjustments, the next one to end first.
 
-    NOW is the value that has a timer, THEN the value to which it goes back when the time is over.
+    NOW is the value that the limit has, THEN the value to which it goes back when the time is over. It stays if another
+    program changed it since.
     """
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session
@@ -91,7 +92,7 @@ def _limit(limit: TimedLimit) -> tuple[str, ...]:
 
     now, then = (shown(text, file_named(limit.limit).unit) for text in (limit.now, limit.then))
     ends = "stays" if limit.stays else then if limit.there else "the VE is gone"
-    return (limit.ve, f"{limit.limit} {limit.device}".strip(), now, ends)
+    return (limit.ve, f"{limit.limit} {limit.device}".strip(), now if limit.there else "-", ends)
 
 
 def remaining(left: float) -> str:

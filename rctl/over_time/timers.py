@@ -37,9 +37,10 @@ _LONGEST = 366 * 86400.0
 
 
 class TimedLimit(msgspec.Struct, frozen=True):
-    """A limit of a timed adjustment. ``now``: its value. ``then``: the value to which it goes back.
+    """A limit of a timed adjustment, which has ``set_to`` this value. ``then``: the value to which it goes back.
 
-    ``stays``: why it will stay as it is; empty if it goes back. ``there``: False if the VE is gone.
+    ``now``: the value that the kernel has; empty if the VE is gone. ``stays``: why it will stay as it is; empty if it
+    goes back. ``there``: False if the VE is gone.
     """
 
     ve: str
@@ -49,6 +50,7 @@ class TimedLimit(msgspec.Struct, frozen=True):
     then: str
     stays: str = ""
     there: bool = True
+    set_to: str = ""
 
 
 class TimerRow(msgspec.Struct, frozen=True):
@@ -253,12 +255,16 @@ def _limit(site: Site, found: DesiredLimits, place: _Place) -> TimedLimit:
     ve, entry, number = place
     file, device = file_and_key(entry)
     layer, layers = layer_at(place), ve.entries[entry].layers
+    with opened(site.tree, ve) as cgroup:
+        there = cgroup is not None
+        now = file.entry(cgroup.read_if_there(file.name), device) if cgroup else ""
     stays = ""
     if number + 1 < len(layers):
         above = layers[-1].id
         stays = f"{above} set it since" + ", which has a timer of its own" * (above in found.timers)
-    there = site.tree.exists(ve.path)
-    return TimedLimit(site.tree.name(ve.path), file.name, device, layer.value, layer.old, stays, there)
+    elif there and not file.unchanged(now, layer.value) and not file.holds(now, layer.old):
+        stays = f"another program changed it to {now}"
+    return TimedLimit(site.tree.name(ve.path), file.name, device, now, layer.old, stays, there, layer.value)
 
 
 def _known(site: Site, id: str) -> Timer:  # noqa: A002

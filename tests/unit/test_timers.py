@@ -52,9 +52,9 @@ def newest(shell: Shell) -> str:
 
 
 def listed(shell: Shell) -> list[tuple[str, str, str, bool]]:
-    """Limit, now, then, and whether it stays."""
+    """Limit, the value that was set, the one to which it goes back, and whether it stays."""
     return [
-        (one["limit"], one["now"], one["then"], bool(one["stays"]))
+        (one["limit"], one["set_to"], one["then"], bool(one["stays"]))
         for timer in json.loads(done(shell, "timers", "--json"))
         for one in timer["limits"]
     ]
@@ -319,7 +319,18 @@ class TestTheVerb:
     def test_a_ve_that_is_gone_is_told(self, shell: Shell, clock: Callable[[float], None]) -> None:
         done(shell, "set", "web2", "memory.max=1G", "--for", "2h")
         shell.kernel.remove("/rctl-web2")
-        assert "web2  memory.max  1G   the VE is gone  2:00:00" in done(shell, "timers")
+        assert "web2  memory.max  -    the VE is gone  2:00:00" in done(shell, "timers")
+
+    def test_now_is_the_value_that_the_kernel_has(self, shell: Shell, clock: Callable[[float], None]) -> None:
+        done(shell, "set", "web1", "web2", "pids.max=50", "--for", "2h")
+        shell.kernel.put("/rctl-web1", "pids.max", "77")
+        shell.kernel.put("/rctl-web2", "pids.max", "max")
+        assert [row.split()[1:5] for row in done(shell, "timers").splitlines()[1:]] == [
+            ["web1", "pids.max", "77", "stays"],
+            ["web2", "pids.max", "max", "max"],
+        ]
+        [timer] = json.loads(done(shell, "timers", "--json"))
+        assert [one["set_to"] for one in timer["limits"]] == ["50", "50"]
 
     def test_none(self, shell: Shell) -> None:
         assert shell.run("timers")[2] == "rctl: no timers. Set one: rctl set NAME memory.max=1G --for 10m\n"
