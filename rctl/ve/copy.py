@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -13,6 +14,9 @@ from ..adjust.enabling.enable import absent
 from ..adjust.engine import Options, Wish, transact
 from ..adjust.lifecycle import processes
 from ..adjust.planning.resolve import disks
+from ..adjust.records.disk_names import lasting
+from ..adjust.records.following import followed
+from ..adjust.records.stable_name import stable_name
 from ..adjust.request import Around
 from ..adjust.site import Site
 from ..cgroupfs import labels
@@ -102,12 +106,23 @@ def copy(site: Site, source: str, targets: Sequence[str], options: Options) -> A
         there = held.texts(ve)
     for name in targets:
         with site.tree.open_ve(name) as ve:
-            wishes.append(Wish(name, _writes(there, held.texts(ve)), ino=ve.ino))
+            wishes.append(Wish(name, _writes(there, held.texts(ve), _desired(site, ve.path)), ino=ve.ino))
     return transact(site, wishes, options)
 
 
-def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
-    """The entries that make ``here`` equal to ``there``; a controller is not enabled only for a default."""
+def _desired(site: Site, path: str) -> Collection[str]:
+    """The entries of a VE that have a desired value; none if these cannot be read."""
+    with suppress(RctlError, OSError):
+        found = followed(site.state).ves.get(site.named(path) or stable_name(path))
+        return found.entries if found else ()
+    return ()
+
+
+def _writes(there: dict[str, str], here: dict[str, str], desired: Collection[str] = ()) -> tuple[Write, ...]:
+    """The entries that make ``here`` equal to ``there``; a controller is not enabled only for a default.
+
+    A default that is there already is left out, because systemd would store it; unless another value is ``desired``.
+    """
     idle = there.get(cpu.IDLE.name, "0").strip() == "1"
     found = []
     for name in there | here:
@@ -119,7 +134,10 @@ def _writes(there: dict[str, str], here: dict[str, str]) -> tuple[Write, ...]:
         keys = {line.split()[0] for text in texts for line in (text or "").splitlines() if line} if devices else {""}
         for key in sorted(keys):
             wanted = file.line(file.entry(there.get(name), key)).strip()
-            if name in here or wanted != file.entry(None, key):
+            new = file.entry(None, key)
+            now = file.entry(here.get(name), key)
+            is_desired = name in here and f"{name} {lasting(key)}".strip() in desired
+            if wanted != new or now != new or is_desired:
                 found.append(Write(file, wanted, key))
     return tuple(found)
 

@@ -30,6 +30,7 @@ from rctl.systemd import drop_ins, unit_properties
 from rctl.systemd import unit as units
 from rctl.systemd.bus import BusError
 from rctl.systemd.properties import INFINITY
+from rctl.ve.copy import copy
 from tests.unit import fake_kernel
 from tests.unit.fake_calls import CRASH, Crash, Operation
 from tests.unit.fake_kernel import FakeKernel, limits, state_folder
@@ -350,3 +351,23 @@ def kill_while(host: Host, do: Callable[[], object]) -> None:
     with pytest.raises(Crash):
         do()
     host.kernel.wake()
+
+
+def test_a_copy_stores_no_default_that_the_unit_has_already(host: Host) -> None:
+    host.kernel.make("/source")
+    host.kernel.put("/source", "pids.max", "9")
+    with host.site() as site:
+        account = copy(site, "/source", [APP], Options())
+    assert [step.describe().removeprefix(APP) for one in account.outcomes for step in one.steps] == [
+        ": pids.max: max -> 9, through systemd"
+    ]
+    assert host.manager.stored() == {"etc 50-TasksMax.conf": "TasksMax=9"}
+
+
+def test_a_copied_default_is_desired_in_the_place_of_another_value(host: Host) -> None:
+    host.set({"pids.max": 9})
+    host.kernel.put(APP, "pids.max", "max")
+    host.kernel.make("/source")
+    with host.site() as site:
+        copy(site, "/source", [APP], Options())
+    assert host.manager.stored() == {"etc 50-TasksMax.conf": "TasksMax=infinity"}
