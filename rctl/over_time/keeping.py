@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -22,8 +22,9 @@ from ..adjust.request import Around, Options, Wish
 from ..adjust.site import Site
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.watch import LostError, Watch
-from ..errors import BusyError, GoneError, NotFoundError, RctlError
+from ..errors import BusyError, GoneError, NotFoundError, RctlError, RollbackError
 from .drifting import Difference, Drifted, compare_one, compare_open, find_again
+from .restoring import by_limit
 from .timers import settled
 from .watched import Watched
 
@@ -186,10 +187,25 @@ class Keeper:
         return False
 
     def _put_back(self, name: str, one: Drifted) -> None:
-        wanted = [d for d in one.differences if self._may(name, d)]
+        wanted = {(d.limit, d.device) for d in one.differences if self._may(name, d)}
         if not (wanted or one.labels):
             return
-        entries = {(d.limit, d.device) for d in wanted}
+        try:
+            self._note(name, one, self._restored(name, one, wanted))
+        except BusyError:
+            self._looks[name] = time.time() + 1
+        except (GoneError, NotFoundError):
+            pass  # it is looked at when it comes again
+        except RctlError as error:
+            parts = () if isinstance(error, RollbackError) else by_limit(one)
+            if len(parts) < 2:
+                self._failed(name, one, error)
+            else:
+                for part in parts:
+                    self._put_back(name, part)
+
+    def _restored(self, name: str, one: Drifted, wanted: Collection[tuple[str, str]]) -> list[Difference]:
+        """Put these entries, and the labels, back. Returns those that still differed."""
         done: list[Difference] = []
 
         def still(opened: Sequence[Cgroup]) -> list[Wish]:
@@ -200,21 +216,16 @@ class Keeper:
             if ve is not None:
                 layers = ve.present(self._site.boot_id, self._desired.due(time.time()))
                 found = compare_open(self._site, ve, layers, opened[0])
-                done.extend(d for d in (found.differences if found else ()) if (d.limit, d.device) in entries)
+                done.extend(d for d in (found.differences if found else ()) if (d.limit, d.device) in wanted)
             return [Wish(one.name, tuple(d.write for d in done), ino=one.ino)]
 
         labels = {one.name: dict[str, str | None](one.labels)} if one.labels else {}
-        try:
-            wish = Wish(one.name, (), ino=one.ino)
-            transact(self._site, [wish], self._options, prepare=still, around=Around(labels=labels))
-        except BusyError:
-            self._looks[name] = time.time() + 1
-            return
-        except (GoneError, NotFoundError):
-            return  # it is looked at when it comes again
-        except RctlError as error:
-            self._failed(name, one, error)
-            return
+        wish = Wish(one.name, (), ino=one.ino)
+        transact(self._site, [wish], self._options, prepare=still, around=Around(labels=labels))
+        return done
+
+    def _note(self, name: str, one: Drifted, done: Sequence[Difference]) -> None:
+        """Note and tell what came back."""
         if any(d.cause == "made anew" for d in done):
             self._young[name] = time.monotonic() + _YOUNG
         for d in done:
@@ -229,7 +240,7 @@ class Keeper:
         self._looks[name] = time.time() + _AGAIN
         if (key := (name, "", str(error))) not in self._told:
             self._told.add(key)
-            self._say(one.name, "failed", f"{one.name}: cannot get its limits back: {error}. It is tried again")
+            self._say(one.name, "failed", f"{one.name}: cannot get all its limits back: {error}. It is tried again")
 
     def _may(self, name: str, difference: Difference) -> bool:
         """False for an entry that was put back too often; it is left alone until it is set anew."""

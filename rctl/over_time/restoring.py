@@ -12,7 +12,7 @@ from ..adjust.records.checkpoint import desired_limits
 from ..adjust.request import Around, Options, Wish
 from ..adjust.site import Site
 from ..adjust.steps import Label, Make, Set
-from ..errors import RctlError, RollbackError
+from ..errors import BusyError, RctlError, RollbackError
 from .drifting import Compared, Drifted, compare
 from .timers import settled
 from .waker import start_sleeper_if_needed
@@ -21,7 +21,7 @@ from .waker import start_sleeper_if_needed
 class Restored(msgspec.Struct, frozen=True):
     """``accounts``: one for each transaction. ``waiting``: names of cgroups with desired limits that are not there now.
 
-    ``failed``: why a VE stays as it is, by name.
+    ``failed``: why limits of a VE are not back, by its name.
     """
 
     accounts: tuple[Account, ...] = ()
@@ -43,9 +43,9 @@ def drift(site: Site, options: Options, patterns: Sequence[str] = (), *, fix: bo
 
 
 def restore(site: Site, options: Options, patterns: Sequence[str] = ()) -> Restored:
-    """Put all desired limits back, as one transaction; if that fails, each VE as a transaction of its own.
+    """Put all desired limits back, as one transaction; if that fails, one for each VE; if that fails, for each limit.
 
-    So one VE that cannot have its limits does not keep the others from theirs. Timers whose time is over are ended
+    So what cannot be put back does not keep the rest from coming back. Timers whose time is over are ended
     first; a process waits for the others. Raises as ``compare``, and RollbackError if something could not be put back.
     """
     if not options.dry_run:
@@ -54,23 +54,39 @@ def restore(site: Site, options: Options, patterns: Sequence[str] = ()) -> Resto
         if desired_limits(site.state).timers:
             start_sleeper_if_needed(site.state)
     compared = compare(site, patterns)
+    accounts, failed = _as_far_as_possible(site, compared.drifted, options)
+    return Restored(tuple(accounts), compared.waiting, failed)
+
+
+def _as_far_as_possible(
+    site: Site, drifted: Sequence[Drifted], options: Options
+) -> tuple[list[Account], dict[str, str]]:
+    """The accounts, and why limits are not back, by VE."""
     try:
-        return Restored((put_back(site, compared, options),), compared.waiting)
+        return [put_back(site, Compared(tuple(drifted)), options)], {}
     except RollbackError:
         raise
     except RctlError as error:
-        if len(compared.drifted) == 1:
-            return Restored((), compared.waiting, {compared.drifted[0].name: str(error)})
+        parts = drifted if len(drifted) > 1 else () if isinstance(error, BusyError) else by_limit(drifted[0])
+        if len(parts) < 2:
+            return [], {drifted[0].name: str(error)}
     accounts: list[Account] = []
     failed: dict[str, str] = {}
-    for one in compared.drifted:
-        try:
-            accounts.append(put_back(site, Compared((one,)), options))
-        except RollbackError:
-            raise
-        except RctlError as error:
-            failed[one.name] = str(error)
-    return Restored(tuple(accounts), compared.waiting, failed)
+    for part in parts:
+        more, why = _as_far_as_possible(site, [part], options)
+        accounts += more
+        for name, text in why.items():
+            if text not in failed.get(name, ""):
+                failed[name] = f"{failed[name]}; {text}" if name in failed else text
+    return accounts, failed
+
+
+def by_limit(one: Drifted) -> list[Drifted]:
+    """The VE once for each file that differs; its labels with each."""
+    files = dict.fromkeys(difference.limit for difference in one.differences)
+    return [
+        msgspec.structs.replace(one, differences=tuple(d for d in one.differences if d.limit == file)) for file in files
+    ]
 
 
 def put_back(site: Site, compared: Compared, options: Options) -> Account:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.helpers import done, held
+from tests.systemd.helpers import done, held, ran
 
 LIMITED = Path("/run/systemd/system/limited.slice")
 
@@ -26,3 +26,9 @@ def _a_cpu_limit() -> Iterator[None]:
     yield
     done("systemctl", "stop", LIMITED.name)
     LIMITED.unlink()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_desired() -> None:
+    """Tests of several files use units of the same name."""
+    ran("forget", "*.service")

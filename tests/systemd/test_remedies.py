@@ -37,6 +37,12 @@ def test_a_limit_that_systemd_sets_at_the_start_is_set_with_systemctl_edit(app: 
         done("systemctl", "restart", "app.service")
         assert held(app, "memory.oom.group") == "1"
         assert data("set", "app.service", "memory.oom.group=1")["id"] is None
+        rctl("set", "app.service", "memory.swap.high=50M")
+
+    # It is desired now, and cannot come back through rctl. Other limits still do.
+    done("systemctl", "restart", "app.service")
+    assert "app.service: cannot get all its limits back: memory.oom.group: " in rctl("restore", status=1)
+    assert held(app, "memory.swap.high") == str(50 << 20)
 
 
 def test_a_ve_below_a_unit_with_delegate_has_what_systemd_sets_on_units(monkeypatch: pytest.MonkeyPatch) -> None:

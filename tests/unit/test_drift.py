@@ -304,8 +304,17 @@ class TestRestore:
         changed.kernel.disks = ()
         status, _, err = changed.run("restore")
         assert status == 1
-        assert "web2: stays as it is: io.max: cannot write" in err
+        assert "web2: cannot get all its limits back: io.max: cannot write" in err
         assert set(drift(changed)) == {"web2"}
+
+    def test_a_limit_that_cannot_come_back_does_not_keep_the_others_of_its_ve_away(self, changed: Shell) -> None:
+        done(changed, "set", "web1", "io.max=sda wbps=1M")
+        boot_again(changed)
+        changed.kernel.disks = ()
+        status, _, err = changed.run("restore")
+        assert status == 1
+        assert "web1: cannot get all its limits back: io.max: cannot write" in err
+        assert {name: set(limits) for name, limits in drift(changed).items()} == {"web1": {"io.max"}}
 
     def test_a_disk_that_has_another_number_after_a_boot_gets_its_limit(self, changed: Shell) -> None:
         done(changed, "set", "web1", "io.max=sda wbps=1M")

@@ -114,7 +114,7 @@ def test_what_cannot_be_put_back_is_told_once_and_tried_again(
     kept.reports.lost = True
     kept.keeper.step()
     assert len(kept.texts("failed")) == 1
-    assert kept.texts("failed")[0].startswith("web1: cannot get its limits back: ")
+    assert kept.texts("failed")[0].startswith("web1: cannot get all its limits back: ")
     clock(31)
     kept.keeper.step()
     assert len(kept.texts("failed")) == 1
@@ -123,6 +123,19 @@ def test_what_cannot_be_put_back_is_told_once_and_tried_again(
     kept.keeper.step()
     assert shell.kernel.get("/rctl-web1", "pids.max") == "50"
     assert len(kept.texts("restored")) == 1
+
+
+def test_a_limit_that_cannot_come_back_does_not_keep_the_others_away(shell: Shell, kept: Kept) -> None:
+    assert shell.run("set", "web1", "memory.max=1G")[0] == 0
+    made_anew(shell)
+    shell.kernel.broken = lambda operation: (
+        errno.EBUSY if (operation.kind, operation.file) == ("write", "pids.max") else None
+    )
+    kept.reports.lost = True
+    kept.keeper.step()
+    assert shell.kernel.get("/rctl-web1", "memory.max") == str(1 << 30)
+    assert [text.partition(" anew")[0] for text in kept.texts("restored")] == ["web1: was made"]
+    assert len(kept.texts("failed")) == 1
 
 
 def test_a_container_made_anew_is_found_by_its_inner_cgroup(

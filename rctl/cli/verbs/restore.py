@@ -21,8 +21,7 @@ def restore(
     """Put all desired limits back, as after a boot.
 
     rctl makes its own VEs anew, with their limits and labels. It names containers, units and other cgroups that are not
-    there now; rctl keep waits for them. If one VE cannot have its limits, the others still get theirs; the exit status
-    is then 1.
+    there now; rctl keep waits for them. If a limit cannot come back, all others still do; the exit status is then 1.
     """
     from ...console.output import as_json, done, report, say, warn
     from ...console.session import session
@@ -37,7 +36,7 @@ def restore(
         if found.waiting:
             warn(f"{len(found.waiting)} not there now: {', '.join(found.waiting)}")
         for name, why in found.failed.items():
-            warn(f"{name}: stays as it is: {why}")
+            warn(f"{name}: cannot get all its limits back: {why}")
         if not any(account.outcomes for account in found.accounts) and not found.failed:
             done("all desired limits are in force")
     if found.failed:
