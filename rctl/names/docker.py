@@ -15,6 +15,7 @@ import msgspec
 
 from ..bounded import content
 from .called import UNKNOWN, Called, called
+from .versions import listed
 
 FOLDER = "/var/lib/docker"
 FOLDER_OF_USER = ".local/share/docker"
@@ -54,6 +55,13 @@ class Docker:
         self._told: Mapping[str, Called] = {}
         self._ask_after = 0.0
 
+    def known(self) -> Mapping[str, Called]:
+        """All containers by id, also those that do not run."""
+        folder = f"{self._folder}/containers"
+        if os.access(folder, os.R_OK | os.X_OK):
+            return {container: self.called(container) for container in listed(folder)}
+        return _ask(self._root, self._uid, "?all=1") or {}
+
     def called(self, container: str) -> Called:
         """The name and image of the container with this id."""
         if (data := content(f"{self._folder}/containers/{container}/config.v2.json", _LARGEST)) is not None:
@@ -79,13 +87,13 @@ def _data_root(root: str) -> str:
         return FOLDER
 
 
-def _ask(root: str, uid: int | None) -> Mapping[str, Called] | None:
-    """The running containers, by id, as the daemon lists them; ``None`` if it does not answer soon."""
+def _ask(root: str, uid: int | None, which: str = "") -> Mapping[str, Called] | None:
+    """Containers by id, as the daemon lists them; ``None`` if it does not answer soon. ``which``: unset, running."""
     from ..containers import unix_http
     from ..containers.docker_socket import of_docker
 
     try:
-        answer = unix_http.ask(root + of_docker(uid), "GET", "/containers/json", seconds=_PATIENCE, uid=uid)
+        answer = unix_http.ask(root + of_docker(uid), "GET", f"/containers/json{which}", seconds=_PATIENCE, uid=uid)
         found = msgspec.json.decode(answer.body, type=list[_Listed]) if answer.status == 200 else None
     except (OSError, ValueError, RecursionError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from . import docker, podman, users
 from .called import UNKNOWN, Called
@@ -47,6 +47,10 @@ class Identities:
             full = _pod_name(pod, owner.pod.uid) if owner.path == owner.pod.path else owner.path
             return Identity(full, owner.kind, owner.unit, pod=pod.name, namespace=pod.namespace)
         return Identity(unit_name(owner, self._taken), owner.kind, owner.unit)
+
+    def known(self, runtime: str, uid: int = 0) -> Mapping[str, Called]:
+        """All containers of docker or podman by id, also those that do not run. ``uid``: of the user whose they are."""
+        return (self._docker(uid) if runtime == "docker" else self._podman(uid)).known()
 
     def containers_of(self, pod: str) -> list[str]:
         """The names of the containers of the pod with this uid, as far as they are known."""

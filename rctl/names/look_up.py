@@ -33,6 +33,8 @@ _OF_CONTAINERS = regex(r"[0-9a-f]{64}|pod")
 _IN_PATH = {"docker": "docker", "podman": "libpod", "pod": "kubepods"}
 """What the paths of all containers of a kind have."""
 _MOST_SHOWN = 8
+ROOT_SLICE = "-.slice"
+"""systemd's name of the root cgroup."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -55,7 +57,7 @@ class Elsewhere:
     def one(self, word: str) -> Named:
         """The only cgroup that this word names. Raises NotFoundError, UsageError if it names several."""
         kind = kind_of(word)
-        found = self._called(word, kind) or self._with_id(word, kind)
+        found = self.all_of(word)
         if len(found) == 1:
             return found[0]
         if not found:
@@ -67,6 +69,13 @@ class Elsewhere:
         names = sorted(shown, key=lambda name: (name.count("/"), name))
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         raise UsageError(f"{word}: may be {', '.join(names[:_MOST_SHOWN])}{more}. Write one of these")
+
+    def all_of(self, word: str) -> Sequence[Named]:
+        """All cgroups that this word may name."""
+        if word.removeprefix("unit:") == ROOT_SLICE:
+            return [Named("/", "/")]
+        kind = kind_of(word)
+        return self._called(word, kind) or self._with_id(word, kind)
 
     def matching(self, pattern: str) -> list[Named]:
         """All whose name matches; ``*`` does not cross a slash. Without a kind: units of the system."""
@@ -113,6 +122,13 @@ class Elsewhere:
         return [one for one in self._containers if one.id.startswith(digits) and one.name.startswith(kind)]
 
     @cached_property
+    def identities(self) -> Identities:
+        """What container managers call their containers."""
+        from .identities import Identities
+
+        return self._given or Identities(self._tree.has)
+
+    @cached_property
     def _paths(self) -> list[str]:
         """All cgroups that are not rctl's. What lies in a container is left out, but for one level."""
         managed = self._tree.managed
@@ -153,11 +169,9 @@ class Elsewhere:
 
     def containers_of(self, kind: str) -> list[Named]:
         """Containers and pods of a kind, by path. A scope whose limits are set below it has the path for its name."""
-        from .identities import Identities
-
         if "_containers" in self.__dict__:
             return [one for one in self._containers if kind_of(one.name) == kind]
-        identities, part = self._given or Identities(self._tree.has), _IN_PATH.get(kind, "")
+        identities, part = self.identities, _IN_PATH.get(kind, "")
         likely = [path for path in self._paths if part in path and _OF_CONTAINERS.search(path)]
         owners = [owner_of(path, _unmarked) for path in likely]
         inner = {owner.container.path for owner in owners if owner.container and owner.container.inner}

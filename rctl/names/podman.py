@@ -8,7 +8,7 @@ same storage. https://github.com/containers/storage
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -44,6 +44,11 @@ class Podman:
         self._folders = folders or _system(root)
         self._known: dict[str, Called] = {}
         self._read: dict[str, Version | None] = {}
+
+    def known(self) -> Mapping[str, Called]:
+        """All containers by id, also those that do not run."""
+        self._refresh()
+        return self._known
 
     def called(self, container: str) -> Called:
         """The name and image of the container with this id."""

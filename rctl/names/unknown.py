@@ -10,6 +10,7 @@ from ..cgroupfs import ve_cgroups
 from ..cgroupfs.tree import Tree
 from ..errors import RctlError
 from ..formats import UNITS, VE_NAME
+from . import users
 from .look_up import CONTAINERS
 
 if TYPE_CHECKING:
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
 _RUNNING = {
     "unit": "no unit that runs has this name; one that is stopped has no cgroup",
-    "user": "no user of this name is logged in",
     "pod": "no pod that runs here has this name",
     **dict.fromkeys(CONTAINERS[:-1], "no container that runs has this name; one that is stopped has no cgroup"),
 }
 """Why a word that begins with a kind names nothing."""
+_START = ("docker", "podman")
+_SHORT = 4
+"""Digits of an id that are enough to be meant."""
 _PATIENCE = 2.0
 """Seconds for systemd's answer."""
 
@@ -35,6 +38,10 @@ def why(word: str, kind: str, tree: Tree, elsewhere: Elsewhere) -> str:
         return f"{word}: you may not read the names of all containers, and no other one has this name. Run {who}"
     if kind in ("", "unit") and (known := _without_cgroup(_plain(word))):
         return f"{word}: {known}"
+    if known := _does_not_run(word, kind, elsewhere):
+        return f"{word}: {known}"
+    if kind in ("unit", "user") and (cause := _no_user(word, kind, tree)):
+        return f"{word}: {cause}{meant} See rctl ls --all"
     if what := _RUNNING.get("unit" if not kind and word.endswith(UNITS) else kind):
         return f"{word}: {what}{meant} See rctl ls --all"
     where = f" ({tree.path(word)})" if VE_NAME.fullmatch(word) else ""
@@ -70,6 +77,40 @@ def _without_cgroup(word: str) -> str:
     if own != unit:
         return f"is another name of {own}. Write unit:{own}"
     return f"{unit} is active and has no processes, so it has no cgroup, and a limit would have no effect"
+
+
+def _does_not_run(word: str, kind: str, elsewhere: Elsewhere) -> str:
+    """The way to start a container that has this name or id, and does not run; empty if there is none."""
+    user, slash, name = _plain(word).rpartition("/")
+    who = users.by_word(user) if slash else None
+    if not name or (slash and not who) or kind not in ("", *_START):
+        return ""
+    starts = []
+    for runtime in [kind] if kind else _START:
+        for uid in [who.uid] if who else {0: "", os.geteuid(): ""}:
+            ids = elsewhere.identities.known(runtime, uid).items()
+            if any(called.name == name or (len(name) >= _SHORT and id_.startswith(name)) for id_, called in ids):
+                as_user = f" (as user {users.by_uid(uid).name})" if uid not in (0, os.geteuid()) else ""
+                starts.append(f"{runtime} start {name}{as_user}")
+    first = f"{name} does not run, so it has no cgroup. Start it first: "
+    return first + " or ".join(starts) if starts else ""
+
+
+def _no_user(word: str, kind: str, tree: Tree) -> str:
+    """Why a user has no cgroup, or no systemd; empty if the user has, or if no user is meant."""
+    user, slash, unit = _plain(word).partition("/")
+    if kind == "unit" and not slash:
+        return ""
+    if (found := users.by_word(user)) is None:
+        return f"there is no user {user}" if user else "the name of the user is missing"
+    if kind == "user":
+        return f"user {found.name} is not logged in, and has no cgroup"
+    if tree.exists(users.manager_of(found.uid)):
+        return f"no unit of user {found.name} that runs has this name; one that is stopped has no cgroup"
+    return (
+        f"user {found.name} is not logged in, so no systemd of this user runs {unit}. "
+        f"To start one without a login: loginctl enable-linger {found.name}"
+    )
 
 
 def properties(unit: str) -> dict[str, str]:

@@ -56,6 +56,11 @@ def of_path(path: str) -> int:
     return int(found[1]) if found else 0
 
 
+def manager_of(uid: int) -> str:
+    """The cgroup of the manager of the user with this number."""
+    return f"/user.slice/user-{uid}.slice/user@{uid}.service"
+
+
 def of_slice(unit: str) -> int | None:
     """The number of the user whose slice this unit is; ``None`` for any other unit."""
     return _number(unit, "user-", ".slice")

@@ -29,9 +29,11 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    bob = users.User(1001, "bob", "/home/bob")
+    bob, alice = users.User(1001, "bob", "/home/bob"), users.User(1002, "alice", "/home/alice")
     monkeypatch.setattr(users, "by_uid", lambda uid: bob if uid == 1001 else users.User(uid, str(uid)))
+    monkeypatch.setattr(users, "by_word", {"bob": bob, "alice": alice}.get)
     monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(unknown, "properties", lambda unit: {})  # that of the host that runs the tests
     host_tree.make(tmp_path / "cgroups", tmp_path / "root")
     with host_tree.opened(tmp_path / "cgroups") as tree:
@@ -135,7 +137,16 @@ def test_only_some_of_very_many_candidates_are_listed(host: Host, tmp_path: Path
             "Did you mean docker:web? See rctl ls --all",
         ),
         ("unit:bob/workr.service", "Did you mean unit:bob/worker.service?"),
-        ("user:alice", "user:alice: no user of this name is logged in. See rctl ls --all"),
+        ("user:alice", "user:alice: user alice is not logged in, and has no cgroup. See rctl ls --all"),
+        ("user:carol", "user:carol: there is no user carol. "),
+        ("unit:carol/worker.service", "unit:carol/worker.service: there is no user carol. "),
+        (
+            "unit:alice/job.service",
+            "user alice is not logged in, so no systemd of this user runs job.service. To start one without a login: "
+            "loginctl enable-linger alice",
+        ),
+        ("unit:bob/job.service", "no unit of user bob that runs has this name; one that is stopped has no cgroup"),
+        ("unit:/job.service", "the name of the user is missing"),
         ("zzzzzz", "zzzzzz: there is no such VE (/rctl-zzzzzz), unit or container. See rctl ls --all"),
         ("fff", "there is no such VE"),
         ("fffffff", "there is no such VE"),
@@ -293,3 +304,30 @@ def test_who_may_not_read_the_names_is_told_who_may(
         "Run as root, or as a member of the group docker"
     )
     assert host.path(f"docker:{WEB[:12]}") == f"/system.slice/docker-{WEB}.scope"
+
+
+@pytest.mark.parametrize(
+    ("word", "start"),
+    [
+        ("off", "docker start off or podman start off"),
+        ("docker:off", "docker start off"),
+        ("docker:abcd", "docker start abcd"),
+        ("podman:off", "podman start off"),
+        ("podman:bob/idle", "podman start idle (as user bob)"),
+    ],
+)
+def test_a_container_that_does_not_run_is_named_with_the_way_to_start_it(
+    host: Host, tmp_path: Path, word: str, start: str
+) -> None:
+    id_, kept = "abcd" * 16, "containers/storage/overlay-containers/volatile-containers.json"
+    host_tree.put(tmp_path / f"root/var/lib/docker/containers/{id_}/config.v2.json", {"Name": "/off"})
+    host_tree.put(tmp_path / f"root/var/lib/{kept}", [{"id": id_[::-1], "names": ["off"]}])
+    host_tree.put(tmp_path / f"root/home/bob/.local/share/{kept}", [{"id": id_, "names": ["idle"]}])
+    with pytest.raises(NotFoundError) as caught:
+        host.path(word)
+    name = word.rpartition(":")[2].rpartition("/")[2]
+    assert str(caught.value) == f"{word}: {name} does not run, so it has no cgroup. Start it first: {start}"
+
+
+def test_the_root_slice_of_systemd_is_the_root_cgroup(host: Host) -> None:
+    assert {host.path(word) for word in ("-.slice", "unit:-.slice")} == {"/"}

@@ -92,7 +92,7 @@ def test_without_systemd_a_name_that_ends_like_a_units_is_rctls_own(
     [
         ("nginz.service", "nginz.service: no unit that runs has this name; one that is stopped has no cgroup"),
         ("docker:webb", "docker:webb: no container that runs has this name"),
-        ("user:alice", "user:alice: no user of this name is logged in"),
+        ("user:alice", "user:alice: there is no user alice"),
         ("/no/such", "/no/such: there is no such cgroup"),
         ("/rctl-new", "new: there is no such VE (/rctl-new)"),
     ],
