@@ -45,8 +45,33 @@ def check_own(names: Sequence[str]) -> None:
     for name in names:
         kind, colon, rest = name.partition(":")
         if colon and kind in _OTHERS:
-            use = f". Use: {how} {rest}" if (how := _OTHERS[kind]) else ""
-            raise UsageError(f"{name}: rctl rm removes only VEs of rctl's own{use}")
+            raise UsageError(f"{name}: rctl rm removes only VEs of rctl's own{_instead(kind, rest)}")
+
+
+def _instead(kind: str, name: str) -> str:
+    """A sentence with the command that removes or stops what others made; empty if there is none."""
+    if not (how := _OTHERS[kind]):
+        return ""
+    user, _, plain = name.rpartition("/")
+    if user and kind == "unit":
+        how = how.replace("systemctl", f"systemctl --user --machine={user}@")
+    return f". {f'As user {user}, use' if user and kind != 'unit' else 'Use'}: {how} {plain}"
+
+
+def _of_others(tree: Tree, names: Sequence[str]) -> list[str]:
+    """A note for each name that no VE of rctl's own has, and that stands for something else."""
+    notes: list[str] = []
+    if names:
+        from ..names.look_up import Elsewhere
+
+        elsewhere = Elsewhere(tree)
+        for name in names:
+            for one in elsewhere.all_of(name):
+                kind, colon, rest = one.name.partition(":")
+                what, rest = (kind, rest) if colon else ("unit", one.name)
+                if what in _OTHERS and "/" not in rest[:1]:
+                    notes.append(f"{name}: is {one.name}, which rctl rm leaves alone{_instead(what, rest)}")
+    return notes
 
 
 def remove(site: Site, names: Sequence[str], options: Options, *, kill: bool) -> Removal:
@@ -59,7 +84,8 @@ def remove(site: Site, names: Sequence[str], options: Options, *, kill: bool) ->
     told = dict.fromkeys(names, NOT_THERE)
     for one in account.outcomes:
         told[one.name] = would_go(site.tree, one.name) if options.dry_run else _removed(one)
-    return Removal(told, account.notes)
+    missing = [name for name in names if name not in there]
+    return Removal(told, (*account.notes, *_of_others(site.tree, missing)))
 
 
 def _removed(outcome: Outcome) -> str:

@@ -14,9 +14,9 @@ from rctl import spec as specs
 from rctl.adjust import owner
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
-from rctl.names import identify, patterns, unknown, users
+from rctl.names import identify, look_up, patterns, unknown, users
 from rctl.spec import Spec, Ve
-from rctl.ve import exported, named
+from rctl.ve import exported, named, remove
 from tests.unit import host_tree
 from tests.unit.fake_calls import Operation
 from tests.unit.fake_kernel import FakeKernel
@@ -329,3 +329,22 @@ def test_a_session_takes_a_spec_that_was_made_in_python(app: Shell) -> None:
 def test_export_writes_the_name_that_lasts(tree: Tree, path: str, key: str) -> None:
     assert exported.keys_of(tree, [path]) == {path: key}
     assert list(found(tree, key).values()) == [path]
+
+
+# Removal
+
+
+def test_a_name_that_only_others_have_is_told_with_the_way_to_end_it(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(look_up, "Elsewhere", lambda tree: host_tree.elsewhere(tree, tmp_path / "root"))
+    assert remove._of_others(
+        tree, ["nginx", "db", "unit:bob/worker.service", "podman:bob/shop", "web1", "user:bob"]
+    ) == [
+        "nginx: is nginx.service, which rctl rm leaves alone. Use: systemctl stop nginx.service",
+        "db: is docker:db, which rctl rm leaves alone. Use: docker rm -f db",
+        "unit:bob/worker.service: is unit:bob/worker.service, which rctl rm leaves alone. "
+        "Use: systemctl --user --machine=bob@ stop worker.service",
+        "podman:bob/shop: is podman:bob/shop, which rctl rm leaves alone. As user bob, use: podman rm -f shop",
+        "user:bob: is user:bob, which rctl rm leaves alone",
+    ]
