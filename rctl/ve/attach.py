@@ -17,8 +17,9 @@ from ..adjust.steps import Move
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
 from ..errors import NotAvailableError, NotFoundError, UsageError
+from ..formats import VE_NAME
 from ..limits import Limits
-from .bare import apply
+from .bare import apply, exists
 
 _UNSET = Limits()
 
@@ -27,11 +28,13 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
     """Move processes into a VE, all or none. Makes a managed VE if it is missing. ``limits`` are set before.
 
     A process is identified by its id and start time. Raises NotFoundError for a missing process, KernelError if the
-    kernel refuses one, NotAvailableError if the caller may not move one.
+    kernel refuses one, NotAvailableError if the caller may not move one; UsageError for a new VE with the name of a
+    unit or a container.
     """
     path = site.tree.path(name)
     if 1 in pids:
         raise UsageError("1: is the system's first process, and must not be moved. Attach others")
+    _check_name(site.tree, name)
     for pid in pids:
         may_move.check(site.tree, pid, path)
     account = apply(site, {name: limits}, options, move=tuple(dict.fromkeys(pids)))[1]
@@ -44,6 +47,21 @@ def attach(site: Site, name: str, pids: Sequence[int], options: Options, limits:
     if moves[0].home == moves[0].path:
         notes.append(f"{name}: undo cannot move process {moves[0].pid} back into its old cgroup, and leaves it here")
     return msgspec.structs.replace(account, notes=(*account.notes, *notes, *_left_services(site.tree, moves)))
+
+
+def _check_name(tree: Tree, name: str) -> None:
+    """Raise UsageError for a new VE with the name of a unit or a container: people mean that one."""
+    if not owner.applies() or not VE_NAME.fullmatch(name) or exists(tree, name):
+        return
+    from ..names.look_up import Elsewhere
+
+    found = [one.name for one in Elsewhere(tree).all_of(name) if not one.id.startswith(name)]
+    if found:
+        names = " or ".join(found)
+        raise UsageError(
+            f"{name}: stands for {names}, and rctl moves processes into VEs of its own alone. "
+            "Choose another name for the VE"
+        )
 
 
 def _left_services(tree: Tree, moves: Sequence[Move]) -> list[str]:

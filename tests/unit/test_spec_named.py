@@ -16,7 +16,7 @@ from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
 from rctl.names import identify, look_up, patterns, unknown, users
 from rctl.spec import Spec, Ve
-from rctl.ve import exported, named, remove
+from rctl.ve import attach, exported, named, remove
 from tests.unit import host_tree
 from tests.unit.fake_calls import Operation
 from tests.unit.fake_kernel import FakeKernel
@@ -348,3 +348,19 @@ def test_a_name_that_only_others_have_is_told_with_the_way_to_end_it(
         "podman:bob/shop: is podman:bob/shop, which rctl rm leaves alone. As user bob, use: podman rm -f shop",
         "user:bob: is user:bob, which rctl rm leaves alone",
     ]
+
+
+# Processes
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("nginx", "nginx.service"), ("nginx.service", "nginx.service"), ("db", "docker:db")]
+)
+def test_processes_are_not_moved_into_a_new_ve_with_the_name_of_a_unit(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, what: str
+) -> None:
+    monkeypatch.setattr(look_up, "Elsewhere", lambda tree: host_tree.elsewhere(tree, tmp_path / "root"))
+    attach._check_name(tree, "web1")
+    attach._check_name(tree, "own")
+    with pytest.raises(UsageError, match=f"{name}: stands for {what}, .*Choose another name for the VE"):
+        attach._check_name(tree, name)
