@@ -23,6 +23,7 @@ from ..formats import File
 from ..limits import Limits, file_named, writes
 from ..spec import Spec
 from . import bare
+from .named import tell_of_likely
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ def apply(site: Site, spec: Spec, options: Options, *, prune: bool = False) -> A
     surplus = _surplus(tree, spec) if prune else []
     limits = {name: _on_disks(name, asked.limits) for name, asked in spec.ve.items()}
     given: dict[str, LabelValues] = {name: {**asked.labels} for name, asked in spec.ve.items() if asked.labels}
+    tell_of_likely(site, [name for name in limits if tree.managed(tree.path(name)) and not bare.exists(tree, name)])
     if options.dry_run:
         return _dry(site, limits, surplus, options, given)
     made, account = bare.apply(site, limits, options, remove=tuple(surplus), labels=given)

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import msgspec
 
 from ..adjust import owner
+from ..adjust.site import Site
 from ..cgroupfs.tree import Tree
 from ..errors import UsageError, naming
 from ..formats import VE_NAME
 from ..names.patterns import match_each
 from ..spec import Spec, check_name
+
+_MOST, _LIKE = 50, 0.8
+"""Most new VEs whose names are compared with others, and how alike two names are that may be a typing error."""
 
 
 def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
@@ -40,3 +44,30 @@ def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
                     raise UsageError(f"labels: a spec has them only for VEs of rctl's own. Run: rctl label {given} ...")
         ves[name] = asked
     return msgspec.structs.replace(spec, ve=ves)
+
+
+def tell_of_likely(site: Site, new: Sequence[str]) -> None:
+    """Say which VEs that a spec makes have nearly the name of a unit or a container, which people may have meant."""
+    if not new or len(new) > _MOST or not owner.applies():
+        return
+    from difflib import get_close_matches
+
+    from ..names.look_up import Elsewhere
+
+    known: dict[str, str] = {}
+    for one in Elsewhere(site.tree).everything():
+        known |= {word.removesuffix(".service"): one.name for word in (*one.words, one.name) if ":" not in word}
+    for name in new:
+        near = get_close_matches(name, known, 1, _LIKE)
+        if near and known[near[0]] not in (name, f"{name}.service") and not _numbered(name, near[0]):
+            other = known[near[0]]
+            site.tell(f"{name}: is a new VE. Did you mean {other if ':' in other else f'unit:{other}'}?")
+
+
+def _numbered(one: str, other: str) -> bool:
+    """True if the names differ in their numbers alone."""
+    return one != other and _without_digits(one) == _without_digits(other)
+
+
+def _without_digits(name: str) -> str:
+    return "".join(letter for letter in name if not letter.isdigit()).rstrip("-_.")

@@ -12,12 +12,13 @@ import pytest
 import rctl
 from rctl import spec as specs
 from rctl.adjust import owner
+from rctl.adjust.site import Site
 from rctl.cgroupfs.tree import Tree
 from rctl.errors import NotFoundError, UsageError
 from rctl.names import identify, look_up, patterns, unknown, users
 from rctl.spec import Spec, Ve
 from rctl.ve import attach, exported, named, remove
-from tests.unit import host_tree
+from tests.unit import fake_kernel, host_tree
 from tests.unit.fake_calls import Operation
 from tests.unit.fake_kernel import FakeKernel
 from tests.unit.host_tree import SHOP, WEB
@@ -329,6 +330,21 @@ def test_a_session_takes_a_spec_that_was_made_in_python(app: Shell) -> None:
 def test_export_writes_the_name_that_lasts(tree: Tree, path: str, key: str) -> None:
     assert exported.keys_of(tree, [path]) == {path: key}
     assert list(found(tree, key).values()) == [path]
+
+
+def test_a_new_ve_with_nearly_the_name_of_a_unit_is_told(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(look_up, "Elsewhere", lambda tree: host_tree.elsewhere(tree, tmp_path / "root"))
+    said: list[str] = []
+    with fake_kernel.state_folder() as state:
+        site = Site(tree, HOST, state, tell=said.append)
+        named.tell_of_likely(site, ["ngin", "nginx", "db", "shopp", "web1", "batch"])
+    assert said == [
+        "ngin: is a new VE. Did you mean unit:nginx.service?",
+        "db: is a new VE. Did you mean docker:db?",
+        "shopp: is a new VE. Did you mean podman:shop?",
+    ]
 
 
 # Removal
