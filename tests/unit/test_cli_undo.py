@@ -64,6 +64,20 @@ def test_what_was_started_anew_lost_its_limits_and_may_get_them_again(shell: She
     assert shell.run("forget", "/box")[0] == 0
     assert shell.run("restore")[1] == "all desired limits are in force\n"
     assert shell.kernel.get("/box", "pids.max") == "max"
+    assert "those with their names are new. Nothing to undo\n" in shell.run("undo", record["id"])[2]
+
+
+def test_the_command_that_forgets_can_be_typed_and_is_not_endless(shell: Shell) -> None:
+    boxes = [f"/box{number} a" for number in range(40)]
+    for path in boxes:
+        shell.kernel.make(path)
+    shell.run("set", *boxes, "pids.max=5")
+    for path in boxes:
+        shell.kernel.remove(path)
+    [record] = json.loads(shell.run("history", "--json")[1])
+    err = shell.run("undo", record["id"])[2].splitlines()[0]
+    assert "rctl forget '/box0 a' '/box1 a' " in err
+    assert err.endswith(" '/box7 a' ..., 40 in all")
 
 
 def test_undo_of_one_ve(shell: Shell) -> None:

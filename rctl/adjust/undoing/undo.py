@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ..account import Account
 from ..engine import Options, Wish, transact
 from ..lifecycle import freeze, processes
 from ..lifecycle.labels import taken_back
+from ..records.checkpoint import desired_limits
 from ..records.history import Record
 from ..records.journal import Journal, new_id
 from ..records.record_format import named
@@ -36,6 +38,8 @@ _SEARCHED = 100
 """Most adjustments that are searched for one that can be taken back instead."""
 _TOLD = 3
 """Most removed VEs that are named."""
+_NAMED = 8
+"""Most VEs in a command that is advised."""
 
 
 class FreezeError(RctlError):
@@ -156,7 +160,7 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
         if where := choose.elsewhere(tree, record):
             raise GoneError(f"{named(record)} {where}")
         raise GoneError(
-            f"{record.id}: its VEs were removed; those with their names are new. {_still_desired(tree, record)}"
+            f"{record.id}: its VEs were removed; those with their names are new. {_still_desired(site, record)}"
         )
     options = msgspec.structs.replace(options, undoes=record.id)
     if not left:
@@ -208,11 +212,18 @@ def _count_as_undone(site: Site, options: Options, record: Record) -> list[str]:
         return Journal(site.state, empty).close(done=True)
 
 
-def _still_desired(tree: Tree, record: Record) -> str:
+def _still_desired(site: Site, record: Record) -> str:
     """What is left of an adjustment whose VEs were removed or started anew: what others' cgroups are to have."""
-    known = record.names or {}
-    others = [known.get(path) or tree.name(path) for path in choose.paths(record) if not tree.managed(path)]
-    return f"If they are to get these limits no more: rctl forget {' '.join(others)}" if others else "Nothing to undo"
+    tree, known, wanted = site.tree, record.names or {}, set[str]()
+    with suppress(RctlError):  # a newer rctl has changed limits since, so it is not known
+        ves = desired_limits(site.state).ves
+        wanted = {*ves, *(ve.path for ve in ves.values())}
+    others = [path for path in choose.paths(record) if not tree.managed(path)]
+    names = [known.get(path) or tree.name(path) for path in others if not wanted.isdisjoint((path, known.get(path)))]
+    if not names:
+        return "Nothing to undo"
+    more = f" ..., {len(names)} in all" if len(names) > _NAMED else ""
+    return f"If they are to get these limits no more: rctl forget {shlex.join(names[:_NAMED])}{more}"
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
