@@ -45,12 +45,11 @@ def adjust(
     host, inodes = site.host, inodes or {}
     limits = {**limits, **{name: _NONE for name in around.remove if name not in limits}}
     distinct = {id(asked): asked for asked in limits.values()}  # one Limits for many VEs is the usual case
-    if any(asked.files for asked in distinct.values()):
-        frozen = [n for n, asked in limits.items() if str(asked.files.get(core.FREEZE.name)).strip() == "1"]
-        if frozen:
-            from .lifecycle.freeze import check_self
+    frozen = {key for key, asked in distinct.items() if asked.files and _freezes(asked, host)}
+    if frozen:
+        from .lifecycle.freeze import check_self
 
-            check_self(site.tree, frozen)
+        check_self(site.tree, [name for name, asked in limits.items() if id(asked) in frozen])
     if any(asked.vcpus is not msgspec.UNSET for asked in distinct.values()):
         from .planning import resolve
 
@@ -75,6 +74,13 @@ def adjust(
     same = {key: _asked(asked, host, options) for key, asked in distinct.items()}
     wishes = [Wish(name, same[id(asked)], ino=inodes.get(name)) for name, asked in limits.items()]
     return transact(site, wishes, options, around=around)
+
+
+def _freezes(limits: Limits, host: Host) -> bool:
+    """True if the processes are to stop, in whatever words."""
+    if core.FREEZE.name not in limits.files:
+        return False
+    return any(write.file is core.FREEZE and write.wanted == "1" for write in writes(limits, host))
 
 
 def _asked(limits: Limits, host: Host, options: Options) -> tuple[Write, ...]:

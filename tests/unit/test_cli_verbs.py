@@ -369,9 +369,14 @@ def test_what_would_end_or_stop_rctl_itself_half_way_is_refused(shell: Shell, wo
     assert shell.run("freeze", "web2")[0] == 0
 
 
-@pytest.mark.parametrize("words", [("freeze", "web1"), ("set", "web*", "files.cgroup.freeze=1")])
+@pytest.mark.parametrize(
+    "words",
+    [("freeze", "web1"), ("set", "web*", "files.cgroup.freeze=1"), ("set", "web1", "files.cgroup.freeze=true"),
+     ("set", "web1", "files.cgroup.freeze=yes", "--over", "2s"), ("apply", "frozen.toml")],
+)  # fmt: skip
 def test_process_1_is_not_frozen(shell: Shell, words: tuple[str, ...]) -> None:
     shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1/init" if pid == 1 else "/elsewhere")
+    (shell.folder / "frozen.toml").write_text('version = 1\n[ve.web1.limits.files]\n"cgroup.freeze" = "yes"\n')
     assert "process 1 runs in it" in shell.refused(*words)
     assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
     assert shell.run("freeze", "web2")[0] == 0
