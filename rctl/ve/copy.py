@@ -145,25 +145,28 @@ def _writes(there: dict[str, str], here: dict[str, str], desired: Collection[str
 def spec(site: Site, names: Iterable[str], named: Collection[str] = ()) -> tuple[str, list[str]]:
     """VEs with their limits and labels as a spec; ``rctl apply`` of it changes nothing.
 
-    Of what rctl did not make, limits that its owner has by itself are left out (``exported.added``).
+    Of what rctl did not make, limits that its owner has by itself are left out (``exported.without_owners``).
 
     Returns the TOML text, and notes for people on what a spec cannot hold. A VE that was removed meanwhile is
     left out. Raises NotFoundError and GoneError for a VE that ``named`` has by its name.
     """
     tree, names, keys = site.tree, list(names), dict[str, str]()
     if foreign := [name for name in names if not tree.managed(tree.path(name))]:
-        from .exported import added, keys_of
+        from .exported import keys_of, without_owners
 
         keys = keys_of(tree, foreign)
     tables: list[str] = []
     notes: list[str] = []
     for name in names:
+        if name in keys and not keys[name]:
+            notes.append(f"{name}: is left out: a spec cannot hold this name")
+            continue
         with may_go(tree, name, named), tree.open_ve(name) as ve:
             lines = []
             said: set[str] = set()
             texts = held.texts(ve)
             if name in keys:
-                texts = added(site, name, texts, notes)
+                texts = without_owners(site, name, texts, notes)
             for key, value in assignments.changed(texts):
                 if key in said and key not in BY_DEVICE:
                     notes.append(f"{name}: {key}: {value}: a spec can hold one line of this file. Set it by hand")

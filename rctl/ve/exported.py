@@ -18,24 +18,29 @@ from ..names.identify import Identify
 from ..names.look_up import Elsewhere
 from ..names.patterns import one
 from ..sample import limits as held
+from ..spec import check_name
 
 
 def keys_of(tree: Tree, names: Iterable[str]) -> dict[str, str]:
-    """By the names of cgroups that rctl did not make, those that a spec has for them: with the kind, or the path."""
+    """By the names of cgroups that rctl did not make, those that a spec has for them: with the kind, or the path.
+
+    Empty for one that a spec cannot name: the root, and a path that is a pattern.
+    """
     identify, all_named = Identify(tree), Elsewhere(tree)
     return {name: _key_of(tree, tree.path(name), identify, all_named) for name in names}
 
 
 def _key_of(tree: Tree, path: str, identify: Identify, all_named: Elsewhere) -> str:
     key = identify(path).name
-    key = key if ":" in key or "/" in key else f"unit:{key}"
-    with suppress(NotFoundError, UsageError):
-        if tree.path(one(tree, key, all_named)) == path:
-            return key
-    return path
+    for each in (key if ":" in key or "/" in key else f"unit:{key}", path):
+        with suppress(NotFoundError, UsageError):
+            check_name(each)
+            if tree.path(one(tree, each, all_named)) == path:
+                return each
+    return ""
 
 
-def added(site: Site, name: str, texts: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+def without_owners(site: Site, name: str, texts: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     """The texts of the files without entries that an owner sets anyway: by default, from the unit's file, as podman.
 
     ``rctl apply`` would store such a value once more. A note says what was left out. If no plan can be made, because

@@ -305,6 +305,15 @@ def test_labels_that_a_spec_cannot_hold_are_left_out_with_a_note(app: Shell) -> 
     assert "/app: labels: a spec has them only for VEs of rctl's own" in err
 
 
+def test_a_name_that_a_spec_cannot_hold_is_left_out_with_a_note(app: Shell) -> None:
+    app.kernel.make("/pool")
+    app.kernel.make("/pool/x[1]")
+    app.kernel.make("/pool/x y")
+    status, text, err = app.run("export", "/", "/pool/*")
+    assert (status, text) == (0, 'version = 1\n\n[ve."/pool/x y"]\n')
+    assert [f"{name}: is left out: a spec cannot hold this name" in err for name in ("/", "/pool/x[1]")] == [True, True]
+
+
 def test_a_session_takes_a_spec_that_was_made_in_python(app: Shell) -> None:
     with rctl.session() as session:
         wanted = Spec({"/app": Ve(session.typed({"pids.max": 70})), "new": Ve(session.typed({"pids.max": 5}))})
