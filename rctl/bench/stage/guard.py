@@ -16,8 +16,8 @@ from ...errors import RctlError
 from ...signals import undisturbed
 from .place import controllers_back, own_name, removed
 
-_STILL, _PAUSE = 5.0, 0.2
-"""Seconds without a new VE before the end, because a command that the benchmark started may still run."""
+_STILL, _MOST, _PAUSE = 5.0, 300.0, 0.2
+"""Seconds without a new VE before the end, because a command that the benchmark started may still run; at most."""
 
 
 @contextmanager
@@ -62,11 +62,14 @@ def _guard(clear: Callable[[], bool], parent: int, keep: set[int]) -> NoReturn:
         poll = select.poll()
         poll.register(parent, select.POLLIN)
         poll.poll()
-        still = time.monotonic() + _STILL
-        while time.monotonic() < still:
-            with suppress(RctlError, OSError):
-                if clear():
-                    still = time.monotonic() + _STILL
+        until = (still := time.monotonic() + _STILL) + _MOST
+        while time.monotonic() < min(still, until):
+            try:
+                busy = clear()
+            except (RctlError, OSError):
+                busy = True  # its processes take long to end, or systemd does
+            if busy:
+                still = time.monotonic() + _STILL
             time.sleep(_PAUSE)
     finally:
         os._exit(0)
