@@ -17,7 +17,7 @@ AGAIN = ("daemon-reload", "", "daemon-reexec", "")
 
 
 def moments(change: Callable[[], object], undo: Callable[[], object], *, family: bool = False) -> Iterator[int]:
-    """The numbers of the calls before which to kill the change; each with RCTL_KILLS=all.
+    """The numbers of the calls before which to kill the change; with RCTL_KILLS=all, of each one from its journal on.
 
     The change is done once to find its calls, and undone. Before its journal it only reads: one kill is enough.
     """
@@ -26,24 +26,21 @@ def moments(change: Callable[[], object], undo: Callable[[], object], *, family:
     undo()
     begin = whole.calls.index("linkat") + 1
     for at in range(1, len(whole.calls) + 1):
-        after_seen = at > begin and whole.calls[at - 2] in SEEN
-        if ALL or at == begin or after_seen:
+        if at == begin or (at > begin and (ALL or whole.calls[at - 2] in SEEN)):
             yield at
 
 
 def kills(
     change: Callable[[], object], undo: Callable[[], object], recover: Callable[[], object], *, family: bool = False
 ) -> Iterator[str]:
-    """Kill the change at each of its moments, and recover; systemd is loaded or executed anew before the recovery.
+    """Kill the change at each of its moments, and recover; systemd is loaded or executed anew before, by turns.
 
-    By turns; with RCTL_KILLS=all each moment has a recovery after nothing, after a reload, and after a new execution.
     Yields which kill it was. Before the next one, the caller undoes what is done.
     """
     turns = cycle(AGAIN)
     for at in moments(change, undo, family=family):
-        for again in sorted({*AGAIN}) if ALL else [next(turns)]:
-            ended = killed_at(at, change, family=family)
-            if again:
-                done("systemctl", again)
-            recover()
-            yield f"call {at}, {ended.calls[-1]}, then {again or 'nothing'}"
+        ended = killed_at(at, change, family=family)
+        if again := next(turns):
+            done("systemctl", again)
+        recover()
+        yield f"call {at}, {ended.calls[-1]}, then {again or 'nothing'}"
