@@ -18,7 +18,8 @@ from ..adjust.records.changes import is_undone, last_number
 from ..adjust.request import Options
 from ..adjust.site import Site
 from ..adjust.steps import ChangePart
-from ..adjust.undoing.choose import paths, standing_change
+from ..adjust.undoing.choose import standing_change
+from ..adjust.undoing.concerned import paths
 from ..cgroupfs.tree import Tree
 from ..errors import GoneError, NotFoundError, RctlError, RollbackError
 from . import timers

@@ -124,7 +124,7 @@ def test_undo_of_two_ves_of_which_one_is_gone(ve: Ve, other: Ve, tree: Tree, hos
     other.dir.rmdir()
     account = undo(tree, host, Options())
     assert ve.unset("pids.max")
-    assert account.notes == (f"{other.path}: was removed; there is nothing to undo there",)
+    assert account.notes == (f"{tree.name(other.path)}: was removed; there is nothing to undo there",)
 
 
 def test_undo_of_what_is_as_before_already_comes_to_the_one_before(ve: Ve, tree: Tree, host: Host) -> None:

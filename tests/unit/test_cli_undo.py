@@ -80,6 +80,36 @@ def test_the_command_that_forgets_can_be_typed_and_is_not_endless(shell: Shell) 
     assert err.endswith(" '/box7 a' ..., 40 in all")
 
 
+def test_plain_undo_names_the_ways_on_if_a_unit_was_started_anew(shell: Shell) -> None:
+    shell.kernel.make("/system.slice/job.service")
+    shell.run("set", "web1", "pids.max=5")
+    shell.run("set", "/system.slice/job.service", "pids.max=5")
+    shell.kernel.remove("/system.slice/job.service")
+    last, first = (record["id"] for record in json.loads(shell.run("history", "--json")[1]))
+    status, _, err = shell.run("undo")
+    assert status == 1
+    assert f"the last adjustment, {last}" in err
+    assert f"use: rctl undo {first}. If they are to get these limits no more: rctl forget job.service\n" in err
+    shell.run("forget", "job.service")
+    assert shell.run("undo")[2].endswith(f"use: rctl undo {first}\n")
+
+
+def test_units_that_are_gone_are_named_as_people_know_them(shell: Shell) -> None:
+    units = [f"/system.slice/job{number}.service" for number in (1, 2)]
+    for path in units:
+        shell.kernel.make(path)
+    shell.run("set", "web1", units[0], "pids.max=5")
+    shell.run("set", units[0], "pids.max=6")
+    shell.run("set", units[1], "pids.max=6")
+    for path in units:
+        shell.kernel.remove(path)
+    _, _, err = shell.run("undo")
+    assert "the last 2 adjustments" in err
+    assert "namespace: job2.service, job1.service;" in err
+    first = json.loads(shell.run("history", "--json")[1])[-1]["id"]
+    assert "job1.service: was removed; there is nothing to undo there\n" in shell.run("undo", first)[2]
+
+
 def test_undo_of_one_ve(shell: Shell) -> None:
     shell.run("set", "web1", "pids.max=5")
     shell.run("set", "web2", "pids.max=7")

@@ -213,7 +213,7 @@ def test_of_several_ves_those_that_are_left_are_taken_back(bench: Bench) -> None
     account = bench.undo()
     assert bench.get("pids.max") == "max"
     assert [(outcome.name, outcome.status) for outcome in account.outcomes] == [("web1", "changed")]
-    assert account.notes == ("/rctl-web2: was removed; there is nothing to undo there",)
+    assert account.notes == ("web2: was removed; there is nothing to undo there",)
     assert bench.undoable() == []
 
 

@@ -93,7 +93,7 @@ def test_of_three_ves_that_are_gone_each_is_named_and_no_more(bench: Bench) -> N
     adjust(bench.site, asked)
     for name in names:
         bench.kernel.remove(f"/rctl-{name}")
-    assert bench.undo().notes == tuple(f"/rctl-{name}: was removed; there is nothing to undo there" for name in names)
+    assert bench.undo().notes == tuple(f"{name}: was removed; there is nothing to undo there" for name in names)
 
 
 def test_an_adjustment_from_before_the_last_boot_is_named_with_its_id(bench: Bench) -> None:

@@ -18,8 +18,9 @@ from ..records.journal import ForeignError, Journal, NewerJournalError, left_ope
 from ..records.record_format import named
 from ..site import Site
 from ..state_folder import State
-from ..steps import Enable, Forget, Label, Renew, Want
+from ..steps import Forget, Label, Want
 from . import asleep
+from .concerned import called, paths, still_desired
 
 _SEARCHED = 100
 """Most adjustments of removed VEs that are searched for one that can be taken back."""
@@ -109,7 +110,7 @@ def newest(site: Site, count: int = 1) -> list[Record]:
                 break
             raise
         if not _can_be_undone(tree, now):
-            raise _one_gone(tree, record, len(found), count) if found else _all_gone(site, record, records)
+            raise _one_gone(site, record, len(found), count) if found else _all_gone(site, record, records)
         found.append(record)
         if len(found) == count:
             break
@@ -136,8 +137,8 @@ def newest_of(site: Site, name: str, count: int = 1) -> list[Record]:
             break
         if not concerns(now, path, ino):
             continue
-        called = record.names or {}
-        if others := sorted(called.get(other) or tree.name(other) for other in left(tree, now) - {path}):
+        names = called(tree, record)
+        if others := sorted(names[other] for other in left(tree, now) - {path}):
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise RctlError(
                 f"{named(record)} is of {', '.join(others[:3])}{more}, too. Take it back for all with: "
@@ -176,11 +177,6 @@ def _check_settled(site: Site, meant: Callable[[Record], bool] = lambda _: True)
             raise RctlError(
                 f"{what} was left open by a crash, and may count as the last one. Settle it first: rctl recover"
             )
-
-
-def paths(record: Record) -> list[str]:
-    """The cgroups of the adjustment; if it only enabled controllers, the cgroups for which it did."""
-    return list(dict.fromkeys(s.path for s in record.steps if not isinstance(s, Enable | Renew))) or list(record.inodes)
 
 
 def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
@@ -225,14 +221,20 @@ def elsewhere(tree: Tree, record: Record) -> str:
     return ""
 
 
-def _one_gone(tree: Tree, record: Record, newer: int, count: int) -> GoneError:
+def _one_gone(site: Site, record: Record, newer: int, count: int) -> GoneError:
     """The error if VEs of one of the last ``count`` were removed: it names that one, and how to undo later ones."""
-    what = elsewhere(tree, record) or f"is of VEs {_GONE}"
+    where = elsewhere(site.tree, record)
+    what = where or f"is of VEs {_GONE}"
     those, more = ("one", "") if newer == 1 else (str(newer), f" --last {newer}")
     return GoneError(
         f"undo: of the last {count} adjustments, {named(record)} {what}; "
-        f"to take back the {those} after it, use: rctl undo{more}"
+        f"to take back the {those} after it, use: rctl undo{more}{'' if where else _or_forget(site, [record])}"
     )
+
+
+def _or_forget(site: Site, records: Sequence[Record]) -> str:
+    """The end of an error about adjustments whose VEs are gone."""
+    return f". {told}" if (told := still_desired(site, records)) else ""
 
 
 def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
@@ -247,13 +249,13 @@ def _all_gone(site: Site, first: Record, before: Iterator[Record]) -> RctlError:
         if _can_be_undone(tree, record):
             return GoneError(
                 f"undo: {_those(tree, skipped)}; to take back the one before, {named(record)}, "
-                f"use: rctl undo {record.id}"
+                f"use: rctl undo {record.id}{_or_forget(site, skipped)}"
             )
         skipped.append(record)
     what = f"undo: {_those(tree, skipped)}"
     if len(skipped) == _SEARCHED:
-        return GoneError(f"{what}. Choose an older one from rctl history: rctl undo ID")
-    return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history")
+        return GoneError(f"{what}. Choose an older one from rctl history: rctl undo ID{_or_forget(site, skipped)}")
+    return NotFoundError(f"{what}, so there is nothing left to undo. See rctl history{_or_forget(site, skipped)}")
 
 
 _GONE = "that were removed or started anew, or lie in another cgroup namespace"
@@ -262,7 +264,6 @@ _GONE = "that were removed or started anew, or lie in another cgroup namespace"
 def _those(tree: Tree, skipped: list[Record]) -> str:
     if len(skipped) == 1:
         return f"the last adjustment, {named(skipped[0])}, is of VEs {_GONE}"
-    called = {path: (record.names or {}).get(path) or tree.name(path) for record in skipped for path in paths(record)}
-    names = list(dict.fromkeys(called.values()))
+    names = list(dict.fromkeys(name for record in skipped for name in called(tree, record).values()))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"the last {len(skipped)} adjustments are of VEs {_GONE}: {', '.join(names[:3])}{more}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
@@ -21,7 +20,6 @@ from ..account import Account
 from ..engine import Options, Wish, transact
 from ..lifecycle import freeze, processes
 from ..lifecycle.labels import taken_back
-from ..records.checkpoint import desired_limits
 from ..records.history import Record
 from ..records.journal import Journal, new_id
 from ..records.record_format import named
@@ -30,6 +28,7 @@ from ..site import Site
 from ..steps import Disable, Enable, Key, Label, Make, Move, Remove, Set, SetThrough, by_entry
 from ..writers import files
 from . import asleep, choose, ves_made
+from .concerned import learn_names, paths, still_desired
 from .tree_after import Supposed, UnreckonedError
 from .values_before import as_they_count
 
@@ -38,8 +37,6 @@ _SEARCHED = 100
 """Most adjustments that are searched for one that can be taken back instead."""
 _TOLD = 3
 """Most removed VEs that are named."""
-_NAMED = 8
-"""Most VEs in a command that is advised."""
 
 
 class FreezeError(RctlError):
@@ -80,7 +77,7 @@ def undo(
     supposed = Supposed(site.tree) if options.dry_run and len(records) > 1 else None
     there = msgspec.structs.replace(site, tree=supposed) if supposed else site
     for record in records:
-        _learn_names(site.tree, record)
+        learn_names(site.tree, record)
         account, unreckoned = None, ""
         try:
             account = take_back(there, options, record, asked=wanted is not None)
@@ -96,18 +93,10 @@ def undo(
         if supposed and account:
             supposed.after(step for outcome in account.outcomes for step in outcome.steps)
         elif supposed:
-            supposed.unknown(choose.paths(record))
+            supposed.unknown(paths(record))
         if each:
             each(found[-1])
     return found
-
-
-def _learn_names(tree: Tree, record: Record) -> None:
-    """Show units and containers by their names."""
-    if foreign := [path for path in choose.paths(record) if not tree.managed(path)]:
-        from ...names.identify import learn
-
-        learn(tree, foreign)
 
 
 def _chosen(site: Site, wanted: str | None, ve: str | None, last: int) -> list[Record]:
@@ -126,7 +115,7 @@ def _before(site: Site, record: Record, ve: str | None) -> Record | None:
         if older.boot_id != record.boot_id or not choose.left(site.tree, older):
             continue
         more = any(not isinstance(step, Set) or step.file != core.FREEZE.name for step in older.steps)
-        if more and (ve is None or site.tree.path(ve) in choose.paths(older)):
+        if more and (ve is None or site.tree.path(ve) in paths(older)):
             return older
     return None
 
@@ -159,18 +148,19 @@ def take_back(site: Site, options: Options, record: Record, *, asked: bool = Fal
     if not left and not stored:
         if where := choose.elsewhere(tree, record):
             raise GoneError(f"{named(record)} {where}")
-        raise GoneError(
-            f"{record.id}: its VEs were removed; those with their names are new. {_still_desired(site, record)}"
-        )
+        rest = still_desired(site, [record]) or "Nothing to undo"
+        raise GoneError(f"{record.id}: its VEs were removed; those with their names are new. {rest}")
     options = msgspec.structs.replace(options, undoes=record.id)
     if not left:
         account = asleep.put_back(tree, record, stored, dry_run=options.dry_run)
         said = () if options.dry_run else _count_as_undone(site, options, record)
         return msgspec.structs.replace(account, notes=(*account.notes, *said))
     wished = [wish for wish in wishes(tree, record) if tree.path(wish.name) in left]
-    gone = [path for path in choose.paths(record) if path not in left.union(step.path for step in stored)]
+    gone = [path for path in paths(record) if path not in left.union(step.path for step in stored)]
     called = record.names or {}
-    notes = [f"{called.get(path, path)}: was removed; there is nothing to undo there" for path in gone[:_TOLD]]
+    notes = [
+        f"{called.get(path) or tree.name(path)}: was removed; there is nothing to undo there" for path in gone[:_TOLD]
+    ]
     if len(gone) > _TOLD:
         notes.append(f"and {len(gone) - _TOLD} more that were removed")
     if not (asked or options.force):
@@ -210,20 +200,6 @@ def _count_as_undone(site: Site, options: Options, record: Record) -> list[str]:
     empty = Record(new_id(), time.time(), site.boot_id, options.command, {}, (), record.id)
     with undisturbed():
         return Journal(site.state, empty).close(done=True)
-
-
-def _still_desired(site: Site, record: Record) -> str:
-    """What is left of an adjustment whose VEs were removed or started anew: what others' cgroups are to have."""
-    tree, known, wanted = site.tree, record.names or {}, set[str]()
-    with suppress(RctlError):  # a newer rctl has changed limits since, so it is not known
-        ves = desired_limits(site.state).ves
-        wanted = {*ves, *(ve.path for ve in ves.values())}
-    others = [path for path in choose.paths(record) if not tree.managed(path)]
-    names = [known.get(path) or tree.name(path) for path in others if not wanted.isdisjoint((path, known.get(path)))]
-    if not names:
-        return "Nothing to undo"
-    more = f" ..., {len(names)} in all" if len(names) > _NAMED else ""
-    return f"If they are to get these limits no more: rctl forget {shlex.join(names[:_NAMED])}{more}"
 
 
 def _check_replaced(tree: Tree, record: Record) -> None:
