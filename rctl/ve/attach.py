@@ -83,7 +83,7 @@ def _who_stays(tree: Tree, home: str, moved: Collection[int]) -> str:
             count = len({*processes.processes(cgroup)} - {*moved})
     except NotFoundError:  # systemd removed it with its last process
         return ""
-    return f"{count} more stay in it, without the limits of the VE. " if count else ""
+    return f"{count} other process(es) stay in it, without the limits of the VE. " if count else ""
 
 
 def enter(ve: Cgroup) -> None:
