@@ -65,14 +65,11 @@ def check(tree: Tree, path: str) -> None:
             f"{path}: belongs to systemd, which would undo the change. Use: "
             f"systemctl{user} set-property {found.unit} NAME=VALUE"
         )
-    if path == "/":
-        raise NotAvailableError(
-            "/: the kernel has no limits for the whole host. Set them on its parts: system.slice, user.slice, user:NAME"
-        )
-    raise NotAvailableError(
-        f"{path}: lies outside any delegated unit on a host that systemd runs. "
-        "Unset RCTL_TREE, or set it to a cgroup below a unit with Delegate=yes"
-    )
+    if tree.managed(path):
+        remedy = "Unset RCTL_TREE, or set it to a cgroup below a unit with Delegate=yes"
+    else:
+        remedy = "Name a unit, such as system.slice or user:NAME, or a cgroup below a unit with Delegate=yes"
+    raise NotAvailableError(f"{path}: lies outside any delegated unit on a host that systemd runs. {remedy}")
 
 
 def check_pod(tree: Tree, path: str, writes: Iterable[Write]) -> None:

@@ -97,12 +97,18 @@ def test_a_unit_itself_is_systemds_which_is_asked(
     assert bench.refusal(UNIT).startswith(f"systemd cannot be reached at {tmp_path}/private: ")
 
 
-def test_the_root_has_no_limits_and_its_parts_are_named(bench: Bench) -> None:
-    assert bench.refusal("/") == (
-        "/: the kernel has no limits for the whole host. Set them on its parts: system.slice, user.slice, user:NAME"
+@pytest.mark.parametrize("path", ["/", "/app"])
+def test_what_lies_outside_any_delegated_unit_is_refused_with_what_has_limits(bench: Bench, path: str) -> None:
+    bench.kernel.make("/app", enable=False)
+    assert bench.refusal(path) == (
+        f"{path}: lies outside any delegated unit on a host that systemd runs. "
+        "Name a unit, such as system.slice or user:NAME, or a cgroup below a unit with Delegate=yes"
     )
 
 
-def test_a_ve_outside_any_delegated_unit_is_refused(bench: Bench) -> None:
+def test_a_ve_outside_any_delegated_unit_is_in_the_wrong_place(bench: Bench) -> None:
     bench.kernel.make("/rctl-web1", enable=False)
-    assert bench.refusal("web1").startswith("/rctl-web1: lies outside any delegated unit")
+    assert bench.refusal("web1") == (
+        "/rctl-web1: lies outside any delegated unit on a host that systemd runs. "
+        "Unset RCTL_TREE, or set it to a cgroup below a unit with Delegate=yes"
+    )
