@@ -103,10 +103,10 @@ def _cpu_max(form: Mapping[str, Any]) -> str:
 def form(file: File, entry: str, kept: Form, cpus: int) -> Form | None:
     """The fields that set an entry; ``None`` if an update cannot do that, or could not take it back.
 
-    ``kept``: the stored fields. They stay if they mean the same. ``cpus``: of the host; docker refuses more
-    ``NanoCpus``.
+    ``kept``: the stored fields. They stay if they mean the same, and for an empty list: the plan replaces that.
+    ``cpus``: of the host; docker refuses more ``NanoCpus``.
     """
-    if entry in entries(file, kept):
+    if not entry or entry in entries(file, kept):
         return kept
     if file is cpu.MAX:
         return _cpu_fields(entry, kept, cpus)
@@ -116,7 +116,7 @@ def form(file: File, entry: str, kept: Form, cpus: int) -> Form | None:
         return None if entry == "0" else {"PidsLimit": NO_LIMIT if entry == "max" else int(entry)}
     [name] = kept
     if file in (cpuset.CPUS, cpuset.MEMS):
-        return {name: entry} if entry else None
+        return {name: entry}
     if file is memory.SWAP_MAX:
         return {name: NO_LIMIT if entry == "max" else int(entry)}
     if file is memory.LOW and not kept[name]:

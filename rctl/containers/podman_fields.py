@@ -84,9 +84,9 @@ def entries(file: File, own: Form) -> tuple[str, ...]:
 def form(file: File, entry: str, kept: Form) -> Form | None:
     """The fields that set an entry; ``None`` if podman could not start the container with them.
 
-    ``kept``: the stored fields. They stay if they mean the same.
+    ``kept``: the stored fields. They stay if they mean the same, and for an empty list: the plan replaces that.
     """
-    if entry in entries(file, kept) and kept.get("CpuQuota") != NO_LIMIT:
+    if not entry or (entry in entries(file, kept) and kept.get("CpuQuota") != NO_LIMIT):
         return kept
     found: Form | None = _fields(file, entry) if file.docker else {}
     if found is not None and file.name in kept:
@@ -106,7 +106,7 @@ def _fields(file: File, entry: str) -> Form | None:
             return {name: 0}
         return {name: cpu_shares.for_weight(int(entry))[0]} if int(entry) else None
     if file in (cpuset.CPUS, cpuset.MEMS):
-        return {name: entry} if entry else None
+        return {name: entry}
     if file is memory.SWAP_MAX:
         return {SWAP: NO_LIMIT if entry == "max" else int(entry)}
     if file is pids.MAX:

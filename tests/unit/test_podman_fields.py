@@ -83,11 +83,14 @@ def test_fields_that_mean_the_same_stay() -> None:
         (cpu.MAX, "max 50000"),
         (cpu.WEIGHT, "0"),
         (pids.MAX, "0"),
-        (cpuset.CPUS, ""),
     ],
 )
 def test_what_podman_cannot_hold(file: File, entry: str) -> None:
     assert fields(file, entry, Memory=100 * M, CpusetCpus="0") is None
+
+
+def test_an_empty_list_is_left_to_the_plan() -> None:
+    assert fields(cpuset.CPUS, "", CpusetCpus="0") == {"CpusetCpus": "0"}
 
 
 def test_limits_that_another_one_can_make_invalid_are_not_stored() -> None:

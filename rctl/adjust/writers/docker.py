@@ -106,8 +106,6 @@ def _config(container: EngineContainer) -> dict[str, Any]:
 
 
 def _form(file: File, entry: str, kept: Form) -> Form | None:
-    if file in (cpuset.CPUS, cpuset.MEMS) and not entry:
-        return kept  # the plan replaces an empty list
     return docker_fields.form(file, entry, kept, os.cpu_count() or 1)
 
 

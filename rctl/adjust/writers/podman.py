@@ -106,7 +106,7 @@ def expressible(cgroup: Cgroup, writes: Sequence[Write]) -> Sequence[Write]:
         return ()
     config = _checked(container, seen.config)
     wanted = {write.file: write.file.merge(entry_of(cgroup, write.file), write.wanted) for write in found}
-    refused = {file for file, entry in wanted.items() if _form(file, entry, stored(file, config)) is None}
+    refused = {file for file, entry in wanted.items() if podman_fields.form(file, entry, stored(file, config)) is None}
     if entry_of(cgroup, cpu.IDLE) == "1" or any(write.file is cpu.IDLE and write.wanted == "1" for write in writes):
         refused.add(cpu.WEIGHT)
     if _uneven(cgroup, wanted, config):
@@ -136,12 +136,6 @@ def _config(container: EngineContainer) -> dict[str, Any]:
     return _checked(container, container.config())
 
 
-def _form(file: File, entry: str, kept: Form) -> Form | None:
-    if file in (cpuset.CPUS, cpuset.MEMS) and not entry:
-        return kept  # the plan replaces an empty list
-    return podman_fields.form(file, entry, kept)
-
-
 def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, notes: list[str]) -> Sequence[str]:
     """The present fields of these entries."""
     config = _config(_at(cgroup.path))
@@ -151,7 +145,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, n
 def form(file: File, key: str, entry: str, runtime: bool, kept: str) -> str:
     """The fields with which an update sets the entry."""
     before = fields(kept)
-    return text(_form(file, entry, before) or before)
+    return text(podman_fields.form(file, entry, before) or before)
 
 
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
