@@ -67,7 +67,7 @@ class SessionGradual(SessionReads):
                 raise UsageError("--retry: cannot be combined with --dry-run. rctl history shows what was done")
             if other := "--force" if force else "--for" if lasting else "--deadline" if deadline != _DEADLINE else "":
                 raise UsageError(f"--retry: the options of that change are known. Leave {other} out")
-            spec = None if limits is None or isinstance(limits, Mapping) else self._spec(limits)
+            spec = None if limits is None or isinstance(limits, Mapping) else self._spec(limits, pass_over=True)
             if isinstance(limits, Mapping):
                 raise UsageError("--retry: the limits of that change are known. Leave out names and limits")
             return begin.again(self.site, retry, spec, each, wait)
@@ -129,8 +129,8 @@ class SessionGradual(SessionReads):
                     raise UsageError(f"{name}: {pattern!r} gives it other limits than those before. Name it once")
         return asked
 
-    def _spec(self, spec: str | Spec) -> Spec:
-        """A checked spec; what it names and rctl did not make is found."""
+    def _spec(self, spec: str | Spec, *, pass_over: bool = False) -> Spec:
+        """A checked spec; what it names and rctl did not make is found, or left out with ``pass_over``."""
         from ..spec import elsewhere, load, naming_file
 
         loaded = load(spec, self.host) if isinstance(spec, str) else spec
@@ -139,4 +139,4 @@ class SessionGradual(SessionReads):
         from ..ve.named import found
 
         with naming_file(spec):
-            return found(self.tree, loaded, names)
+            return found(self.tree, loaded, names, pass_over=pass_over)

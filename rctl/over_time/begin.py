@@ -25,7 +25,7 @@ from . import timers
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
 from .check_command import CheckCommand, parse
-from .rolling import Do, Rolled, RollEvent, Rolling
+from .rolling import Do, Rolled, RollEvent, Rolling, is_there
 
 Each = Callable[[RollEvent], object]
 _ABORTS = ("keep", "undo")
@@ -81,15 +81,33 @@ def again(site: Site, wanted: str, spec: Spec | None, each: Each, wait: float) -
             raise UsageError(f"--retry {wanted}: was begun with rctl {asked.verb}. Go on with that")
         if log.done and is_undone(site.state, wanted, site.boot_id):
             log.add(Line(undone=True))
+        _find_again(site.tree, asked.ves)
+        gone: list[str] = []
         if spec is not None:
-            if missing := [name for name in asked.ves if name not in spec.ve]:
+            absent = [name for name in asked.ves if name not in spec.ve]
+            gone = [name for name in absent if (ino := asked.ves[name]) and not is_there(site.tree, name, ino)]
+            if missing := [name for name in absent if name not in gone]:
                 raise UsageError(f"--retry {wanted}: the spec does not name {missing[0]}. Give the spec of that change")
             do = _applying(site, spec)
         else:
             do = _setting(site, _typed(site, asked.limits, asked.asked), asked.ves)
         for line in recover(site, asked.deadline, wait):
             site.tell(line)
-        return _roll(site, log, do, each)
+        for name in (name for name in gone if name not in log.done):
+            site.tell(f"{name}: was removed meanwhile; it is left out")
+        return _roll(site, log, do, each, gone)
+
+
+def _find_again(tree: Tree, ves: Mapping[str, int]) -> None:
+    """Tell the tree where units and containers are now: the change knows their names alone."""
+    if elsewhere := [name for name, ino in ves.items() if ino and not name.startswith("/") and not tree.has(name)]:
+        from ..names.look_up import Elsewhere
+        from ..names.patterns import one
+
+        known = Elsewhere(tree)
+        for name in elsewhere:
+            with suppress(NotFoundError, UsageError):
+                one(tree, name, known)
 
 
 def _request(site: Site, ves: dict[str, int], verb: str, command: str, how: How) -> RollRequest:
@@ -117,12 +135,15 @@ def _run(site: Site, request: RollRequest, how: How, do: Do, each: Each) -> Roll
         return _roll(site, log, do, each)
 
 
-def _roll(site: Site, log: ChangeLog, do: Do, each: Each) -> Rolled:
-    """Make or go on with a change. If it is timed, a process waits for its end before it begins."""
+def _roll(site: Site, log: ChangeLog, do: Do, each: Each, gone: Sequence[str] = ()) -> Rolled:
+    """Make or go on with a change. If it is timed, a process waits for its end before it begins.
+
+    ``gone``: VEs that are known to be removed.
+    """
     asked = log.request
     check = CheckCommand(asked.check, asked.check_seconds) if asked.check else None
     with timers.waiting(site, asked.lasting):
-        return Rolling(site, log, do, check, each).run()
+        return Rolling(site, log, do, check, each, gone).run()
 
 
 def _planned(request: RollRequest, how: How, do: Do, each: Each) -> Rolled:

@@ -21,7 +21,7 @@ from ..adjust.steps import ChangePart
 from ..adjust.undoing.choose import standing_change
 from ..adjust.undoing.concerned import paths
 from ..cgroupfs.tree import Tree
-from ..errors import GoneError, NotFoundError, RctlError, RollbackError
+from ..errors import GoneError, NotFoundError, RctlError, RollbackError, UsageError
 from . import timers
 from .batches import batches
 from .change_log import ChangeLog, Line, RollRequest
@@ -93,9 +93,15 @@ class Rolling:
     """A rolling change that begins or goes on, with its open log."""
 
     def __init__(
-        self, site: Site, log: ChangeLog, do: Do, check: CheckCommand | None, each: Callable[[RollEvent], object]
+        self,
+        site: Site,
+        log: ChangeLog,
+        do: Do,
+        check: CheckCommand | None,
+        each: Callable[[RollEvent], object],
+        gone: Sequence[str] = (),
     ) -> None:
-        """``each`` is called with each event."""
+        """``each`` is called with each event. ``gone``: VEs that are known to be removed."""
         self._site, self._log, self._do, self._check, self._each = site, log, do, check, each
         self._asked = log.request
         self._begin = time.monotonic()
@@ -104,8 +110,8 @@ class Rolling:
         self._until: float | None = None
         self._done: dict[str, None] = dict.fromkeys(log.done)
         self._failed: dict[str, str] = {}
-        self._gone: dict[str, None] = {}
-        left = [name for name in self._asked.ves if name not in log.done]
+        self._gone: dict[str, None] = dict.fromkeys(name for name in gone if name not in log.done)
+        left = [name for name in self._asked.ves if name not in log.done and name not in self._gone]
         self._plan = batches(left, self._asked.batch, len(self._asked.ves))
 
     def run(self) -> Rolled:
@@ -170,7 +176,7 @@ class Rolling:
         tree, makes = self._site.tree, self._asked.verb == "apply"
         for name in names:
             ino = self._asked.ves[name]
-            if not ino or (makes and tree.managed(tree.path(name))) or is_there(tree, name, ino):
+            if not ino or is_there(tree, name, ino) or (makes and tree.managed(tree.path(name))):
                 found.append(name)
             else:
                 self._gone[name] = None
@@ -310,7 +316,7 @@ def is_there(tree: Tree, name: str, ino: int) -> bool:
     try:
         with tree.open_ve(name) as ve:
             return ve.ino == ino
-    except (GoneError, NotFoundError):
+    except (GoneError, NotFoundError, UsageError):  # the last: the name of a container that is gone
         return False
 
 

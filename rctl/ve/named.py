@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from ..adjust import owner
 from ..adjust.site import Site
 from ..cgroupfs.tree import Tree
-from ..errors import UsageError, naming
+from ..errors import NotFoundError, UsageError, naming
 from ..formats import VE_NAME
-from ..names.patterns import match_each
+from ..names.patterns import match_each, one
 from ..spec import Spec, check_name
 
 _MOST, _LIKE = 50, 0.8
 """Most new VEs whose names are compared with others, and how alike two names are that may be a typing error."""
 
 
-def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
+def found(tree: Tree, spec: Spec, names: Sequence[str], *, pass_over: bool = False) -> Spec:
     """The spec, with the name that the tree has for each cgroup. ``names``: those of ``spec.elsewhere``.
+
+    ``pass_over``: leave out what does not exist.
 
     A plain name that ends like a unit's is that of a VE of rctl's own if there is one, and if no systemd runs the host.
 
@@ -30,20 +33,35 @@ def found(tree: Tree, spec: Spec, names: Sequence[str]) -> Spec:
     wanted = [name for name in names if not VE_NAME.fullmatch(name) or (systemd and not tree.has(name))]
     for name in wanted:
         check_name(name)
-    known = match_each(tree, wanted)
+    known = _there(tree, wanted) if pass_over else match_each(tree, wanted)
     ves, first = {}, dict[str, str]()
     for given, asked in spec.ve.items():
+        if pass_over and given in wanted and given not in known:
+            continue
         name = known[given][0] if given in known else given
         path = tree.path(name)
         if (twin := first.setdefault(path, given)) != given:
             raise UsageError(f"{given}: is the same VE as {twin}. Name it once")
         if given in known:
+            if pass_over and not tree.exists(path):
+                continue
             tree.open_ve(name).close()
             if asked.labels and not tree.managed(path):
                 with naming(given):
                     raise UsageError(f"labels: a spec has them only for VEs of rctl's own. Run: rctl label {given} ...")
         ves[name] = asked
     return msgspec.structs.replace(spec, ve=ves)
+
+
+def _there(tree: Tree, words: Sequence[str]) -> dict[str, list[str]]:
+    """As ``match_each``, without words that name nothing."""
+    from ..names.look_up import Elsewhere
+
+    elsewhere, names = Elsewhere(tree), dict[str, list[str]]()
+    for word in words:
+        with suppress(NotFoundError):
+            names[word] = [one(tree, word, elsewhere)]
+    return names
 
 
 def tell_of_likely(site: Site, new: Sequence[str]) -> None:
@@ -55,8 +73,8 @@ def tell_of_likely(site: Site, new: Sequence[str]) -> None:
     from ..names.look_up import Elsewhere
 
     known: dict[str, str] = {}
-    for one in Elsewhere(site.tree).everything():
-        known |= {word.removesuffix(".service"): one.name for word in (*one.words, one.name) if ":" not in word}
+    for each in Elsewhere(site.tree).everything():
+        known |= {word.removesuffix(".service"): each.name for word in (*each.words, each.name) if ":" not in word}
     for name in new:
         near = get_close_matches(name, known, 1, _LIKE)
         if near and known[near[0]] not in (name, f"{name}.service") and not _numbered(name, near[0]):

@@ -270,6 +270,33 @@ def test_a_stopped_change_goes_on_with_cgroups_by_path(app: Shell) -> None:
     assert (app.kernel.get("/app", "pids.max"), app.kernel.get("/rctl-new", "pids.max")) == ("70", "5")
 
 
+def test_a_stopped_change_goes_on_without_what_is_gone(app: Shell) -> None:
+    app.kernel.make("/system.slice/job.service")
+    write(app, "web1 5", "/app 70", "unit:job 8", "new 5")
+    app.kernel.broken = lambda one: 5 if (one.kind, one.path) == ("write", "/rctl-web1") else None
+    status, out, _ = app.run("apply", "spec.toml", "--batch", "1")
+    assert status == 4 or "nothing is changed" in out
+    change = out.partition(":")[0]
+    app.kernel.broken = lambda _: None
+    for path in ("/app", "/system.slice/job.service"):
+        app.kernel.remove(path)
+    status, out, err = app.run("apply", "spec.toml", "--retry", change)
+    assert (status, err.splitlines()) == (
+        0, [f"rctl: {name}: was removed meanwhile; it is left out" for name in ("/app", "job.service")]
+    )  # fmt: skip
+    assert "2 of 4 VEs are done" in out
+    assert [app.kernel.get(f"/rctl-{name}", "pids.max") for name in ("web1", "new")] == ["5", "5"]
+
+
+def test_a_stopped_change_finds_units_by_their_names_again(app: Shell) -> None:
+    app.kernel.make("/system.slice/job.service")
+    app.kernel.broken = lambda one: 5 if (one.kind, one.path) == ("write", "/rctl-web1") else None
+    _, out, _ = app.run("set", "web1", "unit:job", "pids.max=7", "--batch", "1")
+    app.kernel.broken = lambda _: None
+    assert app.run("set", "--retry", out.partition(":")[0])[0] == 0
+    assert app.kernel.get("/system.slice/job.service", "pids.max") == "7"
+
+
 def test_a_spec_of_rctls_own_ves_alone_looks_for_nothing(app: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named, "found", lambda *_: pytest.fail("looked for"))
     monkeypatch.setattr(patterns, "_elsewhere", lambda _: pytest.fail("looked for"))
