@@ -132,10 +132,14 @@ class Tree:
 
     def open_ves(self, names: Sequence[str], opened: list[Cgroup]) -> None:
         """Open many VEs; append each to ``opened`` once it is open. The caller closes them. Raises as ``open_ve``."""
-        if len(names) < _MANY or self.mount.over or not self.exists(self.base):
+        base = None
+        if len(names) >= _MANY and not self.mount.over:
+            with suppress(RctlError):  # without rctl's place, all are cgroups of others
+                base = self.walk(self.base)
+        if base is None:
             opened.extend(map(self.open_ve, names))
             return
-        with self.walk(self.base) as base:
+        with base:
             opened.extend(self._open_at(base, name) for name in names)
             base.learn_inodes({ve.path[len(self._stem) :]: ve for ve in opened if ve.path.startswith(self._stem)})
 
