@@ -54,7 +54,12 @@ _FIRST_LINE = f"version = {VERSION}"
 _EXAMPLE = f'{_FIRST_LINE}, then [ve.web1.limits], and below it memory.max = "1G"'
 
 
-NAMED = regex(rf"/[^*?\[]+|(?:{'|'.join(KINDS)}):[^\s*?\[]+|[^\s*?\[/:]+\.(?:{'|'.join(unit[1:] for unit in UNITS)})")
+_NO_DOTS = r"(?!\.\.?(?:/|$))"
+_WORD = rf"{_NO_DOTS}[^\s*?\[/]+"
+NAMED = regex(
+    rf"(?:/{_NO_DOTS}[^*?\[/]+)+/?|(?:{'|'.join(KINDS)}):{_WORD}(?:/{_WORD})*"
+    rf"|[^\s*?\[/:]+\.(?:{'|'.join(unit[1:] for unit in UNITS)})"
+)
 """The names of what rctl did not make: a cgroup's path, a name with its kind, a unit in full. No patterns."""
 _SEVERAL = regex(r"label:|.*[*?\[]", re.DOTALL)
 
@@ -197,8 +202,7 @@ def check_name(name: str) -> None:
     kind, colon, _ = name.partition(":")
     if colon and not name.startswith("/") and kind not in KINDS:
         raise UsageError(f"{where}: {wrong_input.quoted(kind)} is no kind of name. Write one of {', '.join(KINDS)}")
-    parts = name.removeprefix(f"{kind}:").strip("/").split("/")
-    if not NAMED.fullmatch(name) or any(one in ("", ".", "..") or not one.isprintable() for one in parts):
+    if not NAMED.fullmatch(name) or not name.isprintable():
         raise UsageError(
             f"{where}: not a VE's name. Use letters, digits and _.@+-, at most 64; for what rctl did not make, "
             "write a name such as unit:nginx or docker:web, or a path such as /app/db"
