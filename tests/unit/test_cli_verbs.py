@@ -1,28 +1,16 @@
-"""get, reset, copy, export, rename, label, ps, freeze, thaw, kill and help, as they are typed."""
+"""get, reset, copy, rename, ps, kill and more, as they are typed."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
 import signal
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rctl.adjust.records.journal import Journal
 from rctl.assignments import defaults
-from rctl.cgroupfs import labels
 from rctl.cgroupfs.cgroup import Cgroup
-from rctl.cgroupfs.tree import Tree
-from rctl.cli.app import root
 from rctl.controllers.core import SUBTREE_CONTROL
-from rctl.errors import RctlError
-from rctl.limits import keys
 from tests.unit.shell import Shell
 
 NAMED = [key for key in defaults() if key not in ("cpuset.exclusive", "memory.zswap.writeback")]
@@ -110,44 +98,6 @@ def test_copy_gives_all_limits_on_and_takes_others_away(shell: Shell) -> None:
     ]
 
 
-def test_export_writes_limits_and_labels_below_their_ve(shell: Shell) -> None:
-    shell.run("set", "web1", "pids.max=5")
-    shell.run("label", "web1", "env=prod")
-    assert shell.run("export")[1] == (
-        'version = 1\n\n[ve.web1.limits]\npids.max = 5\n\n[ve.web1.labels]\nenv = "prod"\n\n[ve.web2]\n'
-    )
-
-
-def test_export_of_no_ves_is_a_spec_too(shell: Shell) -> None:
-    assert shell.run("rm", "--kill", "web1", "web2")[0] == 0
-    (shell.folder / "site.toml").write_text(shell.run("export")[1])
-    assert shell.run("apply", "--prune", "site.toml") == (0, "", "")
-
-
-def test_what_export_prints_is_a_spec_that_changes_nothing(shell: Shell) -> None:
-    shell.run(
-        "set", "web1", "memory.max=1G", "cpu.max=0.3333", "cpu.period=30ms", "memory.oom.group=1", "hugetlb.2MB=4M"
-    )
-    shell.run("set", "web2", "io.max=sda rbps=5MB/s wiops=7", "cpuset.cpus=0", "cpu.weight=idle")
-    status, text, err = shell.run("export")
-    assert (status, err) == (0, "")
-    assert 'memory.max = "1G"' in text
-    (shell.folder / "site.toml").write_text(text)
-    assert shell.run("diff", "site.toml", "--exit-code") == (0, "", "")
-    assert json.loads(shell.run("export", "--json")[1]) == tomllib.loads(text)
-    before = shell.kernel.limits()
-    shell.run("rm", "web2")
-    assert shell.run("apply", "site.toml")[0] == 0
-    assert shell.kernel.limits() == before
-
-
-@pytest.mark.parametrize("value", ["ü", "\U0001f680", 'say "hi"', "a\\b", ""])
-def test_any_label_that_can_be_printed_comes_back_from_an_export(shell: Shell, value: str) -> None:
-    assert shell.run("label", "web1", f"note={value}")[0] == 0
-    (shell.folder / "site.toml").write_text(shell.run("export")[1])
-    assert shell.run("diff", "site.toml", "--exit-code") == (0, "", "")
-
-
 @pytest.mark.parametrize("key", [*NAMED, "io.max.8:0", "hugetlb.2MB", "files.pids.max"])
 def test_reset_is_set_to_default(shell: Shell, key: str) -> None:
     given = ["cpu.max=0.25", "io.max=sda rbps=5MB/s", "hugetlb.2MB=4M", "memory.low=1G", "pids.max=5", "cpu.weight=7"]
@@ -201,46 +151,10 @@ def test_many_ves_need_few_open_files(shell: Shell, words: list[str]) -> None:
     assert shell.kernel.most_open < 10
 
 
-def test_more_labels_than_a_ve_holds_are_refused_before_limits_are_set(shell: Shell) -> None:
-    assert shell.run("label", "web2", *(f"a{number}=" for number in range(60)))[0] == 0
-    spec = "version = 1\n[ve.web1.limits]\npids.max = 5\n[ve.web2.labels]\n"
-    spec += "".join(f"b{number} = ''\n" for number in range(60))
-    (shell.folder / "spec.toml").write_text(spec)
-    before = shell.kernel.limits()
-    status, out, err = shell.run("apply", "spec.toml")
-    assert (status, out) == (2, "")
-    assert "web2: labels: 120 are too many: at most 100 for each VE" in err
-    assert shell.kernel.limits() == before
-    assert "at most 100" in shell.run("label", "web2", *(f"b{number}=" for number in range(60)))[2]
-
-
-def test_labels_of_all_ves_or_of_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell.run("label", "web1", "env=test")
-    real = labels.put
-
-    def put(cgroup: Cgroup, pairs: Mapping[str, str], without: Iterable[str] = ()) -> None:
-        if cgroup.path == "/rctl-web2" and pairs:
-            raise RctlError("no room")
-        real(cgroup, pairs, without)
-
-    monkeypatch.setattr(labels, "put", put)
-    assert shell.run("label", "web1", "web2", "env=prod", "x=y") == (1, "", "rctl: no room\n")
-    assert json.loads(shell.run("label", "web1", "--json")[1]) == {"web1": {"env": "test"}}
-
-
 def test_a_ve_with_processes_keeps_its_name(shell: Shell) -> None:
     assert "the kernel cannot rename a cgroup" in shell.refused("rename", "web1", "web3", status=1)
     assert "exists already" in shell.refused("rename", "web2", "web1", status=1)
     assert set(shell.kernel.root.children) == {"rctl-web1", "rctl-web2"}
-
-
-def test_freeze_and_thaw_are_adjustments(shell: Shell) -> None:
-    assert shell.run("freeze", "web*")[0] == 0
-    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "1"
-    assert shell.run("thaw", "web1")[1].splitlines()[0] == "web1: changed"
-    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
-    status, _, err = shell.run("undo")
-    assert (status, "rctl undo " in err) == (1, True)
 
 
 def test_reset_takes_several_ves_and_patterns(shell: Shell) -> None:
@@ -357,57 +271,12 @@ def test_a_place_that_is_not_there_is_named(shell: Shell, words: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "words",
-    [("freeze", "web1"), ("freeze", "*"), ("freeze", "/"), ("set", "web*", "files.cgroup.freeze=1", "pids.max=5"),
-     ("freeze", "/rctl-web1"), ("rm", "web2", "web1", "--kill"), ("rm", "web1", "--kill", "-n"), ("kill", "web1")],
-)  # fmt: skip
-def test_what_would_end_or_stop_rctl_itself_half_way_is_refused(shell: Shell, words: tuple[str, ...]) -> None:
-    shell.kernel.node("/rctl-web1").procs.add(os.getpid())
-    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1")
-    assert "this rctl runs in it" in shell.refused(*words)
-    assert shell.kernel.node("/rctl-web1").procs == {101, os.getpid()}
-    assert shell.run("freeze", "web2")[0] == 0
-
-
-@pytest.mark.parametrize(
-    "words",
-    [("freeze", "web1"), ("set", "web*", "files.cgroup.freeze=1"), ("set", "web1", "files.cgroup.freeze=true"),
-     ("set", "web1", "files.cgroup.freeze=yes", "--over", "2s"), ("apply", "frozen.toml")],
-)  # fmt: skip
-def test_process_1_is_not_frozen(shell: Shell, words: tuple[str, ...]) -> None:
-    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1/init" if pid == 1 else "/elsewhere")
-    (shell.folder / "frozen.toml").write_text('version = 1\n[ve.web1.limits.files]\n"cgroup.freeze" = "yes"\n')
-    assert "process 1 runs in it" in shell.refused(*words)
-    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
-    assert shell.run("freeze", "web2")[0] == 0
-
-
-def test_freezing_asks_nothing_of_a_proc_that_hides_process_1(shell: Shell) -> None:
-    def hidden(tree: Tree, pid: int | str) -> str:
-        if pid == 1:
-            raise FileNotFoundError(pid)
-        return "/elsewhere"
-
-    shell.monkeypatch.setattr(Tree, "cgroup_of", hidden)
-    assert shell.run("freeze", "web1")[0] == 0
-
-
-@pytest.mark.parametrize(
     ("name", "how"),
     [("docker:web", ". Use: docker rm -f web"), ("unit:nginx.service", ". Use: systemctl stop nginx.service"),
      ("pod:prod/front", "")],
 )  # fmt: skip
 def test_rm_of_what_others_remove_names_their_command(shell: Shell, name: str, how: str) -> None:
     assert shell.refused("rm", "web1", name) == f"rctl: {name}: rctl rm removes only VEs of rctl's own{how}\n"
-
-
-def test_undo_of_thaw_does_not_freeze_rctl_itself(shell: Shell) -> None:
-    shell.run("freeze", "web1")
-    shell.run("thaw", "web1")
-    shell.monkeypatch.setattr(Tree, "cgroup_of", lambda tree, pid: "/rctl-web1/shell")
-    status, _, err = shell.run("undo", "--force")
-    assert (status, "web1: this rctl runs in it" in err) == (2, True)
-    assert shell.kernel.get("/rctl-web1", "cgroup.freeze") == "0"
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
@@ -457,45 +326,6 @@ def test_quiet_says_nothing_but_what_went_wrong(shell: Shell) -> None:
     assert json.loads(shell.run("set", "web1", "pids.max=6", "-q", "--json")[1])["outcomes"]
 
 
-def _verbs(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
-    yield above
-    for name, command in getattr(group, "commands", {}).items():
-        if not command.hidden:
-            yield from _verbs(command, *above, name)
-
-
-VERBS = [*_verbs(root())]
-
-
-@pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_help_of_a_verb_is_what_its_option_shows(shell: Shell, words: tuple[str, ...]) -> None:
-    assert shell.run("help", *words) == shell.run(*words, "--help")
-
-
-@pytest.mark.parametrize(
-    ("word", "words"),
-    [
-        ("MemoryMax", "'MemoryMax': rctl calls it memory.max. Write rctl help memory.max"),
-        ("CPUQuota", "'CPUQuota': rctl calls it cpu.max (a number of CPUs). Write rctl help cpu.max"),
-        ("frob", "'frob': there is no such verb, limit or topic. See rctl --help, or rctl help limits"),
-    ],
-)
-def test_help_knows_other_tools_words(shell: Shell, word: str, words: str) -> None:
-    assert shell.refused("help", word) == f"rctl: help: {words}\n"
-
-
-def test_help_of_a_resource_lists_its_limits(shell: Shell) -> None:
-    status, out, _ = shell.run("help", "memory")
-    assert status == 0
-    assert "memory.swap.max\n" in out
-    assert "pids.max" not in out
-
-
-def test_help_shows_all_verbs(shell: Shell) -> None:
-    assert "freeze" in shell.run("help")[1]
-    assert "exporter" in shell.run("--help")[1]
-
-
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 def test_the_version(shell: Shell, flag: str) -> None:
     assert shell.run(flag)[1].startswith("rctl ")
@@ -516,32 +346,6 @@ def test_history_of_one_ve_also_when_it_is_gone(shell: Shell) -> None:
     assert [line.split("rctl ")[-1] for line in lines] == ["rm web2", "set web2 pids.max=6"]
     assert len(shell.run("history", "web*", "--last", "2")[1].splitlines()) == 3
     assert shell.run("history", "db")[2] == "rctl: no adjustments of db. See rctl history\n"
-
-
-NEW = ("get", "reset", "copy", "export", "rename", "label", "ps", "freeze", "thaw", "kill", "help")
-
-
-@pytest.mark.parametrize("verb", NEW)
-def test_each_new_verb_has_an_example_in_its_help(shell: Shell, verb: str) -> None:
-    text = shell.run(verb, "--help")[1]
-    assert "Example: rctl " in text
-    assert "--json" in text or verb == "help"
-
-
-@pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_help_is_for_people(shell: Shell, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
-    """No sentence is cut at 80 columns, no type of Python's stands for a value, no argument has a parameter's name."""
-    monkeypatch.setenv("COLUMNS", "80")
-    status, out, _ = shell.run(*words, "--help")
-    assert status == 0
-    assert all(len(line) <= 80 for line in out.splitlines())
-    assert not re.search(r"[a-z,]\.\.\.\n|<str>|<int|[{}]", out)
-
-
-def test_help_of_set_lists_every_key(shell: Shell) -> None:
-    out = shell.run("set", "--help")[1]
-    for key in (*keys(), "hugetlb.2MB", "files.NAME"):
-        assert key in out.split("Keys:")[1].split() or key in ("hugetlb", "files")
 
 
 def test_an_empty_list_is_a_line_and_no_head(shell: Shell) -> None:
@@ -612,42 +416,6 @@ def test_a_path_with_an_equals_sign_is_a_name(shell: Shell) -> None:
     assert shell.run("history", "/a=b")[1].splitlines()[1:]
 
 
-LABELS = """version = 1
-[ve.web1.limits]
-pids.max = 5
-[ve.web1.labels]
-env = "new"
-[ve.web2.labels]
-env = "new"
-"""
-
-
-def test_a_label_that_the_kernel_refuses_leaves_all_labels_and_limits(shell: Shell) -> None:
-    shell.run("label", "web1", "env=old", "tier=db")
-    shell.kernel.broken = lambda op: errno.ENOSPC if op.kind == "label" and op.path == "/rctl-web2" else None
-    (shell.folder / "site.toml").write_text(LABELS)
-    status, out, err = shell.run("apply", "site.toml")
-    assert (status, out) == (1, "")
-    assert err.startswith("rctl: /rctl-web2: label: a cgroup holds at most 128 attributes")
-    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
-    assert shell.run("label", "*")[1].split()[2:] == ["web1", "env=old", "tier=db", "web2"]
-    assert not (Path(shell.state) / "failures.jsonl").exists()  # it was no limit that failed
-
-
-def test_labels_go_back_with_limits_where_what_follows_fails(shell: Shell) -> None:
-    """As pruning does, when the disk is full before the first VE is removed."""
-    (shell.folder / "site.toml").write_text(LABELS.split("[ve.web2")[0])
-    shell.monkeypatch.setattr(Journal, "decide_forward", full)
-    assert shell.run("apply", "site.toml", "--prune")[0] == 1
-    assert shell.kernel.get("/rctl-web1", "pids.max") == "max"
-    assert shell.run("label", "web1")[1].split()[2:] == ["web1"]
-
-
-def full(journal: Journal) -> None:
-    """No room on the disk."""
-    raise RctlError("no space left")
-
-
 def test_only_what_can_be_written_is_set_verbatim(shell: Shell) -> None:
     assert shell.run("set", "web1", "files.memory.high=1G")[0] == 0
     for dry in ((), ("-n",)):
@@ -655,19 +423,6 @@ def test_only_what_can_be_written_is_set_verbatim(shell: Shell) -> None:
         assert (status, err) == (
             1, "rctl: pids.current: on /rctl-web1: the kernel shows it, and takes nothing. See rctl set --help\n"
         )  # fmt: skip
-
-
-def test_help_tells_what_each_limit_does(shell: Shell) -> None:
-    status, out, err = shell.run("help", "limits")
-    assert (status, err) == (0, "")
-    names, sentences = out.splitlines()[::2], out.splitlines()[1::2]
-    assert {name for name in names if not name.startswith("hugetlb")} == set(keys()) - {"hugetlb", "files"}
-    assert all(sentence.startswith("    ") and sentence.endswith(".") for sentence in sentences)
-    for name in names:
-        assert shell.run("help", name)[1].splitlines()[:2] == [name, sentences[names.index(name)]]
-    assert "Caveat: never throttles at or above memory.max" in shell.run("help", "memory.high")[1]
-    assert "memory.mx: there is no such limit. Did you mean memory.max?" in shell.refused("help", "memory.mx")
-    assert "Write rctl help set" in shell.refused("help", "sett")
 
 
 def test_an_undo_is_not_taken_back_and_says_what_to_give_again(shell: Shell) -> None:
