@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ..cgroupfs import ve_cgroups
 from ..cgroupfs.tree import Tree
 from ..errors import RctlError
 from ..formats import UNITS, VE_NAME
+from ..late_regex import regex
 from . import users
 from .look_up import CONTAINERS
 
@@ -25,6 +27,8 @@ _RUNNING = {
 _START = ("docker", "podman")
 _SHORT = 4
 """Digits of an id that are enough to be meant."""
+_UNIT = regex(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
+"""What systemd takes as a unit's name."""
 _PATIENCE = 2.0
 """Seconds for systemd's answer."""
 
@@ -66,7 +70,7 @@ def _nearest(word: str, kind: str, tree: Tree, elsewhere: Elsewhere) -> list[str
 def _without_cgroup(word: str) -> str:
     """Why a unit of the system that systemd knows by this name has no cgroup of the name; empty: it knows none."""
     unit = word if word.endswith(UNITS) else f"{word}.service"
-    about = {} if "/" in unit else properties(unit)
+    about = properties(unit) if _UNIT.fullmatch(unit) else {}
     state, own = about.get("LoadState", "not-found"), about.get("Id", unit)
     if state == "not-found":
         return ""

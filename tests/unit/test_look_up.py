@@ -203,6 +203,15 @@ def test_what_systemd_knows_of_a_unit_without_a_cgroup_of_this_name_is_said(
     assert str(caught.value) == f"{word}: {said}"
 
 
+@pytest.mark.parametrize("word", ["\udcff.service", "a b.service", "bob/job.service", "job+.service"])
+def test_systemd_is_asked_for_no_name_that_it_does_not_take(
+    host: Host, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(unknown, "properties", lambda unit: pytest.fail(f"asked for {unit!r}"))
+    with pytest.raises(NotFoundError, match="no unit that runs has this name"):
+        host.path(word)
+
+
 @pytest.mark.parametrize("word", ["", "a b", "../etc", "web:web", "x/y", "docker/web", "a" * 65])
 def test_what_can_be_no_name_is_told_so(host: Host, word: str) -> None:
     with pytest.raises(UsageError, match="not a VE's name"):
