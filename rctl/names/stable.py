@@ -44,5 +44,5 @@ class ContainerNames:
 
         with suppress(NotFoundError, UsageError, GoneError, NotAvailableError):
             path = self._tree.path(one(self._tree, name))
-            return path if self(path) == name else None
+            return path if ContainerNames(self._tree)(path) == name else None  # as it is called now
         return None

@@ -47,6 +47,15 @@ def test_a_container_has_one_stable_name(tree: Tree, name: str, path: str) -> No
     assert (names(path), names.path(name)) == (name, path)
 
 
+def test_a_container_is_found_by_the_name_that_it_was_given_since(tree: Tree, root: Path) -> None:
+    names = ContainerNames(tree)
+    path = f"/machine.slice/libpod-{SHOP}.scope/container"
+    assert names(path) == "podman:shop"
+    storage = root / "var/lib/containers/storage/overlay-containers/containers.json"
+    host_tree.put(storage, [{"id": SHOP, "names": ["store"]}])
+    assert names.path("podman:store") == path
+
+
 def test_a_container_that_was_removed_is_not_taken_for_one_of_a_user(tree: Tree, root: Path) -> None:
     bobs = root / "home/bob/.local/share/containers/storage/overlay-containers/containers.json"
     host_tree.put(bobs, [{"id": DB, "names": ["cache"]}])
