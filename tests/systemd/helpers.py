@@ -132,6 +132,7 @@ def unit(name: str, *settings: str, command: str = "/bin/sleep infinity") -> Ite
     finally:
         stop_and_forget(name)
         file.unlink()
+        until(lambda: done("systemctl", "list-units", "--all", "--plain", "--no-legend", name) == "")
 
 
 def stop_and_forget(name: str) -> None:

@@ -107,7 +107,7 @@ def test_stopping_its_unit_ends_that_ve_alone(web1: str) -> None:
 
 
 def test_any_name_works(tmp_path: Path) -> None:
-    names = sorted(["a@b+c", "e.f_g-h", "x.service", "n" * 64])
+    names = sorted(["a@b+c", "e.f_g-h", "x.y", "n" * 64])
     spec = tmp_path / "ves.toml"
     spec.write_text("version = 1\n" + "".join(f'[ve."{name}".limits]\nmemory.max = "64M"\n' for name in names))
     rctl("apply", str(spec))
