@@ -19,7 +19,6 @@ from ..formats import KINDS, UNITS, VE_NAME
 from ..late_regex import regex
 from . import users
 from .owners import owner_of, unescaped
-from .patterns import fits
 from .unit_names import unit_name, words_of_unit
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ class Elsewhere:
 
     def matching(self, pattern: str) -> list[Named]:
         """All whose name matches; ``*`` does not cross a slash. Without a kind: units of the system."""
+        from .shell_patterns import fits
+
         kind, _, plain = pattern.rpartition(":")
         if kind in ("", "unit"):
             wanted = f"unit:{plain}" if "/" in plain else plain

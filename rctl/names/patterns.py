@@ -72,14 +72,6 @@ def is_pattern(word: str) -> bool:
     return not _PATTERN.isdisjoint(word)
 
 
-def fits(name: str, pattern: str) -> bool:
-    """True if a shell pattern fits a name or a path. ``*`` does not cross a slash."""
-    from fnmatch import fnmatchcase
-
-    parts, wanted = name.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
-
-
 def one(tree: Tree, word: str, elsewhere: Elsewhere | None = None) -> str:
     """The name of the one VE that this word stands for. It is not looked up whether the cgroup of a path exists.
 

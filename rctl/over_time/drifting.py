@@ -202,7 +202,8 @@ def chosen(site: Site, found: DesiredLimits, patterns: Sequence[str]) -> dict[st
 
 
 def _matching(tree: Tree, pattern: str, ves: Mapping[str, DesiredVe]) -> list[str]:
-    from ..names.patterns import LABEL, fits, is_pattern, match
+    from ..names.patterns import LABEL, is_pattern, match
+    from ..names.shell_patterns import fits
 
     if pattern.startswith(LABEL):
         known = {stable_name(tree.path(name)) for name in match(tree, [pattern])}

@@ -181,7 +181,7 @@ def _check_settled(site: Site, meant: Callable[[Record], bool] = lambda _: True)
 
 def about(tree: Tree, patterns: Sequence[str]) -> Callable[[Record], bool]:
     """Returns a function: True if an adjustment was about a VE with one of these names, or patterns of names."""
-    from ...names.patterns import fits
+    from ...names.shell_patterns import fits
 
     def wanted(record: Record) -> bool:
         known = record.names or {}  # of containers, also of those that are gone
