@@ -6,14 +6,15 @@ names and units: see the man page org.freedesktop.systemd1(5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 from ..controllers import cpu, cpuset, io
 from ..formats import File
 from ..ranges import Ranges
-from ..units import MAX, amount
+from ..units import level
 
 INFINITY = (1 << 64) - 1
 """No limit; for a weight and a period: not set."""
@@ -105,37 +106,49 @@ def values(file: File, key: str, entry: str) -> dict[str, Value]:
 
     Those of the device ``key``, where the property is a list of devices. Raises ValueError for an entry that has none.
     """
-    if file is cpu.MAX:
-        quota, period = entry.split()
-        return {
-            "CPUQuota": INFINITY if quota == "max" else -(-int(quota) * 1_000_000 // int(period)),
-            "CPUQuotaPeriodSec": INFINITY if int(period) == _PERIOD else int(period),
-        }
-    if file is io.BFQ_WEIGHT:
-        return {}
-    if file is cpu.IDLE:
-        return {"CPUWeight": 0} if entry == "1" else {}
-    if file is cpu.WEIGHT:
-        return {} if entry == "0" else {"CPUWeight": int(entry)}  # 0: while it is idle
-    if file is io.WEIGHT:
-        return {"IOWeight": int(entry)} if key == "default" else {"IODeviceWeight": _or_none(entry, "default")}
-    if file is io.MAX:
-        given = dict(pair.split("=") for pair in entry.split())
-        return {name: _or_none(given[each], "max") for each, name in _IO_MAX.items()}
-    if file is io.LATENCY:
-        return {"IODeviceLatencyTargetSec": _or_none(entry.partition("=")[2], "max")}
-    if file in (cpuset.CPUS, cpuset.MEMS):
-        return {_names_since(file)[0][0]: mask(entry)}
+    if special := _SPECIAL.get(file):
+        return special(key, entry)
     [name], _ = _names_since(file)
     if signature(name) == "b":
         return {name: entry == "1"}
-    number = amount(entry)
-    return {name: INFINITY if number is MAX else int(number)}
+    number = level(entry)
+    return {name: INFINITY if number == math.inf else int(number)}
+
+
+def _cpu_max(_: str, entry: str) -> dict[str, Value]:
+    quota, period = entry.split()
+    return {
+        "CPUQuota": INFINITY if quota == "max" else -(-int(quota) * 1_000_000 // int(period)),
+        "CPUQuotaPeriodSec": INFINITY if int(period) == _PERIOD else int(period),
+    }
 
 
 _IO_MAX = {
     "rbps": "IOReadBandwidthMax", "wbps": "IOWriteBandwidthMax", "riops": "IOReadIOPSMax", "wiops": "IOWriteIOPSMax",
 }  # fmt: skip
+
+
+def _io_max(_: str, entry: str) -> dict[str, Value]:
+    given = dict(pair.split("=") for pair in entry.split())
+    return {name: _or_none(given[each], "max") for each, name in _IO_MAX.items()}
+
+
+def _io_weight(key: str, entry: str) -> dict[str, Value]:
+    return {"IOWeight": int(entry)} if key == "default" else {"IODeviceWeight": _or_none(entry, "default")}
+
+
+_SPECIAL: Mapping[File, Callable[[str, str], dict[str, Value]]] = {
+    cpu.MAX: _cpu_max,
+    cpu.IDLE: lambda _, entry: {"CPUWeight": 0} if entry == "1" else {},
+    cpu.WEIGHT: lambda _, entry: {} if entry == "0" else {"CPUWeight": int(entry)},  # 0: while it is idle
+    cpuset.CPUS: lambda _, entry: {"AllowedCPUs": mask(entry)},
+    cpuset.MEMS: lambda _, entry: {"AllowedMemoryNodes": mask(entry)},
+    io.WEIGHT: _io_weight,
+    io.BFQ_WEIGHT: lambda _, entry: {},
+    io.MAX: _io_max,
+    io.LATENCY: lambda _, entry: {"IODeviceLatencyTargetSec": _or_none(entry.partition("=")[2], "max")},
+}
+"""The properties of the files that need more than one number or flag, from the entry's key and text."""
 
 
 def _or_none(text: str, unset: str) -> int | None:
