@@ -19,6 +19,8 @@ from .unit import Unit
 
 STORED, RUNTIME = "stored", "runtime"
 """For good, and until the next boot. A transient unit ends with the boot, so all that it has is run-time."""
+PropertyDropIns = Sequence[tuple[str, str]]
+"""How long each drop-in of a property lasts, and its path. For good comes before run-time."""
 
 
 class DropIns(msgspec.Struct, frozen=True):
@@ -39,15 +41,24 @@ class DropIns(msgspec.Struct, frozen=True):
                 found.setdefault(name, []).append(each)
         return cls(found, os.access(those[-1][1].removesuffix(".d"), os.F_OK))
 
-    def of_property(self, name: str) -> list[tuple[str, str]]:
+    def of_property(self, name: str) -> PropertyDropIns:
         """How long each drop-in of the property lasts, and its path. For good comes before run-time."""
-        found = [(place, f"{folder}/{file}") for file in files(name) for place, folder in self.files.get(file, ())]
+        found = [
+            (place, f"{folder}/{file}")
+            for file in files(name)
+            if file in self.files
+            for place, folder in self.files[file]
+        ]
         return found if len(found) < 2 else sorted(found, key=lambda one: one[0] != STORED)
 
     def where(self, name: str) -> str:
-        """Where the property is stored: ``STORED``, ``RUNTIME``, or empty: nowhere."""
-        found = self.of_property(name)
-        return found[0][0] if found else ""
+        """Where the property is stored, as ``place_of``."""
+        return place_of(self.of_property(name))
+
+
+def place_of(found: PropertyDropIns) -> str:
+    """Where a property with these drop-ins is stored: ``STORED``, ``RUNTIME``, or empty: nowhere."""
+    return found[0][0] if found else ""
 
 
 _LONGEST = 4096
@@ -68,6 +79,8 @@ def remove(unit: Unit, keep: Mapping[str, str]) -> None:
     drop-in.
     """
     for place, folder in folders(unit):
+        if not os.access(folder, os.F_OK):
+            continue  # nearly always so, but for one
         only = "/transient/" in folder
         gone = [name for name, where in keep.items() if where != place and not (where and only)]
         there = _listed(folder) if gone else ()

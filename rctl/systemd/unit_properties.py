@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from ..bounded import content
 from ..errors import UsageError
 from . import drop_ins, properties
-from .drop_ins import RUNTIME, STORED, DropIns
+from .drop_ins import RUNTIME, STORED, DropIns, PropertyDropIns, place_of
 from .properties import Value
 from .unit import Unit
 
@@ -22,15 +22,16 @@ StoredProperty = tuple[str, Value, str]
 
 
 class UnitProperties(msgspec.Struct, frozen=True):
-    """Some properties of a unit: by name, as D-Bus has them, and its drop-ins. What was not asked for is missing.
+    """Some properties of a unit: by name, as D-Bus has them, and their drop-ins. What was not asked for is missing.
 
-    ``asked``: those that the manager was asked for.
+    ``asked``: those that the manager was asked for. ``transient``: see ``DropIns``.
     """
 
     unit: Unit
     values: Mapping[str, Any]
-    drop_ins: DropIns = DropIns()
+    drop_ins: Mapping[str, PropertyDropIns] = {}
     asked: Sequence[str] = ()
+    transient: bool = False
 
     @classmethod
     def of(cls, unit: Unit, names: Iterable[str], shown: Mapping[str, Value] = {}) -> Self:
@@ -40,20 +41,21 @@ class UnitProperties(msgspec.Struct, frozen=True):
         it, too, and is not asked: a question costs as much as all else that rctl does for a limit.
         """
         there = DropIns.of(unit)
-        found = {name: shown[name] for name in names if name in shown and _has(there, name, shown[name])}
-        if asked := sorted(set(names).difference(found)):
+        stored = {name: there.of_property(name) for name in names}
+        found = {name: value for name, value in shown.items() if name in stored and _have(stored[name], name, value)}
+        if asked := sorted(stored.keys() - found.keys()):
             answers = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, asked))
             found |= {name: answers[properties.on_bus(name)] for name in asked}
-        return cls(unit, found, there, asked)
+        return cls(unit, found, stored, asked, there.transient)
 
     def shares(self) -> list[str]:
         """The lines that store an amount in per cent of the host's; D-Bus has the amount alone."""
-        stored = {path for name in self.asked if name != "CPUQuota" for _, path in self.drop_ins.of_property(name)}
+        stored = {path for name in self.asked if name != "CPUQuota" for _, path in self.drop_ins[name]}
         return [line for path in sorted(stored) if (line := drop_ins.last_line(path)).endswith("%")]
 
     def entry(self, name: str, key: str) -> StoredProperty:
         """A property, for the device ``key`` if it is a list of devices."""
-        raw, where = self.values[name], self.drop_ins.where(name)
+        raw, where = self.values[name], place_of(self.drop_ins[name])
         if type(raw) is int:
             return name, raw, where
         if not properties.by_device(name):
@@ -100,7 +102,7 @@ def place(unit: Unit, entry: StoredProperty) -> str:
     return where or (DropIns.of(unit).where(name) if value is None else "")
 
 
-def overruled(unit: Unit, paths: Iterable[str], names: Sequence[str]) -> list[tuple[str, str]]:
+def overruled(unit: Unit, paths: Iterable[str], names: Collection[str]) -> list[tuple[str, str]]:
     """Drop-ins that set one of these properties, and win at the next daemon-reload: their path, and the property.
 
     ``paths``: all drop-ins of the unit.
@@ -123,9 +125,8 @@ def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
     drop_ins.remove(unit, {name: where for name, _, where in entries if where in (STORED, RUNTIME) or name in unset})
 
 
-def _has(there: DropIns, name: str, value: Value) -> bool:
+def _have(found: PropertyDropIns, name: str, value: Value) -> bool:
     """True if a property has one drop-in, and that has this value."""
-    found = there.of_property(name)
     return len(found) == 1 and drop_ins.last_line(found[0][1]) in properties.lines(name, value)
 
 

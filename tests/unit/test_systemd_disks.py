@@ -9,7 +9,7 @@ import pytest
 
 from rctl.cgroupfs import devices
 from rctl.errors import UsageError
-from rctl.systemd.drop_ins import STORED, DropIns
+from rctl.systemd.drop_ins import STORED
 from rctl.systemd.unit import Unit
 from rctl.systemd.unit_properties import UnitProperties
 
@@ -29,7 +29,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unit(*given: tuple[str, int]) -> UnitProperties:
-    drop_ins = DropIns({f"50-{RATE}.conf": [(STORED, "/etc/systemd/system.control/db.service.d")]})
+    drop_ins = {RATE: [(STORED, f"/etc/systemd/system.control/db.service.d/50-{RATE}.conf")]}
     return UnitProperties(Unit("db.service", None), {RATE: list(given)}, drop_ins)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, n
     wanted = [properties.names_at(write.file, write.key, version) for write in writes]
     seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(writes, texts))
     notes += [f"{unit.name}: {line} depends on the host. An undo puts back the present value" for line in seen.shares()]
-    lasting = seen.drop_ins.transient  # all it has is stored as long as it can be
+    lasting = seen.transient  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
         entries = [seen.entry(name, write.key) for name in group]
@@ -184,19 +184,18 @@ def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
         known = _set(unit, [(step.key, entry) for step, entry in wanted])
     except RctlError as error:
         raise _about(error, unit, wanted) from None
-    placed = {(step.file, step.key) for step, (_, _, where) in wanted if where}
     texts = cgroup.texts([step.file for step in steps])
     notes: list[str] = []
     for step in steps:
         file = file_named(step.file)
         got = file.entry(texts.get(step.file), step.key)
         if got != step.new and not file.holds(got, step.new):
-            notes += _finish(cgroup, step, unit, got, (step.file, step.key) not in placed or _has_another(file, step))
+            placed = any(one is step and where for one, (_, _, where) in wanted)
+            notes += _finish(cgroup, step, unit, got, not placed or _has_another(file, step))
+    set_anew = {name: value for _, (name, value, where) in wanted if where}
     stored = {name: value for _, (name, value, where) in wanted if where == STORED}
-    set_anew = [name for _, (name, _, where) in wanted if where]
-    quotas = [value for _, (name, value, where) in wanted if name == "CPUQuota" and where]
     notes += _not_stored(unit, stored, known, since)
-    return [*notes, *_rounded(unit, quotas), *_overruled(unit, known, set_anew)]
+    return [*notes, *_rounded(unit, set_anew.get("CPUQuota")), *_overruled(unit, known, set_anew)]
 
 
 def _about(error: RctlError, unit: Unit, wanted: Sequence[tuple[SetThrough, StoredProperty]]) -> RctlError:
@@ -217,11 +216,14 @@ def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
     """
     lists = {name for _, (name, _, _) in wanted if properties.by_device(name)}
     seen = UnitProperties.of(unit, lists) if lists else UnitProperties(unit, {})
+    stored: list[tuple[str, StoredProperty]] = []
+    passing: list[tuple[str, StoredProperty]] = []
+    for key, entry in wanted:
+        (stored if unit_properties.place(unit, entry) == STORED else passing).append((key, entry))
     known: list[str] = []
-    for stored in (True, False):
-        given = [(key, entry) for key, entry in wanted if (unit_properties.place(unit, entry) == STORED) is stored]
+    for given in (stored, passing):
         if given:
-            known = unit.bus.set(unit.name, seen.to_set(given), runtime=not stored)
+            known = unit.bus.set(unit.name, seen.to_set(given), runtime=given is passing)
     unit_properties.tidy(unit, [entry for _, entry in wanted])
     return known
 
@@ -301,22 +303,21 @@ def _not_stored(unit: Unit, values: Mapping[str, Value], known: Sequence[str], s
     ]
 
 
-def _rounded(unit: Unit, quotas: Sequence[Value]) -> list[str]:
+def _rounded(unit: Unit, quota: Value) -> list[str]:
     """A note if a daemon-reload will change the CPU limit: a drop-in has it in per cent, rounded down."""
-    notes: list[str] = []
-    for quota in quotas:
-        if isinstance(quota, int) and quota != properties.INFINITY and quota % PERCENT:
-            [*_, (_, path)] = DropIns.of(unit).of_property("CPUQuota") or [("", "")]
-            stored = last_line(path) if path else ""
-            if stored and stored not in properties.lines("CPUQuota", quota):
-                notes.append(
-                    f"{unit.name}: systemd stores this CPU limit as {stored}, so cpu.max is "
-                    f"{stored.partition('=')[2]} after the next daemon-reload"
-                )
-    return notes
+    if not isinstance(quota, int) or quota == properties.INFINITY or not quota % PERCENT:
+        return []
+    [*_, (_, path)] = DropIns.of(unit).of_property("CPUQuota") or [("", "")]
+    stored = last_line(path) if path else ""
+    if not stored or stored in properties.lines("CPUQuota", quota):
+        return []
+    return [
+        f"{unit.name}: systemd stores this CPU limit as {stored}, so cpu.max is {stored.partition('=')[2]} after the "
+        "next daemon-reload"
+    ]
 
 
-def _overruled(unit: Unit, known: Sequence[str], names: Sequence[str]) -> list[str]:
+def _overruled(unit: Unit, known: Sequence[str], names: Collection[str]) -> list[str]:
     return [
         f"{unit.name}: {path} sets {name}=, too, and wins at the next daemon-reload. Change it there"
         for path, name in unit_properties.overruled(unit, known, names)
