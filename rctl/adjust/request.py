@@ -7,7 +7,7 @@ import msgspec
 
 from ..cgroupfs.tree import Tree
 from ..errors import NotFoundError
-from ..formats import File, Write
+from ..formats import Write
 from .steps import ChangePart, Move
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ class Options(msgspec.Struct, frozen=True):
 class Through(msgspec.Struct, frozen=True):
     """An entry that another writer than ``files`` sets, and the form of its owner (``writers.base``).
 
-    ``kept``: of what is there. ``own``: to put back; ``None``: the ``form`` of the value that is set.
+    ``kept``: of what is there. ``own``: to put back; ``None``: the ``form`` of the value that is set, from its file,
+    its key, its entry, and ``kept`` by this name.
     """
 
     writer: str
     kept: str
     own: str | None
-    form: Callable[[File, str, str], str]
+    form: Callable[..., str]
 
 
 class Wish(msgspec.Struct, frozen=True):

@@ -247,6 +247,11 @@ def by_entry(steps: Iterable[Step]) -> dict[Key, list[Set]]:
     return found
 
 
+def sets_cpus(steps: Iterable[Step]) -> bool:
+    """True if one of the steps sets CPUs, memory nodes or a partition."""
+    return any(file.startswith("cpuset.") for file in {getattr(step, "file", "") for step in steps})
+
+
 def touched(step: Step) -> tuple[str, ...]:
     """The cgroups that a step touches."""
     return (step.path, step.home) if isinstance(step, Move) else (step.path,)

@@ -31,7 +31,7 @@ from .request import Wish as Wish
 from .run_plan import run
 from .site import Site
 from .state_folder import make
-from .steps import Enable, Remove, Renew, Start, Step, Want, lasts, touched
+from .steps import Enable, Remove, Renew, Start, Step, Want, lasts, sets_cpus, touched
 from .writers.base import Writer
 
 _ALLOCATION = 0
@@ -111,7 +111,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
     def renewed(self, seen: Seen, limits: Sequence[Step], cgroups: Mapping[str, Cgroup]) -> list[Renew]:
         """The partitions that get or lose CPUs. Raises BusyError for a partition that no kernel makes."""
-        if self.around is NOTHING and not any(file.startswith("cpuset.") for file in _files(limits)):
+        if self.around is NOTHING and not sets_cpus(limits):
             return []  # nearly always so
         from .planning import partitions
 
@@ -316,11 +316,6 @@ class Transaction(msgspec.Struct, frozen=True):
             note_outcome(error, "was put back")
         if isinstance(error, RctlError) and error.reached and not journal.stepped:
             failures.note(journal.state, steps[error.reached - 1], error)
-
-
-def _files(steps: Sequence[Step]) -> set[str]:
-    """The files that steps set."""
-    return {getattr(step, "file", "") for step in steps}
 
 
 def _steps(seen: Seen, options: Options) -> tuple[Step, ...]:

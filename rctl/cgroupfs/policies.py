@@ -37,15 +37,17 @@ def policies(top: Cgroup, most: int = _MOST) -> dict[int, list[int]]:
 
 def _threads(cgroup: Cgroup) -> list[int]:
     """The ids of a cgroup's threads, without those that this process cannot see (0: another pid namespace)."""
-    with suppress(GoneError, KernelError):
+    try:
         return [int(tid) for tid in (cgroup.read_if_there(THREADS) or "").split() if tid != "0"]
-    return []
+    except (GoneError, KernelError):
+        return []
 
 
 def _is_leaf(cgroup: Cgroup) -> bool:
-    with suppress(GoneError, KernelError):
+    try:
         return cgroup.is_leaf()
-    return False
+    except (GoneError, KernelError):
+        return False
 
 
 def _child(here: Cgroup, name: str) -> Cgroup | None:

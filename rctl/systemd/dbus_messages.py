@@ -78,7 +78,7 @@ def call(
     body = b""
     if signature:
         parts.append(_field(_SIGNATURE, "g", signature))
-        body = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
+        body = _body(signature, arguments)
     fields = b"".join([part + bytes(-len(part) % 8) for part in parts])
     length = len(fields) - -len(parts[-1]) % 8
     return pack("<cBBBIII", _LITTLE, _CALL, 0, 1, len(body), serial, length) + fields + body
@@ -145,20 +145,36 @@ def _fields(order: bytes, text: bytes) -> dict[int, Any]:
     return {code: value for code, (_, value) in found}
 
 
-class _Pairs:
-    """jeepney's type ``(sv)``, with numbers (``t``) made in one piece: most properties of limits are numbers."""
+def _body(signature: str, arguments: tuple[Any, ...]) -> bytes:
+    """The arguments of a call."""
+    if not signature.strip("s"):
+        return _texts(signature, arguments)
+    made: bytes = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
+    return made
 
-    alignment = 8
+
+@lru_cache(1 << 10)
+def _texts(signature: str, arguments: tuple[str, ...]) -> bytes:
+    """Arguments that are all strings: a change asks the same of a unit each time."""
+    made: bytes = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
+    return made
+
+
+class _Properties:
+    """jeepney's type ``a(sv)``, with numbers (``t``) made in one piece: most properties of limits are numbers."""
+
+    alignment = 4
 
     def __init__(self, plain: Any) -> None:
         self._plain = plain
 
-    def serialise(self, data: tuple[str, tuple[str, Any]], pos: int, order: Any, fds: Any = None) -> bytes:
-        name, (kind, value) = data
-        if kind == "t" and pos % 8 == 0:
-            return _before_number(name) + pack("<Q", value)
-        made: bytes = self._plain.serialise(data, pos, order, fds)
-        return made
+    def serialise(self, data: list[tuple[str, tuple[str, Any]]], pos: int, order: Any, fds: Any = None) -> bytes:
+        if any(kind != "t" for _, (kind, _) in data):
+            made: bytes = self._plain.serialise(data, pos, order, fds)
+            return made
+        pairs = b"".join([_before_number(name) + pack("<Q", value) for name, (_, value) in data])
+        size = pos + -pos % self.alignment
+        return bytes(size - pos) + pack("<I", len(pairs)) + bytes(-(size + 4) % 8) + pairs
 
 
 @lru_cache(1 << 8)
@@ -173,7 +189,7 @@ def _type(signature: str) -> Any:
     """jeepney's type for one complete type."""
     found = _jeepney().parse_signature(list(signature))
     if signature.endswith("a(sv))"):
-        found.fields[-1].elt_type = _Pairs(found.fields[-1].elt_type)
+        found.fields[-1] = _Properties(found.fields[-1])
     return found
 
 

@@ -327,7 +327,7 @@ def through_owner(path: str, pairs: dict[str, Any], *by_files: str) -> Change:
     """A wish whose entries an owner sets, except those ``by_files``."""
     wish = change(pairs, path)
     ways = {
-        (write.file.name, write.key): Through("owner", "", None, lambda _file, _key, entry: entry)
+        (write.file.name, write.key): Through("owner", "", None, lambda _file, _key, entry, kept: entry)
         for write in wish.writes
         if write.file.name not in by_files
     }

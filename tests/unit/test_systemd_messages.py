@@ -60,6 +60,12 @@ def test_a_call_with_properties(unit: str, properties: list[tuple[str, tuple[str
     assert message.body == (unit, True, properties)
 
 
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), st.integers(0, 3))
+def test_a_call_with_numbers_alone(unit: str, number: int) -> None:
+    properties = [("MemoryMax", ("t", 5)), ("CPUWeight", ("t", (1 << 64) - 1)), ("IOWeight", ("t", 0))][:number]
+    assert sent("sba(sv)", unit, True, properties, method="SetUnitProperties").body == (unit, True, properties)
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 16, 1000])
 def test_an_answer_may_come_in_pieces(pieces: int) -> None:
     found = received(new_method_return(CALL, "v", (("t", 7),)), pieces=pieces)

@@ -133,12 +133,12 @@ def _through(
     for write in wish.writes:
         if (writer := ways.get((write.file.name, write.key), files)) is not files:
             by_writer.setdefault(writer.NAME, (writer, []))[1].append(write)
-    found = {}
+    found, own = {}, wish.own or {}
     for name, (writer, writes) in by_writer.items():
+        form = partial(writer.form, runtime=options.till_boot)
         for write, kept in zip(writes, writer.kept(ve, writes, options.runtime, texts, notes), strict=True):
             at = write.file.name, write.key
-            back = (wish.own or {}).get(at, ("", ""))
-            form = partial(writer.form, runtime=options.till_boot, kept=kept)
+            back = own.get(at, ("", ""))
             found[at] = Through(name, kept, back[1] if back[0] == name else None, form)
     return found
 

@@ -8,7 +8,7 @@ from ...cgroupfs.cgroup import Cgroup
 from ...cgroupfs.tree import Tree
 from ...errors import GoneError, UsageError
 from .. import owner, writers
-from ..request import Around, Wish
+from ..request import NOTHING, Around, Wish
 from ..writers.base import Writer
 
 
@@ -40,7 +40,7 @@ def allowed(
     alike: dict[str, Sequence[Writer]] = {}
     if owner.applies():
         for wish, ve in zip(wishes, opened, strict=True):
-            if around.beyond_limits(wish.name):
+            if around is not NOTHING and around.beyond_limits(wish.name):
                 owner.check(tree, ve.path)
             elif wish.before or not writers.as_neighbours(ve.path):
                 found[ve.path] = writers.of(tree, ve.path, runtime, wish.before)

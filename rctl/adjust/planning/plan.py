@@ -109,12 +109,7 @@ def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Se
     """Add the steps of a change to ``found``."""
     path, texts = change.path, change.texts
     depth = path.count("/")
-    if change.through:
-        _compare_through(change, change.through, found)
-        change = msgspec.structs.replace(
-            change, writes=tuple(w for w in change.writes if (w.file.name, w.key) not in change.through)
-        )
-    for write in change.writes:
+    for write in _compare_through(change, change.through, found) if change.through else change.writes:
         if differs := compare(write, texts.get(write.file.name), depth):
             order, facts, others = differs
             step = Set(path, *facts)
@@ -126,29 +121,31 @@ def _compare_all(change: Change, compare: _Compare, found: list[tuple[_Order, Se
 
 def _compare_through(
     change: Change, through: Mapping[tuple[str, str], Through], found: list[tuple[_Order, Set]]
-) -> None:
+) -> list[Write]:
     """Add the steps of other writers: also if the entry stays the same and its owner's form does not.
 
-    What such a step disturbs is the owner's to put back, with the form.
+    What such a step disturbs is the owner's to put back, with the form. Returns the wishes that go to ``files``.
     """
-    depth = change.path.count("/")
+    path, texts = change.path, change.texts
+    depth = path.count("/")
     own_order: list[tuple[_Order, Set]] = []
+    left: list[Write] = []
     for write in change.writes:
-        if (way := through.get((write.file.name, write.key))) is None:
+        file, key = write.file, write.key
+        if (way := through.get((file.name, key))) is None:
+            left.append(write)
             continue
-        file = write.file
-        old = file.entry(change.texts.get(file.name), write.key)
+        old = file.entry(texts.get(file.name), key)
         new = file.merge(old, write.wanted)
-        own = way.form(file, write.key, new) if way.own is None else way.own
+        own = way.form(file, key, new, kept=way.kept) if way.own is None else way.own
         if old == new and own in ("", way.kept):
             continue
         why = file.remark(old, write.wanted, new)
-        step = SetThrough(
-            change.path, file.name, old, new, write.key, write.exact, (), why, False, way.writer, way.kept, own
-        )
+        step = SetThrough(path, file.name, old, new, key, write.exact, (), why, False, way.writer, way.kept, own)
         own_order.append((_order(file.lowers(old, new), depth, file.rank), step))
     own_order.sort(key=_ORDER)
     found += [(_order(not raises, depth, _TOGETHER), step) for (raises, _, _), step in own_order]
+    return left
 
 
 def _compare(write: Write, text: str | None, depth: int) -> _Difference | None:

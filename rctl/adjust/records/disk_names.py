@@ -9,7 +9,7 @@ from ..steps import Set, Step, Want
 
 def of(steps: Sequence[Step]) -> dict[str, str]:
     """The names, by number, of the disks whose limits these steps set; without those that have none."""
-    numbers = {step.key for step in steps if isinstance(step, Set | Want) and ":" in step.key}
+    numbers = {step.key for step in steps if isinstance(step, (Set, Want)) and ":" in step.key}
     return {number: name for number in sorted(numbers) if (name := lasting(number)) != number}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
 
@@ -15,7 +15,7 @@ from ...limits import file_named
 from ...signals import undisturbed
 from .. import writers
 from ..progress import Event, Progress, quiet
-from ..steps import Reclaim, Set, SetThrough, Step, Want
+from ..steps import Reclaim, Set, SetThrough, Step, Want, sets_cpus
 
 Cgroups = Mapping[str, Cgroup]
 """Open handles by path: every cgroup that the plan touches."""
@@ -87,9 +87,9 @@ def put_back_stored(step: SetThrough) -> list[str]:
     return []
 
 
-def rare(steps: Iterable[Step]) -> ModuleType | None:
+def rare(steps: Sequence[Step]) -> ModuleType | None:
     """Load ``rare_steps`` and return it, if one of the steps needs it. A run calls this before its first step."""
-    if all(type(step) in _USUAL and not getattr(step, "file", "").startswith("cpuset.") for step in steps):
+    if set(map(type, steps)) <= _USUAL and not sets_cpus(steps):
         return None
     from . import rare_steps
 

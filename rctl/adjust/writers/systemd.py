@@ -140,8 +140,10 @@ def _shown(writes: Sequence[Write], texts: Texts) -> dict[str, Value]:
     for write in writes:
         if write.key in ("", "default"):
             entry = write.file.entry(texts[write.file.name], write.key)
-            with suppress(ValueError):  # it has none
+            try:
                 found |= properties.values(write.file, write.key, entry)
+            except ValueError:
+                continue  # it has none
     return found
 
 
