@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ..controllers import cpuset
 from ..controllers.core import enable_text
 from ..limits import file_named
 from ..units import human_size
@@ -247,9 +248,12 @@ def by_entry(steps: Iterable[Step]) -> dict[Key, list[Set]]:
     return found
 
 
+_OF_CPUS = frozenset(file.name for file in cpuset.FILES)
+
+
 def sets_cpus(steps: Iterable[Step]) -> bool:
     """True if one of the steps sets CPUs, memory nodes or a partition."""
-    return any(file.startswith("cpuset.") for file in {getattr(step, "file", "") for step in steps})
+    return not _OF_CPUS.isdisjoint([getattr(step, "file", "") for step in steps])
 
 
 def touched(step: Step) -> tuple[str, ...]:

@@ -200,7 +200,8 @@ class Cgroup:
         try:
             fd = os.open(name, READ_FLAGS, dir_fd=self.fd)
             try:
-                return (_read_all(fd) if name in _OF_MANY else read_one(fd)).decode("utf-8", "replace")
+                data = os.pread(fd, _PAGE, 0)
+                return (_read_all(fd) if len(data) == _PAGE or name in _OF_MANY else data).decode("utf-8", "replace")
             finally:
                 os.close(fd)
         except OSError as error:

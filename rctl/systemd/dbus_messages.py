@@ -33,6 +33,8 @@ _REPLIES = b"\5\1u\0"
 """The begin of the field with the serial number of the call that is answered; four bytes follow."""
 
 
+_PROPERTIES = "a(sv)"
+"""The signature of a list of properties."""
 _STRINGS = b"\2as\0"
 """The begin of a variant with a list of strings."""
 
@@ -147,34 +149,32 @@ def _fields(order: bytes, text: bytes) -> dict[int, Any]:
 
 def _body(signature: str, arguments: tuple[Any, ...]) -> bytes:
     """The arguments of a call."""
-    if not signature.strip("s"):
-        return _texts(signature, arguments)
+    if signature.endswith(_PROPERTIES):
+        first = _plain(signature.removesuffix(_PROPERTIES), arguments[:-1])
+        return first + _properties(arguments[-1], len(first))
+    if not signature.strip("sb"):
+        return _plain(signature, arguments)
     made: bytes = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
     return made
 
 
 @lru_cache(1 << 10)
-def _texts(signature: str, arguments: tuple[str, ...]) -> bytes:
-    """Arguments that are all strings: a change asks the same of a unit each time."""
+def _plain(signature: str, arguments: tuple[str | bool, ...]) -> bytes:
+    """Arguments that are strings and truth values: a change sends the same about a unit each time."""
     made: bytes = _type(f"({signature})").serialise(arguments, 0, _order(_LITTLE))
     return made
 
 
-class _Properties:
-    """jeepney's type ``a(sv)``, with numbers (``t``) made in one piece: most properties of limits are numbers."""
-
-    alignment = 4
-
-    def __init__(self, plain: Any) -> None:
-        self._plain = plain
-
-    def serialise(self, data: list[tuple[str, tuple[str, Any]]], pos: int, order: Any, fds: Any = None) -> bytes:
-        if any(kind != "t" for _, (kind, _) in data):
-            made: bytes = self._plain.serialise(data, pos, order, fds)
-            return made
-        pairs = b"".join([_before_number(name) + pack("<Q", value) for name, (_, value) in data])
-        size = pos + -pos % self.alignment
-        return bytes(size - pos) + pack("<I", len(pairs)) + bytes(-(size + 4) % 8) + pairs
+def _properties(given: list[tuple[str, tuple[str, Any]]], at: int) -> bytes:
+    """A list of properties that begins at ``at``. Numbers are made in one piece: most properties of limits are some."""
+    if {kind for _, (kind, _) in given} == {"t"}:
+        pairs = b"".join([_before_number(name) + pack("<Q", value) for name, (_, value) in given])
+    else:
+        pairs = b""
+        for one in given:
+            pairs += _type("(sv)").serialise(one, len(pairs), _order(_LITTLE))
+    size = at + -at % 4
+    return bytes(size - at) + pack("<I", len(pairs)) + bytes(-(size + 4) % 8) + pairs
 
 
 @lru_cache(1 << 8)
@@ -187,10 +187,7 @@ def _before_number(name: str) -> bytes:
 @cache
 def _type(signature: str) -> Any:
     """jeepney's type for one complete type."""
-    found = _jeepney().parse_signature(list(signature))
-    if signature.endswith("a(sv))"):
-        found.fields[-1] = _Properties(found.fields[-1])
-    return found
+    return _jeepney().parse_signature(list(signature))
 
 
 @cache

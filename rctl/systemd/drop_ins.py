@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from ..bounded import content
+from ..bounded import few
 from .properties import Value, lines, on_bus
 from .unit import Unit
 
@@ -67,7 +67,7 @@ _LONGEST = 4096
 
 def last_line(path: str) -> str:
     """The last line of a drop-in; empty for one that cannot be read."""
-    data = content(path, _LONGEST)
+    data = few(path, _LONGEST)
     return data.decode(errors="replace").rstrip("\n").rpartition("\n")[2] if data else ""
 
 

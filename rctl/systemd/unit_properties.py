@@ -74,7 +74,8 @@ class UnitProperties(msgspec.Struct, frozen=True):
             if properties.by_device(name):
                 lists.setdefault(name, {})[key] = value
             else:
-                found.append((properties.on_bus(name), (properties.signature(name), properties.to_bus(name, value))))
+                raw = value if type(value) is int else properties.to_bus(name, value)
+                found.append((properties.on_bus(name), (properties.signature(name), raw)))
         for name, devices in lists.items():
             found += self._lists(name, devices)
         return found
