@@ -129,13 +129,17 @@ def not_stored(unit: Unit, values: Mapping[str, Value], known: Iterable[str], si
 
     It returns no error for them: see unit_write_setting() of systemd. ``known``: the drop-ins that it has read or made.
     """
-    last = [folder for place, folder in folders(unit) if place == STORED or "/transient/" in folder]
-    there = set(known)
+    last = tuple(f"{folder}/" for place, folder in folders(unit) if place == STORED or "/transient/" in folder)
+    there: dict[str, list[str]] = {}
+    for path in known:
+        if path.startswith(last):
+            there.setdefault(path.rpartition("/")[2], []).append(path)
 
-    def stored(name: str, path: str) -> bool:
-        return path in there and (_is_new(path, since) or last_line(path) in lines(name, values[name]))
+    def stored(name: str) -> bool:
+        paths = [path for file in files(name) if file in there for path in there[file]]
+        return any(_is_new(path, since) or last_line(path) in lines(name, values[name]) for path in paths)
 
-    return [name for name in values if not any(stored(name, f"{at}/{file}") for at in last for file in files(name))]
+    return [name for name in values if not stored(name)]
 
 
 def _is_new(path: str, since: int) -> bool:
