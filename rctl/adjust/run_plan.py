@@ -72,9 +72,9 @@ def run(
 
 def _together(first: SetThrough, steps: Sequence[Step]) -> list[Set]:
     """The steps of the same cgroup and writer that follow one another: the writer sets them in one call."""
-    found: list[Set] = []
+    path, writer, found = first.path, first.writer, list[Set]()
     for step in steps:
-        if not (isinstance(step, SetThrough) and (step.path, step.writer) == (first.path, first.writer)):
+        if not isinstance(step, SetThrough) or step.path != path or step.writer != writer:
             break
         found.append(step)
     return found
