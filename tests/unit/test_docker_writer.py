@@ -13,7 +13,10 @@ import pytest
 
 from rctl.adjust.planning import current
 from rctl.adjust.request import Wish
+from rctl.adjust.steps import SetThrough
 from rctl.adjust.writers import docker, systemd
+from rctl.containers.docker_fields import ENDLESS
+from rctl.containers.engine_api import Inspected
 from rctl.errors import GoneError, NotAvailableError, NotFoundError, RctlError
 from tests.unit.test_unix_http import server
 
@@ -107,3 +110,48 @@ def test_a_limit_that_goes_past_docker_is_named() -> None:
         f"{PATH}: docker does not store these limits: memory.max, memory.high. When the container starts again, it has "
         "those that docker stores"
     ]
+
+
+M = 1 << 20
+UPDATED = SetThrough(
+    PATH, "memory.max", "max", str(128 * M), writer="docker", kept='{"Memory":0}', own=f'{{"Memory":{128 * M}}}'
+)
+"""A limit that was set to 128M, where none had been stored."""
+
+
+class Stopped:
+    """A container that does not run, and what dockerd is asked to store for it."""
+
+    def __init__(self, memory: int) -> None:
+        self.memory = memory
+        self.updates: list[Any] = []
+
+    def inspected(self) -> Inspected:
+        return Inspected({"Memory": self.memory}, running=False, version="")
+
+    def update(self, body: Any) -> None:
+        self.updates.append(body)
+
+
+@pytest.mark.parametrize(
+    ("memory", "became"),
+    [
+        (128 * M, "put back"),
+        (0, "put back"),  # already
+        (ENDLESS, "put back"),  # by an undo that went no further: docker cannot store that there is none
+        (256 * M, "changed"),
+    ],
+)
+def test_what_is_stored_for_a_stopped_container_is_put_back_unless_somebody_changed_it(
+    monkeypatch: pytest.MonkeyPatch, memory: int, became: str
+) -> None:
+    container = Stopped(memory)
+    monkeypatch.setattr(docker, "_at", lambda path: container)
+    assert docker.put_back(PATH, UPDATED) == became
+    updates = [{"Memory": ENDLESS, "MemorySwap": -1}] if memory == 128 * M else []
+    assert container.updates == updates
+
+
+def test_nothing_is_put_back_for_a_container_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dockerd(tmp_path, 404, {"message": f"No such container: {ID}"}, monkeypatch):
+        assert docker.put_back(PATH, UPDATED) == "removed"
