@@ -60,7 +60,10 @@ class Docker:
         folder = f"{self._folder}/containers"
         if os.access(folder, os.R_OK | os.X_OK):
             return {container: self.called(container) for container in listed(folder)}
-        return _ask(self._root, self._uid, "?all=1") or {}
+        from ..containers.docker_socket import of_docker
+
+        there = os.path.exists(self._root + of_docker(self._uid))
+        return (there and _ask(self._root, self._uid, "?all=1")) or {}
 
     def called(self, container: str) -> Called:
         """The name and image of the container with this id."""
