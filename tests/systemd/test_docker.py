@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.systemd.dockers import UNSET, Web
-from tests.systemd.helpers import data, held, rctl, reload, told, until
+from tests.systemd.helpers import data, done, held, rctl, reload, told, until
 
 EVERY = {
     "memory.max": "128M", "memory.swap.max": "64M", "cpu.max": "0.5", "cpu.weight": "50", "cpuset.cpus": "0",
@@ -134,6 +134,17 @@ def test_what_docker_cannot_hold_goes_through_the_scope_with_a_note(
         assert web.files(files) != old
         rctl("undo")
         assert web.files(files) == old
+
+
+def test_what_docker_was_told_since_for_a_stopped_container_stays(web: Web) -> None:
+    pids = int(held(web.path, "pids.max"))
+    rctl("set", "docker:web", "memory.max=128M", "pids.max=30")
+    done("docker", "stop", "-t", "0", "web")
+    done("docker", "update", "--memory", "200m", "--memory-swap", "-1", "web")
+    said = told("undo")
+    assert "docker:web: memory.max was changed since, and stays" in said
+    assert "docker:web: is stopped; it gets this when it starts" in said
+    assert web.stored("Memory", "PidsLimit") == {"Memory": 200 * M, "PidsLimit": pids}
 
 
 def test_memory_in_use_is_freed_first() -> None:

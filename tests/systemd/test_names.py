@@ -119,6 +119,15 @@ def test_a_new_name_of_a_container_is_known_at_once(containers: Containers) -> N
         done("docker", "rename", "www", "web")
 
 
+def test_a_unit_without_a_cgroup_of_this_name_is_told_by_what_systemd_knows() -> None:
+    assert "sshd: is another name of ssh.service. Write unit:ssh.service" in rctl("show", "sshd", status=1)
+    done("systemctl", "mask", "--runtime", "other.service")
+    try:
+        assert "other.service is masked, so it cannot start" in rctl("show", "other", status=1)
+    finally:
+        done("systemctl", "unmask", "--runtime", "other.service")
+
+
 def test_completion_offers_them(containers: Containers) -> None:
     def offered(word: str) -> list[str]:
         return [line.split("\t")[0] for line in rctl("complete", "zsh", "--", "show", word).splitlines()]
