@@ -98,3 +98,15 @@ def test_weights_of_a_disk_count_after_what_doctor_advises() -> None:
         assert disk()["state"] == "ok"
     finally:
         qos.write_text(f"{number} enable=0")
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_a_stopped_container_is_started_with_the_command_that_is_named(engine: str) -> None:
+    done(engine, "create", "--name", "off", "--network", "none", "box", "sleep", "1000")
+    try:
+        for name in ("off", f"{engine}:off"):
+            said = rctl("set", name, "pids.max=50", status=1)
+        done(*advised(said, f"{engine} start"))
+        rctl("set", f"{engine}:off", "pids.max=50")
+    finally:
+        done(engine, "rm", "-f", *(["-t", "0"] if engine == "podman" else []), "off")
