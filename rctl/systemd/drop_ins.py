@@ -128,18 +128,17 @@ def not_stored(unit: Unit, values: Mapping[str, Value], known: Iterable[str], si
     """Of these properties, those that the manager could not store for good since the time ``since`` (nanoseconds).
 
     It returns no error for them: see unit_write_setting() of systemd. ``known``: the drop-ins that it has read or made.
+    Those of transient units lie in /run, where it can always write.
     """
     last = tuple(f"{folder}/" for place, folder in folders(unit) if place == STORED or "/transient/" in folder)
-    there: dict[str, list[str]] = {}
-    for path in known:
-        if path.startswith(last):
-            there.setdefault(path.rpartition("/")[2], []).append(path)
-
-    def stored(name: str) -> bool:
-        paths = [path for file in files(name) if file in there for path in there[file]]
-        return any(_is_new(path, since) or last_line(path) in lines(name, values[name]) for path in paths)
-
-    return [name for name in values if not stored(name)]
+    wanted = {file: name for name in values for file in files(name)}
+    stored = {
+        name
+        for path in known
+        if path.startswith(last) and (name := wanted.get(path.rpartition("/")[2]))
+        if "/transient/" in path or _is_new(path, since) or last_line(path) in lines(name, values[name])
+    }
+    return [name for name in values if name not in stored]
 
 
 def _is_new(path: str, since: int) -> bool:

@@ -34,15 +34,20 @@ class UnitProperties(msgspec.Struct, frozen=True):
     transient: bool = False
 
     @classmethod
-    def of(cls, unit: Unit, names: Iterable[str], shown: Mapping[str, Value] = {}) -> Self:
+    def of(cls, unit: Unit, names: Iterable[str], shown: Mapping[str, Value] = {}, *, own: bool = False) -> Self:
         """Ask the manager. Raises NotAvailableError if it does not answer.
 
         ``shown``: values that the kernel's files show. If the drop-in of a property has the same value, the manager has
-        it, too, and is not asked: a question costs as much as all else that rctl does for a limit.
+        it, too, and is not asked: a question costs as much as all else that rctl does for a limit. ``own``: the unit is
+        a VE of rctl's own. Whatever was written to its files counts, so drop-ins are not read.
         """
         there = DropIns.of(unit)
         stored = {name: there.of_property(name) for name in names}
-        found = {name: value for name, value in shown.items() if name in stored and _have(stored[name], name, value)}
+        found = {
+            name: value
+            for name, value in shown.items()
+            if len(stored.get(name, ())) == 1 and (own or _has(stored[name][0][1], name, value))
+        }
         if asked := sorted(stored.keys() - found.keys()):
             answers = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, asked))
             found |= {name: answers[properties.on_bus(name)] for name in asked}
@@ -117,18 +122,23 @@ def overruled(unit: Unit, paths: Iterable[str], names: Collection[str]) -> list[
     ]
 
 
-def tidy(unit: Unit, entries: Sequence[StoredProperty]) -> None:
-    """Remove the drop-ins of properties that were put back to a value that was stored nowhere, or only elsewhere."""
+def tidy(unit: Unit, entries: Sequence[StoredProperty], known: Iterable[str]) -> None:
+    """Remove the drop-ins of properties that were put back to a value that was stored nowhere, or only elsewhere.
+
+    ``known``: the drop-ins of the unit. A transient unit has them in one place.
+    """
     unset = {name for name, _, where in entries if where == ""}
+    if not unset and any("/transient/" in path for path in known):
+        return
     if lists := [name for name in unset if properties.by_device(name)]:
         full = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, lists))
         unset -= {name for name in lists if full[properties.on_bus(name)]}  # other devices are still in it
     drop_ins.remove(unit, {name: where for name, _, where in entries if where in (STORED, RUNTIME) or name in unset})
 
 
-def _have(found: PropertyDropIns, name: str, value: Value) -> bool:
-    """True if a property has one drop-in, and that has this value."""
-    return len(found) == 1 and drop_ins.last_line(found[0][1]) in properties.lines(name, value)
+def _has(path: str, name: str, value: Value) -> bool:
+    """True if a drop-in has this value."""
+    return drop_ins.last_line(path) in properties.lines(name, value)
 
 
 def _sets(path: str, name: str) -> bool:

@@ -71,10 +71,10 @@ class Manager:
             self.write_files()
         return [str(path) for path in self.root.rglob("*.conf")]
 
-    def tidied(self, unit: units.Unit, entries: Sequence[unit_properties.StoredProperty]) -> None:
+    def tidied(self, unit: units.Unit, entries: Sequence[unit_properties.StoredProperty], known: Iterable[str]) -> None:
         """rctl removes drop-ins."""
         self.kernel.tick(Operation("call", APP, "tidy"))
-        TIDY(unit, entries)
+        TIDY(unit, entries, known)
 
     def write_files(self) -> None:
         for name, value in self.known.items():

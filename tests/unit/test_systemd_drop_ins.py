@@ -189,7 +189,7 @@ def _written(host: Path, place: str, when: int) -> None:
 
 
 def _not_stored(value: int = 1 << 20) -> list[str]:
-    known = [f"{folder}/50-MemoryMax.conf" for _, folder in drop_ins.folders(APP)]
+    known = [str(path) for _, folder in drop_ins.folders(APP) for path in Path(folder).glob("*.conf")]
     return drop_ins.not_stored(APP, {"MemoryMax": value}, known, STORED_NOW)
 
 

@@ -114,16 +114,16 @@ def kept(cgroup: Cgroup, writes: Sequence[Write], runtime: bool, texts: Texts, n
         except NotAvailableError as error:
             raise NotAvailableError(f"{unit.name}: {error}") from None
     unit.reach()  # a systemd that is away is told before anything is changed, also if it need not be asked
-    lasts = not is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
+    own = is_unit(cgroup.path)  # what is stored for a VE of rctl's own goes with its unit
     version = unit.version
     wanted = [properties.names_at(write.file, write.key, version) for write in writes]
-    seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(writes, texts))
+    seen = UnitProperties.of(unit, {name for group in wanted for name in group}, _shown(writes, texts), own=own)
     notes += [f"{unit.name}: {line} depends on the host. An undo puts back the present value" for line in seen.shares()]
     lasting = seen.transient  # all it has is stored as long as it can be
     found = []
     for write, group in zip(writes, wanted, strict=True):
         entries = [seen.entry(name, write.key) for name in group]
-        if runtime and lasts and (stored := next((name for name, _, where in entries if where == STORED), None)):
+        if runtime and not own and (stored := next((name for name, _, where in entries if where == STORED), None)):
             raise NotAvailableError(
                 f"{write.file.name}: {stored}= of {unit.name} is stored for good, and would come back at the next "
                 "daemon-reload. Leave out --runtime"
@@ -226,7 +226,7 @@ def _set(unit: Unit, wanted: Sequence[tuple[str, StoredProperty]]) -> list[str]:
     for given in (stored, passing):
         if given:
             known = unit.bus.set(unit.name, seen.to_set(given), runtime=given is passing)
-    unit_properties.tidy(unit, [entry for _, entry in wanted])
+    unit_properties.tidy(unit, [entry for _, entry in wanted], known)
     return known
 
 
