@@ -78,9 +78,11 @@ def test_the_end_of_a_program_of_rctl_leaves_it(web1: str) -> None:
         done("systemctl", "reset-failed", "keep.service")
 
 
-def test_the_ves_of_a_benchmark_that_is_killed_are_removed() -> None:
+@pytest.mark.parametrize("place", [MOUNT, TRANSIENT], ids=["cgroup", "unit"])
+def test_the_ves_of_a_benchmark_that_is_killed_are_removed(place: Path) -> None:
+    """Also a unit that has no cgroup yet."""
     with subprocess.Popen(["rctl", "bench", "life", "--rounds", "10000"], stdout=subprocess.DEVNULL) as bench:
-        until(lambda: list(MOUNT.glob("rctl-bench-*")) != [])
+        until(lambda: list(place.glob("rctl-bench-*")) != [])
         bench.kill()
     until(lambda: left() == [])
 

@@ -93,6 +93,24 @@ def tidy(tree: Tree, steps: Iterable[Step], removed: Mapping[str, int]) -> None:
                         remove(base, path)
 
 
+def without_cgroup(tree: Tree) -> list[str]:
+    """The names of own VEs of which only the unit is there, because who made or removed them was killed."""
+    if not tree.naming.suffix:
+        return []
+    from ...systemd.drop_ins import folders
+
+    folder = os.path.dirname(folders(Unit.at(tree.path("any")))[-1][1])  # of transient units
+    with suppress(FileNotFoundError):
+        names = filter(None, map(tree.naming.name, os.listdir(folder)))
+        return [name for name in names if not tree.exists(tree.path(name))]
+    return []
+
+
+def stop(tree: Tree, name: str) -> None:
+    """Stop the unit of an own VE without a cgroup. Raises NotAvailableError, BusyError."""
+    _stop(tree.path(name))
+
+
 def _stop(path: str) -> None:
     if (unit := unit_of(path)) is not None:
         from ...systemd import ve_units

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from ...adjust.lifecycle import ve_cgroup
 from ...cgroupfs.tree import Tree, enabled
 from ...controllers.core import SUBTREE_CONTROL
 from ...errors import RctlError
@@ -31,12 +32,18 @@ def guarded(tree: Tree) -> Iterator[None]:
     with tree.walk(tree.base) as base:
         before = enabled(base, SUBTREE_CONTROL)
 
+    def is_own(ve: str) -> bool:
+        return ve == name or ve.startswith(f"{name}-")
+
     def clear() -> bool:
         """Remove what is left. Returns True if there was anything."""
-        own = [ve for ve in tree.names() if (ve == name or ve.startswith(f"{name}-")) and ve not in there]
+        own = [ve for ve in tree.names() if is_own(ve) and ve not in there]
         removed(tree, *own)
+        left = list(filter(is_own, ve_cgroup.without_cgroup(tree)))
+        for ve in left:
+            ve_cgroup.stop(tree, ve)
         controllers_back(tree, before)
-        return bool(own)
+        return bool(own or left)
 
     with undisturbed():
         parent = os.pidfd_open(os.getpid())
