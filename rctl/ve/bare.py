@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..adjust import owner
@@ -17,7 +16,7 @@ from ..adjust.site import Site
 from ..adjust.steps import Make, Remove
 from ..cgroupfs.cgroup import Cgroup
 from ..cgroupfs.tree import Tree
-from ..errors import BusyError, GoneError, NotFoundError, UsageError
+from ..errors import NotFoundError, UsageError
 from ..formats import NAMING, VE_NAME, as_typed
 from ..limits import Limits
 
@@ -49,26 +48,6 @@ def managed_path(tree: Tree, name: str) -> str:
             return path
         raise UsageError(f"{name}: not one of rctl's own VEs. Give a plain name, such as web1")
     raise UsageError(f"{as_typed(name)}: not a name for one of rctl's own VEs, such as web1. {NAMING}")
-
-
-@contextmanager
-def made_for(tree: Tree, names: Iterable[str]) -> Iterator[list[str]]:
-    """Make the missing VEs; if the block fails, remove them again.
-
-    A new VE that has processes by then, because another program put them there, stays.
-    """
-    made: list[str] = []
-    try:
-        for name in names:
-            if not exists(tree, name):
-                make(tree, name).close()
-                made.append(name)
-        yield made
-    except BaseException:
-        for name in made:
-            with suppress(BusyError, NotFoundError, GoneError):
-                remove(tree, name)
-        raise
 
 
 def apply(site: Site, limits: Mapping[str, Limits], options: Options, **around: Any) -> tuple[list[str], Account]:
