@@ -61,7 +61,7 @@ class UnitProperties(msgspec.Struct, frozen=True):
     def entry(self, name: str, key: str) -> StoredProperty:
         """A property, for the device ``key`` if it is a list of devices."""
         raw, where = self.values[name], place_of(self.drop_ins[name])
-        if type(raw) is int:
+        if isinstance(raw, int | str):  # as the files show it; on D-Bus a list of CPUs is bytes
             return name, raw, where
         if not properties.by_device(name):
             return name, properties.from_bus(name, raw), where

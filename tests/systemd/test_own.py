@@ -202,6 +202,15 @@ def test_undo_gives_it_the_properties_that_it_had(web1: str) -> None:
     assert stored() == before
 
 
+def test_its_cpus_and_nodes_are_set_again_and_undone(web1: str) -> None:
+    for cpus in ("0", "0-1", "1"):
+        rctl("set", "web1", f"cpuset.cpus={cpus}", "cpuset.mems=0")
+        assert held(web1, "cpuset.cpus") == cpus
+    rctl("undo")
+    reload()
+    assert (held(web1, "cpuset.cpus"), held(web1, "cpuset.mems")) == ("0-1", "0")
+
+
 def test_what_systemd_has_no_property_for_goes_to_the_file(web1: str) -> None:
     rctl("set", "web1", "cpu.max=1", "cpu.burst=50ms", "hugetlb.2MB=4M")
     rctl("freeze", "web1")

@@ -10,6 +10,7 @@ import pytest
 
 from rctl.systemd import drop_ins, unit
 from rctl.systemd.drop_ins import RUNTIME, STORED, DropIns, remove
+from rctl.systemd.properties import Value
 from rctl.systemd.unit import Unit
 from rctl.systemd.unit_properties import UnitProperties, overruled
 
@@ -177,6 +178,17 @@ def test_a_users_own_drop_in_is_removed(host: Path) -> None:
     stored(host, "TasksMax=1")
     remove(Unit("app.service", os.getuid()), {"TasksMax": ""})
     assert there(host) == ["etc"]
+
+
+def test_of_rctls_own_ve_the_files_tell_what_has_a_drop_in(host: Path, manager: Manager) -> None:
+    stored(host, "MemoryMax=5")
+    stored(host, "AllowedCPUs=0-1")
+    shown: dict[str, Value] = {"MemoryMax": 1 << 20, "AllowedCPUs": "03", "TasksMax": 7}
+    found = UnitProperties.of(APP, shown, shown, own=True)
+    assert found.entry("MemoryMax", "") == ("MemoryMax", 1 << 20, STORED)
+    assert found.entry("AllowedCPUs", "") == ("AllowedCPUs", "03", STORED)
+    assert found.entry("TasksMax", "") == ("TasksMax", 40, "")
+    assert manager.asked == ["TasksMax"]
 
 
 STORED_NOW = 2_000_000_000_000_000_000
