@@ -131,6 +131,7 @@ def unit(name: str, *settings: str, command: str = "/bin/sleep infinity") -> Ite
         yield f"/system.slice/{name}"
     finally:
         stop_and_forget(name)
+        subprocess.run(["systemctl", "reset-failed", name], check=False, capture_output=True)
         file.unlink()
         until(lambda: done("systemctl", "list-units", "--all", "--plain", "--no-legend", name) == "")
 
