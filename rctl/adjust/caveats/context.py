@@ -21,7 +21,7 @@ from ...not_enforced import HUGETLB, Conditions
 from ..locks import MANY
 from ..steps import Enable, Renew, Set, Step
 
-_FRESH = 0.2
+_FRESH = 0.05
 
 
 def moment() -> int:
