@@ -32,7 +32,7 @@ def content(path: str, most: int = _MOST) -> bytes | None:
 
 
 def few(path: str, most: int) -> bytes | None:
-    """The bytes of a file of at most ``most`` bytes, which are few: in one read, without a look at its kind and size.
+    """As ``content`` for a small file: in one read, without a look at its kind and size.
 
     ``None`` for a file that is missing, unreadable, a folder, a link, or too large. It waits for nothing.
     """

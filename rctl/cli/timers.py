@@ -18,8 +18,8 @@ TimerId = Annotated[str, Argument(metavar="ID", help="The id of a timed adjustme
 def list_(json: Json = False) -> None:
     """List timed adjustments, the next one to end first.
 
-    NOW is the value that the limit has, THEN the value to which it goes back when the time is over. It stays if another
-    program changed it since.
+    NOW is the value that the limit has. THEN is the value to which it goes back when the time is over, or "stays" if
+    another program has changed the limit since.
     """
     from ..console.output import as_json, columns, say, warn
     from ..console.session import session

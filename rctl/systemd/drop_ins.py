@@ -37,7 +37,7 @@ class DropIns(msgspec.Struct, frozen=True):
         """Those that are there now."""
         those, found = folders(unit), dict[str, list[tuple[str, str]]]()
         for each in those:
-            for name in _listed(each[1]):
+            for name in listed(each[1]):
                 found.setdefault(name, []).append(each)
         return cls(found, os.access(those[-1][1].removesuffix(".d"), os.F_OK))
 
@@ -81,9 +81,9 @@ def remove(unit: Unit, keep: Mapping[str, str]) -> None:
     for place, folder in folders(unit):
         if not os.access(folder, os.F_OK):
             continue  # nearly always so, but for one
-        only = "/transient/" in folder
+        only = is_transient(folder)
         gone = [name for name, where in keep.items() if where != place and not (where and only)]
-        there = _listed(folder) if gone else ()
+        there = listed(folder) if gone else ()
         if found := [file for name in gone for file in files(name) if file in there]:
             _unlink(folder, found, unit.uid)
 
@@ -130,13 +130,13 @@ def not_stored(unit: Unit, values: Mapping[str, Value], known: Iterable[str], si
     It returns no error for them: see unit_write_setting() of systemd. ``known``: the drop-ins that it has read or made.
     Those of transient units lie in /run, where it can always write.
     """
-    last = tuple(f"{folder}/" for place, folder in folders(unit) if place == STORED or "/transient/" in folder)
+    last = tuple(f"{folder}/" for place, folder in folders(unit) if place == STORED or is_transient(folder))
     wanted = {file: name for name in values for file in files(name)}
     stored = {
         name
         for path in known
         if path.startswith(last) and (name := wanted.get(path.rpartition("/")[2]))
-        if "/transient/" in path or _is_new(path, since) or last_line(path) in lines(name, values[name])
+        if is_transient(path) or _is_new(path, since) or last_line(path) in lines(name, values[name])
     }
     return [name for name in values if name not in stored]
 
@@ -158,18 +158,30 @@ def files(name: str) -> tuple[str, ...]:
 
 def folders(unit: Unit) -> list[tuple[str, str]]:
     """The folders of a unit's drop-ins that its manager writes, and how long they last."""
-    if unit.uid is None:
-        stored, run, kind = "/etc/systemd", "/run/systemd", "system"
-    else:
-        stored, run, kind = f"{_home(unit.uid)}/.config/systemd", f"/run/user/{unit.uid}/systemd", "user"
+    uid = unit.uid
+    stored, kind = ("/etc/systemd", "system") if uid is None else (f"{_home(uid)}/.config/systemd", "user")
     return [
         (STORED, f"{stored}/{kind}.control/{unit.name}.d"),
-        (RUNTIME, f"{run}/{kind}.control/{unit.name}.d"),
-        (RUNTIME, f"{run}/transient/{unit.name}.d"),
+        (RUNTIME, f"{_run(uid)}/{kind}.control/{unit.name}.d"),
+        (RUNTIME, f"{transient(uid)}/{unit.name}.d"),
     ]
 
 
-def _listed(folder: str) -> Sequence[str]:
+def transient(uid: int | None) -> str:
+    """The folder of a manager's transient units. ``uid``: the manager's user; ``None``: the system's."""
+    return f"{_run(uid)}/transient"
+
+
+def is_transient(path: str) -> bool:
+    """True if the folder or drop-in is one of a transient unit."""
+    return "/transient/" in path
+
+
+def _run(uid: int | None) -> str:
+    return "/run/systemd" if uid is None else f"/run/user/{uid}/systemd"
+
+
+def listed(folder: str) -> Sequence[str]:
     """The files in a folder. Most units lack one or the other, and to ask for that costs less than an error."""
     try:
         return os.listdir(folder) if os.access(folder, os.F_OK) else ()

@@ -128,7 +128,7 @@ def tidy(unit: Unit, entries: Sequence[StoredProperty], known: Iterable[str]) ->
     ``known``: the drop-ins of the unit. A transient unit has them in one place.
     """
     unset = {name for name, _, where in entries if where == ""}
-    if not unset and any("/transient/" in path for path in known):
+    if not unset and any(map(drop_ins.is_transient, known)):
         return
     if lists := [name for name in unset if properties.by_device(name)]:
         full = unit.bus.get(unit.name, unit.kind, map(properties.on_bus, lists))

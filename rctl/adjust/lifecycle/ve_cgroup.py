@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from ...cgroupfs import ve_cgroups
@@ -93,22 +93,22 @@ def tidy(tree: Tree, steps: Iterable[Step], removed: Mapping[str, int]) -> None:
                         remove(base, path)
 
 
-def without_cgroup(tree: Tree) -> list[str]:
-    """The names of own VEs of which only the unit is there, because who made or removed them was killed."""
+def stop_without_cgroup(tree: Tree, wanted: Callable[[str], bool]) -> list[str]:
+    """Stop the units of own VEs that have no cgroup, because who made or removed them was killed. Returns their names.
+
+    ``wanted``: tells from a name whether the VE is meant. Raises NotAvailableError, BusyError.
+    """
     if not tree.naming.suffix:
         return []
-    from ...systemd.drop_ins import folders
+    from ...systemd import drop_ins
 
-    folder = os.path.dirname(folders(Unit.at(tree.path("any")))[-1][1])  # of transient units
-    with suppress(FileNotFoundError):
-        names = filter(None, map(tree.naming.name, os.listdir(folder)))
-        return [name for name in names if not tree.exists(tree.path(name))]
-    return []
-
-
-def stop(tree: Tree, name: str) -> None:
-    """Stop the unit of an own VE without a cgroup. Raises NotAvailableError, BusyError."""
-    _stop(tree.path(name))
+    manager = Unit.at(tree.path("any")).uid  # the same for all
+    units = drop_ins.listed(drop_ins.transient(manager))
+    names = [name for name in map(tree.naming.name, units) if name and wanted(name)]
+    left = [name for name in names if not tree.exists(tree.path(name))]
+    for name in left:
+        _stop(tree.path(name))
+    return left
 
 
 def _stop(path: str) -> None:

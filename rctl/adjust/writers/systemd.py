@@ -177,7 +177,8 @@ def outlives_boot(step: SetThrough) -> bool:
 def write(cgroup: Cgroup, steps: Sequence[Set]) -> list[str]:
     """Set all properties in one call, for each place where they are stored; read the files back.
 
-    Returns a note for each file of the unit that has the last word at the next daemon-reload.
+    Returns notes on what the next daemon-reload will change: what could not be stored, what is stored rounded, and what
+    another file of the unit sets.
     """
     unit = Unit.at(cgroup.path)
     wanted = [(step, entry) for step in steps if isinstance(step, SetThrough) for entry in _entries(step.own)]
@@ -255,7 +256,8 @@ def put_back(path: str, step: SetThrough) -> PutBack:
 
     if has(new):
         _set(unit, [(step.key, entry) for entry in old])
-    return "put back" if has(new) or has(old) else "changed"
+        return "put back"
+    return "put back" if has(old) else "changed"
 
 
 def set_besides(cgroup: Cgroup, steps: Sequence[Set]) -> None:

@@ -17,8 +17,10 @@ from ...errors import RctlError
 from ...signals import undisturbed
 from .place import controllers_back, own_name, removed
 
-_STILL, _MOST, _PAUSE = 5.0, 300.0, 0.2
-"""Seconds without a new VE before the end, because a command that the benchmark started may still run; at most."""
+_STILL, _PAUSE = 5.0, 0.2
+"""Seconds without a new VE before the end, because a command that the benchmark started may still run."""
+_MOST = 300.0
+"""Seconds in which a VE that cannot be removed is tried again."""
 
 
 @contextmanager
@@ -39,9 +41,7 @@ def guarded(tree: Tree) -> Iterator[None]:
         """Remove what is left. Returns True if there was anything."""
         own = [ve for ve in tree.names() if is_own(ve) and ve not in there]
         removed(tree, *own)
-        left = list(filter(is_own, ve_cgroup.without_cgroup(tree)))
-        for ve in left:
-            ve_cgroup.stop(tree, ve)
+        left = ve_cgroup.stop_without_cgroup(tree, is_own)
         controllers_back(tree, before)
         return bool(own or left)
 
@@ -69,14 +69,12 @@ def _guard(clear: Callable[[], bool], parent: int, keep: set[int]) -> NoReturn:
         poll = select.poll()
         poll.register(parent, select.POLLIN)
         poll.poll()
-        until = (still := time.monotonic() + _STILL) + _MOST
-        while time.monotonic() < min(still, until):
+        begin = seen = time.monotonic()
+        while (now := time.monotonic()) < min(seen + _STILL, begin + _MOST):
             try:
-                busy = clear()
-            except (RctlError, OSError):
-                busy = True  # its processes take long to end, or systemd does
-            if busy:
-                still = time.monotonic() + _STILL
+                seen = now if clear() else seen
+            except (RctlError, OSError):  # its processes take long to end, or systemd does
+                seen = now
             time.sleep(_PAUSE)
     finally:
         os._exit(0)
