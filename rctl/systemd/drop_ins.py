@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Self
 
 import msgspec
@@ -130,13 +130,14 @@ def not_stored(unit: Unit, values: Mapping[str, Value], known: Iterable[str], si
     It returns no error for them: see unit_write_setting() of systemd. ``known``: the drop-ins that it has read or made.
     Those of transient units lie in /run, where it can always write.
     """
-    last = tuple(f"{folder}/" for place, folder in folders(unit) if place == STORED or is_transient(folder))
+    (_, stored_in), _, (_, made_in) = folders(unit)
+    last = f"{stored_in}/", f"{made_in}/"
     wanted = {file: name for name in values for file in files(name)}
     stored = {
         name
         for path in known
         if path.startswith(last) and (name := wanted.get(path.rpartition("/")[2]))
-        if is_transient(path) or _is_new(path, since) or last_line(path) in lines(name, values[name])
+        if path.startswith(last[1]) or _is_new(path, since) or last_line(path) in lines(name, values[name])
     }
     return [name for name in values if name not in stored]
 
@@ -156,15 +157,19 @@ def files(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((f"50-{name}.conf", f"50-{on_bus(name)}.conf")))
 
 
-def folders(unit: Unit) -> list[tuple[str, str]]:
-    """The folders of a unit's drop-ins that its manager writes, and how long they last."""
+@lru_cache(1 << 10)
+def folders(unit: Unit) -> Sequence[tuple[str, str]]:
+    """The folders of a unit's drop-ins that its manager writes, and how long they last. The last is of transient units.
+
+    A change asks for them four times.
+    """
     uid = unit.uid
     stored, kind = ("/etc/systemd", "system") if uid is None else (f"{_home(uid)}/.config/systemd", "user")
-    return [
+    return (
         (STORED, f"{stored}/{kind}.control/{unit.name}.d"),
         (RUNTIME, f"{_run(uid)}/{kind}.control/{unit.name}.d"),
         (RUNTIME, f"{transient(uid)}/{unit.name}.d"),
-    ]
+    )
 
 
 def transient(uid: int | None) -> str:
