@@ -1,7 +1,7 @@
 """A unit of a systemd, and the connection to its manager."""
 
 import os
-from functools import cache
+from functools import cache, lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ class Unit(msgspec.Struct, frozen=True):
     uid: int | None
 
     @classmethod
+    @lru_cache(1 << 12)
     def at(cls, path: str) -> Self:
         """The unit whose cgroup this is; ``path`` must be that of a unit of the system's or of a user's manager."""
         user = _USER.match(path) if "/user@" in path else None
